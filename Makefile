@@ -1,0 +1,63 @@
+# Two commands: `make demo` and `make test`. Everything they need is installed below .venv.
+
+PYTHON ?= $(firstword $(foreach p,python3.14 python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, venv; assert sys.version_info >= (3, 11); print(1)' 2>/dev/null),$(p))))
+VENV := .venv
+FLOOR := .venv-floor
+BIN := $(VENV)/bin
+PORT ?= 8000
+REDIS_URL ?= redis://localhost:6379
+AGENTS := examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test test-floor lint bench clean
+
+help:
+	@echo "make demo    ADK's web UI with the demo agent on an embedded Valkey (http://127.0.0.1:$(PORT))"
+	@echo "make test    all tests, on the newest and on the oldest supported dependencies"
+	@echo "make setup   the virtual environment only"
+	@echo "make dev     the demo agent on $(REDIS_URL)"
+	@echo "make bench   Sojourn beside its peers: table, JSON and plot in bench/results"
+	@echo "make lint    ruff, mypy, pyright, import contracts"
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer with the venv module: set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[adk,cli,embedded,hiredis,uvloop]' --group test --group lint
+	@touch $@
+
+# The oldest dependencies that are supported, and no hiredis.
+$(FLOOR)/.done: pyproject.toml
+	$(PYTHON) -m venv $(FLOOR)
+	$(FLOOR)/bin/python -m pip install --quiet --upgrade pip
+	$(FLOOR)/bin/python -m pip install --quiet --editable '.[adk,cli,embedded]' 'google-adk==2.0.0' 'redis==5.2.0' --group test
+	@touch $@
+
+demo: setup
+	@echo "Open http://127.0.0.1:$(PORT) and choose demo_agent. Sessions are kept in ./.sojourn"
+	$(BIN)/python -m sojourn adk web --port $(PORT) --session_service_uri=embedded:.sojourn $(AGENTS)
+
+dev: setup
+	$(BIN)/python -m sojourn adk web --port $(PORT) --session_service_uri=$(REDIS_URL) $(AGENTS)
+
+test: setup test-floor
+	$(BIN)/python -m pytest $(ARGS)
+
+test-floor: $(FLOOR)/.done
+	$(FLOOR)/bin/python -m pytest tests/engine tests/sessions tests/integrations $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(FLOOR) build dist
