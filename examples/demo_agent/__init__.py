@@ -1,0 +1,3 @@
+"""A demo agent that shows and changes the session it runs in."""
+
+from . import agent as agent
