@@ -14,7 +14,8 @@ from .scripted_model import ScriptedModel
 
 KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 VERTEX_SWITCHES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
-SCOPES = {"user:": "user", "app:": "app", "temp:": "turn"}
+PREFIXES = {"user:": "user", "app:": "app", "temp:": "turn"}
+SCOPES = ("session", *PREFIXES.values())
 
 
 def show_session_info(tool_context: ToolContext) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def recall_value(key: str, tool_context: ToolContext) -> dict[str, Any]:
         scope, bare_key = split_scope(full_key)
         if bare_key.casefold() == key.casefold():
             found.append({"key": bare_key, "value": value, "scope": scope})
+    found.sort(key=lambda entry: SCOPES.index(entry["scope"]))
     return {"key": key, "found": found}
 
 
@@ -86,7 +88,7 @@ def store(full_key: str, value: str, tool_context: ToolContext) -> dict[str, Any
 
 def split_scope(full_key: str) -> tuple[str, str]:
     """ADK's prefix of a state key says whose it is: `user:color` is the user's `color`."""
-    for prefix, scope in SCOPES.items():
+    for prefix, scope in PREFIXES.items():
         if full_key.startswith(prefix):
             return scope, full_key.removeprefix(prefix)
     return "session", full_key

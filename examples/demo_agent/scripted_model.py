@@ -93,23 +93,22 @@ def word(result: types.FunctionResponse) -> str:
 
 
 def word_session(info: dict[str, Any]) -> str:
-    """List what the session holds, one line each."""
+    """List what the session holds; the web UI shows Markdown."""
     lines = [
-        f"Session ID: {info['session_id']}",
-        f"User: {info['user_id']}",
-        f"App: {info['app_name']}",
-        f"Events: {info['events']}",
+        f"- Session ID: {info['session_id']}",
+        f"- User: {info['user_id']}",
+        f"- App: {info['app_name']}",
+        f"- Events: {info['events']}",
     ]
     for scope, values in info["state"].items():
-        lines.append(f"State of the {scope}: {json.dumps(values, ensure_ascii=False)}")
+        lines.append(f"- State of the {scope}: `{json.dumps(values, ensure_ascii=False)}`")
     return "\n".join(lines)
 
 
 def word_recall(recalled: dict[str, Any]) -> str:
     """Say each value that was found and whose it is."""
-    if not recalled["found"]:
-        return f"I do not know {recalled['key']}."
-    return "\n".join(
+    values = [
         f"{found['key']} is {found['value']} ({WHOSE[found['scope']]})."
         for found in recalled["found"]
-    )
+    ]
+    return " ".join(values) or f"I do not know {recalled['key']}."

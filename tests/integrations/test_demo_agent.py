@@ -110,11 +110,11 @@ async def test_recall_says_whose_each_value_is(new_chat):
     await chat.say("Store color with value red")
     await chat.say("Remember for me that color is blue")
     await chat.say("Remember for everyone that color is green")
-    assert set((await chat.say("What is color?")).splitlines()) == {
-        "color is red (in this session).",
-        "color is blue (for you, in all your sessions).",
-        "color is green (for everyone).",
-    }
+    assert await chat.say("What is color?") == (
+        "color is red (in this session). "
+        "color is blue (for you, in all your sessions). "
+        "color is green (for everyone)."
+    )
 
 
 async def test_session_info_is_the_sessions_own(new_chat):
@@ -125,13 +125,13 @@ async def test_session_info_is_the_sessions_own(new_chat):
     answer = await chat.say("Show my session info")
     # The question and the tool call are in the session by the time the tool looks.
     assert answer.splitlines() == [
-        f"Session ID: {chat.session.id}",
-        "User: ada",
-        "App: demo_agent",
-        f"Events: {before + 2}",
-        'State of the session: {"test_key": "test_123"}',
-        'State of the user: {"color": "blue"}',
-        "State of the app: {}",
+        f"- Session ID: {chat.session.id}",
+        "- User: ada",
+        "- App: demo_agent",
+        f"- Events: {before + 2}",
+        '- State of the session: `{"test_key": "test_123"}`',
+        '- State of the user: `{"color": "blue"}`',
+        "- State of the app: `{}`",
     ]
 
 
