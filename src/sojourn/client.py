@@ -1,0 +1,164 @@
+"""`open(url)`: wires the rooms together and owns their lifetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+
+from sojourn.engine.call import Call
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import SHARDS, Keys
+from sojourn.engine.server import Server
+from sojourn.errors import Closed, InvalidInput
+from sojourn.sessions import NearCacheStats, Sessions
+from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.redis import Policy, RedisSessions
+from sojourn.sessions.service import Limits
+from sojourn.sessions.store import SessionStore
+from sojourn.telemetry import CallHook, Hooks
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
+
+MiB = 1024 * 1024
+DAY = 86_400.0
+
+
+class Stats(NamedTuple):
+    """Figures of a store since it was opened.
+
+    Attributes:
+        where: the server's address, without secrets.
+        near_cache: decoded events kept in this process.
+    """
+
+    where: str
+    near_cache: NearCacheStats
+
+
+class Sojourn:
+    """An open store. Use it as `async with sojourn.open(url) as store`.
+
+    It may be used from any number of tasks, and from several event loops.
+
+    Attributes:
+        sessions: the sessions room.
+    """
+
+    def __init__(self, sessions: Sessions, engine: Engine | None, hooks: Hooks) -> None:
+        self.sessions = sessions
+        self._engine = engine
+        self._hooks = hooks
+        self._closed = False
+
+    @property
+    def where(self) -> str:
+        """The server's address, without secrets; `memory://` in this process."""
+        return self._engine.where if self._engine is not None else "memory://"
+
+    async def ping(self) -> None:
+        """Make sure that the server answers. One round trip.
+
+        Raises:
+            Unavailable: no answer in time.
+            AccessDenied: the server refuses the credentials.
+            UnsupportedServer: it is too old.
+        """
+        if self._closed:
+            raise Closed("This store is closed: open a new one.")
+        if self._engine is not None:
+            await self._engine.run(
+                Call("ping", (), lambda replies: replies[0], commands=[("PING",)])
+            )
+
+    def on_call(self, hook: CallHook) -> Callable[[], None]:
+        """Tell `hook` a `CallFact` for every call to the server; returns how to stop that."""
+        return self._hooks.add(hook)
+
+    def stats(self) -> Stats:
+        """The figures now."""
+        return Stats(self.where, self.sessions.cache_stats())
+
+    async def close(self) -> None:
+        """Close connections and leave an embedded server. A lent client stays open. Idempotent."""
+        self._closed = True
+        if self._engine is not None:
+            await self._engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
+    url: str | Lent,
+    *,
+    namespace: str = "",
+    session_ttl: float | None = DAY,
+    state_ttl: float | None = 30 * DAY,
+    max_event_bytes: int = 8 * MiB,
+    max_state_bytes: int = 8 * MiB,
+    max_events: int | None = None,
+    near_cache_bytes: int = 64 * MiB,
+    connect_timeout: float = 2.0,
+    operation_timeout: float = 2.0,
+) -> Sojourn:
+    """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, `embedded:DIR`, `memory://`, or a redis-py client
+            that lends its address and credentials.
+        namespace: stands before every key, so that deployments can share a server.
+        session_ttl: seconds that a session lives after its last change; None for ever.
+        state_ttl: seconds that user and app state outlive their last touch; None for ever.
+        max_event_bytes: the largest event, as JSON.
+        max_state_bytes: the largest state of a session, a user or an app: keys and JSON.
+        max_events: the longest log, oldest events go first; None for any length.
+        near_cache_bytes: memory for decoded events, estimated; 0 for none.
+        connect_timeout: seconds.
+        operation_timeout: seconds until a call without a reply ends with an error.
+
+    Raises:
+        ConfigurationError: the URL, or a client that cannot be lent.
+        InvalidInput: one of the other arguments.
+    """
+    _check_positive(
+        session_ttl=session_ttl,
+        state_ttl=state_ttl,
+        max_event_bytes=max_event_bytes,
+        max_state_bytes=max_state_bytes,
+        max_events=max_events,
+        connect_timeout=connect_timeout,
+        operation_timeout=operation_timeout,
+    )
+    keys, hooks = Keys(namespace), Hooks()
+    if isinstance(url, str) and url.split("?")[0] in ("memory:", "memory://"):
+        engine, shards = None, 1
+        rows: SessionStore = InMemorySessions(
+            state_ttl=state_ttl, max_state_bytes=max_state_bytes, max_events=max_events
+        )
+    else:
+        find = Server.at if isinstance(url, str) else Server.of
+        server = find(url, connect_timeout=connect_timeout)  # type: ignore[arg-type]
+        engine, shards = Engine(server, operation_timeout=operation_timeout, hooks=hooks), SHARDS
+        policy = Policy(session_ttl, state_ttl, max_state_bytes, max_events)
+        rows = RedisSessions(engine, keys, policy)
+    limits = Limits(session_ttl, max_event_bytes, shards, near_cache_bytes)
+    return Sojourn(Sessions(rows, limits), engine, hooks)
+
+
+def _check_positive(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise InvalidInput(f"{name} must be above zero, not {value!r}.")

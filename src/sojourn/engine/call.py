@@ -1,0 +1,87 @@
+"""A call to a server, as a value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.resources.abc import Traversable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+Argument = bytes | str | int | float
+"""What a command may carry; `pack` encodes it."""
+
+Command = tuple[Argument, ...]
+
+
+class Script:
+    """A Lua script, known to the server by its digest.
+
+    Args:
+        name: what it does, for logs.
+        body: its source.
+    """
+
+    __slots__ = ("body", "digest", "name")
+
+    def __init__(self, name: str, body: str) -> None:
+        self.name = name
+        self.body = body.encode()
+        self.digest = hashlib.sha1(self.body, usedforsecurity=False).hexdigest().encode()
+
+    @classmethod
+    def load(cls, folder: Traversable, name: str) -> Script:
+        """Read `name`.lua from a room's folder, after the `shared.lua` that stands beside it."""
+        parts = (folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("shared", name))
+        return cls(name, "\n".join(parts))
+
+
+class Call(NamedTuple, Generic[T]):
+    """One request: commands that travel together, and how to read what comes back.
+
+    Attributes:
+        name: `room.operation`, for logs and facts.
+        keys: every key that the call touches; all of one slot.
+        read: makes the result from the replies, one per command.
+        commands: the commands, in order; empty for a script.
+        script: the script to run over `keys` instead of `commands`.
+        args: the script's arguments.
+        operation_id: set on writes; names the write in `OutcomeUnknown`.
+        repeatable: sending it twice has the effect of sending it once.
+        bulk: it may be megabytes, so it travels apart from small calls.
+    """
+
+    name: str
+    keys: Sequence[str]
+    read: Callable[[list[Any]], T]
+    commands: Sequence[Command] = ()
+    script: Script | None = None
+    args: Sequence[Argument] = ()
+    operation_id: str | None = None
+    repeatable: bool = True
+    bulk: bool = False
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """A command in RESP, the Redis serialization protocol."""
+    parts = [b"*%d\r\n" % len(command)]
+    for argument in command:
+        if isinstance(argument, str):
+            data = argument.encode()
+        elif isinstance(argument, bytes):
+            data = argument
+        else:
+            data = repr(argument).encode()
+        parts.append(b"$%d\r\n" % len(data))
+        parts.append(data)
+        parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def pack_call(call: Call[Any], *, by_digest: bool = True) -> bytes:
+    """The whole of a call in RESP."""
+    if call.script is None:
+        return b"".join([pack(command) for command in call.commands])
+    command, source = (b"EVALSHA", call.script.digest) if by_digest else (b"EVAL", call.script.body)
+    return pack((command, source, len(call.keys), *call.keys, *call.args))

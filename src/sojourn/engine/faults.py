@@ -1,0 +1,139 @@
+"""Foreign errors stop here: whatever redis-py or the network raises becomes one of ours."""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+from redis import exceptions as driver
+
+from sojourn.errors import (
+    AccessDenied,
+    ConfigurationError,
+    CorruptRecord,
+    ServerBusy,
+    ServerFault,
+    ServerOutOfMemory,
+    ServerReadOnly,
+    SojournError,
+    Unavailable,
+)
+
+_Rule = tuple[type[SojournError], str]
+
+_BUSY: _Rule = (
+    ServerBusy,
+    "The server at {where} cannot serve this call now ({detail}). Try again shortly.",
+)
+_READ_ONLY: _Rule = (
+    ServerReadOnly,
+    "The server at {where} refuses writes ({detail}). Point the URL at the primary, or mend its "
+    "persistence and replicas.",
+)
+_MEMORY: _Rule = (
+    ServerOutOfMemory,
+    "The server at {where} is out of memory ({detail}). Raise maxmemory or shorten the TTLs; "
+    "nothing was written.",
+)
+_DENIED: _Rule = (
+    AccessDenied,
+    "The server at {where} refuses access ({detail}). Check the user and password in the URL and "
+    "the user's ACL: docs/architecture.md has the rule that Sojourn needs.",
+)
+_FOREIGN: _Rule = (
+    CorruptRecord,
+    "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}).",
+)
+_FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
+_DOWN: _Rule = (
+    Unavailable,
+    "No answer from {where} ({detail}). Check that the server runs and can be reached.",
+)
+
+# The most particular first: redis-py takes the code off the message of the classes it knows.
+_BY_CLASS: tuple[tuple[type[BaseException], _Rule], ...] = (
+    (driver.BusyLoadingError, _BUSY),
+    (driver.MaxConnectionsError, _BUSY),
+    (driver.ClusterDownError, _BUSY),
+    (driver.TryAgainError, _BUSY),
+    (driver.ReadOnlyError, _READ_ONLY),
+    (driver.OutOfMemoryError, _MEMORY),
+    (driver.AuthenticationError, _DENIED),
+    (driver.AuthorizationError, _DENIED),
+    (driver.NoPermissionError, _DENIED),
+    (driver.AuthenticationWrongNumberOfArgsError, _DENIED),
+)
+
+# Errors that reach us as text: plain ones, and those that Lua passes on from inside a script.
+_BY_CODE: dict[str, _Rule] = {
+    "LOADING": _BUSY,
+    "BUSY": _BUSY,
+    "MASTERDOWN": _BUSY,
+    "CLUSTERDOWN": _BUSY,
+    "TRYAGAIN": _BUSY,
+    "max number of clients": _BUSY,
+    "READONLY": _READ_ONLY,
+    "read only replica": _READ_ONLY,
+    "MISCONF": _READ_ONLY,
+    "NOREPLICAS": _READ_ONLY,
+    "OOM": _MEMORY,
+    "NOAUTH": _DENIED,
+    "WRONGPASS": _DENIED,
+    "NOPERM": _DENIED,
+    "can't run this command or subcommand": _DENIED,
+    "can't access at least one of the keys": _DENIED,
+    "WRONGTYPE": _FOREIGN,
+}
+_CODE = re.compile("|".join(rf"(?<!\w){re.escape(code)}(?!\w)" for code in _BY_CODE))
+
+
+def translate(error: BaseException, where: str) -> SojournError:
+    """The error of ours that stands for a foreign one; the caller raises it `from error`.
+
+    Args:
+        error: what redis-py, asyncio or the operating system raised, or redis-py read as a reply.
+        where: the server's address, without secrets.
+    """
+    if isinstance(error, SojournError):
+        return error
+    kind, template = _rule_for(error)
+    message = template.format(where=where, detail=_detail(error))
+    if kind is CorruptRecord:
+        return CorruptRecord(message, key="", raw=b"")
+    return kind(message)
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Whether connecting again could not help: wrong credentials, certificate, or set-up."""
+    if isinstance(error, SojournError):
+        return isinstance(error, ConfigurationError | AccessDenied)
+    if isinstance(error, driver.ResponseError):
+        return True
+    return _rule_for(error) is _DENIED or _is_certificate(error)
+
+
+def _rule_for(error: BaseException) -> _Rule:
+    for kind, rule in _BY_CLASS:
+        if isinstance(error, kind):
+            return rule
+    if found := _CODE.search(str(error)):
+        return _BY_CODE[found.group()]
+    if _is_certificate(error):
+        return (ConfigurationError, "TLS with {where} failed ({detail}). Check its certificate.")
+    if isinstance(error, driver.ConnectionError | driver.TimeoutError | OSError | TimeoutError):
+        return _DOWN
+    return _FAULT
+
+
+def _is_certificate(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _detail(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200].rstrip(".")

@@ -1,0 +1,93 @@
+"""Every key, built here and nowhere else. docs/storage-format.md draws them.
+
+The hash tag is app and user: a user's sessions, index and state share a slot and change together.
+Keys of an app have a tag of their own; its users are spread over `SHARDS` slots.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc32
+from typing import NamedTuple
+
+from sojourn.errors import InvalidId
+from sojourn.ids import SessionKey, UserKey, escape
+
+SHARDS = 16
+"""Among how many keys the users of an app are spread."""
+
+_RESERVED = frozenset({"apps", "operations", "outbox", "session", "sessions", "state", "users"})
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class SessionKeys(NamedTuple):
+    """The keys of one session."""
+
+    head: str
+    events: str
+    operations: str
+
+
+class UserKeys(NamedTuple):
+    """The keys that the sessions of one user share."""
+
+    by_update: str
+    by_expiry: str
+    state: str
+    outbox: str
+    operations: str
+
+
+class Keys:
+    """The keys of one deployment.
+
+    Args:
+        namespace: stands before every key; the ACL rule `~NAMESPACE:*` covers them all.
+
+    Raises:
+        InvalidId: the namespace is not letters, digits, `_.-`, or is a word of ours.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        if namespace and (namespace in _RESERVED or not _NAMESPACE.fullmatch(namespace)):
+            raise InvalidId(
+                f"The namespace {namespace!r} cannot be used: up to 64 letters, digits and _.- , "
+                f"none of {', '.join(sorted(_RESERVED))}."
+            )
+        self._start = f"{namespace}:" if namespace else ""
+
+    def session(self, key: SessionKey) -> SessionKeys:
+        """The keys of a session."""
+        head = f"{self._start}session:{{{_tag(key)}}}:{escape(key.session)}"
+        return SessionKeys(head, f"{head}:events", f"{head}:ops")
+
+    def user(self, owner: UserKey | SessionKey) -> UserKeys:
+        """The keys of a user, in the slot of the user's sessions."""
+        start, tag = self._start, _tag(owner)
+        return UserKeys(
+            f"{start}sessions:{{{tag}}}",
+            f"{start}sessions:{{{tag}}}:expiry",
+            f"{start}state:{{{tag}}}",
+            f"{start}outbox:{{{tag}}}",
+            f"{start}operations:{{{tag}}}",
+        )
+
+    def app_state(self, app: str) -> str:
+        """The state that all users of an app share, in a slot of its own."""
+        return f"{self._start}state:{{{escape(app)}}}"
+
+    def users(self, app: str, shard: int) -> str:
+        """One shard of an app's users."""
+        return f"{self._start}users:{{{escape(app)}#{shard}}}"
+
+    def users_of(self, owner: UserKey) -> str:
+        """The shard that lists this user."""
+        return self.users(owner.app, crc32(owner.user.encode()) % SHARDS)
+
+    def apps(self) -> str:
+        """The apps that have users."""
+        return f"{self._start}apps"
+
+
+def _tag(owner: UserKey | SessionKey) -> str:
+    return f"{escape(owner.app)}:{escape(owner.user)}"

@@ -1,0 +1,173 @@
+"""Every error that Sojourn raises, in one tree.
+
+    SojournError
+    ├── ConfigurationError        the URL, an option, or the platform is wrong: fix it, do not retry
+    │   └── UnsupportedServer     the server is older than Redis 6.2 or Valkey 7.2
+    ├── InvalidInput              (ValueError) refused before anything was sent
+    │   ├── InvalidId             an app, user, session or namespace that cannot name a key
+    │   ├── InvalidValue          a value that JSON cannot hold
+    │   └── TooLarge              an event or a state over its cap
+    ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
+    ├── Conflict                  the server's state forbids the write; nothing was written
+    │   ├── SessionExists         create() of an id that is taken
+    │   └── StaleSession          the version is no longer the one the caller expected
+    ├── Unavailable               the server cannot answer now: the truth is unknown, retry later
+    │   ├── OutcomeUnknown        a write was sent and its reply never came
+    │   ├── ServerBusy            loading, running a long script, or out of connections
+    │   ├── ServerReadOnly        a replica, or a primary that refuses writes
+    │   └── ServerOutOfMemory     maxmemory is reached
+    ├── AccessDenied              the server refuses these credentials, or this user that command
+    ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
+    ├── ServerFault               the server answered what it should not have
+    └── Closed                    used after close()
+
+No exception of a driver leaves Sojourn: it is the `__cause__` of one of these.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccessDenied",
+    "Closed",
+    "ConfigurationError",
+    "Conflict",
+    "CorruptRecord",
+    "InvalidId",
+    "InvalidInput",
+    "InvalidValue",
+    "OutcomeUnknown",
+    "ServerBusy",
+    "ServerFault",
+    "ServerOutOfMemory",
+    "ServerReadOnly",
+    "SessionExists",
+    "SessionNotFound",
+    "SojournError",
+    "StaleSession",
+    "TooLarge",
+    "Unavailable",
+    "UnsupportedServer",
+]
+
+
+class SojournError(Exception):
+    """The root: `except SojournError` catches whatever Sojourn raises."""
+
+
+class ConfigurationError(SojournError):
+    """A URL, an option or the platform is wrong. Retrying does not help."""
+
+
+class UnsupportedServer(ConfigurationError):
+    """The server is older than Redis 6.2 or Valkey 7.2."""
+
+
+class InvalidInput(SojournError, ValueError):
+    """The caller's value was refused before anything was sent."""
+
+
+class InvalidId(InvalidInput):
+    """An app, user, session or namespace that cannot name a key."""
+
+
+class InvalidValue(InvalidInput):
+    """A value that JSON cannot hold without loss."""
+
+
+class TooLarge(InvalidInput):
+    """An event or a state is over its cap.
+
+    Attributes:
+        size: bytes that it has or would have.
+        limit: bytes that it may have.
+    """
+
+    def __init__(self, what: str, size: int, limit: int, option: str) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"{what} of {size:,} bytes is over the cap of {limit:,} bytes; nothing was written. "
+            f"Store large content elsewhere and keep a reference, or raise {option}."
+        )
+
+
+class SessionNotFound(SojournError, LookupError):
+    """The session never was, was deleted, or has expired."""
+
+
+class Conflict(SojournError):
+    """The state on the server forbids this write. Nothing was written."""
+
+
+class SessionExists(Conflict):
+    """The id given to create() is taken."""
+
+
+class StaleSession(Conflict):
+    """The session has changed since the version that the caller expected.
+
+    Attributes:
+        expected: the version that the caller named.
+        actual: the version on the server.
+    """
+
+    def __init__(self, message: str, *, expected: int, actual: int) -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(message)
+
+
+class Unavailable(SojournError):
+    """The server cannot answer now. This is never "not found": the truth is unknown."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was sent and no reply came before the deadline: it may or may not have happened.
+
+    Repeat the call with `operation_id=error.operation_id`: it takes effect once either way.
+
+    Attributes:
+        operation_id: the id under which the write was sent.
+    """
+
+    def __init__(self, message: str, *, operation_id: str) -> None:
+        self.operation_id = operation_id
+        super().__init__(message)
+
+
+class ServerBusy(Unavailable):
+    """The server is loading its data, runs a long script, or has no connection left."""
+
+
+class ServerReadOnly(Unavailable):
+    """The server is a replica, or a primary that refuses writes for now."""
+
+
+class ServerOutOfMemory(Unavailable):
+    """The server has reached `maxmemory` and may not evict."""
+
+
+class AccessDenied(SojournError):
+    """The server refuses these credentials, or this user that command or key."""
+
+
+class CorruptRecord(SojournError):
+    """A stored record cannot be read.
+
+    Attributes:
+        key: the key that holds it.
+        raw: its bytes as they stand on the server.
+    """
+
+    def __init__(self, message: str, *, key: str, raw: bytes) -> None:
+        self.key = key
+        self.raw = raw
+        super().__init__(message)
+
+
+class ServerFault(SojournError):
+    """The server answered with something that no healthy server answers."""
+
+
+class Closed(SojournError):
+    """The store was used after close()."""

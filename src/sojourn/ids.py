@@ -1,0 +1,123 @@
+"""Identities, parsed once and valid ever after.
+
+An id may be any text: `parse_*` refuses only what no key can carry (text that is not UTF-8, text
+over `MAX_BYTES`, an empty app or session). How an id looks inside a key is `escape`'s business:
+percent-encoding is injective, so two identities never share a key.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple, NewType
+from urllib.parse import quote, unquote
+
+from sojourn.errors import InvalidId
+
+__all__ = ["AppName", "SessionId", "SessionKey", "UserId", "UserKey"]
+
+AppName = NewType("AppName", str)
+UserId = NewType("UserId", str)
+SessionId = NewType("SessionId", str)
+
+MAX_BYTES = 512
+"""The longest id, in bytes of UTF-8."""
+
+_SAFE = "@+=,!$'~"
+"""Kept readable in keys beside letters, digits and `_.-`; none is a separator or a glob."""
+
+
+class UserKey(NamedTuple):
+    """One user of one app: the unit of locality, one slot in a Cluster."""
+
+    app: AppName
+    user: UserId
+
+
+class SessionKey(NamedTuple):
+    """The identity of a session. Make one with `SessionKey.of`.
+
+    Example:
+        >>> SessionKey.of("shop", "ada", "8e42")
+        SessionKey(app='shop', user='ada', session='8e42')
+    """
+
+    app: AppName
+    user: UserId
+    session: SessionId
+
+    @classmethod
+    def of(cls, app: str, user: str, session: str) -> SessionKey:
+        """Check the three ids.
+
+        Args:
+            app: the application, not empty.
+            user: the user; empty is a user like any other, never "all users".
+            session: the session, not empty.
+
+        Raises:
+            InvalidId: one of them cannot name a key.
+        """
+        return cls(parse_app(app), parse_user(user), parse_session(session))
+
+    @property
+    def owner(self) -> UserKey:
+        """The user whose session this is."""
+        return UserKey(self.app, self.user)
+
+
+def user_key(app: str, user: str) -> UserKey:
+    """Check an app and a user.
+
+    Raises:
+        InvalidId: one of them cannot name a key.
+    """
+    return UserKey(parse_app(app), parse_user(user))
+
+
+def parse_app(value: str) -> AppName:
+    """Check an application's name."""
+    return AppName(_parse("app", value, empty=False))
+
+
+def parse_user(value: str) -> UserId:
+    """Check a user id; the empty string is a user of its own."""
+    return UserId(_parse("user", value, empty=True))
+
+
+def parse_session(value: str) -> SessionId:
+    """Check a session id."""
+    return SessionId(_parse("session", value, empty=False))
+
+
+def new_session_id() -> SessionId:
+    """A session id of 128 random bits, with no user name and no time in it."""
+    return SessionId(secrets.token_hex(16))
+
+
+def new_operation_id() -> str:
+    """An id for one write, of 96 random bits."""
+    return secrets.token_urlsafe(12)
+
+
+def escape(value: str) -> str:
+    """The id as it stands in a key: injective, without `:` `{` `}` `*` `#` or spaces."""
+    return quote(value, safe=_SAFE)
+
+
+def unescape(value: str) -> str:
+    """The id that `escape` was given."""
+    return unquote(value, errors="strict")
+
+
+def _parse(kind: str, value: object, *, empty: bool) -> str:
+    if not isinstance(value, str):
+        raise InvalidId(f"The {kind} id must be a string, not {type(value).__name__}.")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidId(f"The {kind} id is not valid Unicode text: {error.reason}.") from error
+    if size > MAX_BYTES:
+        raise InvalidId(f"The {kind} id has {size:,} bytes; at most {MAX_BYTES} are allowed.")
+    if not value and not empty:
+        raise InvalidId(f"The {kind} id is empty.")
+    return value

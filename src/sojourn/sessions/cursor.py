@@ -1,0 +1,56 @@
+"""Where the next page of a listing starts, as opaque text."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import NamedTuple
+
+import msgspec
+
+from sojourn.errors import InvalidInput
+from sojourn.sessions.store import Place
+
+
+class Cursor(NamedTuple):
+    """A place in a listing.
+
+    Attributes:
+        shard: which part of an app's users.
+        name: the last name of that part that is done with.
+        session: the last session of the user at hand that was listed.
+    """
+
+    shard: int = 0
+    name: Place | None = None
+    session: Place | None = None
+
+    def text(self) -> str:
+        """The cursor for a caller to hand back."""
+        parts = [self.shard, *(_plain(place) for place in (self.name, self.session))]
+        return urlsafe_b64encode(msgspec.json.encode(parts)).decode()
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor:
+        """The cursor of a text; the start for None.
+
+        Raises:
+            InvalidInput: it is not a cursor.
+        """
+        if text is None:
+            return cls()
+        try:
+            shard, name, session = _decode(urlsafe_b64decode(text.encode()))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise InvalidInput("The cursor is not one that a listing gave.") from error
+        return cls(shard, _place(name), _place(session))
+
+
+_decode = msgspec.json.Decoder(tuple[int, tuple[str, str] | None, tuple[str, str] | None]).decode
+
+
+def _plain(place: Place | None) -> tuple[str, str] | None:
+    return None if place is None else (repr(place.score), place.name)
+
+
+def _place(plain: tuple[str, str] | None) -> Place | None:
+    return None if plain is None else Place(float(plain[0]), plain[1])

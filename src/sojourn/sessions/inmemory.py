@@ -1,0 +1,310 @@
+"""The twin of the store on a server, in this process: same contract, same answers, no network.
+
+Nothing is awaited between a check and its write, so each method is one atomic step of the loop.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import insort
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import TypeVar
+
+from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
+from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.rows import as_of, numbered
+from sojourn.sessions.store import (
+    Birth,
+    Born,
+    Change,
+    Delta,
+    Head,
+    Listed,
+    Named,
+    Pairs,
+    Place,
+    Stored,
+    Window,
+    Write,
+    Written,
+)
+
+V = TypeVar("V")
+
+HORIZON = 1000
+"""How many operation ids of a session are remembered."""
+
+
+@dataclass(slots=True)
+class _Session:
+    head: Head
+    state: dict[str, bytes]
+    rows: list[bytes] = field(default_factory=list[bytes])
+    operations: OrderedDict[str, int] = field(default_factory=OrderedDict[str, int])
+
+
+@dataclass(slots=True)
+class _Shared:
+    """State that sessions share, with its own lifetime."""
+
+    values: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    expires: float | None = None
+
+
+class InMemorySessions:
+    """Sessions in this process, gone with it.
+
+    Args:
+        state_ttl: seconds that user and app state outlive their last touch; None for ever.
+        max_state_bytes: cap of a state.
+        max_events: cap of a log; None for none.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_ttl: float | None,
+        max_state_bytes: int,
+        max_events: int | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state_ttl = state_ttl
+        self._cap = max_state_bytes
+        self._max_events = max_events
+        self._clock = clock
+        self._sessions: dict[SessionKey, _Session] = {}
+        self._shared: dict[UserKey | str, _Shared] = {}
+        self._operations: dict[UserKey, OrderedDict[str, None]] = {}
+
+    async def create(self, key: SessionKey, birth: Birth) -> Born:
+        """Create a session."""
+        now = self._clock()
+        past = self._operations.setdefault(key.owner, OrderedDict())
+        session = self._alive(key)
+        if session is not None and session.head.incarnation == birth.operation_id:
+            return self._born(key, session.head)
+        if session is not None:
+            raise SessionExists(f"A session with the id {key.session!r} exists already.")
+        if birth.operation_id in past:
+            raise Conflict(
+                f"The session {key.session!r} was created by this operation before and is gone "
+                "since: it is not created again. Use a new operation_id for a new session."
+            )
+        self._check(key, "state", {}, birth.state.session)
+        self._check(key, "user state", self._values(key.owner), birth.state.user)
+        self._check(key, "app state", self._values(key.app), birth.state.app)
+        created = now if birth.created is None else birth.created
+        expires = None if birth.ttl is None else now + birth.ttl
+        head = Head(
+            incarnation=birth.operation_id,
+            version=1,
+            epoch=0,
+            seq=0,
+            dropped=0,
+            created=created,
+            updated=created,
+            ttl=birth.ttl,
+            expires=expires,
+            title=birth.title,
+            status=birth.status,
+            metadata=birth.metadata,
+        )
+        self._sessions[key] = _Session(head, dict(birth.state.session))
+        _remember(past, birth.operation_id, None)
+        self._set_shared(key, birth.state)
+        return self._born(key, head)
+
+    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+        """A snapshot of a session."""
+        session = self._alive(key)
+        if session is None:
+            return None
+        if window.start is not None:
+            rows = session.rows[window.start :]
+        elif window.last is None:
+            rows = list(session.rows)
+        else:
+            rows = session.rows[-window.last :] if window.last else []
+        user, app = self._touch(key.owner), self._touch(key.app)
+        return as_of(Stored(session.head, dict(session.state), user, app, rows, 0), window)
+
+    async def append(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
+    ) -> Written:
+        """Append rows and set state."""
+        session = self._writable(key, write)
+        head = session.head
+        if write.operation_id in session.operations:
+            return Written(session.operations[write.operation_id], head.seq, repeated=True)
+        _check_version(key, head, write)
+        self._check(key, "state", session.state, delta.session)
+        self._check(key, "user state", self._values(key.owner), delta.user)
+        self._check(key, "app state", self._values(key.app), delta.app)
+        session.rows += [numbered(row, head.seq + i) for i, row in enumerate(rows, 1)]
+        session.state.update(delta.session)
+        seq, dropped = head.seq + len(rows), head.dropped
+        if self._max_events is not None and seq - dropped > self._max_events:
+            dropped = seq - self._max_events
+            del session.rows[: len(session.rows) - self._max_events]
+        written = self._changed(session, write, seq=seq, dropped=dropped, updated=updated)
+        self._set_shared(key, delta)
+        return written
+
+    async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
+        """Set fields or the lifetime."""
+        session = self._writable(key, write)
+        if write.operation_id in session.operations:
+            return Written(session.operations[write.operation_id], 0, repeated=True)
+        _check_version(key, session.head, write)
+        ttl = session.head.ttl if change.ttl == "keep" else change.ttl
+        session.head = session.head._replace(ttl=ttl)
+        if not change.fields:
+            session.head = session.head._replace(version=session.head.version - 1)
+            return self._changed(session, write)._replace(seq=0)
+        fields = change.fields
+        head = session.head
+        return self._changed(
+            session,
+            write,
+            title=fields["title"].decode() if "title" in fields else head.title,
+            status=fields["status"].decode() if "status" in fields else head.status,
+            metadata=fields.get("metadata", head.metadata),
+            updated=self._clock(),
+        )._replace(seq=0)
+
+    async def delete(self, key: SessionKey, write: Write) -> bool:
+        """Delete a session."""
+        past = self._operations.setdefault(key.owner, OrderedDict())
+        if write.operation_id in past:
+            return True
+        _remember(past, write.operation_id, None)
+        session = self._alive(key)
+        if session is None or write.incarnation not in ("", session.head.incarnation):
+            return False
+        del self._sessions[key]
+        return True
+
+    async def list(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+        """A page of a user's sessions."""
+        order: list[tuple[Place, SessionKey]] = []
+        for key in list(self._sessions):
+            session = self._alive(key) if key.owner == owner else None
+            if session is not None:
+                insort(order, (Place(session.head.updated, key.session), key))
+        page, more = _page(order, after, limit)
+        user, app = self._values(owner), self._values(owner.app)
+        sessions = [
+            (key, Stored(self._sessions[key].head, dict(self._sessions[key].state), user, app, [], 0))
+            for _, key in page
+        ]
+        return Listed(sessions, page[-1][0] if more else None)
+
+    async def names(self, app: str | None, shard: int, after: Place | None, limit: int) -> Named:
+        """A page of users or apps; all in the first shard."""
+        alive = [key for key in list(self._sessions) if self._alive(key) is not None]
+        names = {key.user for key in alive if key.app == app} if app else {k.app for k in alive}
+        if shard:
+            names = set()
+        order = [(Place(inf, name), name) for name in sorted(names)]
+        page, more = _page(order, after, limit)
+        return Named([name for _, name in page], page[-1][0] if more else None)
+
+    async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
+        """The state of a user and of its app."""
+        return dict(self._values(owner)), dict(self._values(owner.app))
+
+    # ── steps ──────────────────────────────────────────────────────────────────────────────────
+
+    def _born(self, key: SessionKey, head: Head) -> Born:
+        user, app = dict(self._values(key.owner)), dict(self._values(key.app))
+        return Born(head.created, head.expires, user, app)
+
+    def _alive(self, key: SessionKey) -> _Session | None:
+        session = self._sessions.get(key)
+        if session is None or session.head.expires is None:
+            return session
+        if session.head.expires > self._clock():
+            return session
+        del self._sessions[key]
+        return None
+
+    def _writable(self, key: SessionKey, write: Write) -> _Session:
+        session = self._alive(key)
+        if session is None or write.incarnation not in ("", session.head.incarnation):
+            raise SessionNotFound(
+                f"There is no session {key.session!r} of this user any more, or not the one that "
+                "was loaded: it was deleted or has expired. Nothing was written."
+            )
+        return session
+
+    def _changed(self, session: _Session, write: Write, **fields: object) -> Written:
+        head = session.head
+        expires = None if head.ttl is None else self._clock() + head.ttl
+        session.head = head._replace(version=head.version + 1, expires=expires, **fields)
+        _remember(session.operations, write.operation_id, session.head.version)
+        return Written(session.head.version, session.head.seq, repeated=False)
+
+    def _values(self, name: UserKey | str) -> dict[str, bytes]:
+        shared = self._shared.get(name)
+        if shared is None:
+            return {}
+        if shared.expires is not None and shared.expires <= self._clock():
+            del self._shared[name]
+            return {}
+        return shared.values
+
+    def _touch(self, name: UserKey | str) -> dict[str, bytes]:
+        values = self._values(name)
+        if values:
+            self._shared[name].expires = self._shared_expiry()
+        return dict(values)
+
+    def _shared_expiry(self) -> float | None:
+        return None if self._state_ttl is None else self._clock() + self._state_ttl
+
+    def _set_shared(self, key: SessionKey, delta: Delta) -> None:
+        names: tuple[tuple[UserKey | str, Pairs], ...] = (
+            (key.owner, delta.user),
+            (key.app, delta.app),
+        )
+        for name, pairs in names:
+            if pairs:
+                values = {**self._values(name), **pairs}
+                self._shared[name] = _Shared(values, self._shared_expiry())
+
+    def _check(self, key: SessionKey, what: str, old: Pairs, new: Pairs) -> None:
+        size = _size({**old, **new})
+        if new and size > self._cap:
+            name = f"The {what} of session {key.session!r}"
+            raise TooLarge(name, size, self._cap, "max_state_bytes")
+
+
+def _size(pairs: Pairs) -> int:
+    return sum(len(name.encode()) + len(value) for name, value in pairs.items())
+
+
+def _check_version(key: SessionKey, head: Head, write: Write) -> None:
+    if write.expected is not None and write.expected != head.version:
+        raise StaleSession(
+            f"The session {key.session!r} is at version {head.version}, not {write.expected}: load "
+            "it again and repeat. Nothing was written.",
+            expected=write.expected,
+            actual=head.version,
+        )
+
+
+def _remember(operations: OrderedDict[str, V], name: str, value: V) -> None:
+    operations[name] = value
+    if len(operations) > HORIZON:
+        operations.popitem(last=False)
+
+
+def _page(
+    order: Iterable[tuple[Place, V]], after: Place | None, limit: int
+) -> tuple[list[tuple[Place, V]], bool]:
+    rest = [entry for entry in order if after is None or entry[0] > after]
+    return rest[:limit], len(rest) > limit

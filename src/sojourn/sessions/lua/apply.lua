@@ -1,0 +1,33 @@
+-- Apply a delta to the state of an app. Repeating it changes nothing, and an older delta never
+-- overwrites a newer one: each value keeps the stamp of the write that it came from.
+--
+-- KEYS  1 state of the app (hash: state:<key> → JSON, at:<key> → stamp, bytes)
+-- ARGV  1 stamp, µs       2 operation id   3 shared ttl, ms or '' (never)   4 cap, bytes
+--       5 number of pairs, then the pairs
+-- Reply {'ok'}   {'app state', bytes}; nothing was written
+local key, mine = KEYS[1], tonumber(ARGV[1])
+local left = redis.call('PTTL', key)
+local bytes = tonumber(redis.call('HGET', key, 'bytes') or 0)
+local fields = {}
+for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
+  local at = redis.call('HGET', key, 'at:' .. ARGV[i]) or '0:'
+  local separator = string.find(at, ':', 1, true)
+  local theirs = tonumber(string.sub(at, 1, separator - 1))
+  if mine > theirs or (mine == theirs and ARGV[2] >= string.sub(at, separator + 1)) then
+    local field = 'state:' .. ARGV[i]
+    local old = redis.call('HSTRLEN', key, field)
+    if old == 0 then bytes = bytes + #ARGV[i] end
+    bytes = bytes - old + #ARGV[i + 1]
+    for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], ARGV[1] .. ':' .. ARGV[2]}) do
+      fields[#fields + 1] = value
+    end
+  end
+end
+if bytes > tonumber(ARGV[4]) then return {'app state', integer(bytes)} end
+if #fields > 0 then
+  fields[#fields + 1] = 'bytes'
+  fields[#fields + 1] = integer(bytes)
+  write_hash(key, fields)
+end
+write_lifetime(key, left, ARGV[3])
+return {'ok'}

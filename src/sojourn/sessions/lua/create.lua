@@ -1,0 +1,79 @@
+-- Create a session, once, with its first state.
+--
+-- KEYS  1 session (hash)   2 events (list)      3 ops (zset)
+--       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
+--       6 state of the user (hash)              7 outbox (hash: operation id → app delta)
+--       8 operations of the user (zset: operation id → ms)
+-- ARGV  1 operation id, which becomes the incarnation       2 session id
+--       3 created, s, or '' (the server's)      4 ttl of the session, ms or '' (never)
+--       5 shared ttl, ms or ''                  6 cap of a state, bytes
+--       7 app delta as JSON or ''               8 title   9 status   10 metadata as JSON
+--      11 number of session pairs, then the pairs; number of user pairs, then the pairs
+-- Reply {'ok', created, expires or '', stamp, entries left in the outbox}
+--       {'exists'} {'gone'} {'state' | 'user state', bytes}; nothing was written
+local session, operations = KEYS[1], KEYS[8]
+local incarnation = redis.call('HGET', session, 'incarnation')
+local ours = incarnation == ARGV[1]
+if incarnation and not ours then return {'exists'} end
+if ours then
+  local head = redis.call('HMGET', session, 'created', 'expires')
+  return {'ok', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
+end
+if redis.call('ZSCORE', operations, ARGV[1]) then return {'gone'} end
+
+local session_pairs, n_session = 12, tonumber(ARGV[11])
+local at = session_pairs + 2 * n_session
+local user_pairs, n_user = at + 1, tonumber(ARGV[at])
+local cap = tonumber(ARGV[6])
+local bytes = 0
+for i = session_pairs, session_pairs + 2 * n_session - 1 do bytes = bytes + #ARGV[i] end
+if bytes > cap then return {'state', integer(bytes)} end
+local user_bytes, user_left
+if n_user > 0 then
+  user_left = redis.call('PTTL', KEYS[6])
+  user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
+  if user_bytes > cap then return {'user state', integer(user_bytes)} end
+end
+local index_left = redis.call('PTTL', KEYS[4])
+redis.call('ZSCORE', KEYS[4], ARGV[2])
+redis.call('ZSCORE', KEYS[5], ARGV[2])
+local pending = redis.call('HLEN', KEYS[7])
+
+-- What an evicted or expired session of this id may have left behind is not part of this one.
+redis.call('UNLINK', session, KEYS[2], KEYS[3])
+local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
+if #dead > 0 then
+  redis.call('ZREM', KEYS[4], unpack(dead))
+  redis.call('ZREM', KEYS[5], unpack(dead))
+end
+
+local created = ARGV[3]
+if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
+local ttl = ARGV[4]
+local expires = ttl == '' and '' or integer(now + tonumber(ttl))
+write_hash(session, with_state({
+  'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',
+  'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', integer(bytes),
+  'title', ARGV[8], 'status', ARGV[9], 'metadata', ARGV[10],
+}, session_pairs, n_session))
+redis.call('ZADD', KEYS[4], created, ARGV[2])
+redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[2])
+if ttl ~= '' then redis.call('PEXPIREAT', session, expires) end
+write_lifetime(KEYS[4], index_left, ttl)
+write_lifetime(KEYS[5], index_left, ttl)
+
+redis.call('ZADD', operations, now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
+redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
+redis.call('PEXPIRE', operations, 86400000)
+
+if n_user > 0 then
+  write_hash(KEYS[6], with_state({'bytes', integer(user_bytes)}, user_pairs, n_user))
+  write_lifetime(KEYS[6], user_left, ARGV[5])
+end
+if ARGV[7] ~= '' then
+  local outbox_left = redis.call('PTTL', KEYS[7])
+  redis.call('HSET', KEYS[7], ARGV[1], '{"stamp":' .. stamp .. ',"delta":' .. ARGV[7] .. '}')
+  write_lifetime(KEYS[7], outbox_left, ARGV[5])
+end
+return {'ok', created, expires, stamp, pending}

@@ -1,0 +1,47 @@
+-- Before every script of this room. Nothing here writes unless its name says so.
+
+-- The server's clock: milliseconds for lifetimes, microseconds as text for stamps.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local stamp = string.format('%.0f', clock[1] * 1000000 + clock[2])
+
+local function integer(number)
+  return string.format('%.0f', number)
+end
+
+-- When the shared key would expire: its own instant, or what this change asks for if that is
+-- later. `ttl` '' means never. A key that never expires stays so.
+local function write_lifetime(key, left, ttl)
+  if ttl == '' then
+    if left >= 0 then redis.call('PERSIST', key) end
+  elseif left ~= -1 and left < tonumber(ttl) then
+    redis.call('PEXPIRE', key, ttl)
+  end
+end
+
+-- Bytes that the state in `key` would have after the pairs ARGV[first .. first + 2n - 1].
+local function measured(key, bytes, first, n)
+  for i = first, first + 2 * n - 2, 2 do
+    local field = 'state:' .. ARGV[i]
+    local old = redis.call('HSTRLEN', key, field)
+    if old == 0 then bytes = bytes + #ARGV[i] end
+    bytes = bytes - old + #ARGV[i + 1]
+  end
+  return bytes
+end
+
+-- `fields` with those pairs behind it, for `write_hash`.
+local function with_state(fields, first, n)
+  for i = first, first + 2 * n - 2, 2 do
+    fields[#fields + 1] = 'state:' .. ARGV[i]
+    fields[#fields + 1] = ARGV[i + 1]
+  end
+  return fields
+end
+
+-- HSET of any number of fields: unpack() has room for some thousand values.
+local function write_hash(key, fields)
+  for i = 1, #fields, 2000 do
+    redis.call('HSET', key, unpack(fields, i, math.min(i + 1999, #fields)))
+  end
+end

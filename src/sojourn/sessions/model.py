@@ -1,0 +1,115 @@
+"""What a session is: frozen values, without a word about where they are kept."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from sojourn.ids import SessionKey
+
+E = TypeVar("E")
+
+
+def _new_event_id() -> str:
+    return secrets.token_hex(16)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened in a session.
+
+    Attributes:
+        author: who made it happen: `user`, or the name of an agent.
+        payload: what happened, as JSON: text, numbers, booleans, None, lists, dicts.
+        kind: what the payload is; `message` unless said otherwise.
+        id: its id; made if not given.
+        time: when it happened, seconds since the epoch; now if not given.
+        state_delta: state that it sets. `user:` and `app:` keys go to the state of the user and of
+            the app, `temp:` keys are not stored; a value replaces, it never merges.
+        seq: its place in the log, from 1; 0 until it is stored.
+    """
+
+    author: str
+    payload: Any
+    kind: str = "message"
+    id: str = msgspec.field(default_factory=_new_event_id)
+    time: float = msgspec.field(default_factory=time.time)
+    state_delta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    seq: int = 0
+
+
+class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
+    """A session as it stood at one instant.
+
+    Attributes:
+        key: its identity.
+        incarnation: differs between two sessions that had the same identity one after the other.
+        version: counts its changes, from 1.
+        created: seconds since the epoch.
+        updated: the time of its last event or change, seconds since the epoch.
+        ttl: seconds that it lives after each change; None is for ever.
+        expires: when it expires, seconds since the epoch; None is never.
+        title: a name for people.
+        status: a word of the application's; `active` at first.
+        metadata: JSON of the application's.
+        state: its state merged with its user's (`user:…`) and its app's (`app:…`).
+        events: those that were asked for, oldest first.
+        length: how many events the log has had; the last one has this `seq`.
+        complete: False when events that were asked for are missing on the server.
+    """
+
+    key: SessionKey
+    incarnation: str
+    version: int
+    created: float
+    updated: float
+    ttl: float | None
+    expires: float | None
+    title: str
+    status: str
+    metadata: dict[str, Any]
+    state: dict[str, Any]
+    events: list[E]
+    length: int
+    complete: bool = True
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What an append has done.
+
+    Attributes:
+        version: the session's version after it.
+        seqs: the places of the events in the log; empty when `repeated`.
+        repeated: it had been applied before, and was not applied again.
+    """
+
+    version: int
+    seqs: range
+    repeated: bool = False
+
+
+class SessionPage(msgspec.Struct, frozen=True):
+    """A page of sessions, with state and without events.
+
+    Attributes:
+        sessions: oldest update first within a user.
+        cursor: where the next page starts; None after the last.
+    """
+
+    sessions: list[Session[Any]]
+    cursor: str | None
+
+
+class NamePage(msgspec.Struct, frozen=True):
+    """A page of apps or of users.
+
+    Attributes:
+        names: in no promised order.
+        cursor: where the next page starts; None after the last.
+    """
+
+    names: list[str]
+    cursor: str | None

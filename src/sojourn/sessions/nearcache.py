@@ -1,0 +1,126 @@
+"""Events that this process has decoded already.
+
+An entry is used only after the server has said that the log is still the same and only longer:
+same incarnation, same epoch, and the last row known, read again, is byte for byte the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from sojourn.ids import SessionKey
+from sojourn.sessions.store import Head, Stored
+
+_DECODED = 6
+"""How many times larger an event is as objects than as JSON, as measured on ADK's."""
+
+
+class Known(NamedTuple):
+    """A run of decoded events that ends with the row `last_row`.
+
+    Attributes:
+        head: the session's fields when the run was read.
+        first: seq of the first event.
+        events: the decoded events.
+        last_row: the bytes of the last one.
+        size: estimated bytes of memory.
+    """
+
+    head: Head
+    first: int
+    events: list[Any]
+    last_row: bytes
+    size: int
+
+    @property
+    def last_index(self) -> int:
+        """Where the last row stands in the list on the server."""
+        return self.head.seq - self.head.dropped - 1
+
+    def covers(self, last: int | None) -> bool:
+        """Whether the run, once brought up to date, holds the last `last` events (None: all)."""
+        if last is not None and len(self.events) >= last:
+            return True
+        return self.first == self.head.dropped + 1
+
+    def continued_by(self, stored: Stored) -> bool:
+        """Whether the rows read are this run's last row and what came after it."""
+        before, now = self.head, stored.head
+        return (
+            stored.complete
+            and (now.incarnation, now.epoch, now.dropped)
+            == (before.incarnation, before.epoch, before.dropped)
+            and bool(stored.rows)
+            and stored.first == before.seq
+            and stored.rows[0] == self.last_row
+        )
+
+
+class NearCacheStats(NamedTuple):
+    """Figures of the near-cache since the store was opened.
+
+    Attributes:
+        hits: reads that decoded only what was new.
+        misses: reads that decoded everything they returned.
+        sessions: entries now.
+        size: estimated bytes now.
+        limit: bytes that it may have; the least recently used goes first.
+    """
+
+    hits: int
+    misses: int
+    sessions: int
+    size: int
+    limit: int
+
+
+class NearCache:
+    """Runs of decoded events by session, bounded in bytes, least recently used first to go."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._runs: OrderedDict[tuple[SessionKey, str], Known] = OrderedDict()
+        self._size = 0
+        self._hits = 0
+        self._misses = 0
+
+    def find(self, key: SessionKey, view: str) -> Known | None:
+        """The run of a session in one view, unverified."""
+        known = self._runs.get((key, view))
+        if known is not None:
+            self._runs.move_to_end((key, view))
+        return known
+
+    def hit(self) -> None:
+        """Count a read that an entry has served."""
+        self._hits += 1
+
+    def miss(self) -> None:
+        """Count a read that decoded everything."""
+        self._misses += 1
+
+    def keep(self, key: SessionKey, view: str, known: Known) -> None:
+        """Remember a run, and forget others until it fits. One that could never fit is not kept."""
+        self.drop(key, view)
+        if known.size > self._limit or not known.events:
+            return
+        self._runs[key, view] = known
+        self._size += known.size
+        while self._size > self._limit:
+            _, forgotten = self._runs.popitem(last=False)
+            self._size -= forgotten.size
+
+    def drop(self, key: SessionKey, view: str) -> None:
+        """Forget a session."""
+        if known := self._runs.pop((key, view), None):
+            self._size -= known.size
+
+    def stats(self) -> NearCacheStats:
+        """The figures now."""
+        return NearCacheStats(self._hits, self._misses, len(self._runs), self._size, self._limit)
+
+
+def weight(rows: list[bytes]) -> int:
+    """Estimated bytes of memory of the rows once decoded."""
+    return _DECODED * sum(map(len, rows))

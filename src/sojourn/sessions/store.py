@@ -1,0 +1,186 @@
+"""What the sessions room asks of a store, and the values that pass between them.
+
+A store keeps bytes: events and state values reach it as JSON text and leave it so. It decides what
+only it can decide in one atomic step: existence, operation ids, versions, order, lifetimes, caps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from sojourn.ids import SessionKey, UserKey
+
+Pairs = Mapping[str, bytes]
+"""State keys without their scope → JSON text."""
+
+
+class Write(NamedTuple):
+    """What every write carries.
+
+    Attributes:
+        operation_id: a write repeated with the same id takes effect once.
+        incarnation: the session must still be this one; empty for any.
+        expected: the session must still be of this version; None for any.
+    """
+
+    operation_id: str
+    incarnation: str = ""
+    expected: int | None = None
+
+
+class Delta(NamedTuple):
+    """State to set, by scope."""
+
+    session: Pairs
+    user: Pairs
+    app: Pairs
+
+
+class Birth(NamedTuple):
+    """A session to create. `created` None means the server's clock; `ttl` None for ever."""
+
+    operation_id: str
+    created: float | None
+    ttl: float | None
+    title: str
+    status: str
+    metadata: bytes
+    state: Delta
+
+
+class Change(NamedTuple):
+    """Fields to set, and a lifetime: seconds, None for ever, or `keep`."""
+
+    fields: Mapping[str, bytes]
+    ttl: float | None | Literal["keep"] = "keep"
+
+
+class Window(NamedTuple):
+    """Which rows of a log to read: the last `last` (None for all), or from list index `start` on.
+
+    Attributes:
+        last: how many from the end; 0 for none.
+        start: list index of the first row wanted; takes the place of `last`.
+    """
+
+    last: int | None = None
+    start: int | None = None
+
+
+class Head(NamedTuple):
+    """A session without its state and events."""
+
+    incarnation: str
+    version: int
+    epoch: int
+    seq: int
+    dropped: int
+    created: float
+    updated: float
+    ttl: float | None
+    expires: float | None
+    title: str
+    status: str
+    metadata: bytes
+
+
+class Stored(NamedTuple):
+    """A session as a store gives it back.
+
+    Attributes:
+        head: its fields.
+        state: its own state.
+        user: its user's state.
+        app: its app's state.
+        rows: the rows asked for, as they stood when `head` was read.
+        first: the seq of the first row; meaningless without rows.
+        complete: False when rows asked for are missing.
+    """
+
+    head: Head
+    state: Pairs
+    user: Pairs
+    app: Pairs
+    rows: list[bytes]
+    first: int
+    complete: bool = True
+
+
+class Born(NamedTuple):
+    """When a session was created and will expire, and the state that it found."""
+
+    created: float
+    expires: float | None
+    user: Pairs
+    app: Pairs
+
+
+class Written(NamedTuple):
+    """The version that a write led to, the last seq, and whether it was a repetition."""
+
+    version: int
+    seq: int
+    repeated: bool
+
+
+class Place(NamedTuple):
+    """A place in an index: the score and the name of the last entry seen."""
+
+    score: float
+    name: str
+
+
+class Listed(NamedTuple):
+    """A page of an index with the place after which the next one starts; None at the end."""
+
+    sessions: list[tuple[SessionKey, Stored]]
+    after: Place | None
+
+
+class Named(NamedTuple):
+    """A page of names with the place after which the next one starts; None at the end."""
+
+    names: list[str]
+    after: Place | None
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept. Eight methods, each one atomic step.
+
+    All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
+    """
+
+    async def create(self, key: SessionKey, birth: Birth) -> Born:
+        """Create a session. Raises SessionExists, TooLarge."""
+        ...
+
+    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+        """A consistent snapshot of a session, or None when there is none."""
+        ...
+
+    async def append(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
+    ) -> Written:
+        """Append rows and set state. Raises SessionNotFound, StaleSession, TooLarge."""
+        ...
+
+    async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
+        """Set fields or the lifetime. Raises SessionNotFound, StaleSession."""
+        ...
+
+    async def delete(self, key: SessionKey, write: Write) -> bool:
+        """Delete a session; whether there was one."""
+        ...
+
+    async def list(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+        """A page of a user's sessions with state and no rows, least recently updated first."""
+        ...
+
+    async def names(self, app: str | None, shard: int, after: Place | None, limit: int) -> Named:
+        """A page of the users in a shard of an app, or of the apps (`app` None)."""
+        ...
+
+    async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
+        """The state of a user and of its app."""
+        ...
