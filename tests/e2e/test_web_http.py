@@ -1,0 +1,133 @@
+"""ADK's own server over our sessions: what it was told outlives it."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from e2e.adk_http import AdkHttp, text_of
+
+
+def test_a_conversation_outlives_kill_9_of_the_web_process(start_web, embedded_uri):
+    web = start_web(embedded_uri)
+    adk = AdkHttp(web.url)
+    session_id = adk.create()
+    adk.say(session_id, "Store test_key with value test_123")
+    adk.say(session_id, "Remember for me that color is blue")
+    streamed = adk.stream(session_id, "Remember for everyone that season is autumn")
+    before = adk.session(session_id)
+
+    web.kill()
+    web.start()
+
+    assert adk.session(session_id) == before
+    assert before["id"] == session_id
+    assert before["state"] == {
+        "test_key": "test_123",
+        "user:color": "blue",
+        "app:season": "autumn",
+    }
+    assert_streamed(streamed)
+    assert_turns(before["events"], turns=3)
+    assert "test_123" in adk.say(session_id, "What is test_key?")
+    assert_turns(adk.session(session_id)["events"], turns=4)
+
+
+@pytest.mark.parametrize(
+    ("end", "appendfsync"), [(signal.SIGTERM, "everysec"), (signal.SIGKILL, "always")]
+)
+def test_a_conversation_goes_on_after_a_restart_of_the_server(
+    start_redis, start_web, end, appendfsync
+):
+    server = start_redis(appendfsync)
+    adk = AdkHttp(start_web(server.url).url)
+    session_id = adk.create()
+    adk.say(session_id, "Store test_key with value test_123")
+    before = adk.session(session_id)
+
+    server.end(end)
+    # Not 404: nobody can know now whether the session is there.
+    assert adk.get(session_id).is_server_error
+    server.start()
+
+    assert adk.session(session_id) == before
+    assert "test_123" in adk.say(session_id, "What is test_key?")
+    assert_turns(adk.session(session_id)["events"], turns=2)
+
+
+def test_two_web_processes_write_to_one_session_at_once(start_redis, start_web):
+    server = start_redis()
+    clients = [AdkHttp(start_web(server.url).url) for _ in range(2)]
+    session_id = clients[0].create()
+    values = {f"key_{number}": f"value_{number}" for number in range(8)}
+
+    def store(number: int) -> None:
+        key = f"key_{number}"
+        clients[number % 2].say(session_id, f"Store {key} with value {values[key]}")
+
+    with ThreadPoolExecutor(max_workers=len(values)) as pool:
+        list(pool.map(store, range(len(values))))
+
+    seen = [client.session(session_id) for client in clients]
+    assert seen[0] == seen[1]
+    assert seen[0]["state"] == values
+    assert_turns(seen[0]["events"], turns=len(values))
+    assert "value_7" in clients[0].say(session_id, "What is key_7?")
+
+
+def test_a_session_id_is_taken_once_and_an_unknown_one_is_not_found(start_web, embedded_uri):
+    adk = AdkHttp(start_web(embedded_uri).url)
+    assert adk.post_session(sessionId="mine", state={"test_key": "first"}).status_code == 200
+    assert adk.post_session(sessionId="mine", state={"test_key": "second"}).status_code == 409
+    assert "first" in adk.say("mine", "What is test_key?")
+    assert adk.get("other").status_code == 404
+    assert adk.post_run("other", "Show my session info").status_code == 404
+
+
+def test_a_session_gets_the_ttl_that_its_creator_asks_for(start_redis, start_web):
+    server = start_redis()
+    adk = AdkHttp(start_web(server.url).url)
+    if not adk.forwards_options():
+        pytest.skip("this google-adk forwards no session options: ttl over HTTP not run")
+    session_id = adk.create(options={"ttl": 100})
+    adk.say(session_id, "Store test_key with value test_123")
+    keys = list(server.client.scan_iter(f"*{session_id}*"))
+    assert keys
+    assert all(0 < server.client.ttl(key) <= 100 for key in keys)
+
+
+def test_the_api_server_without_a_ui_keeps_sessions_too(start_web, embedded_uri):
+    server = start_web(embedded_uri, subcommand="api_server")
+    adk = AdkHttp(server.url)
+    session_id = adk.create()
+    adk.say(session_id, "Store test_key with value test_123")
+
+    server.kill()
+    server.start()
+
+    assert "test_123" in adk.say(session_id, "What is test_key?")
+    assert adk.http.get("/dev-ui/").status_code == 404
+
+
+def assert_streamed(events):
+    """Chunks come before the whole text and add up to it."""
+    chunks = [text_of(event) for event in events if event.get("partial")]
+    assert len(chunks) > 1
+    assert "".join(chunks) == text_of(events[-1])
+
+
+def assert_turns(events, *, turns):
+    """A turn is four events, in this order, each of them once, and no chunk among them."""
+    kinds: dict[str, list[str]] = {}
+    for event in events:
+        kinds.setdefault(event["invocationId"], []).append(kind_of(event))
+    assert list(kinds.values()) == [["user", "functionCall", "functionResponse", "text"]] * turns
+    assert len({event["id"] for event in events}) == len(events)
+    assert not any(event.get("partial") for event in events)
+
+
+def kind_of(event):
+    part = event["content"]["parts"][0]
+    if event["author"] == "user":
+        return "user"
+    return next(kind for kind in ("functionCall", "functionResponse", "text") if kind in part)
