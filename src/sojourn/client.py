@@ -10,12 +10,12 @@ from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
-from sojourn.errors import Closed, InvalidInput
+from sojourn.errors import Closed
+from sojourn.options import DAY, MiB, Options, from_query
 from sojourn.sessions import NearCacheStats, Sessions
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.redis import Policy, RedisSessions
 from sojourn.sessions.service import Limits
-from sojourn.sessions.store import SessionStore
 from sojourn.telemetry import CallHook, Hooks
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
-
-MiB = 1024 * 1024
-DAY = 86_400.0
 
 
 class Stats(NamedTuple):
@@ -83,6 +80,13 @@ class Sojourn:
         """The figures now."""
         return Stats(self.where, self.sessions.cache_stats())
 
+    async def disconnect(self) -> None:
+        """Close the connections of the running event loop. The store stays open: the next call,
+        from this loop or another, connects again.
+        """
+        if self._engine is not None:
+            await self._engine.disconnect()
+
     async def close(self) -> None:
         """Close connections and leave an embedded server. A lent client stays open. Idempotent."""
         self._closed = True
@@ -118,7 +122,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, `embedded:DIR`, `memory://`, or a redis-py client
-            that lends its address and credentials.
+            that lends its address and credentials. The arguments below that are text or numbers
+            may stand in its query and then win: `redis://host?namespace=shop&session_ttl=3600`.
         namespace: stands before every key, so that deployments can share a server.
         session_ttl: seconds that a session lives after its last change; None for ever.
         state_ttl: seconds that user and app state outlive their last touch; None for ever.
@@ -133,32 +138,45 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         ConfigurationError: the URL, or a client that cannot be lent.
         InvalidInput: one of the other arguments.
     """
-    _check_positive(
-        session_ttl=session_ttl,
-        state_ttl=state_ttl,
-        max_event_bytes=max_event_bytes,
-        max_state_bytes=max_state_bytes,
-        max_events=max_events,
-        connect_timeout=connect_timeout,
-        operation_timeout=operation_timeout,
+    options = Options(
+        namespace,
+        session_ttl,
+        state_ttl,
+        max_event_bytes,
+        max_state_bytes,
+        max_events,
+        near_cache_bytes,
+        connect_timeout,
+        operation_timeout,
     )
-    keys, hooks = Keys(namespace), Hooks()
-    if isinstance(url, str) and url.split("?")[0] in ("memory:", "memory://"):
-        engine, shards = None, 1
-        rows: SessionStore = InMemorySessions(
-            state_ttl=state_ttl, max_state_bytes=max_state_bytes, max_events=max_events
-        )
-    else:
-        find = Server.at if isinstance(url, str) else Server.of
-        server = find(url, connect_timeout=connect_timeout)  # type: ignore[arg-type]
-        engine, shards = Engine(server, operation_timeout=operation_timeout, hooks=hooks), SHARDS
-        policy = Policy(session_ttl, state_ttl, max_state_bytes, max_events)
-        rows = RedisSessions(engine, keys, policy)
-    limits = Limits(session_ttl, max_event_bytes, shards, near_cache_bytes)
-    return Sojourn(Sessions(rows, limits), engine, hooks)
+    if isinstance(url, str):
+        url, options = from_query(url, options)
+    options.check()
+    hooks = Hooks()
+    if url in ("memory:", "memory://"):
+        return Sojourn(Sessions(_in_memory(options), _limits(options, shards=1)), None, hooks)
+    server = _server(url, options.connect_timeout)
+    engine = Engine(server, operation_timeout=options.operation_timeout, hooks=hooks)
+    policy = Policy(
+        options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
+    )
+    rows = RedisSessions(engine, Keys(options.namespace), policy)
+    return Sojourn(Sessions(rows, _limits(options, shards=SHARDS)), engine, hooks)
 
 
-def _check_positive(**options: float | None) -> None:
-    for name, value in options.items():
-        if value is not None and value <= 0:
-            raise InvalidInput(f"{name} must be above zero, not {value!r}.")
+def _in_memory(options: Options) -> InMemorySessions:
+    return InMemorySessions(
+        state_ttl=options.state_ttl,
+        max_state_bytes=options.max_state_bytes,
+        max_events=options.max_events,
+    )
+
+
+def _server(url: str | Lent, connect_timeout: float) -> Server:
+    if isinstance(url, str):
+        return Server.at(url, connect_timeout=connect_timeout)
+    return Server.of(url, connect_timeout=connect_timeout)
+
+
+def _limits(options: Options, *, shards: int) -> Limits:
+    return Limits(options.session_ttl, options.max_event_bytes, shards, options.near_cache_bytes)

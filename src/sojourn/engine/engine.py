@@ -103,15 +103,19 @@ class Engine:
             )
         return pending
 
+    async def disconnect(self) -> None:
+        """Close the connections of the running loop; the next call makes new ones."""
+        lanes = self._lanes.pop(asyncio.get_running_loop(), None)
+        if lanes is not None:
+            await lanes.close()
+
     async def close(self) -> None:
-        """Close the connections of this loop, and those of loops that have ended. Idempotent."""
+        """Close all connections, for good, and leave an embedded server. Idempotent."""
         self._closed = True
-        here = asyncio.get_running_loop()
+        await self.disconnect()
         for loop, lanes in list(self._lanes.items()):
             del self._lanes[loop]
-            if loop is here:
-                await lanes.close()
-            elif loop.is_running():
+            if loop.is_running():
                 asyncio.run_coroutine_threadsafe(lanes.close(), loop)
         await self._server.release()
 

@@ -52,11 +52,13 @@ class View(NamedTuple, Generic[E]):
         name: tells views apart in the near-cache.
         decode: makes an event from a stored row.
         copy: a light copy for a caller, so that nobody changes what others see.
+        time_of: when an event happened, seconds since the epoch.
     """
 
     name: str
     decode: Callable[[Row], E]
     copy: Callable[[E], E]
+    time_of: Callable[[E], float]
 
 
 def _event(row: Row) -> Event:
@@ -71,7 +73,7 @@ def _event(row: Row) -> Event:
     )
 
 
-EVENTS: Final = View("sojourn", _event, lambda event: event)
+EVENTS: Final = View("sojourn", _event, lambda event: event, lambda event: event.time)
 
 
 class Limits(NamedTuple):
@@ -408,20 +410,15 @@ class Sessions:
     ) -> Session[E] | None:
         """Look further back until an event is older, or there are no more."""
         look = _FIRST_LOOK if last is None else min(last, _FIRST_LOOK)
-        clock: View[tuple[float, E]] = View(
-            f"{view.name} by time",
-            lambda row: (row.time, view.decode(row)),
-            lambda pair: (pair[0], view.copy(pair[1])),
-        )
         while True:
-            stored, events = await self._read(key, look, clock)
+            stored, events = await self._read(key, look, view)
             if stored is None:
                 return None
-            older = [i for i, (when, _) in enumerate(events) if when < since]
+            older = [i for i, event in enumerate(events) if view.time_of(event) < since]
             most = stored.head.seq - stored.head.dropped if last is None else last
             if older or look >= most or len(events) < look:
                 found = events[older[-1] + 1 :] if older else events
-                return _session(key, stored, [view.copy(event) for _, event in found])
+                return _session(key, stored, [view.copy(event) for event in found])
             look = min(look * 4, most)
 
     async def _list_app(self, app: str, start: Cursor, limit: int) -> SessionPage:

@@ -1,0 +1,103 @@
+"""`sojourn adk …`: ADK's own command line, with Sojourn's schemes known to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from google.adk.cli.cli_tools_click import main as adk_main
+from google.adk.cli.service_registry import get_service_registry
+
+from sojourn.engine.server import SCHEMES
+from sojourn.integrations.adk.registry import register
+
+_SERVICES = '''\
+"""Lets plain `adk web` know Sojourn's session URIs; ADK loads this file from the agents' folder."""
+
+try:
+    from sojourn.integrations.adk import register
+except ModuleNotFoundError as error:  # ADK would pass over it in silence
+    raise ImportError(f"services.py needs pip install 'sojourn[adk]': {error}") from error
+
+register()
+'''
+
+_OPTION = "--session_service_uri"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run `init DIR`, or whatever ADK makes of the arguments. Ends the process.
+
+    Args:
+        arguments: what stands behind `sojourn adk`.
+    """
+    try:
+        if arguments[:1] == ["init"]:
+            _init(arguments[1:])
+            return
+        register()
+        _check_scheme(arguments)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    adk_main(args=list(arguments), prog_name="sojourn adk")
+
+
+def _init(arguments: Sequence[str]) -> None:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise click.UsageError("sojourn adk init DIR, where DIR is the folder of your agents")
+    folder = Path(arguments[0])
+    if not folder.is_dir():
+        raise click.UsageError(f"{folder} is not a folder: name the one that holds your agents.")
+    target = folder / "services.py"
+    if target.exists():
+        if target.read_text("utf-8") == _SERVICES:
+            click.echo(f"{target} is there already.")
+            return
+        raise click.ClickException(
+            f"{target} exists and is yours. Add to it: from sojourn.integrations.adk import "
+            "register; register()"
+        )
+    target.write_text(_SERVICES, "utf-8")
+    click.echo(f"Wrote {target}. Now: adk web --session_service_uri=redis://localhost:6379 {folder}")
+
+
+def _check_scheme(arguments: Sequence[str]) -> None:
+    """Refuse a session URI that neither ADK nor SQLAlchemy knows, before ADK's traceback does."""
+    uri = _value_of(_OPTION, arguments)
+    if uri is None:
+        return
+    scheme = urlsplit(uri).scheme
+    known = get_service_registry()._session_factories  # noqa: SLF001 - ADK has no other way to ask
+    if scheme not in known and not _is_a_database(uri):
+        raise click.ClickException(
+            f"{_OPTION}: nothing here knows the scheme {scheme!r}. Sojourn knows "
+            f"{', '.join(SCHEMES)}; ADK knows {', '.join(sorted(set(known) - set(SCHEMES)))} and "
+            "SQLAlchemy's databases."
+        )
+
+
+def _is_a_database(uri: str) -> bool:
+    try:
+        from sqlalchemy.engine import make_url  # noqa: PLC0415 - ADK brings it, in some versions
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+    except ImportError:
+        return True
+    try:
+        make_url(uri).get_dialect()
+    except (SQLAlchemyError, ImportError, ValueError):
+        return False
+    return True
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    found: str | None = None
+    for position, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            found = argument.partition("=")[2]
+        elif argument == option and position + 1 < len(arguments):
+            found = arguments[position + 1]
+    return found

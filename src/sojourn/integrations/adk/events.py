@@ -1,0 +1,109 @@
+"""ADK's events as Sojourn's, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from google.adk.events.event import Event as AdkEvent
+from google.adk.sessions.state import State
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from sojourn.sessions import Event, View
+from sojourn.sessions.rows import Row
+
+log = logging.getLogger("sojourn.adk")
+
+KIND = "adk"
+
+_ELSEWHERE = {"id": True, "timestamp": True, "author": True, "actions": {"state_delta"}}
+"""Fields that the row of a log keeps itself; the payload holds the rest."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def to_event(event: AdkEvent) -> Event:
+    """The event to store. What JSON cannot hold becomes text, with a warning, as in ADK.
+
+    The payload is ADK's own JSON without the fields that are None.
+    """
+    return Event(
+        author=event.author,
+        payload=msgspec.Raw(_payload(event)),
+        kind=KIND,
+        id=event.id,
+        time=event.timestamp,
+        state_delta=jsonable(event.actions.state_delta),
+    )
+
+
+def operation_id(event: Event) -> str:
+    """The same for the same event delivered again, another for any other content."""
+    digest = blake2b(event.id.encode(), digest_size=12)
+    digest.update(repr((event.author, event.time)).encode())
+    digest.update(bytes(event.payload))
+    if event.state_delta:
+        digest.update(_encode(event.state_delta))
+    return digest.hexdigest()
+
+
+def jsonable(state: Mapping[str, Any]) -> dict[str, Any]:
+    """State as JSON values: rich types as pydantic writes them, what it cannot write as text.
+
+    `temp:` keys fall away: they live on the caller's session and are never stored.
+    """
+    values: dict[str, Any] = {}
+    for key, value in state.items():
+        if key.startswith(State.TEMP_PREFIX):
+            continue
+        try:
+            values[key] = to_jsonable_python(value, inf_nan_mode="null")
+        except (PydanticSerializationError, UnicodeDecodeError, ValueError, RecursionError):
+            log.warning("The state value %r is not JSON; its text is stored instead", key)
+            values[key] = _as_text(value)
+    return values
+
+
+def from_row(row: Row) -> AdkEvent:
+    """The ADK event that a row holds; an event of another kind as its author's text."""
+    head = _encode({"id": row.id, "timestamp": row.time, "author": row.author})
+    payload = bytes(row.payload)
+    if row.kind != KIND:
+        payload = _encode({"content": {"role": row.author, "parts": [{"text": payload.decode()}]}})
+    joined = head if payload == b"{}" else head[:-1] + b"," + payload[1:]
+    event = AdkEvent.model_validate_json(joined)
+    if bytes(row.state_delta) != b"{}":
+        event.actions.state_delta = msgspec.json.decode(row.state_delta)
+    return event
+
+
+def _time_of(event: AdkEvent) -> float:
+    return event.timestamp
+
+
+EVENTS = View("adk", from_row, lambda event: event.model_copy(), _time_of)
+"""Light copies: the event is the caller's own, what it holds is shared until a deep copy."""
+
+DEEP = View("adk", from_row, lambda event: event.model_copy(deep=True), _time_of)
+"""Deep copies, several times as expensive."""
+
+
+def _payload(event: AdkEvent) -> bytes:
+    try:
+        return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
+    except (PydanticSerializationError, UnicodeError, ValueError):
+        log.warning("Event %s holds values that are not JSON; their text is stored", event.id)
+        plain = event.model_dump(exclude=_ELSEWHERE, exclude_none=True)
+        return _encode(_as_text(plain))
+
+
+def _as_text(value: object) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return to_jsonable_python(
+            value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"
+        )
+    except (PydanticSerializationError, UnicodeError, ValueError, RecursionError):
+        return repr(value)

@@ -1,0 +1,66 @@
+"""Sojourn's URI schemes in ADK's service registry."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Thread
+from typing import Any
+
+import click
+from google.adk.cli.service_registry import ServiceRegistry, get_service_registry
+
+from sojourn.engine.server import SCHEMES
+from sojourn.errors import SojournError
+from sojourn.integrations.adk.sessions import SessionService
+
+
+def register(registry: ServiceRegistry | None = None) -> None:
+    """Let ADK know the schemes `redis`, `rediss`, `unix` and `embedded`; `memory` stays ADK's.
+
+    Args:
+        registry: ADK's own if not given.
+    """
+    registry = registry or get_service_registry()
+    for scheme in SCHEMES:
+        registry.register_session_service(scheme, session_service)
+
+
+def session_service(uri: str, **kwargs: Any) -> SessionService:  # noqa: ANN401 - ADK's protocol
+    """The factory that ADK's command line calls. Asks the server once, so that a wrong URI is said.
+
+    Args:
+        uri: as `sojourn.open` takes it.
+        kwargs: arguments of `SessionService`; ADK's `agents_dir` is ignored.
+
+    Raises:
+        click.ClickException: the URI is wrong or the server cannot be used, in one line.
+    """
+    kwargs.pop("agents_dir", None)
+    try:
+        service = SessionService(uri, **kwargs)
+        _in_a_loop_of_its_own(service)
+    except SojournError as error:
+        raise click.ClickException(f"--session_service_uri: {error}") from error
+    return service
+
+
+def _in_a_loop_of_its_own(service: SessionService) -> None:
+    """ADK calls factories before its loop runs, or from inside it: ask in a thread either way."""
+    failed: list[SojournError] = []
+
+    def ask() -> None:
+        try:
+            asyncio.run(_ask(service))
+        except SojournError as error:
+            failed.append(error)
+
+    thread = Thread(target=ask, name="sojourn ping")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+async def _ask(service: SessionService) -> None:
+    await service.store.ping()
+    await service.store.disconnect()

@@ -1,0 +1,75 @@
+"""What `sojourn.open` may be told: by argument, or in the query of a URL."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from sojourn.errors import ConfigurationError, InvalidInput
+
+MiB = 1024 * 1024
+DAY = 86_400.0
+
+
+class Options(NamedTuple):
+    """The arguments of `sojourn.open`, which documents them."""
+
+    namespace: str = ""
+    session_ttl: float | None = DAY
+    state_ttl: float | None = 30 * DAY
+    max_event_bytes: int = 8 * MiB
+    max_state_bytes: int = 8 * MiB
+    max_events: int | None = None
+    near_cache_bytes: int = 64 * MiB
+    connect_timeout: float = 2.0
+    operation_timeout: float = 2.0
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InvalidInput: a lifetime, cap or time-out that is not above zero.
+        """
+        for name, value in self._asdict().items():
+            least = 0 if name == "near_cache_bytes" else 0.001
+            if isinstance(value, int | float) and not least <= value <= 10**12:
+                raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
+
+
+_FOREVER = ("session_ttl", "state_ttl", "max_events")
+"""Options that may be `none`."""
+_WHOLE = ("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes")
+
+
+def from_query(url: str, options: Options) -> tuple[str, Options]:
+    """Take the options of ours out of a URL's query.
+
+    Returns:
+        the URL without them, and the options with them.
+
+    Raises:
+        ConfigurationError: a value of the wrong kind.
+    """
+    address, mark, query = url.partition("?")
+    if not mark:
+        return url, options
+    rest: list[tuple[str, str]] = []
+    ours: dict[str, str | float | None] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name in Options._fields:
+            ours[name] = _value(name, text)
+        else:
+            rest.append((name, text))
+    left = f"{address}?{urlencode(rest)}" if rest else address
+    return left, Options(**{**options._asdict(), **ours})
+
+
+def _value(name: str, text: str) -> str | float | None:
+    if name == "namespace":
+        return text
+    if text.lower() == "none" and name in _FOREVER:
+        return None
+    try:
+        return int(text) if name in _WHOLE else float(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} in the URL must be a number, not {text!r}.") from error
