@@ -63,7 +63,7 @@ class Call(NamedTuple, Generic[T]):
     bulk: bool = False
 
 
-def pack(command: Sequence[Argument]) -> bytes:
+def _pack(command: Command) -> bytes:
     """A command in RESP, the Redis serialization protocol."""
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
@@ -73,10 +73,14 @@ def pack(command: Sequence[Argument]) -> bytes:
             data = argument
         else:
             data = repr(argument).encode()
-        parts.append(b"$%d\r\n" % len(data))
-        parts.append(data)
-        parts.append(b"\r\n")
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
     return b"".join(parts)
+
+
+try:
+    from hiredis import pack_command as pack  # the same in C
+except ImportError:
+    pack = _pack
 
 
 def pack_call(call: Call[Any], *, by_digest: bool = True) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import crc32
+from functools import lru_cache
 from typing import NamedTuple
 
 from sojourn.errors import InvalidId
@@ -15,6 +16,9 @@ from sojourn.ids import SessionKey, UserKey, escape
 
 SHARDS = 16
 """Among how many keys the users of an app are spread."""
+
+_REMEMBERED = 4096
+"""Identities whose keys a process keeps."""
 
 _RESERVED = frozenset({"apps", "operations", "outbox", "session", "sessions", "state", "users"})
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -55,13 +59,16 @@ class Keys:
                 f"none of {', '.join(sorted(_RESERVED))}."
             )
         self._start = f"{namespace}:" if namespace else ""
+        # Escaping costs more than sending: a process sees the same identities again and again.
+        self.session = lru_cache(_REMEMBERED)(self._session)
+        self.user = lru_cache(_REMEMBERED)(self._user)
 
-    def session(self, key: SessionKey) -> SessionKeys:
+    def _session(self, key: SessionKey) -> SessionKeys:
         """The keys of a session."""
         head = f"{self._start}session:{{{_tag(key)}}}:{escape(key.session)}"
         return SessionKeys(head, f"{head}:events", f"{head}:ops")
 
-    def user(self, owner: UserKey | SessionKey) -> UserKeys:
+    def _user(self, owner: UserKey | SessionKey) -> UserKeys:
         """The keys of a user, in the slot of the user's sessions."""
         start, tag = self._start, _tag(owner)
         return UserKeys(

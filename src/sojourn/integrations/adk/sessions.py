@@ -195,7 +195,7 @@ class SessionService(BaseSessionService):
         if done.repeated and _holds(session, event):
             return event
         session.last_update_time = event.timestamp
-        if incarnation:
+        if self._strict:
             _mark(session, incarnation, done.version)
         return await super().append_event(session, event)
 
@@ -228,9 +228,9 @@ def _mark(session: AdkSession, incarnation: str, version: int) -> None:
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:
     """The incarnation and version of a handle; none for one that no store made."""
-    marker = session._storage_update_marker or ""  # noqa: SLF001
-    incarnation, dot, version = marker.rpartition(".")
-    return (incarnation, int(version)) if dot and version.isdigit() else ("", None)
+    marker = session._storage_update_marker  # noqa: SLF001
+    incarnation, _, version = marker.rpartition(".") if marker else ("", "", "")
+    return incarnation, int(version) if version.isdigit() else None
 
 
 def _holds(session: AdkSession, event: AdkEvent) -> bool:

@@ -1,0 +1,206 @@
+"""The process that owns one embedded Valkey: it starts it, and stops it after the last client.
+
+Run by its path and importing the standard library only, so that it starts in some 30 ms:
+
+    python -I -S supervisor.py DIRECTORY VALKEY_SERVER
+
+Three locks in the folder say who is alive; the kernel frees them whoever is killed.
+
+    clients.lock      shared by the clients; when the supervisor gets it alone, they have all gone
+    supervisor.lock   taken by the client that starts a supervisor, and inherited by that supervisor
+    server.lock       inherited by the server: while it is held the data has an owner
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import NoReturn
+
+if sys.platform != "win32":
+    import fcntl
+
+CLIENTS_LOCK = "clients.lock"
+SUPERVISOR_LOCK = "supervisor.lock"
+SERVER_LOCK = "server.lock"
+ADDRESS = "server.json"
+FORMER_ADDRESS = "former.json"  # of a server whose supervisor was killed
+
+_SOCKET_NAME = "valkey.sock"
+_LONGEST_SOCKET_PATH = 100  # bytes; macOS takes 103, Linux 107
+_FORMER_SERVER_SECONDS = 60.0
+_SHUTDOWN_SECONDS = 60.0
+_CHECK_SECONDS = 1.0
+
+
+def open_lock(path: str) -> int:
+    """Open a lock file, private to this user; the descriptor does not survive an exec."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Lock without waiting, and say whether that worked."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def read_address(path: str) -> str | None:
+    """Read the socket path from an address file; None when there is no such file."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib doubles the start-up time
+            return str(json.load(file)["socket"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def ask(address: str, command: bytes, *, timeout: float = 1.0) -> bytes:
+    """Send one command to a server; return the start of its reply, or nothing."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout)
+            connection.connect(address)
+            connection.sendall(command + b"\r\n")
+            return connection.recv(64)
+    except OSError:
+        return b""
+
+
+class Supervisor:
+    """One server on the folder that is the working directory, from its start to its end."""
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        self._reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Run the server until it ends, the last client has gone, or SIGTERM."""
+        data = _own_the_data()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._reasons.put("signal"))
+        address = _new_socket_path()
+        try:
+            _write_address(address)
+            server = self._start(address, data)
+            os.close(data)  # from now on the server alone holds it
+            self._watch(server)
+            self._wait(address)
+            _forget(ADDRESS, address)  # first, so that nobody joins a server that stops
+            self._stop(server)
+        finally:
+            _forget(ADDRESS, address)
+            _remove_socket(address)
+
+    def _start(self, address: str, data: int) -> subprocess.Popen[bytes]:
+        # The working directory is the folder, so no path of the user's is on this command line.
+        options = (
+            *("--port", "0", "--unixsocket", address, "--unixsocketperm", "700"),
+            *("--daemonize", "no", "--appendonly", "yes", "--appendfsync", "everysec"),
+            *("--save", "", "--maxmemory-policy", "noeviction"),
+        )
+        return subprocess.Popen(  # noqa: S603
+            [self._binary, *options],
+            pass_fds=(data,),
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - there is no other thread yet
+        )
+
+    def _watch(self, server: subprocess.Popen[bytes]) -> None:
+        """Report the server's end and the last client's leaving, whichever comes first."""
+
+        def server_ends() -> None:
+            self._reasons.put(f"exit {server.wait()}")
+
+        def clients_leave() -> None:
+            # Held until this process ends: a new client waits, and then starts afresh.
+            fcntl.flock(open_lock(CLIENTS_LOCK), fcntl.LOCK_EX)
+            self._reasons.put("idle")
+
+        for wait in (server_ends, clients_leave):
+            threading.Thread(target=wait, daemon=True).start()
+
+    def _wait(self, address: str) -> None:
+        """Wait for a reason to stop. A removed folder or socket is one: nobody can join."""
+        while read_address(ADDRESS) == address and os.path.exists(address):
+            with suppress(queue.Empty):
+                self._reasons.get(timeout=_CHECK_SECONDS)
+                return
+
+    def _stop(self, server: subprocess.Popen[bytes]) -> None:
+        """Let the server flush its data and leave; kill it only when it never does."""
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        server.terminate()
+        while server.poll() is None:
+            try:
+                self._reasons.get(timeout=deadline - time.monotonic())
+            except (queue.Empty, ValueError):
+                server.kill()
+                server.wait()
+
+
+def _own_the_data() -> int:
+    """Lock the data; a server that outlived its supervisor is told to stop first."""
+    lock = open_lock(SERVER_LOCK)
+    deadline = time.monotonic() + _FORMER_SERVER_SECONDS
+    former = read_address(FORMER_ADDRESS)
+    while not try_lock(lock):
+        if time.monotonic() > deadline:
+            sys.exit(f"sojourn: a former server still runs in {os.getcwd()}: end it")  # noqa: PTH109
+        if former:
+            ask(former, b"SHUTDOWN")
+        time.sleep(0.01)
+    if former:
+        _remove_socket(former)
+        _forget(FORMER_ADDRESS, former)
+    return lock
+
+
+def _new_socket_path() -> str:
+    """Make a private folder for the socket whose path is short enough for one."""
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108
+        folder = f"{base}/sojourn-{os.urandom(6).hex()}"
+        address = f"{folder}/{_SOCKET_NAME}"
+        if base and os.path.isabs(base) and len(os.fsencode(address)) <= _LONGEST_SOCKET_PATH:
+            with suppress(OSError):
+                os.mkdir(folder, 0o700)  # noqa: PTH102
+                return address
+    sys.exit("sojourn: no short folder for a socket is writable: set TMPDIR to one")
+
+
+def _remove_socket(address: str) -> None:
+    with suppress(OSError):
+        os.unlink(address)  # noqa: PTH108
+    with suppress(OSError):
+        os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120
+
+
+def _write_address(address: str) -> None:
+    draft = f"{ADDRESS}.new"
+    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123
+        json.dump({"socket": address, "supervisor": os.getpid()}, file)
+    os.replace(draft, ADDRESS)  # noqa: PTH105
+
+
+def _forget(file: str, address: str) -> None:
+    """Remove an address file that names this address, and no other."""
+    if read_address(file) == address:
+        with suppress(OSError):
+            os.unlink(file)  # noqa: PTH108
+
+
+def _die_with_parent() -> object:
+    """Make what a server runs before its start, so that a killed supervisor leaves no orphan.
+
+    Linux only; elsewhere the next supervisor ends the orphan (`_own_the_data`).
+    """
+    return None
