@@ -1,0 +1,83 @@
+"""Topologies as a table: a new way to deploy is one row, and every suite runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import CI, NotHere, Server, any_binary, make_certificates, redis_binary, valkey_binary
+
+Start = Callable[[Path], Server | str]
+
+
+def _valkey(folder: Path) -> Server:
+    return Server(folder, valkey_binary()).start()
+
+
+def _redis(folder: Path) -> Server:
+    return Server(folder, redis_binary()).start()
+
+
+def _unix(folder: Path) -> Server:
+    return Server(folder, any_binary(), unix=True).start()
+
+
+def _password(folder: Path) -> Server:
+    return Server(folder, any_binary(), password="sécret/:@").start()
+
+
+def _tls(folder: Path) -> Server:
+    certificates = make_certificates(folder / "tls")
+    return Server(folder, redis_binary(), tls=certificates, password="hidden").start()
+
+
+TOPOLOGIES: dict[str, Start] = {
+    "memory": lambda _: "memory://",
+    "embedded": lambda folder: f"embedded:{folder}",
+    "valkey": _valkey,
+    "redis": _redis,
+    "unix": _unix,
+    "password": _password,
+    "tls": _tls,
+}
+
+
+def start(row: str, folder: Path) -> Server | str:
+    """Start a row of the table. What this machine lacks fails CI and is named as not run elsewhere."""
+    try:
+        return TOPOLOGIES[row](folder)
+    except NotHere as missing:
+        if CI:
+            pytest.fail(f"topology {row}: {missing}")
+        pytest.skip(f"topology {row} not run: {missing}")
+
+
+@pytest.fixture(scope="session", params=list(TOPOLOGIES))
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of each topology in turn."""
+    started = start(request.param, tmp_path_factory.mktemp(request.param))
+    yield started if isinstance(started, str) else started.url
+    if isinstance(started, Server):
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for tests that only need some server. They use ids of their own."""
+    server = Server(tmp_path_factory.mktemp("shared"), any_binary()).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may stop, break and start again."""
+    server = Server(tmp_path / "server", any_binary()).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
