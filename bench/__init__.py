@@ -1,0 +1,1 @@
+"""Sojourn beside its peers, all in one run: ``python -m bench``."""
