@@ -37,15 +37,15 @@ def test_a_conversation_outlives_kill_9_of_the_web_process(start_web, embedded_u
     ("end", "appendfsync"), [(signal.SIGTERM, "everysec"), (signal.SIGKILL, "always")]
 )
 def test_a_conversation_goes_on_after_a_restart_of_the_server(
-    start_redis, start_web, end, appendfsync
+    start_server, start_web, end, appendfsync
 ):
-    server = start_redis(appendfsync)
+    server = start_server(appendfsync)
     adk = AdkHttp(start_web(server.url).url)
     session_id = adk.create()
     adk.say(session_id, "Store test_key with value test_123")
     before = adk.session(session_id)
 
-    server.end(end)
+    server.stop(end)
     # Not 404: nobody can know now whether the session is there.
     assert adk.get(session_id).is_server_error
     server.start()
@@ -55,8 +55,8 @@ def test_a_conversation_goes_on_after_a_restart_of_the_server(
     assert_turns(adk.session(session_id)["events"], turns=2)
 
 
-def test_two_web_processes_write_to_one_session_at_once(start_redis, start_web):
-    server = start_redis()
+def test_two_web_processes_write_to_one_session_at_once(start_server, start_web):
+    server = start_server()
     clients = [AdkHttp(start_web(server.url).url) for _ in range(2)]
     session_id = clients[0].create()
     values = {f"key_{number}": f"value_{number}" for number in range(8)}
@@ -84,16 +84,17 @@ def test_a_session_id_is_taken_once_and_an_unknown_one_is_not_found(start_web, e
     assert adk.post_run("other", "Show my session info").status_code == 404
 
 
-def test_a_session_gets_the_ttl_that_its_creator_asks_for(start_redis, start_web):
-    server = start_redis()
+def test_a_session_gets_the_ttl_that_its_creator_asks_for(start_server, start_web):
+    server = start_server()
     adk = AdkHttp(start_web(server.url).url)
     if not adk.forwards_options():
         pytest.skip("this google-adk forwards no session options: ttl over HTTP not run")
     session_id = adk.create(options={"ttl": 100})
     adk.say(session_id, "Store test_key with value test_123")
-    keys = list(server.client.scan_iter(f"*{session_id}*"))
-    assert keys
-    assert all(0 < server.client.ttl(key) <= 100 for key in keys)
+    with server.client() as client:
+        ttls = [client.ttl(key) for key in client.scan_iter(f"*{session_id}*")]
+    assert ttls
+    assert all(0 < ttl <= 100 for ttl in ttls)
 
 
 def test_the_api_server_without_a_ui_keeps_sessions_too(start_web, embedded_uri):

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
+
+from servers import free_port
 
 PROJECT = Path(__file__).parents[2]
 SOJOURN_ADK = (sys.executable, "-m", "sojourn", "adk")
@@ -53,7 +54,7 @@ class WebProcess:
         ports = [self.port] if self.port else [free_port() for _ in range(START_ATTEMPTS)]
         for self.port in ports:
             self._spawn()
-            if becomes_ready(self.process, self._answers, START_SECONDS):
+            if becomes_ready(self.process, self._answers):
                 return
             self.kill()
             if "address already in use" not in self.output():
@@ -117,11 +118,9 @@ class WebProcess:
             os.killpg(self.process.pid, number)
 
 
-def becomes_ready(
-    process: subprocess.Popen[bytes], is_ready: Callable[[], bool], seconds: float
-) -> bool:
+def becomes_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> bool:
     """Ask until it is ready; give up when the process has exited or time is over."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if is_ready():
             return process.poll() is None
@@ -129,9 +128,3 @@ def becomes_ready(
             process.wait(0.05)
             return False
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
