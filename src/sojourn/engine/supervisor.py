@@ -11,9 +11,10 @@ Three locks in the folder say who is alive; the kernel frees them whoever is kil
     server.lock       inherited by the server: while it is held the data has an owner
 """
 
+# pathlib would add a third to the start-up time.
+# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH109, PTH110, PTH117, PTH120, PTH123
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
@@ -24,7 +25,10 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 if sys.platform != "win32":
     import fcntl
@@ -39,7 +43,10 @@ _SOCKET_NAME = "valkey.sock"
 _LONGEST_SOCKET_PATH = 100  # bytes; macOS takes 103, Linux 107
 _FORMER_SERVER_SECONDS = 60.0
 _SHUTDOWN_SECONDS = 60.0
+_LISTEN_SECONDS = 5.0
 _CHECK_SECONDS = 1.0
+_START_CHECK_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
 
 
 def open_lock(path: str) -> int:
@@ -59,7 +66,7 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 def read_address(path: str) -> str | None:
     """Read the socket path from an address file; None when there is no such file."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib doubles the start-up time
+        with open(path, "rb") as file:
             return str(json.load(file)["socket"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
@@ -87,8 +94,8 @@ class Supervisor:
     def run(self) -> None:
         """Run the server until it ends, the last client has gone, or SIGTERM."""
         data = _own_the_data()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._reasons.put("signal"))
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
         address = _new_socket_path()
         try:
             _write_address(address)
@@ -97,10 +104,13 @@ class Supervisor:
             self._watch(server)
             self._wait(address)
             _forget(ADDRESS, address)  # first, so that nobody joins a server that stops
-            self._stop(server)
+            self._stop(server, address)
         finally:
             _forget(ADDRESS, address)
             _remove_socket(address)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._reasons.put(f"signal {number}")
 
     def _start(self, address: str, data: int) -> subprocess.Popen[bytes]:
         # The working directory is the folder, so no path of the user's is on this command line.
@@ -131,19 +141,26 @@ class Supervisor:
 
     def _wait(self, address: str) -> None:
         """Wait for a reason to stop. A removed folder or socket is one: nobody can join."""
-        while read_address(ADDRESS) == address and os.path.exists(address):
-            with suppress(queue.Empty):
-                self._reasons.get(timeout=_CHECK_SECONDS)
+        grace = time.monotonic() + _LISTEN_SECONDS
+        listened = False
+        while self._reason(_CHECK_SECONDS if listened else _START_CHECK_SECONDS) is None:
+            listens = os.path.exists(address)
+            listened = listened or listens or time.monotonic() > grace
+            if (listened and not listens) or read_address(ADDRESS) != address:
                 return
 
-    def _stop(self, server: subprocess.Popen[bytes]) -> None:
+    def _reason(self, timeout: float) -> str | None:
+        with suppress(queue.Empty):
+            return self._reasons.get(timeout=max(timeout, 0))
+        return None
+
+    def _stop(self, server: subprocess.Popen[bytes], address: str) -> None:
         """Let the server flush its data and leave; kill it only when it never does."""
         deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        ask(address, b"SHUTDOWN")  # at once; it looks for signals ten times a second
         server.terminate()
         while server.poll() is None:
-            try:
-                self._reasons.get(timeout=deadline - time.monotonic())
-            except (queue.Empty, ValueError):
+            if self._reason(deadline - time.monotonic()) is None:
                 server.kill()
                 server.wait()
 
@@ -155,7 +172,7 @@ def _own_the_data() -> int:
     former = read_address(FORMER_ADDRESS)
     while not try_lock(lock):
         if time.monotonic() > deadline:
-            sys.exit(f"sojourn: a former server still runs in {os.getcwd()}: end it")  # noqa: PTH109
+            sys.exit(f"sojourn: a former server still runs in {os.getcwd()}: end it")
         if former:
             ask(former, b"SHUTDOWN")
         time.sleep(0.01)
@@ -172,35 +189,61 @@ def _new_socket_path() -> str:
         address = f"{folder}/{_SOCKET_NAME}"
         if base and os.path.isabs(base) and len(os.fsencode(address)) <= _LONGEST_SOCKET_PATH:
             with suppress(OSError):
-                os.mkdir(folder, 0o700)  # noqa: PTH102
+                os.mkdir(folder, 0o700)
                 return address
     sys.exit("sojourn: no short folder for a socket is writable: set TMPDIR to one")
 
 
 def _remove_socket(address: str) -> None:
     with suppress(OSError):
-        os.unlink(address)  # noqa: PTH108
+        os.unlink(address)
     with suppress(OSError):
-        os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120
+        os.rmdir(os.path.dirname(address))
 
 
 def _write_address(address: str) -> None:
     draft = f"{ADDRESS}.new"
-    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123
+    with open(draft, "w", encoding="utf-8") as file:
         json.dump({"socket": address, "supervisor": os.getpid()}, file)
-    os.replace(draft, ADDRESS)  # noqa: PTH105
+    os.replace(draft, ADDRESS)
 
 
 def _forget(file: str, address: str) -> None:
     """Remove an address file that names this address, and no other."""
     if read_address(file) == address:
         with suppress(OSError):
-            os.unlink(file)  # noqa: PTH108
+            os.unlink(file)
 
 
-def _die_with_parent() -> object:
+def _die_with_parent() -> Callable[[], None] | None:
     """Make what a server runs before its start, so that a killed supervisor leaves no orphan.
 
     Linux only; elsewhere the next supervisor ends the orphan (`_own_the_data`).
     """
-    return None
+    if sys.platform != "linux":
+        return None
+    import ctypes  # noqa: PLC0415 - clients import this module too, and do without
+
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return before_exec
+
+
+def main() -> None:
+    """Supervise the server of one folder; the arguments are the folder and the binary."""
+    directory, binary = sys.argv[1:]
+    os.umask(0o077)
+    os.chdir(directory)
+    # A client may block signals in the thread that started us; we and the server need them.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    Supervisor(binary).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,8 @@ from sojourn.sessions.store import (
     Write,
     Written,
 )
+
+log = logging.getLogger("sojourn.sessions")
 
 _LUA = files("sojourn.sessions") / "lua"
 _CREATE, _APPEND, _UPDATE, _DELETE, _APPLY, _ENROLL, _REFRESH, _PRUNE = (
@@ -114,15 +117,17 @@ class RedisSessions:
                 f"The session {key.session!r} was created by this operation before and is gone "
                 "since: it is not created again. Use a new operation_id for a new session."
             )
-        if status != b"ok":
+        if status not in (b"ok", b"duplicate"):
             self._too_large(reply, key)
         _, created, expires, stamp, waiting = reply
-        await self._share(key.owner, birth.operation_id, birth.state.app, stamp, waiting)
+        app_delta = birth.state.app if status == b"ok" else {}
+        await self._share(key.owner, birth.operation_id, app_delta, stamp, waiting)
         return Born(
             float(created),
             _seconds(expires),
             {**user_state, **birth.state.user},
             {**app_state, **birth.state.app},
+            repeated=status == b"duplicate",
         )
 
     async def append(
@@ -155,7 +160,8 @@ class RedisSessions:
         )
         self._refused(reply, key, write)
         status, version, seq, stamp, waiting, ttl = reply
-        await self._share(key.owner, write.operation_id, delta.app, stamp, waiting)
+        app_delta = delta.app if status == b"ok" else {}
+        await self._share(key.owner, write.operation_id, app_delta, stamp, waiting)
         self._keep_alive(key.owner, _seconds(ttl))
         return Written(int(version), int(seq), status == b"duplicate")
 
@@ -333,7 +339,7 @@ class RedisSessions:
         """Carry an app delta from the user's outbox to the app's own slot.
 
         The outbox entry was written with the event, so that a client that dies here loses nothing:
-        whoever touches the user next finds it.
+        whoever touches the user next finds it, or this client when it repeats the write.
         """
         if delta:
             await self._apply(owner, operation_id.encode(), stamp, delta)
@@ -348,7 +354,10 @@ class RedisSessions:
         for operation_id, entry in _pairs(flat):
             left = decode(entry)
             delta = {name: value.encode() for name, value in left["delta"].items()}
-            await self._apply(owner, operation_id, str(left["stamp"]).encode(), delta)
+            try:
+                await self._apply(owner, operation_id, str(left["stamp"]).encode(), delta)
+            except TooLarge as error:  # its writer was told, or has died
+                log.warning("A delta left in %s was refused: %s", outbox, error)
 
     async def _apply(
         self, owner: UserKey, operation_id: bytes, stamp: bytes, delta: Pairs

@@ -149,6 +149,8 @@ class Sessions:
             state=_delta(state or {}),
         )
         born = await self._store.create(key, birth)
+        if born.repeated and (now := await self.get(key, last=0)) is not None:
+            return now
         return Session(
             key=key,
             incarnation=birth.operation_id,

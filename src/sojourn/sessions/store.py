@@ -108,12 +108,16 @@ class Stored(NamedTuple):
 
 
 class Born(NamedTuple):
-    """When a session was created and will expire, and the state that it found."""
+    """When a session was created and will expire, and the state that it found.
+
+    `repeated` says that this very operation had created it before.
+    """
 
     created: float
     expires: float | None
     user: Pairs
     app: Pairs
+    repeated: bool = False
 
 
 class Written(NamedTuple):

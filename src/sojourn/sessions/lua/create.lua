@@ -9,7 +9,7 @@
 --       5 shared ttl, ms or ''                  6 cap of a state, bytes
 --       7 app delta as JSON or ''               8 title   9 status   10 metadata as JSON
 --      11 number of session pairs, then the pairs; number of user pairs, then the pairs
--- Reply {'ok', created, expires or '', stamp, entries left in the outbox}
+-- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox}
 --       {'exists'} {'gone'} {'state' | 'user state', bytes}; nothing was written
 local session, operations = KEYS[1], KEYS[8]
 local incarnation = redis.call('HGET', session, 'incarnation')
@@ -17,7 +17,7 @@ local ours = incarnation == ARGV[1]
 if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires')
-  return {'ok', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
+  return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
 end
 if redis.call('ZSCORE', operations, ARGV[1]) then return {'gone'} end
 

