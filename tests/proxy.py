@@ -1,0 +1,90 @@
+"""A TCP proxy that hurts on purpose: between a client and a server, both real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+
+class Proxy:
+    """Forwards to a port until told otherwise.
+
+    `on_request` sees each piece of bytes from a client and answers what to do with it:
+    `pass`, `drop` (cut before the server sees it), `lose` (the server gets it, its reply is cut
+    off), `stall` (nothing passes any more on that connection).
+    """
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = 0
+        self.on_request: Callable[[bytes], str] = lambda _: "pass"
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.cut = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self.connections += 1
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        replies = asyncio.create_task(self._replies(up_reader, writer))
+        try:
+            while data := await reader.read(1 << 20):
+                what = self.on_request(data)
+                self.requests.append(data)
+                if what == "drop":
+                    return
+                if what == "stall":
+                    replies.cancel()
+                    await asyncio.Event().wait()
+                if what == "lose":
+                    replies.cancel()
+                    await asyncio.wait([replies])
+                    up_writer.write(data)
+                    await up_writer.drain()
+                    await up_reader.read(1)  # the server has answered: so it has done it
+                    return
+                up_writer.write(data)
+                await up_writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            self.cut.set()
+            replies.cancel()
+            writer.close()
+            up_writer.close()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 20):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        writer.close()
