@@ -34,6 +34,16 @@ _KEPT = frozenset(
 """What a URL or a lent client says about reaching the server. The rest is how redis-py would use
 it: decoding, retries, timeouts, pools. Those are Sojourn's own."""
 
+_KINDS: dict[object, type[AbstractConnection]] = {
+    redis.Connection: Connection,
+    redis.SSLConnection: SSLConnection,
+    redis.UnixDomainSocketConnection: UnixDomainSocketConnection,
+    Connection: Connection,
+    SSLConnection: SSLConnection,
+    UnixDomainSocketConnection: UnixDomainSocketConnection,
+}
+"""By how a lent client connects, how we do."""
+
 _OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 
@@ -88,21 +98,11 @@ class Server:
         """
         pool: Any = getattr(client, "connection_pool", None)
         options: dict[str, Any] | None = getattr(pool, "connection_kwargs", None)
-        kinds: tuple[tuple[type, type[AbstractConnection]], ...] = (
-            (redis.SSLConnection, SSLConnection),
-            (redis.UnixDomainSocketConnection, UnixDomainSocketConnection),
-            (redis.Connection, Connection),
-        )
-        made_by = getattr(pool, "connection_class", None)
-        if options is None or not isinstance(made_by, type):
+        kind = _KINDS.get(getattr(pool, "connection_class", None))
+        if options is None or kind is None:
             raise ConfigurationError(
-                f"A {type(client).__name__} cannot be lent: lend a redis.Redis or "
+                f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
-            )
-        kind = next((ours for theirs, ours in kinds if issubclass(made_by, theirs)), made_by)
-        if kind not in {ours for _, ours in kinds}:
-            raise ConfigurationError(
-                f"A client that connects by {made_by.__name__} cannot be lent: give a URL instead."
             )
         kept = {name: value for name, value in options.items() if _is_kept(name)}
         return cls(_where(kind, kept), kind, kept, connect_timeout=connect_timeout)

@@ -1,0 +1,108 @@
+"""No exception of redis-py, asyncio or the system leaves Sojourn."""
+
+from __future__ import annotations
+
+import inspect
+import ssl
+
+import pytest
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.exceptions
+import redis.sentinel
+
+import sojourn
+from sojourn import errors
+from sojourn.engine.faults import translate
+
+
+def tree(root: type[BaseException]) -> set[type[BaseException]]:
+    found = {root}
+    for child in root.__subclasses__():
+        found |= tree(child)
+    return found
+
+
+def specimen(kind: type[BaseException]) -> BaseException:
+    for arguments in (("boom",), ("1 127.0.0.1:7000",), (), ("boom", "x")):
+        try:
+            return kind(*arguments)
+        except (TypeError, ValueError):
+            continue
+    raise AssertionError(f"cannot make a {kind}")
+
+
+DRIVER = sorted(
+    {
+        kind
+        for root in (redis.exceptions.RedisError, redis.exceptions.RedisClusterException)
+        for kind in tree(root)
+    }
+    | {
+        kind
+        for _, kind in inspect.getmembers(redis.exceptions, inspect.isclass)
+        if issubclass(kind, Exception)
+    },
+    key=lambda kind: (kind.__module__, kind.__qualname__),
+)
+
+
+@pytest.mark.parametrize("kind", DRIVER, ids=lambda kind: kind.__qualname__)
+def test_every_exception_of_the_driver_becomes_ours(kind: type[BaseException]) -> None:
+    ours = translate(specimen(kind), "redis://here:1")
+    assert isinstance(ours, sojourn.SojournError)
+    assert "redis://here:1" in str(ours)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(111, "refused"), TimeoutError(), ConnectionResetError(), EOFError(), KeyError()]
+)
+def test_every_exception_of_the_system_becomes_ours(error: Exception) -> None:
+    assert isinstance(translate(error, "x"), sojourn.SojournError)
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("LOADING Redis is loading the dataset in memory", errors.ServerBusy),
+        ("BUSY Redis is busy running a script", errors.ServerBusy),
+        ("CLUSTERDOWN The cluster is down", errors.ServerBusy),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", errors.ServerBusy),
+        ("MASTERDOWN Link with MASTER is down", errors.ServerBusy),
+        ("ERR max number of clients reached", errors.ServerBusy),
+        ("READONLY You can't write against a read only replica.", errors.ServerReadOnly),
+        ("MISCONF Redis is configured to save RDB snapshots", errors.ServerReadOnly),
+        ("NOREPLICAS Not enough good replicas to write.", errors.ServerReadOnly),
+        ("OOM command not allowed when used memory > 'maxmemory'.", errors.ServerOutOfMemory),
+        (
+            "ERR Error running script (call to f_5a): @user_script:9: -OOM command not allowed",
+            errors.ServerOutOfMemory,
+        ),
+        ("NOAUTH Authentication required.", errors.AccessDenied),
+        ("WRONGPASS invalid username-password pair", errors.AccessDenied),
+        ("NOPERM this user has no permissions to run the 'get' command", errors.AccessDenied),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", errors.CorruptRecord),
+        ("ERR unknown command", errors.ServerFault),
+        ("ERR value BUSYNESS is not an integer", errors.ServerFault),
+    ],
+)
+def test_error_replies_by_their_code(text: str, ours: type[Exception]) -> None:
+    """As text, and as redis-py's parser would hand it on."""
+    assert type(translate(redis.exceptions.ResponseError(text), "x")) is ours
+    parser = redis.asyncio.connection.Connection()._parser
+    parsed = parser.parse_error(text)
+    assert type(translate(parsed, "x")) is ours
+
+
+def test_a_certificate_error_is_a_matter_of_configuration() -> None:
+    error = redis.exceptions.ConnectionError("tls")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
+    assert type(translate(error, "x")) is errors.ConfigurationError
+
+
+def test_the_tree_is_exported_whole() -> None:
+    ours = {kind.__name__ for kind in tree(errors.SojournError)}
+    assert ours - {"StaleSessionError"} == set(errors.__all__)
+    assert set(errors.__all__) <= set(sojourn.__all__)
+    for name in errors.__all__:
+        assert name in errors.__doc__

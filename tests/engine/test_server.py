@@ -1,0 +1,230 @@
+"""Addresses: URLs and lent clients; and servers that cannot be used, each with its own error."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+from servers import Server, any_binary
+
+import sojourn
+from sojourn import AccessDenied, ConfigurationError, Event, InvalidInput, SessionKey, Unavailable
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("", "scheme"),
+        ("localhost", "scheme"),
+        ("reddis://localhost", "scheme"),
+        ("http://localhost", "scheme"),
+        ("redis:/localhost", "slashes"),
+        ("redis:localhost", "slashes"),
+        ("redis://localhost:port", "port"),
+        ("redis://localhost:99999", "port"),
+        ("redis://localhost/zero", "number"),
+        ("redis://localhost/0/1", "number"),
+        ("unix://", "socket"),
+        ("redis://localhost?db=x", "db"),
+        ("redis://localhost?nonsense=1", "nonsense"),
+        ("redis://localhost?decode_responses=true", "decode_responses"),
+        ("redis://localhost?session_ttl=soon", "session_ttl"),
+        ("memory://?max_events=many", "max_events"),
+    ],
+)
+def test_a_wrong_url_is_refused_before_anything_is_sent(url: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError, match=hint):
+        sojourn.open(url)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"session_ttl": 0},
+        {"state_ttl": -1},
+        {"max_event_bytes": 0},
+        {"max_events": 0},
+        {"operation_timeout": 0},
+        {"namespace": "a:b"},
+        {"namespace": "session"},
+        {"namespace": "*"},
+        {"namespace": "ü"},
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        sojourn.open("redis://localhost", **options)
+
+
+def test_secrets_are_in_no_message_and_no_repr() -> None:
+    store = sojourn.open("redis://ada:topsecret@127.0.0.1:1/0")
+    assert store.where == "redis://127.0.0.1:1"
+    assert "topsecret" not in repr(store)
+    with pytest.raises(ConfigurationError) as caught:
+        sojourn.open("redis://ada:topsecret@127.0.0.1:x")
+    assert "topsecret" not in str(caught.value)
+
+
+async def test_options_in_the_url(shared_server: Server) -> None:
+    space = f"n{secrets.token_hex(4)}"
+    url = f"{shared_server.url}?namespace={space}&session_ttl=60&max_events=2&state_ttl=none"
+    async with sojourn.open(url) as store:
+        made = await store.sessions.create("a", "u", "s", state={"user:x": 1})
+        assert made.ttl == 60
+        await store.sessions.append(made.key, *(Event(author="a", payload=n) for n in range(5)))
+        read = await store.sessions.get(made.key)
+        assert read is not None
+        assert [event.payload for event in read.events] == [3, 4]
+        assert (read.length, read.complete) == (5, True)
+    with shared_server.client() as client:
+        keys = list(client.scan_iter(f"{space}:*"))
+        assert f"{space}:session:{{a:u}}:s" in keys
+        assert client.ttl(f"{space}:state:{{a:u}}") == -1
+
+
+async def test_a_namespace_is_a_world_of_its_own(shared_server: Server) -> None:
+    app = secrets.token_hex(4)
+    async with (
+        sojourn.open(shared_server.url, namespace=f"one{app}") as one,
+        sojourn.open(shared_server.url, namespace=f"two{app}") as two,
+    ):
+        made = await one.sessions.create(app, "u")
+        assert await two.sessions.get(made.key) is None
+        assert (await two.sessions.list(app)).sessions == []
+        assert (await two.sessions.apps()).names == []
+
+
+async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
+    """docs/architecture.md gives this rule; every operation must pass under it."""
+    rule = Path("docs/architecture.md").read_text("utf-8")
+    line = next(line for line in rule.splitlines() if line.startswith("ACL SETUSER"))
+    with server.client() as client:
+        client.execute_command(*line.split()[0:2], *line.split()[2:])
+    user, secret = line.split()[2], next(w[1:] for w in line.split() if w.startswith(">"))
+    url = server.url.replace("redis://", f"redis://{user}:{secret}@")
+    async with sojourn.open(url, namespace="shop") as store:
+        made = await store.sessions.create("a", "u", state={"app:x": 1, "user:y": 2})
+        await store.sessions.append(
+            made.key, Event(author="a", payload=1, state_delta={"app:x": 2, "user:y": 3})
+        )
+        await store.sessions.update(made.key, title="T")
+        assert len((await store.sessions.list("a")).sessions) == 1
+        assert await store.sessions.get(made.key, last=1) is not None
+        assert await store.sessions.delete(made.key)
+    async with sojourn.open(url) as outside:
+        with pytest.raises(AccessDenied, match="ACL"):
+            await outside.sessions.create("a", "u")
+
+
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+async def test_a_lent_client_lends_its_address_and_stays_open(
+    shared_server: Server, kind: type
+) -> None:
+    client = kind.from_url(shared_server.url, decode_responses=True, db=3)
+    async with sojourn.open(client) as store:
+        made = await store.sessions.create("lent", "ada")
+    pong = client.ping()
+    assert (await pong if asyncio.iscoroutine(pong) or hasattr(pong, "__await__") else pong) is True
+    with redis.Redis(port=shared_server.port, db=3) as third:
+        assert third.exists(f"session:{{lent:ada}}:{made.key.session}") == 1
+    if kind is redis.Redis:
+        client.close()
+    else:
+        await client.aclose()
+
+
+def test_what_cannot_be_lent_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="lent"):
+        sojourn.open(object())  # type: ignore[arg-type]
+    pool = redis.sentinel.SentinelConnectionPool("m", redis.sentinel.Sentinel([("h", 1)]))
+    with pytest.raises(ConfigurationError, match="lent"):
+        sojourn.open(redis.Redis(connection_pool=pool))
+
+
+async def test_a_server_that_wants_a_password(tmp_path: Path) -> None:
+    server = Server(tmp_path, any_binary(), password="right").start()
+    try:
+        for secret in ("", ":wrong@"):
+            async with sojourn.open(f"redis://{secret}127.0.0.1:{server.port}") as store:
+                with pytest.raises(AccessDenied, match="password") as caught:
+                    await store.ping()
+                assert "wrong" not in str(caught.value)
+        async with sojourn.open(server.url) as store:
+            await store.ping()
+    finally:
+        server.close()
+
+
+async def test_a_database_that_is_not_there(shared_server: Server) -> None:
+    async with sojourn.open(f"{shared_server.url}/9999") as store:
+        with pytest.raises(sojourn.SojournError, match="DB index"):
+            await store.ping()
+
+
+async def test_a_server_that_is_read_only_out_of_memory_or_busy(server: Server) -> None:
+    async with sojourn.open(server.url) as store:
+        made = await store.sessions.create("a", "u")
+        with server.client() as client:
+            client.config_set("maxmemory", "1mb")
+            with pytest.raises(sojourn.ServerOutOfMemory, match="maxmemory"):
+                await store.sessions.append(made.key, Event(author="a", payload="x" * 3_000_000))
+            client.config_set("maxmemory", "0")
+            client.replicaof("127.0.0.1", "1")
+            with pytest.raises(sojourn.ServerReadOnly, match="primary"):
+                await store.sessions.append(made.key, Event(author="a", payload=1))
+            client.replicaof("NO", "ONE")
+        read = await store.sessions.get(made.key)
+        assert read is not None
+        assert (read.length, read.version) == (0, 1)
+
+
+async def test_a_server_that_is_too_old_is_named() -> None:
+    """No such server installs any more: its answer to INFO is played from what 5.0 says."""
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = b"# Server\r\nredis_version:5.0.14\r\n"
+        while data := await reader.read(65536):
+            for _ in range(data.count(b"SETINFO")):
+                writer.write(b"-ERR unknown subcommand\r\n")
+            if b"INFO\r\n$6\r\nserver" in data:
+                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
+        writer.close()
+
+    played = await asyncio.start_server(old, "127.0.0.1", 0)
+    port = played.sockets[0].getsockname()[1]
+    async with sojourn.open(f"redis://127.0.0.1:{port}") as store:
+        with pytest.raises(sojourn.UnsupportedServer, match=r"redis 5\.0.*6\.2"):
+            await store.ping()
+    played.close()
+
+
+async def test_a_port_that_speaks_something_else() -> None:
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    played = await asyncio.start_server(http, "127.0.0.1", 0)
+    port = played.sockets[0].getsockname()[1]
+    async with sojourn.open(f"redis://127.0.0.1:{port}", operation_timeout=0.3) as store:
+        with pytest.raises(sojourn.SojournError):
+            await store.sessions.get(SessionKey.of("a", "b", "c"))
+    played.close()
+
+
+async def test_a_host_that_does_not_answer_at_all() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    played = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = played.sockets[0].getsockname()[1]
+    url = f"redis://127.0.0.1:{port}"
+    async with sojourn.open(url, connect_timeout=0.1, operation_timeout=0.3) as store:
+        with pytest.raises(Unavailable, match="within"):
+            await store.ping()
+    played.close()
