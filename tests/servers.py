@@ -127,7 +127,7 @@ class Server:
     def _wait_until_it_answers(self) -> None:
         assert self.process is not None
         retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
-        errors = [redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError]
+        errors = [redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError, OSError]
         with redis.Redis.from_url(self.url, retry=retry, retry_on_error=errors) as client:
             client.ping()
 
