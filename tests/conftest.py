@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from servers import CI, NotHere, Server, any_binary, make_certificates, redis_binary, valkey_binary
 
 Start = Callable[[Path], Server | str]
@@ -44,7 +45,7 @@ TOPOLOGIES: dict[str, Start] = {
 
 
 def start(row: str, folder: Path) -> Server | str:
-    """Start a row of the table. What this machine lacks fails CI and is named as not run elsewhere."""
+    """Start a row of the table. What this machine lacks fails CI, and elsewhere is named."""
     try:
         return TOPOLOGIES[row](folder)
     except NotHere as missing:

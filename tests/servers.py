@@ -84,7 +84,7 @@ class Server:
     def url(self) -> str:
         if self.socket:
             return f"unix://{self.socket}"
-        secret = f":{quote(self.password, safe=str())}@" if self.password else ""
+        secret = f":{quote(self.password, safe='')}@" if self.password else ""
         if self.tls is not None:
             return f"rediss://{secret}localhost:{self.port}?ssl_ca_certs={self.tls / 'ca.crt'}"
         return f"redis://{secret}127.0.0.1:{self.port}"

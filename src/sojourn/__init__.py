@@ -2,7 +2,8 @@
 
     async with sojourn.open("redis://localhost:6379") as store:
         session = await store.sessions.create("shop", "ada")
-        await store.sessions.append(session.key, sojourn.Event(author="user", payload={"text": "hi"}))
+        hello = sojourn.Event(author="user", payload={"text": "Hello"})
+        await store.sessions.append(session.key, hello)
 
 Names are resolved when first used, so that importing the package costs nothing.
 """
@@ -13,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sojourn.client import Sojourn, open
+    from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.errors import *  # noqa: F403
     from sojourn.ids import SessionKey
     from sojourn.sessions import Event, Session, SessionPage
@@ -64,7 +65,7 @@ __all__ = [  # noqa: PLE0604 - names resolved by __getattr__
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module protocol's own type
+def __getattr__(name: str) -> Any:
     try:
         home = _HOME[name]
     except KeyError:

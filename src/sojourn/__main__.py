@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 
 def main() -> None:
-    """Hand over to ADK's command line for `adk …`, to our own otherwise."""
+    """Hand `adk …` to ADK's command line, and everything else to our own."""
     arguments = sys.argv[1:]
-    extra = "adk" if arguments[:1] == ["adk"] else "cli"
+    home, extra = "sojourn.surfaces.cli", "cli"
+    if arguments[:1] == ["adk"]:
+        home, extra, arguments = "sojourn.integrations.adk.command", "adk", arguments[1:]
     try:
-        if extra == "adk":
-            from sojourn.integrations.adk.command import main as run  # noqa: PLC0415
-        else:
-            from sojourn.surfaces.cli import main as run  # noqa: PLC0415
+        command = import_module(home)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sojourn"):
             raise
         sys.exit(f"sojourn: {error.name} is not installed. pip install 'sojourn[{extra}]'")
-    run(arguments[1:] if extra == "adk" else arguments)
+    command.main(arguments)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from sojourn.engine.server import Server
 from sojourn.errors import Closed
 from sojourn.options import DAY, MiB, Options, from_query
 from sojourn.sessions import NearCacheStats, Sessions
+from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.redis import Policy, RedisSessions
+from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.service import Limits
 from sojourn.telemetry import CallHook, Hooks
 
@@ -69,7 +70,7 @@ class Sojourn:
             raise Closed("This store is closed: open a new one.")
         if self._engine is not None:
             await self._engine.run(
-                Call("ping", (), lambda replies: replies[0], commands=[("PING",)])
+                Call("ping", (), bool, commands=[("PING",)])
             )
 
     def on_call(self, hook: CallHook) -> Callable[[], None]:
@@ -81,8 +82,9 @@ class Sojourn:
         return Stats(self.where, self.sessions.cache_stats())
 
     async def disconnect(self) -> None:
-        """Close the connections of the running event loop. The store stays open: the next call,
-        from this loop or another, connects again.
+        """Close the connections of the running event loop.
+
+        The store stays open: the next call, from this loop or another, connects again.
         """
         if self._engine is not None:
             await self._engine.disconnect()

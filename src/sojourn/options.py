@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from sojourn.errors import ConfigurationError, InvalidInput
@@ -54,14 +54,14 @@ def from_query(url: str, options: Options) -> tuple[str, Options]:
     if not mark:
         return url, options
     rest: list[tuple[str, str]] = []
-    ours: dict[str, str | float | None] = {}
+    ours: dict[str, Any] = options._asdict()
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name in Options._fields:
             ours[name] = _value(name, text)
         else:
             rest.append((name, text))
     left = f"{address}?{urlencode(rest)}" if rest else address
-    return left, Options(**{**options._asdict(), **ours})
+    return left, Options(**ours)
 
 
 def _value(name: str, text: str) -> str | float | None:

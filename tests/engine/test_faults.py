@@ -55,7 +55,8 @@ def test_every_exception_of_the_driver_becomes_ours(kind: type[BaseException]) -
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(111, "refused"), TimeoutError(), ConnectionResetError(), EOFError(), KeyError()]
+    "error",
+    [OSError(111, "refused"), TimeoutError(), ConnectionResetError(), EOFError(), KeyError()],
 )
 def test_every_exception_of_the_system_becomes_ours(error: Exception) -> None:
     assert isinstance(translate(error, "x"), sojourn.SojournError)

@@ -1,4 +1,4 @@
-"""The one connection: coalescing, cancellation, deadlines, lost replies. Real server, real sockets."""
+"""The one connection: coalescing, cancellation, deadlines, lost replies; all over real sockets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from proxy import Proxy
-from servers import Server, free_port
 
 import sojourn
+from proxy import Proxy
+from servers import Server, free_port
 from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
@@ -328,7 +328,10 @@ def test_uvloop(shared_server: Server) -> None:
         async with sojourn.open(shared_server.url) as store:
             session = await store.sessions.create("uv", secrets.token_hex(4))
             await asyncio.gather(
-                *(store.sessions.append(session.key, Event(author="a", payload=n)) for n in range(50))
+                *(
+                    store.sessions.append(session.key, Event(author="a", payload=n))
+                    for n in range(50)
+                )
             )
             read = await store.sessions.get(session.key)
             assert read is not None

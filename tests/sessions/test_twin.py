@@ -10,14 +10,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from servers import Server
 
 import sojourn
+from servers import Server
 from sojourn import Event, SessionKey, SojournError
 
 names = st.sampled_from(["a", "a:b"])
 users = st.sampled_from(["", "ada"])
-keys = st.sampled_from(["n", "user:n", "app:n", "app:m", "temp:n", "user:m", "state:n", ":", "version"])
+keys = st.sampled_from(
+    ["n", "user:n", "app:n", "app:m", "temp:n", "user:m", "state:n", ":", "version"]
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=4) | st.just("x" * 40),
@@ -125,7 +127,13 @@ class Twins(RuleBasedStateMachine):
 
         async def call(sessions: Any) -> Any:
             found = await sessions.get(key, **filters)
-            return found and (found.events, found.state, found.version, found.length, found.complete)
+            return found and (
+                found.events,
+                found.state,
+                found.version,
+                found.length,
+                found.complete,
+            )
 
         self.both(call)
 

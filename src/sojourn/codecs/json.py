@@ -13,7 +13,7 @@ _to_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _decode = msgspec.json.Decoder().decode
 
 
-def encode(value: Any, what: str) -> bytes:  # noqa: ANN401 - any value may come; not all pass
+def encode(value: Any, what: str) -> bytes:
     """A value as JSON text in UTF-8. Tuples become lists and the keys of dicts text, as in JSON.
 
     Args:
@@ -33,7 +33,7 @@ def encode(value: Any, what: str) -> bytes:  # noqa: ANN401 - any value may come
         ) from error
 
 
-def decode(data: bytes) -> Any:  # noqa: ANN401 - JSON
+def decode(data: bytes) -> Any:
     """The value of JSON text.
 
     Raises:

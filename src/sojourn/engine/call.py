@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.resources.abc import Traversable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -64,7 +65,6 @@ class Call(NamedTuple, Generic[T]):
 
 
 def _pack(command: Command) -> bytes:
-    """A command in RESP, the Redis serialization protocol."""
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
         if isinstance(argument, str):
@@ -77,10 +77,16 @@ def _pack(command: Command) -> bytes:
     return b"".join(parts)
 
 
-try:
-    from hiredis import pack_command as pack  # the same in C
-except ImportError:
-    pack = _pack
+def _packer() -> Callable[[Command], bytes]:
+    """The same in C, when hiredis is there."""
+    try:
+        return cast("Callable[[Command], bytes]", import_module("hiredis").pack_command)
+    except ImportError:
+        return _pack
+
+
+pack = _packer()
+"""A command in RESP, the Redis serialization protocol."""
 
 
 def pack_call(call: Call[Any], *, by_digest: bool = True) -> bytes:

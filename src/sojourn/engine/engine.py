@@ -74,11 +74,8 @@ class Engine:
             SojournError: the first error among them, as `run` would raise it.
         """
         futures = [self._submit(call).future for call in calls]
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [call.read(each) for call, each in zip(calls, outcomes, strict=True)]
+        await asyncio.gather(*futures, return_exceptions=True)
+        return [call.read(future.result()) for call, future in zip(calls, futures, strict=True)]
 
     def post(self, call: Call[Any]) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat."""

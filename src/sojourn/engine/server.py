@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,7 +57,7 @@ class Server:
     def __init__(
         self,
         where: str,
-        kind: type[AbstractConnection],
+        kind: Callable[..., AbstractConnection],
         options: Mapping[str, Any],
         *,
         connect_timeout: float,
@@ -126,7 +126,7 @@ class Server:
         )
         try:
             async with asyncio.timeout(self._timeout):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]
                 await self._check_version(connection)
         except TimeoutError as error:
             await connection.disconnect(nowait=True)
@@ -142,7 +142,7 @@ class Server:
     async def _check_version(self, connection: AbstractConnection) -> None:
         await connection.send_command("INFO", "server", check_health=False)
         try:
-            info = await connection.read_response(disable_decoding=True)
+            info: Any = await connection.read_response(disable_decoding=True)
         except driver.NoPermissionError:
             return  # this user may not ask; the first script will tell
         except driver.AuthenticationError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 from redis import exceptions as driver
@@ -122,7 +123,7 @@ class Wire:
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 self._last_error = error
                 if is_hopeless(error):
-                    self._fail_all(lambda: translate(self._last_error, self._where), error)
+                    self._fail_all(partial(translate, error, self._where), error)
                     return
                 failures += 1
                 await asyncio.sleep(backoff.compute(failures))
@@ -177,12 +178,10 @@ class Wire:
 
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
+        read: Callable[..., Awaitable[Any]] = connection.read_response
         while True:
-            reply: Any
             try:
-                reply = await connection.read_response(
-                    disable_decoding=True, disconnect_on_error=False
-                )
+                reply = await read(disable_decoding=True, disconnect_on_error=False)
             except _REPLY_ERRORS as error:
                 reply = error
             if not flying:

@@ -2,12 +2,15 @@
 
 from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
 from sojourn.sessions.nearcache import NearCacheStats
-from sojourn.sessions.service import EVENTS, Sessions, View
+from sojourn.sessions.reader import EVENTS, View
+from sojourn.sessions.service import KEEP, Keep, Sessions
 
 __all__ = [
     "EVENTS",
+    "KEEP",
     "Appended",
     "Event",
+    "Keep",
     "NamePage",
     "NearCacheStats",
     "Session",

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
 from sojourn.ids import SessionKey, UserKey
@@ -186,7 +186,7 @@ class InMemorySessions:
         del self._sessions[key]
         return True
 
-    async def list(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """A page of a user's sessions."""
         order: list[tuple[Place, SessionKey]] = []
         for key in list(self._sessions):
@@ -196,18 +196,21 @@ class InMemorySessions:
         page, more = _page(order, after, limit)
         user, app = self._values(owner), self._values(owner.app)
         sessions = [
-            (key, Stored(self._sessions[key].head, dict(self._sessions[key].state), user, app, [], 0))
+            (
+                key,
+                Stored(self._sessions[key].head, dict(self._sessions[key].state), user, app, [], 0),
+            )
             for _, key in page
         ]
         return Listed(sessions, page[-1][0] if more else None)
 
-    async def names(self, app: str | None, shard: int, after: Place | None, limit: int) -> Named:
+    async def list_names(
+        self, app: str | None, shard: int, after: Place | None, limit: int
+    ) -> Named:
         """A page of users or apps; all in the first shard."""
         alive = [key for key in list(self._sessions) if self._alive(key) is not None]
         names = {key.user for key in alive if key.app == app} if app else {k.app for k in alive}
-        if shard:
-            names = set()
-        order = [(Place(inf, name), name) for name in sorted(names)]
+        order = [(Place(inf, name), name) for name in sorted(names)] if shard == 0 else []
         page, more = _page(order, after, limit)
         return Named([name for _, name in page], page[-1][0] if more else None)
 
@@ -239,7 +242,7 @@ class InMemorySessions:
             )
         return session
 
-    def _changed(self, session: _Session, write: Write, **fields: object) -> Written:
+    def _changed(self, session: _Session, write: Write, **fields: Any) -> Written:
         head = session.head
         expires = None if head.ttl is None else self._clock() + head.ttl
         session.head = head._replace(version=head.version + 1, expires=expires, **fields)

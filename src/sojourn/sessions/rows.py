@@ -1,4 +1,4 @@
-"""The rows of a log: JSON objects that begin with their `seq`, so a log can be checked by itself."""
+"""The rows of a log: JSON objects that begin with their `seq`, so that a log checks itself."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Change(NamedTuple):
     """Fields to set, and a lifetime: seconds, None for ever, or `keep`."""
 
     fields: Mapping[str, bytes]
-    ttl: float | None | Literal["keep"] = "keep"
+    ttl: float | Literal["keep"] | None = "keep"
 
 
 class Window(NamedTuple):
@@ -177,11 +177,13 @@ class SessionStore(Protocol):
         """Delete a session; whether there was one."""
         ...
 
-    async def list(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """A page of a user's sessions with state and no rows, least recently updated first."""
         ...
 
-    async def names(self, app: str | None, shard: int, after: Place | None, limit: int) -> Named:
+    async def list_names(
+        self, app: str | None, shard: int, after: Place | None, limit: int
+    ) -> Named:
         """A page of the users in a shard of an app, or of the apps (`app` None)."""
         ...
 

@@ -1,10 +1,10 @@
 """Contract suites that anyone can run on a store of their own. They need pytest and anyio.
 
-    class TestMine(SessionsContract):
-        @pytest.fixture
-        async def store(self):
-            async with sojourn.open("redis://my-server") as store:
-                yield store
+class TestMine(SessionsContract):
+@pytest.fixture
+async def store(self):
+async with sojourn.open("redis://my-server") as store:
+yield store
 """
 
 from sojourn.testing.sessions import SessionsContract

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,7 +63,9 @@ def _init(arguments: Sequence[str]) -> None:
             "register; register()"
         )
     target.write_text(_SERVICES, "utf-8")
-    click.echo(f"Wrote {target}. Now: adk web --session_service_uri=redis://localhost:6379 {folder}")
+    click.echo(
+        f"Wrote {target}. Now: adk web --session_service_uri=redis://localhost:6379 {folder}"
+    )
 
 
 def _check_scheme(arguments: Sequence[str]) -> None:
@@ -71,7 +74,7 @@ def _check_scheme(arguments: Sequence[str]) -> None:
     if uri is None:
         return
     scheme = urlsplit(uri).scheme
-    known = get_service_registry()._session_factories  # noqa: SLF001 - ADK has no other way to ask
+    known = get_service_registry()._session_factories  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     if scheme not in known and not _is_a_database(uri):
         raise click.ClickException(
             f"{_OPTION}: nothing here knows the scheme {scheme!r}. Sojourn knows "
@@ -81,14 +84,11 @@ def _check_scheme(arguments: Sequence[str]) -> None:
 
 
 def _is_a_database(uri: str) -> bool:
+    """ADK hands what it does not know to SQLAlchemy, which is there with some versions of it."""
     try:
-        from sqlalchemy.engine import make_url  # noqa: PLC0415 - ADK brings it, in some versions
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-    except ImportError:
-        return True
-    try:
-        make_url(uri).get_dialect()
-    except (SQLAlchemyError, ImportError, ValueError):
+        engine = import_module("sqlalchemy.engine")
+        engine.make_url(uri).get_dialect()
+    except Exception:  # noqa: BLE001 - whatever it is, it cannot open this URI
         return False
     return True
 

@@ -19,7 +19,7 @@ log = logging.getLogger("sojourn.adk")
 
 KIND = "adk"
 
-_ELSEWHERE = {"id": True, "timestamp": True, "author": True, "actions": {"state_delta"}}
+_ELSEWHERE: Any = {"id": True, "timestamp": True, "author": True, "actions": {"state_delta"}}
 """Fields that the row of a log keeps itself; the payload holds the rest."""
 
 _encode = msgspec.json.Encoder().encode
@@ -84,10 +84,18 @@ def _time_of(event: AdkEvent) -> float:
     return event.timestamp
 
 
-EVENTS = View("adk", from_row, lambda event: event.model_copy(), _time_of)
+def _light(event: AdkEvent) -> AdkEvent:
+    return event.model_copy()
+
+
+def _deep(event: AdkEvent) -> AdkEvent:
+    return event.model_copy(deep=True)
+
+
+EVENTS = View("adk", from_row, _light, _time_of)
 """Light copies: the event is the caller's own, what it holds is shared until a deep copy."""
 
-DEEP = View("adk", from_row, lambda event: event.model_copy(deep=True), _time_of)
+DEEP = View("adk", from_row, _deep, _time_of)
 """Deep copies, several times as expensive."""
 
 
@@ -100,7 +108,7 @@ def _payload(event: AdkEvent) -> bytes:
         return _encode(_as_text(plain))
 
 
-def _as_text(value: object) -> Any:  # noqa: ANN401 - JSON
+def _as_text(value: object) -> Any:
     try:
         return to_jsonable_python(
             value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"

@@ -25,7 +25,7 @@ def register(registry: ServiceRegistry | None = None) -> None:
         registry.register_session_service(scheme, session_service)
 
 
-def session_service(uri: str, **kwargs: Any) -> SessionService:  # noqa: ANN401 - ADK's protocol
+def session_service(uri: str, **kwargs: Any) -> SessionService:
     """The factory that ADK's command line calls. Asks the server once, so that a wrong URI is said.
 
     Args:

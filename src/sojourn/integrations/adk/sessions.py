@@ -20,7 +20,7 @@ from sojourn import client, errors
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
 from sojourn.integrations.adk.stale import StaleSessionError
-from sojourn.sessions import Session
+from sojourn.sessions import KEEP, Keep, Session
 
 if TYPE_CHECKING:
     import redis
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Where: TypeAlias = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
 
 _PAGE = 1000
-_KEEP: Literal["keep"] = "keep"
 
 
 class SessionService(BaseSessionService):
@@ -61,10 +60,10 @@ class SessionService(BaseSessionService):
         self,
         url_or_store: Where,
         *,
-        ttl: float | Literal["keep"] | None = _KEEP,
+        ttl: float | Keep | None = KEEP,
         on_stale: Literal["merge", "raise"] = "merge",
         copies: Literal["light", "deep"] = "light",
-        **options: Any,  # noqa: ANN401 - those of sojourn.open
+        **options: Any,
     ) -> None:
         if on_stale not in ("merge", "raise"):
             raise errors.InvalidInput(f"on_stale is 'merge' or 'raise', not {on_stale!r}.")
@@ -77,7 +76,7 @@ class SessionService(BaseSessionService):
             self.store = url_or_store
         else:
             self.store = client.open(url_or_store, **options)
-        self._ttl = ttl
+        self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
         self._view = events.EVENTS if copies == "light" else events.DEEP
 
@@ -88,7 +87,7 @@ class SessionService(BaseSessionService):
         user_id: str,
         state: dict[str, Any] | None = None,
         session_id: str | None = None,
-        ttl: float | Literal["keep"] | None = _KEEP,
+        ttl: float | Keep | None = KEEP,
     ) -> AdkSession:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
 
@@ -109,7 +108,7 @@ class SessionService(BaseSessionService):
                 user_id,
                 asked or platform_uuid.new_uuid(),
                 state=events.jsonable(state or {}),
-                ttl=self._ttl if ttl == _KEEP else ttl,
+                ttl=self._ttl if ttl == KEEP else ttl,
                 created=platform_time.get_time(),
             )
         except errors.SessionExists as error:
@@ -128,11 +127,11 @@ class SessionService(BaseSessionService):
         name = session_id.strip() if session_id else ""
         if not name:
             return None
-        session = await self.store.sessions.get(
+        session = await self.store.sessions.get_as(
+            self._view,
             SessionKey.of(app_name, user_id, name),
             last=config.num_recent_events if config else None,
             since=config.after_timestamp if config else None,
-            view=self._view,
         )
         return None if session is None else _adk_session(session, session.events)
 
@@ -223,12 +222,12 @@ def _adk_session(session: Session[Any], found: list[AdkEvent]) -> AdkSession:
 
 def _mark(session: AdkSession, incarnation: str, version: int) -> None:
     """Which session this handle was loaded from, in the place that ADK keeps for it."""
-    session._storage_update_marker = f"{incarnation}.{version}"  # noqa: SLF001
+    session._storage_update_marker = f"{incarnation}.{version}"  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:
     """The incarnation and version of a handle; none for one that no store made."""
-    marker = session._storage_update_marker  # noqa: SLF001
+    marker = session._storage_update_marker  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     incarnation, _, version = marker.rpartition(".") if marker else ("", "", "")
     return incarnation, int(version) if version.isdigit() else None
 

@@ -1,13 +1,13 @@
-"""ADK's StaleSessionError, which google-adk before 2.1 does not have."""
+"""ADK's StaleSessionError; google-adk 2.0 has none and raises a plain ValueError."""
 
 from __future__ import annotations
 
-try:
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
     from google.adk.errors import StaleSessionError
-except ImportError:
-
-    class StaleSessionError(ValueError):  # type: ignore[no-redef]
-        """The session has changed since it was loaded; ADK raised a plain ValueError then."""
-
+else:
+    StaleSessionError = getattr(import_module("google.adk.errors"), "StaleSessionError", ValueError)
 
 __all__ = ["StaleSessionError"]

@@ -9,13 +9,14 @@ local function integer(number)
   return string.format('%.0f', number)
 end
 
--- When the shared key would expire: its own instant, or what this change asks for if that is
--- later. `ttl` '' means never. A key that never expires stays so.
+-- Let a shared key live for `ttl` ms at least, '' meaning for ever; it had `left` ms before this
+-- change. It is only ever lengthened, by a hundredth more than asked, so that not every change has
+-- to. A key that never expires stays so.
 local function write_lifetime(key, left, ttl)
   if ttl == '' then
     if left >= 0 then redis.call('PERSIST', key) end
   elseif left ~= -1 and left < tonumber(ttl) then
-    redis.call('PEXPIRE', key, ttl)
+    redis.call('PEXPIRE', key, integer(ttl * 1.01))
   end
 end
 

@@ -1,0 +1,90 @@
+"""What is refused before anything is sent, and how values become what stores keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sojourn.codecs import encode
+from sojourn.errors import InvalidInput, InvalidValue
+from sojourn.ids import new_operation_id
+from sojourn.sessions import scope
+from sojourn.sessions.store import Delta, Write
+
+_LONGEST = 128
+"""Characters of an operation id."""
+_AGES = 10**10
+"""Seconds that no lifetime exceeds."""
+
+
+def text(value: object, what: str) -> str:
+    """A string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
+    return value
+
+
+def json_object(value: Mapping[str, Any], what: str) -> bytes:
+    """A mapping as JSON text."""
+    return encode(dict(value), what)
+
+
+def state_delta(values: Mapping[str, Any]) -> Delta:
+    """State by scope, each value as JSON text."""
+    parts = scope.split(values)
+    return Delta(_pairs(parts.session), _pairs(parts.user), _pairs(parts.app))
+
+
+def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:
+    """What a write carries; an operation id is made when none is given."""
+    return Write(operation(operation_id), incarnation, count(expected, "expected_version"))
+
+
+def operation(given: str | None) -> str:
+    """An operation id."""
+    if given is None:
+        return new_operation_id()
+    if not given or len(given) > _LONGEST:
+        raise InvalidInput(f"An operation_id has 1 to {_LONGEST} characters.")
+    return text(given, "operation_id")
+
+
+def instant(value: float, what: str) -> float:
+    """A time in seconds."""
+    if not math.isfinite(value):
+        raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
+    return float(value)
+
+
+def lifetime(seconds: float | None) -> float | None:
+    """A TTL in seconds, or None for ever."""
+    if seconds is not None and not 0.001 <= seconds <= _AGES:  # noqa: PLR2004 - a millisecond
+        raise InvalidInput(
+            f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+        )
+    return seconds
+
+
+def count(value: int | None, what: str) -> int | None:
+    """A number that counts, or None."""
+    if value is not None and value < 0:
+        raise InvalidInput(f"{what} must be 0 or more, not {value}.")
+    return value
+
+
+def at_least_one(limit: int) -> None:
+    """The size of a page."""
+    if limit < 1:
+        raise InvalidInput(f"limit must be 1 or more, not {limit}.")
+
+
+def _pairs(values: Mapping[str, Any]) -> dict[str, bytes]:
+    return {
+        text(name, "state key"): encode(value, f"The state value {name!r}")
+        for name, value in values.items()
+    }

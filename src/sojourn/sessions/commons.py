@@ -1,0 +1,167 @@
+"""What sessions share: the state of users and apps, and the indexes that lead to them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from sojourn.codecs import decode
+from sojourn.engine.call import Call, Script
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.errors import TooLarge
+from sojourn.ids import UserKey
+from sojourn.sessions.replies import counted, ms, only, pairs, values
+from sojourn.sessions.store import Pairs
+
+log = logging.getLogger("sojourn.sessions")
+
+LUA = files("sojourn.sessions") / "lua"
+_APPLY, _ENROLL, _REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
+
+_ROLL = 10_000
+"""Users whose enrolment a process remembers."""
+_MONTH = 30 * 86_400
+
+
+class Policy(NamedTuple):
+    """Lifetimes in seconds (None is for ever) and caps in bytes or events (None is no cap)."""
+
+    session_ttl: float | None
+    state_ttl: float | None
+    max_state_bytes: int
+    max_events: int | None
+
+
+class Commons:
+    """Shared state and indexes of one deployment, over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys, policy: Policy) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._policy = policy
+        self._roll: OrderedDict[UserKey, float] = OrderedDict()
+
+    # ── app state ──────────────────────────────────────────────────────────────────────────────
+
+    async def share(
+        self, owner: UserKey, operation_id: str, delta: Pairs, stamp: bytes, waiting: int
+    ) -> None:
+        """Carry an app delta from the user's outbox to the app's own slot.
+
+        The outbox entry was written with the event, so that a client that dies here loses nothing:
+        whoever touches the user next finds it, or this client when it repeats the write.
+
+        Args:
+            owner: whose outbox.
+            operation_id: of the write that left the entry.
+            delta: the state to set; empty when the write left none.
+            stamp: when it was written, server's clock in microseconds.
+            waiting: how many entries others had left there.
+
+        Raises:
+            TooLarge: the app's state would be over its cap; it is as before.
+        """
+        if delta:
+            await self._apply(owner, operation_id.encode(), stamp, delta)
+        if waiting:
+            await self.drain(owner)
+
+    async def drain(self, owner: UserKey) -> None:
+        """Carry over what is left in a user's outbox."""
+        outbox = self._keys.user(owner).outbox
+        flat: list[bytes] = await self._engine.run(
+            Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
+        )
+        for operation_id, entry in pairs(flat):
+            left = decode(entry)
+            delta = {name: value.encode() for name, value in left["delta"].items()}
+            try:
+                await self._apply(owner, operation_id, str(left["stamp"]).encode(), delta)
+            except TooLarge as error:  # its writer was told, or has died
+                log.warning("A delta left in %s was refused: %s", outbox, error)
+
+    async def _apply(self, owner: UserKey, operation_id: bytes, stamp: bytes, delta: Pairs) -> None:
+        key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
+        cap = self._policy.max_state_bytes
+        reply: list[Any] = await self._engine.run(
+            Call(
+                name="sessions.apply",
+                keys=(key,),
+                read=only,
+                script=_APPLY,
+                args=(stamp, operation_id, ms(self._policy.state_ttl), cap, *counted(delta)),
+                operation_id=operation_id.decode(),
+            )
+        )
+        done: Call[Any] = Call(
+            "sessions.outbox", (outbox,), only, commands=[("HDEL", outbox, operation_id)]
+        )
+        self._engine.post(done)
+        if reply[0] != b"ok":
+            raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes")
+
+    def state_call(self, key: str) -> Call[Pairs]:
+        """Read the state of a user or an app."""
+        return Call(
+            name="sessions.state",
+            keys=(key,),
+            read=_values,
+            commands=[("HGETALL", key)],
+        )
+
+    # ── indexes ────────────────────────────────────────────────────────────────────────────────
+
+    async def enroll(self, owner: UserKey, ttl: float | None) -> None:
+        """Enter a user into its app's index, unless this process did so lately. One round trip."""
+        if self._is_due(owner):
+            await self._engine.run_all(self._enrolment(owner, ttl))
+            self._enrolled(owner)
+
+    def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
+        """Once in a while, lengthen what the user shares with others; nobody waits for it.
+
+        Args:
+            owner: the user.
+            ttl: seconds that the session at hand lives; None for ever.
+        """
+        if not self._is_due(owner):
+            return
+        self._enrolled(owner)
+        for call in self._enrolment(owner, ttl):
+            self._engine.post(call)
+        lifetime = ms(self._policy.state_ttl)
+        for key in (self._keys.user(owner).state, self._keys.app_state(owner.app)):
+            self._engine.post(
+                Call("sessions.refresh", (key,), only, script=_REFRESH, args=(lifetime,))
+            )
+
+    def _is_due(self, owner: UserKey) -> bool:
+        return self._roll.get(owner, 0.0) < time.monotonic()
+
+    def _enrolled(self, owner: UserKey) -> None:
+        """Remember it for a thirtieth of the shared lifetime, a day by default."""
+        self._roll[owner] = time.monotonic() + (self._policy.state_ttl or _MONTH) / 30
+        self._roll.move_to_end(owner)
+        if len(self._roll) > _ROLL:
+            self._roll.popitem(last=False)
+
+    def _enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
+        """Entries that outlive the session, however its life is lengthened until the next time."""
+        lives = (ttl, self._policy.session_ttl, self._policy.state_ttl)
+        known = [life for life in lives if life is not None]
+        lasting = ms(2 * max(known)) if len(known) == len(lives) else ""
+        return [
+            Call("sessions.enroll", (index,), only, script=_ENROLL, args=(lasting, name))
+            for index, name in (
+                (self._keys.apps(), owner.app),
+                (self._keys.users_of(owner), owner.user),
+            )
+        ]
+
+
+def _values(replies: list[Any]) -> Pairs:
+    return values(replies[0])

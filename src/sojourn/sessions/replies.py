@@ -1,0 +1,88 @@
+"""Between the values of the room and what scripts take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sojourn.codecs import encode
+from sojourn.engine.call import Argument
+from sojourn.errors import CorruptRecord
+from sojourn.sessions.store import Delta, Head, Pairs, Write
+
+
+def only(replies: list[Any]) -> Any:
+    """The reply to a call of one command."""
+    return replies[0]
+
+
+def guarded(write: Write) -> tuple[Argument, ...]:
+    """The first arguments of every script that changes a session."""
+    expected = "" if write.expected is None else write.expected
+    return write.operation_id, write.incarnation, expected
+
+
+def counted(state: Pairs) -> tuple[Argument, ...]:
+    """Pairs as arguments, after their number."""
+    return (len(state), *(part for pair in state.items() for part in pair))
+
+
+def weight(delta: Delta) -> int:
+    """Bytes of the values of a delta."""
+    return sum(len(value) for state in delta for value in state.values())
+
+
+def as_object(state: Pairs) -> bytes:
+    """An app delta for the outbox: values stay JSON text, in strings, as no script re-encodes."""
+    return encode({name: value.decode() for name, value in state.items()}, "") if state else b""
+
+
+def ms(lifetime: float | None) -> str:
+    """A lifetime as scripts take it: milliseconds, empty for ever."""
+    return "" if lifetime is None else str(max(1, round(lifetime * 1000)))
+
+
+def seconds(given: bytes) -> float | None:
+    """A lifetime or an instant as scripts give it."""
+    return int(given) / 1000 if given else None
+
+
+def pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    """The fields and values of a hash."""
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def values(flat: Sequence[bytes]) -> Pairs:
+    """The state in a hash; `state:` stands before each of its keys."""
+    return {
+        field[6:].decode(): value for field, value in pairs(flat) if field.startswith(b"state:")
+    }
+
+
+def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
+    """The fields of a session and its state.
+
+    Raises:
+        CorruptRecord: they are not those of a session.
+    """
+    fields = {field: value for field, value in pairs(flat) if not field.startswith(b"state:")}
+    try:
+        found = Head(
+            incarnation=fields[b"incarnation"].decode(),
+            version=int(fields[b"version"]),
+            epoch=int(fields[b"epoch"]),
+            seq=int(fields[b"seq"]),
+            dropped=int(fields[b"dropped"]),
+            created=float(fields[b"created"]),
+            updated=float(fields[b"updated"]),
+            ttl=seconds(fields[b"ttl"]),
+            expires=seconds(fields[b"expires"]),
+            title=fields[b"title"].decode(),
+            status=fields[b"status"].decode(),
+            metadata=fields[b"metadata"],
+        )
+    except (KeyError, ValueError) as error:
+        raw = b"\n".join(flat)
+        message = f"The session at {key!r} cannot be read: {error!r}. Its bytes are in `raw`."
+        raise CorruptRecord(message, key=key, raw=raw) from error
+    return found, values(flat)
