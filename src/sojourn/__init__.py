@@ -15,7 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
-    from sojourn.errors import *  # noqa: F403
+    from sojourn.errors import (
+        AccessDenied,
+        Closed,
+        ConfigurationError,
+        Conflict,
+        CorruptRecord,
+        InvalidId,
+        InvalidInput,
+        InvalidValue,
+        OutcomeUnknown,
+        ServerBusy,
+        ServerFault,
+        ServerOutOfMemory,
+        ServerReadOnly,
+        SessionExists,
+        SessionNotFound,
+        SojournError,
+        StaleSession,
+        TooLarge,
+        Unavailable,
+        UnsupportedServer,
+    )
     from sojourn.ids import SessionKey
     from sojourn.sessions import Event, Session, SessionPage
 
@@ -29,13 +50,15 @@ _HOME = {
     "Sojourn": "sojourn.client",
     "open": "sojourn.client",
 }
+"""Where a name lives; an error lives in `sojourn.errors`."""
 
-_ERRORS = (
+__all__ = [
     "AccessDenied",
     "Closed",
     "ConfigurationError",
     "Conflict",
     "CorruptRecord",
+    "Event",
     "InvalidId",
     "InvalidInput",
     "InvalidValue",
@@ -44,32 +67,25 @@ _ERRORS = (
     "ServerFault",
     "ServerOutOfMemory",
     "ServerReadOnly",
+    "Session",
     "SessionExists",
+    "SessionKey",
     "SessionNotFound",
+    "SessionPage",
+    "Sojourn",
     "SojournError",
     "StaleSession",
     "TooLarge",
     "Unavailable",
     "UnsupportedServer",
-)
-_HOME |= dict.fromkeys(_ERRORS, "sojourn.errors")
-
-__all__ = [  # noqa: PLE0604 - names resolved by __getattr__
-    "Event",
-    "Session",
-    "SessionKey",
-    "SessionPage",
-    "Sojourn",
     "open",
-    *_ERRORS,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module 'sojourn' has no attribute {name!r}") from None
+    if name not in __all__:
+        raise AttributeError(f"module 'sojourn' has no attribute {name!r}")
+    home = _HOME.get(name, "sojourn.errors")
     value = globals()[name] = getattr(import_module(home), name)
     return value
 

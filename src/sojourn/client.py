@@ -69,9 +69,7 @@ class Sojourn:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         if self._engine is not None:
-            await self._engine.run(
-                Call("ping", (), bool, commands=[("PING",)])
-            )
+            await self._engine.run(Call("ping", (), bool, commands=[("PING",)]))
 
     def on_call(self, hook: CallHook) -> Callable[[], None]:
         """Tell `hook` a `CallFact` for every call to the server; returns how to stop that."""

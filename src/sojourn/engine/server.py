@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -142,7 +142,7 @@ class Server:
     async def _check_version(self, connection: AbstractConnection) -> None:
         await connection.send_command("INFO", "server", check_health=False)
         try:
-            info: Any = await connection.read_response(disable_decoding=True)
+            info = cast("Any", await connection.read_response(disable_decoding=True))
         except driver.NoPermissionError:
             return  # this user may not ask; the first script will tell
         except driver.AuthenticationError as error:

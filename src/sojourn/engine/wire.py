@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
@@ -178,7 +178,7 @@ class Wire:
 
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
-        read: Callable[..., Awaitable[Any]] = connection.read_response
+        read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)

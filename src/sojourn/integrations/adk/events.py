@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -22,13 +23,15 @@ KIND = "adk"
 _ELSEWHERE: Any = {"id": True, "timestamp": True, "author": True, "actions": {"state_delta"}}
 """Fields that the row of a log keeps itself; the payload holds the rest."""
 
+_NOT_JSON = (PydanticSerializationError, TypeError, ValueError, RecursionError)
+
 _encode = msgspec.json.Encoder().encode
 
 
 def to_event(event: AdkEvent) -> Event:
-    """The event to store. What JSON cannot hold becomes text, with a warning, as in ADK.
+    """The event to store: ADK's own JSON, without the fields that are None.
 
-    The payload is ADK's own JSON without the fields that are None.
+    What JSON cannot hold becomes text, with a warning, as in ADK's own services.
     """
     return Event(
         author=event.author,
@@ -36,14 +39,14 @@ def to_event(event: AdkEvent) -> Event:
         kind=KIND,
         id=event.id,
         time=event.timestamp,
-        state_delta=jsonable(event.actions.state_delta),
+        state_delta=jsonable(event.actions.state_delta) if event.actions else {},
     )
 
 
 def operation_id(event: Event) -> str:
     """The same for the same event delivered again, another for any other content."""
-    digest = blake2b(event.id.encode(), digest_size=12)
-    digest.update(repr((event.author, event.time)).encode())
+    digest = blake2b(event.id.encode(errors="surrogatepass"), digest_size=12)
+    digest.update(ascii((event.author, event.time)).encode())
     digest.update(bytes(event.payload))
     if event.state_delta:
         digest.update(_encode(event.state_delta))
@@ -61,9 +64,10 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, Any]:
             continue
         try:
             values[key] = to_jsonable_python(value, inf_nan_mode="null")
-        except (PydanticSerializationError, UnicodeDecodeError, ValueError, RecursionError):
-            log.warning("The state value %r is not JSON; its text is stored instead", key)
-            values[key] = _as_text(value)
+            _encode(values[key])
+        except _NOT_JSON:
+            log.warning("The state value %r is not JSON; what can be is stored as text", key)
+            values[key] = _as_json(value)
     return values
 
 
@@ -102,16 +106,18 @@ DEEP = View("adk", from_row, _deep, _time_of)
 def _payload(event: AdkEvent) -> bytes:
     try:
         return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
-    except (PydanticSerializationError, UnicodeError, ValueError):
-        log.warning("Event %s holds values that are not JSON; their text is stored", event.id)
-        plain = event.model_dump(exclude=_ELSEWHERE, exclude_none=True)
-        return _encode(_as_text(plain))
+    except _NOT_JSON:
+        log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
+        return _encode(_as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
 
 
-def _as_text(value: object) -> Any:
+def _as_json(value: object) -> Any:
+    """JSON of anything: unknown objects by their text, halves of characters mended or marked."""
     try:
-        return to_jsonable_python(
+        plain = to_jsonable_python(
             value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"
         )
-    except (PydanticSerializationError, UnicodeError, ValueError, RecursionError):
-        return repr(value)
+        text = json.dumps(plain, ensure_ascii=False)
+    except _NOT_JSON:
+        text = json.dumps(repr(value), ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

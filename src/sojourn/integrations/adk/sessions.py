@@ -113,7 +113,7 @@ class SessionService(BaseSessionService):
             )
         except errors.SessionExists as error:
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error
-        return _adk_session(session, [])
+        return self._handle(session, [])
 
     async def get_session(
         self,
@@ -133,7 +133,7 @@ class SessionService(BaseSessionService):
             last=config.num_recent_events if config else None,
             since=config.after_timestamp if config else None,
         )
-        return None if session is None else _adk_session(session, session.events)
+        return None if session is None else self._handle(session, session.events)
 
     async def list_sessions(
         self, *, app_name: str, user_id: str | None = None
@@ -146,7 +146,7 @@ class SessionService(BaseSessionService):
         cursor: str | None = None
         while True:
             page = await self.store.sessions.list(app_name, user_id, limit=_PAGE, cursor=cursor)
-            found += [_adk_session(session, []) for session in page.sessions]
+            found += [self._handle(session, []) for session in page.sessions]
             cursor = page.cursor
             if cursor is None:
                 break
@@ -198,6 +198,19 @@ class SessionService(BaseSessionService):
             _mark(session, incarnation, done.version)
         return await super().append_event(session, event)
 
+    def _handle(self, session: Session[Any], found: list[AdkEvent]) -> AdkSession:
+        """What ADK gets: a session of its own, marked with where it comes from."""
+        handle = AdkSession.model_construct(
+            id=session.key.session,
+            app_name=session.key.app,
+            user_id=session.key.user,
+            state=session.state,
+            events=found,
+            last_update_time=session.updated,
+        )
+        _mark(handle, session.incarnation, session.version if self._strict else None)
+        return handle
+
     async def flush(self) -> None:
         """Nothing waits: an event is stored when `append_event` returns."""
 
@@ -207,28 +220,16 @@ class SessionService(BaseSessionService):
             await self.store.close()
 
 
-def _adk_session(session: Session[Any], found: list[AdkEvent]) -> AdkSession:
-    adk = AdkSession.model_construct(
-        id=session.key.session,
-        app_name=session.key.app,
-        user_id=session.key.user,
-        state=session.state,
-        events=found,
-        last_update_time=session.updated,
-    )
-    _mark(adk, session.incarnation, session.version)
-    return adk
-
-
-def _mark(session: AdkSession, incarnation: str, version: int) -> None:
+def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:
     """Which session this handle was loaded from, in the place that ADK keeps for it."""
-    session._storage_update_marker = f"{incarnation}.{version}"  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    mark = incarnation if version is None else f"{incarnation}.{version}"
+    session._storage_update_marker = mark  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:
     """The incarnation and version of a handle; none for one that no store made."""
-    marker = session._storage_update_marker  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    incarnation, _, version = marker.rpartition(".") if marker else ("", "", "")
+    mark = session._storage_update_marker  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    incarnation, _, version = (mark or "").partition(".")
     return incarnation, int(version) if version.isdigit() else None
 
 
