@@ -1,0 +1,199 @@
+"""Appending events, as ADK's in-memory service does."""
+
+from __future__ import annotations
+
+import pytest
+from adk_kit import event, newer, ours, texts
+from google.adk.errors.session_not_found_error import SessionNotFoundError
+from google.adk.sessions.session import Session
+
+
+async def test_an_event_is_stored_and_is_on_the_callers_session(desk, elsewhere):
+    session = await desk.create("s")
+    given = event("hello")
+    returned = await desk.service.append_event(session, given)
+    assert returned is given
+    assert session.events == [given]
+    assert (await elsewhere.get("s")).events == [given]
+
+
+async def test_events_keep_their_order_whatever_their_time(desk, elsewhere):
+    session = await desk.create("s")
+    for text, time in (("one", 30.0), ("two", 10.0), ("three", 20.0)):
+        await desk.say(session, text, time=time)
+    assert texts(await elsewhere.get("s")) == ["one", "two", "three"]
+
+
+async def test_the_last_update_is_the_time_of_the_last_event(desk, elsewhere):
+    session = await desk.create("s")
+    for time in (2000.125, 1000.0):
+        await desk.say(session, "hi", time=time)
+        assert session.last_update_time == time
+        assert (await elsewhere.get("s")).last_update_time == time
+
+
+async def test_a_time_comes_back_to_the_last_digit(desk):
+    session = await desk.create("s")
+    for time in (0.0, 0.1 + 0.2, 1e-9, 1_700_000_000.123456, 2.0**40 + 0.5, -1.5):
+        await desk.say(session, "hi", time=time)
+        found = await desk.get("s")
+        assert (found.last_update_time, found.events[-1].timestamp) == (time, time)
+
+
+async def test_a_partial_event_is_not_stored(desk):
+    session = await desk.create("s")
+    await desk.say(session, "one")
+    updated = session.last_update_time
+    given = event("par", partial=True, state={"k": 1, "temp:t": 1, "user:u": 1, "app:a": 1})
+    before = given.model_copy(deep=True)
+    returned = await desk.service.append_event(session, given)
+    assert returned is given
+    assert given == before
+    for seen in (session, await desk.get("s")):
+        assert (texts(seen), seen.state, seen.last_update_time) == (["one"], {}, updated)
+
+
+async def test_the_callers_session_equals_the_stored_one(desk, elsewhere):
+    session = await desk.create("s", state={"k": 1, "app:a": 1})
+    await desk.say(session, "one", state={"k": 2, "user:u": 1})
+    assert session == await elsewhere.get("s")
+
+
+@newer
+async def test_an_append_to_a_deleted_session_is_refused_and_revives_nothing(desk):
+    session = await desk.create("s")
+    await desk.say(session, "one")
+    await desk.delete("s")
+    with pytest.raises(SessionNotFoundError):
+        await desk.say(session, "two", state={"k": 1, "user:u": 1, "app:a": 1})
+    assert await desk.get("s") is None
+    assert await desk.list() == []
+    assert (await desk.create("t")).state == {}
+
+
+@newer
+async def test_a_refused_append_leaves_the_callers_session_as_it_was(desk):
+    session = await desk.create("s", state={"k": 0})
+    await desk.say(session, "one", time=5.0)
+    await desk.delete("s")
+    with pytest.raises(SessionNotFoundError):
+        await desk.say(session, "two", time=6.0, state={"k": 1})
+    assert (texts(session), session.state, session.last_update_time) == (["one"], {"k": 0}, 5.0)
+
+
+@newer
+async def test_an_append_to_a_session_that_never_was_is_refused(desk):
+    session = Session(id="never", app_name=desk.app, user_id="ada")
+    with pytest.raises(SessionNotFoundError):
+        await desk.say(session, "one")
+    assert await desk.list() == []
+
+
+@newer
+async def test_the_same_event_delivered_again_is_ignored(desk):
+    session = await desk.create("s")
+    given = event("one", state={"k": 1})
+    await desk.service.append_event(session, given)
+    await desk.service.append_event(session, given)
+    assert texts(session) == ["one"]
+    assert texts(await desk.get("s")) == ["one"]
+
+
+@newer
+async def test_a_copy_of_an_event_delivered_again_is_ignored(desk):
+    session = await desk.create("s")
+    given = event("one", state={"k": 1})
+    copy = given.model_copy(deep=True)
+    await desk.service.append_event(session, given)
+    assert await desk.service.append_event(session, copy) is copy
+    assert texts(session) == ["one"]
+    assert texts(await desk.get("s")) == ["one"]
+
+
+@newer
+@pytest.mark.parametrize("prefix", ["", "user:", "app:"])
+async def test_an_event_delivered_again_does_not_undo_what_came_after(desk, prefix):
+    session = await desk.create("s")
+    first = event("one", time=10.0, state={f"{prefix}k": 1})
+    copy = first.model_copy(deep=True)
+    await desk.service.append_event(session, first)
+    await desk.say(session, "two", time=20.0, state={f"{prefix}k": 2})
+    await desk.service.append_event(session, copy)
+    found = await desk.get("s")
+    assert (found.state, found.last_update_time) == ({f"{prefix}k": 2}, 20.0)
+    assert (session.state, session.last_update_time) == ({f"{prefix}k": 2}, 20.0)
+
+
+@newer
+async def test_an_event_that_was_read_back_and_is_delivered_again_is_ignored(desk):
+    session = await desk.create("s")
+    await desk.say(session, "one", state={"k": 1})
+    found = await desk.get("s")
+    await desk.service.append_event(found, found.events[0])
+    assert texts(await desk.get("s")) == ["one"]
+
+
+@newer
+async def test_an_event_delivered_again_over_another_handle_is_ignored(desk):
+    session = await desk.create("s")
+    other = await desk.get("s")
+    given = event("one", state={"k": 1})
+    copy = given.model_copy(deep=True)
+    await desk.service.append_event(session, given)
+    await desk.service.append_event(other, copy)
+    assert texts(await desk.get("s")) == ["one"]
+
+
+async def test_other_events_with_the_same_id_are_kept(desk):
+    session = await desk.create("s")
+    await desk.say(session, "one", id="same", time=1.0)
+    await desk.say(session, "two", id="same", time=1.0)
+    await desk.say(session, "one", id="same", time=2.0)
+    await desk.say(session, "one", id="same", time=1.0, author="agent")
+    await desk.say(session, "one", id="same", time=1.0, state={"k": 1})
+    assert texts(session) == ["one", "two", "one", "one", "one"]
+    found = await desk.get("s")
+    assert [e.id for e in found.events] == ["same"] * 5
+    assert found.state == {"k": 1}
+
+
+async def test_equal_events_with_ids_of_their_own_are_kept(desk):
+    session = await desk.create("s")
+    for _ in range(3):
+        await desk.say(session, "again", time=1.0)
+    assert texts(await desk.get("s")) == ["again"] * 3
+
+
+@newer
+async def test_an_event_without_actions_is_stored(desk):
+    session = await desk.create("s")
+    given = event("hello")
+    given.actions = None
+    await desk.service.append_event(session, given)
+    assert texts(await desk.get("s")) == ["hello"]
+
+
+@ours
+async def test_a_handle_of_a_session_that_was_replaced_is_refused(desk):
+    """ADK's in-memory service takes the event into the new session: a documented difference."""
+    old = await desk.create("s")
+    await desk.delete("s")
+    await desk.create("s", state={"k": 1})
+    with pytest.raises(SessionNotFoundError):
+        await desk.say(old, "to the old one", state={"k": 2})
+    found = await desk.get("s")
+    assert (found.events, found.state) == ([], {"k": 1})
+    await desk.say(found, "to the new one")
+    assert texts(await desk.get("s")) == ["to the new one"]
+
+
+async def test_a_session_rebuilt_from_json_can_append(desk):
+    session = await desk.create("s", state={"k": 1})
+    await desk.say(session, "one")
+    for dumped in (
+        Session.model_validate((await desk.get("s")).model_dump()),
+        Session.model_validate_json((await desk.get("s")).model_dump_json(by_alias=True)),
+        (await desk.get("s")).model_copy(deep=True),
+    ):
+        await desk.say(dumped, "more")
+    assert texts(await desk.get("s")) == ["one", "more", "more", "more"]

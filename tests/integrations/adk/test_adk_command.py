@@ -1,0 +1,166 @@
+"""`sojourn adk …`: ADK's command line that knows our schemes, and `services.py` for plain ADK."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.adk.version import __version__ as adk_version
+
+import sojourn
+from servers import free_port
+
+ROOT = Path(sojourn.__file__).parents[1]
+EXAMPLES = Path(__file__).parents[3] / "examples"
+LOAD = (
+    "import sys\n"
+    "from google.adk.cli.service_registry import get_service_registry, load_services_module\n"
+    "load_services_module(sys.argv[1])\n"
+    "print(sorted({'redis', 'embedded'} & get_service_registry()._session_factories.keys()))\n"
+)
+
+
+def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of this python, without credentials and without our folder on its path twice."""
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+    )
+
+
+def adk(*words: str) -> subprocess.CompletedProcess[str]:
+    return run("-m", "sojourn", "adk", *words)
+
+
+def test_help_is_adks():
+    done = adk("--help")
+    assert done.returncode == 0
+    assert "sojourn adk" in done.stdout
+    assert all(f"  {command}" in done.stdout for command in ("web", "run", "api_server", "deploy"))
+
+
+@pytest.mark.parametrize("command", ["web", "run"])
+def test_the_help_of_a_command_is_adks(command):
+    done = adk(command, "--help")
+    assert done.returncode == 0
+    assert "--session_service_uri" in done.stdout
+
+
+def test_version_is_adks():
+    done = adk("--version")
+    assert done.returncode == 0
+    assert adk_version in done.stdout
+
+
+def test_an_unknown_command_fails_as_in_adk():
+    done = adk("frobnicate")
+    assert done.returncode == 2
+    assert "frobnicate" in done.stderr
+
+
+def one_line_of(done: subprocess.CompletedProcess[str]) -> str:
+    """What a failed command says: one line of error, and no traceback."""
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("web", ["--session_service_uri=nope://localhost"]),
+        ("web", ["--session_service_uri", "Redis+x://h"]),
+        ("api_server", ["--session_service_uri", "nothing"]),
+        ("api_server", ["--session_service_uri=redi://:s3cret@h"]),
+    ],
+)
+def test_an_unknown_scheme_is_one_line(command, option):
+    done = adk(command, *option, str(EXAMPLES))
+    line = one_line_of(done)
+    assert "redis" in line
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["web", "api_server"])
+def test_an_unreachable_server_is_one_line(command):
+    port = free_port()
+    done = adk(
+        command,
+        f"--session_service_uri=redis://:s3cret@127.0.0.1:{port}",
+        f"--port={free_port()}",
+        str(EXAMPLES),
+    )
+    assert f"127.0.0.1:{port}" in one_line_of(done)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_an_unreachable_server_is_one_line_for_run():
+    port = free_port()
+    uri = f"--session_service_uri=redis://:s3cret@127.0.0.1:{port}"
+    done = adk("run", uri, str(EXAMPLES / "demo_agent"))
+    assert f"127.0.0.1:{port}" in one_line_of(done)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("uri", ["redis://:s3cret@h:port", "redis://:s3cret@[::1"])
+def test_a_wrong_uri_is_one_line(uri):
+    done = adk("web", f"--session_service_uri={uri}", str(EXAMPLES))
+    assert "--session_service_uri" in one_line_of(done)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_init_writes_what_plain_adk_loads(tmp_path):
+    assert run("-c", LOAD, str(tmp_path)).stdout.strip() == "[]"
+    done = adk("init", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(tmp_path / "services.py") in done.stdout
+    assert run("-c", LOAD, str(tmp_path)).stdout.strip() == "['embedded', 'redis']"
+
+
+def test_what_init_writes_says_what_is_missing(tmp_path):
+    """ADK says nothing about a ModuleNotFoundError in services.py."""
+    adk("init", str(tmp_path))
+    hide = "import sys\nsys.modules['sojourn.integrations.adk'] = None\n"
+    done = run("-c", hide + LOAD, str(tmp_path))
+    assert done.stdout.strip() == "[]"
+    assert "pip install 'sojourn[adk]'" in done.stderr
+
+
+def test_init_again_changes_nothing(tmp_path):
+    adk("init", str(tmp_path))
+    before = (tmp_path / "services.py").read_bytes()
+    done = adk("init", str(tmp_path))
+    assert done.returncode == 0
+    assert "already" in done.stdout
+    assert (tmp_path / "services.py").read_bytes() == before
+
+
+def test_init_leaves_a_foreign_file_alone(tmp_path):
+    theirs = tmp_path / "services.py"
+    theirs.write_text("MINE = 1\n")
+    line = one_line_of(adk("init", str(tmp_path)))
+    assert str(theirs) in line
+    assert "register" in line
+    assert theirs.read_text() == "MINE = 1\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--force"], ["no/such/folder"]])
+def test_init_of_no_folder_is_a_usage_error(words):
+    done = adk("init", *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_init_of_a_folder_that_may_not_be_written_is_one_line(tmp_path):
+    (tmp_path / "services.py").mkdir()
+    assert "services.py" in one_line_of(adk("init", str(tmp_path)))
