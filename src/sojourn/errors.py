@@ -82,11 +82,13 @@ class TooLarge(InvalidInput):
         limit: bytes that it may have.
     """
 
-    def __init__(self, what: str, size: int, limit: int, option: str) -> None:
+    def __init__(
+        self, what: str, size: int, limit: int, option: str, left: str = "nothing was written"
+    ) -> None:
         self.size = size
         self.limit = limit
         super().__init__(
-            f"{what} of {size:,} bytes is over the cap of {limit:,} bytes; nothing was written. "
+            f"{what} of {size:,} bytes is over the cap of {limit:,} bytes; {left}. "
             f"Store large content elsewhere and keep a reference, or raise {option}."
         )
 

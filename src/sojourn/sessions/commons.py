@@ -102,7 +102,8 @@ class Commons:
         )
         self._engine.post(done)
         if reply[0] != b"ok":
-            raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes")
+            left = "it is as before, and the event or session that set it is stored"
+            raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes", left)
 
     def state_call(self, key: str) -> Call[Pairs]:
         """Read the state of a user or an app."""

@@ -94,8 +94,8 @@ class InMemorySessions:
                 f"The session {key.session!r} was created by this operation before and is gone "
                 "since: it is not created again. Use a new operation_id for a new session."
             )
-        self._check(key, "state", {}, birth.state.session)
-        self._check(key, "user state", self._values(key.owner), birth.state.user)
+        self._check("state", {}, birth.state.session)
+        self._check("user state", self._values(key.owner), birth.state.user)
         created = now if birth.created is None else birth.created
         expires = None if birth.ttl is None else now + birth.ttl
         head = Head(
@@ -140,8 +140,8 @@ class InMemorySessions:
         if write.operation_id in session.operations:
             return Written(session.operations[write.operation_id], head.seq, repeated=True)
         _check_version(key, head, write)
-        self._check(key, "state", session.state, delta.session)
-        self._check(key, "user state", self._values(key.owner), delta.user)
+        self._check("state", session.state, delta.session)
+        self._check("user state", self._values(key.owner), delta.user)
         session.rows += [numbered(row, head.seq + i) for i, row in enumerate(rows, 1)]
         session.state.update(delta.session)
         seq, dropped = head.seq + len(rows), head.dropped
@@ -274,16 +274,15 @@ class InMemorySessions:
         )
         for name, pairs in names:
             if name == key.app:  # on a server the app's state is a step of its own, after the rest
-                self._check(key, "app state", self._values(key.app), pairs)
+                self._check("app state", self._values(key.app), pairs)
             if pairs:
                 values = {**self._values(name), **pairs}
                 self._shared[name] = _Shared(values, self._shared_expiry())
 
-    def _check(self, key: SessionKey, what: str, old: Pairs, new: Pairs) -> None:
+    def _check(self, what: str, old: Pairs, new: Pairs) -> None:
         size = _size({**old, **new})
         if new and size > self._cap:
-            name = f"The {what} of session {key.session!r}"
-            raise TooLarge(name, size, self._cap, "max_state_bytes")
+            raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes")
 
 
 def _size(pairs: Pairs) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sojourn.codecs import decode
@@ -132,8 +134,26 @@ class Reader:
         for start in range(0, len(rows), _CHUNK):
             if start:
                 await asyncio.sleep(0)
-            events += [view.decode(decode_row(row, name)) for row in rows[start : start + _CHUNK]]
+            with _collector_paused():
+                chunk = rows[start : start + _CHUNK]
+                events += [view.decode(decode_row(row, name)) for row in chunk]
         return events
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection while objects are made that all stay: it would walk them for nothing.
+
+    Nothing is awaited inside, so no other task of the loop runs without it.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def session_of(key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:

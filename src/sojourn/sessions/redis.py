@@ -107,7 +107,7 @@ class RedisSessions:
                 "since: it is not created again. Use a new operation_id for a new session."
             )
         if status not in (b"ok", b"duplicate"):
-            self._too_large(reply, key)
+            self._too_large(reply)
         _, created, expires, stamp, waiting = reply
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
@@ -333,10 +333,10 @@ class RedisSessions:
                 expected=expected,
                 actual=actual,
             )
-        self._too_large(reply, key)
+        self._too_large(reply)
 
-    def _too_large(self, reply: list[Any], key: SessionKey) -> NoReturn:
-        what = f"The {reply[0].decode()} of session {key.session!r}"
+    def _too_large(self, reply: list[Any]) -> NoReturn:
+        what = f"The {reply[0].decode()}"
         raise TooLarge(what, int(reply[1]), self._policy.max_state_bytes, "max_state_bytes")
 
 
