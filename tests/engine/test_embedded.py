@@ -16,14 +16,16 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import redis
 
+from sojourn.engine import embedded as embedded_module
 from sojourn.engine.embedded import EmbeddedServer
+from sojourn.engine.supervisor import ask
 from sojourn.errors import ConfigurationError, Unavailable
 
 LONG = 20  # seconds: only ever reached by a failure
@@ -121,7 +123,7 @@ def client(folder):
 
     yield start
     for each in made:
-        if each.process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(each.process.pid, signal.SIGKILL)
         each.process.communicate()
 
@@ -251,6 +253,17 @@ def test_a_killed_server_is_restarted_with_its_data(join):
     assert log(again) == ["a"]
 
 
+def test_a_server_that_loads_its_data_does_not_answer_yet(join):
+    embedded = join()
+    address = embedded.ensure()
+    with connection(address) as server:
+        server.eval("for i = 1, 300000 do redis.call('SET', i, i) end", 0)
+    _, pid = identity(address)
+    os.kill(pid, signal.SIGKILL)
+    wait_for_exit(pid)
+    assert ask(embedded.ensure(), b"GET 300000") == b"$6\r\n300000\r\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 def test_a_killed_supervisor_takes_its_server_along(folder, join):
     embedded = join()
@@ -340,7 +353,37 @@ def test_one_of_two_clients_leaving_stops_nothing(join, client):
     assert mine.ensure() == address
     other.do("release")
     assert identity(mine.ensure())[0] == run
-    assert mine.ensure() == address
+
+
+def test_only_the_last_one_out_waits_for_the_end(join, monkeypatch):
+    first, last = join(), join()
+    first.ensure()
+    address = last.ensure()
+    monkeypatch.setattr(embedded_module, "_SHUTDOWN_SECONDS", 1e6)
+    first.release()  # would wait forever
+    assert last.ensure() == address
+
+
+def test_a_release_waits_for_an_ensure_and_undoes_it(folder, join, monkeypatch):
+    embedded = join()
+    entered, go_on = threading.Event(), threading.Event()
+    find_server = embedded_module.find_server
+
+    def slowly():
+        entered.set()
+        assert go_on.wait(LONG)
+        return find_server()
+
+    monkeypatch.setattr(embedded_module, "find_server", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        ensured = threads.submit(embedded.ensure)
+        assert entered.wait(LONG)
+        released = threads.submit(embedded.release)
+        assert not wait([released], timeout=0.1).done
+        go_on.set()
+        assert ensured.result(LONG)
+        released.result(LONG)
+    assert not is_held(folder / "server.lock")
 
 
 def test_a_fork_does_not_hold_the_lock_of_its_parent(folder, client):
@@ -350,7 +393,6 @@ def test_a_fork_does_not_hold_the_lock_of_its_parent(folder, client):
     parent.do("fork")
     parent.process.kill()
     wait_for_exit(pid)  # though the child still runs: the fixture ends it
-    os.killpg(parent.process.pid, signal.SIGKILL)
 
 
 def test_ctrl_c_in_the_terminal_of_a_client_does_not_reach_the_server(join, client):
@@ -380,13 +422,18 @@ def test_sigterm_to_the_supervisor_stops_the_server_cleanly(folder, join):
 
 
 def test_a_removed_data_folder_is_made_anew(folder, join):
-    embedded = join()
+    embedded, other = join(), join()
     address = embedded.ensure()
+    assert other.ensure() == address
     push(address, "a")
     _, pid = identity(address)
+    supervisor = supervisor_of(folder)
     shutil.rmtree(folder)
-    assert log(embedded.ensure()) == []
-    wait_for_exit(pid)  # nobody goes on writing to what is no longer there
+    again = embedded.ensure()
+    assert log(again) == []
+    wait_for_exit(pid)  # so that the other does not go on writing to what is no longer there
+    wait_for_exit(supervisor)
+    assert other.ensure() == again
 
 
 def test_a_removed_socket_folder_is_made_anew(join):
