@@ -79,7 +79,7 @@ async def test_a_human_can_read_it(store: sojourn.Sojourn, client: redis.Redis) 
     assert (head["title"], head["state:cart"], head["state:n"]) == ("Hi", '["é"]', "1")
     row = client.lrange("session:{shop:ada}:s:events", 0, -1)[0]
     assert row == (
-        '{"seq":1,"id":"e1","time":1.5,"author":"user","kind":"message","payload":{"t":"ü"},'
+        '{"id":"e1","time":1.5,"author":"user","kind":"message","payload":{"t":"ü"},'
         '"state_delta":{"n":1}}'
     )
     assert json.loads(row)["payload"] == {"t": "ü"}

@@ -48,7 +48,7 @@ class Commons:
     # ── app state ──────────────────────────────────────────────────────────────────────────────
 
     async def share(
-        self, owner: UserKey, operation_id: str, delta: Pairs, stamp: bytes, waiting: int
+        self, owner: UserKey, operation_id: str, delta: Pairs, stamp: int, waiting: int
     ) -> None:
         """Carry an app delta from the user's outbox to the app's own slot.
 
@@ -80,11 +80,11 @@ class Commons:
             left = decode(entry)
             delta = {name: value.encode() for name, value in left["delta"].items()}
             try:
-                await self._apply(owner, operation_id, str(left["stamp"]).encode(), delta)
+                await self._apply(owner, operation_id, left["stamp"], delta)
             except TooLarge as error:  # its writer was told, or has died
                 log.warning("A delta left in %s was refused: %s", outbox, error)
 
-    async def _apply(self, owner: UserKey, operation_id: bytes, stamp: bytes, delta: Pairs) -> None:
+    async def _apply(self, owner: UserKey, operation_id: bytes, stamp: int, delta: Pairs) -> None:
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
         cap = self._policy.max_state_bytes
         reply: list[Any] = await self._engine.run(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.rows import as_of, numbered
+from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
     Birth,
     Born,
@@ -122,14 +122,10 @@ class InMemorySessions:
         session = self._alive(key)
         if session is None:
             return None
-        if window.start is not None:
-            rows = session.rows[window.start :]
-        elif window.last is None:
-            rows = list(session.rows)
-        else:
-            rows = session.rows[-window.last :] if window.last else []
+        head, places = session.head, wanted(session.head, window)
+        rows = session.rows[places.start : places.stop]
         user, app = self._touch(key.owner), self._touch(key.app)
-        return as_of(Stored(session.head, dict(session.state), user, app, rows, 0), window)
+        return Stored(head, dict(session.state), user, app, rows, first_seq(head, rows))
 
     async def append(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
@@ -142,7 +138,7 @@ class InMemorySessions:
         _check_version(key, head, write)
         self._check("state", session.state, delta.session)
         self._check("user state", self._values(key.owner), delta.user)
-        session.rows += [numbered(row, head.seq + i) for i, row in enumerate(rows, 1)]
+        session.rows += rows
         session.state.update(delta.session)
         seq, dropped = head.seq + len(rows), head.dropped
         if self._max_events is not None and seq - dropped > self._max_events:

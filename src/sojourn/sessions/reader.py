@@ -30,18 +30,18 @@ class View(NamedTuple, Generic[E]):
 
     Attributes:
         name: tells views apart in the near-cache.
-        decode: makes an event from a stored row.
+        decode: makes an event from a stored row and its place in the log.
         copy: a light copy for a caller, so that nobody changes what others see.
         time_of: when an event happened, seconds since the epoch.
     """
 
     name: str
-    decode: Callable[[Row], E]
+    decode: Callable[[Row, int], E]
     copy: Callable[[E], E]
     time_of: Callable[[E], float]
 
 
-def _event(row: Row) -> Event:
+def _event(row: Row, seq: int) -> Event:
     return Event(
         author=row.author,
         payload=decode(bytes(row.payload)),
@@ -49,7 +49,7 @@ def _event(row: Row) -> Event:
         id=row.id,
         time=row.time,
         state_delta=decode(bytes(row.state_delta)),
-        seq=row.seq,
+        seq=seq,
     )
 
 
@@ -107,7 +107,7 @@ class Reader:
         if stored is None:
             self._cache.drop(key, view.name)
             return None, []
-        events = await self._decoded(key, stored.rows, view)
+        events = await self._decoded(key, stored.rows, stored.first, view)
         self._cache.miss()
         if stored.rows and stored.complete:
             run = Known(stored.head, stored.first, events, stored.rows[-1], weight(stored.rows))
@@ -121,14 +121,16 @@ class Reader:
         rows = stored.rows[1:]
         events: list[E] = known.events
         if rows:
-            events = events + await self._decoded(key, rows, view)
+            events = events + await self._decoded(key, rows, stored.first + 1, view)
             size = known.size + weight(rows)
             run = Known(stored.head, known.first, events, rows[-1], size)
             self._cache.keep(key, view.name, run)
         self._cache.hit()
         return stored, events if last is None else events[-last:]
 
-    async def _decoded(self, key: SessionKey, rows: Sequence[bytes], view: View[E]) -> list[E]:
+    async def _decoded(
+        self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[E]
+    ) -> list[E]:
         name = "/".join(key)
         events: list[E] = []
         for start in range(0, len(rows), _CHUNK):
@@ -136,7 +138,10 @@ class Reader:
                 await asyncio.sleep(0)
             with _collector_paused():
                 chunk = rows[start : start + _CHUNK]
-                events += [view.decode(decode_row(row, name)) for row in chunk]
+                events += [
+                    view.decode(decode_row(row, name), seq)
+                    for seq, row in enumerate(chunk, first + start)
+                ]
         return events
 
 

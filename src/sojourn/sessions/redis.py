@@ -12,17 +12,21 @@ from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSessio
 from sojourn.ids import SessionId, SessionKey, UserKey
 from sojourn.sessions.commons import LUA, Commons, Policy
 from sojourn.sessions.replies import (
+    MARK,
+    Snapshot,
     as_object,
     counted,
     guarded,
+    mark_of,
     ms,
     only,
     parse_head,
+    parse_mark,
     seconds,
     values,
     weight,
 )
-from sojourn.sessions.rows import as_of
+from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
     Birth,
     Born,
@@ -196,57 +200,67 @@ class RedisSessions:
 
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
         """One round trip; one more when other writers moved the rows while they were read."""
-        stored = None
         app_state = self._commons.state_call(self._keys.app_state(key.app))
+        stored = None
         for _ in range(_TRIES):
-            (fields, rows, user, waiting), app = await self._engine.run_all(
-                [self._read_call(key, window), app_state]
-            )
-            if not fields:
+            seen, app = await self._engine.run_all([self._read_call(key, window), app_state])
+            if not seen.fields:
                 return None
-            head, state = parse_head(fields, self._keys.session(key).head)
-            if waiting:
+            head, state = parse_head(seen.fields, self._keys.session(key).head)
+            if seen.waiting:
                 await self._commons.drain(key.owner)
                 app = await self._engine.run(app_state)
-            stored = as_of(Stored(head, state, values(user), app, rows, 0), window)
-            if not stored.complete:
-                rows = await self._engine.run(self._exact_call(key, head, window))
-                stored = as_of(stored._replace(rows=rows), window)
-            if stored.complete:
+            rows, settled = await self._as_of(key, head, window, seen)
+            complete = len(rows) == len(wanted(head, window))
+            first = first_seq(head, rows)
+            stored = Stored(head, state, values(seen.user), app, rows, first, complete)
+            if settled:
                 break
         if stored is not None:
             self._commons.keep_alive(key.owner, stored.head.ttl)
         return stored
 
-    def _read_call(self, key: SessionKey, window: Window) -> Call[tuple[Any, ...]]:
+    async def _as_of(
+        self, key: SessionKey, head: Head, window: Window, seen: Snapshot
+    ) -> tuple[list[bytes], bool]:
+        """The rows as they stood when the head was read, and whether that could be made sure.
+
+        What was appended since stands behind them, and moves only what was counted from the end.
+        """
+        before, after = mark_of(head), parse_mark(seen.mark)
+        if before == after or window.last == 0:
+            return seen.rows, True
+        places = wanted(head, window)
+        if before.same_places_as(after) and (window.start is not None or window.last is None):
+            return seen.rows[: len(places)], True
+        rows, mark = await self._engine.run(self._exact_call(key, places))
+        return rows, before.same_places_as(parse_mark(mark))
+
+    def _read_call(self, key: SessionKey, window: Window) -> Call[Snapshot]:
         ours, user = self._keys.session(key), self._keys.user(key)
         commands: list[Command] = [
             ("HGETALL", ours.head),
             ("HGETALL", user.state),
             ("HLEN", user.outbox),
         ]
-        if window.start is not None:
-            commands.append(("LRANGE", ours.events, window.start, -1))
-        elif window.last != 0:
-            commands.append(("LRANGE", ours.events, -(window.last or 0), -1))
+        if window.last != 0:
+            first = -(window.last or 0) if window.start is None else window.start
+            commands += [("LRANGE", ours.events, first, -1), ("HMGET", ours.head, *MARK)]
         return Call(
             name="sessions.read",
             keys=(*ours[:2], user.state, user.outbox),
-            read=_snapshot,
+            read=Snapshot.of,
             commands=commands,
             bulk=window.start is None and (window.last is None or window.last > _SHORT),
         )
 
-    def _exact_call(self, key: SessionKey, head: Head, window: Window) -> Call[list[bytes]]:
-        """The rows of a window by their places as of `head`: later appends do not shift them."""
-        log = self._keys.session(key).events
-        kept = head.seq - head.dropped
-        first = window.start if window.start is not None else kept - min(kept, window.last or kept)
+    def _exact_call(self, key: SessionKey, places: range) -> Call[list[Any]]:
+        head, log, _ = self._keys.session(key)
         return Call(
             name="sessions.read",
-            keys=(log,),
-            read=only,
-            commands=[("LRANGE", log, first, kept - 1)],
+            keys=(head, log),
+            read=list,
+            commands=[("LRANGE", log, places.start, places.stop - 1), ("HMGET", head, *MARK)],
             bulk=True,
         )
 
@@ -338,9 +352,3 @@ class RedisSessions:
     def _too_large(self, reply: list[Any]) -> NoReturn:
         what = f"The {reply[0].decode()}"
         raise TooLarge(what, int(reply[1]), self._policy.max_state_bytes, "max_state_bytes")
-
-
-def _snapshot(replies: list[Any]) -> tuple[Any, ...]:
-    """The fields of a session, its rows if they were asked for, its user's state, the outbox."""
-    fields, user, waiting, *rows = replies
-    return fields, rows[0] if rows else [], user, waiting

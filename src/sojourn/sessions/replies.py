@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sojourn.codecs import encode
 from sojourn.engine.call import Argument
@@ -42,7 +42,7 @@ def ms(lifetime: float | None) -> str:
     return "" if lifetime is None else str(max(1, round(lifetime * 1000)))
 
 
-def seconds(given: bytes) -> float | None:
+def seconds(given: bytes | int) -> float | None:
     """A lifetime or an instant as scripts give it."""
     return int(given) / 1000 if given else None
 
@@ -86,3 +86,49 @@ def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
         message = f"The session at {key!r} cannot be read: {error!r}. Its bytes are in `raw`."
         raise CorruptRecord(message, key=key, raw=raw) from error
     return found, values(flat)
+
+
+MARK = ("incarnation", "epoch", "dropped", "seq")
+"""Fields that say where the rows of a log stand."""
+
+
+class Mark(NamedTuple):
+    """Where the rows of a log stood at some moment."""
+
+    incarnation: str
+    epoch: int
+    dropped: int
+    seq: int
+
+    def same_places_as(self, other: Mark | None) -> bool:
+        """Whether a row had the same place in the list at both moments."""
+        return other is not None and self[:3] == other[:3]
+
+
+def mark_of(found: Head) -> Mark:
+    """The mark of a head."""
+    return Mark(found.incarnation, found.epoch, found.dropped, found.seq)
+
+
+def parse_mark(fields: Sequence[bytes | None]) -> Mark | None:
+    """The mark that a server gave; None when the session had gone by then."""
+    if None in fields or len(fields) != len(MARK):
+        return None
+    incarnation, *numbers = (field or b"" for field in fields)
+    return Mark(incarnation.decode(), *map(int, numbers))
+
+
+class Snapshot(NamedTuple):
+    """What one read brought: not yet of one moment, since other writers run between commands."""
+
+    fields: list[bytes]
+    user: list[bytes]
+    waiting: int
+    rows: list[bytes]
+    mark: list[bytes | None]
+
+    @classmethod
+    def of(cls, replies: list[Any]) -> Snapshot:
+        """From the replies; the last two are missing when no rows were asked for."""
+        fields, user, waiting, *rest = replies
+        return cls(fields, user, waiting, *(rest or ([], [])))

@@ -15,7 +15,7 @@ from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.reader import EVENTS, Reader, View, decoded, merged, session_of
-from sojourn.sessions.rows import NewRow, encode_row
+from sojourn.sessions.rows import NO_DELTA, Row, encode_row
 from sojourn.sessions.store import Birth, Change, SessionStore
 
 E = TypeVar("E")
@@ -354,16 +354,15 @@ class Sessions:
             for name, value in event.state_delta.items()
             if not name.startswith(scope.TEMP)
         }
+        delta = msgspec.Raw(checks.json_object(kept, "A state delta")) if kept else NO_DELTA
         row = encode_row(
-            NewRow(
+            Row(
                 id=checks.text(event.id, "event id"),
                 time=checks.instant(event.time, "time of an event"),
                 author=checks.text(event.author, "author"),
                 kind=checks.text(event.kind, "kind of event"),
                 payload=payload,
-                state_delta=msgspec.Raw(checks.json_object(kept, "A state delta"))
-                if kept
-                else None,
+                state_delta=delta,
             )
         )
         if len(row) > self._limits.max_event_bytes:

@@ -186,7 +186,7 @@ FIELDS: dict[str, list[Any]] = {
         NodeInfo(path="a/b@1", output_for=["a", "a/b"], message_as_output=True),
         NodeInfo(output_for=[]),
     ],
-    "long_running_tool_ids": [{"a", "b"}, set()],
+    "long_running_tool_ids": [{"call-1"}, set()],
     "branch": ["a.b.c"],
     "isolation_scope": ["call-1"],
     "id": ["e-1", "🙂 {}:*\n"],

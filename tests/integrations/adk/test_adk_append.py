@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from adk_kit import event, newer, ours, texts
+from adk_kit import ADK, event, newer, ours, texts
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.sessions.session import Session
 
@@ -164,7 +164,7 @@ async def test_equal_events_with_ids_of_their_own_are_kept(desk):
     assert texts(await desk.get("s")) == ["again"] * 3
 
 
-@newer
+@pytest.mark.skipif(ADK < (2, 13), reason="google-adk before 2.13 fails on such events itself")
 async def test_an_event_without_actions_is_stored(desk):
     session = await desk.create("s")
     given = event("hello")

@@ -60,7 +60,7 @@ async def test_a_filtered_read_of_what_is_not_there_is_none(desk, config):
 @newer
 async def test_a_negative_number_is_a_value_error(desk):
     await with_times(desk, 1.0)
-    with pytest.raises(ValueError, match="num_recent_events"):
+    with pytest.raises(ValueError):
         await desk.get("s", num_recent_events=-1)
 
 

@@ -12,7 +12,7 @@ from google.adk.cli.service_registry import ServiceRegistry
 from google.adk.sessions import InMemorySessionService
 
 from servers import Server, any_binary, free_port
-from sojourn.integrations.adk import SessionService, register
+from sojourn.integrations.adk import SessionService, register, session_service
 
 SECRET = "hunter2secret"
 
@@ -118,9 +118,9 @@ def one_line(caught) -> str:
         "unix://",
     ],
 )
-def test_a_wrong_uri_is_one_line(registry, uri):
+def test_a_wrong_uri_is_one_line(uri):
     with pytest.raises(click.ClickException) as caught:
-        registry.create_session_service(uri)
+        session_service(uri)
     assert "--session_service_uri" in one_line(caught)
 
 

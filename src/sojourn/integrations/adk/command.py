@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from google.adk.cli.cli_tools_click import main as adk_main
 from google.adk.cli.service_registry import get_service_registry
 
+from sojourn import client
 from sojourn.engine.server import SCHEMES
+from sojourn.errors import SojournError
 from sojourn.integrations.adk.registry import register
 
 _SERVICES = '''\
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
             _init(arguments[1:])
             return
         register()
-        _check_scheme(arguments)
+        _check_uri(arguments)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -62,25 +63,37 @@ def _init(arguments: Sequence[str]) -> None:
             f"{target} exists and is yours. Add to it: from sojourn.integrations.adk import "
             "register; register()"
         )
-    target.write_text(_SERVICES, "utf-8")
+    try:
+        target.write_text(_SERVICES, "utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from error
     click.echo(
         f"Wrote {target}. Now: adk web --session_service_uri=redis://localhost:6379 {folder}"
     )
 
 
-def _check_scheme(arguments: Sequence[str]) -> None:
-    """Refuse a session URI that neither ADK nor SQLAlchemy knows, before ADK's traceback does."""
+def _check_uri(arguments: Sequence[str]) -> None:
+    """Refuse a session URI that nobody can open, before ADK's traceback does."""
     uri = _value_of(_OPTION, arguments)
     if uri is None:
         return
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition(":")[0]
     known = get_service_registry()._session_factories  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    if scheme not in known and not _is_a_database(uri):
+    if scheme in SCHEMES:
+        _check_ours(uri)
+    elif scheme not in known and not _is_a_database(uri):
         raise click.ClickException(
             f"{_OPTION}: nothing here knows the scheme {scheme!r}. Sojourn knows "
             f"{', '.join(SCHEMES)}; ADK knows {', '.join(sorted(set(known) - set(SCHEMES)))} and "
             "SQLAlchemy's databases."
         )
+
+
+def _check_ours(uri: str) -> None:
+    try:
+        client.open(uri)
+    except SojournError as error:
+        raise click.ClickException(f"{_OPTION}: {error}") from error
 
 
 def _is_a_database(uri: str) -> bool:

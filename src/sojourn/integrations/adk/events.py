@@ -14,7 +14,7 @@ from google.adk.sessions.state import State
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from sojourn.sessions import Event, View
-from sojourn.sessions.rows import Row
+from sojourn.sessions.rows import NO_DELTA, Row
 
 log = logging.getLogger("sojourn.adk")
 
@@ -71,7 +71,7 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def from_row(row: Row) -> AdkEvent:
+def from_row(row: Row, _seq: int = 0) -> AdkEvent:
     """The ADK event that a row holds; an event of another kind as its author's text."""
     head = _encode({"id": row.id, "timestamp": row.time, "author": row.author})
     payload = bytes(row.payload)
@@ -79,7 +79,7 @@ def from_row(row: Row) -> AdkEvent:
         payload = _encode({"content": {"role": row.author, "parts": [{"text": payload.decode()}]}})
     joined = head if payload == b"{}" else head[:-1] + b"," + payload[1:]
     event = AdkEvent.model_validate_json(joined)
-    if bytes(row.state_delta) != b"{}":
+    if row.state_delta is not NO_DELTA:
         event.actions.state_delta = msgspec.json.decode(row.state_delta)
     return event
 
@@ -115,10 +115,22 @@ DEEP = View("adk", from_row, _deep, _time_of)
 
 def _payload(event: AdkEvent) -> bytes:
     try:
+        if event.actions and event.actions.requested_auth_configs:
+            return _encode(_with_auth(event))
         return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
     except _NOT_JSON:
         log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
         return _encode(_as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
+
+
+def _with_auth(event: AdkEvent) -> dict[str, Any]:
+    """The payload with its security schemes by alias: by field name they come back as another."""
+    plain = event.model_dump(mode="json", exclude=_ELSEWHERE, exclude_none=True)
+    plain["actions"]["requested_auth_configs"] = {
+        name: config.model_dump(mode="json", exclude_none=True, by_alias=True)
+        for name, config in event.actions.requested_auth_configs.items()
+    }
+    return plain
 
 
 def _as_json(value: object) -> Any:

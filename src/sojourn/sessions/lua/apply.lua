@@ -23,10 +23,10 @@ for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
     end
   end
 end
-if bytes > tonumber(ARGV[4]) then return {'app state', integer(bytes)} end
+if bytes > tonumber(ARGV[4]) then return {'app state', bytes} end
 if #fields > 0 then
   fields[#fields + 1] = 'bytes'
-  fields[#fields + 1] = integer(bytes)
+  fields[#fields + 1] = bytes
   write_hash(key, fields)
 end
 write_lifetime(key, left, ARGV[3])

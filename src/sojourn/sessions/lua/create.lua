@@ -27,12 +27,12 @@ local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 local cap = tonumber(ARGV[6])
 local bytes = 0
 for i = session_pairs, session_pairs + 2 * n_session - 1 do bytes = bytes + #ARGV[i] end
-if bytes > cap then return {'state', integer(bytes)} end
+if bytes > cap then return {'state', bytes} end
 local user_bytes, user_left
 if n_user > 0 then
   user_left = redis.call('PTTL', KEYS[6])
   user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
-  if user_bytes > cap then return {'user state', integer(user_bytes)} end
+  if user_bytes > cap then return {'user state', user_bytes} end
 end
 local index_left = redis.call('PTTL', KEYS[4])
 redis.call('ZSCORE', KEYS[4], ARGV[2])
@@ -50,12 +50,12 @@ end
 local created = ARGV[3]
 if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
 local ttl = ARGV[4]
-local expires = ttl == '' and '' or integer(now + tonumber(ttl))
-write_hash(session, with_state({
+local expires = ttl == '' and '' or now + tonumber(ttl)
+redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',
-  'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', integer(bytes),
-  'title', ARGV[8], 'status', ARGV[9], 'metadata', ARGV[10],
-}, session_pairs, n_session))
+  'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', bytes,
+  'title', ARGV[8], 'status', ARGV[9], 'metadata', ARGV[10])
+if n_session > 0 then write_state(session, session_pairs, n_session) end
 redis.call('ZADD', KEYS[4], created, ARGV[2])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[2])
 if ttl ~= '' then redis.call('PEXPIREAT', session, expires) end
@@ -68,12 +68,11 @@ redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
 redis.call('PEXPIRE', operations, 86400000)
 
 if n_user > 0 then
-  write_hash(KEYS[6], with_state({'bytes', integer(user_bytes)}, user_pairs, n_user))
+  redis.call('HSET', KEYS[6], 'bytes', user_bytes)
+  write_state(KEYS[6], user_pairs, n_user)
   write_lifetime(KEYS[6], user_left, ARGV[5])
 end
 if ARGV[7] ~= '' then
-  local outbox_left = redis.call('PTTL', KEYS[7])
-  redis.call('HSET', KEYS[7], ARGV[1], '{"stamp":' .. stamp .. ',"delta":' .. ARGV[7] .. '}')
-  write_lifetime(KEYS[7], outbox_left, ARGV[5])
+  write_outbox(KEYS[7], ARGV[1], ARGV[7], ARGV[5])
 end
 return {'ok', created, expires, stamp, pending}

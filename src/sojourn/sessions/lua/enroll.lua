@@ -4,7 +4,7 @@
 -- ARGV  1 ttl, ms or '' (never)   2… names
 -- Reply {'ok'}
 local left = redis.call('PTTL', KEYS[1])
-local until_ms = ARGV[1] == '' and '+inf' or integer(now + tonumber(ARGV[1]))
+local until_ms = ARGV[1] == '' and '+inf' or now + tonumber(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'GT', until_ms, ARGV[i]) end
 write_lifetime(KEYS[1], left, ARGV[1])

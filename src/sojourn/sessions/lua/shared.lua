@@ -1,13 +1,10 @@
 -- Before every script of this room. Nothing here writes unless its name says so.
 
--- The server's clock: milliseconds for lifetimes, microseconds as text for stamps.
+-- The server's clock: milliseconds for lifetimes, microseconds for stamps. Numbers go into commands
+-- and replies as whole integers; `..` would round them to 14 digits.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local stamp = string.format('%.0f', clock[1] * 1000000 + clock[2])
-
-local function integer(number)
-  return string.format('%.0f', number)
-end
+local stamp = clock[1] * 1000000 + clock[2]
 
 -- Let a shared key live for `ttl` ms at least, '' meaning for ever; it had `left` ms before this
 -- change. It is only ever lengthened, by a hundredth more than asked, so that not every change has
@@ -16,7 +13,7 @@ local function write_lifetime(key, left, ttl)
   if ttl == '' then
     if left >= 0 then redis.call('PERSIST', key) end
   elseif left ~= -1 and left < tonumber(ttl) then
-    redis.call('PEXPIRE', key, integer(ttl * 1.01))
+    redis.call('PEXPIRE', key, math.ceil(ttl * 1.01))
   end
 end
 
@@ -31,18 +28,26 @@ local function measured(key, bytes, first, n)
   return bytes
 end
 
--- `fields` with those pairs behind it, for `write_hash`.
-local function with_state(fields, first, n)
-  for i = first, first + 2 * n - 2, 2 do
-    fields[#fields + 1] = 'state:' .. ARGV[i]
-    fields[#fields + 1] = ARGV[i + 1]
-  end
-  return fields
-end
-
 -- HSET of any number of fields: unpack() has room for some thousand values.
 local function write_hash(key, fields)
   for i = 1, #fields, 2000 do
     redis.call('HSET', key, unpack(fields, i, math.min(i + 1999, #fields)))
   end
+end
+
+-- Write those pairs.
+local function write_state(key, first, n)
+  local fields = {}
+  for i = first, first + 2 * n - 2, 2 do
+    fields[#fields + 1] = 'state:' .. ARGV[i]
+    fields[#fields + 1] = ARGV[i + 1]
+  end
+  write_hash(key, fields)
+end
+
+-- Leave an app delta to be carried to the app's own slot.
+local function write_outbox(key, operation, delta, ttl)
+  local left = redis.call('PTTL', key)
+  redis.call('HSET', key, operation, string.format('{"stamp":%.0f,"delta":', stamp) .. delta .. '}')
+  write_lifetime(key, left, ttl)
 end

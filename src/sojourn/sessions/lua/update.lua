@@ -11,21 +11,21 @@ local incarnation, version = head[1], tonumber(head[2])
 if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
 local done = redis.call('ZSCORE', ops, ARGV[1])
 if done then return {'duplicate', done, head[4]} end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', integer(version)} end
+if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('EXISTS', events)
 local index_left = redis.call('PTTL', KEYS[4])
 redis.call('ZSCORE', KEYS[4], ARGV[4])
 redis.call('ZSCORE', KEYS[5], ARGV[4])
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local expires = ttl == '' and '' or integer(now + tonumber(ttl))
+local expires = ttl == '' and '' or now + tonumber(ttl)
 local fields = {'ttl', ttl, 'expires', expires}
 if #ARGV > 5 then
   version = version + 1
   local updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
   for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end
   fields[#fields + 1] = 'version'
-  fields[#fields + 1] = integer(version)
+  fields[#fields + 1] = version
   fields[#fields + 1] = 'updated'
   fields[#fields + 1] = updated
   redis.call('ZADD', KEYS[4], updated, ARGV[4])
@@ -39,7 +39,7 @@ for _, key in ipairs({session, events}) do
   if ttl == '' then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, expires) end
 end
 if ttl ~= '' then horizon = math.min(horizon, now + tonumber(ttl)) end
-redis.call('PEXPIREAT', ops, integer(horizon))
+redis.call('PEXPIREAT', ops, horizon)
 write_lifetime(KEYS[4], index_left, ttl)
 write_lifetime(KEYS[5], index_left, ttl)
-return {'ok', integer(version), expires}
+return {'ok', version, expires}

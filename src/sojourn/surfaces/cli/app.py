@@ -1,0 +1,220 @@
+"""The commands and their options; what they do is next door."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+import sojourn
+from sojourn.ids import SessionKey
+from sojourn.sessions import Event
+from sojourn.surfaces.cli import documents
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import note, show, write_json
+from sojourn.surfaces.cli.detail import detail
+from sojourn.surfaces.cli.events import event_block
+from sojourn.surfaces.cli.exits import HELP, Ended, ExitCode, one_line_errors
+from sojourn.surfaces.cli.following import follow, missing
+from sojourn.surfaces.cli.listing import Batch, list_sessions, table, walk
+from sojourn.surfaces.cli.options import (
+    App,
+    Json,
+    Namespace,
+    OnlyApp,
+    OnlyUser,
+    SessionId,
+    Url,
+    User,
+    Yes,
+)
+from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
+
+_EPILOG = "Put -- before an APP, USER or SESSION that starts with a dash; an empty USER is ''."
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog=HELP,
+)
+_sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
+app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one command. Ends the process.
+
+    Args:
+        arguments: what stands behind `sojourn`; nothing shows the help.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a stream that a test or a host has replaced
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    words = list(arguments)
+    if words in ([], ["sessions"]):
+        words.append("--help")
+    app(args=words, prog_name="sojourn")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sojourn {sojourn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Sessions of AI agents in Redis or Valkey.
+
+    `sojourn adk …` is ADK's own command line with Sojourn's URLs: `sojourn adk web
+    --session_service_uri=redis://localhost:6379 AGENTS_DIR`. `sojourn adk init DIR` lets plain
+    `adk web` use them too.
+    """
+
+
+@_sessions.command("ls", epilog=HELP)
+def _ls(
+    *,
+    app: OnlyApp = None,
+    user: OnlyUser = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """List sessions: of a user, of an app, or all."""
+    with connect(url, namespace) as store:
+        found = walk(store.sessions, app, user)
+        note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
+
+
+def _rows(batch: Batch) -> None:
+    show(table(batch))
+
+
+def _rows_as_json(batch: Batch) -> None:
+    write_json(map(documents.summary, batch))
+
+
+@_sessions.command("show", epilog=f"{_EPILOG}\n\n{HELP}")
+def _show(
+    app: App,
+    user: User,
+    session: SessionId,
+    *,
+    last: Annotated[int | None, typer.Option(min=0, help="Only the last N events.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show a session: its fields, its state and its events, the newest last."""
+    with connect(url, namespace) as store:
+        key = SessionKey.of(app, user, session)
+        found = store.run(store.sessions.get(key, last=last))
+        if found is None:
+            raise missing(key)
+        if as_json:
+            write_json([documents.whole(found)])
+        else:
+            show(*detail(found))
+
+
+@_sessions.command("tail", epilog=f"{_EPILOG}\n\n{HELP}")
+def _tail(
+    app: App,
+    user: User,
+    session: SessionId,
+    *,
+    last: Annotated[int, typer.Option(min=0, help="First the last N events.")] = 10,
+    interval: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks.")] = 0.5,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Follow a session: show events as they come, until Ctrl-C or until the session ends."""
+    with connect(url, namespace) as store:
+        key = SessionKey.of(app, user, session)
+        news = follow(store.sessions, key, last=last, interval=interval)
+        with suppress(KeyboardInterrupt):
+            store.run(_print(news, as_json=as_json))
+
+
+async def _print(news: AsyncIterator[list[Event]], *, as_json: bool) -> None:
+    async for events in news:
+        if as_json:
+            write_json(map(documents.happened, events))
+        else:
+            show(*map(event_block, events))
+
+
+@_sessions.command("rm", epilog=f"{_EPILOG}\n\n{HELP}")
+def _rm(
+    app: App,
+    user: User,
+    session: SessionId,
+    *,
+    yes: Yes = False,  # noqa: ARG001 - one needs no confirmation, but scripts may give it
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Delete one session, without asking. State of its user and its app stays."""
+    with connect(url, namespace) as store:
+        key = SessionKey.of(app, user, session)
+        if not store.run(store.sessions.delete(key)):
+            raise missing(key)
+        show(f"Deleted {named(key)}. {UNTOUCHED}")
+
+
+@_sessions.command("clear", epilog=HELP)
+def _clear(
+    *,
+    app: OnlyApp = None,
+    user: OnlyUser = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those of all apps.")] = False,
+    yes: Yes = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Delete all sessions of a user, of an app, or with --all everything, after asking.
+
+    State of users and apps stays.
+    """
+    with one_line_errors():
+        scope = _scope(app, user, everything=everything)
+    with connect(url, namespace) as store:
+        count = store.run(tally(scope.walk(store.sessions)))
+        if not count.sessions:
+            show(f"There are no sessions of {scope} on {store.where}.")
+            return
+        if not yes:
+            confirm(f"Delete {count} ({scope}) on {store.where}? {UNTOUCHED}")
+        removal = Removal(store.sessions)
+        try:
+            with progress_of(count.sessions) as progress:
+                store.run(removal.run(scope.walk(store.sessions), progress))
+        finally:
+            show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
+
+
+def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:
+    if everything and (app is not None or user is not None):
+        raise Ended("error: --all stands alone: leave out --app and --user.", ExitCode.WRONG_INPUT)
+    if user is not None and app is None:
+        raise Ended("error: --user needs the --app whose user it is.", ExitCode.WRONG_INPUT)
+    if app is None and not everything:
+        raise Ended(
+            "error: clear what? --app APP, --app APP --user USER, or --all for everything.",
+            ExitCode.WRONG_INPUT,
+        )
+    return Scope(app, user)

@@ -1,0 +1,81 @@
+"""Which store a command looks into."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import sojourn
+from sojourn.client import Sojourn
+from sojourn.errors import ConfigurationError
+from sojourn.options import Options, from_query
+from sojourn.sessions import Sessions
+from sojourn.surfaces.cli.console import note
+from sojourn.surfaces.cli.exits import one_line_errors
+from sojourn.surfaces.cli.plain import visible
+
+DEFAULT_URL = "embedded:.sojourn"
+
+T = TypeVar("T")
+
+
+class Connection:
+    """An open store, and the event loop that it lives in.
+
+    Attributes:
+        sessions: the sessions room.
+        where: the server's address and namespace, without secrets.
+    """
+
+    def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
+        self.sessions: Sessions = store.sessions
+        self.where = where
+        self._runner = runner
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run until done; between two runs Ctrl-C is Python's own, so that a prompt can end."""
+        return self._runner.run(work)
+
+
+class _Target(NamedTuple):
+    url: str
+    said_by: str
+    namespace: str
+
+
+@contextmanager
+def connect(url: str | None, namespace: str | None) -> Generator[Connection]:
+    """Open the store of a command and say which; errors inside become a line and an exit code."""
+    with one_line_errors():
+        target = _target(url, namespace)
+        store = sojourn.open(target.url, namespace=target.namespace)
+        where = store.where
+        if target.namespace:
+            where += f", namespace {visible(target.namespace)}"
+        note(f"using {where} ({target.said_by})")
+        with asyncio.Runner() as runner:
+            try:
+                yield Connection(store, where, runner)
+            finally:
+                runner.run(store.close())
+
+
+def _target(url: str | None, namespace: str | None) -> _Target:
+    """What the command line says, else the environment, else the embedded server."""
+    said_by = "--url"
+    if url is None:
+        url, said_by = os.environ.get("SOJOURN_URL") or None, "SOJOURN_URL"
+    if url is None:
+        url, said_by = DEFAULT_URL, "the default; choose with --url or SOJOURN_URL"
+    if url.partition(":")[0].lower() == "memory":
+        raise ConfigurationError(
+            "memory:// is the memory of one process, so here it would always be empty: name the "
+            "server of your application, as in --url redis://localhost:6379."
+        )
+    if namespace is None:
+        namespace = os.environ.get("SOJOURN_NAMESPACE", "")
+    _, options = from_query(url, Options(namespace=namespace))
+    return _Target(url, said_by, options.namespace)

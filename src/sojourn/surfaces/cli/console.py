@@ -1,0 +1,50 @@
+"""Where output goes: data to stdout, notes to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from rich.console import Console, RenderableType
+
+from sojourn.surfaces.cli.plain import one_line
+
+_UNBOUNDED = 1_000_000
+"""Columns when nobody looks: a line is a session, however long, for grep and awk."""
+
+
+class _Output(Console):
+    """Leaves a reader's leaving to the caller; rich would end the process with 1."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def output() -> Console:
+    """The console for data, as wide as the terminal."""
+    wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _UNBOUNDED
+    return _Output(width=wide, markup=False, emoji=False, highlight=False)
+
+
+def show(*renderables: RenderableType) -> None:
+    """Write data for people."""
+    console = output()
+    for each in renderables:
+        console.print(each)
+    sys.stdout.flush()
+
+
+def write_json(documents: Iterable[Mapping[str, Any]]) -> None:
+    """Write data for programs: one JSON object a line, in ASCII, so that no byte needs trust."""
+    for document in documents:
+        sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def note(message: str) -> None:
+    """Say something on stderr, on one line."""
+    sys.stderr.write(f"sojourn: {one_line(message)}\n")
+    sys.stderr.flush()

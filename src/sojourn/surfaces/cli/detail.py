@@ -1,0 +1,62 @@
+"""`sojourn sessions show`: one session for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sojourn.sessions import Event, Session
+from sojourn.sessions.scope import split
+from sojourn.surfaces.cli.events import Hanging, event_block, pretty_json
+from sojourn.surfaces.cli.plain import age, duration, left, moment, prose, visible
+
+
+def detail(session: Session[Event]) -> Iterator[RenderableType]:
+    """Fields, state by scope, and events, the newest last."""
+    yield _fields(session)
+    state = split(session.state)
+    for name, values in zip(("state", "user state", "app state"), state, strict=True):
+        if values:
+            yield Text(f"\n{name}", "bold")
+            yield Hanging(pretty_json(values), first=4)
+    yield Text(f"\n{_events_title(session)}", "bold")
+    for event in session.events:
+        yield event_block(event)
+
+
+def _fields(session: Session[Event]) -> Table:
+    fields: dict[str, Text] = {
+        **{name: Text(visible(part)) for name, part in session.key._asdict().items()},
+        "title": Text(prose(session.title)),
+        "status": Text(prose(session.status)),
+        "metadata": pretty_json(session.metadata),
+        "created": Text(f"{moment(session.created)}  ({age(session.created)})"),
+        "updated": Text(f"{moment(session.updated)}  ({age(session.updated)})"),
+        "ttl": Text(_ttl(session)),
+        "version": Text(f"{session.version:,}"),
+        "incarnation": Text(visible(session.incarnation)),
+    }
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields.items():
+        grid.add_row(name, value)
+    return grid
+
+
+def _ttl(session: Session[Event]) -> str:
+    if session.expires is None:
+        return "for ever"
+    each = "" if session.ttl is None else f", {duration(session.ttl)} after each change"
+    return f"{left(session.expires)} left, until {moment(session.expires)}{each}"
+
+
+def _events_title(session: Session[Event]) -> str:
+    shown = len(session.events)
+    title = f"{session.length:,} events" if session.length != 1 else "1 event"
+    if shown < session.length:
+        title += f", the last {shown:,}" if shown else ", none shown"
+    return title if session.complete else f"{title}; some are missing on the server"

@@ -1,0 +1,103 @@
+"""`sojourn sessions ls`, and the walk over sessions that it shares with `clear`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from sojourn.sessions import Session, Sessions
+from sojourn.surfaces.cli.plain import age, left, prose, shortened, visible
+
+PAGE = 200
+"""Sessions in memory at once, and rows below one table header."""
+_TITLE, _STATUS = 30, 12
+"""Characters of a title and a status in the table; `show` has them whole."""
+
+Batch = Sequence[Session[Any]]
+
+
+async def walk(
+    sessions: Sessions, app: str | None, user: str | None, *, page: int = PAGE
+) -> AsyncIterator[Session[Any]]:
+    """The sessions of an app or of all apps; of one user (who may be empty) or of all users."""
+    async for name in _apps(sessions, app):
+        cursor = None
+        while True:
+            found = await sessions.list(name, user, limit=page, cursor=cursor)
+            for session in found.sessions:
+                yield session
+            cursor = found.cursor
+            if cursor is None:
+                break
+
+
+async def _apps(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
+    if app is not None:
+        yield app
+        return
+    cursor = None
+    while True:
+        found = await sessions.apps(cursor=cursor)
+        for name in found.names:
+            yield name
+        cursor = found.cursor
+        if cursor is None:
+            return
+
+
+async def list_sessions(
+    found: AsyncIterator[Session[Any]], limit: int | None, show: Callable[[Batch], None]
+) -> str:
+    """Show the sessions batch by batch; returns what to note about their number."""
+    batch: list[Session[Any]] = []
+    count = 0
+    more = False
+    async for session in found:
+        if count == limit:
+            more = True
+            break
+        batch.append(session)
+        count += 1
+        if len(batch) == PAGE:
+            show(batch)
+            batch = []
+    if batch:
+        show(batch)
+    return f"{counted(count)}; there are more" if more else counted(count)
+
+
+def counted(count: int) -> str:
+    """A number of sessions in words."""
+    return {0: "no sessions", 1: "1 session"}.get(count, f"{count:,} sessions")
+
+
+def table(batch: Batch) -> Table:
+    """Sessions as rows. Ids fold and are never cut, so that they can be copied."""
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("app", "user", "session"):
+        rows.add_column(name, overflow="fold")
+    titled = any(session.title for session in batch)
+    if titled:
+        rows.add_column("title", overflow="fold")
+    rows.add_column("status", no_wrap=True)
+    rows.add_column("events", justify="right", no_wrap=True)
+    rows.add_column("updated", no_wrap=True)
+    rows.add_column("expires", no_wrap=True)
+    for session in batch:
+        rows.add_row(*_cells(session, titled=titled))
+    return rows
+
+
+def _cells(session: Session[Any], *, titled: bool) -> list[Text]:
+    expires = session.expires
+    return [
+        *(Text(visible(part)) for part in session.key),
+        *([Text(shortened(prose(session.title), _TITLE))] if titled else []),
+        Text(shortened(prose(session.status), _STATUS)),
+        Text(f"{session.length:,}"),
+        Text(age(session.updated)),
+        Text("never" if expires is None else f"in {left(expires)}"),
+    ]

@@ -1,0 +1,35 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+App = Annotated[str, typer.Argument(metavar="APP", show_default=False)]
+User = Annotated[str, typer.Argument(metavar="USER", show_default=False)]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", show_default=False)]
+OnlyApp = Annotated[str | None, typer.Option("--app", metavar="APP", help="Only this app's.")]
+OnlyUser = Annotated[
+    str | None,
+    typer.Option("--user", metavar="USER", help="Only this user's; '' is the user with no id."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        show_default=False,
+        help="redis://, rediss://, unix:// or embedded:DIR; else the environment's SOJOURN_URL, "
+        "else embedded:.sojourn.",
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="The namespace of the deployment; else the environment's SOJOURN_NAMESPACE.",
+    ),
+]

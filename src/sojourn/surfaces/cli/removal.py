@@ -1,0 +1,127 @@
+"""`sojourn sessions clear`: many sessions at once, counted and confirmed first."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from sojourn.sessions import Session, Sessions
+from sojourn.surfaces.cli.exits import Ended, ExitCode
+from sojourn.surfaces.cli.listing import counted, walk
+from sojourn.surfaces.cli.plain import visible
+
+UNTOUCHED = "State of users and apps stays."
+
+_TOGETHER = 200
+"""Deletes under way at once."""
+
+
+class Scope(NamedTuple):
+    """Whose sessions: a user's, an app's, or all."""
+
+    app: str | None
+    user: str | None
+
+    def __str__(self) -> str:
+        if self.app is None:
+            return "all apps"
+        if self.user is None:
+            return f"app {visible(self.app)}"
+        return f"user {visible(self.user)} of app {visible(self.app)}"
+
+    def walk(self, sessions: Sessions) -> AsyncIterator[Session[Any]]:
+        """Its sessions."""
+        return walk(sessions, self.app, self.user)
+
+
+class Tally(NamedTuple):
+    """How many sessions, and of how many users."""
+
+    sessions: int
+    users: int
+
+    def __str__(self) -> str:
+        users = "1 user" if self.users == 1 else f"{self.users:,} users"
+        return f"{counted(self.sessions)} of {users}"
+
+
+async def tally(found: AsyncIterator[Session[Any]]) -> Tally:
+    """Count. A user's sessions come one after the other, so nothing but the last is kept."""
+    sessions = users = 0
+    owner = None
+    async for session in found:
+        sessions += 1
+        users += session.key.owner != owner
+        owner = session.key.owner
+    return Tally(sessions, users)
+
+
+class Removal:
+    """Deletes sessions, and knows how far it came when it is stopped.
+
+    Attributes:
+        done: sessions deleted.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.done = 0
+        self._sessions = sessions
+
+    async def run(self, found: AsyncIterator[Session[Any]], progress: Progress) -> None:
+        """Delete what is found, and of each only the very session that was listed."""
+        task = progress.tasks[0].id
+        batch: list[Session[Any]] = []
+        async for session in found:
+            batch.append(session)
+            if len(batch) == _TOGETHER:
+                await self._delete(batch)
+                batch = []
+                progress.update(task, completed=self.done)
+        await self._delete(batch)
+        progress.update(task, completed=self.done)
+
+    async def _delete(self, batch: list[Session[Any]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for session in batch:
+                group.create_task(self._delete_one(session))
+
+    async def _delete_one(self, session: Session[Any]) -> None:
+        self.done += await self._sessions.delete(session.key, incarnation=session.incarnation)
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal.
+
+    Raises:
+        Ended: the answer is not yes, or nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise Ended(
+            f"error: {question} Nobody is at the terminal to confirm that: give --yes if you are "
+            "sure. Nothing was deleted.",
+            ExitCode.WRONG_INPUT,
+        )
+    try:
+        sure = typer.confirm(question, err=True)
+    except typer.Abort:
+        sure = False
+    if not sure:
+        raise Ended("Nothing was deleted.", ExitCode.STOPPED)
+
+
+@contextmanager
+def progress_of(total: int) -> Generator[Progress]:
+    """A bar on stderr, if that is a terminal; gone when it is over."""
+    columns = (TextColumn("deleting"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        progress.add_task("deleting", total=total)
+        yield progress
