@@ -9,21 +9,20 @@ def row(length):
 
 
 class Track:
-    """Sessions of one length for one peer; a new one before growth would falsify the length."""
+    """Sessions of one length for one peer, none grown so far that the length would be a lie."""
 
     def __init__(self, peer, length, base):
         self.peer, self.length, self.base = peer, length, base
-        self.used, self.left = 0, 0
+        self.made = 0
+        self.places = []  # a handle as often as it may still be appended to
 
-    async def session(self):
-        if not self.left:
-            sid = f"append-{self.length}-{self.used}"
+    async def ready(self, count):
+        """Made before the clock runs, so that timed appends follow each other at every length."""
+        while len(self.places) < count:
+            sid = f"append-{self.length}-{self.made}"
+            self.made += 1
             await self.peer.fill(sid, self.base)
-            self.held = await self.peer.load(sid)
-            self.used += 1
-            self.left = max(2, self.length // 10)
-        self.left -= 1
-        return self.held
+            self.places += [await self.peer.load(sid)] * max(2, self.length // 10)
 
 
 async def run(bench):
@@ -50,11 +49,11 @@ def turn_for(table, plan, length):
 
     async def turn(name, peer):
         track = tracks.setdefault(name, Track(peer, length, base))
+        await track.ready(plan.turn_samples)
         waiting = iter(peer.prepare(shapes.make(plan.turn_samples)))
 
         async def one():
-            session = await track.session()
-            taken, _ = await timed(peer.append(session, next(waiting)))
+            taken, _ = await timed(peer.append(track.places.pop(), next(waiting)))
             return taken
 
         table.add(row(length), name, *await repeat(one, plan.turn_samples, plan.turn_seconds))

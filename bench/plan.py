@@ -27,8 +27,8 @@ class Plan:
 
 FULL = Plan(
     name="full",
-    rounds=6,
-    turn_seconds=1.0,
+    rounds=5,
+    turn_seconds=0.8,
     turn_samples=50,
     burst=15,
     list_sessions=500,

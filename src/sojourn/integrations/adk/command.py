@@ -55,6 +55,13 @@ def _init(arguments: Sequence[str]) -> None:
     if not folder.is_dir():
         raise click.UsageError(f"{folder} is not a folder: name the one that holds your agents.")
     target = folder / "services.py"
+    try:
+        _write_services(target)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from error
+
+
+def _write_services(target: Path) -> None:
     if target.exists():
         if target.read_text("utf-8") == _SERVICES:
             click.echo(f"{target} is there already.")
@@ -63,13 +70,8 @@ def _init(arguments: Sequence[str]) -> None:
             f"{target} exists and is yours. Add to it: from sojourn.integrations.adk import "
             "register; register()"
         )
-    try:
-        target.write_text(_SERVICES, "utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from error
-    click.echo(
-        f"Wrote {target}. Now: adk web --session_service_uri=redis://localhost:6379 {folder}"
-    )
+    target.write_text(_SERVICES, "utf-8")
+    click.echo(f"Wrote {target}. Now: adk web {_OPTION}=redis://localhost:6379 {target.parent}")
 
 
 def _check_uri(arguments: Sequence[str]) -> None:
