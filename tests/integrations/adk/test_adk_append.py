@@ -125,6 +125,17 @@ async def test_an_event_delivered_again_does_not_undo_what_came_after(desk, pref
 
 
 @newer
+async def test_an_equal_event_with_its_keys_in_another_order_is_ignored(desk):
+    session = await desk.create("s")
+    first = event("one", time=1.0, id="e", state={"a": 1, "b": 2}, custom_metadata={"c": 3, "d": 4})
+    again = event("one", time=1.0, id="e", state={"b": 2, "a": 1}, custom_metadata={"d": 4, "c": 3})
+    assert first == again
+    await desk.service.append_event(session, first)
+    await desk.service.append_event(session, again)
+    assert texts(await desk.get("s")) == ["one"]
+
+
+@newer
 async def test_an_event_that_was_read_back_and_is_delivered_again_is_ignored(desk):
     session = await desk.create("s")
     await desk.say(session, "one", state={"k": 1})
