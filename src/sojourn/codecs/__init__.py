@@ -1,5 +1,5 @@
 """Value → bytes and back. Knows no Redis."""
 
-from sojourn.codecs.json import decode, encode
+from sojourn.codecs.json import decode, encode, encode_object
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "encode_object"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,14 +11,18 @@ import msgspec
 from sojourn.errors import InvalidValue
 
 _to_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_to_bytes = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types of which JSON loses nothing: the fast encoder may have them."""
 
 
 def encode(value: Any, what: str) -> bytes:
     """A value as JSON text in UTF-8. Tuples become lists and the keys of dicts text, as in JSON.
 
     Args:
-        value: what to encode.
+        value: what to encode; `msgspec.Raw` is JSON text already.
         what: names the value in an error.
 
     Raises:
@@ -25,12 +30,21 @@ def encode(value: Any, what: str) -> bytes:
             not Unicode, something that contains itself.
     """
     try:
+        if type(value) in _PLAIN:
+            return _to_bytes(value)
+        if isinstance(value, msgspec.Raw):
+            return bytes(value)
         return _to_text(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(
             f"{what} cannot be stored as JSON: {error}. Use text, numbers, booleans, None, lists "
             "and dicts."
         ) from error
+
+
+def encode_object(members: Mapping[str, bytes]) -> bytes:
+    """A JSON object of members that are JSON text already."""
+    return b"{%b}" % b",".join([_to_bytes(key) + b":" + value for key, value in members.items()])
 
 
 def decode(data: bytes) -> Any:

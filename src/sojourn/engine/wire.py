@@ -29,6 +29,11 @@ _REPLY_ERRORS = (
 """What redis-py raises for an error reply; anything else means the connection is gone."""
 
 
+_TURN = 16
+"""Replies handed out before those who got them have their turn, so that their next calls are on the
+way to the server while the rest is read: both work at the same time."""
+
+
 class Pending:
     """A call under way: its bytes, its replies so far, and the future of whoever waits."""
 
@@ -178,6 +183,7 @@ class Wire:
 
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
+        settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
             try:
@@ -195,6 +201,9 @@ class Wire:
             if pending.missing == 0:
                 flying.popleft()
                 self._settle(pending)
+                settled += 1
+                if settled % _TURN == 0:
+                    await asyncio.sleep(0)
 
     def _settle(self, pending: Pending) -> None:
         if pending.future.done():

@@ -10,7 +10,7 @@ from sojourn.codecs import encode
 from sojourn.errors import InvalidInput, InvalidValue
 from sojourn.ids import new_operation_id
 from sojourn.sessions import scope
-from sojourn.sessions.store import Delta, Write
+from sojourn.sessions.store import Write
 
 _LONGEST = 128
 """Characters of an operation id."""
@@ -34,10 +34,13 @@ def json_object(value: Mapping[str, Any], what: str) -> bytes:
     return encode(dict(value), what)
 
 
-def state_delta(values: Mapping[str, Any]) -> Delta:
-    """State by scope, each value as JSON text."""
-    parts = scope.split(values)
-    return Delta(_pairs(parts.session), _pairs(parts.user), _pairs(parts.app))
+def encoded(state: Mapping[str, Any]) -> dict[str, bytes]:
+    """State values as JSON text. `temp:` keys belong to nobody and fall away."""
+    return {
+        text(name, "state key"): encode(value, f"The state value {name!r}")
+        for name, value in state.items()
+        if not name.startswith(scope.TEMP)
+    }
 
 
 def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:
@@ -81,10 +84,3 @@ def at_least_one(limit: int) -> None:
     """The size of a page."""
     if limit < 1:
         raise InvalidInput(f"limit must be 1 or more, not {limit}.")
-
-
-def _pairs(values: Mapping[str, Any]) -> dict[str, bytes]:
-    return {
-        text(name, "state key"): encode(value, f"The state value {name!r}")
-        for name, value in values.items()
-    }

@@ -153,8 +153,9 @@ class RedisSessions:
         )
         self._refused(reply, key, write)
         status, version, seq, stamp, waiting, ttl = reply
-        app_delta: Pairs = delta.app if status == b"ok" else {}
-        await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
+        if delta.app or waiting:
+            app_delta: Pairs = delta.app if status == b"ok" else {}
+            await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         self._commons.keep_alive(key.owner, seconds(ttl))
         return Written(int(version), int(seq), status == b"duplicate")
 

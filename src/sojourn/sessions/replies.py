@@ -22,9 +22,12 @@ def guarded(write: Write) -> tuple[Argument, ...]:
     return write.operation_id, write.incarnation, expected
 
 
-def counted(state: Pairs) -> tuple[Argument, ...]:
+def counted(state: Pairs) -> list[Argument]:
     """Pairs as arguments, after their number."""
-    return (len(state), *(part for pair in state.items() for part in pair))
+    arguments: list[Argument] = [len(state)]
+    for pair in state.items():
+        arguments += pair
+    return arguments
 
 
 def weight(delta: Delta) -> int:

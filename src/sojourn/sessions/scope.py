@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 APP, USER, TEMP = "app:", "user:", "temp:"
 
 V = TypeVar("V")
 
 
-class Delta(NamedTuple):
-    """A state delta by scope; keys without their prefix."""
+class Scoped(NamedTuple, Generic[V]):
+    """State by scope; keys without their prefix."""
 
-    session: dict[str, Any]
-    user: dict[str, Any]
-    app: dict[str, Any]
+    session: dict[str, V]
+    user: dict[str, V]
+    app: dict[str, V]
 
 
-def split(delta: Mapping[str, Any]) -> Delta:
-    """Sort the keys of a delta by scope. `temp:` keys belong to nobody and fall away."""
-    parts = Delta({}, {}, {})
-    for key, value in delta.items():
+def split(state: Mapping[str, V]) -> Scoped[V]:
+    """Sort the keys of a state by scope. `temp:` keys belong to nobody and fall away."""
+    parts: Scoped[V] = Scoped({}, {}, {})
+    for key, value in state.items():
         if key.startswith(APP):
             parts.app[key.removeprefix(APP)] = value
         elif key.startswith(USER):

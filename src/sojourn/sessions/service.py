@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from sojourn.codecs import decode, encode
+from sojourn.codecs import decode, encode, encode_object
 from sojourn.errors import InvalidInput, SessionNotFound, TooLarge
 from sojourn.ids import SessionKey, UserKey, new_session_id, parse_app, parse_user, user_key
 from sojourn.sessions import checks, scope
@@ -16,7 +16,7 @@ from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPa
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.reader import EVENTS, Reader, View, decoded, merged, session_of
 from sojourn.sessions.rows import NO_DELTA, Row, encode_row
-from sojourn.sessions.store import Birth, Change, SessionStore
+from sojourn.sessions.store import Birth, Change, Delta, SessionStore
 
 E = TypeVar("E")
 
@@ -95,7 +95,7 @@ class Sessions:
             title=checks.text(title, "title"),
             status=checks.text(status, "status"),
             metadata=checks.json_object(metadata or {}, "The metadata"),
-            state=checks.state_delta(state or {}),
+            state=_delta(checks.encoded(state or {})),
         )
         born = await self._store.create(key, birth)
         if born.repeated and (now := await self.get(key, last=0)) is not None:
@@ -192,13 +192,16 @@ class Sessions:
         """
         if not events:
             raise InvalidInput("append() needs at least one event.")
-        rows = [self._row(event) for event in events]
-        delta: dict[str, Any] = {}
+        rows: list[bytes] = []
+        changes: dict[str, bytes] = {}
         for event in events:
-            delta.update(event.state_delta)
+            delta = checks.encoded(event.state_delta)
+            changes.update(delta)
+            rows.append(self._row(event, delta))
         write = checks.write_of(operation_id, incarnation, expected_version)
-        state = checks.state_delta(delta)
-        written = await self._store.append(key, rows, state, float(events[-1].time), write)
+        written = await self._store.append(
+            key, rows, _delta(changes), float(events[-1].time), write
+        )
         first = written.seq - len(rows) + 1
         seqs = range(0) if written.repeated else range(first, written.seq + 1)
         return Appended(written.version, seqs, written.repeated)
@@ -345,16 +348,10 @@ class Sessions:
         done = place.shard >= self._limits.shards
         return SessionPage(sessions, None if done else place.text())
 
-    def _row(self, event: Event) -> bytes:
+    def _row(self, event: Event, delta: Mapping[str, bytes]) -> bytes:
         payload = event.payload
         if not isinstance(payload, msgspec.Raw):
             payload = msgspec.Raw(encode(payload, "The payload of an event"))
-        kept = {
-            name: value
-            for name, value in event.state_delta.items()
-            if not name.startswith(scope.TEMP)
-        }
-        delta = msgspec.Raw(checks.json_object(kept, "A state delta")) if kept else NO_DELTA
         row = encode_row(
             Row(
                 id=checks.text(event.id, "event id"),
@@ -362,9 +359,14 @@ class Sessions:
                 author=checks.text(event.author, "author"),
                 kind=checks.text(event.kind, "kind of event"),
                 payload=payload,
-                state_delta=delta,
+                state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
             )
         )
         if len(row) > self._limits.max_event_bytes:
             raise TooLarge("An event", len(row), self._limits.max_event_bytes, "max_event_bytes")
         return row
+
+
+def _delta(changes: dict[str, bytes]) -> Delta:
+    parts = scope.split(changes)
+    return Delta(parts.session, parts.user, parts.app)

@@ -26,6 +26,8 @@ _ELSEWHERE: Any = {"id": True, "timestamp": True, "author": True, "actions": {"s
 _NOT_JSON = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def to_event(event: AdkEvent) -> Event:
@@ -44,27 +46,27 @@ def to_event(event: AdkEvent) -> Event:
 
 
 def operation_id(event: Event) -> str:
-    """The same for the same event delivered again, another for any other content."""
-    digest = blake2b(event.id.encode(errors="surrogatepass"), digest_size=12)
-    digest.update(ascii((event.author, event.time)).encode())
-    digest.update(bytes(event.payload))
-    if event.state_delta:
-        digest.update(_encode(event.state_delta))
+    """The same for an equal event delivered again, another for any other content.
+
+    Equal as ADK compares events: the order of keys in a dict does not count.
+    """
+    delta = {key: _decode(value) for key, value in event.state_delta.items()}
+    digest = blake2b(_canonical((event.time, _decode(event.payload), delta)), digest_size=12)
+    digest.update(f"{event.id}/{event.author}".encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
-def jsonable(state: Mapping[str, Any]) -> dict[str, Any]:
-    """State as JSON values: rich types as pydantic writes them, what it cannot write as text.
+def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    """State as JSON text: rich types as pydantic writes them, what it cannot write as text.
 
     `temp:` keys fall away: they live on the caller's session and are never stored.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, msgspec.Raw] = {}
     for key, value in state.items():
         if key.startswith(State.TEMP_PREFIX):
             continue
         try:
-            values[key] = to_jsonable_python(value, inf_nan_mode="null")
-            _encode(values[key])
+            values[key] = msgspec.Raw(_encode(to_jsonable_python(value, inf_nan_mode="null")))
         except _NOT_JSON:
             log.warning("The state value %r is not JSON; what can be is stored as text", key)
             values[key] = _as_json(value)
@@ -80,7 +82,7 @@ def from_row(row: Row, _seq: int = 0) -> AdkEvent:
     joined = head if payload == b"{}" else head[:-1] + b"," + payload[1:]
     event = AdkEvent.model_validate_json(joined)
     if row.state_delta is not NO_DELTA:
-        event.actions.state_delta = msgspec.json.decode(row.state_delta)
+        event.actions.state_delta = _decode(row.state_delta)
     return event
 
 
@@ -120,7 +122,7 @@ def _payload(event: AdkEvent) -> bytes:
         return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
     except _NOT_JSON:
         log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
-        return _encode(_as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
+        return bytes(_as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
 
 
 def _with_auth(event: AdkEvent) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _with_auth(event: AdkEvent) -> dict[str, Any]:
     return plain
 
 
-def _as_json(value: object) -> Any:
+def _as_json(value: object) -> msgspec.Raw:
     """JSON of anything: unknown objects by their text, halves of characters mended or marked."""
     try:
         plain = to_jsonable_python(
@@ -142,4 +144,4 @@ def _as_json(value: object) -> Any:
         text = json.dumps(plain, ensure_ascii=False)
     except _NOT_JSON:
         text = json.dumps(repr(value), ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return msgspec.Raw(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())

@@ -235,4 +235,4 @@ def _mark_of(session: AdkSession) -> tuple[str, int | None]:
 
 def _holds(session: AdkSession, event: AdkEvent) -> bool:
     """Whether the caller's session has the event: delivered again, not retried after an error."""
-    return any(known.id == event.id for known in reversed(session.events))
+    return any(known.id == event.id and known == event for known in reversed(session.events))

@@ -93,7 +93,8 @@ class Removal:
                 group.create_task(self._delete_one(session))
 
     async def _delete_one(self, session: Session[Any]) -> None:
-        self.done += await self._sessions.delete(session.key, incarnation=session.incarnation)
+        gone = await self._sessions.delete(session.key, incarnation=session.incarnation)
+        self.done += gone  # not in one step with the await: that would forget the others'
 
 
 def confirm(question: str) -> None:
