@@ -50,7 +50,7 @@ class Call(NamedTuple, Generic[T]):
         args: the script's arguments.
         operation_id: set on writes; names the write in `OutcomeUnknown`.
         repeatable: sending it twice has the effect of sending it once.
-        bulk: it may be megabytes, so it travels apart from small calls.
+        bulk: its reply may be megabytes, so it travels apart from small calls.
     """
 
     name: str

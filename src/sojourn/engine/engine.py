@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sojourn.engine.call import Call
+from sojourn.engine.call import Call, pack_call
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Pending, Wire
 from sojourn.errors import Closed
 from sojourn.telemetry import CallFact, Hooks
 
 T = TypeVar("T")
+
+
+_LARGE = 64 * 1024
+"""Bytes from which a request travels apart from small ones."""
 
 
 class _Lanes(NamedTuple):
@@ -22,7 +26,9 @@ class _Lanes(NamedTuple):
     bulk: Wire
 
     def submit(self, call: Call[Any], deadline: float) -> Pending:
-        return (self.bulk if call.bulk else self.small).submit(call, deadline)
+        packet = pack_call(call)
+        large = call.bulk or len(packet) > _LARGE
+        return (self.bulk if large else self.small).submit(call, packet, deadline)
 
     async def close(self) -> None:
         await asyncio.gather(self.small.close(), self.bulk.close())

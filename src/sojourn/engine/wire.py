@@ -39,11 +39,13 @@ class Pending:
 
     __slots__ = ("attempts", "call", "deadline", "future", "missing", "packet", "replies")
 
-    def __init__(self, call: Call[Any], deadline: float, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, call: Call[Any], packet: bytes, deadline: float, future: asyncio.Future[Any]
+    ) -> None:
         self.call = call
         self.deadline = deadline
         self.future = future
-        self.packet = pack_call(call)
+        self.packet = packet
         self.attempts = 0
         self.replies: list[Any] = []
         self.missing = 0
@@ -83,11 +85,12 @@ class Wire:
         self._last_error: BaseException | None = None
         self._closed = False
 
-    def submit(self, call: Call[Any], deadline: float) -> Pending:
+    def submit(self, call: Call[Any], packet: bytes, deadline: float) -> Pending:
         """Take a call; it leaves with all others of this turn of the loop.
 
         Args:
             call: what to send.
+            packet: its bytes.
             deadline: on the loop's clock.
 
         Returns:
@@ -98,7 +101,7 @@ class Wire:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        pending = Pending(call, deadline, self._loop.create_future())
+        pending = Pending(call, packet, deadline, self._loop.create_future())
         self._waiting.append(pending)
         self._ready.set()
         self._watch(deadline)

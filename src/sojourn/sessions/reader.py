@@ -206,4 +206,5 @@ def decoded(pairs: Pairs) -> dict[str, Any]:
 
 
 def _copies(events: list[E], view: View[E]) -> list[E]:
-    return [view.copy(event) for event in events]
+    with _collector_paused():
+        return [view.copy(event) for event in events]

@@ -24,7 +24,6 @@ from sojourn.sessions.replies import (
     parse_mark,
     seconds,
     values,
-    weight,
 )
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
@@ -47,10 +46,8 @@ _CREATE, _APPEND, _UPDATE, _DELETE, _PRUNE = (
     Script.load(LUA, name) for name in ("create", "append", "update", "delete", "prune")
 )
 
-_BULK = 64 * 1024
-"""Bytes from which a request travels apart from small ones."""
 _SHORT = 64
-"""Events up to which a reply does not."""
+"""Events up to which a reply is small."""
 _TRIES = 3
 """How often a read is repeated when the log is being cut under it."""
 
@@ -93,7 +90,6 @@ class RedisSessions:
                 *counted(birth.state.user),
             ),
             operation_id=birth.operation_id,
-            bulk=weight(birth.state) > _BULK,
         )
         reply, user_state, app_state = await self._engine.run_all(
             [
@@ -148,7 +144,6 @@ class RedisSessions:
                     *counted(delta.user),
                 ),
                 operation_id=write.operation_id,
-                bulk=sum(map(len, rows)) + weight(delta) > _BULK,
             )
         )
         self._refused(reply, key, write)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sojourn.codecs import encode
 from sojourn.engine.call import Argument
 from sojourn.errors import CorruptRecord
-from sojourn.sessions.store import Delta, Head, Pairs, Write
+from sojourn.sessions.store import Head, Pairs, Write
 
 
 def only(replies: list[Any]) -> Any:
@@ -28,11 +28,6 @@ def counted(state: Pairs) -> list[Argument]:
     for pair in state.items():
         arguments += pair
     return arguments
-
-
-def weight(delta: Delta) -> int:
-    """Bytes of the values of a delta."""
-    return sum(len(value) for state in delta for value in state.values())
 
 
 def as_object(state: Pairs) -> bytes:
@@ -56,10 +51,13 @@ def pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
 
 
 def values(flat: Sequence[bytes]) -> Pairs:
-    """The state in a hash; `state:` stands before each of its keys."""
-    return {
-        field[6:].decode(): value for field, value in pairs(flat) if field.startswith(b"state:")
-    }
+    """The state in a hash."""
+    return _state_in(dict(pairs(flat)))
+
+
+def _state_in(fields: Mapping[bytes, bytes]) -> Pairs:
+    """State values by key; `state:` stands before each of them in a hash."""
+    return {name[6:].decode(): fields[name] for name in fields if name[:6] == b"state:"}
 
 
 def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
@@ -68,7 +66,7 @@ def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
     Raises:
         CorruptRecord: they are not those of a session.
     """
-    fields = {field: value for field, value in pairs(flat) if not field.startswith(b"state:")}
+    fields = dict(pairs(flat))
     try:
         found = Head(
             incarnation=fields[b"incarnation"].decode(),
@@ -88,7 +86,7 @@ def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
         raw = b"\n".join(flat)
         message = f"The session at {key!r} cannot be read: {error!r}. Its bytes are in `raw`."
         raise CorruptRecord(message, key=key, raw=raw) from error
-    return found, values(flat)
+    return found, _state_in(fields)
 
 
 MARK = ("incarnation", "epoch", "dropped", "seq")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from google.adk.errors.already_exists_error import AlreadyExistsError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Where: TypeAlias = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
 
 _PAGE = 1000
+_REMEMBERED = 4096
+"""Identities that are not checked again."""
 
 
 class SessionService(BaseSessionService):
@@ -78,6 +81,7 @@ class SessionService(BaseSessionService):
             self.store = client.open(url_or_store, **options)
         self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
+        self._key = lru_cache(_REMEMBERED)(SessionKey.of)
         self._view = events.EVENTS if copies == "light" else events.DEEP
 
     async def create_session(
@@ -181,7 +185,7 @@ class SessionService(BaseSessionService):
         stored = events.to_event(event)
         try:
             done = await self.store.sessions.append(
-                SessionKey.of(session.app_name, session.user_id, session.id),
+                self._key(session.app_name, session.user_id, session.id),
                 stored,
                 incarnation=incarnation,
                 expected_version=version if self._strict else None,
@@ -200,14 +204,14 @@ class SessionService(BaseSessionService):
 
     def _handle(self, session: Session[Any], found: list[AdkEvent]) -> AdkSession:
         """What ADK gets: a session of its own, marked with where it comes from."""
-        handle = AdkSession.model_construct(
+        handle = AdkSession(
             id=session.key.session,
             app_name=session.key.app,
             user_id=session.key.user,
             state=session.state,
-            events=found,
             last_update_time=session.updated,
         )
+        handle.events = found  # not through the constructor, which would look at each again
         _mark(handle, session.incarnation, session.version if self._strict else None)
         return handle
 
