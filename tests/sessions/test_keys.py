@@ -299,9 +299,9 @@ async def test_an_older_app_delta_never_overwrites_a_newer_one(
 
         with monkeypatch.context() as patch:
             patch.setattr(Commons, "_apply", die)
+            old = Event(author="a", payload=0, state_delta={"app:n": "old", "app:m": "only"})
             with pytest.raises(KeyboardInterrupt):
-                old = {"app:n": "old", "app:m": "only"}
-                await store.sessions.append(ada.key, Event(author="a", payload=0, state_delta=old))
+                await store.sessions.append(ada.key, old)
         new = {"app:n": "new"}
         await store.sessions.append(bob.key, Event(author="a", payload=0, state_delta=new))
         read = await store.sessions.get(ada.key)

@@ -20,12 +20,15 @@ users = st.sampled_from(["", "ada"])
 keys = st.sampled_from(
     ["n", "user:n", "app:n", "app:m", "temp:n", "user:m", "state:n", ":", "version"]
 )
+small = st.text(max_size=4) | st.just("x" * 40)
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=4) | st.just("x" * 40),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    st.none() | st.booleans() | numbers | small,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
     max_leaves=4,
-)  # fmt: skip
+)
 deltas = st.dictionaries(keys, values, max_size=3)
 operations = st.none() | st.sampled_from(["op1", "op2", "op3"])
 versions = st.none() | st.integers(1, 6)
