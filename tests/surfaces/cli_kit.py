@@ -50,11 +50,11 @@ class Cli:
             redirect_stdout(out),
             redirect_stderr(err),
             pytest.MonkeyPatch.context() as patch,
-            pytest.raises(SystemExit) as end,
         ):
             for name, value in self.environment().items():
                 patch.setenv(name, value)
-            main(words)
+            with pytest.raises(SystemExit) as end:
+                main(words)
         return Ran(int(end.value.code or 0), out.getvalue(), err.getvalue())
 
     def call(self, *words: str, cwd: Path | None = None, **environment: str) -> Ran:
@@ -62,7 +62,7 @@ class Cli:
         done = subprocess.run(
             [*SOJOURN, *words],
             capture_output=True,
-            encoding="utf-8",
+            encoding=environment.get("PYTHONIOENCODING", "utf-8"),
             env={**os.environ, **self.environment(), **environment},
             stdin=subprocess.DEVNULL,
             cwd=cwd,

@@ -27,10 +27,10 @@ def test_ls_shows_the_sessions_of_all_apps(cli: Cli) -> None:
     ran = cli.run("sessions", "ls")
 
     assert ran.code == 0
-    rows = {row.split()[2]: row for row in ran.out.splitlines()}
+    rows = {row.split()[2]: row.rstrip() for row in ran.out.splitlines()}
     assert set(rows) == {"session", "s1", "s2", "s3"}
     assert "Buying shoes" in rows["s1"]
-    assert rows["s1"].split()[-6:-4] == ["active", "2"]
+    assert rows["s1"].split()[-6:-4] == ["active", "2"]  # before "1s ago" and "in 24h"
     assert rows["s1"].endswith("in 24h")
     assert rows["s2"].split()[:2] == ["shop", "''"]
     assert "closed" in rows["s2"]
@@ -83,7 +83,7 @@ def test_ls_json_has_the_fields_of_a_session(cli: Cli) -> None:
     assert "state" not in document
 
 
-@pytest.mark.parametrize("width", ["60", "80", "120"])
+@pytest.mark.parametrize("width", ["70", "80", "120"])
 def test_ls_never_cuts_an_id(cli: Cli, width: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session = "0123456789abcdef" * 2
     cli.create("a_shop_with_a_name", "ada@example.com", session, title="A title " * 9)
@@ -255,10 +255,10 @@ def test_ids_with_a_dash_stand_behind_two(cli: Cli) -> None:
 def test_the_real_command(cli: Cli) -> None:
     key = cli.create("shop", "", "s1", title="Sändung 😀")
 
-    ran = cli.call("sessions", "ls", PYTHONIOENCODING="latin-1:strict")
+    ran = cli.call("sessions", "ls", PYTHONIOENCODING="latin-1")
 
     assert ran.code == 0
-    assert "\\U0001f600" in ran.out.replace("\\\\", "\\")
+    assert r"Sändung \U0001f600" in ran.out
     assert cli.call("sessions", "show", *key, "--json").documents[0]["title"] == "Sändung 😀"
     assert cli.call("sessions", "show", "shop", "ada", "s1").code == 1
 

@@ -50,7 +50,9 @@ def test_tail_shows_the_last_and_then_what_comes(cli: Cli) -> None:
 
 def test_tail_json_has_every_event_once_and_in_order(cli: Cli) -> None:
     key = cli.create("shop", "", "s1")
-    with tail(cli, "--json", "--last", "0", *key) as (_, lines):
+    cli.append(key, said("before"), said("first"))
+    with tail(cli, "--json", "--last", "1", *key) as (_, lines):
+        assert json.loads(lines.next())["payload"] == "first"
 
         async def write(store: sojourn.Sojourn) -> None:
             for number in range(300):
@@ -58,7 +60,7 @@ def test_tail_json_has_every_event_once_and_in_order(cli: Cli) -> None:
 
         cli.fill(write)
         seen = [json.loads(lines.next()) for _ in range(600)]
-    assert [event["seq"] for event in seen] == list(range(1, 601))
+    assert [event["seq"] for event in seen] == list(range(3, 603))
     assert seen[2]["payload"] == "1"
 
 
