@@ -1,0 +1,94 @@
+"""The package as a user meets it: names, imports, the wheel, and what is said without an extra."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import sojourn
+from sojourn import errors
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = {"click", "fastapi", "google", "hiredis", "pydantic", "rich", "typer", "uvloop"}
+HEAVY = EXTRAS | {"redis", "msgspec", "asyncio"}
+
+
+def python(code: str, *options: str) -> str:
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def imported_by(code: str) -> set[str]:
+    names = python(f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))")
+    return {name.split(".")[0] for name in json.loads(names)}
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert sorted(sojourn.__all__) == sorted(
+        {
+            *("Event", "Session", "SessionKey", "SessionPage", "Sojourn", "open"),
+            *errors.__all__,
+        }
+    )
+    for name in sojourn.__all__:
+        assert getattr(sojourn, name).__doc__, name
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = sojourn.nonsense
+
+
+def test_importing_costs_next_to_nothing() -> None:
+    assert not imported_by("import sojourn") & HEAVY
+
+
+def test_opening_needs_no_extra() -> None:
+    assert not imported_by("import sojourn; sojourn.open('redis://localhost')") & (
+        EXTRAS - {"hiredis"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [(["sessions", "ls"], "typer", "cli"), (["adk", "web"], "google.adk", "adk")],
+)
+def test_a_missing_extra_is_named(words: list[str], missing: str, extra: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['sojourn', *{words!r}]; "
+    code += "from sojourn.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"sojourn[{extra}]" in done.stderr
+
+
+def test_the_wheel_holds_what_it_needs(tmp_path: Path) -> None:
+    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run([sys.executable, *build], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("sojourn-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    lua = {f"sojourn/sessions/lua/{path.name}" for path in ROOT.glob("src/sojourn/sessions/lua/*")}
+    assert len(lua) > 5
+    assert lua <= names
+    assert "sojourn/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests", "bench", "examples")) for name in names)
+
+
+def test_nothing_that_is_read_is_executed() -> None:
+    words = ("pickle", "marshal", "shelve", "eval(", "exec(", "yaml")
+    for path in ROOT.glob("src/**/*.py"):
+        source = path.read_text("utf-8")
+        assert not [word for word in words if f"import {word}" in source or f" {word}" in source], (
+            path
+        )
+
+
+def test_the_readme_names_commands_that_exist() -> None:
+    readme, makefile = ((ROOT / name).read_text("utf-8") for name in ("README.md", "Makefile"))
+    assert readme.index("make demo") < readme.index("make test") < readme.index("## ")
+    for target in ("setup", "demo", "dev", "test", "lint", "bench"):
+        assert f"make {target}" in readme, target
+        assert f"\n{target}:" in makefile, target
