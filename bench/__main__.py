@@ -60,9 +60,10 @@ def save(document, tables):
     from . import plot  # noqa: PLC0415  slow to import
 
     RESULTS.mkdir(exist_ok=True)
-    report.save(RESULTS / "latest.json", document)
-    plot.draw(tables, document["environment"], RESULTS / "latest.png")
-    print("Written: bench/results/latest.json and latest.png")
+    name = "quick" if document["environment"]["plan"] == QUICK.name else "latest"
+    report.save(RESULTS / f"{name}.json", document)
+    plot.draw(tables, document["environment"], RESULTS / f"{name}.png")
+    print(f"Written: bench/results/{name}.json and {name}.png")
 
 
 def main():
