@@ -104,7 +104,7 @@ async def test_every_key_has_a_ttl_of_its_kind(store: sojourn.Sojourn, client: r
         elif key.startswith("outbox:"):
             assert left > 0, key
         else:
-            assert day - 60 < left <= day, key
+            assert day - 60 < left <= day * 1.01, key
 
 
 async def test_none_is_for_ever_by_name(server: Server, client: redis.Redis) -> None:
@@ -369,7 +369,7 @@ async def test_a_foreign_key_in_our_place_is_refused_and_left_alone(
 
 @pytest.mark.parametrize(
     "key",
-    ["sessions:{shop:ada}", "sessions:{shop:ada}:expiry", "state:{shop:ada}", "outbox:{shop:ada}"],
+    ["sessions:{shop:ada}", "state:{shop:ada}", "outbox:{shop:ada}"],
 )
 async def test_a_foreign_shared_key_stops_a_write_before_it_starts(
     store: sojourn.Sojourn, client: redis.Redis, key: str

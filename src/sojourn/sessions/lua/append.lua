@@ -11,13 +11,15 @@
 -- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, ttl}
 --       {'missing'} {'stale', version} {'state' | 'user state', bytes}; nothing was written
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
-local head = redis.call('HMGET', session, 'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes')
+local head = redis.call('HMGET', session,
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires')
 local incarnation, version, seq, dropped = head[1], tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
+local ttl, expires = head[5], head[7]
 if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
 
 local done = redis.call('ZSCORE', ops, ARGV[1])
 if done then
-  return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), head[5]}
+  return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), ttl}
 end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 
@@ -37,40 +39,39 @@ if n_user > 0 then
   user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
   if user_bytes > cap then return {'user state', user_bytes} end
 end
-local index_left = redis.call('PTTL', KEYS[4])
 if ARGV[9] ~= '' then redis.call('HLEN', KEYS[7]) end
 
--- The indexes come first: a key of another type stops the script while nothing has been written
--- but the session's place in its user's lists.
-local ttl = head[5]
-local expires = ttl == '' and '' or now + tonumber(ttl)
-redis.call('ZADD', KEYS[4], ARGV[5], ARGV[4])
-redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
-for i = first_event, first_event + count - 1 do
-  seq = seq + 1
-  redis.call('RPUSH', events, ARGV[i])
+-- The index comes first: a key of another type stops the script while nothing else is written.
+-- What others may have evicted is made again with its lifetime.
+local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl)
+local absent = redis.call('ZADD', KEYS[4], ARGV[5], ARGV[4]) == 1
+if longer then expires = later(ttl) end
+if longer or absent then
+  redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
+  write_index_lifetime(KEYS[4], KEYS[5], ttl)
 end
+local length
+for i = first_event, first_event + count - 1 do length = redis.call('RPUSH', events, ARGV[i]) end
+if longer then
+  redis.call('HSET', session, 'expires', expires)
+  write_expiry({session, events}, expires)
+elseif length == count and ttl ~= '' then
+  write_expiry({events}, expires)
+end
+seq = seq + count
 if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
   dropped = seq - tonumber(ARGV[8])
   redis.call('LTRIM', events, -tonumber(ARGV[8]), -1)
+  redis.call('HSET', session, 'dropped', dropped)
 end
 
 version = version + 1
-redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped,
-  'updated', ARGV[5], 'expires', expires, 'bytes', bytes)
-if n_session > 0 then write_state(session, session_pairs, n_session) end
-redis.call('ZADD', ops, version, ARGV[1])
-if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
-
-local horizon = now + 86400000
-if ttl ~= '' then
-  redis.call('PEXPIREAT', session, expires)
-  redis.call('PEXPIREAT', events, expires)
-  horizon = math.min(horizon, now + tonumber(ttl))
+redis.call('HSET', session, 'version', version, 'seq', seq, 'updated', ARGV[5])
+if n_session > 0 then
+  redis.call('HSET', session, 'bytes', bytes)
+  write_state(session, session_pairs, n_session)
 end
-redis.call('PEXPIREAT', ops, horizon)
-write_lifetime(KEYS[4], index_left, ttl)
-write_lifetime(KEYS[5], index_left, ttl)
+write_operation(ops, ARGV[1], version, ttl)
 
 if n_user > 0 then
   redis.call('HSET', KEYS[6], 'bytes', user_bytes)
@@ -80,4 +81,4 @@ end
 if ARGV[9] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[9], ARGV[6])
 end
-return {'ok', version, seq, stamp, 0, head[5]}
+return {'ok', version, seq, stamp, 0, ttl}

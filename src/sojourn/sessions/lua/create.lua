@@ -34,7 +34,6 @@ if n_user > 0 then
   user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
   if user_bytes > cap then return {'user state', user_bytes} end
 end
-local index_left = redis.call('PTTL', KEYS[4])
 redis.call('ZSCORE', KEYS[4], ARGV[2])
 redis.call('ZSCORE', KEYS[5], ARGV[2])
 local pending = redis.call('HLEN', KEYS[7])
@@ -50,7 +49,7 @@ end
 local created = ARGV[3]
 if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
 local ttl = ARGV[4]
-local expires = ttl == '' and '' or now + tonumber(ttl)
+local expires = later(ttl)
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',
   'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', bytes,
@@ -58,9 +57,8 @@ redis.call('HSET', session,
 if n_session > 0 then write_state(session, session_pairs, n_session) end
 redis.call('ZADD', KEYS[4], created, ARGV[2])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[2])
-if ttl ~= '' then redis.call('PEXPIREAT', session, expires) end
-write_lifetime(KEYS[4], index_left, ttl)
-write_lifetime(KEYS[5], index_left, ttl)
+write_expiry({session}, expires)
+write_index_lifetime(KEYS[4], KEYS[5], ttl)
 
 redis.call('ZADD', operations, now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)

@@ -17,6 +17,37 @@ local function write_lifetime(key, left, ttl)
   end
 end
 
+-- When a session expires that shall live for `ttl` ms at least: a hundredth more than asked, so that
+-- not every change has to set it anew. '' is never.
+local function later(ttl)
+  return ttl == '' and '' or now + math.ceil(ttl * 1.01)
+end
+
+-- Let the keys of a session expire at an instant, or never.
+local function write_expiry(keys, expires)
+  for _, key in ipairs(keys) do
+    if expires == '' then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, expires) end
+  end
+end
+
+-- Remember an operation id, the last thousand at least, as long as the session and a day at most.
+local function write_operation(ops, operation, version, ttl)
+  local horizon = ttl == '' and 86400000 or math.min(86400000, tonumber(ttl))
+  local left = redis.call('PTTL', ops)
+  redis.call('ZADD', ops, version, operation)
+  write_lifetime(ops, left, horizon)
+  if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
+end
+
+-- Keep a user's indexes as long as the session that has just been entered.
+local function write_index_lifetime(by_update, by_expiry, ttl)
+  for _, key in ipairs({by_update, by_expiry}) do
+    local left = redis.call('PTTL', key)
+    if left == -1 and redis.call('ZCARD', key) == 1 then left = -2 end -- new with this session
+    write_lifetime(key, left, ttl)
+  end
+end
+
 -- Bytes that the state in `key` would have after the pairs ARGV[first .. first + 2n - 1].
 local function measured(key, bytes, first, n)
   for i = first, first + 2 * n - 2, 2 do

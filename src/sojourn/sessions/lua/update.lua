@@ -12,13 +12,11 @@ if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'m
 local done = redis.call('ZSCORE', ops, ARGV[1])
 if done then return {'duplicate', done, head[4]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
-redis.call('EXISTS', events)
-local index_left = redis.call('PTTL', KEYS[4])
 redis.call('ZSCORE', KEYS[4], ARGV[4])
 redis.call('ZSCORE', KEYS[5], ARGV[4])
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local expires = ttl == '' and '' or now + tonumber(ttl)
+local expires = later(ttl)
 local fields = {'ttl', ttl, 'expires', expires}
 if #ARGV > 5 then
   version = version + 1
@@ -28,18 +26,12 @@ if #ARGV > 5 then
   fields[#fields + 1] = version
   fields[#fields + 1] = 'updated'
   fields[#fields + 1] = updated
-  redis.call('ZADD', KEYS[4], updated, ARGV[4])
+  head[5] = updated
 end
 write_hash(session, fields)
-redis.call('ZADD', ops, version, ARGV[1])
+write_operation(ops, ARGV[1], version, ttl)
+redis.call('ZADD', KEYS[4], head[5], ARGV[4])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
-
-local horizon = now + 86400000
-for _, key in ipairs({session, events}) do
-  if ttl == '' then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, expires) end
-end
-if ttl ~= '' then horizon = math.min(horizon, now + tonumber(ttl)) end
-redis.call('PEXPIREAT', ops, horizon)
-write_lifetime(KEYS[4], index_left, ttl)
-write_lifetime(KEYS[5], index_left, ttl)
+write_expiry({session, events}, expires)
+write_index_lifetime(KEYS[4], KEYS[5], ttl)
 return {'ok', version, expires}

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 
 from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey
-from sojourn.sessions import Event, Sessions
+from sojourn.sessions import Event, Session, Sessions
 from sojourn.surfaces.cli.plain import named
+
+_SLACK = 64
+"""Events that may come between two reads without a third."""
 
 
 def missing(key: SessionKey) -> SessionNotFound:
@@ -31,7 +34,7 @@ async def follow(
     yield session.events
     while True:
         await asyncio.sleep(interval)
-        session = await sessions.get(key, after=seq)
+        session = await _newer(sessions, key, seq)
         if session is None:
             raise SessionNotFound(f"{named(key)} was deleted or has expired")
         if session.incarnation != incarnation:
@@ -39,3 +42,13 @@ async def follow(
         if session.events:
             seq = session.length
             yield session.events
+
+
+async def _newer(sessions: Sessions, key: SessionKey, seq: int) -> Session[Event] | None:
+    """The session with its events behind `seq`. Costs what is new, however long the log is."""
+    session = await sessions.get(key, last=0)
+    asked = 0
+    while session is not None and session.length - seq > asked:
+        asked = session.length - seq + _SLACK
+        session = await sessions.get(key, last=asked, after=seq)
+    return session
