@@ -238,5 +238,6 @@ def select(names):
             TABLE[name].imported()
             chosen[name] = TABLE[name]
         except (ImportError, AttributeError) as error:
-            absent[name] = f"cannot be imported ({error})"
+            # Not the message itself: it may name folders, and this is published.
+            absent[name] = f"cannot be imported: {type(error).__name__}, {error.name}"
     return chosen, absent
