@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from cli_kit import SOJOURN, Cli
+from cli_kit import Cli
 
 import sojourn
 from sojourn import Event
@@ -77,7 +76,7 @@ def test_ls_json_has_the_fields_of_a_session(cli: Cli) -> None:
     assert (document["app"], document["user"], document["session"]) == ("shop", "ada", "s1")
     assert document["metadata"] == {"k": [1, None]}
     assert document["ttl"] == 60
-    assert 50 < document["expires_in"] <= 60
+    assert 50 < document["expires_in"] < 70  # the store may set a little more
     assert (document["title"], document["status"], document["length"]) == ("t", "active", 0)
     assert "events" not in document
     assert "state" not in document
@@ -307,14 +306,12 @@ def test_a_reader_that_leaves_is_no_error(cli: Cli) -> None:
 
 
 def test_help_and_version() -> None:
-    def said(*words: str) -> str:
-        ran = subprocess.run([*SOJOURN, *words], capture_output=True, text=True, check=True)
-        return ran.stdout
+    cli = Cli("", "")
 
-    assert said("--version").strip() == f"sojourn {sojourn.__version__}"
-    assert said() == said("--help")
-    assert "sojourn adk init DIR" in said()
-    assert "Exit codes" in said()
+    assert cli.run("--version") == (0, f"sojourn {sojourn.__version__}\n", "")
+    assert cli.call() == cli.call("--help")
+    assert "sojourn adk init DIR" in cli.run().out
+    assert "Exit codes" in cli.run().out
     for command in ("ls", "show", "tail", "rm", "clear"):
-        assert command in said("sessions")
-        assert "Exit codes" in said("sessions", command, "--help")
+        assert command in cli.run("sessions").out
+        assert "Exit codes" in cli.run("sessions", command, "--help").out
