@@ -43,6 +43,9 @@ class Engine:
         server: where to send.
         operation_timeout: seconds until a call that got no reply ends with an error.
         hooks: who is told of each call.
+
+    Attributes:
+        losses: how many connections have ended; the server behind the next may be another.
     """
 
     def __init__(self, server: Server, *, operation_timeout: float, hooks: Hooks) -> None:
@@ -51,6 +54,7 @@ class Engine:
         self._hooks = hooks
         self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
         self._closed = False
+        self.losses = 0
 
     @property
     def where(self) -> str:
@@ -72,7 +76,7 @@ class Engine:
         return call.read(await self._submit(call, timeout).future)
 
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        """Send several calls in one write, in order. One round trip.
+        """Send several calls at once: one round trip, in order but for those that may be large.
 
         Every call has run its course when this returns or raises.
 
@@ -122,12 +126,15 @@ class Engine:
                 asyncio.run_coroutine_threadsafe(lanes.close(), loop)
         await self._server.release()
 
+    def _lost(self) -> None:
+        self.losses += 1
+
     def _open(self, loop: asyncio.AbstractEventLoop) -> _Lanes:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         for ended in [each for each in self._lanes if each.is_closed()]:
             del self._lanes[ended]
-        small, bulk = (Wire(self._server.connect, self.where) for _ in range(2))
+        small, bulk = (Wire(self._server.connect, self.where, self._lost) for _ in range(2))
         lanes = self._lanes[loop] = _Lanes(small, bulk)
         return lanes
 

@@ -34,6 +34,12 @@ _KEPT = frozenset(
 """What a URL or a lent client says about reaching the server. The rest is how redis-py would use
 it: decoding, retries, timeouts, pools. Those are Sojourn's own."""
 
+_TLS = frozenset(
+    f"ssl_{name}"
+    for name in ("keyfile", "certfile", "cert_reqs", "ca_certs", "ca_data", "check_hostname")
+)
+"""What every redis-py's TLS connection, blocking or not, takes."""
+
 _KINDS: dict[object, type[AbstractConnection]] = {
     redis.Connection: Connection,
     redis.SSLConnection: SSLConnection,
@@ -104,7 +110,7 @@ class Server:
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
             )
-        kept = {name: value for name, value in options.items() if _is_kept(name)}
+        kept = {name: value for name, value in options.items() if name in _KEPT | _TLS}
         return cls(_where(kind, kept), kind, kept, connect_timeout=connect_timeout)
 
     async def connect(self) -> AbstractConnection:
@@ -201,11 +207,13 @@ def _is_kept(name: str) -> bool:
     return name in _KEPT or name.startswith("ssl_")
 
 
-def _where(kind: type[AbstractConnection], options: Mapping[str, Any]) -> str:
+def _where(kind: Callable[..., AbstractConnection], options: Mapping[str, Any]) -> str:
+    db = int(options.get("db") or 0)
     if kind is UnixDomainSocketConnection:
-        return f"unix://{options.get('path', '')}"
+        return f"unix://{options.get('path', '')}" + (f"?db={db}" if db else "")
     scheme = "rediss" if kind is SSLConnection else "redis"
-    return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    at = f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return f"{at}/{db}" if db else at
 
 
 def _version_of(info: str) -> tuple[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -69,10 +69,17 @@ class Wire:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
+        lost: told when a connection has ended.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[AbstractConnection]], where: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AbstractConnection]],
+        where: str,
+        lost: Callable[[], None],
+    ) -> None:
         self._connect = connect
+        self._lost = lost
         self._where = where
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Pending] = deque()
@@ -138,7 +145,6 @@ class Wire:
                 continue
             failures = 0
             await self._carry(connection)
-            self._requeue()
 
     def _has_work(self) -> bool:
         return any(not pending.future.done() for pending in self._waiting)
@@ -154,11 +160,13 @@ class Wire:
         finally:
             for task in both:
                 task.cancel()
+            self._reader = None
+            self._lost()
+            self._requeue()  # before anything is awaited: no reply may meet another's call
+            await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
                 if isinstance(outcome, Exception):
                     self._last_error = outcome
-            self._reader = None
-            await connection.disconnect(nowait=True)
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -252,29 +260,22 @@ class Wire:
         self._timer = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
-        """End what is overdue. A reply overdue means a connection that cannot be trusted."""
+        """End what is overdue. A reply overdue means a connection that cannot be trusted.
+
+        That holds when its caller has gone, too: a shorter time-out of a caller's own must not
+        keep a dead connection.
+        """
         self._timer = None
         now = self._loop.time()
-        if self._end_overdue(self._flying, now) and self._reader is not None:
-            self._reader.cancel()
-        self._end_overdue(self._waiting, now)
-        under_way = [
-            pending.deadline
-            for pending in (*self._flying, *self._waiting)
-            if pending is not None and not pending.future.done()
-        ]
-        if under_way:
-            self._watch(min(under_way))
-
-    def _end_overdue(self, calls: Iterable[Pending | None], now: float) -> bool:
-        overdue = [
-            pending
-            for pending in calls
-            if pending is not None and pending.deadline <= now and not pending.future.done()
-        ]
-        for pending in overdue:
+        overdue = [each for each in self._flying if each is not None and each.deadline <= now]
+        for pending in (*overdue, *(each for each in self._waiting if each.deadline <= now)):
             pending.fail(self._fate(pending), self._last_error)
-        return bool(overdue)
+        self._waiting = deque(each for each in self._waiting if not each.future.done())
+        if overdue and self._reader is not None:
+            self._reader.cancel()
+        under_way = [each.deadline for each in (*self._flying, *self._waiting) if each is not None]
+        if later := [deadline for deadline in under_way if deadline > now]:
+            self._watch(min(later))
 
     def _fate(self, pending: Pending) -> SojournError:
         """What can be said of a call that got no reply."""
@@ -282,7 +283,7 @@ class Wire:
         if not pending.attempts and self._last_error is not None:
             return translate(self._last_error, self._where)
         reason = f" ({self._last_error})" if self._last_error else ""
-        if call.operation_id is not None:
+        if pending.attempts and call.operation_id is not None:
             return OutcomeUnknown(
                 f"{call.name} was sent to {self._where} but no reply came in time{reason}. It may "
                 f"have happened: repeat it with operation_id={call.operation_id!r}, it takes "

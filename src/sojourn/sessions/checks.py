@@ -16,6 +16,8 @@ _LONGEST = 128
 """Characters of an operation id."""
 _AGES = 10**10
 """Seconds that no lifetime exceeds."""
+_TICK = 0.001
+_LARGEST_PAGE = 100_000
 
 
 def text(value: object, what: str) -> str:
@@ -37,9 +39,9 @@ def json_object(value: Mapping[str, Any], what: str) -> bytes:
 def encoded(state: Mapping[str, Any]) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
     return {
-        text(name, "state key"): encode(value, f"The state value {name!r}")
+        name: encode(value, f"The state value {name!r}")
         for name, value in state.items()
-        if not name.startswith(scope.TEMP)
+        if not text(name, "state key").startswith(scope.TEMP)
     }
 
 
@@ -57,30 +59,30 @@ def operation(given: str | None) -> str:
     return text(given, "operation_id")
 
 
-def instant(value: float, what: str) -> float:
+def instant(value: object, what: str) -> float:
     """A time in seconds."""
-    if not math.isfinite(value):
-        raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
-    return float(value)
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
 
 
-def lifetime(seconds: float | None) -> float | None:
+def lifetime(seconds: object) -> float | None:
     """A TTL in seconds, or None for ever."""
-    if seconds is not None and not 0.001 <= seconds <= _AGES:  # noqa: PLR2004 - a millisecond
-        raise InvalidInput(
-            f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
-        )
-    return seconds
+    if seconds is None or (isinstance(seconds, int | float) and _TICK <= seconds <= _AGES):
+        return seconds
+    raise InvalidInput(
+        f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+    )
 
 
-def count(value: int | None, what: str) -> int | None:
+def count(value: object, what: str) -> int | None:
     """A number that counts, or None."""
-    if value is not None and value < 0:
-        raise InvalidInput(f"{what} must be 0 or more, not {value}.")
-    return value
+    if value is None or (isinstance(value, int) and value >= 0):
+        return value
+    raise InvalidInput(f"{what} must be a whole number of 0 or more, not {value!r}.")
 
 
-def at_least_one(limit: int) -> None:
-    """The size of a page."""
-    if limit < 1:
-        raise InvalidInput(f"limit must be 1 or more, not {limit}.")
+def page_size(limit: object) -> None:
+    """How many entries a page has."""
+    if not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
+        raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {limit!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from importlib.resources import files
@@ -12,7 +13,7 @@ from sojourn.codecs import decode
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.errors import TooLarge
+from sojourn.errors import CorruptRecord, TooLarge
 from sojourn.ids import UserKey
 from sojourn.sessions.replies import counted, ms, only, pairs, values
 from sojourn.sessions.store import Pairs
@@ -43,7 +44,8 @@ class Commons:
         self._engine = engine
         self._keys = keys
         self._policy = policy
-        self._roll: OrderedDict[UserKey, float] = OrderedDict()
+        self._roll: OrderedDict[UserKey, tuple[float, float]] = OrderedDict()
+        self._losses = 0
 
     # ── app state ──────────────────────────────────────────────────────────────────────────────
 
@@ -77,10 +79,9 @@ class Commons:
             Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
         )
         for operation_id, entry in pairs(flat):
-            left = decode(entry)
-            delta = {name: value.encode() for name, value in left["delta"].items()}
+            stamp, delta = _left(outbox, entry)
             try:
-                await self._apply(owner, operation_id, left["stamp"], delta)
+                await self._apply(owner, operation_id, stamp, delta)
             except TooLarge as error:  # its writer was told, or has died
                 log.warning("A delta left in %s was refused: %s", outbox, error)
 
@@ -118,9 +119,10 @@ class Commons:
 
     async def enroll(self, owner: UserKey, ttl: float | None) -> None:
         """Enter a user into its app's index, unless this process did so lately. One round trip."""
-        if self._is_due(owner):
+        if self._is_due(owner, ttl):
             await self._engine.run_all(self._enrolment(owner, ttl))
-            self._enrolled(owner)
+            self._enrolled(owner, ttl)
+            self._refresh(owner)
 
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
@@ -129,34 +131,46 @@ class Commons:
             owner: the user.
             ttl: seconds that the session at hand lives; None for ever.
         """
-        if not self._is_due(owner):
+        if not self._is_due(owner, ttl):
             return
-        self._enrolled(owner)
+        self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
             self._engine.post(call)
+        self._refresh(owner)
+
+    def _refresh(self, owner: UserKey) -> None:
         lifetime = ms(self._policy.state_ttl)
         for key in (self._keys.user(owner).state, self._keys.app_state(owner.app)):
             self._engine.post(
                 Call("sessions.refresh", (key,), only, script=_REFRESH, args=(lifetime,))
             )
 
-    def _is_due(self, owner: UserKey) -> bool:
-        return self._roll.get(owner, 0.0) < time.monotonic()
+    def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
+        """Not enrolled lately, not for long enough, or on a server that may have lost it since."""
+        if self._losses != self._engine.losses:
+            self._losses = self._engine.losses
+            self._roll.clear()
+        due, lasting = self._roll.get(owner, (0.0, 0.0))
+        return due < time.monotonic() or lasting < self._lasting(ttl)
 
-    def _enrolled(self, owner: UserKey) -> None:
+    def _enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """Remember it for a thirtieth of the shared lifetime, a day by default."""
-        self._roll[owner] = time.monotonic() + (self._policy.state_ttl or _MONTH) / 30
+        due = time.monotonic() + (self._policy.state_ttl or _MONTH) / 30
+        self._roll[owner] = (due, self._lasting(ttl))
         self._roll.move_to_end(owner)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
 
-    def _enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
-        """Entries that outlive the session, however its life is lengthened until the next time."""
+    def _lasting(self, ttl: float | None) -> float:
+        """Seconds that outlive a session, however its life is lengthened until the next time."""
         lives = (ttl, self._policy.session_ttl, self._policy.state_ttl)
-        known = [life for life in lives if life is not None]
-        lasting = ms(2 * max(known)) if len(known) == len(lives) else ""
+        return max(math.inf if life is None else 2 * life for life in lives)
+
+    def _enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
+        lasting = self._lasting(ttl)
+        until = "" if lasting == math.inf else ms(lasting)
         return [
-            Call("sessions.enroll", (index,), only, script=_ENROLL, args=(lasting, name))
+            Call("sessions.enroll", (index,), only, script=_ENROLL, args=(until, name))
             for index, name in (
                 (self._keys.apps(), owner.app),
                 (self._keys.users_of(owner), owner.user),
@@ -166,3 +180,13 @@ class Commons:
 
 def _values(replies: list[Any]) -> Pairs:
     return values(replies[0])
+
+
+def _left(outbox: str, entry: bytes) -> tuple[int, Pairs]:
+    """An entry of an outbox: its stamp and its delta."""
+    try:
+        left = decode(entry)
+        return left["stamp"], {name: value.encode() for name, value in left["delta"].items()}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        message = f"An entry of {outbox!r} cannot be read: {error!r}. Its bytes are in `raw`."
+        raise CorruptRecord(message, key=outbox, raw=entry) from error

@@ -16,8 +16,8 @@ class Cursor(NamedTuple):
 
     Attributes:
         shard: which part of an app's users.
-        name: the last name of that part that is done with.
-        session: the last session of the user at hand that was listed.
+        name: the last entry of that part that is done with, or the user at hand.
+        session: the last session of the user at hand that was listed; None when that user is done.
     """
 
     shard: int = 0
@@ -40,9 +40,9 @@ class Cursor(NamedTuple):
             return cls()
         try:
             shard, name, session = _decode(urlsafe_b64decode(text.encode()))
-        except (ValueError, msgspec.MsgspecError) as error:
+            return cls(shard, _place(name), _place(session))
+        except (AttributeError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidInput("The cursor is not one that a listing gave.") from error
-        return cls(shard, _place(name), _place(session))
 
 
 _decode = msgspec.json.Decoder(tuple[int, tuple[str, str] | None, tuple[str, str] | None]).decode

@@ -42,6 +42,7 @@ HORIZON = 1000
 class _Session:
     head: Head
     state: dict[str, bytes]
+    place: float
     rows: list[bytes] = field(default_factory=list[bytes])
     operations: OrderedDict[str, int] = field(default_factory=OrderedDict[str, int])
 
@@ -89,7 +90,8 @@ class InMemorySessions:
             return self._born(key, session.head)._replace(repeated=True)
         if session is not None:
             raise SessionExists(f"A session with the id {key.session!r} exists already.")
-        if birth.operation_id in past:
+        name = f"create:{key.session}:{birth.operation_id}"
+        if name in past:
             raise Conflict(
                 f"The session {key.session!r} was created by this operation before and is gone "
                 "since: it is not created again. Use a new operation_id for a new session."
@@ -112,8 +114,8 @@ class InMemorySessions:
             status=birth.status,
             metadata=birth.metadata,
         )
-        self._sessions[key] = _Session(head, dict(birth.state.session))
-        _remember(past, birth.operation_id, None)
+        self._sessions[key] = _Session(head, dict(birth.state.session), created)
+        _remember(past, name, None)
         self._set_shared(key, birth.state)
         return self._born(key, head)
 
@@ -133,8 +135,9 @@ class InMemorySessions:
         """Append rows and set state."""
         session = self._writable(key, write)
         head = session.head
-        if write.operation_id in session.operations:
-            return Written(session.operations[write.operation_id], head.seq, repeated=True)
+        name = f"append:{write.operation_id}"
+        if name in session.operations:
+            return Written(session.operations[name], head.seq, repeated=True)
         _check_version(key, head, write)
         self._check("state", session.state, delta.session)
         self._check("user state", self._values(key.owner), delta.user)
@@ -144,26 +147,25 @@ class InMemorySessions:
         if self._max_events is not None and seq - dropped > self._max_events:
             dropped = seq - self._max_events
             del session.rows[: len(session.rows) - self._max_events]
-        written = self._changed(session, write, seq=seq, dropped=dropped, updated=updated)
+        written = self._changed(session, name, seq=seq, dropped=dropped, updated=updated)
         self._set_shared(key, delta)
         return written
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Set fields or the lifetime."""
         session = self._writable(key, write)
-        if write.operation_id in session.operations:
-            return Written(session.operations[write.operation_id], 0, repeated=True)
+        name = f"update:{write.operation_id}"
+        if name in session.operations:
+            return Written(session.operations[name], 0, repeated=True)
         _check_version(key, session.head, write)
         ttl = session.head.ttl if change.ttl == "keep" else change.ttl
         session.head = session.head._replace(ttl=ttl, expires=_later(self._clock(), ttl))
-        if not change.fields:
-            session.head = session.head._replace(version=session.head.version - 1)
-            return self._changed(session, write)._replace(seq=0)
-        fields = change.fields
-        head = session.head
+        fields, head = change.fields, session.head
+        if not fields and change.ttl == "keep":
+            return Written(head.version, 0, repeated=False)
         return self._changed(
             session,
-            write,
+            name,
             title=fields["title"].decode() if "title" in fields else head.title,
             status=fields["status"].decode() if "status" in fields else head.status,
             metadata=fields.get("metadata", head.metadata),
@@ -173,14 +175,17 @@ class InMemorySessions:
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session."""
         past = self._operations.setdefault(key.owner, OrderedDict())
-        if write.operation_id in past:
-            return True
-        _remember(past, write.operation_id, None)
+        deleted, missed = (
+            f"{what}:{key.session}:{write.operation_id}" for what in ("delete", "missed")
+        )
+        if deleted in past or missed in past:
+            return deleted in past
         session = self._alive(key)
-        if session is None or write.incarnation not in ("", session.head.incarnation):
-            return False
-        del self._sessions[key]
-        return True
+        found = session is not None and write.incarnation in ("", session.head.incarnation)
+        _remember(past, deleted if found else missed, None)
+        if found:
+            del self._sessions[key]
+        return found
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """A page of a user's sessions."""
@@ -188,7 +193,7 @@ class InMemorySessions:
         for key in list(self._sessions):
             session = self._alive(key) if key.owner == owner else None
             if session is not None:
-                insort(order, (Place(session.head.updated, key.session), key))
+                insort(order, (Place(session.place, key.session), key))
         page, more = _page(order, after, limit)
         user, app = self._values(owner), self._values(owner.app)
         sessions = [
@@ -208,7 +213,7 @@ class InMemorySessions:
         names = {key.user for key in alive if key.app == app} if app else {k.app for k in alive}
         order = [(Place(inf, name), name) for name in sorted(names)] if shard == 0 else []
         page, more = _page(order, after, limit)
-        return Named([name for _, name in page], page[-1][0] if more else None)
+        return Named([place for place, _ in page], more)
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
         """The state of a user and of its app."""
@@ -238,13 +243,14 @@ class InMemorySessions:
             )
         return session
 
-    def _changed(self, session: _Session, write: Write, **fields: Any) -> Written:
+    def _changed(self, session: _Session, name: str, **fields: Any) -> Written:
         head, now = session.head, self._clock()
         expires = head.expires
         if expires is None or head.ttl is None or expires < now + head.ttl:
             expires = _later(now, head.ttl)
         session.head = head._replace(version=head.version + 1, expires=expires, **fields)
-        _remember(session.operations, write.operation_id, session.head.version)
+        session.place = max(session.place, session.head.updated)
+        _remember(session.operations, name, session.head.version)
         return Written(session.head.version, session.head.seq, repeated=False)
 
     def _values(self, name: UserKey | str) -> dict[str, bytes]:

@@ -50,7 +50,8 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         version: counts its changes, from 1.
         created: seconds since the epoch.
         updated: the time of its last event or change, seconds since the epoch.
-        ttl: seconds that it lives after each change; None is for ever.
+        ttl: seconds that it lives after each change at least, and a hundredth more at most; None is
+            for ever.
         expires: when it expires, seconds since the epoch; None is never.
         title: a name for people.
         status: a word of the application's; `active` at first.

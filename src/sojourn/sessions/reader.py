@@ -18,6 +18,7 @@ from sojourn.sessions.rows import Row, decode_row
 from sojourn.sessions.store import Pairs, SessionStore, Stored, Window
 
 E = TypeVar("E")
+K = TypeVar("K")
 
 _CHUNK = 200
 """Events decoded before other tasks have their turn."""
@@ -25,23 +26,29 @@ _FIRST_LOOK = 64
 """Events read from the end when looking for a time."""
 
 
-class View(NamedTuple, Generic[E]):
+class View(NamedTuple, Generic[K, E]):
     """How events look to a caller.
 
     Attributes:
         name: tells views apart in the near-cache.
-        decode: makes an event from a stored row and its place in the log.
-        copy: a light copy for a caller, so that nobody changes what others see.
-        time_of: when an event happened, seconds since the epoch.
+        decode: makes what is kept in the near-cache of a stored row and its place in the log.
+        copy: what a caller gets of it, so that nobody changes what others see.
+        time_of: when it happened, seconds since the epoch.
     """
 
     name: str
-    decode: Callable[[Row, int], E]
-    copy: Callable[[E], E]
-    time_of: Callable[[E], float]
+    decode: Callable[[Row, int], K]
+    copy: Callable[[K], E]
+    time_of: Callable[[K], float]
 
 
-def _event(row: Row, seq: int) -> Event:
+def _kept(row: Row, seq: int) -> tuple[Row, int]:
+    return row, seq
+
+
+def _event(kept: tuple[Row, int]) -> Event:
+    """Payload and delta are decoded for each caller: they can be changed."""
+    row, seq = kept
     return Event(
         author=row.author,
         payload=decode(bytes(row.payload)),
@@ -53,15 +60,11 @@ def _event(row: Row, seq: int) -> Event:
     )
 
 
-def _itself(event: Event) -> Event:
-    return event
+def _time_of(kept: tuple[Row, int]) -> float:
+    return kept[0].time
 
 
-def _time_of(event: Event) -> float:
-    return event.time
-
-
-EVENTS: Final[View[Event]] = View("sojourn", _event, _itself, _time_of)
+EVENTS: Final[View[tuple[Row, int], Event]] = View("sojourn", _kept, _event, _time_of)
 
 
 class Reader:
@@ -71,13 +74,24 @@ class Reader:
         self._store = store
         self._cache = cache
 
-    async def last(self, key: SessionKey, last: int | None, view: View[E]) -> Session[E] | None:
+    async def last(self, key: SessionKey, last: int | None, view: View[K, E]) -> Session[E] | None:
         """The session with its last `last` events (None: all)."""
         stored, events = await self._read(key, last, view)
         return None if stored is None else session_of(key, stored, _copies(events, view))
 
+    async def after(self, key: SessionKey, seq: int, view: View[K, E]) -> Session[E] | None:
+        """The session with the events behind a number at least, looking back as `since` does."""
+        look = _FIRST_LOOK
+        while True:
+            stored, events = await self._read(key, look, view)
+            if stored is None:
+                return None
+            if stored.head.seq - len(events) <= seq or len(events) < look:
+                return session_of(key, stored, _copies(events, view))
+            look *= 4
+
     async def since(
-        self, key: SessionKey, since: float, last: int | None, view: View[E]
+        self, key: SessionKey, since: float, last: int | None, view: View[K, E]
     ) -> Session[E] | None:
         """The session with the events behind the last one that is older than `since`.
 
@@ -96,8 +110,8 @@ class Reader:
             look = min(look * 4, most)
 
     async def _read(
-        self, key: SessionKey, last: int | None, view: View[E]
-    ) -> tuple[Stored | None, list[E]]:
+        self, key: SessionKey, last: int | None, view: View[K, E]
+    ) -> tuple[Stored | None, list[K]]:
         known = self._cache.find(key, view.name)
         if known is not None and last != 0 and known.covers(last):
             stored = await self._store.read(key, Window(start=known.last_index))
@@ -115,11 +129,11 @@ class Reader:
         return stored, events
 
     async def _continue(
-        self, key: SessionKey, known: Known, stored: Stored, last: int | None, view: View[E]
-    ) -> tuple[Stored, list[E]]:
+        self, key: SessionKey, known: Known, stored: Stored, last: int | None, view: View[K, E]
+    ) -> tuple[Stored, list[K]]:
         """The known events and those behind them; the first row read is the last one known."""
         rows = stored.rows[1:]
-        events: list[E] = known.events
+        events: list[K] = known.events
         if rows:
             events = events + await self._decoded(key, rows, stored.first + 1, view)
             size = known.size + weight(rows)
@@ -129,10 +143,10 @@ class Reader:
         return stored, events if last is None else events[-last:]
 
     async def _decoded(
-        self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[E]
-    ) -> list[E]:
+        self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[K, E]
+    ) -> list[K]:
         name = "/".join(key)
-        events: list[E] = []
+        events: list[K] = []
         for start in range(0, len(rows), _CHUNK):
             if start:
                 await asyncio.sleep(0)
@@ -205,6 +219,6 @@ def decoded(pairs: Pairs) -> dict[str, Any]:
     return {name: decode(value) for name, value in pairs.items()}
 
 
-def _copies(events: list[E], view: View[E]) -> list[E]:
+def _copies(events: list[K], view: View[K, E]) -> list[E]:
     with _collector_paused():
         return [view.copy(event) for event in events]

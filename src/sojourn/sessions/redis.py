@@ -174,7 +174,7 @@ class RedisSessions:
             )
         )
         self._refused(reply, key, write)
-        self._commons.keep_alive(key.owner, None if change.ttl == "keep" else change.ttl)
+        self._commons.keep_alive(key.owner, seconds(reply[2]))
         return Written(int(reply[1]), 0, reply[0] == b"duplicate")
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
@@ -207,7 +207,7 @@ class RedisSessions:
                 await self._commons.drain(key.owner)
                 app = await self._engine.run(app_state)
             rows, settled = await self._as_of(key, head, window, seen)
-            complete = len(rows) == len(wanted(head, window))
+            complete = settled and len(rows) == len(wanted(head, window))
             first = first_seq(head, rows)
             stored = Stored(head, state, values(seen.user), app, rows, first, complete)
             if settled:
@@ -270,7 +270,7 @@ class RedisSessions:
         """Two round trips a page."""
         user = self._keys.user(owner)
         page = await self._page(user.by_update, after, limit)
-        keys = [SessionKey(*owner, SessionId(name)) for name in page.names]
+        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         if not keys:
             return Listed([], None)
         heads = [self._keys.session(key).head for key in keys]
@@ -292,7 +292,7 @@ class RedisSessions:
         ]
         if len(sessions) < len(keys):
             self._engine.post(Call("sessions.prune", user[:2], only, script=_PRUNE))
-        return Listed(sessions, page.after)
+        return Listed(sessions, page.places[-1] if page.more else None)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int
@@ -321,8 +321,7 @@ class RedisSessions:
             offset += size
             if len(batch) < size:
                 break
-        more = len(found) > limit
-        return Named([place.name for place in found[:limit]], found[limit - 1] if more else None)
+        return Named(found[:limit], len(found) > limit)
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 

@@ -134,23 +134,24 @@ class Sessions:
             last: only this many events from the end; 0 for none.
             since: only the events behind the last one that is older than this time, in seconds
                 since the epoch. A round trip for each fourfold of 64 events looked through.
-            after: only the events whose `seq` is greater.
+            after: only the events whose `seq` is greater; reads back until there.
 
         Raises:
             InvalidInput: a negative filter.
             CorruptRecord: something stored cannot be read.
         """
-        session = await self.get_as(EVENTS, key, last=last, since=since)
+        if checks.count(after, "after") is None or last is not None or since is not None:
+            session = await self.get_as(EVENTS, key, last=last, since=since)
+        else:
+            session = await self._reader.after(key, after or 0, EVENTS)
         if session is None or after is None:
-            checks.count(after, "after")
             return session
-        checks.count(after, "after")
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
     async def get_as(
         self,
-        view: View[E],
+        view: View[Any, E],
         key: SessionKey,
         *,
         last: int | None = None,
@@ -269,8 +270,8 @@ class Sessions:
         """A page of the sessions of a user, or of an app: with state, without events.
 
         It is no snapshot: a session updated between two pages may be seen again, none is missed.
-        Two round trips a page for a user; for an app two for each user on the page, and one for
-        each sixteenth of its users.
+        Two round trips a page for a user; for an app three for each user looked at, also for one
+        without sessions, and one for each of the sixteen parts of its users.
 
         Args:
             app: the application.
@@ -281,7 +282,7 @@ class Sessions:
         Raises:
             InvalidInput: a limit under 1, or a cursor that is none of this listing.
         """
-        checks.at_least_one(limit)
+        checks.page_size(limit)
         start = Cursor.parse(cursor)
         if user is not None:
             owner = user_key(app, user)
@@ -295,23 +296,24 @@ class Sessions:
 
         One round trip for each of the sixteen parts of the index that the page touches.
         """
-        checks.at_least_one(limit)
+        checks.page_size(limit)
         place = Cursor.parse(cursor)
         names: list[str] = []
         shard, after = place.shard, place.name
         while shard < self._limits.shards and len(names) < limit:
             page = await self._store.list_names(parse_app(app), shard, after, limit - len(names))
-            names += page.names
-            after = page.after
-            shard += after is None
+            names += [found.name for found in page.places]
+            after = page.places[-1] if page.more else None
+            shard += not page.more
         done = shard >= self._limits.shards
         return NamePage(names, None if done else Cursor(shard=shard, name=after).text())
 
     async def apps(self, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the apps, some of which may have no session any more. One round trip."""
-        checks.at_least_one(limit)
+        checks.page_size(limit)
         page = await self._store.list_names(None, 0, Cursor.parse(cursor).name, limit)
-        return NamePage(page.names, None if page.after is None else Cursor(name=page.after).text())
+        names = [found.name for found in page.places]
+        return NamePage(names, Cursor(name=page.places[-1]).text() if page.more else None)
 
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip."""
@@ -326,25 +328,21 @@ class Sessions:
 
     async def _list_app(self, app: str, start: Cursor, limit: int) -> SessionPage:
         """Walk the users, and each user's sessions, until the page is full."""
+        name = parse_app(app)
         sessions: list[Session[Any]] = []
         place = start
-        while place.shard < self._limits.shards:
-            users = await self._store.list_names(parse_app(app), place.shard, place.name, 1)
-            if not users.names:
-                place = Cursor(shard=place.shard + 1)
-                continue
-            owner = UserKey(parse_app(app), parse_user(users.names[0]))
-            page = await self._store.list_sessions(owner, place.session, limit - len(sessions))
+        while place.shard < self._limits.shards and len(sessions) < limit:
+            if place.session is None:  # the user at hand is done: on to the next
+                users = await self._store.list_names(name, place.shard, place.name, 1)
+                if not users.places:
+                    place = Cursor(shard=place.shard + 1)
+                    continue
+                place = Cursor(place.shard, users.places[0])
+            user = parse_user(place.name.name if place.name else "")
+            wanted = limit - len(sessions)
+            page = await self._store.list_sessions(UserKey(name, user), place.session, wanted)
             sessions += [session_of(key, stored, []) for key, stored in page.sessions]
-            if page.after is not None:
-                return SessionPage(sessions, place._replace(session=page.after).text())
-            place = (
-                Cursor(shard=place.shard + 1)
-                if users.after is None
-                else Cursor(shard=place.shard, name=users.after)
-            )
-            if len(sessions) >= limit:
-                break
+            place = place._replace(session=page.after)
         done = place.shard >= self._limits.shards
         return SessionPage(sessions, None if done else place.text())
 

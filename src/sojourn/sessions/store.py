@@ -143,10 +143,10 @@ class Listed(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A page of names with the place after which the next one starts; None at the end."""
+    """A page of names with their places, and whether there are more."""
 
-    names: list[str]
-    after: Place | None
+    places: list[Place]
+    more: bool
 
 
 class SessionStore(Protocol):

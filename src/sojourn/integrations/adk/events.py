@@ -107,10 +107,10 @@ def _deep(event: AdkEvent) -> AdkEvent:
     return event.model_copy(deep=True)
 
 
-EVENTS = View("adk", from_row, _light, _time_of)
+EVENTS: View[AdkEvent, AdkEvent] = View("adk", from_row, _light, _time_of)
 """Light copies: the event is the caller's own, what it holds is shared until a deep copy."""
 
-DEEP = View("adk", from_row, _deep, _time_of)
+DEEP: View[AdkEvent, AdkEvent] = View("adk", from_row, _deep, _time_of)
 """Deep copies, several times as expensive."""
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Where: TypeAlias = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
 
 _PAGE = 1000
+_VERSION = " version "
 _REMEMBERED = 4096
 """Identities that are not checked again."""
 
@@ -226,15 +227,15 @@ class SessionService(BaseSessionService):
 
 def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:
     """Which session this handle was loaded from, in the place that ADK keeps for it."""
-    mark = incarnation if version is None else f"{incarnation}.{version}"
+    mark = incarnation if version is None else f"{incarnation}{_VERSION}{version}"
     session._storage_update_marker = mark  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:
     """The incarnation and version of a handle; none for one that no store made."""
-    mark = session._storage_update_marker  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    incarnation, _, version = (mark or "").partition(".")
-    return incarnation, int(version) if version.isdigit() else None
+    mark = session._storage_update_marker or ""  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    incarnation, slash, version = mark.rpartition(_VERSION)
+    return (incarnation, int(version)) if slash and version.isdigit() else (mark, None)
 
 
 def _holds(session: AdkSession, event: AdkEvent) -> bool:

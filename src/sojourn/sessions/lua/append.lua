@@ -17,7 +17,8 @@ local incarnation, version, seq, dropped = head[1], tonumber(head[2]), tonumber(
 local ttl, expires = head[5], head[7]
 if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
 
-local done = redis.call('ZSCORE', ops, ARGV[1])
+local name = 'a' .. ARGV[1]
+local done = redis.call('ZSCORE', ops, name)
 if done then
   return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), ttl}
 end
@@ -44,7 +45,7 @@ if ARGV[9] ~= '' then redis.call('HLEN', KEYS[7]) end
 -- The index comes first: a key of another type stops the script while nothing else is written.
 -- What others may have evicted is made again with its lifetime.
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl)
-local absent = redis.call('ZADD', KEYS[4], ARGV[5], ARGV[4]) == 1
+local absent = redis.call('ZADD', KEYS[4], 'GT', ARGV[5], ARGV[4]) == 1
 if longer then expires = later(ttl) end
 if longer or absent then
   redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
@@ -71,7 +72,7 @@ if n_session > 0 then
   redis.call('HSET', session, 'bytes', bytes)
   write_state(session, session_pairs, n_session)
 end
-write_operation(ops, ARGV[1], version, ttl)
+write_operation(ops, name, version, ttl)
 
 if n_user > 0 then
   redis.call('HSET', KEYS[6], 'bytes', user_bytes)

@@ -19,7 +19,8 @@ if ours then
   local head = redis.call('HMGET', session, 'created', 'expires')
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
 end
-if redis.call('ZSCORE', operations, ARGV[1]) then return {'gone'} end
+local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
+if redis.call('ZSCORE', operations, name) then return {'gone'} end
 
 local session_pairs, n_session = 12, tonumber(ARGV[11])
 local at = session_pairs + 2 * n_session
@@ -38,6 +39,12 @@ redis.call('ZSCORE', KEYS[4], ARGV[2])
 redis.call('ZSCORE', KEYS[5], ARGV[2])
 local pending = redis.call('HLEN', KEYS[7])
 
+local created = ARGV[3]
+if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
+local ttl = ARGV[4]
+local expires = later(ttl)
+-- The first write is one that a full server refuses, before anything is changed.
+redis.call('ZADD', KEYS[4], created, ARGV[2])
 -- What an evicted or expired session of this id may have left behind is not part of this one.
 redis.call('UNLINK', session, KEYS[2], KEYS[3])
 local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
@@ -46,24 +53,16 @@ if #dead > 0 then
   redis.call('ZREM', KEYS[5], unpack(dead))
 end
 
-local created = ARGV[3]
-if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
-local ttl = ARGV[4]
-local expires = later(ttl)
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',
   'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', bytes,
   'title', ARGV[8], 'status', ARGV[9], 'metadata', ARGV[10])
 if n_session > 0 then write_state(session, session_pairs, n_session) end
-redis.call('ZADD', KEYS[4], created, ARGV[2])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[2])
 write_expiry({session}, expires)
 write_index_lifetime(KEYS[4], KEYS[5], ttl)
 
-redis.call('ZADD', operations, now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
-redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
-redis.call('PEXPIRE', operations, 86400000)
+write_user_operation(operations, name)
 
 if n_user > 0 then
   redis.call('HSET', KEYS[6], 'bytes', user_bytes)

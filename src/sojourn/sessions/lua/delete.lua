@@ -6,18 +6,18 @@
 -- ARGV  1 operation id     2 incarnation or ''   3 session id
 -- Reply {'ok'} {'duplicate'} {'missing'}
 local operations = KEYS[6]
-if redis.call('ZSCORE', operations, ARGV[1]) then return {'duplicate'} end
+local deleted, missed = 'delete:' .. ARGV[3] .. ':' .. ARGV[1], 'missed:' .. ARGV[3] .. ':' .. ARGV[1]
+if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
+if redis.call('ZSCORE', operations, missed) then return {'missing'} end
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
 redis.call('ZSCORE', KEYS[4], ARGV[3])
 redis.call('ZSCORE', KEYS[5], ARGV[3])
 
-redis.call('ZADD', operations, now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
-redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
-redis.call('PEXPIRE', operations, 86400000)
-if incarnation and ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
-redis.call('ZREM', KEYS[4], ARGV[3])
-redis.call('ZREM', KEYS[5], ARGV[3])
-if not incarnation then return {'missing'} end
-return {'ok'}
+local found = incarnation and (ARGV[2] == '' or ARGV[2] == incarnation)
+if found or not incarnation then -- first what frees memory: then a full server lets the rest pass
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+  redis.call('ZREM', KEYS[4], ARGV[3])
+  redis.call('ZREM', KEYS[5], ARGV[3])
+end
+write_user_operation(operations, found and deleted or missed)
+return {found and 'ok' or 'missing'}

@@ -39,6 +39,14 @@ local function write_operation(ops, operation, version, ttl)
   if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
 end
 
+-- Remember a create or delete of a user, the last thousand, for a day.
+local function write_user_operation(operations, name)
+  redis.call('ZADD', operations, now, name)
+  redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
+  redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
+  redis.call('PEXPIRE', operations, 86400000)
+end
+
 -- Keep a user's indexes as long as the session that has just been entered.
 local function write_index_lifetime(by_update, by_expiry, ttl)
   for _, key in ipairs({by_update, by_expiry}) do

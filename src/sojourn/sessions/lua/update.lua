@@ -4,34 +4,33 @@
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 new ttl: ms, '' (never) or 'keep'      6… field, value, …
--- Reply {'ok' | 'duplicate', version, expires or ''}   {'missing'} {'stale', version}
+-- Reply {'ok' | 'duplicate', version, ttl}   {'missing'} {'stale', version}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
-local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'expires', 'updated')
+local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated')
 local incarnation, version = head[1], tonumber(head[2])
 if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
-local done = redis.call('ZSCORE', ops, ARGV[1])
-if done then return {'duplicate', done, head[4]} end
+local name = 'u' .. ARGV[1]
+local done = redis.call('ZSCORE', ops, name)
+if done then return {'duplicate', done, head[3]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('ZSCORE', KEYS[4], ARGV[4])
 redis.call('ZSCORE', KEYS[5], ARGV[4])
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local expires = later(ttl)
+local expires, updated = later(ttl), head[4]
 local fields = {'ttl', ttl, 'expires', expires}
-if #ARGV > 5 then
+if #ARGV > 5 or ARGV[5] ~= 'keep' then -- otherwise it is a touch, which may be repeated
   version = version + 1
-  local updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
+  updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
   for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end
-  fields[#fields + 1] = 'version'
-  fields[#fields + 1] = version
-  fields[#fields + 1] = 'updated'
-  fields[#fields + 1] = updated
-  head[5] = updated
+  for _, value in ipairs({'version', version, 'updated', updated}) do
+    fields[#fields + 1] = value
+  end
+  write_operation(ops, name, version, ttl)
 end
-write_hash(session, fields)
-write_operation(ops, ARGV[1], version, ttl)
-redis.call('ZADD', KEYS[4], head[5], ARGV[4])
+redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
+write_hash(session, fields)
 write_expiry({session, events}, expires)
 write_index_lifetime(KEYS[4], KEYS[5], ttl)
-return {'ok', version, expires}
+return {'ok', version, ttl}
