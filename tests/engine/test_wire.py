@@ -93,6 +93,66 @@ async def test_a_call_cancelled_before_it_leaves_is_never_sent(engine: Engine, k
     await fresh.close()
 
 
+async def test_cancelling_every_task_shifts_no_reply(engine: Engine, shared_server: Server) -> None:
+    await engine.run(command("PING"))
+    with shared_server.client() as client:
+        client.execute_command("CLIENT", "PAUSE", "200")
+    under_way = [asyncio.create_task(engine.run(command("ECHO", f"old {n}"))) for n in range(3)]
+    await asyncio.sleep(0.01)
+    me = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        if task is not me and "sojourn" in task.get_name():
+            task.cancel()
+    names = [b"one", b"two", b"three"]
+    answers = await asyncio.gather(*(engine.run(command("ECHO", name)) for name in names))
+    assert answers == names
+    await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def test_a_dead_connection_is_left_though_callers_have_time_outs_of_their_own(
+    proxy: Proxy,
+) -> None:
+    engine = make(proxy.url, timeout=0.2)
+    await engine.run(command("PING"))
+    dead = proxy.connections
+    proxy.on_request = lambda _: "stall" if proxy.connections == dead else "pass"
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                async with asyncio.timeout(0.05):
+                    await engine.run(command("PING"))
+                break
+            except TimeoutError:
+                continue
+    assert proxy.connections > dead
+    await engine.close()
+
+
+async def test_an_outage_keeps_nothing_of_what_has_failed() -> None:
+    engine = make(f"redis://127.0.0.1:{free_port()}", timeout=0.05)
+    calls = (engine.run(command("SET", "k", "x" * 10_000)) for _ in range(100))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    (lanes,) = engine._lanes.values()
+    assert not lanes.small._waiting
+    await engine.close()
+
+
+async def test_what_was_never_sent_is_unavailable_and_not_unknown() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    played = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = played.sockets[0].getsockname()[1]
+    engine = make(f"redis://127.0.0.1:{port}", timeout=0.1, connect=5)
+    with pytest.raises(Unavailable) as caught:
+        await engine.run(command("INCR", "k", op="op"))
+    assert type(caught.value) is Unavailable
+    await engine.close()
+    played.close()
+
+
 async def test_a_script_that_the_server_forgot_is_sent_whole(
     engine: Engine, shared_server: Server, key: str
 ) -> None:

@@ -137,6 +137,83 @@ async def test_a_load_refreshes_shared_state(server: Server, client: redis.Redis
         assert client.ttl(key) > 1_000_000
 
 
+async def test_creating_every_day_keeps_shared_state_alive(
+    server: Server, client: redis.Redis
+) -> None:
+    async with sojourn.open(server.url) as store:
+        await store.sessions.create("shop", "ada", state={"user:u": 1, "app:a": 1})
+    for key in ("state:{shop:ada}", "state:{shop}"):
+        client.expire(key, 100)
+    async with sojourn.open(server.url) as store:  # the next day
+        await store.sessions.create("shop", "ada")
+        await store.ping()
+    for key in ("state:{shop:ada}", "state:{shop}"):
+        assert client.ttl(key) > 1_000_000
+
+
+async def test_a_touch_makes_nothing_immortal(server: Server, client: redis.Redis) -> None:
+    async with sojourn.open(server.url) as store:
+        made = await store.sessions.create("shop", "ada")
+    async with sojourn.open(server.url) as store:
+        for _ in range(200):
+            await store.sessions.touch(made.key)
+        await store.sessions.update(made.key, title="T")
+    assert not [key for key in client.keys("*") if client.ttl(key) < 0]
+    assert client.zcard(f"session:{{shop:ada}}:{made.key.session}:ops") == 1
+
+
+async def test_what_was_evicted_is_made_again_with_a_lifetime(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    made = await store.sessions.create("shop", "ada", "s")
+    await store.sessions.append(made.key, Event(author="a", payload=1))
+    await store.sessions.append(made.key, Event(author="a", payload=1))
+    for key in client.keys("*"):
+        if key != "session:{shop:ada}:s":
+            client.delete(key)
+    delta = {"user:u": 1, "app:a": 1}
+    await store.sessions.append(made.key, Event(author="a", payload=1, state_delta=delta))
+    assert not [key for key in client.keys("*") if client.ttl(key) < 0]
+    assert len((await store.sessions.list("shop", "ada")).sessions) == 1
+
+
+async def test_a_full_server_refuses_a_create_and_allows_a_delete(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    made = await store.sessions.create("shop", "ada", "s")
+    before = set(client.keys("*"))
+    client.config_set("maxmemory", "1mb")
+    with pytest.raises(sojourn.ServerOutOfMemory):
+        await store.sessions.create("shop", "ada", "t", state={"big": "x" * 1_000_000})
+    assert set(client.keys("*")) == before
+    assert await store.sessions.delete(made.key)
+
+
+async def test_a_user_seen_again_while_paging_hides_no_other(
+    server: Server, client: redis.Redis
+) -> None:
+    """Index entries move forward when a user is enrolled again, between two pages."""
+    users = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "joe"]
+    async with sojourn.open(server.url) as store:
+        for user in users:
+            for n in range(3):
+                await store.sessions.create("shop", user, f"s{n}")
+        seen: set[SessionKey] = set()
+        cursor = None
+        while True:
+            page = await store.sessions.list("shop", limit=2, cursor=cursor)
+            seen |= {session.key for session in page.sessions}
+            cursor = page.cursor
+            if cursor is None:
+                break
+            if len(seen) > 2:
+                continue
+            async with sojourn.open(server.url) as other:
+                await other.sessions.get(page.sessions[0].key)
+                await other.ping()
+    assert len(seen) == 30
+
+
 async def test_indexes_forget_what_has_expired(store: sojourn.Sojourn, client: redis.Redis) -> None:
     for n in range(5):
         await store.sessions.create("shop", "ada", f"s{n}", ttl=0.02)

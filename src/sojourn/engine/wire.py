@@ -18,7 +18,7 @@ from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Call, pack, pack_call
 from sojourn.engine.faults import is_hopeless, translate
-from sojourn.errors import Closed, OutcomeUnknown, SojournError, Unavailable
+from sojourn.errors import AccessDenied, Closed, OutcomeUnknown, SojournError, Unavailable
 
 _REPLY_ERRORS = (
     driver.ResponseError,
@@ -113,7 +113,7 @@ class Wire:
         self._ready.set()
         self._watch(deadline)
         if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._serve(), name=f"sojourn {self._where}")
+            self._start()
         return pending
 
     async def close(self) -> None:
@@ -124,9 +124,18 @@ class Wire:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail_all(lambda: Closed("The store was closed while this call was under way."))
+        self._fail_all(lambda _: Closed("The store was closed while this call was under way."))
 
     # ── the connection's life ──────────────────────────────────────────────────────────────────
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._serve(), name=f"sojourn {self._where}")
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Go on when somebody else has cancelled the task while calls wait."""
+        if task.cancelled() and not self._closed and self._has_work():
+            self._start()
 
     async def _serve(self) -> None:
         """Connect, carry calls until the connection is lost, and again while any call waits."""
@@ -138,12 +147,13 @@ class Wire:
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 self._last_error = error
                 if is_hopeless(error):
-                    self._fail_all(partial(translate, error, self._where), error)
+                    self._fail_all(partial(self._refusal, cause=error), error)
                     return
                 failures += 1
                 await asyncio.sleep(backoff.compute(failures))
                 continue
             failures = 0
+            self._last_error = None
             await self._carry(connection)
 
     def _has_work(self) -> bool:
@@ -224,7 +234,7 @@ class Wire:
                 self._send_whole(pending)
                 return
             if isinstance(reply, Exception):
-                pending.fail(translate(reply, self._where), reply)
+                pending.fail(self._refusal(pending, reply), reply)
                 return
         pending.future.set_result(pending.replies)
 
@@ -277,29 +287,44 @@ class Wire:
         if later := [deadline for deadline in under_way if deadline > now]:
             self._watch(min(later))
 
+    def _refusal(self, pending: Pending, cause: BaseException) -> SojournError:
+        """The server's refusal; of a write that was sent before, it says nothing of that time."""
+        error = translate(cause, self._where)
+        sent_before = pending.attempts - (pending.missing == 0)
+        if sent_before > 0 and isinstance(error, Unavailable | AccessDenied):
+            return self._unknown(pending, error) or error
+        return error
+
     def _fate(self, pending: Pending) -> SojournError:
         """What can be said of a call that got no reply."""
-        call = pending.call
         if not pending.attempts and self._last_error is not None:
             return translate(self._last_error, self._where)
+        if pending.attempts and (unknown := self._unknown(pending, self._last_error)) is not None:
+            return unknown
         reason = f" ({self._last_error})" if self._last_error else ""
-        if pending.attempts and call.operation_id is not None:
-            return OutcomeUnknown(
-                f"{call.name} was sent to {self._where} but no reply came in time{reason}. It may "
-                f"have happened: repeat it with operation_id={call.operation_id!r}, it takes "
-                "effect once.",
-                operation_id=call.operation_id,
-            )
         return Unavailable(
-            f"No answer from {self._where} in time for {call.name}{reason}. "
+            f"No answer from {self._where} in time for {pending.call.name}{reason}. "
             "Check that the server runs and can be reached."
         )
 
+    def _unknown(self, pending: Pending, cause: BaseException | None) -> OutcomeUnknown | None:
+        """That a write was sent and may have happened; None for a read."""
+        call = pending.call
+        if call.operation_id is None:
+            return None
+        reason = f" ({cause})" if cause else ""
+        return OutcomeUnknown(
+            f"{call.name} was sent to {self._where} but no reply came in time{reason}. It may "
+            f"have happened: repeat it with operation_id={call.operation_id!r}, it takes "
+            "effect once.",
+            operation_id=call.operation_id,
+        )
+
     def _fail_all(
-        self, error: Callable[[], SojournError], cause: BaseException | None = None
+        self, error: Callable[[Pending], SojournError], cause: BaseException | None = None
     ) -> None:
         for pending in (*self._flying, *self._waiting):
             if pending is not None:
-                pending.fail(error(), cause)
+                pending.fail(error(pending), cause)
         self._flying.clear()
         self._waiting.clear()

@@ -198,8 +198,13 @@ class RedisSessions:
         """One round trip; one more when other writers moved the rows while they were read."""
         app_state = self._commons.state_call(self._keys.app_state(key.app))
         stored = None
-        for _ in range(_TRIES):
-            seen, app = await self._engine.run_all([self._read_call(key, window), app_state])
+        for attempt in range(_TRIES):
+            call = self._read_call(key, window)
+            if attempt == _TRIES - 1:
+                call = call._replace(
+                    commands=[("MULTI",), *call.commands, ("EXEC",)], read=Snapshot.of_transaction
+                )
+            seen, app = await self._engine.run_all([call, app_state])
             if not seen.fields:
                 return None
             head, state = parse_head(seen.fields, self._keys.session(key).head)
@@ -227,6 +232,8 @@ class RedisSessions:
         if before == after or window.last == 0:
             return seen.rows, True
         places = wanted(head, window)
+        if not places:
+            return [], True
         if before.same_places_as(after) and (window.start is not None or window.last is None):
             return seen.rows[: len(places)], True
         rows, mark = await self._engine.run(self._exact_call(key, places))

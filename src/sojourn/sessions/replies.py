@@ -133,3 +133,8 @@ class Snapshot(NamedTuple):
         """From the replies; the last two are missing when no rows were asked for."""
         fields, user, waiting, *rest = replies
         return cls(fields, user, waiting, *(rest or ([], [])))
+
+    @classmethod
+    def of_transaction(cls, replies: list[Any]) -> Snapshot:
+        """From the replies between MULTI and EXEC: of one moment."""
+        return cls.of(replies[-1])

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from sojourn.codecs import decode, encode, encode_object
-from sojourn.errors import InvalidInput, SessionNotFound, TooLarge
+from sojourn.errors import Conflict, InvalidInput, SessionNotFound, TooLarge
 from sojourn.ids import SessionKey, UserKey, new_session_id, parse_app, parse_user, user_key
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
@@ -98,7 +98,10 @@ class Sessions:
             state=_delta(checks.encoded(state or {})),
         )
         born = await self._store.create(key, birth)
-        if born.repeated and (now := await self.get(key, last=0)) is not None:
+        if born.repeated:
+            now = await self.get(key, last=0)
+            if now is None or now.incarnation != birth.operation_id:
+                raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
         return Session(
             key=key,

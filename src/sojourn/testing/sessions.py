@@ -240,6 +240,30 @@ class SessionsContract:
         assert not await store.sessions.delete(session.key, incarnation=session.incarnation)
         assert await logged(store, session.key) == []
 
+    async def test_an_operation_id_names_one_write(self, store: Sojourn, app: str) -> None:
+        """The same id on another session, or for another kind of write, is another operation."""
+        one, two = [await store.sessions.create(app, "ada", f"s{n}") for n in range(2)]
+        for session in (one, two):
+            assert await store.sessions.delete(session.key, operation_id="op")
+            assert await store.sessions.get(session.key) is None
+        three = await store.sessions.create(app, "ada", "s3", operation_id="op")
+        await store.sessions.append(three.key, said(1), operation_id="op")
+        await store.sessions.update(three.key, title="T", operation_id="op")
+        read = await store.sessions.get(three.key)
+        assert read is not None
+        assert (read.title, read.length) == ("T", 1)
+        assert await store.sessions.delete(three.key, operation_id="op")
+        assert await store.sessions.get(three.key) is None
+
+    async def test_a_delete_that_found_nothing_says_so_again(
+        self, store: Sojourn, app: str
+    ) -> None:
+        key = SessionKey.of(app, "ada", "s")
+        assert not await store.sessions.delete(key, operation_id="op")
+        await store.sessions.create(*key)
+        assert not await store.sessions.delete(key, operation_id="op")
+        assert await store.sessions.get(key) is not None
+
     # ── state ──────────────────────────────────────────────────────────────────────────────────
 
     async def test_scopes(self, store: Sojourn, app: str) -> None:
@@ -293,11 +317,12 @@ class SessionsContract:
         read = await store.sessions.get(session.key)
         assert read is not None
         read.state["d"]["a"] = 2
+        read.events[0].payload["say"] = 2
         read.events.clear()
         again = await store.sessions.get(session.key)
         assert again is not None
         assert again.state == {"d": {"a": 1}}
-        assert len(again.events) == 1
+        assert [event.payload for event in again.events] == [{"say": 1}]
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -481,6 +506,18 @@ class SessionsContract:
             assert set(everyone) == made
             assert await walk("ada", limit) == [key for key in everyone if key.user == "ada"]
 
+    async def test_an_older_event_hides_no_session_from_a_listing(
+        self, store: Sojourn, app: str
+    ) -> None:
+        keys = [
+            (await store.sessions.create(app, "ada", f"s{n}", created=10.0 + n)).key
+            for n in range(4)
+        ]
+        page = await store.sessions.list(app, "ada", limit=2)
+        await store.sessions.append(keys[3], Event(author="a", payload=1, time=1.0))
+        rest = await store.sessions.list(app, "ada", cursor=page.cursor)
+        assert {s.key for s in (*page.sessions, *rest.sessions)} == set(keys)
+
     async def test_the_empty_user_is_not_everyone(self, store: Sojourn, app: str) -> None:
         await store.sessions.create(app, "ada")
         assert (await store.sessions.list(app, "")).sessions == []
@@ -586,6 +623,15 @@ class SessionsContract:
             await store.sessions.append(key, said(1), operation_id="")
         with pytest.raises(InvalidInput):
             await store.sessions.append(key, Event(author="a", payload=1, time=math.inf))
+        wrong: Any = "1"
+        with pytest.raises(InvalidInput):
+            await store.sessions.append(key, Event(author="a", payload=1, time=wrong))
+        with pytest.raises(InvalidInput):
+            await store.sessions.append(key, Event(author="a", payload=1, state_delta={wrong: {1}}))
+        with pytest.raises(InvalidInput):
+            await store.sessions.get(key, last=wrong)
+        with pytest.raises(InvalidInput):
+            await store.sessions.list(key.app, limit=10**20)
         for cursor in ("", "x", "AAAA", "bm9uZQ=="):
             with pytest.raises(InvalidInput):
                 await store.sessions.list(key.app, cursor=cursor)

@@ -51,6 +51,7 @@ local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
 if #dead > 0 then
   redis.call('ZREM', KEYS[4], unpack(dead))
   redis.call('ZREM', KEYS[5], unpack(dead))
+  redis.call('ZADD', KEYS[4], created, ARGV[2]) -- a dead one may have had this id
 end
 
 redis.call('HSET', session,

@@ -47,12 +47,16 @@ local function write_user_operation(operations, name)
   redis.call('PEXPIRE', operations, 86400000)
 end
 
--- Keep a user's indexes as long as the session that has just been entered.
+-- Keep a user's indexes as long as the longest-lived session in them, the one just entered included.
 local function write_index_lifetime(by_update, by_expiry, ttl)
+  local last = ttl ~= '' and redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({by_update, by_expiry}) do
     local left = redis.call('PTTL', key)
-    if left == -1 and redis.call('ZCARD', key) == 1 then left = -2 end -- new with this session
-    write_lifetime(key, left, ttl)
+    if left == -1 and last and last ~= 'inf' then -- new, or kept for a session that has gone
+      redis.call('PEXPIRE', key, math.ceil(math.max(ttl * 1.01, tonumber(last) - now)))
+    else
+      write_lifetime(key, left, ttl)
+    end
   end
 end
 

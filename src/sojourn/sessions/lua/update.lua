@@ -32,5 +32,6 @@ redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
 redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
 write_hash(session, fields)
 write_expiry({session, events}, expires)
+if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
 write_index_lifetime(KEYS[4], KEYS[5], ttl)
 return {'ok', version, ttl}
