@@ -48,7 +48,7 @@ async def test_a_session_lives_a_day_and_what_is_shared_a_month(opened, redis, a
     left = lifetimes(redis, app)
     session = of_the_session(redis, app)
     assert len(session) == 3
-    assert all(DAY - 60 < seconds <= DAY for seconds in session.values())
+    assert all(DAY - 60 < seconds <= 1.01 * DAY for seconds in session.values())
     state = {key: seconds for key, seconds in left.items() if key.startswith("state:")}
     assert len(state) == 2
     assert all(MONTH - 60 < seconds <= 1.02 * MONTH for seconds in state.values())
@@ -63,7 +63,7 @@ async def test_a_ttl_is_of_the_service_or_of_one_session(opened, redis, app, whe
         await filled(opened(ttl=5000), ttl=100)
     left = of_the_session(redis, app)
     assert len(left) == 3
-    assert all(40 < seconds <= 100 for seconds in left.values())
+    assert all(40 < seconds <= 101 for seconds in left.values())
 
 
 @pytest.mark.parametrize("where", ["service", "session"])
@@ -81,7 +81,7 @@ async def test_a_session_without_events_has_its_ttl_too(opened, redis, app):
     await opened(ttl=100).create("s")
     left = of_the_session(redis, app)
     assert left
-    assert all(40 < seconds <= 100 for seconds in left.values())
+    assert all(40 < seconds <= 101 for seconds in left.values())
 
 
 async def test_a_write_starts_the_lifetime_anew(opened, redis, app):
@@ -92,7 +92,7 @@ async def test_a_write_starts_the_lifetime_anew(opened, redis, app):
     await desk.say(session, "again")
     left = of_the_session(redis, app)
     assert len(left) == 3
-    assert all(90 < seconds <= 100 for seconds in left.values())
+    assert all(90 < seconds <= 101 for seconds in left.values())
 
 
 async def test_a_read_does_not_lengthen_a_session(opened, redis, app):
@@ -101,7 +101,7 @@ async def test_a_read_does_not_lengthen_a_session(opened, redis, app):
     for key in of_the_session(redis, app):
         redis.expire(key, 50)
     await desk.get("s")
-    assert all(seconds <= 50 for seconds in of_the_session(redis, app).values())
+    assert all(seconds <= 51 for seconds in of_the_session(redis, app).values())
 
 
 async def test_deletion_leaves_no_key_of_the_session(opened, redis, app):
@@ -140,7 +140,7 @@ async def test_options_of_the_store_may_stand_in_the_url(shared_server, redis, a
     left = lifetimes(redis, app)
     assert left
     assert all(key.startswith(f"mine-{app}:") for key in left)
-    assert max(v for k, v in left.items() if k.startswith(f"mine-{app}:session:")) <= 100
+    assert max(v for k, v in left.items() if k.startswith(f"mine-{app}:session:")) <= 101
 
 
 async def test_close_leaves_a_lent_store_open(shared_server, app):
