@@ -15,6 +15,9 @@ from sojourn.sessions.store import Head, Stored
 _DECODED = 6
 """How many times larger an event is as objects than as JSON, as measured on ADK's."""
 
+_EACH = 2048
+"""Bytes that even the smallest event takes as objects, with its share of the cache's own."""
+
 
 class Known(NamedTuple):
     """A run of decoded events that ends with the row `last_row`.
@@ -123,4 +126,4 @@ class NearCache:
 
 def weight(rows: list[bytes]) -> int:
     """Estimated bytes of memory of the rows once decoded."""
-    return _DECODED * sum(map(len, rows))
+    return _DECODED * sum(map(len, rows)) + _EACH * len(rows)
