@@ -10,14 +10,15 @@ from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
+from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
-from sojourn.options import DAY, MiB, Options, from_query
+from sojourn.options import DAY, Durability, MiB, Options, from_query
 from sojourn.sessions import NearCacheStats, Sessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.service import Limits
-from sojourn.telemetry import CallHook, Hooks
+from sojourn.telemetry import CallHook, Hooks, OutageHook
 
 if TYPE_CHECKING:
     import redis
@@ -31,10 +32,16 @@ class Stats(NamedTuple):
 
     Attributes:
         where: the server's address, without secrets.
+        available: False while the server is known to be out of reach.
+        outages: how often it was out of reach for longer than a call may wait.
+        lost_connections: how many connections have ended, or could not be made.
         near_cache: decoded events kept in this process.
     """
 
     where: str
+    available: bool
+    outages: int
+    lost_connections: int
     near_cache: NearCacheStats
 
 
@@ -75,9 +82,24 @@ class Sojourn:
         """Tell `hook` a `CallFact` for every call to the server; returns how to stop that."""
         return self._hooks.add(hook)
 
+    def on_outage(self, hook: OutageHook) -> Callable[[], None]:
+        """Tell `hook` an `OutageFact` when an outage begins and when it ends.
+
+        It begins when the server was out of reach for longer than a call may wait. Returns how to
+        stop that.
+        """
+        return self._hooks.add_outage(hook)
+
     def stats(self) -> Stats:
         """The figures now."""
-        return Stats(self.where, self.sessions.cache_stats())
+        engine = self._engine
+        return Stats(
+            self.where,
+            engine is None or not engine.is_down,
+            0 if engine is None else engine.outages,
+            0 if engine is None else engine.losses,
+            self.sessions.cache_stats(),
+        )
 
     async def disconnect(self) -> None:
         """Close the connections of the running event loop.
@@ -117,13 +139,19 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     near_cache_bytes: int = 64 * MiB,
     connect_timeout: float = 2.0,
     operation_timeout: float = 2.0,
+    health_check_interval: float = 15.0,
+    durability: Durability = "primary",
+    replicas: int = 1,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, `embedded:DIR`, `memory://`, or a redis-py client
-            that lends its address and credentials. The arguments below that are text or numbers
-            may stand in its query and then win: `redis://host?namespace=shop&session_ttl=3600`.
+        url: `redis://host:6379/0`, `rediss://…` (TLS), `unix:///path`, `embedded:DIR`, `memory://`,
+            `redis+sentinel://host:26379,host:26379/mymaster/0`,
+            `redis+cluster://host:6379,host:6379` (both with `rediss+…` for TLS), or a redis-py
+            client that lends its address and credentials. The arguments below that are text or
+            numbers may stand in its query and then win:
+            `redis://host?namespace=shop&session_ttl=3600`.
         namespace: stands before every key, so that deployments can share a server.
         session_ttl: seconds that a session lives after its last change; None for ever.
         state_ttl: seconds that user and app state outlive their last touch; None for ever.
@@ -132,7 +160,14 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_events: the longest log, oldest events go first; None for any length.
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
         connect_timeout: seconds.
-        operation_timeout: seconds until a call without a reply ends with an error.
+        operation_timeout: seconds until a call without a reply ends with an error. What the server
+            puts off (loading, a failover) is tried again until then. Without any connection for
+            that long, calls fail at once until there is one.
+        health_check_interval: seconds of silence after which the server is asked whether it is
+            there.
+        durability: `primary` acknowledges what the primary has; `replicas` what replicas have as
+            well: a write that they do not confirm in time ends with `OutcomeUnknown`.
+        replicas: how many must confirm.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -148,6 +183,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         near_cache_bytes,
         connect_timeout,
         operation_timeout,
+        health_check_interval,
+        durability,
+        replicas,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -156,7 +194,12 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     if url in ("memory:", "memory://"):
         return Sojourn(Sessions(_in_memory(options), _limits(options, shards=1)), None, hooks)
     server = _server(url, options.connect_timeout)
-    engine = Engine(server, operation_timeout=options.operation_timeout, hooks=hooks)
+    patience = Patience(
+        options.operation_timeout,
+        options.health_check_interval,
+        options.replicas if options.durability == "replicas" else 0,
+    )
+    engine = Engine(server, patience=patience, hooks=hooks)
     policy = Policy(
         options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from sojourn.errors import ConfigurationError, InvalidInput
 
 MiB = 1024 * 1024
 DAY = 86_400.0
+
+Durability = Literal["primary", "replicas"]
 
 
 class Options(NamedTuple):
@@ -23,13 +25,18 @@ class Options(NamedTuple):
     near_cache_bytes: int = 64 * MiB
     connect_timeout: float = 2.0
     operation_timeout: float = 2.0
+    health_check_interval: float = 15.0
+    durability: Durability = "primary"
+    replicas: int = 1
 
     def check(self) -> None:
         """Refuse what makes no sense.
 
         Raises:
-            InvalidInput: a lifetime, cap or time-out that is not above zero.
+            InvalidInput: a lifetime, cap or time-out that is not above zero, or an unknown word.
         """
+        if self.durability not in ("primary", "replicas"):
+            raise InvalidInput(f"durability is 'primary' or 'replicas', not {self.durability!r}.")
         for name, value in self._asdict().items():
             least = 0 if name == "near_cache_bytes" else 0.001
             if isinstance(value, int | float) and not least <= value <= 10**12:
@@ -38,7 +45,8 @@ class Options(NamedTuple):
 
 _FOREVER = ("session_ttl", "state_ttl", "max_events")
 """Options that may be `none`."""
-_WHOLE = ("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes")
+_WHOLE = ("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas")
+_WORDS = ("namespace", "durability")
 
 
 def from_query(url: str, options: Options) -> tuple[str, Options]:
@@ -65,7 +73,7 @@ def from_query(url: str, options: Options) -> tuple[str, Options]:
 
 
 def _value(name: str, text: str) -> str | float | None:
-    if name == "namespace":
+    if name in _WORDS:
         return text
     if text.lower() == "none" and name in _FOREVER:
         return None

@@ -17,6 +17,7 @@ from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.server import Server as Target
+from sojourn.engine.wire import Patience
 from sojourn.telemetry import CallFact, Hooks
 
 Make = Callable[..., Engine]
@@ -46,7 +47,9 @@ async def engine(proxy: Proxy) -> AsyncIterator[Engine]:
 
 
 def make(url: str, timeout: float = 2.0, connect: float = 2.0) -> Engine:
-    return Engine(Target.at(url, connect_timeout=connect), operation_timeout=timeout, hooks=Hooks())
+    return Engine(
+        Target.at(url, connect_timeout=connect), patience=Patience(timeout), hooks=Hooks()
+    )
 
 
 @pytest.fixture

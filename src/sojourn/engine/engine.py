@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from sojourn.engine.call import Call, pack_call
+from sojourn.engine.call import Call
+from sojourn.engine.cluster import Cluster
+from sojourn.engine.lanes import Lanes
+from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Pending, Wire
+from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
-from sojourn.telemetry import CallFact, Hooks
+from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
-
-
-_LARGE = 64 * 1024
-"""Bytes from which a request travels apart from small ones."""
-
-
-class _Lanes(NamedTuple):
-    """The two connections of one event loop: megabytes never stand before a small call."""
-
-    small: Wire
-    bulk: Wire
-
-    def submit(self, call: Call[Any], deadline: float) -> Pending:
-        packet = pack_call(call)
-        large = call.bulk or len(packet) > _LARGE
-        return (self.bulk if large else self.small).submit(call, packet, deadline)
-
-    async def close(self) -> None:
-        await asyncio.gather(self.small.close(), self.bulk.close())
 
 
 class Engine:
@@ -41,25 +25,35 @@ class Engine:
 
     Args:
         server: where to send.
-        operation_timeout: seconds until a call that got no reply ends with an error.
+        patience: how long is waited, and for how many replicas.
         hooks: who is told of each call.
 
     Attributes:
         losses: how many connections have ended; the server behind the next may be another.
+        outages: how often the server, or a node of it, could not be reached for longer than a call
+            may wait.
     """
 
-    def __init__(self, server: Server, *, operation_timeout: float, hooks: Hooks) -> None:
+    def __init__(self, server: Server, *, patience: Patience, hooks: Hooks) -> None:
         self._server = server
-        self._timeout = operation_timeout
+        self._patience = patience
+        self._timeout = patience.operation
         self._hooks = hooks
-        self._lanes: dict[asyncio.AbstractEventLoop, _Lanes] = {}
+        self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
         self._closed = False
+        self._down = 0
         self.losses = 0
+        self.outages = 0
 
     @property
     def where(self) -> str:
         """The server's address, without secrets."""
         return self._server.where
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the server, or a node of it, is known to be out of reach: calls fail at once."""
+        return self._down > 0
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Send one call. One round trip.
@@ -95,7 +89,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         lanes = self._lanes.get(loop) or self._open(loop)
         started = loop.time()
-        pending = lanes.submit(call, started + (timeout or self._timeout))
+        pending = Pending(call, started + (timeout or self._timeout), loop.create_future())
+        lanes.send(pending)
         if self._hooks.wanted:
             pending.future.add_done_callback(
                 lambda future: self._hooks.tell(
@@ -129,13 +124,24 @@ class Engine:
     def _lost(self) -> None:
         self.losses += 1
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> _Lanes:
+    def _changed(self, down: bool) -> None:
+        """A connection has given up, or works again; each server has several."""
+        before, self._down = self._down, max(0, self._down + (1 if down else -1))
+        if bool(before) != bool(self._down):
+            self.outages += down
+            self._hooks.tell_outage(OutageFact(self.where, down))
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> Lanes | Cluster:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         for ended in [each for each in self._lanes if each.is_closed()]:
             del self._lanes[ended]
-        small, bulk = (Wire(self._server.connect, self.where, self._lost) for _ in range(2))
-        lanes = self._lanes[loop] = _Lanes(small, bulk)
+        server, patience, told = self._server, self._patience, self._changed
+        lanes = self._lanes[loop] = (
+            Cluster(server, patience, lost=self._lost, changed=told)
+            if server.is_cluster
+            else Lanes(server.connect, server.where, patience, lost=self._lost, changed=told)
+        )
         return lanes
 
 

@@ -28,7 +28,16 @@ _BUSY: _Rule = (
 _READ_ONLY: _Rule = (
     ServerReadOnly,
     "The server at {where} refuses writes ({detail}). Point the URL at the primary, or mend its "
-    "persistence and replicas.",
+    "replicas.",
+)
+_UNSAVED: _Rule = (
+    ServerReadOnly,
+    "The server at {where} refuses writes because it cannot save them ({detail}). Mend its disk or "
+    "its persistence.",
+)
+_ELSEWHERE: _Rule = (
+    ConfigurationError,
+    "The server at {where} is a node of a Redis Cluster ({detail}): use redis+cluster://host:port.",
 )
 _MEMORY: _Rule = (
     ServerOutOfMemory,
@@ -56,6 +65,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], _Rule], ...] = (
     (driver.MaxConnectionsError, _BUSY),
     (driver.ClusterDownError, _BUSY),
     (driver.TryAgainError, _BUSY),
+    (driver.AskError, _ELSEWHERE),
     (driver.ReadOnlyError, _READ_ONLY),
     (driver.OutOfMemoryError, _MEMORY),
     (driver.AuthenticationError, _DENIED),
@@ -74,7 +84,7 @@ _BY_CODE: dict[str, _Rule] = {
     "max number of clients": _BUSY,
     "READONLY": _READ_ONLY,
     "read only replica": _READ_ONLY,
-    "MISCONF": _READ_ONLY,
+    "MISCONF": _UNSAVED,
     "NOREPLICAS": _READ_ONLY,
     "OOM": _MEMORY,
     "NOAUTH": _DENIED,
@@ -110,6 +120,16 @@ def is_hopeless(error: BaseException) -> bool:
     if isinstance(error, driver.ResponseError):
         return True
     return _rule_for(error) is _DENIED or _is_certificate(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a refusal may be over in a moment, and nothing was done: worth another try."""
+    return _rule_for(error) in (_BUSY, _READ_ONLY)
+
+
+def leads_elsewhere(error: BaseException) -> bool:
+    """Whether the server is no primary any more: another connection may find the one that is."""
+    return isinstance(error, driver.ReadOnlyError) or "READONLY" in str(error)
 
 
 def _rule_for(error: BaseException) -> _Rule:

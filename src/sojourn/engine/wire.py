@@ -8,59 +8,67 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple, Protocol, cast
 
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
-from sojourn.engine.call import Call, pack, pack_call
-from sojourn.engine.faults import is_hopeless, translate
-from sojourn.errors import AccessDenied, Closed, OutcomeUnknown, SojournError, Unavailable
+from sojourn.engine.call import Call, pack
+from sojourn.engine.faults import is_hopeless, is_passing, leads_elsewhere
+from sojourn.engine.pending import Pending, Wait
+from sojourn.errors import Closed, Unavailable
+from sojourn.resilience.breaker import Breaker
 
 _REPLY_ERRORS = (
     driver.ResponseError,
     driver.BusyLoadingError,
+    driver.ClusterDownError,
     driver.AuthenticationError,
     driver.AuthorizationError,
 )
 """What redis-py raises for an error reply; anything else means the connection is gone."""
 
-
 _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
+_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)])
 
-class Pending:
-    """A call under way: its bytes, its replies so far, and the future of whoever waits."""
 
-    __slots__ = ("attempts", "call", "deadline", "future", "missing", "packet", "replies")
+class Patience(NamedTuple):
+    """How long is waited, in seconds, and for whom.
 
-    def __init__(
-        self, call: Call[Any], packet: bytes, deadline: float, future: asyncio.Future[Any]
-    ) -> None:
-        self.call = call
-        self.deadline = deadline
-        self.future = future
-        self.packet = packet
-        self.attempts = 0
-        self.replies: list[Any] = []
-        self.missing = 0
+    Attributes:
+        operation: for a reply; without any connection for that long, calls fail at once.
+        silence: how long nothing may be heard before the server is asked whether it is there.
+        replicas: how many replicas must confirm a write before it is acknowledged.
+    """
 
-    def start(self) -> None:
-        """Expect the replies of one more sending."""
-        self.attempts += 1
-        self.replies = []
-        self.missing = 1 if self.call.script else len(self.call.commands)
+    operation: float
+    silence: float = 15.0
+    replicas: int = 0
 
-    def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
-        """End with an error, unless the caller has gone."""
-        if not self.future.done():
-            error.__cause__ = cause
-            self.future.set_exception(error)
+
+class Events(Protocol):
+    """Who is told of what a wire meets and cannot decide."""
+
+    def lost(self) -> None:
+        """A connection has ended, or could not be made."""
+        ...
+
+    def changed(self, down: bool, /) -> None:
+        """The server cannot be reached any more, or again."""
+        ...
+
+    def redirect(self, pending: Pending, error: driver.AskError) -> bool:
+        """Another node has the slot; whether the call was taken there."""
+        ...
+
+    def submit(self, pending: Pending) -> None:
+        """Take a call that was put off, now that it may be tried again."""
+        ...
 
 
 class Wire:
@@ -69,21 +77,27 @@ class Wire:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
-        lost: told when a connection has ended.
+        patience: how long is waited.
+        events: who is told.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        lost: Callable[[], None],
+        patience: Patience,
+        events: Events,
     ) -> None:
         self._connect = connect
-        self._lost = lost
+        self._events = events
         self._where = where
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
+        self._breaker = Breaker(patience.operation, self._loop.time, events.changed)
+        self._backoff = FullJitterBackoff(cap=0.5, base=0.02)
         self._waiting: deque[Pending] = deque()
-        self._flying: deque[Pending | None] = deque()
+        self._flying: deque[Pending | Wait | None] = deque()
+        self._resting: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -92,29 +106,40 @@ class Wire:
         self._last_error: BaseException | None = None
         self._closed = False
 
-    def submit(self, call: Call[Any], packet: bytes, deadline: float) -> Pending:
+    @property
+    def is_down(self) -> bool:
+        """Whether calls fail at once."""
+        return self._breaker.is_open
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        return not (self._flying or self._waiting or self._resting)
+
+    def submit(self, pending: Pending) -> None:
         """Take a call; it leaves with all others of this turn of the loop.
-
-        Args:
-            call: what to send.
-            packet: its bytes.
-            deadline: on the loop's clock.
-
-        Returns:
-            the call under way, whose `future` resolves to the list of raw replies.
 
         Raises:
             Closed: the wire is closed.
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        pending = Pending(call, packet, deadline, self._loop.create_future())
+        if self._breaker.is_open:
+            pending.expire(self._where, self._last_error)
+            return
         self._waiting.append(pending)
         self._ready.set()
-        self._watch(deadline)
+        self._watch(pending.deadline)
         if self._task is None or self._task.done():
             self._start()
-        return pending
+
+    def withdraw(self) -> list[Pending]:
+        """Give back what waits while there is no connection."""
+        if self._reader is not None:
+            return []
+        given = list(self._waiting)
+        self._waiting.clear()
+        return given
 
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
@@ -124,7 +149,9 @@ class Wire:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail_all(lambda _: Closed("The store was closed while this call was under way."))
+        self._end_all(
+            lambda each: each.fail(Closed("The store was closed while this call was under way."))
+        )
 
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
@@ -138,22 +165,30 @@ class Wire:
             self._start()
 
     async def _serve(self) -> None:
-        """Connect, carry calls until the connection is lost, and again while any call waits."""
-        backoff = FullJitterBackoff(cap=0.5, base=0.02)
+        """Connect, carry calls until the connection is lost, and again while any call waits.
+
+        While the circuit is open it goes on connecting though nobody waits: that is its probe.
+        """
         failures = 0
-        while self._has_work():
+        while self._has_work() or self._breaker.is_open:
+            self._breaker.attempt()
             try:
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 self._last_error = error
                 if is_hopeless(error):
-                    self._fail_all(partial(self._refusal, cause=error), error)
+                    self._end_all(lambda each, why=error: each.refuse(why, self._where))  # type: ignore[misc]
                     return
                 failures += 1
-                await asyncio.sleep(backoff.compute(failures))
+                self._breaker.failed()
+                if self._breaker.is_open:
+                    self._end_all(lambda each: each.expire(self._where, self._last_error))
+                self._events.lost()
+                await asyncio.sleep(self._backoff.compute(failures))
                 continue
             failures = 0
             self._last_error = None
+            self._breaker.succeeded()
             await self._carry(connection)
 
     def _has_work(self) -> bool:
@@ -171,8 +206,8 @@ class Wire:
             for task in both:
                 task.cancel()
             self._reader = None
-            self._lost()
             self._requeue()  # before anything is awaited: no reply may meet another's call
+            self._events.lost()
             await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
                 if isinstance(outcome, Exception):
@@ -180,14 +215,26 @@ class Wire:
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
-            await self._ready.wait()
+            try:
+                async with asyncio.timeout(self._patience.silence):
+                    await self._ready.wait()
+            except TimeoutError:
+                self._ask_whether_it_is_there()
             self._ready.clear()
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
 
+    def _ask_whether_it_is_there(self) -> None:
+        deadline = self._loop.time() + self._patience.operation
+        ping = Pending(_PING, deadline, self._loop.create_future())
+        ping.future.add_done_callback(_heard)
+        self.submit(ping)
+
     def _take(self) -> list[bytes]:
         """Everything that waits, as bytes; what nobody waits for any more is left out."""
         packets: list[bytes] = []
+        writes: list[Pending] = []
+        replicas = self._patience.replicas
         while self._waiting:
             pending = self._waiting.popleft()
             if pending.future.done():
@@ -197,9 +244,16 @@ class Wire:
                 self._loaded.add(script.digest)
                 self._flying.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))
-            pending.start()
+            packets.append(pending.start())
             self._flying.append(pending)
-            packets.append(pending.packet)
+            if replicas and pending.call.operation_id is not None:
+                pending.held = True
+                writes.append(pending)
+        if writes:
+            left = min(pending.deadline for pending in writes) - self._loop.time()
+            patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
+            self._flying.append(Wait(writes, replicas))
+            packets.append(pack((b"WAIT", replicas, patience)))
         return packets
 
     async def _read(self, connection: AbstractConnection) -> None:
@@ -217,47 +271,92 @@ class Wire:
             if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
                 flying.popleft()
                 continue
+            if isinstance(pending, Wait):
+                flying.popleft()
+                self._confirm(pending, reply)
+                continue
             pending.replies.append(reply)
             pending.missing -= 1
             if pending.missing == 0:
                 flying.popleft()
+                if pending.held:
+                    continue
                 self._settle(pending)
                 settled += 1
                 if settled % _TURN == 0:
                     await asyncio.sleep(0)
 
+    def _confirm(self, wait: Wait, reply: Any) -> None:
+        """Settle the writes before a WAIT, if enough replicas have them."""
+        shortfall = wait.shortfall(reply)
+        for pending in wait.writes:
+            pending.held = False
+            refused = any(isinstance(each, Exception) for each in pending.replies)
+            if shortfall and not refused:
+                unknown = pending.unknown(self._where, shortfall)
+                pending.fail(unknown or Unavailable(f"{self._where}: {shortfall}."))
+            else:
+                self._settle(pending)
+
     def _settle(self, pending: Pending) -> None:
         if pending.future.done():
             return
-        for reply in pending.replies:
-            if isinstance(reply, driver.NoScriptError):
-                self._send_whole(pending)
-                return
+        replies = pending.take_replies()
+        for reply in replies:
             if isinstance(reply, Exception):
-                pending.fail(self._refusal(pending, reply), reply)
+                self._refused(pending, reply)
                 return
-        pending.future.set_result(pending.replies)
+        pending.future.set_result(replies)
 
-    def _send_whole(self, pending: Pending) -> None:
-        """The server forgot its scripts: this one did not run, so send it with its source."""
-        pending.packet = pack_call(pending.call, by_digest=False)
-        self._loaded.clear()
-        self._waiting.append(pending)
-        self._ready.set()
+    # ── refusals ───────────────────────────────────────────────────────────────────────────────
+
+    def _refused(self, pending: Pending, reply: Exception) -> None:
+        """Send it elsewhere, send it again, or end it. What was refused has not been done."""
+        if isinstance(reply, driver.NoScriptError):
+            pending.send_whole()
+            self._loaded.clear()
+            self._waiting.append(pending)
+            self._ready.set()
+        elif isinstance(reply, driver.AskError) and self._events.redirect(pending, reply):
+            pass
+        elif is_passing(reply):
+            pending.refusal = reply
+            pending.refusals += 1
+            delay = self._backoff.compute(pending.refusals)
+            self._resting[pending] = self._loop.call_later(delay, self._try_again, pending)
+            if leads_elsewhere(reply) and self._reader is not None:
+                self._reader.cancel()  # the next connection may find the new primary
+        else:
+            pending.refuse(reply, self._where)
+
+    def _try_again(self, pending: Pending) -> None:
+        del self._resting[pending]
+        if not pending.future.done():
+            self._events.submit(pending)
 
     def _requeue(self) -> None:
         """The connection is lost: what may be repeated goes first on the next one."""
-        flying = [pending for pending in self._flying if pending is not None]
+        flying = list(self._under_way())
         self._flying.clear()
         for pending in reversed(flying):
             if pending.future.done():
                 continue
+            pending.lose()
+            pending.held = False
             if pending.call.repeatable:
                 self._waiting.appendleft(pending)
             else:
-                pending.fail(self._fate(pending), self._last_error)
+                pending.expire(self._where, self._last_error)
         if self._waiting:
             self._ready.set()
+
+    def _under_way(self) -> Iterator[Pending]:
+        """What was sent and is not settled, in order."""
+        for each in self._flying:
+            if isinstance(each, Wait):
+                yield from each.writes
+            elif each is not None and not each.held:
+                yield each
 
     # ── deadlines ──────────────────────────────────────────────────────────────────────────────
 
@@ -277,54 +376,31 @@ class Wire:
         """
         self._timer = None
         now = self._loop.time()
-        overdue = [each for each in self._flying if each is not None and each.deadline <= now]
-        for pending in (*overdue, *(each for each in self._waiting if each.deadline <= now)):
-            pending.fail(self._fate(pending), self._last_error)
+        flying = list(self._under_way())
+        overdue = [each for each in flying if each.deadline <= now]
+        idle = [each for each in (*self._waiting, *self._resting) if each.deadline <= now]
+        for pending in (*overdue, *idle):
+            pending.expire(self._where, self._last_error)
+            if timer := self._resting.pop(pending, None):
+                timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
         if overdue and self._reader is not None:
             self._reader.cancel()
-        under_way = [each.deadline for each in (*self._flying, *self._waiting) if each is not None]
+        under_way = [each.deadline for each in (*flying, *self._waiting, *self._resting)]
         if later := [deadline for deadline in under_way if deadline > now]:
             self._watch(min(later))
 
-    def _refusal(self, pending: Pending, cause: BaseException) -> SojournError:
-        """The server's refusal; of a write that was sent before, it says nothing of that time."""
-        error = translate(cause, self._where)
-        sent_before = pending.attempts - (pending.missing == 0)
-        if sent_before > 0 and isinstance(error, Unavailable | AccessDenied):
-            return self._unknown(pending, error) or error
-        return error
-
-    def _fate(self, pending: Pending) -> SojournError:
-        """What can be said of a call that got no reply."""
-        if not pending.attempts and self._last_error is not None:
-            return translate(self._last_error, self._where)
-        if pending.attempts and (unknown := self._unknown(pending, self._last_error)) is not None:
-            return unknown
-        reason = f" ({self._last_error})" if self._last_error else ""
-        return Unavailable(
-            f"No answer from {self._where} in time for {pending.call.name}{reason}. "
-            "Check that the server runs and can be reached."
-        )
-
-    def _unknown(self, pending: Pending, cause: BaseException | None) -> OutcomeUnknown | None:
-        """That a write was sent and may have happened; None for a read."""
-        call = pending.call
-        if call.operation_id is None:
-            return None
-        reason = f" ({cause})" if cause else ""
-        return OutcomeUnknown(
-            f"{call.name} was sent to {self._where} but no reply came in time{reason}. It may "
-            f"have happened: repeat it with operation_id={call.operation_id!r}, it takes "
-            "effect once.",
-            operation_id=call.operation_id,
-        )
-
-    def _fail_all(
-        self, error: Callable[[Pending], SojournError], cause: BaseException | None = None
-    ) -> None:
-        for pending in (*self._flying, *self._waiting):
-            if pending is not None:
-                pending.fail(error(pending), cause)
+    def _end_all(self, end: Callable[[Pending], None]) -> None:
+        everything = (*self._under_way(), *self._waiting, *self._resting)
+        for timer in self._resting.values():
+            timer.cancel()
         self._flying.clear()
         self._waiting.clear()
+        self._resting.clear()
+        for pending in everything:
+            end(pending)
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-__all__ = ["CallFact", "CallHook", "Hooks"]
+__all__ = ["CallFact", "CallHook", "Hooks", "OutageFact", "OutageHook"]
 
 log = logging.getLogger("sojourn")
 
@@ -32,27 +32,51 @@ class CallFact(NamedTuple):
     sent_bytes: int
 
 
+class OutageFact(NamedTuple):
+    """A server can be reached no more, or again.
+
+    Attributes:
+        where: its address, without secrets.
+        down: True when it has been out of reach for longer than a call may wait.
+    """
+
+    where: str
+    down: bool
+
+
 CallHook = Callable[[CallFact], None]
+OutageHook = Callable[[OutageFact], None]
 
 
 class Hooks:
     """Who wants to know. A hook that raises is logged and does not disturb the call."""
 
     def __init__(self) -> None:
-        self._hooks: tuple[CallHook, ...] = ()
+        self._calls: tuple[CallHook, ...] = ()
+        self._outages: tuple[OutageHook, ...] = ()
 
     def add(self, hook: CallHook) -> Callable[[], None]:
-        """Tell `hook` every fact from now on; the returned callable takes it off again."""
-        self._hooks = (*self._hooks, hook)
-        return lambda: self._remove(hook)
+        """Tell `hook` every call from now on; the returned callable takes it off again."""
+        self._calls = (*self._calls, hook)
 
-    def _remove(self, hook: CallHook) -> None:
-        self._hooks = tuple(each for each in self._hooks if each is not hook)
+        def remove() -> None:
+            self._calls = tuple(each for each in self._calls if each is not hook)
+
+        return remove
+
+    def add_outage(self, hook: OutageHook) -> Callable[[], None]:
+        """Tell `hook` every outage and its end; the returned callable takes it off again."""
+        self._outages = (*self._outages, hook)
+
+        def remove() -> None:
+            self._outages = tuple(each for each in self._outages if each is not hook)
+
+        return remove
 
     @property
     def wanted(self) -> bool:
         """Whether anyone listens, so that facts which nobody reads are never made."""
-        return bool(self._hooks) or log.isEnabledFor(logging.DEBUG)
+        return bool(self._calls) or log.isEnabledFor(logging.DEBUG)
 
     def tell(self, fact: CallFact) -> None:
         """Hand a fact to the debug log and to every hook."""
@@ -64,8 +88,23 @@ class Hooks:
             fact.attempts,
             fact.sent_bytes,
         )
-        for hook in self._hooks:
-            try:
-                hook(fact)
-            except Exception:
-                log.exception("A call hook failed")
+        _tell(self._calls, fact)
+
+    def tell_outage(self, fact: OutageFact) -> None:
+        """Hand a fact to the log and to every hook."""
+        if fact.down:
+            log.warning("%s is out of reach; calls fail at once until it is back", fact.where)
+        else:
+            log.warning("%s is back", fact.where)
+        _tell(self._outages, fact)
+
+
+F = TypeVar("F")
+
+
+def _tell(hooks: tuple[Callable[[F], None], ...], fact: F) -> None:
+    for hook in hooks:
+        try:
+            hook(fact)
+        except Exception:
+            log.exception("A hook failed")

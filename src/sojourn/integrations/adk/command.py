@@ -12,7 +12,7 @@ from google.adk.cli.cli_tools_click import main as adk_main
 from google.adk.cli.service_registry import get_service_registry
 
 from sojourn import client
-from sojourn.engine.server import SCHEMES
+from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.registry import register
 

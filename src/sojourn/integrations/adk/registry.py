@@ -9,7 +9,7 @@ from typing import Any
 import click
 from google.adk.cli.service_registry import ServiceRegistry, get_service_registry
 
-from sojourn.engine.server import SCHEMES
+from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.sessions import SessionService
 

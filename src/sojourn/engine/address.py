@@ -1,0 +1,178 @@
+"""What a URL says about where a server is: parsed once, with clear refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+
+from sojourn.errors import ConfigurationError
+
+Kind = Callable[..., AbstractConnection]
+
+_SETS = {"sentinel": 26379, "cluster": 6379}
+"""What may stand behind the plus of a scheme, and the port where none is given."""
+
+SCHEMES = (
+    *("redis", "rediss", "unix", "embedded"),
+    *(f"{plain}+{several}" for several in _SETS for plain in ("redis", "rediss")),
+)
+"""The URL schemes that lead to a server."""
+
+_HINT = (
+    "Use redis://host:6379/0, rediss://…, redis+sentinel://host:26379,host:26379/mymaster/0, "
+    "redis+cluster://host:6379,host:6379, unix:///path/to.sock, embedded:DIR or memory://."
+)
+
+KEPT = frozenset(
+    {"client_name", "credential_provider", "db", "host", "password", "path", "port", "username"}
+    | {"socket_keepalive", "socket_keepalive_options"}
+)
+"""What a URL or a lent client says about reaching the server. The rest is how redis-py would use
+it: decoding, retries, timeouts, pools. Those are Sojourn's own."""
+
+_SENTINEL = ("sentinel_username", "sentinel_password")
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Target(NamedTuple):
+    """A parsed URL.
+
+    Attributes:
+        where: the address for messages; never holds a password.
+        kind: how redis-py connects.
+        options: what it connects with.
+        addresses: of Sentinels or nodes; empty for one plain server.
+        master: the name by which Sentinels know the primary; empty without Sentinels.
+        sentinel: credentials for the Sentinels themselves.
+    """
+
+    where: str
+    kind: Kind
+    options: dict[str, Any]
+    addresses: tuple[Address, ...] = ()
+    master: str = ""
+    sentinel: Mapping[str, str] = {}
+
+
+def parse(url: str) -> Target:
+    """Read a URL of one of `SCHEMES`, other than `embedded:`.
+
+    Raises:
+        ConfigurationError: it is malformed, or asks for what Sojourn does not have.
+    """
+    scheme = url.partition(":")[0]
+    plain, _, several = scheme.partition("+")
+    if several in _SETS and plain in ("redis", "rediss"):
+        return _parse_several(url, plain, several)
+    options: dict[str, Any] = dict(_parsed(url))
+    kind = options.pop("connection_class", Connection)
+    return Target(where_of(kind, options), kind, _kept(options))
+
+
+def _parse_several(url: str, plain: str, several: str) -> Target:
+    scheme = f"{plain}+{several}"
+    if not url.startswith(f"{scheme}://"):
+        raise ConfigurationError(f"The {scheme} URL lacks its two slashes. {_HINT}")
+    rest, _, query = url.removeprefix(f"{scheme}://").partition("?")
+    netloc, _, path = rest.partition("/")
+    credentials, at, hosts = netloc.rpartition("@")
+    addresses = tuple(_address(host, scheme, _SETS[several]) for host in hosts.split(","))
+    master, db = "", path
+    if several == "sentinel":
+        master, _, db = path.partition("/")
+        if not master:
+            raise ConfigurationError(
+                f"The {scheme} URL names no primary: write the name that the Sentinels know it by, "
+                f"as in {scheme}://host:26379/mymaster/0."
+            )
+    elif db not in ("", "0"):
+        raise ConfigurationError("A Redis Cluster has no databases but 0: leave it out of the URL.")
+    inner = f"{plain}://{credentials}{at}{addresses[0]}/{db}" + (f"?{query}" if query else "")
+    options: dict[str, Any] = dict(_parsed(inner))
+    sentinel = {
+        name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINEL if name in options
+    }
+    kind = options.pop("connection_class", Connection)
+    listed = ",".join(map(str, addresses))
+    where = f"{scheme}://{listed}" + (f"/{master}/{int(db or 0)}" if master else "")
+    return Target(where, kind, _kept(options), addresses, master, sentinel)
+
+
+def _address(text: str, scheme: str, default_port: int) -> Address:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0:
+        raise ConfigurationError(
+            f"The {scheme} URL has no host:port in one of its places: {text!r}. {_HINT}"
+        )
+    return Address(host, port or default_port)
+
+
+def _parsed(url: str) -> Mapping[str, Any]:
+    try:
+        parts = urlsplit(url)
+        port_is_a_number = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_a_number = False
+        parts = urlsplit("")
+    scheme = parts.scheme or url.partition(":")[0]
+    if scheme not in SCHEMES:
+        raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")
+    if not port_is_a_number:
+        raise ConfigurationError(f"The port in the {scheme} URL is not a port number. {_HINT}")
+    if scheme == "unix" and not parts.path:
+        raise ConfigurationError("The unix URL names no socket: write unix:///path/to/redis.sock.")
+    if scheme != "unix":
+        if not url.startswith(f"{scheme}://"):
+            raise ConfigurationError(f"The {scheme} URL lacks its two slashes. {_HINT}")
+        if not re.fullmatch(r"/?\d*", parts.path):
+            raise ConfigurationError("The database in the URL must be a number, as in /0.")
+    try:
+        return parse_url(url)
+    except ValueError as error:
+        raise ConfigurationError(f"The {scheme} URL has a wrong option: {error}") from error
+
+
+def _kept(options: dict[str, Any]) -> dict[str, Any]:
+    if refused := sorted(name for name in options if not _is_kept(name)):
+        raise ConfigurationError(
+            f"The URL has options that Sojourn does not take: {', '.join(refused)}. Time-outs, "
+            "TTLs and caps are arguments of sojourn.open(); TLS options (ssl_…) and db may stay."
+        )
+    return options
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.startswith("ssl_")
+
+
+def where_of(kind: Kind, options: Mapping[str, Any]) -> str:
+    """The address of one server for messages."""
+    db = int(options.get("db") or 0)
+    if kind is UnixDomainSocketConnection:
+        return f"unix://{options.get('path', '')}" + (f"?db={db}" if db else "")
+    scheme = "rediss" if kind is SSLConnection else "redis"
+    at = f"{scheme}://{Address(options.get('host', 'localhost'), options.get('port', 6379))}"
+    return f"{at}/{db}" if db else at

@@ -1,0 +1,182 @@
+"""The nodes of a Redis Cluster: which one has the slot of a call, and how that is learnt.
+
+https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from redis import exceptions as driver
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
+from redis.crc import key_slot
+
+from sojourn.engine.address import Address
+from sojourn.engine.call import Call
+from sojourn.engine.lanes import Lanes
+from sojourn.engine.pending import Pending
+from sojourn.engine.server import Server
+from sojourn.engine.wire import Patience
+from sojourn.errors import Closed, SojournError
+
+_TURNS = 5
+"""Redirects of one call until it waits a little before the next."""
+
+
+class Cluster:
+    """The connections of one event loop to the nodes of a Cluster.
+
+    A call goes to the node that is believed to have its slot. A node that has it no more says who
+    has (MOVED, ASK), and after a connection was lost all nodes are asked anew.
+
+    Args:
+        seed: how to reach a node, and the addresses to start from.
+        patience: how long is waited.
+        lost: told when a connection has ended or could not be made.
+        changed: told when a node cannot be reached any more (True), or again (False).
+    """
+
+    def __init__(
+        self,
+        seed: Server,
+        patience: Patience,
+        *,
+        lost: Callable[[], None],
+        changed: Callable[[bool], None],
+    ) -> None:
+        self._seed = seed
+        self._patience = patience
+        self._told_lost = lost
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._owners: list[Address | None] = [None] * SLOTS
+        self._nodes: dict[Address, Lanes] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._refresh_soon()
+
+    def send(self, pending: Pending) -> None:
+        """Take a call. Without keys it goes to any node."""
+        keys = pending.call.keys
+        owner = self._owners[key_slot(keys[0].encode())] if keys else None
+        pending.asking = False
+        self._lanes(owner or self._any()).send(pending)
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        self._closed = True
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        await asyncio.gather(
+            *(lanes.close() for lanes in self._nodes.values()),
+            *self._leaving,
+            return_exceptions=True,
+        )
+
+    def addresses(self) -> list[Address]:
+        """The nodes that have slots, and before any is known the seeds."""
+        known = sorted({owner for owner in self._owners if owner is not None})
+        return known or list(self._seed.addresses)
+
+    def node(self, address: Address) -> Lanes:
+        """The connections to one node."""
+        return self._lanes(address)
+
+    def _any(self) -> Address:
+        """A node that answers, or one that may."""
+        for address in self.addresses():
+            lanes = self._nodes.get(address)
+            if lanes is None or not lanes.small.is_down:
+                return address
+        return self.addresses()[0]
+
+    def _lanes(self, address: Address) -> Lanes:
+        lanes = self._nodes.get(address)
+        if lanes is None:
+            if self._closed:
+                raise Closed("This store is closed: open a new one.")
+            node = self._seed.at_node(address)
+            lanes = self._nodes[address] = Lanes(
+                node.connect,
+                node.where,
+                self._patience,
+                lost=self._lost,
+                changed=self._changed,
+                elsewhere=lambda pending, error: self._redirect(pending, error, address),
+                again=self.send,
+            )
+        return lanes
+
+    def _lost(self) -> None:
+        self._told_lost()
+        self._refresh_soon()
+
+    def _redirect(self, pending: Pending, error: driver.AskError, said_by: Address) -> bool:
+        if pending.attempts % _TURNS == 0:
+            return False  # nodes disagree: it rests, and goes by the map of then
+        address = Address(error.host or said_by.host, error.port)
+        pending.asking = not isinstance(error, driver.MovedError)
+        if not pending.asking:
+            self._owners[error.slot_id] = address
+            self._refresh_soon()
+        self._lanes(address).send(pending)
+        return True
+
+    # ── the map ────────────────────────────────────────────────────────────────────────────────
+
+    def _refresh_soon(self) -> None:
+        if self._refreshing is None and not self._closed:
+            self._refreshing = self._loop.create_task(self._refresh(), name="sojourn cluster map")
+            self._refreshing.add_done_callback(self._refreshed)
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def _refresh(self) -> None:
+        """Ask all known nodes at once, believe the first, and send on what waited for the lost."""
+        asked = {*self.addresses(), *self._seed.addresses}
+        questions = {self._loop.create_task(self._ask(address)): address for address in asked}
+        try:
+            for answered in asyncio.as_completed(questions):
+                owners = await answered
+                if owners is not None:
+                    self._adopt(owners)
+                    return
+        finally:
+            for task in questions:
+                task.cancel()
+
+    async def _ask(self, address: Address) -> list[Address | None] | None:
+        """The owners of all slots as a node sees them; None when it cannot say."""
+        deadline = self._loop.time() + self._patience.operation
+        call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
+        pending = Pending(call, deadline, self._loop.create_future())
+        try:
+            self._lanes(address).bulk.submit(pending)
+            (ranges,) = await pending.future
+        except SojournError:
+            return None
+        owners: list[Address | None] = [None] * SLOTS
+        for first, last, primary, *_ in ranges:
+            host = (primary[0] or b"").decode()
+            owner = Address(host if host not in ("", "?") else address.host, int(primary[1]))
+            owners[first : last + 1] = [owner] * (last + 1 - first)
+        return owners if any(owners) else None
+
+    def _adopt(self, owners: list[Address | None]) -> None:
+        self._owners = owners
+        for lanes in list(self._nodes.values()):
+            for pending in lanes.withdraw():
+                if not pending.future.done():
+                    (self.send if pending.call.keys else lanes.send)(pending)
+        wanted = {*self.addresses(), *self._seed.addresses}
+        idle = [address for address, lanes in self._nodes.items() if lanes.is_idle]
+        for address in [each for each in idle if each not in wanted]:
+            leaving = self._loop.create_task(self._nodes.pop(address).close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)

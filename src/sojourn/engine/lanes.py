@@ -1,0 +1,81 @@
+"""The connections of one event loop to one server: megabytes never stand before a small call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from redis import exceptions as driver
+from redis.asyncio.connection import AbstractConnection
+
+from sojourn.engine.pending import Pending
+from sojourn.engine.wire import Patience, Wire
+
+_LARGE = 64 * 1024
+"""Bytes from which a request travels apart from small ones."""
+
+Connect = Callable[[], Awaitable[AbstractConnection]]
+
+
+class Lanes:
+    """Two wires to one server, for small calls and for bulk.
+
+    Where writes wait for replicas, reads travel with the bulk, so that they do not wait as well.
+
+    Args:
+        connect: makes a connection that is ready for commands.
+        where: the server's address for messages.
+        patience: how long is waited.
+        lost: told when a connection has ended or could not be made.
+        changed: told when the server cannot be reached any more (True), or again (False).
+        elsewhere: takes a call that another node must answer; None where there are no others.
+        again: takes a call that was put off; these lanes themselves if not given.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        where: str,
+        patience: Patience,
+        *,
+        lost: Callable[[], None],
+        changed: Callable[[bool], None],
+        elsewhere: Callable[[Pending, driver.AskError], bool] | None = None,
+        again: Callable[[Pending], None] | None = None,
+    ) -> None:
+        self.lost = lost
+        self.changed = changed
+        self._elsewhere = elsewhere
+        self._again = again
+        self._apart = patience.replicas > 0
+        self.small = Wire(connect, where, patience, self)
+        self.bulk = Wire(connect, where, patience, self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        return self.small.is_idle and self.bulk.is_idle
+
+    def send(self, pending: Pending) -> None:
+        """Take a call."""
+        large = pending.call.bulk or len(pending.packet) > _LARGE
+        if large or (self._apart and pending.call.operation_id is None):
+            self.bulk.submit(pending)
+        else:
+            self.small.submit(pending)
+
+    def submit(self, pending: Pending) -> None:
+        """Take a call that was put off."""
+        (self._again or self.send)(pending)
+
+    def redirect(self, pending: Pending, error: driver.AskError) -> bool:
+        """Hand over a call that another node must answer."""
+        return self._elsewhere is not None and self._elsewhere(pending, error)
+
+    def withdraw(self) -> list[Pending]:
+        """Give back what waits without a connection."""
+        return [*self.small.withdraw(), *self.bulk.withdraw()]
+
+    async def close(self) -> None:
+        """Drop both connections."""
+        await asyncio.gather(self.small.close(), self.bulk.close())

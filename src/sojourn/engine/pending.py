@@ -1,0 +1,141 @@
+"""A call under way, and what can be said of its fate."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis import exceptions as driver
+
+from sojourn.engine.call import Call, pack, pack_call
+from sojourn.engine.faults import translate
+from sojourn.errors import AccessDenied, OutcomeUnknown, SojournError, Unavailable
+
+_ASKING = pack((b"ASKING",))
+
+
+class Pending:
+    """A call under way: its bytes, its replies so far, and the future of whoever waits.
+
+    Attributes:
+        attempts: how often it was sent.
+        refusals: how often a server put it off for now.
+        asking: it goes to a node that is being given the slot (Redis Cluster's ASK).
+        held: its batch ends in a WAIT, whose reply decides.
+        doubtful: it was sent, and the connection was lost before the reply.
+        refusal: the last reply that put it off.
+    """
+
+    __slots__ = (
+        *("asking", "attempts", "call", "deadline", "doubtful", "future", "held", "missing"),
+        *("packet", "refusal", "refusals", "replies"),
+    )
+
+    def __init__(self, call: Call[Any], deadline: float, future: asyncio.Future[Any]) -> None:
+        self.call = call
+        self.deadline = deadline
+        self.future = future
+        self.packet = pack_call(call)
+        self.attempts = 0
+        self.refusals = 0
+        self.replies: list[Any] = []
+        self.missing = 0
+        self.asking = False
+        self.held = False
+        self.doubtful = False
+        self.refusal: BaseException | None = None
+
+    def start(self) -> bytes:
+        """Expect the replies of one more sending; returns what to send."""
+        self.attempts += 1
+        self.replies = []
+        self.missing = 1 if self.call.script else len(self.call.commands)
+        if not self.asking:
+            return self.packet
+        self.missing *= 2  # ASKING holds for one command
+        if self.call.script:
+            return _ASKING + self.packet
+        return b"".join(_ASKING + pack(command) for command in self.call.commands)
+
+    def send_whole(self) -> None:
+        """From now on send the script with its source: the server has forgotten it."""
+        self.packet = pack_call(self.call, by_digest=False)
+
+    def take_replies(self) -> list[Any]:
+        """The replies to the call's own commands."""
+        return self.replies[1::2] if self.asking else self.replies
+
+    def lose(self) -> None:
+        """The connection that it was sent over is gone."""
+        self.doubtful = True
+        self.missing = 0
+
+    def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
+        """End with an error, unless the caller has gone."""
+        if not self.future.done():
+            error.__cause__ = cause
+            self.future.set_exception(error)
+
+    def refuse(self, cause: BaseException, where: str) -> None:
+        """End with the server's refusal; of a sending before, it says nothing."""
+        error = translate(cause, where)
+        if self.doubtful and isinstance(error, Unavailable | AccessDenied):
+            error = self.unknown(where, str(error)) or error
+        self.fail(error, cause)
+
+    def expire(self, where: str, last_error: BaseException | None) -> None:
+        """End for want of a reply, with what is known of why."""
+        cause = self.refusal or last_error
+        in_doubt = self.doubtful or self.missing > 0
+        unknown = self.unknown(where, _detail(cause)) if in_doubt else None
+        if unknown is not None:
+            self.fail(unknown, cause)
+        elif cause is not None and not in_doubt:
+            self.fail(translate(cause, where), cause)
+        else:
+            reason = f" ({_detail(cause)})" if cause else ""
+            error = Unavailable(
+                f"No answer from {where} in time for {self.call.name}{reason}. "
+                "Check that the server runs and can be reached."
+            )
+            self.fail(error, cause)
+
+    def unknown(self, where: str, reason: str) -> OutcomeUnknown | None:
+        """That a write was sent and may have happened; None for a read."""
+        call = self.call
+        if call.operation_id is None:
+            return None
+        because = f" ({reason})" if reason else ""
+        return OutcomeUnknown(
+            f"{call.name} was sent to {where} but was not confirmed in time{because}. It may have "
+            f"happened: repeat it with operation_id={call.operation_id!r}, it takes effect once.",
+            operation_id=call.operation_id,
+        )
+
+
+class Wait:
+    """A WAIT that stands behind the writes of a batch, and decides for them.
+
+    Args:
+        writes: the calls before it, in order.
+        replicas: how many replicas must have the writes.
+    """
+
+    __slots__ = ("replicas", "writes")
+
+    def __init__(self, writes: list[Pending], replicas: int) -> None:
+        self.writes = writes
+        self.replicas = replicas
+
+    def shortfall(self, reply: Any) -> str:
+        """Why the writes are not confirmed; empty when they are."""
+        if isinstance(reply, driver.ResponseError):
+            return f"WAIT failed: {reply}"
+        have = int(reply)
+        if have >= self.replicas:
+            return ""
+        return f"{have} of {self.replicas} replicas have it"
+
+
+def _detail(cause: BaseException | None) -> str:
+    return "" if cause is None else str(cause) or type(cause).__name__

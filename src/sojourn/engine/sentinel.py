@@ -1,0 +1,81 @@
+"""Who the primary is, as Redis Sentinel says.
+
+https://redis.io/docs/latest/develop/reference/sentinel-clients/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, cast
+
+from sojourn.engine.address import Address, Target
+from sojourn.errors import ConfigurationError, Unavailable
+
+
+async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYNC109
+    """Ask all Sentinels at once, and believe what most of them say. One round trip.
+
+    Waits no longer than until a majority has given the same answer.
+
+    Args:
+        target: the Sentinels, and the name of the primary.
+        timeout: seconds that a Sentinel may take.
+
+    Raises:
+        ConfigurationError: the Sentinels do not know that name.
+        Unavailable: none answers.
+    """
+    answers: Counter[Address | None] = Counter()
+    failures: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    questions = [loop.create_task(_ask(target, each, timeout)) for each in target.addresses]
+    try:
+        for answered in asyncio.as_completed(questions):
+            try:
+                address = await answered
+            except Exception as error:  # noqa: BLE001 - the others may know
+                failures.append(error)
+                continue
+            answers[address] += 1
+            if address is not None and answers[address] > len(questions) / 2:
+                return address
+    finally:
+        for task in questions:
+            task.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
+    unknown = answers.pop(None, 0)
+    if answers:
+        return cast("Address", answers.most_common(1)[0][0])
+    if unknown:
+        raise ConfigurationError(
+            f"The Sentinels of {target.where} know no primary of the name {target.master!r}: check "
+            "the name behind the hosts in the URL."
+        )
+    raise Unavailable(
+        f"No Sentinel of {target.where} answers ({failures[0]!r}). Check that they run and can be "
+        "reached."
+    ) from failures[0]
+
+
+async def _ask(target: Target, sentinel: Address, timeout: float) -> Address | None:  # noqa: ASYNC109
+    """What one Sentinel says; None when it does not know the name."""
+    tls = {name: value for name, value in target.options.items() if name.startswith("ssl_")}
+    connection = target.kind(
+        **sentinel._asdict(),
+        **target.sentinel,
+        **tls,
+        protocol=2,
+        decode_responses=True,
+        socket_timeout=None,
+        socket_connect_timeout=timeout,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            await connection.connect()  # type: ignore[no-untyped-call]
+            words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master)
+            await connection.send_command(*words, check_health=False)
+            reply = cast("Any", await connection.read_response())
+    finally:
+        await connection.disconnect(nowait=True)
+    return None if reply is None else Address(str(reply[0]), int(reply[1]))

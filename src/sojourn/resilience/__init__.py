@@ -1,0 +1,1 @@
+"""What stands between a caller and a server that fails. Knows no Redis."""
