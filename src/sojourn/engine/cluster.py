@@ -117,7 +117,8 @@ class Cluster:
     def _redirect(self, pending: Pending, error: driver.AskError, said_by: Address) -> bool:
         if pending.attempts % _TURNS == 0:
             return False  # nodes disagree: it rests, and goes by the map of then
-        address = Address(error.host or said_by.host, error.port)
+        host: str = error.host  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        address = Address(host or said_by.host, error.port)
         pending.asking = not isinstance(error, driver.MovedError)
         if not pending.asking:
             self._owners[error.slot_id] = address
@@ -138,7 +139,10 @@ class Cluster:
             raise error
 
     async def _refresh(self) -> None:
-        """Ask all known nodes at once, believe the first, and send on what waited for the lost."""
+        """Ask all known nodes at once, believe the first, and send on what waited for the lost.
+
+        A node without slots is left: its replica may have taken its place, and it may be dead.
+        """
         asked = {*self.addresses(), *self._seed.addresses}
         questions = {self._loop.create_task(self._ask(address)): address for address in asked}
         try:
@@ -174,7 +178,7 @@ class Cluster:
             for pending in lanes.withdraw():
                 if not pending.future.done():
                     (self.send if pending.call.keys else lanes.send)(pending)
-        wanted = {*self.addresses(), *self._seed.addresses}
+        wanted = set(self.addresses())
         idle = [address for address, lanes in self._nodes.items() if lanes.is_idle]
         for address in [each for each in idle if each not in wanted]:
             leaving = self._loop.create_task(self._nodes.pop(address).close())

@@ -144,6 +144,7 @@ class Wire:
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
+        self._breaker.succeeded()  # nobody waits for it any more
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -207,7 +208,8 @@ class Wire:
                 task.cancel()
             self._reader = None
             self._requeue()  # before anything is awaited: no reply may meet another's call
-            self._events.lost()
+            if not self._closed:
+                self._events.lost()
             await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
                 if isinstance(outcome, Exception):
