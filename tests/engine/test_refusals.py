@@ -14,7 +14,7 @@ import redis
 import sojourn
 from proxy import Proxy
 from servers import Server, any_binary
-from sojourn import AccessDenied, Event, OutcomeUnknown, ServerBusy, SojournError
+from sojourn import AccessDenied, Event, OutcomeUnknown, ServerBusy, SojournError, UnsupportedServer
 
 LONG = 20  # seconds: only ever reached by a failure
 
@@ -83,6 +83,25 @@ async def it_starts_again(server: Server) -> AsyncIterator[None]:
             await started
 
 
+@asynccontextmanager
+async def an_older_one_takes_its_place(server: Server) -> AsyncIterator[None]:
+    """No such server installs any more: its answer to INFO is played from what 5.0 says."""
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = b"# Server\r\nredis_version:5.0.14\r\n"
+        while data := await reader.read(65536):
+            writer.write(b"-ERR unknown subcommand\r\n" * data.count(b"SETINFO"))
+            if b"INFO\r\n$6\r\nserver" in data:
+                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
+        writer.close()
+
+    server.stop(9)
+    played = await asyncio.start_server(old, "127.0.0.1", server.port)
+    yield
+    played.close()
+    await asyncio.to_thread(server.start)
+
+
 class Refusal(NamedTuple):
     """How it comes about, who hears it, and what it is when nothing was sent before."""
 
@@ -97,6 +116,7 @@ REFUSALS = {
     "NOAUTH": Refusal(a_password_is_wanted, "", AccessDenied),
     "BUSY": Refusal(a_script_runs, "", ServerBusy),
     "LOADING": Refusal(it_starts_again, "", ServerBusy),
+    "too old": Refusal(an_older_one_takes_its_place, "", UnsupportedServer),
 }
 
 
