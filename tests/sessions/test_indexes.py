@@ -1,0 +1,72 @@
+"""A user's indexes live as long as the sessions in them, and list each session that is alive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+import sojourn
+from servers import Server
+from sojourn import Event, SessionKey
+
+INDEXES = ("sessions:{shop:ada}", "sessions:{shop:ada}:expiry")
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def store(server: Server) -> AsyncIterator[sojourn.Sojourn]:
+    async with sojourn.open(server.url) as store:
+        yield store
+
+
+@pytest.fixture
+async def ever(store: sojourn.Sojourn, client: redis.Redis) -> SessionKey:
+    """A session that never expires, so that no index does."""
+    made = await store.sessions.create("shop", "ada", "ever", ttl=None)
+    assert lives(client) == {-1}
+    return made.key
+
+
+def lives(client: redis.Redis) -> set[int]:
+    """Seconds that are left to the indexes, -1 for ever."""
+    return {client.ttl(index) for index in INDEXES}
+
+
+def assert_lives(client: redis.Redis, seconds: int) -> None:
+    """As long as asked and a hundredth more, less what the test has taken."""
+    assert all(seconds - 60 < left <= seconds * 1.01 for left in lives(client)), lives(client)
+
+
+async def test_indexes_expire_again_once_their_last_immortal_session_gets_a_ttl(
+    store: sojourn.Sojourn, client: redis.Redis, ever: SessionKey
+) -> None:
+    other = await store.sessions.create("shop", "ada", "other", ttl=None)
+    await store.sessions.update(ever, ttl=1000)
+    assert lives(client) == {-1}
+    await store.sessions.update(other.key, ttl=100)
+    assert_lives(client, 1000)
+
+
+@pytest.mark.parametrize("write", ["create", "append", "touch"])
+async def test_indexes_without_an_immortal_session_expire_again_with_the_next_write(
+    store: sojourn.Sojourn, client: redis.Redis, write: str
+) -> None:
+    await store.sessions.create("shop", "ada", "long", ttl=1000)
+    short = await store.sessions.create("shop", "ada", "short", ttl=100)
+    for index in INDEXES:
+        client.persist(index)
+    if write == "create":
+        await store.sessions.create("shop", "ada", "new", ttl=100)
+    elif write == "append":
+        client.hset("session:{shop:ada}:short", "expires", 1)  # as if its life had run short
+        await store.sessions.append(short.key, Event(author="a", payload=1))
+    else:
+        await store.sessions.touch(short.key)
+    assert_lives(client, 1000)
