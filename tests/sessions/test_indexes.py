@@ -44,6 +44,16 @@ def assert_lives(client: redis.Redis, seconds: int) -> None:
     assert all(seconds - 60 < left <= seconds * 1.01 for left in lives(client)), lives(client)
 
 
+async def test_indexes_expire_again_once_their_immortal_session_is_deleted(
+    store: sojourn.Sojourn, client: redis.Redis, ever: SessionKey
+) -> None:
+    await store.sessions.create("shop", "ada", "long", ttl=1000)
+    await store.sessions.create("shop", "ada", "short", ttl=100)
+    assert lives(client) == {-1}
+    await store.sessions.delete(ever)
+    assert_lives(client, 1000)
+
+
 async def test_indexes_expire_again_once_their_last_immortal_session_gets_a_ttl(
     store: sojourn.Sojourn, client: redis.Redis, ever: SessionKey
 ) -> None:
