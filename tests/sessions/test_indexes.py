@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -80,3 +81,17 @@ async def test_indexes_without_an_immortal_session_expire_again_with_the_next_wr
     else:
         await store.sessions.touch(short.key)
     assert_lives(client, 1000)
+
+
+async def test_a_session_that_expired_is_listed_when_it_is_created_again(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    stays = await store.sessions.create("shop", "ada", "stays")
+    await store.sessions.create("shop", "ada", "again", ttl=0.01)
+    while client.exists("session:{shop:ada}:again"):
+        await asyncio.sleep(0.005)
+    assert all(client.zscore(index, "again") for index in INDEXES)
+    again = await store.sessions.create("shop", "ada", "again")
+    page = await store.sessions.list("shop", "ada")
+    assert [session.key for session in page.sessions] == [stays.key, again.key]
+    assert [client.zcard(index) for index in INDEXES] == [2, 2]
