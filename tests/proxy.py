@@ -13,13 +13,15 @@ class Proxy:
 
     `on_request` sees each piece of bytes from a client and answers what to do with it:
     `pass`, `drop` (cut before the server sees it), `lose` (the server gets it, its reply is cut
-    off), `stall` (nothing passes any more on that connection).
+    off), `stall` (nothing passes any more on that connection); or at which byte to halt while
+    `between` is called.
     """
 
     def __init__(self, port: int) -> None:
         self.target = port
         self.port = 0
-        self.on_request: Callable[[bytes], str] = lambda _: "pass"
+        self.on_request: Callable[[bytes], str | int] = lambda _: "pass"
+        self.between: Callable[[], None] = lambda: None
         self.connections = 0
         self.requests: list[bytes] = []
         self.cut = asyncio.Event()
@@ -73,6 +75,11 @@ class Proxy:
                     await up_writer.drain()
                     await up_reader.read(1)  # the server has answered: so it has done it
                     return
+                if isinstance(what, int):
+                    up_writer.write(data[:what])
+                    await up_writer.drain()
+                    await asyncio.to_thread(self.between)
+                    data = data[what:]
                 up_writer.write(data)
                 await up_writer.drain()
         except ConnectionError:
