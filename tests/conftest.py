@@ -91,6 +91,15 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that speaks TLS only and wants a password."""
+    server = start("tls", tmp_path)
+    assert isinstance(server, Server)
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server that the test may stop, break and start again."""
     server = Server(tmp_path / "server", any_binary()).start()

@@ -138,6 +138,22 @@ async def test_a_lent_client_lends_its_address_and_stays_open(
         await client.aclose()
 
 
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+async def test_a_lent_client_lends_its_tls_and_its_trust(tls_server: Server, kind: type) -> None:
+    address = {"host": "localhost", "port": tls_server.port, "password": tls_server.password}
+    trust = {"ssl": True, "ssl_ca_certs": str(tls_server.tls / "ca.crt")}
+    for client in (kind(**address, **trust), kind.from_url(tls_server.url)):
+        async with sojourn.open(client) as store:
+            assert store.where == f"rediss://localhost:{tls_server.port}"
+            made = await store.sessions.create("lent", "ada")
+            assert await store.sessions.get(made.key) == made
+    async with sojourn.open(kind(**address, ssl=True)) as store:
+        with pytest.raises(ConfigurationError, match="certificate"):
+            await store.ping()
+    async with sojourn.open(kind(**address, ssl=True, ssl_cert_reqs="none")) as store:
+        await store.ping()
+
+
 def test_what_cannot_be_lent_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="lent"):
         sojourn.open(object())  # type: ignore[arg-type]
