@@ -1,11 +1,14 @@
 """ADK's own server over our sessions: what it was told outlives it."""
 
+import shutil
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from e2e.adk_http import AdkHttp, text_of
+from e2e.adk_http import APP, USER, AdkHttp, text_of
+from e2e.web_process import EXAMPLES, PLAIN_ADK, SOJOURN_ADK
 
 
 def test_a_conversation_outlives_kill_9_of_the_web_process(start_web, embedded_uri):
@@ -108,6 +111,29 @@ def test_the_api_server_without_a_ui_keeps_sessions_too(start_web, embedded_uri)
 
     assert "test_123" in adk.say(session_id, "What is test_key?")
     assert adk.http.get("/dev-ui/").status_code == 404
+
+
+def test_plain_adk_keeps_sessions_through_the_file_that_init_writes(
+    start_server, start_web, tmp_path
+):
+    agents = tmp_path / "agents"
+    shutil.copytree(EXAMPLES / APP, agents / APP)
+    subprocess.run([*SOJOURN_ADK, "init", str(agents)], check=True)
+    server = start_server()
+    web = start_web(server.url, command=PLAIN_ADK, agents=agents)
+    adk = AdkHttp(web.url)
+    session_id = adk.create()
+    adk.say(session_id, "Store test_key with value test_123")
+    before = adk.session(session_id)
+    with server.client() as client:
+        assert client.exists(f"session:{{{APP}:{USER}}}:{session_id}") == 1
+
+    web.kill()
+    web.start()
+
+    assert adk.session(session_id) == before
+    assert "test_123" in adk.say(session_id, "What is test_key?")
+    assert_turns(adk.session(session_id)["events"], turns=2)
 
 
 def assert_streamed(events):

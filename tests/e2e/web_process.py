@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ import httpx
 from servers import free_port
 
 PROJECT = Path(__file__).parents[2]
+EXAMPLES = PROJECT / "examples"
 SOJOURN_ADK = (sys.executable, "-m", "sojourn", "adk")
+PLAIN_ADK = (str(Path(sysconfig.get_path("scripts")) / "adk"),)
 START_SECONDS = 30
 STOP_SECONDS = 10
 START_ATTEMPTS = 3
@@ -37,11 +40,13 @@ class WebProcess:
         *,
         command: Sequence[str] = SOJOURN_ADK,
         subcommand: str = "web",
+        agents: Path = EXAMPLES,
     ) -> None:
         self.session_uri = session_uri
         self.directory = directory
         self.command = command
         self.subcommand = subcommand
+        self.agents = agents
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -85,7 +90,7 @@ class WebProcess:
         options = ["--port", str(self.port), f"--session_service_uri={self.session_uri}"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*self.command, self.subcommand, *options, "examples"],
+                [*self.command, self.subcommand, *options, str(self.agents)],
                 cwd=PROJECT,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
