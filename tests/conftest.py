@@ -47,6 +47,12 @@ def _tls(folder: Path) -> Server:
     return Server(folder, redis_binary(), tls=certificates, password="hidden").start()
 
 
+def _acl(folder: Path) -> Server:
+    certificates = make_certificates(folder / "tls")
+    binary = redis_binary()
+    return Server(folder, binary, tls=certificates, user="agent", password="sécret/:@").start()
+
+
 TOPOLOGIES: dict[str, Start] = {
     "memory": lambda _: "memory://",
     "embedded": lambda folder: f"embedded:{folder}",
@@ -56,6 +62,7 @@ TOPOLOGIES: dict[str, Start] = {
     "unix": _unix,
     "password": _password,
     "tls": _tls,
+    "acl": _acl,
 }
 
 

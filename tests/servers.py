@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+T = TypeVar("T")
 
 CI = os.environ.get("CI") == "true"
+
+BUS = 10_000
+"""How far above its port a Cluster node listens to other nodes."""
+
+_given: set[int] = set()
 
 
 class NotHere(Exception):
@@ -54,9 +67,47 @@ def any_binary() -> str:
 
 
 def free_port() -> int:
+    """A port that is free, as is the one of its Cluster bus.
+
+    Both lie below those that the system gives to outgoing connections (from 32768 on), so that
+    none takes them while a server is down: it starts again where it was.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(12_768)
+        wanted = {port, port + BUS}
+        if not wanted & _given and all(map(_is_free, wanted)):
+            _given.update(wanted)
+            return port
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def until(what: str, check: Callable[[], T | None], seconds: float = 30) -> T:
+    """Ask again and again, and give the first answer that is true.
+
+    A server that refuses or does not answer counts as a no.
+
+    Raises:
+        TimeoutError: there was none within so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        reason: Exception | None = None
+        try:
+            if answer := check():
+                return answer
+        except redis.RedisError as error:
+            reason = error
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {what}") from reason
+        time.sleep(0.02)
 
 
 class Server:
@@ -68,7 +119,9 @@ class Server:
         options: further options, as on its command line.
         tls: folder with ca.crt, server.crt and server.key: the port then speaks TLS only.
         password: what clients must say.
+        user: the ACL user whose password that is; nobody else is then let in.
         unix: listen on a socket and not on a port.
+        config: lines of a configuration file, which the server may rewrite (for Sentinel).
     """
 
     def __init__(
@@ -79,29 +132,48 @@ class Server:
         *,
         tls: Path | None = None,
         password: str = "",
+        user: str = "",
         unix: bool = False,
+        config: str | None = None,
     ) -> None:
         self.folder = folder
         self.binary = binary
         self.options = list(options)
         self.tls = tls
         self.password = password
+        self.user = user
+        self.config = config
         self.socket = f"/tmp/sj-{os.getpid()}-{free_port()}.sock" if unix else ""
         self.port = 0 if unix else free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.paused = False
+
+    def __repr__(self) -> str:
+        return f"<Server {self.folder.name} at {self.socket or self.port}>"
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None and not self.paused
 
     @property
     def url(self) -> str:
         if self.socket:
             return f"unix://{self.socket}"
-        secret = f":{quote(self.password, safe='')}@" if self.password else ""
+        names = ":".join(quote(word, safe="") for word in (self.user, self.password))
+        secret = f"{names}@" if self.password else ""
         if self.tls is not None:
             return f"rediss://{secret}localhost:{self.port}?ssl_ca_certs={self.tls / 'ca.crt'}"
         return f"redis://{secret}127.0.0.1:{self.port}"
 
     def start(self) -> Server:
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [self.binary, "--dir", str(self.folder), "--bind", "127.0.0.1", "--save", ""]
+        command = [self.binary]
+        if self.config is not None:
+            file = self.folder / "server.conf"
+            if not file.exists():
+                file.write_text(self.config)
+            command.append(str(file))
+        command += ["--dir", str(self.folder), "--bind", "127.0.0.1", "--save", ""]
         if self.tls is not None:
             command += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
             command += ["--tls-ca-cert-file", str(self.tls / "ca.crt")]
@@ -111,7 +183,10 @@ class Server:
             command += ["--port", str(self.port)]
         if self.socket:
             command += ["--unixsocket", self.socket]
-        if self.password:
+        if self.user:
+            command += ["--user", "default", "off"]
+            command += ["--user", self.user, "on", f">{self.password}", "~*", "&*", "+@all"]
+        elif self.password:
             command += ["--requirepass", self.password]
         log = (self.folder / "server.log").open("ab")
         self.process = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
@@ -122,12 +197,37 @@ class Server:
         """Plain redis-py, for looking behind Sojourn's back."""
         return redis.Redis.from_url(self.url, decode_responses=True)
 
+    def ask(self, *words: str | int) -> Any:
+        """The reply to one command, on a connection of its own and with a deadline."""
+        with redis.Redis.from_url(
+            self.url,
+            decode_responses=True,
+            protocol=2,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            return client.execute_command(*words)
+
+    def pause(self) -> None:
+        """Freeze the process: its connections stay open and nothing is answered any more."""
+        self._signal(signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+        self.paused = False
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def stop(self, signal: int = 15) -> None:
         """End the process (9: as a crash would) and wait until it is gone."""
         if self.process is not None:
             self.process.send_signal(signal)
             self.process.wait(20)
             self.process = None
+            self.paused = False
 
     def close(self) -> None:
         self.stop(9)
@@ -135,11 +235,14 @@ class Server:
             Path(self.socket).unlink(missing_ok=True)
 
     def _wait_until_it_answers(self) -> None:
-        assert self.process is not None
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
-        errors = [redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError, OSError]
-        with redis.Redis.from_url(self.url, retry=retry, retry_on_error=errors) as client:
-            client.ping()
+        def answers() -> bool:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                log = (self.folder / "server.log").read_text(errors="replace")
+                raise RuntimeError(f"{self} did not start: {log[-500:]}")
+            return bool(self.ask("PING"))
+
+        until(f"{self} answers", answers)
 
 
 def make_certificates(folder: Path) -> Path:
