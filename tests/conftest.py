@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster import ClusterSet
+from sentinel import SentinelSet
 from servers import (
     CI,
     NotHere,
@@ -19,7 +21,8 @@ from servers import (
     wheel_binary,
 )
 
-Start = Callable[[Path], Server | str]
+Started = Server | SentinelSet | ClusterSet | str
+Start = Callable[[Path], Started]
 
 
 def _valkey(folder: Path) -> Server:
@@ -53,6 +56,14 @@ def _acl(folder: Path) -> Server:
     return Server(folder, binary, tls=certificates, user="agent", password="sécret/:@").start()
 
 
+def _sentinel(folder: Path) -> SentinelSet:
+    return SentinelSet(folder, any_binary()).start()
+
+
+def _cluster(folder: Path) -> ClusterSet:
+    return ClusterSet(folder, any_binary()).start()
+
+
 TOPOLOGIES: dict[str, Start] = {
     "memory": lambda _: "memory://",
     "embedded": lambda folder: f"embedded:{folder}",
@@ -63,6 +74,8 @@ TOPOLOGIES: dict[str, Start] = {
     "password": _password,
     "tls": _tls,
     "acl": _acl,
+    "sentinel": _sentinel,
+    "cluster": _cluster,
 }
 
 
@@ -70,7 +83,7 @@ OPTIONAL = {"redis-6.2"} if sys.version_info >= (3, 13) else set[str]()
 """Rows whose server has no wheel for this Python."""
 
 
-def start(row: str, folder: Path) -> Server | str:
+def start(row: str, folder: Path) -> Started:
     """Start a row of the table. What this machine lacks fails CI, and elsewhere is named."""
     try:
         return TOPOLOGIES[row](folder)
@@ -85,7 +98,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The URL of each topology in turn."""
     started = start(request.param, tmp_path_factory.mktemp(request.param))
     yield started if isinstance(started, str) else started.url
-    if isinstance(started, Server):
+    if not isinstance(started, str):
         started.close()
 
 
