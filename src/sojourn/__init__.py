@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.errors import (
         AccessDenied,
+        BufferFull,
         Closed,
         ConfigurationError,
         Conflict,
@@ -54,6 +55,7 @@ _HOME = {
 
 __all__ = [
     "AccessDenied",
+    "BufferFull",
     "Closed",
     "ConfigurationError",
     "Conflict",

@@ -12,13 +12,15 @@ from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
-from sojourn.options import DAY, Durability, MiB, Options, from_query
+from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions import NearCacheStats, Sessions
+from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.service import Limits
-from sojourn.telemetry import CallHook, Hooks, OutageHook
+from sojourn.telemetry import CallHook, Hooks, OutageHook, ReplayHook
 
 if TYPE_CHECKING:
     import redis
@@ -35,6 +37,7 @@ class Stats(NamedTuple):
         available: False while the server is known to be out of reach.
         outages: how often it was out of reach for longer than a call may wait.
         lost_connections: how many connections have ended, or could not be made.
+        buffered: writes that wait in this process for the server.
         near_cache: decoded events kept in this process.
     """
 
@@ -42,6 +45,7 @@ class Stats(NamedTuple):
     available: bool
     outages: int
     lost_connections: int
+    buffered: int
     near_cache: NearCacheStats
 
 
@@ -54,10 +58,17 @@ class Sojourn:
         sessions: the sessions room.
     """
 
-    def __init__(self, sessions: Sessions, engine: Engine | None, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        engine: Engine | None,
+        hooks: Hooks,
+        buffered: BufferedSessions | None = None,
+    ) -> None:
         self.sessions = sessions
         self._engine = engine
         self._hooks = hooks
+        self._buffered = buffered
         self._closed = False
 
     @property
@@ -90,6 +101,13 @@ class Sojourn:
         """
         return self._hooks.add_outage(hook)
 
+    def on_replay(self, hook: ReplayHook) -> Callable[[], None]:
+        """Tell `hook` a `ReplayReport` when buffered writes were replayed after an outage.
+
+        Returns how to stop that.
+        """
+        return self._hooks.add_replay(hook)
+
     def stats(self) -> Stats:
         """The figures now."""
         engine = self._engine
@@ -98,6 +116,7 @@ class Sojourn:
             engine is None or not engine.is_down,
             0 if engine is None else engine.outages,
             0 if engine is None else engine.losses,
+            0 if self._buffered is None else self._buffered.waiting,
             self.sessions.cache_stats(),
         )
 
@@ -110,7 +129,13 @@ class Sojourn:
             await self._engine.disconnect()
 
     async def close(self) -> None:
-        """Close connections and leave an embedded server. A lent client stays open. Idempotent."""
+        """Close connections and leave an embedded server. A lent client stays open. Idempotent.
+
+        Writes that are still buffered are tried once more; without `journal` they are lost if the
+        server is still out of reach, and the report to `on_replay` and the log say how many.
+        """
+        if self._buffered is not None and not self._closed:
+            await self._buffered.close()
         self._closed = True
         if self._engine is not None:
             await self._engine.close()
@@ -142,6 +167,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     health_check_interval: float = 15.0,
     durability: Durability = "primary",
     replicas: int = 1,
+    on_outage: OnOutage = "raise",
+    journal: str | None = None,
+    buffer_calls: int = 10_000,
+    buffer_bytes: int = 64 * MiB,
+    buffer_seconds: float = 3600.0,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -168,6 +198,15 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         durability: `primary` acknowledges what the primary has; `replicas` what replicas have as
             well: a write that they do not confirm in time ends with `OutcomeUnknown`.
         replicas: how many must confirm.
+        on_outage: `raise` a typed `Unavailable`; or `buffer`: sessions that this process has read
+            or written go on in its memory, as do creates without an id of the caller's, and are
+            written when the server is back. Results say `durable=False`; what this process cannot
+            know still raises.
+        journal: a folder where buffered writes survive the process; the next one that opens it
+            writes them. None keeps them in memory.
+        buffer_calls: writes that may wait.
+        buffer_bytes: bytes that they may have; as much again is kept of sessions that could go on.
+        buffer_seconds: how long the oldest may wait; then new ones raise `BufferFull`.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -186,6 +225,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         health_check_interval,
         durability,
         replicas,
+        on_outage,
+        journal,
+        buffer_calls,
+        buffer_bytes,
+        buffer_seconds,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -204,7 +248,20 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
     )
     rows = RedisSessions(engine, Keys(options.namespace), policy)
-    return Sojourn(Sessions(rows, _limits(options, shards=SHARDS)), engine, hooks)
+    limits = _limits(options, shards=SHARDS)
+    if options.on_outage == "raise":
+        return Sojourn(Sessions(rows, limits), engine, hooks)
+    buffered = BufferedSessions(
+        rows,
+        _in_memory(options),
+        Journal(
+            Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
+            options.journal,
+        ),
+        held_bytes=options.buffer_bytes,
+        told=hooks.tell_replay,
+    )
+    return Sojourn(Sessions(buffered, limits), engine, hooks, buffered)
 
 
 def _in_memory(options: Options) -> InMemorySessions:

@@ -15,7 +15,8 @@
     │   ├── OutcomeUnknown        a write was sent and its reply never came
     │   ├── ServerBusy            loading, running a long script, or out of connections
     │   ├── ServerReadOnly        a replica, or a primary that refuses writes
-    │   └── ServerOutOfMemory     maxmemory is reached
+    │   ├── ServerOutOfMemory     maxmemory is reached
+    │   └── BufferFull            out of reach, and the outage buffer takes no more
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
     ├── ServerFault               the server answered what it should not have
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 __all__ = [
     "AccessDenied",
+    "BufferFull",
     "Closed",
     "ConfigurationError",
     "Conflict",
@@ -147,6 +149,10 @@ class ServerReadOnly(Unavailable):
 
 class ServerOutOfMemory(Unavailable):
     """The server has reached `maxmemory` and may not evict."""
+
+
+class BufferFull(Unavailable):
+    """The server is out of reach, and the outage buffer takes no more. Nothing was taken."""
 
 
 class AccessDenied(SojournError):

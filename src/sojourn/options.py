@@ -11,6 +11,7 @@ MiB = 1024 * 1024
 DAY = 86_400.0
 
 Durability = Literal["primary", "replicas"]
+OnOutage = Literal["raise", "buffer"]
 
 
 class Options(NamedTuple):
@@ -28,6 +29,11 @@ class Options(NamedTuple):
     health_check_interval: float = 15.0
     durability: Durability = "primary"
     replicas: int = 1
+    on_outage: OnOutage = "raise"
+    journal: str | None = None
+    buffer_calls: int = 10_000
+    buffer_bytes: int = 64 * MiB
+    buffer_seconds: float = 3600.0
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -37,6 +43,10 @@ class Options(NamedTuple):
         """
         if self.durability not in ("primary", "replicas"):
             raise InvalidInput(f"durability is 'primary' or 'replicas', not {self.durability!r}.")
+        if self.on_outage not in ("raise", "buffer"):
+            raise InvalidInput(f"on_outage is 'raise' or 'buffer', not {self.on_outage!r}.")
+        if self.journal is not None and self.on_outage != "buffer":
+            raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():
             least = 0 if name == "near_cache_bytes" else 0.001
             if isinstance(value, int | float) and not least <= value <= 10**12:
@@ -45,8 +55,11 @@ class Options(NamedTuple):
 
 _FOREVER = ("session_ttl", "state_ttl", "max_events")
 """Options that may be `none`."""
-_WHOLE = ("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas")
-_WORDS = ("namespace", "durability")
+_WHOLE = (
+    *("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas"),
+    *("buffer_calls", "buffer_bytes"),
+)
+_WORDS = ("namespace", "durability", "on_outage", "journal")
 
 
 def from_query(url: str, options: Options) -> tuple[str, Options]:

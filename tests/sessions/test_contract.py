@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 import sojourn
+from servers import Server
 from sojourn.testing import SessionsContract
+
+
+class TestBuffered(SessionsContract):
+    """A store that would buffer changes nothing while the server answers."""
+
+    @pytest.fixture
+    async def store(self, shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
+        async with sojourn.open(shared_server.url, on_outage="buffer") as store:
+            yield store
 
 
 class TestSessions(SessionsContract):

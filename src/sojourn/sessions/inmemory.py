@@ -133,14 +133,11 @@ class InMemorySessions:
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """Append rows and set state."""
-        session = self._writable(key, write)
-        head = session.head
-        name = f"append:{write.operation_id}"
-        if name in session.operations:
-            return Written(session.operations[name], head.seq, repeated=True)
-        _check_version(key, head, write)
-        self._check("state", session.state, delta.session)
-        self._check("user state", self._values(key.owner), delta.user)
+        repeated = self.admit(key, delta, write)
+        if repeated is not None:
+            return repeated
+        session = self._sessions[key]
+        head, name = session.head, f"append:{write.operation_id}"
         session.rows += rows
         session.state.update(delta.session)
         seq, dropped = head.seq + len(rows), head.dropped
@@ -150,6 +147,17 @@ class InMemorySessions:
         written = self._changed(session, name, seq=seq, dropped=dropped, updated=updated)
         self._set_shared(key, delta)
         return written
+
+    def admit(self, key: SessionKey, delta: Delta, write: Write) -> Written | None:
+        """Raise what an append would raise; what it would return if it is a repetition."""
+        session = self._writable(key, write)
+        name = f"append:{write.operation_id}"
+        if name in session.operations:
+            return Written(session.operations[name], session.head.seq, repeated=True)
+        _check_version(key, session.head, write)
+        self._check("state", session.state, delta.session)
+        self._check("user state", self._values(key.owner), delta.user)
+        return None
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Set fields or the lifetime."""
@@ -218,6 +226,28 @@ class InMemorySessions:
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
         """The state of a user and of its app."""
         return dict(self._values(owner)), dict(self._values(owner.app))
+
+    # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
+
+    def adopt(self, key: SessionKey, stored: Stored) -> None:
+        """Hold a session as a store gave it. Its log begins with the first row that came along."""
+        head = stored.head._replace(dropped=stored.head.seq - len(stored.rows))
+        rows = list(stored.rows)
+        self._sessions[key] = _Session(head, dict(stored.state), head.updated, rows)
+        for name, values in ((key.owner, stored.user), (key.app, stored.app)):
+            if not self._values(name):
+                self._shared[name] = _Shared(dict(values), self._shared_expiry())
+
+    def head(self, key: SessionKey) -> Head | None:
+        """The fields of a session, or None when there is none."""
+        session = self._alive(key)
+        return None if session is None else session.head
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sessions.clear()
+        self._shared.clear()
+        self._operations.clear()
 
     # ── steps ──────────────────────────────────────────────────────────────────────────────────
 

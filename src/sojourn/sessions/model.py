@@ -60,6 +60,8 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         events: those that were asked for, oldest first.
         length: how many events the log has had; the last one has this `seq`.
         complete: False when events that were asked for are missing on the server.
+        durable: False when the server could not be reached and this process answered from its
+            outage buffer (`on_outage="buffer"`): others may have written since.
     """
 
     key: SessionKey
@@ -76,6 +78,7 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     events: list[E]
     length: int
     complete: bool = True
+    durable: bool = True
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -85,11 +88,14 @@ class Appended(msgspec.Struct, frozen=True):
         version: the session's version after it.
         seqs: the places of the events in the log; empty when `repeated`.
         repeated: it had been applied before, and was not applied again.
+        durable: False when the server could not be reached and the outage buffer of this process
+            holds the events (`on_outage="buffer"`); version and seqs are then provisional.
     """
 
     version: int
     seqs: range
     repeated: bool = False
+    durable: bool = True
 
 
 class SessionPage(msgspec.Struct, frozen=True):

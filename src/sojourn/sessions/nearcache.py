@@ -52,6 +52,7 @@ class Known(NamedTuple):
         before, now = self.head, stored.head
         return (
             stored.complete
+            and stored.durable
             and (now.incarnation, now.epoch, now.dropped)
             == (before.incarnation, before.epoch, before.dropped)
             and bool(stored.rows)

@@ -123,7 +123,7 @@ class Reader:
             return None, []
         events = await self._decoded(key, stored.rows, stored.first, view)
         self._cache.miss()
-        if stored.rows and stored.complete:
+        if stored.rows and stored.complete and stored.durable:
             run = Known(stored.head, stored.first, events, stored.rows[-1], weight(stored.rows))
             self._cache.keep(key, view.name, run)
         return stored, events
@@ -206,6 +206,7 @@ def session_of(key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
         events=events,
         length=head.seq,
         complete=stored.complete,
+        durable=stored.durable,
     )
 
 

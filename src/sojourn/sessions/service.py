@@ -66,6 +66,7 @@ class Sessions:
         metadata: Mapping[str, Any] | None = None,
         created: float | None = None,
         operation_id: str | None = None,
+        fresh: bool = False,
     ) -> Session[Event]:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
 
@@ -80,6 +81,8 @@ class Sessions:
             metadata: JSON of the application's.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
+            fresh: `session` was made for this call and no other can have it, as when it is left
+                out; only then the outage buffer may take the create.
 
         Raises:
             InvalidInput: an id, the state or the metadata; nothing was sent.
@@ -96,6 +99,7 @@ class Sessions:
             status=checks.text(status, "status"),
             metadata=checks.json_object(metadata or {}, "The metadata"),
             state=_delta(checks.encoded(state or {})),
+            fresh=fresh or session is None,
         )
         born = await self._store.create(key, birth)
         if born.repeated:
@@ -117,6 +121,7 @@ class Sessions:
             state=merged(birth.state.session, born.user, born.app),
             events=[],
             length=0,
+            durable=born.durable,
         )
 
     async def get(
@@ -208,7 +213,7 @@ class Sessions:
         )
         first = written.seq - len(rows) + 1
         seqs = range(0) if written.repeated else range(first, written.seq + 1)
-        return Appended(written.version, seqs, written.repeated)
+        return Appended(written.version, seqs, written.repeated, written.durable)
 
     async def update(
         self,

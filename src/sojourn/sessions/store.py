@@ -38,7 +38,10 @@ class Delta(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """A session to create. `created` None means the server's clock; `ttl` None for ever."""
+    """A session to create. `created` None means the server's clock; `ttl` None for ever.
+
+    `fresh` says that the id was made for it, so that no other session can have it.
+    """
 
     operation_id: str
     created: float | None
@@ -47,6 +50,7 @@ class Birth(NamedTuple):
     status: str
     metadata: bytes
     state: Delta
+    fresh: bool = False
 
 
 class Change(NamedTuple):
@@ -96,6 +100,7 @@ class Stored(NamedTuple):
         rows: the rows asked for, as they stood when `head` was read.
         first: the seq of the first row; meaningless without rows.
         complete: False when rows asked for are missing.
+        durable: False when it comes from the outage buffer of this process.
     """
 
     head: Head
@@ -105,12 +110,14 @@ class Stored(NamedTuple):
     rows: list[bytes]
     first: int
     complete: bool = True
+    durable: bool = True
 
 
 class Born(NamedTuple):
     """When a session was created and will expire, and the state that it found.
 
-    `repeated` says that this very operation had created it before.
+    `repeated` says that this very operation had created it before; `durable` is False when only the
+    outage buffer of this process has it.
     """
 
     created: float
@@ -118,14 +125,19 @@ class Born(NamedTuple):
     user: Pairs
     app: Pairs
     repeated: bool = False
+    durable: bool = True
 
 
 class Written(NamedTuple):
-    """The version that a write led to, the last seq, and whether it was a repetition."""
+    """The version that a write led to, the last seq, and whether it was a repetition.
+
+    `durable` is False when only the outage buffer of this process has it.
+    """
 
     version: int
     seq: int
     repeated: bool
+    durable: bool = True
 
 
 class Place(NamedTuple):

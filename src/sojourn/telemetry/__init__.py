@@ -9,7 +9,16 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-__all__ = ["CallFact", "CallHook", "Hooks", "OutageFact", "OutageHook"]
+__all__ = [
+    "CallFact",
+    "CallHook",
+    "Hooks",
+    "OutageFact",
+    "OutageHook",
+    "Refused",
+    "ReplayHook",
+    "ReplayReport",
+]
 
 log = logging.getLogger("sojourn")
 
@@ -44,8 +53,40 @@ class OutageFact(NamedTuple):
     down: bool
 
 
+class Refused(NamedTuple):
+    """A buffered write that the server would not take when it was back.
+
+    Attributes:
+        operation_id: of the write.
+        reason: why, as an error's class and message.
+        data: the write as JSON, so that nothing of it is lost.
+    """
+
+    operation_id: str
+    reason: str
+    data: bytes
+
+
+class ReplayReport(NamedTuple):
+    """What became of the writes that were buffered in an outage.
+
+    Attributes:
+        applied: how many took effect now.
+        duplicates: how many had taken effect before the outage was noticed.
+        refused: those that the server would not take, such as events of a session that was deleted
+            meanwhile: it is not revived.
+        lost: how many were given up because the store was closed and nothing kept them.
+    """
+
+    applied: int
+    duplicates: int
+    refused: tuple[Refused, ...]
+    lost: int = 0
+
+
 CallHook = Callable[[CallFact], None]
 OutageHook = Callable[[OutageFact], None]
+ReplayHook = Callable[[ReplayReport], None]
 
 
 class Hooks:
@@ -54,6 +95,7 @@ class Hooks:
     def __init__(self) -> None:
         self._calls: tuple[CallHook, ...] = ()
         self._outages: tuple[OutageHook, ...] = ()
+        self._replays: tuple[ReplayHook, ...] = ()
 
     def add(self, hook: CallHook) -> Callable[[], None]:
         """Tell `hook` every call from now on; the returned callable takes it off again."""
@@ -70,6 +112,15 @@ class Hooks:
 
         def remove() -> None:
             self._outages = tuple(each for each in self._outages if each is not hook)
+
+        return remove
+
+    def add_replay(self, hook: ReplayHook) -> Callable[[], None]:
+        """Tell `hook` what became of buffered writes; the returned callable takes it off again."""
+        self._replays = (*self._replays, hook)
+
+        def remove() -> None:
+            self._replays = tuple(each for each in self._replays if each is not hook)
 
         return remove
 
@@ -97,6 +148,14 @@ class Hooks:
         else:
             log.warning("%s is back", fact.where)
         _tell(self._outages, fact)
+
+    def tell_replay(self, report: ReplayReport) -> None:
+        """Hand a report to the log and to every hook."""
+        refused = len(report.refused)
+        level = logging.ERROR if refused or report.lost else logging.WARNING
+        text = "Buffered writes: %d applied, %d had been applied before, %d refused, %d lost"
+        log.log(level, text, report.applied, report.duplicates, refused, report.lost)
+        _tell(self._replays, report)
 
 
 F = TypeVar("F")

@@ -115,6 +115,7 @@ class SessionService(BaseSessionService):
                 state=events.jsonable(state or {}),
                 ttl=self._ttl if ttl == KEEP else ttl,
                 created=platform_time.get_time(),
+                fresh=not asked,
             )
         except errors.SessionExists as error:
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error

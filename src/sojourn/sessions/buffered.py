@@ -1,0 +1,243 @@
+"""A store that goes on through an outage: on_outage="buffer".
+
+While the server answers, calls pass through, and what they show of a session is held. When it does
+not, sessions that are held go on in the in-memory twin, and their writes wait in the journal. When
+it is back they are replayed in order, each under its operation id, so that each takes effect once.
+What is not known here is not made up: it raises `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sojourn.errors import OutcomeUnknown, ServerOutOfMemory, Unavailable
+from sojourn.ids import SessionKey, UserKey
+from sojourn.resilience.journal import Journal
+from sojourn.sessions.held import Held, window_of
+from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.replay import Kept, Replayer
+from sojourn.sessions.store import (
+    Birth,
+    Born,
+    Change,
+    Delta,
+    Listed,
+    Named,
+    Pairs,
+    Place,
+    SessionStore,
+    Stored,
+    Window,
+    Write,
+    Written,
+)
+from sojourn.telemetry import ReplayReport
+
+
+class BufferedSessions:
+    """Sessions on a server, and in this process while the server cannot be reached.
+
+    Args:
+        store: the sessions on the server.
+        twin: where held sessions go on.
+        journal: where their writes wait.
+        held_bytes: memory for the sessions that could go on.
+        told: who gets a report when buffered writes have been replayed.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        twin: InMemorySessions,
+        journal: Journal,
+        *,
+        held_bytes: int,
+        told: Callable[[ReplayReport], None],
+    ) -> None:
+        self._store = store
+        self._twin = twin
+        self._held = Held(held_bytes)
+        self._pinned: dict[SessionKey, bool] = {}
+        self._replayer = Replayer(store, journal, self._let_go, told)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the server."""
+        return len(self._replayer)
+
+    # ── writing ────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, key: SessionKey, birth: Birth) -> Born:
+        """Create a session; in an outage only under an id that no other can have."""
+        self._replayer.wake()
+        try:
+            born = await self._store.create(key, birth)
+        except Unavailable as error:
+            if not birth.fresh or isinstance(error, ServerOutOfMemory):
+                raise
+            return await self._create_here(key, birth, sent=isinstance(error, OutcomeUnknown))
+        self._held.born(key, birth, born)
+        return born
+
+    async def append(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
+    ) -> Written:
+        """Append; in an outage to what this process holds of the session."""
+        sent = False
+        await self._catch_up(key)
+        if self._replayer.is_catching_up:  # no faster than the server: else it never would
+            with suppress(Unavailable):
+                await self._replayer.catch_up(key)
+        if key not in self._pinned:
+            try:
+                written = await self._store.append(key, rows, delta, updated, write)
+            except Unavailable as error:
+                if not self._may_go_on(key, write, error):
+                    raise
+                sent = isinstance(error, OutcomeUnknown)
+            else:
+                if key in self._pinned:  # by another task, while this was under way
+                    await self._twin.append(key, rows, delta, updated, write)
+                self._held.appended(key, rows, delta, updated, written)
+                return written
+        try:
+            return await self._append_here(key, rows, delta, updated, write, sent=sent)
+        finally:
+            if not self._replayer.waits_for(key):  # it was refused, and nothing else went on here
+                self._unpin(key)
+
+    async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
+        """Update on the server; in an outage it raises."""
+        await self._replayer.catch_up(key)
+        written = await self._store.update(key, change, write)
+        self._held.changed(key, change, written)
+        return written
+
+    async def delete(self, key: SessionKey, write: Write) -> bool:
+        """Delete on the server; in an outage it raises."""
+        await self._replayer.catch_up(key)
+        deleted = await self._store.delete(key, write)
+        self._held.drop(key)
+        return deleted
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────
+
+    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+        """Read; in an outage what this process holds, and nothing is made up."""
+        await self._catch_up(key)
+        if key in self._pinned:
+            return await self._read_here(key, window)
+        try:
+            stored = await self._store.read(key, window)
+        except Unavailable as error:
+            if key in self._pinned:
+                return await self._read_here(key, window)
+            held = self._held.get(key)
+            if held is None or isinstance(error, ServerOutOfMemory):
+                raise
+            return window_of(held, window)._replace(durable=False)
+        if stored is None:
+            self._held.drop(key)
+        else:
+            self._held.seen(key, stored)
+        return stored
+
+    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_sessions(owner, after, limit)
+
+    async def list_names(
+        self, app: str | None, shard: int, after: Place | None, limit: int
+    ) -> Named:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_names(app, shard, after, limit)
+
+    async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
+        """Read it from the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.shared_state(owner)
+
+    async def _catch_up(self, key: SessionKey) -> None:
+        """What waits for a session comes before anything new, unless it goes on here."""
+        if key in self._pinned:
+            self._replayer.wake()
+        else:
+            await self._replayer.catch_up(key)
+
+    # ── in this process ────────────────────────────────────────────────────────────────────────
+
+    def _may_go_on(self, key: SessionKey, write: Write, error: Unavailable) -> bool:
+        """Pin a session that is held; nobody can promise a version that others may have changed."""
+        if isinstance(error, ServerOutOfMemory) or write.expected is not None:
+            return False
+        if key in self._pinned:
+            return True
+        held = self._held.get(key)
+        if held is None:
+            return False
+        self._twin.adopt(key, held)
+        self._pinned[key] = len(held.rows) == held.head.seq - held.head.dropped
+        return True
+
+    async def _create_here(self, key: SessionKey, birth: Birth, *, sent: bool) -> Born:
+        birth = birth._replace(created=time.time() if birth.created is None else birth.created)
+        self._replayer.add(Kept.of_birth(key, birth, sent=sent))
+        self._pinned[key] = True
+        born = await self._twin.create(key, birth)
+        await self._replayer.sync()
+        return born._replace(durable=False)
+
+    async def _append_here(
+        self,
+        key: SessionKey,
+        rows: Sequence[bytes],
+        delta: Delta,
+        updated: float,
+        write: Write,
+        *,
+        sent: bool,
+    ) -> Written:
+        if write.expected is not None:
+            raise Unavailable(
+                "The server is out of reach and the session goes on in the outage buffer: whether "
+                f"it is at version {write.expected} cannot be known. Nothing was written."
+            )
+        repeated = self._twin.admit(key, delta, write)
+        if repeated is None:
+            kept = Kept.of_append(key, rows, delta, updated, write)
+            self._replayer.add(kept.known_as(self._twin.head(key), sent=sent))
+        written = await self._twin.append(key, rows, delta, updated, write)
+        await self._replayer.sync()
+        return written._replace(durable=False)
+
+    async def _read_here(self, key: SessionKey, window: Window) -> Stored | None:
+        stored = await self._twin.read(key, window)
+        if stored is None:
+            return None
+        return stored._replace(durable=False, complete=self._pinned[key])
+
+    async def _let_go(self, key: SessionKey, last: Written | None) -> None:
+        """Nothing waits for a session any more: the server has it all again.
+
+        What went on here is held as it stands, if nobody has written in between.
+        """
+        head = self._twin.head(key)
+        self._held.drop(key)
+        if self._pinned.get(key) and head and last and last.seq == head.seq:
+            stored = await self._twin.read(key, Window())
+            if stored is not None:
+                self._held.put(key, stored._replace(head=head._replace(version=last.version)))
+        self._unpin(key)
+
+    def _unpin(self, key: SessionKey) -> None:
+        self._pinned.pop(key, None)
+        if not self._pinned:
+            self._twin.clear()
+
+    async def close(self) -> None:
+        """Try once more to replay what waits; what then is left stays on disk, or is lost."""
+        await self._replayer.close()

@@ -1,0 +1,144 @@
+"""Sessions as this process saw them last, so that it can go on with them in an outage."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from sojourn.ids import SessionKey
+from sojourn.sessions.rows import wanted
+from sojourn.sessions.store import Birth, Born, Change, Delta, Head, Stored, Window, Written
+
+_EACH = 1024
+"""Bytes that a session takes besides its rows, estimated."""
+
+
+class Held:
+    """Sessions by key, bounded in bytes of their rows, least recently used first to go."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._sessions: OrderedDict[SessionKey, Stored] = OrderedDict()
+
+    def get(self, key: SessionKey) -> Stored | None:
+        """A session as it was seen last with the rows held, unless it may have expired since."""
+        held = self._sessions.get(key)
+        if held is not None and held.head.expires is not None and held.head.expires <= time.time():
+            return None
+        return held
+
+    def born(self, key: SessionKey, birth: Birth, born: Born) -> None:
+        """Hold a session that was created."""
+        head = Head(
+            incarnation=birth.operation_id,
+            version=1,
+            epoch=0,
+            seq=0,
+            dropped=0,
+            created=born.created,
+            updated=born.created,
+            ttl=birth.ttl,
+            expires=born.expires,
+            title=birth.title,
+            status=birth.status,
+            metadata=birth.metadata,
+        )
+        if not born.repeated:
+            self.put(key, Stored(head, birth.state.session, born.user, born.app, [], 1))
+
+    def seen(self, key: SessionKey, stored: Stored) -> None:
+        """Hold what was read, joined to the rows before it that are held already."""
+        held = self._sessions.get(key)
+        if held is not None and _same_log(held.head, stored.head):
+            first = stored.first if stored.rows else stored.head.seq + 1
+            before = first - _first(held)
+            if 0 <= before <= len(held.rows):
+                replaced = held.rows[before:]
+                held.rows[before:] = stored.rows
+                self._size += _bytes(stored.rows) - _bytes(replaced)
+                self._sessions[key] = stored._replace(rows=held.rows, first=_first(held))
+                self._trim(key)
+                return
+        self.put(key, stored)
+
+    def appended(
+        self,
+        key: SessionKey,
+        rows: Sequence[bytes],
+        delta: Delta,
+        updated: float,
+        written: Written,
+    ) -> None:
+        """Hold what was appended; rows that others wrote before it are missing until a read."""
+        held = self._sessions.get(key)
+        if held is None or written.repeated:
+            return
+        gap = written.seq - len(rows) != _first(held) + len(held.rows) - 1
+        if not gap:
+            held.rows.extend(rows)
+            self._size += _bytes(rows)
+        ttl, expires = held.head.ttl, held.head.expires
+        head = held.head._replace(
+            version=written.version,
+            updated=updated,
+            seq=held.head.seq if gap else written.seq,
+            expires=expires if expires is None or ttl is None else max(expires, time.time() + ttl),
+        )
+        self._sessions[key] = held._replace(
+            head=head,
+            state={**held.state, **delta.session},
+            user={**held.user, **delta.user},
+            app={**held.app, **delta.app},
+        )
+        self._trim(key)
+
+    def changed(self, key: SessionKey, change: Change, written: Written) -> None:
+        """Hold what was updated."""
+        held = self._sessions.get(key)
+        if held is None or written.repeated:
+            return
+        ours = {name: value.decode() for name, value in change.fields.items() if name != "metadata"}
+        head = held.head._replace(version=written.version, **ours)  # type: ignore[arg-type]
+        metadata = change.fields.get("metadata", head.metadata)
+        self._sessions[key] = held._replace(head=head._replace(metadata=metadata))
+
+    def put(self, key: SessionKey, stored: Stored) -> None:
+        """Hold a session, and forget others until it fits."""
+        self.drop(key)
+        rows = list(stored.rows)
+        self._sessions[key] = stored._replace(rows=rows)
+        self._size += _EACH + _bytes(rows)
+        self._trim(key)
+
+    def drop(self, key: SessionKey) -> None:
+        """Forget a session."""
+        if gone := self._sessions.pop(key, None):
+            self._size -= _EACH + _bytes(gone.rows)
+
+    def _trim(self, key: SessionKey) -> None:
+        self._sessions.move_to_end(key)
+        while self._size > self._limit:
+            self.drop(next(iter(self._sessions)))
+
+
+def window_of(held: Stored, window: Window) -> Stored:
+    """What a read of a held session gives: the rows asked for, as far as they are held."""
+    first, places = _first(held), wanted(held.head, window)
+    skip = max(0, places.start + held.head.dropped + 1 - first)
+    rows = held.rows[skip:]
+    return held._replace(rows=rows, first=first + skip, complete=len(rows) == len(places))
+
+
+def _first(held: Stored) -> int:
+    """The number of the first row held, or of the next to come."""
+    return held.first if held.rows else held.head.seq + 1
+
+
+def _same_log(held: Head, now: Head) -> bool:
+    return (held.incarnation, held.epoch) == (now.incarnation, now.epoch)
+
+
+def _bytes(rows: Sequence[bytes]) -> int:
+    return sum(map(len, rows))

@@ -1,0 +1,307 @@
+"""Writes that wait for the server, and their replay: in order, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from sojourn.errors import (
+    Conflict,
+    CorruptRecord,
+    InvalidInput,
+    SessionNotFound,
+    SojournError,
+    Unavailable,
+)
+from sojourn.ids import SessionId, SessionKey, parse_app, parse_user
+from sojourn.resilience.journal import Entry, Journal
+from sojourn.sessions.store import Birth, Delta, Head, Pairs, SessionStore, Window, Write, Written
+from sojourn.telemetry import Refused, ReplayReport
+
+log = logging.getLogger("sojourn.sessions")
+
+_REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord)
+"""What no later attempt would change."""
+_PAUSES: Final = (0.05, 0.1, 0.25, 0.5)
+"""Seconds between attempts to replay; the last one again and again."""
+_DISTANT_WRITES, _DISTANT_SECONDS = 500, 12 * 3600
+"""Half the horizon of operation ids: from there on a log is searched for what it may hold."""
+
+_Texts = Mapping[str, str]
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A write as the journal keeps it. State values and rows are JSON text.
+
+    Attributes:
+        key: app, user and session.
+        operation_id: it takes effect once under this id.
+        session: state to set; `user` and `app` likewise.
+        rows: events to append.
+        updated: the time of the last of them.
+        incarnation: the session must still be this one.
+        sent: it may have been applied before it was buffered.
+        version: the session's, as this process knew it.
+        birth: of a create: created, ttl, title, status, metadata.
+    """
+
+    key: tuple[str, str, str]
+    operation_id: str
+    session: _Texts
+    user: _Texts
+    app: _Texts
+    rows: list[str] = []
+    updated: float = 0.0
+    incarnation: str = ""
+    sent: bool = False
+    version: int = 0
+    birth: tuple[float, float | None, str, str, str] | None = None
+
+    @classmethod
+    def of_append(
+        cls,
+        key: SessionKey,
+        rows: Sequence[bytes],
+        delta: Delta,
+        updated: float,
+        write: Write,
+    ) -> Kept:
+        """An append."""
+        return cls(
+            (key.app, key.user, key.session),
+            write.operation_id,
+            _texts(delta.session),
+            _texts(delta.user),
+            _texts(delta.app),
+            rows=[row.decode() for row in rows],
+            updated=updated,
+            incarnation=write.incarnation,
+        )
+
+    @classmethod
+    def of_birth(cls, key: SessionKey, birth: Birth, *, sent: bool) -> Kept:
+        """A create; `created` must be set."""
+        return cls(
+            (key.app, key.user, key.session),
+            birth.operation_id,
+            _texts(birth.state.session),
+            _texts(birth.state.user),
+            _texts(birth.state.app),
+            sent=sent,
+            birth=(
+                birth.created or 0.0,
+                birth.ttl,
+                birth.title,
+                birth.status,
+                birth.metadata.decode(),
+            ),
+        )
+
+    def known_as(self, head: Head | None, *, sent: bool) -> Kept:
+        """With what this process knows of the session that it belongs to."""
+        if head is None:
+            return self
+        return msgspec.structs.replace(
+            self, incarnation=head.incarnation, version=head.version, sent=sent
+        )
+
+    @property
+    def delta(self) -> Delta:
+        """The state to set."""
+        return Delta(_pairs(self.session), _pairs(self.user), _pairs(self.app))
+
+    @property
+    def session_key(self) -> SessionKey:
+        """Whose it is."""
+        app, user, session = self.key
+        return SessionKey(parse_app(app), parse_user(user), SessionId(session))
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Kept).decode
+
+
+class Replayer:
+    """Writes that wait, and the task that tries to replay them.
+
+    Args:
+        store: where they belong.
+        journal: where they wait.
+        let_go: called when nothing waits for a session any more, with what the last write led to
+            (None when it was refused).
+        told: who gets a report when nothing waits at all.
+
+    Attributes:
+        is_catching_up: the server takes what waits right now.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        journal: Journal,
+        let_go: Callable[[SessionKey, Written | None], Awaitable[None]],
+        told: Callable[[ReplayReport], None],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._let_go = let_go
+        self._told = told
+        self._waiting = Counter(_decode(each.data).session_key for each in journal.entries())
+        self._task: asyncio.Task[None] | None = None
+        self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._applied = self._duplicates = 0
+        self._refused: list[Refused] = []
+        self.is_catching_up = False
+
+    def __len__(self) -> int:
+        return len(self._journal)
+
+    def add(self, kept: Kept) -> None:
+        """Let a write wait; it is on disk once `sync` has returned.
+
+        Raises:
+            BufferFull: it was not taken.
+        """
+        if not self._journal:
+            log.warning("The server is out of reach: writes are buffered until it is back")
+        self._journal.add(_encode(kept))
+        self._waiting[kept.session_key] += 1
+        self.wake()
+
+    async def sync(self) -> None:
+        """Wait until what was added is on disk, if it goes there."""
+        await self._journal.sync()
+
+    def wake(self) -> None:
+        """See to it that somebody tries to replay what waits."""
+        if self._journal and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._keep_trying())
+
+    def waits_for(self, key: SessionKey) -> bool:
+        """Whether a write of this session waits."""
+        return key in self._waiting
+
+    async def catch_up(self, key: SessionKey) -> None:
+        """Replay what waits for a session before anything new is done with it.
+
+        Raises:
+            SojournError: the server cannot take it now.
+        """
+        self.wake()
+        if key in self._waiting:
+            await self._replay()
+
+    async def close(self) -> None:
+        """Try once more; what then is left stays on disk, or is lost and reported so."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self._replay()
+        except SojournError as error:
+            log.warning("Buffered writes could not be replayed at close: %s", error)
+        if self._journal and not self._journal.lasts:
+            self._report(lost=len(self._journal))
+        self._journal.close()
+
+    async def _keep_trying(self) -> None:
+        attempt = 0
+        while self._journal:
+            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+            attempt += 1
+            try:
+                await self._replay()
+            except Unavailable as error:
+                log.debug("Buffered writes still wait: %s", error)
+            except SojournError as error:
+                log.error("Buffered writes cannot be replayed: %s", error)  # noqa: TRY400
+
+    async def _replay(self) -> None:
+        """Replay what waits, oldest first, until nothing does.
+
+        Raises:
+            SojournError: the server cannot take it now; the rest goes on waiting.
+        """
+        async with self._one_at_a_time():
+            try:
+                while (entry := self._journal.oldest()) is not None:
+                    kept = _decode(entry.data)
+                    last = await self._apply(kept, entry)
+                    self.is_catching_up = True
+                    await self._forget(kept.session_key, last)
+            finally:
+                self.is_catching_up = False
+            if self._applied or self._duplicates or self._refused:
+                self._report()
+
+    async def _forget(self, key: SessionKey, last: Written | None) -> None:
+        """The oldest write waits no more."""
+        self._journal.done()
+        self._waiting[key] -= 1
+        if not self._waiting[key]:
+            del self._waiting[key]
+            await self._let_go(key, last)
+
+    async def _apply(self, kept: Kept, entry: Entry) -> Written | None:
+        """Do what was kept, once; None when it was refused."""
+        key, name = kept.session_key, kept.operation_id
+        try:
+            if kept.birth is not None:
+                created, ttl, title, status, metadata = kept.birth
+                words = (title, status, metadata.encode())
+                birth = Birth(name, created, ttl, *words, kept.delta, fresh=True)
+                done = Written(1, 0, (await self._store.create(key, birth)).repeated)
+            elif await self._is_in_log(key, kept, entry):
+                done = Written(0, 0, repeated=True)
+            else:
+                rows = [row.encode() for row in kept.rows]
+                write = Write(name, kept.incarnation)
+                done = await self._store.append(key, rows, kept.delta, kept.updated, write)
+        except _REFUSALS as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._journal.keep_aside(_encode({"reason": reason, "write": msgspec.Raw(entry.data)}))
+            self._refused.append(Refused(name, reason, entry.data))
+            return None
+        self._duplicates += done.repeated
+        self._applied += not done.repeated
+        return done
+
+    async def _is_in_log(self, key: SessionKey, kept: Kept, entry: Entry) -> bool:
+        """Whether a write that may have been applied long ago is in the log.
+
+        Operation ids are remembered for a while only; behind that the log itself is the memory.
+        """
+        if not (kept.sent or entry.inherited):
+            return False
+        now = await self._store.read(key, Window(last=0))
+        old = time.time() - entry.added > _DISTANT_SECONDS
+        if now is None or not (old or now.head.version - kept.version > _DISTANT_WRITES):
+            return False
+        whole = await self._store.read(key, Window())
+        return whole is not None and kept.rows[0].encode() in whole.rows
+
+    def _report(self, *, lost: int = 0) -> None:
+        report = ReplayReport(self._applied, self._duplicates, tuple(self._refused), lost)
+        self._applied = self._duplicates = 0
+        self._refused = []
+        self._told(report)
+
+    def _one_at_a_time(self) -> asyncio.Lock:
+        loop = asyncio.get_running_loop()
+        if self._turn is None or self._turn[0] is not loop:
+            self._turn = (loop, asyncio.Lock())
+        return self._turn[1]
+
+
+def _texts(pairs: Pairs) -> _Texts:
+    return {name: value.decode() for name, value in pairs.items()}
+
+
+def _pairs(texts: _Texts) -> Pairs:
+    return {name: text.encode() for name, text in texts.items()}

@@ -1,0 +1,164 @@
+"""The journal on its own: bounds, order, disk, what a killed process leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from sojourn import BufferFull, ConfigurationError
+from sojourn.resilience.journal import Bounds, Journal
+
+WIDE = Bounds(100, 10_000, 60)
+
+
+def drain(journal: Journal) -> list[bytes]:
+    found = []
+    while (entry := journal.oldest()) is not None:
+        found.append(entry.data)
+        journal.done()
+    return found
+
+
+def write_and_die(folder: str, done: int) -> None:
+    journal = Journal(WIDE, folder)
+    for n in range(5):
+        journal.add(b'{"n":%d}' % n)
+    asyncio.run(journal.sync())
+    for _ in range(done):
+        journal.done()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(folder: Path, done: int = 0) -> None:
+    """What a process leaves that wrote five entries and was killed."""
+    child = multiprocessing.get_context("spawn").Process(
+        target=write_and_die, args=(str(folder), done)
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+
+
+async def test_entries_come_back_in_order() -> None:
+    journal = Journal(WIDE)
+    for n in range(10):
+        journal.add(b"%d" % n)
+    await journal.sync()
+    assert len(journal) == 10
+    assert drain(journal) == [b"%d" % n for n in range(10)]
+    assert journal.size == 0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "option"),
+    [
+        (Bounds(2, 100, 60), "buffer_calls"),
+        (Bounds(9, 7, 60), "buffer_bytes"),
+        (Bounds(9, 100, 0.5), "buffer_seconds"),
+    ],
+)
+def test_a_full_journal_takes_nothing_and_loses_nothing(bounds: Bounds, option: str) -> None:
+    now = 100.0
+    journal = Journal(bounds, clock=lambda: now)
+    journal.add(b"one")
+    journal.add(b"two")
+    now += 1
+    with pytest.raises(BufferFull, match=option):
+        journal.add(b"three")
+    assert drain(journal) == [b"one", b"two"]
+    journal.add(b"three")  # there is room again
+
+
+@pytest.mark.parametrize("done", [0, 2, 5])
+def test_what_a_killed_process_left_is_taken_over(tmp_path: Path, done: int) -> None:
+    leave(tmp_path, done)
+    journal = Journal(WIDE, tmp_path)
+    assert all(entry.inherited for entry in journal.entries())
+    assert drain(journal) == [b'{"n":%d}' % n for n in range(done, 5)]
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_taken_over_survives_the_next_crash(tmp_path: Path) -> None:
+    leave(tmp_path)
+    journal = Journal(WIDE, tmp_path)
+    journal.add(b'"new"')
+    journal.done()
+    os.close(journal._file._descriptor)  # type: ignore[union-attr]  # as the end of the process
+    after = Journal(WIDE, tmp_path)
+    assert drain(after) == [b'{"n":%d}' % n for n in range(1, 5)] + [b'"new"']
+    after.close()
+
+
+def test_a_living_process_keeps_its_own(tmp_path: Path) -> None:
+    first = Journal(WIDE, tmp_path)
+    first.add(b"mine")
+    second = Journal(WIDE, tmp_path)
+    assert len(second) == 0
+    assert drain(first) == [b"mine"]
+    first.close()
+    second.close()
+
+
+def test_a_torn_or_changed_line_ends_what_is_believed(tmp_path: Path) -> None:
+    leave(tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    ends = [n + 1 for n, byte in enumerate(whole) if byte == 10]
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        journal = Journal(WIDE, tmp_path)
+        assert len(journal) == sum(end <= cut for end in ends), cut
+        drain(journal)
+        journal.close()
+    changed = bytearray(whole)
+    changed[ends[1] + 20] ^= 1
+    path.write_bytes(changed)
+    journal = Journal(WIDE, tmp_path)
+    assert drain(journal) == [b'{"n":0}', b'{"n":1}']
+    journal.close()
+
+
+def test_files_are_private_and_an_empty_one_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    journal = Journal(WIDE, folder)
+    journal.add(b"1")
+    (path,) = folder.iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o077 == 0
+    journal.done()
+    assert path.stat().st_size == 0
+    journal.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="folder"):
+        Journal(WIDE, tmp_path / "file")
+
+
+async def test_those_who_wait_together_share_a_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(WIDE, tmp_path)
+    synced = 0
+    real = os.fsync
+
+    def counting(descriptor: int) -> None:
+        nonlocal synced
+        synced += 1
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counting)
+    for n in range(20):
+        journal.add(b"%d" % n)
+    await asyncio.gather(*(journal.sync() for _ in range(20)))
+    assert synced == 1
+    drain(journal)
+    journal.close()
