@@ -95,6 +95,13 @@ def test_error_replies_by_their_code(text: str, ours: type[Exception]) -> None:
     assert type(translate(parsed, "x")) is ours
 
 
+def test_what_a_command_carried_stays_out_of_the_message() -> None:
+    text = "unknown command 'HGETALL', with args beginning with: 'session:{shop:ada}:8e42' "
+    told = str(translate(redis.exceptions.ResponseError(text), "x"))
+    assert "HGETALL" in told
+    assert "ada" not in told
+
+
 def test_a_certificate_error_is_a_matter_of_configuration() -> None:
     error = redis.exceptions.ConnectionError("tls")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")

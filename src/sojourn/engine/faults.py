@@ -156,4 +156,5 @@ def _is_certificate(error: BaseException) -> bool:
 
 def _detail(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return text[:200].rstrip(".")
+    told, _, _ = text.partition(", with args beginning with")  # they hold ids
+    return told[:200].rstrip(".")
