@@ -39,12 +39,13 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey
-    from sojourn.sessions import Event, Session, SessionPage
+    from sojourn.sessions import Event, Result, Session, SessionPage
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Event": "sojourn.sessions",
+    "Result": "sojourn.sessions",
     "Session": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
     "SessionPage": "sojourn.sessions",
@@ -65,6 +66,7 @@ __all__ = [
     "InvalidInput",
     "InvalidValue",
     "OutcomeUnknown",
+    "Result",
     "ServerBusy",
     "ServerFault",
     "ServerOutOfMemory",

@@ -14,7 +14,7 @@ from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
-from sojourn.sessions import NearCacheStats, Sessions
+from sojourn.sessions import Failures, NearCacheStats, Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
@@ -39,6 +39,7 @@ class Stats(NamedTuple):
         lost_connections: how many connections have ended, or could not be made.
         buffered: writes that wait in this process for the server.
         near_cache: decoded events kept in this process.
+        failures: calls of `sessions.safe` that have ended with an error.
     """
 
     where: str
@@ -47,6 +48,7 @@ class Stats(NamedTuple):
     lost_connections: int
     buffered: int
     near_cache: NearCacheStats
+    failures: Failures
 
 
 class Sojourn:
@@ -118,6 +120,7 @@ class Sojourn:
             0 if engine is None else engine.losses,
             0 if self._buffered is None else self._buffered.waiting,
             self.sessions.cache_stats(),
+            self.sessions.safe.failures,
         )
 
     async def disconnect(self) -> None:

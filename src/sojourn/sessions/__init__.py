@@ -1,5 +1,6 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
+from sojourn.sessions.failsafe import Failures, Result, SafeSessions
 from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
@@ -10,9 +11,12 @@ __all__ = [
     "KEEP",
     "Appended",
     "Event",
+    "Failures",
     "Keep",
     "NamePage",
     "NearCacheStats",
+    "Result",
+    "SafeSessions",
     "Session",
     "SessionPage",
     "Sessions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from sojourn.errors import Conflict, InvalidInput, SessionNotFound, TooLarge
 from sojourn.ids import SessionKey, UserKey, new_session_id, parse_app, parse_user, user_key
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
+from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.reader import EVENTS, Reader, View, decoded, merged, session_of
@@ -52,6 +54,11 @@ class Sessions:
         self._limits = limits
         self._cache = NearCache(limits.cache_bytes)
         self._reader = Reader(store, self._cache)
+
+    @cached_property
+    def safe(self) -> SafeSessions:
+        """The same calls for callers that must never see an exception."""
+        return SafeSessions(self)
 
     async def create(
         self,
