@@ -8,6 +8,7 @@ percent-encoding is injective, so two identities never share a key.
 from __future__ import annotations
 
 import secrets
+from hashlib import blake2b
 from typing import NamedTuple, NewType
 from urllib.parse import quote, unquote
 
@@ -89,14 +90,22 @@ def parse_session(value: str) -> SessionId:
     return SessionId(_parse("session", value, empty=False))
 
 
-def new_session_id() -> SessionId:
-    """A session id of 128 random bits, with no user name and no time in it."""
-    return SessionId(secrets.token_hex(16))
+def session_id_of(operation_id: str) -> SessionId:
+    """The id of a session whose creator names none: the same when the create is repeated.
+
+    As random as the operation id, and with no user name and no time in it.
+    """
+    return SessionId(blake2b(operation_id.encode(), digest_size=16).hexdigest())
 
 
 def new_operation_id() -> str:
     """An id for one write, of 96 random bits."""
     return secrets.token_urlsafe(12)
+
+
+def new_incarnation() -> str:
+    """An operation id for a create, of 128 random bits: the session's id may be made of it."""
+    return secrets.token_urlsafe(16)
 
 
 def escape(value: str) -> str:

@@ -177,6 +177,7 @@ REFUSED: dict[str, tuple[Ask, type[SojournError]]] = {
     "not an id": (lambda safe, key: safe.create("hidden", 5), InvalidId),
     "unchecked id": (lambda safe, key: safe.get(SessionKey("hidden", "", "\ud800")), InvalidId),
     "by keyword": (lambda safe, key: safe.touch(key=SessionKey("hidden", "", "")), InvalidId),
+    "text for a key": (lambda safe, key: safe.touch("hidden"), InvalidId),
     "cursor": (lambda safe, key: safe.list("hidden", cursor="hidden"), InvalidInput),
 }
 
@@ -198,7 +199,6 @@ async def test_a_call_that_is_wrong_or_in_conflict_is_refused(
 WRONG: dict[str, Ask] = {
     "no argument": lambda safe, key: safe.get(),
     "no such argument": lambda safe, key: safe.get(key, hidden=1),
-    "text for a key": lambda safe, key: safe.touch("hidden"),
     "text for an event": lambda safe, key: safe.append(key, "hidden"),
     "a number for state": lambda safe, key: safe.create(*key, state=5),
     "no view": lambda safe, key: safe.get_as(None, key),

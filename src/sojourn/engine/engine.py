@@ -77,9 +77,20 @@ class Engine:
         Raises:
             SojournError: the first error among them, as `run` would raise it.
         """
+        results = await self.settle_all(calls)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results
+
+    async def settle_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        """As `run_all`, with the errors in their places among the results."""
         futures = [self._submit(call).future for call in calls]
-        await asyncio.gather(*futures, return_exceptions=True)
-        return [call.read(future.result()) for call, future in zip(calls, futures, strict=True)]
+        replies = await asyncio.gather(*futures, return_exceptions=True)
+        return [
+            reply if isinstance(reply, BaseException) else call.read(reply)
+            for call, reply in zip(calls, replies, strict=True)
+        ]
 
     def post(self, call: Call[Any]) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sojourn.codecs import encode
-from sojourn.errors import InvalidInput, InvalidValue
-from sojourn.ids import new_operation_id
+from sojourn.errors import InvalidId, InvalidInput, InvalidValue
+from sojourn.ids import SessionKey, new_operation_id
 from sojourn.sessions import scope
 from sojourn.sessions.store import Write
 
@@ -31,6 +31,15 @@ def text(value: object, what: str) -> str:
     return value
 
 
+def key(value: object) -> SessionKey:
+    """A key that `SessionKey.of` has made."""
+    if not isinstance(value, SessionKey):
+        raise InvalidId(
+            f"A session is named by SessionKey.of(app, user, session), not {type(value).__name__}."
+        )
+    return value
+
+
 def json_object(value: Mapping[str, Any], what: str) -> bytes:
     """A mapping as JSON text."""
     return encode(dict(value), what)
@@ -47,16 +56,18 @@ def encoded(state: Mapping[str, Any]) -> dict[str, bytes]:
 
 def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:
     """What a write carries; an operation id is made when none is given."""
-    return Write(operation(operation_id), incarnation, count(expected, "expected_version"))
+    if incarnation:
+        text(incarnation, "incarnation")
+    return Write(operation(operation_id), incarnation or "", count(expected, "expected_version"))
 
 
 def operation(given: str | None) -> str:
     """An operation id."""
     if given is None:
         return new_operation_id()
-    if not given or len(given) > _LONGEST:
+    if not text(given, "operation_id") or len(given) > _LONGEST:
         raise InvalidInput(f"An operation_id has 1 to {_LONGEST} characters.")
-    return text(given, "operation_id")
+    return given
 
 
 def instant(value: object, what: str) -> float:

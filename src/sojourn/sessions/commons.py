@@ -13,7 +13,7 @@ from sojourn.codecs import decode
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.errors import CorruptRecord, TooLarge
+from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import UserKey
 from sojourn.sessions.replies import counted, ms, only, pairs, values
 from sojourn.sessions.store import Pairs
@@ -64,17 +64,23 @@ class Commons:
             stamp: when it was written, server's clock in microseconds.
             waiting: how many entries others had left there.
 
+        What cannot be carried now stays in the outbox: the write itself has taken effect.
+
         Raises:
             TooLarge: the app's state would be over its cap; it is as before.
         """
-        if delta:
-            await self._apply(owner, operation_id.encode(), stamp, delta)
-        if waiting:
-            await self.drain(owner)
+        try:
+            if delta:
+                await self._apply(owner, operation_id.encode(), stamp, delta)
+            if waiting:
+                await self.drain(owner)
+        except Unavailable as error:
+            log.warning("An app: delta waits in its outbox: %s", error)
 
-    async def drain(self, owner: UserKey) -> None:
-        """Carry over what is left in a user's outbox."""
+    async def drain(self, owner: UserKey) -> Pairs:
+        """Carry over what is left in a user's outbox; returns what could not be carried now."""
         outbox = self._keys.user(owner).outbox
+        left: dict[str, bytes] = {}
         flat: list[bytes] = await self._engine.run(
             Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
         )
@@ -83,7 +89,11 @@ class Commons:
             try:
                 await self._apply(owner, operation_id, stamp, delta)
             except TooLarge as error:  # its writer was told, or has died
-                log.warning("A delta left in %s was refused: %s", outbox, error)
+                log.warning("A delta left in an outbox was refused: %s", error)
+            except Unavailable as error:
+                log.warning("An app: delta waits in its outbox: %s", error)
+                left.update(delta)
+        return left
 
     async def _apply(self, owner: UserKey, operation_id: bytes, stamp: int, delta: Pairs) -> None:
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox

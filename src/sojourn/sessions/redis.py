@@ -8,7 +8,15 @@ from typing import Any, NoReturn
 from sojourn.engine.call import Call, Command, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
+from sojourn.errors import (
+    Conflict,
+    OutcomeUnknown,
+    SessionExists,
+    SessionNotFound,
+    StaleSession,
+    TooLarge,
+    Unavailable,
+)
 from sojourn.ids import SessionId, SessionKey, UserKey
 from sojourn.sessions.commons import LUA, Commons, Policy
 from sojourn.sessions.replies import (
@@ -91,13 +99,15 @@ class RedisSessions:
             ),
             operation_id=birth.operation_id,
         )
-        reply, user_state, app_state = await self._engine.run_all(
+        reply, *states = await self._engine.settle_all(
             [
                 script,
                 self._commons.state_call(user.state),
                 self._commons.state_call(self._keys.app_state(key.app)),
             ]
         )
+        if isinstance(reply, BaseException):
+            raise reply
         status = reply[0]
         if status == b"exists":
             raise SessionExists(f"A session with the id {key.session!r} exists already.")
@@ -111,6 +121,16 @@ class RedisSessions:
         _, created, expires, stamp, waiting = reply
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
+        for state in states:
+            if isinstance(state, Unavailable):
+                raise OutcomeUnknown(
+                    f"The session was created, but the state around it could not be read ({state})."
+                    f" Repeat it with operation_id={birth.operation_id!r}, it takes effect once.",
+                    operation_id=birth.operation_id,
+                ) from state
+            if isinstance(state, BaseException):
+                raise state
+        user_state, app_state = states
         return Born(
             float(created),
             seconds(expires),
@@ -209,8 +229,9 @@ class RedisSessions:
                 return None
             head, state = parse_head(seen.fields, self._keys.session(key).head)
             if seen.waiting:
-                await self._commons.drain(key.owner)
+                left = await self._commons.drain(key.owner)
                 app = await self._engine.run(app_state)
+                app = {**app, **left}
             rows, settled = await self._as_of(key, head, window, seen)
             complete = settled and len(rows) == len(wanted(head, window))
             first = first_seq(head, rows)

@@ -10,7 +10,15 @@ import msgspec
 
 from sojourn.codecs import decode, encode, encode_object
 from sojourn.errors import Conflict, InvalidInput, SessionNotFound, TooLarge
-from sojourn.ids import SessionKey, UserKey, new_session_id, parse_app, parse_user, user_key
+from sojourn.ids import (
+    SessionKey,
+    UserKey,
+    new_incarnation,
+    parse_app,
+    parse_user,
+    session_id_of,
+    user_key,
+)
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.failsafe import SafeSessions
@@ -80,7 +88,7 @@ class Sessions:
         Args:
             app: the application.
             user: the user.
-            session: its id; 128 random bits if not given.
+            session: its id; if not given, made of the operation id, which is 128 random bits then.
             state: its first state, with `user:` and `app:` keys as in `Event.state_delta`.
             ttl: seconds it lives after each change, instead of the store's; None for ever.
             title: a name for people.
@@ -97,11 +105,12 @@ class Sessions:
             SessionExists: the id is taken; no state was touched.
             Conflict: this very operation created it before, and it is gone since.
         """
-        key = SessionKey.of(app, user, new_session_id() if session is None else session)
+        operation_id = new_incarnation() if operation_id is None else checks.operation(operation_id)
+        key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
         birth = Birth(
-            operation_id=checks.operation(operation_id),
+            operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
-            ttl=checks.lifetime(self._limits.session_ttl if isinstance(ttl, str) else ttl),
+            ttl=checks.lifetime(self._limits.session_ttl if ttl == KEEP else ttl),
             title=checks.text(title, "title"),
             status=checks.text(status, "status"),
             metadata=checks.json_object(metadata or {}, "The metadata"),
@@ -155,6 +164,7 @@ class Sessions:
             InvalidInput: a negative filter.
             CorruptRecord: something stored cannot be read.
         """
+        checks.key(key)
         if checks.count(after, "after") is None or last is not None or since is not None:
             session = await self.get_as(EVENTS, key, last=last, since=since)
         else:
@@ -173,6 +183,7 @@ class Sessions:
         since: float | None = None,
     ) -> Session[E] | None:
         """As `get`, with events as `view` makes them. For integrations."""
+        checks.key(key)
         checks.count(last, "last")
         if since is None:
             return await self._reader.last(key, last, view)
@@ -206,6 +217,7 @@ class Sessions:
             SessionNotFound: deleted, expired, or not this incarnation; it is not revived.
             StaleSession: not the expected version.
         """
+        checks.key(key)
         if not events:
             raise InvalidInput("append() needs at least one event.")
         rows: list[bytes] = []
@@ -243,6 +255,7 @@ class Sessions:
             SessionNotFound: there is none; it is not created.
             StaleSession: not the expected version.
         """
+        checks.key(key)
         fields: dict[str, bytes] = {}
         if title is not None:
             fields["title"] = checks.text(title, "title").encode()
@@ -250,16 +263,16 @@ class Sessions:
             fields["status"] = checks.text(status, "status").encode()
         if metadata is not None:
             fields["metadata"] = checks.json_object(metadata, "The metadata")
-        if not fields and isinstance(ttl, str):
+        if not fields and ttl == KEEP:
             raise InvalidInput("update() needs a title, status, metadata or ttl to set.")
-        change = Change(fields, ttl if isinstance(ttl, str) else checks.lifetime(ttl))
+        change = Change(fields, KEEP if ttl == KEEP else checks.lifetime(ttl))
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
 
     async def touch(self, key: SessionKey) -> bool:
         """Let a session live for its TTL from now; whether there is one. One round trip."""
         try:
-            await self._store.update(key, Change({}), checks.write_of(None))
+            await self._store.update(checks.key(key), Change({}), checks.write_of(None))
         except SessionNotFound:
             return False
         return True
@@ -277,7 +290,7 @@ class Sessions:
         Returns:
             whether there was one.
         """
-        return await self._store.delete(key, checks.write_of(operation_id, incarnation))
+        return await self._store.delete(checks.key(key), checks.write_of(operation_id, incarnation))
 
     async def list(
         self, app: str, user: str | None = None, *, limit: int = 100, cursor: str | None = None

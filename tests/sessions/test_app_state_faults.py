@@ -1,0 +1,120 @@
+"""The second step of an `app:` delta fails: the write stands, and no call speaks for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import sojourn
+from cluster import ClusterSet
+from proxy import Proxy
+from servers import Server, any_binary
+from sojourn import Event, OutcomeUnknown, Session
+from sojourn.sessions.commons import _APPLY
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncIterator[Proxy]:
+    async with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def store(proxy: Proxy) -> AsyncIterator[sojourn.Sojourn]:
+    async with sojourn.open(proxy.url, operation_timeout=1) as store:
+        yield store
+
+
+@pytest.fixture
+def full(server: Server, proxy: Proxy) -> None:
+    """From the first apply on, the server has no memory left."""
+
+    def on_request(data: bytes) -> str:
+        if _APPLY.digest in data:
+            with server.client() as admin:
+                admin.config_set("maxmemory", 1)
+        return "pass"
+
+    proxy.on_request = on_request
+
+
+def said(text: str, **delta: object) -> Event:
+    return Event(author="user", payload=text, state_delta=delta)
+
+
+async def test_an_append_that_is_stored_is_never_reported_as_refused(
+    store: sojourn.Sojourn, full: None, server: Server, proxy: Proxy
+) -> None:
+    made = await store.sessions.create("shop", "ada")
+    done = await store.sessions.append(made.key, said("one", **{"app:motd": "hi"}))
+    assert done.seqs == range(1, 2)
+    seen = await store.sessions.get(made.key)  # the delta still waits: it is shown all the same
+    assert isinstance(seen, Session)
+    assert seen.state == {"app:motd": "hi"}
+    with server.client() as admin:
+        proxy.on_request = lambda _: "pass"
+        admin.config_set("maxmemory", 0)
+    other = await store.sessions.get(made.key)
+    assert isinstance(other, Session)
+    assert other.state == {"app:motd": "hi"}
+    with server.client() as admin:
+        assert admin.hgetall("state:{shop}")["state:motd"] == '"hi"'
+
+
+async def test_a_read_names_no_operation_of_another(
+    store: sojourn.Sojourn, proxy: Proxy, server: Server
+) -> None:
+    made = await store.sessions.create("shop", "ada")
+    proxy.on_request = lambda data: "stall" if _APPLY.digest in data else "pass"
+    done = await store.sessions.append(
+        made.key, said("one", **{"app:motd": "hi"}), operation_id="theirs"
+    )
+    assert done.version == 2
+    seen = await store.sessions.get(made.key)
+    assert isinstance(seen, Session)
+    assert seen.state == {"app:motd": "hi"}
+
+
+async def test_a_create_whose_state_could_not_be_read_is_of_unknown_outcome(
+    tmp_path: Path,
+) -> None:
+    nodes = ClusterSet(tmp_path, any_binary()).start()
+    try:
+        async with sojourn.open(nodes.url, operation_timeout=1) as store:
+            app = nodes.owner_of("state:{shop}")
+            user = next(
+                name for name in "abcdefgh" if nodes.owner_of(f"state:{{shop:{name}}}") is not app
+            )
+            await store.sessions.create("shop", user)
+            app.pause()
+            with pytest.raises(OutcomeUnknown) as caught:
+                await store.sessions.create("shop", user)
+            app.resume()
+            name = caught.value.operation_id
+            nodes.settle()
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        await store.sessions.create("shop", user, operation_id=name)
+                        break
+                    except sojourn.Unavailable:
+                        await asyncio.sleep(0.05)
+            assert len((await store.sessions.list("shop", user)).sessions) == 2
+    finally:
+        nodes.close()
+
+
+async def test_a_create_without_an_id_can_be_repeated(server: Server) -> None:
+    async with sojourn.open(server.url, operation_timeout=0.3) as store:
+        await store.sessions.create("shop", "ada")
+        server.pause()
+        with pytest.raises(OutcomeUnknown) as caught:
+            await store.sessions.create("shop", "ada")
+        server.resume()
+        name = caught.value.operation_id
+        made = [await store.sessions.create("shop", "ada", operation_id=name) for _ in range(2)]
+        assert made[0].key == made[1].key
+        assert len((await store.sessions.list("shop", "ada")).sessions) == 2
