@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
+from sojourn.doctor import Doctor
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
@@ -58,16 +59,19 @@ class Sojourn:
 
     Attributes:
         sessions: the sessions room.
+        doctor: examines the server.
     """
 
     def __init__(
         self,
         sessions: Sessions,
+        doctor: Doctor,
         engine: Engine | None,
         hooks: Hooks,
         buffered: BufferedSessions | None = None,
     ) -> None:
         self.sessions = sessions
+        self.doctor = doctor
         self._engine = engine
         self._hooks = hooks
         self._buffered = buffered
@@ -239,7 +243,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     options.check()
     hooks = Hooks()
     if url in ("memory:", "memory://"):
-        return Sojourn(Sessions(_in_memory(options), _limits(options, shards=1)), None, hooks)
+        sessions = Sessions(_in_memory(options), _limits(options, shards=1))
+        doctor = Doctor(None, "memory://", Keys(), endless_state=False)
+        return Sojourn(sessions, doctor, None, hooks)
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -250,10 +256,12 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     policy = Policy(
         options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
     )
-    rows = RedisSessions(engine, Keys(options.namespace), policy)
+    keys = Keys(options.namespace)
+    rows = RedisSessions(engine, keys, policy)
     limits = _limits(options, shards=SHARDS)
+    doctor = Doctor(engine.run, engine.where, keys, endless_state=options.state_ttl is None)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits), engine, hooks)
+        return Sojourn(Sessions(rows, limits), doctor, engine, hooks)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -264,7 +272,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         held_bytes=options.buffer_bytes,
         told=hooks.tell_replay,
     )
-    return Sojourn(Sessions(buffered, limits), engine, hooks, buffered)
+    return Sojourn(Sessions(buffered, limits), doctor, engine, hooks, buffered)
 
 
 def _in_memory(options: Options) -> InMemorySessions:

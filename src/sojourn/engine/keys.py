@@ -23,6 +23,23 @@ _REMEMBERED = 4096
 _RESERVED = frozenset({"apps", "operations", "outbox", "session", "sessions", "state", "users"})
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
+_ID = r"[A-Za-z0-9_.~@+=,!$'%-]*"
+_TAG = rf"\{{{_ID}:{_ID}\}}"
+_FORMS = {
+    "session": rf"session:{_TAG}:{_ID}",
+    "events": rf"session:{_TAG}:{_ID}:events",
+    "ops": rf"session:{_TAG}:{_ID}:ops",
+    "sessions": rf"sessions:{_TAG}",
+    "expiry": rf"sessions:{_TAG}:expiry",
+    "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
+    "outbox": rf"outbox:{_TAG}",
+    "operations": rf"operations:{_TAG}",
+    "users": rf"users:\{{{_ID}#\d+\}}",
+    "apps": "apps",
+}
+"""What the keys below look like, by their kind."""
+_KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
+
 
 class SessionKeys(NamedTuple):
     """The keys of one session."""
@@ -40,6 +57,18 @@ class UserKeys(NamedTuple):
     state: str
     outbox: str
     operations: str
+
+
+class Kind(NamedTuple):
+    """What a key is, and where it is written how long it lives.
+
+    Attributes:
+        name: a key of `_FORMS`.
+        source: the key that tells its lifetime, itself perhaps.
+    """
+
+    name: str
+    source: str
 
 
 class Keys:
@@ -94,6 +123,23 @@ class Keys:
     def apps(self) -> str:
         """The apps that have users."""
         return f"{self._start}apps"
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns that cover every key, for an ACL."""
+        if self._start:
+            return (f"{self._start}*",)
+        return ("apps", *(f"{word}:*" for word in sorted(_RESERVED - {"apps"})))
+
+    def kind_of(self, key: str) -> Kind | None:
+        """What a key is; None when it is none of this deployment's."""
+        found = key.startswith(self._start) and _KIND.fullmatch(key, len(self._start))
+        if not found:
+            return None
+        name = found.lastgroup or ""
+        if name == "events":
+            return Kind(name, key.removesuffix(":events"))
+        return Kind(name, f"{key}:expiry" if name == "sessions" else key)
 
 
 def _tag(owner: UserKey | SessionKey) -> str:

@@ -44,7 +44,8 @@ _KINDS: dict[object, type[AbstractConnection]] = {
 }
 """By how a lent client connects, how we do."""
 
-_OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+"""The oldest versions that have every command of ours."""
 
 
 class Server:
@@ -150,7 +151,7 @@ class Server:
     async def _check_version(self, connection: AbstractConnection) -> None:
         info = await self._info(connection, "server")
         name, version = _version_of(info)
-        if version and version < _OLDEST[name]:
+        if version and version < OLDEST[name]:
             raise UnsupportedServer(
                 f"The server at {self.where} is {name} {'.'.join(map(str, version))}; Sojourn "
                 "needs Redis 6.2 or Valkey 7.2 at least. embedded:DIR brings a server of its own."

@@ -1,0 +1,106 @@
+"""A sample of the keys: which of Sojourn's never expire though nobody chose that.
+
+A lifetime of None is written down: in the session's own hash, as the score `inf` in the user's
+index, as an instant a century ahead in the indexes of users and apps. Only for state it is not: a
+store that is opened with `state_ttl=None` says that its state is meant to stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from sojourn.doctor.ask import Run, ask, ask_each
+from sojourn.doctor.reading import Lifetimes, NotRead, Refused, known, text
+from sojourn.engine.keys import Keys, Kind
+from sojourn.errors import CorruptRecord
+
+T = TypeVar("T")
+
+_BATCH = 250
+"""Keys of one SCAN and of one call: a fraction of a millisecond of the server's time."""
+_FAR = 50 * 365 * 86_400_000
+"""Milliseconds. An entry of an index that lasts so long was entered for ever."""
+
+
+async def sample(run: Run, keys: Keys, most: int, *, endless_state: bool) -> Lifetimes | Refused:
+    """Look at some keys. Two round trips for each 250, and one for those that have no TTL.
+
+    Args:
+        run: sends calls to the server.
+        keys: the keys of the deployment.
+        most: how many keys to look at, at most; those of others count.
+        endless_state: the state of users and apps is meant to stay for ever.
+    """
+    try:
+        names, whole = await _names(run, most)
+        kinds = {name: kind for name in names if (kind := keys.kind_of(name))}
+        endless = await _endless(run, list(kinds))
+        chosen = await _chosen(run, {kinds[name] for name in endless}, endless_state=endless_state)
+    except NotRead as missing:
+        return missing.refused
+    strays = sorted(name for name in endless if kinds[name] not in chosen)
+    return Lifetimes(len(names), whole, len(kinds), len(endless) - len(strays), strays)
+
+
+async def _names(run: Run, most: int) -> tuple[set[str], bool]:
+    """Names of keys, as SCAN has them, and whether they are all. A thinned-out table ends early."""
+    names: set[str] = set()
+    cursor = 0
+    for _ in range(2 * -(-most // _BATCH)):
+        count = min(_BATCH, most - len(names))
+        reply: Any = known(await ask(run, "SCAN", cursor, "COUNT", count))
+        cursor = int(reply[0])
+        names.update(map(text, reply[1]))
+        if cursor == 0 or len(names) >= most:
+            break
+    return set(sorted(names)[:most]), cursor == 0 and len(names) <= most
+
+
+async def _endless(run: Run, names: list[str]) -> list[str]:
+    """Those that have no TTL."""
+    found: list[str] = []
+    for batch in _batches(names):
+        left: list[int] = known(await ask_each(run, "PTTL", batch))
+        found += [name for name, ttl in zip(batch, left, strict=True) if ttl == -1]
+    return found
+
+
+async def _chosen(run: Run, kinds: set[Kind], *, endless_state: bool) -> set[Kind]:
+    """Those of which it is written that they live for ever."""
+    found: set[Kind] = set()
+    for batch in _batches(list(kinds)):
+        verdicts = await asyncio.gather(*(_is_chosen(run, kind, endless_state) for kind in batch))
+        found.update(kind for kind, is_chosen in zip(batch, verdicts, strict=True) if is_chosen)
+    return found
+
+
+async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
+    try:
+        match kind.name:
+            case "session" | "events":
+                ttl = known(await ask(run, "HGET", kind.source, "ttl", keys=(kind.source,)))
+                return bool(ttl == b"")
+            case "sessions" | "expiry":
+                return await _last(run, kind.source) == math.inf
+            case "users" | "apps":
+                return await _last(run, kind.source) > time.time() * 1000 + _FAR
+            case "state" | "outbox":
+                return endless_state
+            case _:  # operation ids are forgotten after a day
+                return False
+    except CorruptRecord:  # a key of another type is none that Sojourn wrote
+        return False
+
+
+async def _last(run: Run, index: str) -> float:
+    """The highest score of an index."""
+    reply = known(await ask(run, "ZREVRANGE", index, 0, 0, "WITHSCORES", keys=(index,)))
+    return float(reply[1]) if reply else 0.0
+
+
+def _batches(names: list[T]) -> Iterator[list[T]]:
+    return (names[i : i + _BATCH] for i in range(0, len(names), _BATCH))
