@@ -84,7 +84,7 @@ def user(reading: Reading) -> Verdict:
     rule = acl_rule("sojourn", reading.patterns)
     return Verdict(
         Level.ADVICE,
-        f"Runs as user {name}, who may do everything, FLUSHALL and CONFIG included.",
+        f"Runs as user {name}, who may do everything, even FLUSHALL.",
         f"{rule}, then redis://sojourn:secret@HOST in the URL",
     )
 

@@ -15,7 +15,7 @@ def lifetimes(reading: Reading) -> Verdict | None:
         return None
     found = known(reading.lifetimes)
     seen = f"all {found.looked:,}" if found.whole else f"{found.looked:,}"
-    looked = f"({seen} keys of the database were looked at)"
+    looked = f"(looked at {seen} keys)"
     of = f"of Sojourn's {found.ours:,} keys"
     if found.strays:
         named = ", ".join([*found.strays[:_SHOWN], *(["…"] if found.strays[_SHOWN:] else [])])

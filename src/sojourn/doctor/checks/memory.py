@@ -91,7 +91,7 @@ def fragmentation(
     ratio = resident / used
     what = f"{size(resident)} are resident for {size(used)} of data"
     if used < matters:
-        return Verdict(Level.OK, f"{what}: too little for fragmentation to matter.")
+        return Verdict(Level.OK, f"{what}: too little to matter.")
     if ratio < swapped:
         return Verdict(
             Level.WARNING,

@@ -33,14 +33,14 @@ def aof(reading: Reading) -> Verdict:
     if config.get("save"):
         return Verdict(
             Level.WARNING,
-            f"AOF is off: a crash loses what was written after the last snapshot{_age(info)}, "
-            f"with save {config['save']}.",
+            "AOF is off: a crash loses what was written since the last snapshot "
+            f"({_age(info)}save {config['save']}).",
             _SWITCH_ON,
         )
     if "save" not in config:
         return Verdict(
             Level.WARNING,
-            "AOF is off: a crash loses what was written after the last snapshot, if there are any.",
+            "AOF is off: a crash loses what was written since the last snapshot, if there are any.",
             _SWITCH_ON,
         )
     return Verdict(
@@ -122,4 +122,4 @@ def _age(info: Answers) -> str:
     if "server_time_usec" not in info or "rdb_last_save_time" not in info:
         return ""
     seconds = info.number("server_time_usec") / 1_000_000 - info.number("rdb_last_save_time")
-    return f" ({seconds / 60:,.0f} min ago)"
+    return f"{seconds / 60:,.0f} min ago, "

@@ -98,4 +98,4 @@ def clients(reading: Reading) -> Verdict:
             "Find out when there are more (redis-cli INFO clients), and raise maxclients if that "
             "is normal.",
         )
-    return Verdict(Level.OK, f"{what}; Sojourn needs up to 2 for each event loop.")
+    return Verdict(Level.OK, f"{what}; Sojourn takes 2 for each event loop.")

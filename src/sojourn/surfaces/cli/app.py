@@ -16,6 +16,7 @@ from sojourn.surfaces.cli import documents
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.detail import detail
+from sojourn.surfaces.cli.doctor import HELP_DOCTOR, doctor
 from sojourn.surfaces.cli.events import event_block
 from sojourn.surfaces.cli.exits import HELP, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow, missing
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 _sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
 app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
+app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import sojourn
 from sojourn.client import Sojourn
+from sojourn.doctor import Doctor
 from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
 from sojourn.sessions import Sessions
@@ -27,11 +28,13 @@ class Connection:
 
     Attributes:
         sessions: the sessions room.
+        doctor: examines the server.
         where: the server's address and namespace, without secrets.
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
         self.sessions: Sessions = store.sessions
+        self.doctor: Doctor = store.doctor
         self.where = where
         self._runner = runner
 
@@ -47,10 +50,12 @@ class _Target(NamedTuple):
 
 
 @contextmanager
-def connect(url: str | None, namespace: str | None) -> Generator[Connection]:
+def connect(
+    url: str | None, namespace: str | None, *, said_by: str = "--url"
+) -> Generator[Connection]:
     """Open the store of a command and say which; errors inside become a line and an exit code."""
     with one_line_errors():
-        target = _target(url, namespace)
+        target = _target(url, namespace, said_by)
         store = sojourn.open(target.url, namespace=target.namespace)
         where = store.where
         if target.namespace:
@@ -63,9 +68,8 @@ def connect(url: str | None, namespace: str | None) -> Generator[Connection]:
                 runner.run(store.close())
 
 
-def _target(url: str | None, namespace: str | None) -> _Target:
+def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:
     """What the command line says, else the environment, else the embedded server."""
-    said_by = "--url"
     if url is None:
         url, said_by = os.environ.get("SOJOURN_URL") or None, "SOJOURN_URL"
     if url is None:

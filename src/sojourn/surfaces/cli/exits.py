@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     NOT_FOUND = 1
+    NEEDS_CHANGE = 1
     WRONG_INPUT = 2
     SERVER = 3
     STOPPED = 130
