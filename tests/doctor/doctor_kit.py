@@ -25,14 +25,17 @@ from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
 SECONDS = 20
+PATIENT: Any = {
+    "retry": redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500),
+    "retry_on_error": [redis.ConnectionError, OSError],
+}
 
 
 class Loading(Server):
     """A server that is still loading its data when it counts as started."""
 
     def _wait_until_it_answers(self) -> None:
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
-        with redis.Redis.from_url(self.url, retry=retry) as client:
+        with redis.Redis.from_url(self.url, **PATIENT) as client:
             assert client.info("persistence")["loading"] == 1
 
 
@@ -40,8 +43,7 @@ class WithoutHello(Server):
     """A server whose HELLO was renamed: clients must not begin with it."""
 
     def _wait_until_it_answers(self) -> None:
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
-        with redis.Redis.from_url(self.url, retry=retry, protocol=2) as client:
+        with redis.Redis.from_url(self.url, **PATIENT, protocol=2) as client:
             client.ping()
 
 

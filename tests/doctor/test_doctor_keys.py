@@ -6,13 +6,15 @@ import secrets
 from typing import Any
 
 import pytest
-from doctor_kit import OK, WARNING, Finding, examined
+from doctor_kit import OK, WARNING, Finding, examined, read
 from hypothesis import given
 from hypothesis import strategies as st
 
 import sojourn
 from servers import Server
 from sojourn import Event, SessionKey
+from sojourn.doctor.reading import Lifetimes
+from sojourn.engine.call import Call
 from sojourn.engine.keys import Keys
 
 ids = st.text(min_size=1, max_size=20)
@@ -44,6 +46,8 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
 
     assert {each: keys.kind_of(each) for each in kinds} == kinds
     assert not [each for each in kinds if Keys("other").kind_of(each)]
+    if namespace:
+        assert not [each for each in kinds if Keys("x" * len(namespace)).kind_of(each)]
     assert not [each for each in kinds if Keys().kind_of(f"other:{each}")]
 
 
@@ -158,6 +162,20 @@ async def test_a_key_of_a_wrong_type_is_seen(server: Server, namespace: str) -> 
     found = await look(server, namespace)
 
     assert found.what.startswith("2 of Sojourn's 2 keys")
+
+
+def test_a_key_that_expires_meanwhile_is_no_stray(server: Server) -> None:
+    with server.client() as client:
+        client.set("session:{shop:ada}:s1", "x")
+
+        def expire(call: Call[Any]) -> None:
+            if call.commands[0] == ("PTTL", "session:{shop:ada}:s1"):
+                client.delete("session:{shop:ada}:s1")
+
+        lifetimes = read(server.url, before=expire).lifetimes
+
+    assert isinstance(lifetimes, Lifetimes)
+    assert (lifetimes.ours, lifetimes.strays) == (1, [])
 
 
 async def test_the_sample_is_bounded_and_says_so(server: Server, namespace: str) -> None:

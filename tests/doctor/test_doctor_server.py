@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from doctor_kit import ADVICE, OK, PROBLEM, WARNING, Loading, Sentinel, examined, judged, read
 
-from servers import Server, redis_binary, valkey_binary
+from servers import Server, free_port, redis_binary, valkey_binary
 from sojourn import ConfigurationError
 from sojourn.doctor.reading import Answers
 
@@ -43,7 +43,7 @@ def test_a_plain_server_is_one(shared_server: Server) -> None:
 
 
 def test_a_node_of_a_cluster_wants_another_url(start) -> None:
-    found = examined(start("--cluster-enabled yes").url)["mode"]
+    found = examined(start(f"--cluster-enabled yes --cluster-port {free_port()}").url)["mode"]
 
     assert found.level is PROBLEM
     assert "redis+cluster://" in found.todo

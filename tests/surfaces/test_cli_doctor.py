@@ -131,6 +131,24 @@ def test_advice_alone_is_0(good: Cli) -> None:
     assert ran.code == any(each["level"] in GRAVE for each in ran.documents)
 
 
+@pytest.mark.parametrize(
+    ("option", "check"),
+    [
+        (("--appendfsync", "no"), "appendfsync"),  # a warning
+        (("--min-replicas-to-write", "1"), "min-replicas"),  # a problem
+    ],
+)
+def test_one_warning_or_one_problem_is_1(tmp_path: Path, option: tuple[str], check: str) -> None:
+    server = Server(tmp_path / "server", any_binary(), (*GOOD, *option)).start()
+    try:
+        ran = Cli(server.url, "").run("doctor", "--json")
+    finally:
+        server.close()
+
+    assert grave(ran) == {check}
+    assert ran.code == 1
+
+
 def test_an_embedded_server_is_0(tmp_path: Path) -> None:
     ran = Cli(f"embedded:{tmp_path / 'data'}", "").run("doctor", "--json")
 

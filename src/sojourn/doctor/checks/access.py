@@ -85,7 +85,7 @@ def user(reading: Reading) -> Verdict:
     return Verdict(
         Level.ADVICE,
         f"Runs as user {name}, who may do everything, even FLUSHALL.",
-        f"{rule}, then redis://sojourn:secret@HOST in the URL",
+        f"{rule}, then CONFIG REWRITE or ACL SAVE, and redis://sojourn:secret@HOST in the URL",
     )
 
 

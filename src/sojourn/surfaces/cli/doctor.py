@@ -37,7 +37,9 @@ _MARK, _NAME = 9, 13
 
 
 def doctor(
-    server: Annotated[str | None, typer.Argument(metavar="[URL]", show_default=False)] = None,
+    server: Annotated[
+        str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")
+    ] = None,
     *,
     keys: Annotated[
         int, typer.Option(min=0, help="Look for keys that never expire among so many; 0: do not.")
