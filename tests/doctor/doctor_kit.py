@@ -21,6 +21,7 @@ from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server as Target
+from sojourn.engine.wire import Patience
 from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
@@ -79,7 +80,7 @@ def read(
 
     async def reading() -> Reading:
         target = Target.at(url, connect_timeout=5)
-        engine = Engine(target, operation_timeout=5, hooks=Hooks())
+        engine = Engine(target, patience=Patience(5), hooks=Hooks())
 
         async def run(call: Call[Any]) -> Any:
             before(call)
