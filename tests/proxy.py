@@ -12,15 +12,18 @@ class Proxy:
     """Forwards to a port until told otherwise.
 
     `on_request` sees each piece of bytes from a client and answers what to do with it:
-    `pass`, `drop` (cut before the server sees it), `lose` (the server gets it, its reply is cut
-    off), `stall` (nothing passes any more on that connection); or at which byte to halt while
-    `between` is called.
+
+    - `pass`; or how many seconds to hold it back (a float);
+    - `drop`: cut before the server sees it;
+    - `lose`: the server gets it, its reply is cut off; `trim`: half of its reply is;
+    - `stall`: nothing passes any more until the client hangs up; `mute`: the server still gets it;
+    - at which byte to halt while `between` is called, which may cut by raising `ConnectionError`.
     """
 
     def __init__(self, port: int) -> None:
         self.target = port
         self.port = 0
-        self.on_request: Callable[[bytes], str | int] = lambda _: "pass"
+        self.on_request: Callable[[bytes], str | float] = lambda _: "pass"
         self.between: Callable[[], None] = lambda: None
         self.connections = 0
         self.requests: list[bytes] = []
@@ -60,28 +63,21 @@ class Proxy:
             return
         replies = asyncio.create_task(self._replies(up_reader, writer))
         try:
-            while data := await reader.read(1 << 20):
-                what = self.on_request(data)
-                self.requests.append(data)
-                if what == "drop":
-                    return
-                if what == "stall":
-                    replies.cancel()
-                    await asyncio.Event().wait()
-                if what == "lose":
+            while (data := await reader.read(1 << 20)) and (what := self._told(data)) != "drop":
+                if what in ("stall", "mute", "lose", "trim"):
                     replies.cancel()
                     await asyncio.wait([replies])
-                    up_writer.write(data)
-                    await up_writer.drain()
-                    await up_reader.read(1)  # the server has answered: so it has done it
+                if what != "stall":
+                    await self._forward(data, what, up_writer)
+                if what in ("stall", "mute"):
+                    while await reader.read(1 << 20):
+                        pass
                     return
-                if isinstance(what, int):
-                    up_writer.write(data[:what])
-                    await up_writer.drain()
-                    await asyncio.to_thread(self.between)
-                    data = data[what:]
-                up_writer.write(data)
-                await up_writer.drain()
+                if what in ("lose", "trim"):
+                    reply = await up_reader.read(1 << 16)  # it has answered: so it has done it
+                    writer.write(reply[: len(reply) // 2] if what == "trim" else b"")
+                    await writer.drain()
+                    return
         except ConnectionError:
             pass
         finally:
@@ -89,6 +85,24 @@ class Proxy:
             replies.cancel()
             writer.close()
             up_writer.close()
+
+    def _told(self, data: bytes) -> str | float:
+        what = self.on_request(data)
+        self.requests.append(data)
+        return what
+
+    async def _forward(
+        self, data: bytes, what: str | float, up_writer: asyncio.StreamWriter
+    ) -> None:
+        if isinstance(what, float):
+            await asyncio.sleep(what)
+        if isinstance(what, int):
+            up_writer.write(data[:what])
+            await up_writer.drain()
+            await asyncio.to_thread(self.between)
+            data = data[what:]
+        up_writer.write(data)
+        await up_writer.drain()
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
