@@ -52,6 +52,11 @@ class Lanes:
         self.bulk = Wire(connect, where, patience, self)
 
     @property
+    def several(self) -> bool:
+        """Whether other nodes may have the keys of a call."""
+        return self._elsewhere is not None
+
+    @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
         return self.small.is_idle and self.bulk.is_idle

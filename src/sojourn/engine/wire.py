@@ -54,6 +54,11 @@ class Patience(NamedTuple):
 class Events(Protocol):
     """Who is told of what a wire meets and cannot decide."""
 
+    @property
+    def several(self) -> bool:
+        """Whether other nodes may have the keys of a call."""
+        ...
+
     def lost(self) -> None:
         """A connection has ended, or could not be made."""
         ...
@@ -63,7 +68,7 @@ class Events(Protocol):
         ...
 
     def redirect(self, pending: Pending, error: driver.AskError) -> bool:
-        """Another node has the slot; whether the call was taken there."""
+        """Another node has the slot; whether the call was taken there, and need not rest."""
         ...
 
     def submit(self, pending: Pending) -> None:
@@ -304,11 +309,13 @@ class Wire:
         if pending.future.done():
             return
         replies = pending.take_replies()
-        for reply in replies:
-            if isinstance(reply, Exception):
-                self._refused(pending, reply)
-                return
-        pending.future.set_result(replies)
+        refusals = [reply for reply in replies if isinstance(reply, Exception)]
+        if not refusals:
+            pending.future.set_result(replies)
+        elif _is_parted(replies):
+            self._refused(pending, driver.TryAgainError("its keys are being moved to another node"))
+        else:
+            self._refused(pending, refusals[0])
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 
@@ -319,8 +326,9 @@ class Wire:
             self._loaded.clear()
             self._waiting.append(pending)
             self._ready.set()
-        elif isinstance(reply, driver.AskError) and self._events.redirect(pending, reply):
-            pass
+        elif isinstance(reply, driver.AskError) and self._events.several:
+            if not self._events.redirect(pending, reply):
+                self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
         elif is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
@@ -401,6 +409,15 @@ class Wire:
         self._resting.clear()
         for pending in everything:
             end(pending)
+
+
+def _is_parted(replies: list[Any]) -> bool:
+    """Whether a node has some keys of a call and points to another node for the rest.
+
+    There those that it has would be taken for keys that do not exist.
+    """
+    asked = [type(reply) is driver.AskError for reply in replies]
+    return any(asked) and not all(asked)
 
 
 def _heard(future: asyncio.Future[Any]) -> None:
