@@ -45,11 +45,13 @@ class Lanes:
     ) -> None:
         self.lost = lost
         self.changed = changed
+        self._connect = connect
         self._elsewhere = elsewhere
         self._again = again
         self._apart = patience.replicas > 0
-        self.small = Wire(connect, where, patience, self)
-        self.bulk = Wire(connect, where, patience, self)
+        self._server: object = None
+        self.small = Wire(self._connected, where, patience, self)
+        self.bulk = Wire(self._connected, where, patience, self)
 
     @property
     def several(self) -> bool:
@@ -80,6 +82,19 @@ class Lanes:
     def withdraw(self) -> list[Pending]:
         """Give back what waits without a connection."""
         return [*self.small.withdraw(), *self.bulk.withdraw()]
+
+    async def _connected(self) -> AbstractConnection:
+        """Connect. When that leads to another server than before, nothing stays with that one.
+
+        It may be a primary of before, which still answers and no longer knows the truth.
+        """
+        connection = await self._connect()
+        server = getattr(connection, "host", ""), getattr(connection, "port", 0)
+        if self._server not in (None, server):
+            self.small.leave()
+            self.bulk.leave()
+        self._server = server
+        return connection
 
     async def close(self) -> None:
         """Drop both connections."""

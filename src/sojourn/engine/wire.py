@@ -146,6 +146,11 @@ class Wire:
         self._waiting.clear()
         return given
 
+    def leave(self) -> None:
+        """Give up the connection, if there is one: the next may lead elsewhere."""
+        if self._reader is not None:
+            self._reader.cancel()
+
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
@@ -334,8 +339,8 @@ class Wire:
             pending.refusals += 1
             delay = self._backoff.compute(pending.refusals)
             self._resting[pending] = self._loop.call_later(delay, self._try_again, pending)
-            if leads_elsewhere(reply) and self._reader is not None:
-                self._reader.cancel()  # the next connection may find the new primary
+            if leads_elsewhere(reply):
+                self.leave()
         else:
             pending.refuse(reply, self._where)
 
@@ -394,8 +399,8 @@ class Wire:
             if timer := self._resting.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
-        if overdue and self._reader is not None:
-            self._reader.cancel()
+        if overdue:
+            self.leave()
         under_way = [each.deadline for each in (*flying, *self._waiting, *self._resting)]
         if later := [deadline for deadline in under_way if deadline > now]:
             self._watch(min(later))
