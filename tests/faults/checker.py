@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from notebook import Entry, Notebook, Place
+from report import Finding, Report
 from stored import Owner, Parts, Stored
-
-LOSSES = frozenset({"lost event", "lost session", "lost state", "lost change", "undeleted"})
-"""What a server that loses acknowledged writes leads to. Everything else is never excused."""
+from values import values
 
 REMEMBERED = 1000
 """Operation ids that a session keeps at least."""
-
-
-class Finding(NamedTuple):
-    """Something that is not as it was promised."""
-
-    kind: str
-    what: str
-
-
-@dataclass
-class Report:
-    """What was told, and what of it is not true."""
-
-    findings: list[Finding]
-    operations: int
-    acknowledged: int
-    unknown: int
-    resolved: int
-    failed: int
-    longest: float
-
-    @property
-    def kinds(self) -> Counter[str]:
-        return Counter(finding.kind for finding in self.findings)
-
-    @property
-    def lost(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.kind in LOSSES]
-
-    @property
-    def doubled(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.kind.startswith("doubled")]
-
-    def problems(self, *, lossy: bool = False) -> list[Finding]:
-        """What must not be; where a server may lose the latest writes, losses are only counted."""
-        return [each for each in self.findings if not (lossy and each.kind in LOSSES)]
 
 
 def check(stored: Stored, books: Sequence[Notebook]) -> Report:
@@ -65,7 +25,7 @@ def check(stored: Stored, books: Sequence[Notebook]) -> Report:
         *_events(stored, books),
         *_appends(stored, books),
         *_versions(stored, entries),
-        *_values(stored, books),
+        *values(stored, books),
     ]
     told = Counter(entry.outcome for entry in entries)
     return Report(
@@ -180,7 +140,8 @@ def _appends(stored: Stored, books: Sequence[Notebook]) -> Iterator[Finding]:
                     yield Finding("disordered", str(entry))
                 last[entry.incarnation] = spots[-1]
             elif entry.incarnation not in deleted:
-                yield from (Finding("lost event", f"{each} of {entry}") for each in entry.events)
+                for event in entry.events:
+                    yield Finding("lost event", f"{event} of {entry}", entry)
 
 
 def _perhaps_deleted(books: Iterable[Notebook]) -> set[str]:
@@ -190,17 +151,6 @@ def _perhaps_deleted(books: Iterable[Notebook]) -> set[str]:
         for entry in book.entries
         if entry.kind == "delete" and entry.outcome != "failed"
     }
-
-
-def _happened(entry: Entry, parts: Parts) -> bool | None:
-    """Whether a write has had its effect; None when that cannot be seen."""
-    if entry.outcome != "unknown":
-        return entry.outcome == "acknowledged"
-    if parts.incarnation != entry.incarnation:
-        return None
-    if entry.kind == "append":
-        return any(event["id"] in entry.events for event in parts.events or [])
-    return True if entry.kind == "create" else None
 
 
 def _versions(stored: Stored, entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -231,73 +181,3 @@ def _versions(stored: Stored, entries: Sequence[Entry]) -> Iterator[Finding]:
             for entry in present:
                 if entry.operation_id not in remembered:
                     yield Finding("forgotten", str(entry))
-
-
-Where = tuple[str, ...]
-"""Where a value stands: session, user or app, and its name."""
-
-
-def _values(stored: Stored, books: Sequence[Notebook]) -> Iterator[Finding]:
-    """Each value is the last one that its only writer was told of."""
-    history: dict[Where, list[tuple[Entry, Any]]] = defaultdict(list)
-    for book in books:
-        for entry in book.entries:
-            for name, value in entry.values.items():
-                history[_where(entry, name)].append((entry, value))
-    for where, writes in history.items():
-        if where[0] == "session":
-            parts = stored.sessions.get(Place(*where[1:4]), Parts())
-            if parts.incarnation != where[4]:
-                continue  # reported already, or deleted
-        yield from _value(stored, where, writes)
-
-
-def _value(stored: Stored, where: Where, writes: list[tuple[Entry, Any]]) -> Iterator[Finding]:
-    actual = _actual(stored, where)
-    allowed: list[Any] = [None]
-    for entry, value in writes:
-        happened = _happened(entry, stored.sessions.get(entry.place, Parts()))
-        if entry.outcome == "acknowledged":  # what was in doubt may still come after it
-            allowed = [value, *(each for each in allowed[1:] if each != value)]
-        elif happened and not _on_its_way(stored, where, entry):
-            allowed = [value, *allowed[1:], value]
-        elif happened is not False:
-            allowed.append(value)
-    if actual in allowed:
-        return
-    earlier = [value for entry, value in writes if entry.outcome != "failed"]
-    kind = "lost state" if actual in (None, *earlier) else "invented state"
-    if kind == "invented state" and actual in [value for _, value in writes]:
-        kind = "done though refused"
-    yield Finding(kind, f"{'/'.join(where)} is {actual!r}, not {allowed[0]!r}")
-
-
-def _where(entry: Entry, name: str) -> Where:
-    app, user, session = entry.place
-    scope, colon, rest = name.partition(":")
-    if colon and scope == "app":
-        return ("app", app, rest)
-    if colon and scope == "user":
-        return ("user", app, user, rest)
-    return ("session", app, user, session, entry.incarnation, name)
-
-
-def _actual(stored: Stored, where: Where) -> Any:
-    """A value as it stands; None when there is none."""
-    name = where[-1]
-    if where[0] == "app":
-        fields = stored.app_state.get(where[1], {})
-    elif where[0] == "user":
-        fields = stored.user_state.get(Owner(where[1], where[2]), {})
-    else:
-        fields = stored.sessions[Place(*where[1:4])].head or {}
-        if name.startswith("@"):
-            return fields.get(name[1:])
-    text = fields.get(f"state:{name}")
-    return None if text is None else json.loads(text)
-
-
-def _on_its_way(stored: Stored, where: Where, entry: Entry) -> bool:
-    """Whether an app's value still waits in the outbox."""
-    outbox = stored.outbox.get(Owner(entry.place.app, entry.place.user), {})
-    return where[0] == "app" and entry.operation_id in outbox

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from checker import Finding
 from notebook import Entry, Notebook, Place
+from report import Finding
 
 import sojourn
 from sojourn import Event, OutcomeUnknown, SessionKey, SojournError, Unavailable

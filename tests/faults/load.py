@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
-from checker import Report, check
+from checker import check
 from client import Client, Ways
 from notebook import Notebook, Place
+from report import Report
 from stored import look
 
 import sojourn

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 import redis
-from checker import LOSSES, check
+from checker import check
 from client import Ways
 from load import Load
 from notebook import Entry, Notebook, Place
+from report import LOSSES
 from stored import look
 
 from servers import Server, any_binary
@@ -168,6 +170,21 @@ def test_a_value_that_is_not_the_last_one(written: Written, server: redis.Redis,
     server.hdel(key, "state:c1")
     assert kinds(written, server) == {"lost state"}
     server.hset(key, "state:c1", "-1")
+    assert kinds(written, server) == {"invented state"}
+
+
+def test_an_app_value_on_its_way_counts_as_written(written: Written, server: redis.Redis) -> None:
+    state, outbox = "faults:state:{shop}", "faults:outbox:{shop:ada}"
+    value, stamp = server.hget(state, "state:c1"), server.hget(state, "at:c1")
+    assert value
+    assert stamp
+    microseconds, _, operation_id = stamp.partition(":")
+    delta = {"stamp": int(microseconds), "delta": {"c1": value}}
+    server.hdel(state, "state:c1", "at:c1")
+    server.hset(outbox, operation_id, json.dumps(delta))
+    server.expire(outbox, 100)
+    assert kinds(written, server) == set()
+    server.hset(outbox, "later", json.dumps({"stamp": 10**17, "delta": {"c1": "-1"}}))
     assert kinds(written, server) == {"invented state"}
 
 
