@@ -150,9 +150,13 @@ def _parsed(url: str) -> Mapping[str, Any]:
         if not re.fullmatch(r"/?\d*", parts.path):
             raise ConfigurationError("The database in the URL must be a number, as in /0.")
     try:
-        return parse_url(url)
+        options = parse_url(url)
     except ValueError as error:
         raise ConfigurationError(f"The {scheme} URL has a wrong option: {error}") from error
+    if scheme == "rediss" and options.get("ssl_cert_reqs") != "none":
+        # redis-py before 6 does not check it unless told to.
+        return {"ssl_check_hostname": True, **options}
+    return options
 
 
 def _kept(options: dict[str, Any]) -> dict[str, Any]:

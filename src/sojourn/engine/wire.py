@@ -109,6 +109,7 @@ class Wire:
         self._reader: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last_error: BaseException | None = None
+        self._heard = False
         self._closed = False
 
     @property
@@ -176,18 +177,20 @@ class Wire:
             self._start()
 
     async def _serve(self) -> None:
-        """Connect, carry calls until the connection is lost, and again while any call waits.
+        """Connect, carry calls until the connection is lost, and connect again.
 
-        While the circuit is open it goes on connecting though nobody waits: that is its probe.
+        It goes on until it has a connection, though nobody waits: so an outage is noticed, the
+        circuit opens in time, and that is its probe.
         """
         failures = 0
-        while self._has_work() or self._breaker.is_open:
+        while self._has_work() or self._breaker.is_trying:
             self._breaker.attempt()
             try:
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 self._last_error = error
                 if is_hopeless(error):
+                    self._breaker.succeeded()  # it can be reached, and that is the end of it
                     self._end_all(lambda each, why=error: each.refuse(why, self._where))  # type: ignore[misc]
                     return
                 failures += 1
@@ -197,10 +200,13 @@ class Wire:
                 self._events.lost()
                 await asyncio.sleep(self._backoff.compute(failures))
                 continue
-            failures = 0
             self._last_error = None
             self._breaker.succeeded()
+            self._heard = False
             await self._carry(connection)
+            failures = 0 if self._heard else failures + 1
+            if failures:  # it lets us in and says nothing: do not storm it
+                await asyncio.sleep(self._backoff.compute(failures))
 
     def _has_work(self) -> bool:
         return any(not pending.future.done() for pending in self._waiting)
@@ -219,6 +225,7 @@ class Wire:
             self._reader = None
             self._requeue()  # before anything is awaited: no reply may meet another's call
             if not self._closed:
+                self._breaker.attempt()  # connect again at once: the next call need not wait
                 self._events.lost()
             await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
@@ -277,6 +284,7 @@ class Wire:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except _REPLY_ERRORS as error:
                 reply = error
+            self._heard = True
             if not flying:
                 raise driver.InvalidResponse("the server sent a reply that nobody asked for")
             pending = flying[0]

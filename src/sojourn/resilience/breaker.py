@@ -30,6 +30,11 @@ class Breaker:
         self._since: float | None = None
         self.is_open = False
 
+    @property
+    def is_trying(self) -> bool:
+        """Whether something was tried and has not worked yet."""
+        return self._since is not None
+
     def attempt(self) -> None:
         """Something is tried; from the first try on that leads to nothing, time counts."""
         if self._since is None:

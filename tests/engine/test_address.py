@@ -1,0 +1,63 @@
+"""URLs of several servers, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+import sojourn
+from sojourn import ConfigurationError
+from sojourn.engine.address import Address, parse
+
+
+def test_a_sentinel_url_names_hosts_primary_and_database() -> None:
+    found = parse("redis+sentinel://ada:s%40cret@one:1,two,[::1]:3/mymaster/2?sentinel_password=x")
+    assert found.addresses == (Address("one", 1), Address("two", 26379), Address("::1", 3))
+    assert found.master == "mymaster"
+    assert found.options["username"] == "ada"
+    assert found.options["password"] == "s@cret"
+    assert found.options["db"] == 2
+    assert found.sentinel == {"password": "x"}
+    assert found.where == "redis+sentinel://one:1,two:26379,[::1]:3/mymaster/2"
+
+
+def test_a_cluster_url_names_nodes() -> None:
+    found = parse("rediss+cluster://:secret@one:1,two/?ssl_ca_certs=/ca.crt")
+    assert found.addresses == (Address("one", 1), Address("two", 6379))
+    assert found.options["ssl_ca_certs"] == "/ca.crt"
+    assert found.where == "rediss+cluster://one:1,two:6379"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis+sentinel://one:1", "names no primary"),
+        ("redis+sentinel:one:1/mymaster", "two slashes"),
+        ("redis+sentinel://one:1,/mymaster", "no host:port"),
+        ("redis+sentinel://one:x/mymaster", "no host:port"),
+        ("redis+sentinel://one:1/mymaster/a", "must be a number"),
+        ("redis+cluster://one:1/3", "no databases"),
+        ("redis+cluster://", "no host:port"),
+        ("redis+cluster://one:99999", "no host:port"),
+        ("redis+cluster://one?max_connections=3", "max_connections"),
+        ("redis+ring://one", "URL scheme"),
+        ("unix+cluster:///x", "URL scheme"),
+    ],
+)
+def test_a_wrong_url_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        sojourn.open(url)
+
+
+def test_no_password_is_ever_shown() -> None:
+    for scheme in ("redis+sentinel", "redis+cluster"):
+        path = "/mymaster" if scheme == "redis+sentinel" else ""
+        store = sojourn.open(f"{scheme}://ada:hidden@one:1{path}")
+        assert "hidden" not in store.where
+        assert "ada" not in store.where
+
+
+def test_tls_checks_the_name_of_the_host_with_every_redis_py() -> None:
+    assert parse("rediss://one").options["ssl_check_hostname"] is True
+    assert parse("rediss+cluster://one").options["ssl_check_hostname"] is True
+    assert "ssl_check_hostname" not in parse("rediss://one?ssl_cert_reqs=none").options
+    assert "ssl_check_hostname" not in parse("redis://one").options
