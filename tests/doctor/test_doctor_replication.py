@@ -52,9 +52,19 @@ def test_writes_that_need_a_replica(start, binary) -> None:
     refused = examined(primary.url)["min-replicas"]
     follow(primary, start(binary=binary()))
     taken = examined(primary.url)["min-replicas"]
+    with primary.client() as client:
+        client.config_set("min-replicas-to-write", 2)
+    still_refused = examined(primary.url)["min-replicas"]
 
-    assert (refused.level, taken.level) == (PROBLEM, OK)
+    assert (refused.level, taken.level, still_refused.level) == (PROBLEM, OK, PROBLEM)
     assert "refuses all writes" in refused.what
+    assert "is 2 and 1 are in step" in still_refused.what
+
+
+def test_writes_that_are_refused_are_seen_without_config(start) -> None:
+    found = examined(start("--min-replicas-to-write 1 --rename-command CONFIG ''").url)
+
+    assert found["min-replicas"].level is PROBLEM
 
 
 def test_a_replica_that_falls_behind(start) -> None:

@@ -64,15 +64,15 @@ def min_replicas(reading: Reading) -> Verdict | None:
                 "none",
             )
         return Verdict(Level.WARNING, f"{what}.", "min-replicas-to-write 1")
-    needed = reading.config.number("min-replicas-to-write")
-    if int(in_step) < needed:
+    config, name = reading.config, "min-replicas-to-write"
+    if in_step == "0" or int(in_step) < config.number(name):  # it is set, so it is 1 at least
         return Verdict(
             Level.PROBLEM,
-            f"min-replicas-to-write is {needed:.0f} and {in_step} are in step: the server refuses "
+            f"{name} is {config.get(name) or 'set'} and {in_step} are in step: the server refuses "
             "all writes.",
             f"Bring the replicas back; min-replicas-to-write {in_step} until then.",
         )
-    return Verdict(Level.OK, f"A write needs {needed:.0f} in step (min-replicas-to-write).")
+    return Verdict(Level.OK, f"{name} is {config[name]}, and {in_step} are in step.")
 
 
 def _is_primary(reading: Reading) -> bool:
