@@ -259,7 +259,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     keys = Keys(options.namespace)
     rows = RedisSessions(engine, keys, policy)
     limits = _limits(options, shards=SHARDS)
-    doctor = Doctor(engine.run, engine.where, keys, endless_state=options.state_ttl is None)
+    doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     if options.on_outage == "raise":
         return Sojourn(Sessions(rows, limits), doctor, engine, hooks)
     buffered = BufferedSessions(

@@ -31,7 +31,7 @@ async def ask(run: Run, *command: str | int, keys: Sequence[str] = ()) -> Any:
         CorruptRecord: a key is of another type.
         SojournError: no server answers.
     """
-    return await _send(run, Call("doctor.ask", keys, _first, commands=[command]))
+    return await _send(run, Call("doctor.ask", keys, _first, commands=[command], patient=False))
 
 
 async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
@@ -41,7 +41,7 @@ async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
         the replies, or a `Refused`.
     """
     commands: list[Command] = [(command, key) for key in keys]
-    return await _send(run, Call("doctor.ask", keys, list, commands=commands))
+    return await _send(run, Call("doctor.ask", keys, list, commands=commands, patient=False))
 
 
 async def _send(run: Run, call: Call[Any]) -> Any:

@@ -37,6 +37,7 @@ class Finding(NamedTuple):
         level: how grave it is.
         what: what is, in a sentence.
         todo: what to do; empty when there is nothing.
+        node: the server that it is about, where there are several.
     """
 
     group: str
@@ -44,14 +45,15 @@ class Finding(NamedTuple):
     level: Level
     what: str
     todo: str = ""
+    node: str = ""
 
 
 class Report(NamedTuple):
-    """What was found at one server.
+    """What was found.
 
     Attributes:
-        where: its address, without secrets.
-        findings: in the order of the checks.
+        where: the address of the store, without secrets.
+        findings: in the order of the checks, server by server.
     """
 
     where: str

@@ -54,7 +54,9 @@ async def probe(
     """
     hello = await ask(run, "HELLO")  # every user may, even while the server loads its data
     if isinstance(hello, Refused):
-        await run(Call("doctor.ask", (), bool, commands=[("PING",)]))  # is it refused, or all?
+        await run(
+            Call("doctor.ask", (), bool, commands=[("PING",)], patient=False)
+        )  # is it refused, or all?
     info, client, default_user, config, tried = await asyncio.gather(
         ask(run, "INFO"),
         ask(run, "CLIENT", "INFO"),

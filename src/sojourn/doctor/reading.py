@@ -134,10 +134,12 @@ class Wanted(NamedTuple):
     Attributes:
         keys: how many keys to look at, at most; 0 for none.
         notifications: whether the application listens for keys that expire.
+        cluster: whether the URL says that the server is one of the nodes of a Cluster.
     """
 
     keys: int = 10_000
     notifications: bool = False
+    cluster: bool = False
 
 
 class Reading(NamedTuple):

@@ -51,6 +51,7 @@ class Call(NamedTuple, Generic[T]):
         operation_id: set on writes; names the write in `OutcomeUnknown`.
         repeatable: sending it twice has the effect of sending it once.
         bulk: its reply may be megabytes, so it travels apart from small calls.
+        patient: a server that says "not now" (loading, busy) is asked again until the deadline.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Call(NamedTuple, Generic[T]):
     operation_id: str | None = None
     repeatable: bool = True
     bulk: bool = False
+    patient: bool = True
 
 
 def _pack(command: Command) -> bytes:

@@ -81,6 +81,12 @@ class Cluster:
         known = sorted({owner for owner in self._owners if owner is not None})
         return known or list(self._seed.addresses)
 
+    async def known(self) -> None:
+        """Wait until the map has been asked for anew."""
+        self._refresh_soon()
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
+
     def node(self, address: Address) -> Lanes:
         """The connections to one node."""
         return self._lanes(address)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from sojourn.engine.call import Call
 from sojourn.engine.cluster import Cluster
@@ -16,6 +17,18 @@ from sojourn.errors import Closed
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
+
+
+class Node(NamedTuple):
+    """One server of those that an engine reaches.
+
+    Attributes:
+        where: its address, without secrets.
+        run: sends a call to it.
+    """
+
+    where: str
+    run: Callable[[Call[Any]], Awaitable[Any]]
 
 
 class Engine:
@@ -69,6 +82,32 @@ class Engine:
         """
         return call.read(await self._submit(call, timeout).future)
 
+    async def nodes(self) -> list[Node]:
+        """The servers that there are: the nodes of a Cluster that have slots, else the one.
+
+        No round trip for one server; else one to each node that is known, or to the primary.
+
+        Raises:
+            Unavailable: none can be reached in time.
+        """
+        if not self._server.addresses:
+            return [Node(self.where, self.run)]
+        await self.run(Call("engine.ping", (), bool, commands=[("PING",)]))
+        loop = asyncio.get_running_loop()
+        lanes = self._lanes.get(loop) or self._open(loop)
+        if isinstance(lanes, Cluster):
+            await lanes.known()
+            found = {address: lanes.node(address) for address in lanes.addresses()}
+        else:
+            found = {lanes.server or self._server.addresses[0]: lanes}
+        return [
+            Node(self._server.at_node(address).where, partial(self._run_on, node))
+            for address, node in found.items()
+        ]
+
+    async def _run_on(self, lanes: Lanes, call: Call[Any]) -> Any:
+        return call.read(await self._submit(call, lanes=lanes).future)
+
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Send several calls at once: one round trip, in order but for those that may be large.
 
@@ -96,9 +135,11 @@ class Engine:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat."""
         self._submit(call).future.add_done_callback(_heard)
 
-    def _submit(self, call: Call[Any], timeout: float | None = None) -> Pending:
+    def _submit(
+        self, call: Call[Any], timeout: float | None = None, lanes: Lanes | Cluster | None = None
+    ) -> Pending:
         loop = asyncio.get_running_loop()
-        lanes = self._lanes.get(loop) or self._open(loop)
+        lanes = lanes or self._lanes.get(loop) or self._open(loop)
         started = loop.time()
         pending = Pending(call, started + (timeout or self._timeout), loop.create_future())
         lanes.send(pending)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
+from sojourn.engine.address import Address
 from sojourn.engine.pending import Pending
 from sojourn.engine.wire import Patience, Wire
 
@@ -30,6 +31,9 @@ class Lanes:
         changed: told when the server cannot be reached any more (True), or again (False).
         elsewhere: takes a call that another node must answer; None where there are no others.
         again: takes a call that was put off; these lanes themselves if not given.
+
+    Attributes:
+        server: where the last connection led to; None before the first.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Lanes:
         self._elsewhere = elsewhere
         self._again = again
         self._apart = patience.replicas > 0
-        self._server: object = None
+        self.server: Address | None = None
         self.small = Wire(self._connected, where, patience, self)
         self.bulk = Wire(self._connected, where, patience, self)
 
@@ -89,11 +93,11 @@ class Lanes:
         It may be a primary of before, which still answers and no longer knows the truth.
         """
         connection = await self._connect()
-        server = getattr(connection, "host", ""), getattr(connection, "port", 0)
-        if self._server not in (None, server):
+        server = Address(getattr(connection, "host", ""), getattr(connection, "port", 0))
+        if self.server not in (None, server):
             self.small.leave()
             self.bulk.leave()
-        self._server = server
+        self.server = server
         return connection
 
     async def close(self) -> None:

@@ -342,7 +342,7 @@ class Wire:
         elif isinstance(reply, driver.AskError) and self._events.several:
             if not self._events.redirect(pending, reply):
                 self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
-        elif is_passing(reply):
+        elif pending.call.patient and is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
             delay = self._backoff.compute(pending.refusals)

@@ -42,6 +42,8 @@ def mode(reading: Reading) -> Verdict:
             "redis+sentinel://HOST:26379/NAME",
         )
     if kind == "cluster" or info.get("cluster_enabled") == "1":
+        if reading.wanted.cluster:
+            return Verdict(Level.OK, "A node of a Cluster, and the URL says so.")
         return Verdict(
             Level.PROBLEM,
             "This is one node of a Cluster, and the URL reaches only the keys that it holds.",

@@ -67,14 +67,18 @@ def doctor(
 
 
 def _page(report: Report) -> Iterator[RenderableType]:
-    """The findings by group, then what could not be checked, then how many there are of each."""
-    read = [finding for finding in report.findings if finding.level is not Level.UNKNOWN]
-    for group, findings in groupby(read, lambda finding: finding.group):
-        yield Text(group, "bold")
-        yield _table(findings)
-    if unknown := list(_merged(report.findings)):
-        yield Text("Not checked", "bold")
-        yield _table(unknown)
+    """Server by server: the findings by group, and what could not be checked. Then a summary."""
+    for node, those in groupby(report.findings, lambda finding: finding.node):
+        findings = list(those)
+        if node:
+            yield Text(f"\n{prose(node)}", "bold underline")
+        read = [finding for finding in findings if finding.level is not Level.UNKNOWN]
+        for group, ones in groupby(read, lambda finding: finding.group):
+            yield Text(group, "bold")
+            yield _table(ones)
+        if unknown := list(_merged(findings)):
+            yield Text("Not checked", "bold")
+            yield _table(unknown)
     yield Text()
     yield _summary(report)
 
