@@ -53,6 +53,7 @@ class Client:
         self.book = book or Notebook(name)
         self.findings: list[Finding] = []
         self.give_up = float("inf")
+        self.repeated = 0
         self._sessions = store.sessions
         self._dice = dice
         self._ways = ways
@@ -126,6 +127,7 @@ class Client:
             ),
         )
         if done is not None:
+            self.repeated += done.repeated
             self._seen[place] = max(self._seen.get(place, 0), *done.seqs, 0)
         elif entry.error == "SessionNotFound" and (place, incarnation) not in self._gone:
             self._missing(entry)
@@ -225,9 +227,12 @@ class Client:
         return f"{self.name}-{len(self.book.entries)}"
 
     def _place(self, near: Place) -> Place:
-        """A session of this client's own: a new one, or one that it had deleted."""
+        """A session of this client's own: a new one, or one that it had deleted.
+
+        Where deletes may be lost only a new one: else nobody could say whose the old one is.
+        """
         ours = [place for place, _ in self._gone if place not in self._own]
-        if ours and self._dice.random() < 0.3:
+        if ours and not self._ways.lossy and self._dice.random() < 0.3:
             return self._dice.choice(ours)
         return near._replace(session=f"{self.name}:{len(self.book.entries)}")
 

@@ -125,6 +125,11 @@ class Load:
         return [client.book for client in self.clients]
 
     @property
+    def repeated(self) -> int:
+        """How many appends had been done already when they were sent again."""
+        return sum(client.repeated for client in self.clients)
+
+    @property
     def errors(self) -> set[str]:
         """The classes of all errors that writes ended with, for good or for a while."""
         return {entry.error for book in self.books for entry in book.entries} - {""}
