@@ -1,0 +1,91 @@
+"""Requests that are held back, cut off, half answered or swallowed, under load."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+import redis
+from client import Ways
+from inject import PROXY_FAULTS, hurt
+from load import Load
+
+from proxy import Proxy
+from servers import Server
+from sojourn.engine.call import Script
+from sojourn.sessions import redis as store
+
+HASTY = Ways(timeout=0.5, pause=0.01)
+
+
+@pytest.fixture
+async def proxies(shared_server: Server) -> AsyncIterator[list[Proxy]]:
+    """One for each process that the clients play."""
+    async with Proxy(shared_server.port) as one, Proxy(shared_server.port) as two:
+        yield [one, two]
+
+
+@pytest.fixture
+def direct(shared_server: Server) -> AsyncIterator[redis.Redis]:
+    with shared_server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.mark.parametrize("fault", list(PROXY_FAULTS))
+async def test_a_network_that_hurts(proxies: list[Proxy], direct: redis.Redis, fault: str) -> None:
+    urls = (proxy.url for proxy in proxies)
+    enough = 6 if "stall" in fault else 25
+    async with Load(*urls, ways=HASTY, namespace="network") as load:
+        with hurt(proxies, Random(fault), fault) as hits:
+            while hits[fault] < enough:
+                await load.written(50)
+        await load.written(50)
+    assert load.report([direct]).problems() == []
+    cut = fault in ("cut after the request", "cut in the reply")
+    assert load.repeated > 0 or not cut
+
+
+async def test_a_network_that_hurts_in_every_way(proxies: list[Proxy], direct: redis.Redis) -> None:
+    urls = (proxy.url for proxy in proxies)
+    async with Load(*urls, ways=HASTY, namespace="network", seed=2) as load:
+        with hurt(proxies, Random(2), *PROXY_FAULTS) as hits:
+            await load.written(600, within=60)
+        await load.written(50)
+    assert sum(hits.values()) > 20
+    report = load.report([direct])
+    assert report.problems() == []
+    assert report.resolved > 0
+
+
+async def test_in_doubt_and_not_repeated_is_done_once_or_not_at_all(
+    proxies: list[Proxy], direct: redis.Redis
+) -> None:
+    urls = (proxy.url for proxy in proxies)
+    ways = HASTY._replace(repeat=False)
+    async with Load(*urls, ways=ways, namespace="network") as load:
+        with hurt(proxies, Random(1), "stall", "stall after the request"):
+            while sum("OutcomeUnknown" in entry.error for entry in _entries(load)) < 10:
+                await load.written(20)
+    assert load.report([direct]).problems() == []
+
+
+async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
+    proxies: list[Proxy], direct: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_APPEND", "_UPDATE"):
+        script = getattr(store, name)
+        blind = script.body.decode().replace("if done then", "if false then")
+        assert blind != script.body.decode()
+        monkeypatch.setattr(store, name, Script(script.name, blind))
+    urls = (proxy.url for proxy in proxies)
+    async with Load(*urls, ways=HASTY, namespace="network") as load:
+        with hurt(proxies, Random(1), "cut after the request") as hits:
+            while sum(hits.values()) < 10:
+                await load.written(50)
+    assert {"doubled event", "doubled change"} <= set(load.report([direct]).kinds)
+
+
+def _entries(load: Load):
+    return [entry for book in load.books for entry in book.entries]
