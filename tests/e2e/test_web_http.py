@@ -58,6 +58,30 @@ def test_a_conversation_goes_on_after_a_restart_of_the_server(
     assert_turns(adk.session(session_id)["events"], turns=2)
 
 
+def test_the_agent_keeps_answering_while_the_server_is_away(start_server, start_web, tmp_path):
+    server = start_server("always")
+    buffer = f"on_outage=buffer&journal={tmp_path / 'journal'}&operation_timeout=0.5"
+    web = start_web(f"{server.url}?{buffer}")
+    adk = AdkHttp(web.url)
+    session_id = adk.create()
+    adk.say(session_id, "Store before with value 1")
+
+    server.stop(signal.SIGKILL)
+    adk.say(session_id, "Store during with value 2")
+    assert "2" in adk.say(session_id, "What is during?")
+    begun = adk.create()
+    adk.say(begun, "Store begun with value 3")
+    assert adk.get("never seen here").is_server_error  # not 404: it cannot be known
+    web.kill()  # with everything still on its disk
+    server.start()
+    web.start()
+
+    assert "1" in adk.say(session_id, "What is before?")
+    assert_turns(adk.session(session_id)["events"], turns=4)
+    assert adk.session(session_id)["state"] == {"before": "1", "during": "2"}
+    assert_turns(adk.session(begun)["events"], turns=1)
+
+
 def test_two_web_processes_write_to_one_session_at_once(start_server, start_web):
     server = start_server()
     clients = [AdkHttp(start_web(server.url).url) for _ in range(2)]

@@ -16,6 +16,12 @@ from sojourn.resilience.journal import Bounds, Journal
 WIDE = Bounds(100, 10_000, 60)
 
 
+def opened(bounds: Bounds, folder: Path | str) -> Journal:
+    journal = Journal(bounds, folder)
+    journal.open()
+    return journal
+
+
 def drain(journal: Journal) -> list[bytes]:
     found = []
     while (entry := journal.oldest()) is not None:
@@ -25,7 +31,7 @@ def drain(journal: Journal) -> list[bytes]:
 
 
 def write_and_die(folder: str, done: int) -> None:
-    journal = Journal(WIDE, folder)
+    journal = opened(WIDE, folder)
     for n in range(5):
         journal.add(b'{"n":%d}' % n)
     asyncio.run(journal.sync())
@@ -77,7 +83,7 @@ def test_a_full_journal_takes_nothing_and_loses_nothing(bounds: Bounds, option: 
 @pytest.mark.parametrize("done", [0, 2, 5])
 def test_what_a_killed_process_left_is_taken_over(tmp_path: Path, done: int) -> None:
     leave(tmp_path, done)
-    journal = Journal(WIDE, tmp_path)
+    journal = opened(WIDE, tmp_path)
     assert all(entry.inherited for entry in journal.entries())
     assert drain(journal) == [b'{"n":%d}' % n for n in range(done, 5)]
     journal.close()
@@ -86,19 +92,19 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path: Path, done: int) -> 
 
 def test_what_was_taken_over_survives_the_next_crash(tmp_path: Path) -> None:
     leave(tmp_path)
-    journal = Journal(WIDE, tmp_path)
+    journal = opened(WIDE, tmp_path)
     journal.add(b'"new"')
     journal.done()
     os.close(journal._file._descriptor)  # type: ignore[union-attr]  # as the end of the process
-    after = Journal(WIDE, tmp_path)
+    after = opened(WIDE, tmp_path)
     assert drain(after) == [b'{"n":%d}' % n for n in range(1, 5)] + [b'"new"']
     after.close()
 
 
 def test_a_living_process_keeps_its_own(tmp_path: Path) -> None:
-    first = Journal(WIDE, tmp_path)
+    first = opened(WIDE, tmp_path)
     first.add(b"mine")
-    second = Journal(WIDE, tmp_path)
+    second = opened(WIDE, tmp_path)
     assert len(second) == 0
     assert drain(first) == [b"mine"]
     first.close()
@@ -112,21 +118,21 @@ def test_a_torn_or_changed_line_ends_what_is_believed(tmp_path: Path) -> None:
     ends = [n + 1 for n, byte in enumerate(whole) if byte == 10]
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
-        journal = Journal(WIDE, tmp_path)
+        journal = opened(WIDE, tmp_path)
         assert len(journal) == sum(end <= cut for end in ends), cut
         drain(journal)
         journal.close()
     changed = bytearray(whole)
     changed[ends[1] + 20] ^= 1
     path.write_bytes(changed)
-    journal = Journal(WIDE, tmp_path)
+    journal = opened(WIDE, tmp_path)
     assert drain(journal) == [b'{"n":0}', b'{"n":1}']
     journal.close()
 
 
 def test_files_are_private_and_an_empty_one_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
-    journal = Journal(WIDE, folder)
+    journal = opened(WIDE, folder)
     journal.add(b"1")
     (path,) = folder.iterdir()
     assert path.stat().st_mode & 0o077 == 0
@@ -143,10 +149,19 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         Journal(WIDE, tmp_path / "file")
 
 
+def test_a_journal_that_nobody_uses_takes_nothing(tmp_path: Path) -> None:
+    leave(tmp_path)
+    Journal(WIDE, tmp_path)
+    journal = opened(WIDE, tmp_path)
+    assert len(journal) == 5
+    drain(journal)
+    journal.close()
+
+
 async def test_those_who_wait_together_share_a_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal(WIDE, tmp_path)
+    journal = opened(WIDE, tmp_path)
     synced = 0
     real = os.fsync
 

@@ -10,13 +10,14 @@ added, `-` for the oldest that is done. A torn last line was never acknowledged 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -63,6 +64,8 @@ class Journal:
 
     Raises:
         ConfigurationError: the folder cannot be used.
+
+    With a folder, `open` comes before anything else.
     """
 
     def __init__(
@@ -76,9 +79,19 @@ class Journal:
         self._entries: deque[Entry] = deque()
         self._size = 0
         self._file = None if directory is None else _File(Path(directory))
-        if self._file is not None:
-            for entry in self._file.inherit():
-                self._take(entry)
+
+    def open(self) -> tuple[Entry, ...]:
+        """Take over what dead processes have left in the folder, and return it. Once.
+
+        Until then nothing is locked or taken: who only looks at a store disturbs nobody.
+
+        Raises:
+            ConfigurationError: the folder cannot be used any more.
+        """
+        left = () if self._file is None else tuple(self._file.open())
+        for entry in left:
+            self._take(entry)
+        return left
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -172,24 +185,37 @@ class _File:
     """The file of this process, and those that dead ones have left."""
 
     def __init__(self, directory: Path) -> None:
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._directory = directory
-            self.path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
-            self._descriptor = os.open(self.path, _FLAGS, 0o600)
-            _lock(self._descriptor)
-            _sync_folder(directory)
-        except OSError as error:
-            raise ConfigurationError(
-                f"journal={str(directory)!r} cannot be used ({error}): name a folder of this "
-                "application's own on a local disk."
-            ) from error
+        self._directory = directory
+        self._descriptor = -1
         self._syncing = threading.Lock()
         self._synced = 0
+        self.path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
         self.written = 0
+        with self._no_os_error():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
 
-    def inherit(self) -> list[Entry]:
-        """Take over what dead processes have left: into this file, and then theirs are removed."""
+    @contextmanager
+    def _no_os_error(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"journal={str(self._directory)!r} cannot be used ({error}): name a folder of this "
+                "application's own on a local disk."
+            ) from error
+
+    def open(self) -> list[Entry]:
+        """Lock a file of our own, and take over what dead processes have left in theirs."""
+        with self._no_os_error():
+            self._descriptor = os.open(self.path, _FLAGS, 0o600)
+            _lock(self._descriptor)
+            _sync_folder(self._directory)
+            return self._inherit()
+
+    def _inherit(self) -> list[Entry]:
+        """What is left goes into our file first; then theirs are removed."""
         entries: list[Entry] = []
         for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=_age):
             if path == self.path or (descriptor := _claim(path)) is None:

@@ -152,7 +152,8 @@ class Replayer:
         self._journal = journal
         self._let_go = let_go
         self._told = told
-        self._waiting = Counter(_decode(each.data).session_key for each in journal.entries())
+        self._waiting: Counter[SessionKey] = Counter()
+        self._opened = False
         self._task: asyncio.Task[None] | None = None
         self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._applied = self._duplicates = 0
@@ -179,7 +180,10 @@ class Replayer:
         await self._journal.sync()
 
     def wake(self) -> None:
-        """See to it that somebody tries to replay what waits."""
+        """See to it that somebody tries to replay what waits, also what others have left."""
+        if not self._opened:
+            self._opened = True
+            self._waiting.update(_decode(each.data).session_key for each in self._journal.open())
         if self._journal and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._keep_trying())
 
@@ -199,6 +203,8 @@ class Replayer:
 
     async def close(self) -> None:
         """Try once more; what then is left stays on disk, or is lost and reported so."""
+        if not self._opened:
+            return
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
