@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from zlib import crc32
 
 import pytest
 import redis
@@ -80,7 +81,7 @@ async def test_a_human_can_read_it(store: sojourn.Sojourn, client: redis.Redis) 
     row = client.lrange("session:{shop:ada}:s:events", 0, -1)[0]
     assert row == (
         '{"id":"e1","time":1.5,"author":"user","kind":"message","payload":{"t":"ü"},'
-        '"state_delta":{"n":1}}'
+        '"state_delta":{"n":1},"crc":"ad92db4d"}'
     )
     assert json.loads(row)["payload"] == {"t": "ü"}
 
@@ -323,7 +324,8 @@ async def test_the_near_cache_believes_nothing_that_has_changed(
     await store.sessions.append(made.key, *(Event(author="a", payload=n) for n in range(3)))
     await store.sessions.get(made.key)
     log = "session:{shop:ada}:s:events"
-    client.lset(log, 2, client.lindex(log, 2).replace('"payload":2', '"payload":9'))
+    row = client.lindex(log, 2)[:-18].replace('"payload":2', '"payload":9')
+    client.lset(log, 2, f'{row},"crc":"{crc32(row.encode()):08x}"}}')
     read = await store.sessions.get(made.key)
     assert read is not None
     assert [event.payload for event in read.events] == [0, 1, 9]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import msgspec
 
@@ -23,21 +24,36 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     state_delta: msgspec.Raw = NO_DELTA
 
 
-encode_row = msgspec.json.Encoder().encode
-_decode_row = msgspec.json.Decoder(Row).decode
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Row).decode
+
+_TAIL = b',"crc":"%08x"}'
+_TAIL_BYTES = 18
+
+
+def encode_row(row: Row) -> bytes:
+    """A row as it is stored: JSON whose last member is the checksum of the bytes before it."""
+    body = _encode(row)[:-1]
+    return body + _TAIL % crc32(body)
 
 
 def decode_row(data: bytes, key: str) -> Row:
     """Read a row.
 
     Raises:
-        CorruptRecord: it is not one; its bytes are in `raw`.
+        CorruptRecord: it is not one, or not as it was written; its bytes are in `raw`.
     """
+    if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
+        raise _corrupt(data, key, "its checksum is missing or wrong")
     try:
-        return _decode_row(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        message = f"An event of {key!r} cannot be read: {error}. Its bytes are in `raw`."
-        raise CorruptRecord(message, key=key, raw=data) from error
+        return _decode(data)
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(data, key, error) from error
+
+
+def _corrupt(data: bytes, key: str, why: object) -> CorruptRecord:
+    message = f"An event of {key!r} cannot be read: {why}. Its bytes are in `raw`."
+    return CorruptRecord(message, key=key, raw=data)
 
 
 def wanted(head: Head, window: Window) -> range:
