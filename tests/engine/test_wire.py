@@ -179,6 +179,23 @@ async def test_an_error_reply_reaches_only_its_call(engine: Engine, key: str) ->
     assert outcomes[2] == b"x"
 
 
+@pytest.mark.parametrize("transaction", [False, True])
+async def test_a_lenient_call_reads_past_a_key_of_another_type(
+    engine: Engine, key: str, transaction: bool
+) -> None:
+    await engine.run(command("SET", key, "x"))
+    words: list[tuple[str, ...]] = [("LLEN", key), ("GET", key)]
+    if transaction:
+        words = [("MULTI",), *words, ("EXEC",)]
+    call: Call[Any] = Call("test", (), list, commands=words, lenient=True)
+    replies = await engine.run(call)
+    foreign, value = replies[-1] if transaction else replies
+    assert isinstance(foreign, Exception)
+    assert value == b"x"
+    with pytest.raises(sojourn.ServerFault):
+        await engine.run(call._replace(commands=[("GET", key), ("NONSENSE",)]))
+
+
 async def test_run_all_raises_the_first_error_after_all_have_ended(
     engine: Engine, key: str
 ) -> None:

@@ -52,6 +52,8 @@ class Call(NamedTuple, Generic[T]):
         repeatable: sending it twice has the effect of sending it once.
         bulk: its reply may be megabytes, so it travels apart from small calls.
         patient: a server that says "not now" (loading, busy) is asked again until the deadline.
+        lenient: when a key is of another type, `read` gets an exception in place of that reply;
+            otherwise the call ends with `CorruptRecord`.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Call(NamedTuple, Generic[T]):
     repeatable: bool = True
     bulk: bool = False
     patient: bool = True
+    lenient: bool = False
 
 
 def _pack(command: Command) -> bytes:

@@ -127,6 +127,11 @@ def is_passing(error: BaseException) -> bool:
     return _rule_for(error) in (_BUSY, _READ_ONLY)
 
 
+def is_foreign(error: BaseException) -> bool:
+    """Whether a key holds a value of another type than ours."""
+    return _rule_for(error) is _FOREIGN
+
+
 def leads_elsewhere(error: BaseException) -> bool:
     """Whether the server is no primary any more: another connection may find the one that is."""
     return isinstance(error, driver.ReadOnlyError) or "READONLY" in str(error)

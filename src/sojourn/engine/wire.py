@@ -16,7 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Call, pack
-from sojourn.engine.faults import is_hopeless, is_passing, leads_elsewhere
+from sojourn.engine.faults import is_foreign, is_hopeless, is_passing, leads_elsewhere
 from sojourn.engine.pending import Pending, Wait
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
@@ -323,6 +323,8 @@ class Wire:
             return
         replies = pending.take_replies()
         refusals = [reply for reply in replies if isinstance(reply, Exception)]
+        if refusals and pending.call.lenient:
+            refusals = [refusal for refusal in refusals if not is_foreign(refusal)]
         if not refusals:
             pending.future.set_result(replies)
         elif _is_parted(replies):
