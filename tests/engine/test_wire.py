@@ -167,6 +167,17 @@ async def test_a_script_that_the_server_forgot_is_sent_whole(
     assert await engine.run(call) == 7
 
 
+async def test_what_was_posted_arrives_before_the_connection_is_closed(
+    engine: Engine, shared_server: Server, key: str
+) -> None:
+    engine.post(command("INCR", key))
+    await engine.disconnect()
+    assert shared_server.ask("GET", key) == "1"
+    engine.post(command("INCR", key))
+    await engine.close()
+    assert shared_server.ask("GET", key) == "2"
+
+
 async def test_an_error_reply_reaches_only_its_call(engine: Engine, key: str) -> None:
     outcomes = await asyncio.gather(
         engine.run(command("SET", key, "x")),

@@ -18,6 +18,9 @@ from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
+_LINGER = 0.5
+"""Seconds that closing waits for what was posted."""
+
 
 class Node(NamedTuple):
     """One server of those that an engine reaches.
@@ -53,6 +56,7 @@ class Engine:
         self._timeout = patience.operation
         self._hooks = hooks
         self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
+        self._posted: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._down = 0
         self.losses = 0
@@ -133,7 +137,14 @@ class Engine:
 
     def post(self, call: Call[Any]) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat."""
-        self._submit(call).future.add_done_callback(_heard)
+        future = self._submit(call).future
+        self._posted.add(future)
+        future.add_done_callback(self._heard)
+
+    def _heard(self, future: asyncio.Future[Any]) -> None:
+        self._posted.discard(future)
+        if not future.cancelled():
+            future.exception()
 
     def _submit(
         self, call: Call[Any], timeout: float | None = None, lanes: Lanes | Cluster | None = None
@@ -158,8 +169,14 @@ class Engine:
         return pending
 
     async def disconnect(self) -> None:
-        """Close the connections of the running loop; the next call makes new ones."""
-        lanes = self._lanes.pop(asyncio.get_running_loop(), None)
+        """Close the connections of the running loop; the next call makes new ones.
+
+        What was posted has half a second to arrive.
+        """
+        loop = asyncio.get_running_loop()
+        if posted := [future for future in list(self._posted) if future.get_loop() is loop]:
+            await asyncio.wait(posted, timeout=_LINGER)
+        lanes = self._lanes.pop(loop, None)
         if lanes is not None:
             await lanes.close()
 
@@ -195,11 +212,6 @@ class Engine:
             else Lanes(server.connect, server.where, patience, lost=self._lost, changed=told)
         )
         return lanes
-
-
-def _heard(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 def _outcome(future: asyncio.Future[Any]) -> str:
