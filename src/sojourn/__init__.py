@@ -39,12 +39,13 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey
-    from sojourn.sessions import Event, Result, Session, SessionPage
+    from sojourn.sessions import Event, Quarantined, Result, Session, SessionPage
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Event": "sojourn.sessions",
+    "Quarantined": "sojourn.sessions",
     "Result": "sojourn.sessions",
     "Session": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
@@ -66,6 +67,7 @@ __all__ = [
     "InvalidInput",
     "InvalidValue",
     "OutcomeUnknown",
+    "Quarantined",
     "Result",
     "ServerBusy",
     "ServerFault",

@@ -19,9 +19,11 @@ from sojourn.sessions import Failures, NearCacheStats, Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
+from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
-from sojourn.telemetry import CallHook, Hooks, OutageHook, ReplayHook
+from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 
 if TYPE_CHECKING:
     import redis
@@ -41,6 +43,7 @@ class Stats(NamedTuple):
         buffered: writes that wait in this process for the server.
         near_cache: decoded events kept in this process.
         failures: calls of `sessions.safe` that have ended with an error.
+        corrupt: stored records that were found unreadable, each counted once.
     """
 
     where: str
@@ -50,6 +53,7 @@ class Stats(NamedTuple):
     buffered: int
     near_cache: NearCacheStats
     failures: Failures
+    corrupt: int
 
 
 class Sojourn:
@@ -114,6 +118,13 @@ class Sojourn:
         """
         return self._hooks.add_replay(hook)
 
+    def on_corrupt(self, hook: CorruptHook) -> Callable[[], None]:
+        """Tell `hook` a `CorruptFact` for every stored record that cannot be read, once for each.
+
+        The records are in the quarantine: `sessions.quarantined()`. Returns how to stop that.
+        """
+        return self._hooks.add_corrupt(hook)
+
     def stats(self) -> Stats:
         """The figures now."""
         engine = self._engine
@@ -125,6 +136,7 @@ class Sojourn:
             0 if self._buffered is None else self._buffered.waiting,
             self.sessions.cache_stats(),
             self.sessions.safe.failures,
+            self.sessions.corrupt,
         )
 
     async def disconnect(self) -> None:
@@ -243,7 +255,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     options.check()
     hooks = Hooks()
     if url in ("memory:", "memory://"):
-        sessions = Sessions(_in_memory(options), _limits(options, shards=1))
+        quarantine = Quarantine(InMemoryQuarantine(), hooks)
+        sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
         return Sojourn(sessions, doctor, None, hooks)
     server = _server(url, options.connect_timeout)
@@ -257,11 +270,12 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
     )
     keys = Keys(options.namespace)
-    rows = RedisSessions(engine, keys, policy)
+    quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
+    rows = RedisSessions(engine, keys, policy, quarantine)
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits), doctor, engine, hooks)
+        return Sojourn(Sessions(rows, limits, quarantine), doctor, engine, hooks)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -272,7 +286,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         held_bytes=options.buffer_bytes,
         told=hooks.tell_replay,
     )
-    return Sojourn(Sessions(buffered, limits), doctor, engine, hooks, buffered)
+    return Sojourn(Sessions(buffered, limits, quarantine), doctor, engine, hooks, buffered)
 
 
 def _in_memory(options: Options) -> InMemorySessions:

@@ -78,6 +78,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "users": ("safe",),
     "apps": (),
     "user_state": ("safe", "ada"),
+    "quarantined": ("safe", "ada"),
+    "release": ("safe", "ada", "id"),
 }
 
 

@@ -406,31 +406,6 @@ async def test_an_evicted_log_is_served_as_incomplete(
     assert (read.complete, [event.payload for event in read.events]) == (False, [3])
 
 
-@pytest.mark.parametrize("fate", ["{", "[]", "", "null", '{"seq":1}', "\x00\xff"])
-async def test_an_event_that_cannot_be_read_is_loud(
-    store: sojourn.Sojourn, client: redis.Redis, fate: str
-) -> None:
-    made = await store.sessions.create("shop", "ada", "s")
-    await store.sessions.append(made.key, *(Event(author="a", payload=n) for n in range(3)))
-    client.lset("session:{shop:ada}:s:events", 1, fate)
-    with pytest.raises(CorruptRecord) as caught:
-        await store.sessions.get(made.key)
-    assert caught.value.raw == fate.encode()
-
-
-@pytest.mark.parametrize("field", ["seq", "incarnation", "metadata", "state:n", "updated"])
-async def test_a_head_that_cannot_be_read_is_loud(
-    store: sojourn.Sojourn, client: redis.Redis, field: str
-) -> None:
-    made = await store.sessions.create("shop", "ada", "s", state={"n": 1})
-    if field == "incarnation":
-        client.hdel("session:{shop:ada}:s", field)
-    else:
-        client.hset("session:{shop:ada}:s", field, "{")
-    with pytest.raises(CorruptRecord):
-        await store.sessions.get(made.key)
-
-
 @pytest.mark.parametrize("suffix", ["", ":events", ":ops"])
 async def test_a_foreign_key_in_our_place_is_refused_and_left_alone(
     store: sojourn.Sojourn, client: redis.Redis, suffix: str

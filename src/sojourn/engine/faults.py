@@ -51,7 +51,8 @@ _DENIED: _Rule = (
 )
 _FOREIGN: _Rule = (
     CorruptRecord,
-    "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}).",
+    "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}). A read "
+    "puts it into the quarantine and names it: move it away or delete it.",
 )
 _FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
 _DOWN: _Rule = (

@@ -20,7 +20,9 @@ SHARDS = 16
 _REMEMBERED = 4096
 """Identities whose keys a process keeps."""
 
-_RESERVED = frozenset({"apps", "operations", "outbox", "session", "sessions", "state", "users"})
+_RESERVED = frozenset(
+    {"apps", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
+)
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _ID = r"[A-Za-z0-9_.~@+=,!$'%-]*"
@@ -34,6 +36,7 @@ _FORMS = {
     "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
     "outbox": rf"outbox:{_TAG}",
     "operations": rf"operations:{_TAG}",
+    "quarantine": rf"quarantine:{_TAG}",
     "users": rf"users:\{{{_ID}#\d+\}}",
     "apps": "apps",
 }
@@ -57,6 +60,7 @@ class UserKeys(NamedTuple):
     state: str
     outbox: str
     operations: str
+    quarantine: str
 
 
 class Kind(NamedTuple):
@@ -106,6 +110,7 @@ class Keys:
             f"{start}state:{{{tag}}}",
             f"{start}outbox:{{{tag}}}",
             f"{start}operations:{{{tag}}}",
+            f"{start}quarantine:{{{tag}}}",
         )
 
     def app_state(self, app: str) -> str:

@@ -1,7 +1,7 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
-from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
+from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
 from sojourn.sessions.service import KEEP, Keep, Sessions
@@ -15,6 +15,7 @@ __all__ = [
     "Keep",
     "NamePage",
     "NearCacheStats",
+    "Quarantined",
     "Result",
     "SafeSessions",
     "Session",

@@ -180,7 +180,8 @@ class BufferedSessions:
         if held is None:
             return False
         self._twin.adopt(key, held)
-        self._pinned[key] = len(held.rows) == held.head.seq - held.head.dropped
+        whole = len(held.rows) == held.head.seq - held.head.dropped
+        self._pinned[key] = whole and held.readable
         return True
 
     async def _create_here(self, key: SessionKey, birth: Birth, *, sent: bool) -> Born:

@@ -9,13 +9,18 @@ from collections import OrderedDict
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sojourn.codecs import decode
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import UserKey
-from sojourn.sessions.replies import counted, ms, only, pairs, values
+from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
+from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.quarantine import field_of
+from sojourn.sessions.replies import counted, ms, only, pairs
 from sojourn.sessions.store import Pairs
 
 log = logging.getLogger("sojourn.sessions")
@@ -37,13 +42,21 @@ class Policy(NamedTuple):
     max_events: int | None
 
 
+class Drained(NamedTuple):
+    """What could not be carried out of an outbox now, and whether all of it could be read."""
+
+    left: Pairs
+    readable: bool
+
+
 class Commons:
     """Shared state and indexes of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy) -> None:
+    def __init__(self, engine: Engine, keys: Keys, policy: Policy, inspection: Inspection) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy
+        self._inspection = inspection
         self._roll: OrderedDict[UserKey, tuple[float, float]] = OrderedDict()
         self._losses = 0
 
@@ -76,16 +89,26 @@ class Commons:
                 await self.drain(owner)
         except Unavailable as error:
             log.warning("An app: delta waits in its outbox: %s", error)
+        except CorruptRecord:
+            await self._report_app(owner)
 
-    async def drain(self, owner: UserKey) -> Pairs:
-        """Carry over what is left in a user's outbox; returns what could not be carried now."""
+    async def drain(self, owner: UserKey) -> Drained:
+        """Carry over what is left in a user's outbox.
+
+        What cannot be read is taken out of it and put into the quarantine.
+        """
         outbox = self._keys.user(owner).outbox
         left: dict[str, bytes] = {}
+        flaws: list[Flaw] = []
         flat: list[bytes] = await self._engine.run(
             Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
         )
         for operation_id, entry in pairs(flat):
-            stamp, delta = _left(outbox, entry)
+            try:
+                stamp, delta = _left(operation_id, entry)
+            except (ValueError, RecursionError) as error:
+                flaws.append(Flaw(field_of(operation_id), str(error), entry))
+                continue
             try:
                 await self._apply(owner, operation_id, stamp, delta)
             except TooLarge as error:  # its writer was told, or has died
@@ -93,7 +116,16 @@ class Commons:
             except Unavailable as error:
                 log.warning("An app: delta waits in its outbox: %s", error)
                 left.update(delta)
-        return left
+            except CorruptRecord:
+                await self._report_app(owner)
+                left.update(delta)
+        flawed = await self._inspection.report(owner, None, "outbox", outbox, flaws)
+        return Drained(left, not flawed)
+
+    async def _report_app(self, owner: UserKey) -> None:
+        """The state of an app is a key of another type: deltas wait until it is gone."""
+        key = self._keys.app_state(owner.app)
+        await self._inspection.report(owner, None, "app state", key, [FOREIGN])
 
     async def _apply(self, owner: UserKey, operation_id: bytes, stamp: int, delta: Pairs) -> None:
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
@@ -116,13 +148,22 @@ class Commons:
             left = "it is as before, and the event or session that set it is stored"
             raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes", left)
 
-    def state_call(self, key: str) -> Call[Pairs]:
-        """Read the state of a user or an app."""
-        return Call(
-            name="sessions.state",
-            keys=(key,),
-            read=_values,
-            commands=[("HGETALL", key)],
+    def state_calls(self, owner: UserKey) -> tuple[Call[State], Call[State]]:
+        """Read the state of a user and of its app."""
+        user, app = self._keys.user(owner).state, self._keys.app_state(owner.app)
+        return (
+            Call("sessions.state", (user,), _user, commands=[("HGETALL", user)], lenient=True),
+            Call("sessions.state", (app,), _app, commands=[("HGETALL", app)], lenient=True),
+        )
+
+    async def report(self, owner: UserKey, user: State, app: State) -> bool:
+        """Report what of the state of a user and its app cannot be read; whether anything."""
+        keys = self._keys.user(owner).state, self._keys.app_state(owner.app)
+        return any(
+            [
+                await self._inspection.report(owner, None, "user state", keys[0], user.flaws),
+                await self._inspection.report(owner, None, "app state", keys[1], app.flaws),
+            ]
         )
 
     # ── indexes ────────────────────────────────────────────────────────────────────────────────
@@ -188,15 +229,35 @@ class Commons:
         ]
 
 
-def _values(replies: list[Any]) -> Pairs:
-    return values(replies[0])
+def _user(replies: list[Any]) -> State:
+    return user_state(replies[0])
 
 
-def _left(outbox: str, entry: bytes) -> tuple[int, Pairs]:
-    """An entry of an outbox: its stamp and its delta."""
-    try:
-        left = decode(entry)
-        return left["stamp"], {name: value.encode() for name, value in left["delta"].items()}
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        message = f"An entry of {outbox!r} cannot be read: {error!r}. Its bytes are in `raw`."
-        raise CorruptRecord(message, key=outbox, raw=entry) from error
+def _app(replies: list[Any]) -> State:
+    return app_state(replies[0])
+
+
+class _Entry(msgspec.Struct):
+    """A delta on its way, as its event's script left it."""
+
+    stamp: int
+    delta: dict[str, str]
+
+
+_read_entry = msgspec.json.Decoder(_Entry).decode
+
+
+def _left(operation_id: bytes, entry: bytes) -> tuple[int, Pairs]:
+    """An entry of an outbox: its stamp and its delta.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    operation_id.decode()
+    left = _read_entry(entry)
+    if left.stamp < 0:
+        raise ValueError("a negative stamp")
+    delta = {name: value.encode() for name, value in left.delta.items()}
+    for value in delta.values():
+        decode(value)
+    return left.stamp, delta

@@ -130,6 +130,8 @@ class SafeSessions:
         self.users = self._safe(sessions.users)
         self.apps = self._safe(sessions.apps)
         self.user_state = self._safe(sessions.user_state)
+        self.quarantined = self._safe(sessions.quarantined)
+        self.release = self._safe(sessions.release)
         self.cache_stats = sessions.cache_stats  # asks nobody, so nothing can go wrong
 
     @property

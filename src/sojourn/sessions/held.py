@@ -46,7 +46,8 @@ class Held:
             metadata=birth.metadata,
         )
         if not born.repeated:
-            self.put(key, Stored(head, birth.state.session, born.user, born.app, [], 1))
+            stored = Stored(head, birth.state.session, born.user, born.app, [], 1)
+            self.put(key, stored._replace(readable=born.readable))
 
     def seen(self, key: SessionKey, stored: Stored) -> None:
         """Hold what was read, joined to the rows before it that are held already."""

@@ -59,7 +59,8 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         state: its state merged with its user's (`user:…`) and its app's (`app:…`).
         events: those that were asked for, oldest first.
         length: how many events the log has had; the last one has this `seq`.
-        complete: False when events that were asked for are missing on the server.
+        complete: False when something that was asked for is missing on the server or cannot be
+            read: events, state, metadata. What cannot be read is in the quarantine.
         durable: False when the server could not be reached and this process answered from its
             outage buffer (`on_outage="buffer"`): others may have written since.
     """
@@ -104,10 +105,12 @@ class SessionPage(msgspec.Struct, frozen=True):
     Attributes:
         sessions: oldest update first within a user.
         cursor: where the next page starts; None after the last.
+        corrupt: sessions between those that cannot be read; what is wrong is in the quarantine.
     """
 
     sessions: list[Session[Any]]
     cursor: str | None
+    corrupt: list[SessionKey] = msgspec.field(default_factory=list[SessionKey])
 
 
 class NamePage(msgspec.Struct, frozen=True):
@@ -120,3 +123,27 @@ class NamePage(msgspec.Struct, frozen=True):
 
     names: list[str]
     cursor: str | None
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that could not be read, as it stood.
+
+    Attributes:
+        id: names it in the quarantine of its user.
+        key: the key on the server that held it.
+        field: the field of a hash, the `seq` of an event, the name in an index; empty for a whole
+            key.
+        reason: what was wrong.
+        time: when it was put here, seconds since the epoch.
+        size: bytes that it had; 0 when it was missing.
+        raw: its bytes, the first 8 MiB of them; a key of another type that is not a string as
+            the server's DUMP gives it.
+    """
+
+    id: str
+    key: str
+    field: str
+    reason: str
+    time: float
+    size: int
+    raw: bytes

@@ -8,14 +8,16 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from sojourn.codecs import decode
-from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey
-from sojourn.sessions import scope
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, weight
+from sojourn.sessions.quarantine import Quarantine, Unreadable
 from sojourn.sessions.rows import Row, decode_row
-from sojourn.sessions.store import Pairs, SessionStore, Stored, Window
+from sojourn.sessions.states import States
+from sojourn.sessions.store import SessionStore, Stored, Window
 
 E = TypeVar("E")
 K = TypeVar("K")
@@ -25,13 +27,17 @@ _CHUNK = 200
 _FIRST_LOOK = 64
 """Events read from the end when looking for a time."""
 
+_NOT_AN_EVENT = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What a view may raise over a row that is none of its kind."""
+
 
 class View(NamedTuple, Generic[K, E]):
     """How events look to a caller.
 
     Attributes:
         name: tells views apart in the near-cache.
-        decode: makes what is kept in the near-cache of a stored row and its place in the log.
+        decode: makes what is kept in the near-cache of a stored row and its place in the log. A row
+            that it cannot read is left out and goes to the quarantine.
         copy: what a caller gets of it, so that nobody changes what others see.
         time_of: when it happened, seconds since the epoch.
     """
@@ -40,6 +46,20 @@ class View(NamedTuple, Generic[K, E]):
     decode: Callable[[Row, int], K]
     copy: Callable[[K], E]
     time_of: Callable[[K], float]
+
+    def checked(self) -> View[K, E]:
+        """The same, but what cannot be copied is not decoded either."""
+
+        def decode(row: Row, seq: int) -> K:
+            kept = self.decode(row, seq)
+            self.copy(kept)
+            return kept
+
+        return self._replace(decode=decode)
+
+
+class _NotCopied(Exception):
+    """A row was what it seemed to be, but its payload is not."""
 
 
 def _kept(row: Row, seq: int) -> tuple[Row, int]:
@@ -68,29 +88,67 @@ EVENTS: Final[View[tuple[Row, int], Event]] = View("sojourn", _kept, _event, _ti
 
 
 class Reader:
-    """Reads sessions of a store in any view, and remembers what it has decoded."""
+    """Reads sessions of a store in any view, and remembers what it has decoded.
 
-    def __init__(self, store: SessionStore, cache: NearCache) -> None:
+    A row that cannot be read leaves a gap, None, so that the others keep their places.
+    """
+
+    def __init__(
+        self, store: SessionStore, cache: NearCache, states: States, quarantine: Quarantine
+    ) -> None:
         self._store = store
         self._cache = cache
+        self._states = states
+        self._quarantine = quarantine
 
-    async def last(self, key: SessionKey, last: int | None, view: View[K, E]) -> Session[E] | None:
-        """The session with its last `last` events (None: all)."""
+    async def get(
+        self,
+        key: SessionKey,
+        view: View[K, E],
+        *,
+        last: int | None = None,
+        since: float | None = None,
+        after: int | None = None,
+    ) -> Session[E] | None:
+        """The session with the events asked for; the filters are those of `Sessions.get`.
+
+        `after` alone looks back as far as it must; otherwise it is the caller's to apply.
+        """
+        try:
+            return await self._get(key, view, last, since, after)
+        except _NotCopied:
+            self._cache.drop(key, view.name)
+            return await self._get(key, view.checked(), last, since, after)
+
+    async def _get(
+        self,
+        key: SessionKey,
+        view: View[K, E],
+        last: int | None,
+        since: float | None,
+        after: int | None,
+    ) -> Session[E] | None:
+        if since is not None:
+            return await self._since(key, since, last, view)
+        if after is not None and last is None:
+            return await self._after(key, after, view)
         stored, events = await self._read(key, last, view)
-        return None if stored is None else session_of(key, stored, _copies(events, view))
+        return None if stored is None else self._session(key, stored, events, view)
 
-    async def after(self, key: SessionKey, seq: int, view: View[K, E]) -> Session[E] | None:
-        """The session with the events behind a number at least, looking back as `since` does."""
+    async def _after(self, key: SessionKey, seq: int, view: View[K, E]) -> Session[E] | None:
+        """The session with the events behind a number, looking back as `_since` does."""
         look = _FIRST_LOOK
         while True:
             stored, events = await self._read(key, look, view)
             if stored is None:
                 return None
-            if stored.head.seq - len(events) <= seq or len(events) < look:
-                return session_of(key, stored, _copies(events, view))
+            first = stored.head.seq - len(events) + 1
+            if first <= seq + 1 or len(events) < look:
+                found = events[max(0, seq + 1 - first) :]
+                return self._session(key, stored, found, view)
             look *= 4
 
-    async def since(
+    async def _since(
         self, key: SessionKey, since: float, last: int | None, view: View[K, E]
     ) -> Session[E] | None:
         """The session with the events behind the last one that is older than `since`.
@@ -102,16 +160,17 @@ class Reader:
             stored, events = await self._read(key, look, view)
             if stored is None:
                 return None
-            older = [i for i, event in enumerate(events) if view.time_of(event) < since]
+            times = ((i, event) for i, event in enumerate(events) if event is not None)
+            older = [i for i, event in times if view.time_of(event) < since]
             most = stored.head.seq - stored.head.dropped if last is None else last
             if older or look >= most or len(events) < look:
                 found = events[older[-1] + 1 :] if older else events
-                return session_of(key, stored, _copies(found, view))
+                return self._session(key, stored, found, view)
             look = min(look * 4, most)
 
     async def _read(
         self, key: SessionKey, last: int | None, view: View[K, E]
-    ) -> tuple[Stored | None, list[K]]:
+    ) -> tuple[Stored | None, list[K | None]]:
         known = self._cache.find(key, view.name)
         if known is not None and last != 0 and known.covers(last):
             stored = await self._store.read(key, Window(start=known.last_index))
@@ -130,10 +189,10 @@ class Reader:
 
     async def _continue(
         self, key: SessionKey, known: Known, stored: Stored, last: int | None, view: View[K, E]
-    ) -> tuple[Stored, list[K]]:
+    ) -> tuple[Stored, list[K | None]]:
         """The known events and those behind them; the first row read is the last one known."""
         rows = stored.rows[1:]
-        events: list[K] = known.events
+        events: list[K | None] = known.events
         if rows:
             events = events + await self._decoded(key, rows, stored.first + 1, view)
             size = known.size + weight(rows)
@@ -144,19 +203,49 @@ class Reader:
 
     async def _decoded(
         self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[K, E]
-    ) -> list[K]:
-        name = "/".join(key)
-        events: list[K] = []
+    ) -> list[K | None]:
+        events: list[K | None] = []
         for start in range(0, len(rows), _CHUNK):
             if start:
                 await asyncio.sleep(0)
+            chunk = rows[start : start + _CHUNK]
+            numbered = enumerate(chunk, first + start)
             with _collector_paused():
-                chunk = rows[start : start + _CHUNK]
-                events += [
-                    view.decode(decode_row(row, name), seq)
-                    for seq, row in enumerate(chunk, first + start)
-                ]
+                try:
+                    events += [view.decode(decode_row(row), seq) for seq, row in numbered]
+                except _NOT_AN_EVENT:
+                    events.extend(self._readable(key, chunk, first + start, view))
         return events
+
+    def _readable(
+        self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[Any, Any]
+    ) -> list[Any]:
+        """The events, with gaps for rows that cannot be read; those go to the quarantine."""
+        events: list[Any] = []
+        found: list[Unreadable] = []
+        for seq, row in enumerate(rows, first):
+            try:
+                events.append(view.decode(decode_row(row), seq))
+            except _NOT_AN_EVENT as error:
+                events.append(None)
+                why = _reason(error, view.name)
+                found.append(Unreadable(key.owner, key.session, "events", str(seq), why, row))
+        self._quarantine.add(found)
+        return events
+
+    def _session(
+        self, key: SessionKey, stored: Stored, events: list[K | None], view: View[K, E]
+    ) -> Session[E]:
+        """The session as the caller gets it."""
+        with _collector_paused():
+            try:
+                copies = [view.copy(event) for event in events if event is not None]
+            except _NOT_AN_EVENT as error:
+                raise _NotCopied from error
+        session = self._states.session(key, stored, copies)
+        if len(copies) < len(events):
+            return msgspec.structs.replace(session, complete=False)
+        return session
 
 
 @contextmanager
@@ -175,51 +264,8 @@ def _collector_paused() -> Generator[None]:
         gc.enable()
 
 
-def session_of(key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
-    """The session that a store gave, with events in whatever view.
-
-    Raises:
-        CorruptRecord: its state or metadata is not JSON.
-    """
-    head = stored.head
-    try:
-        metadata: dict[str, Any] = decode(head.metadata)
-        state = merged(stored.state, stored.user, stored.app)
-    except ValueError as error:
-        raise CorruptRecord(
-            f"State or metadata of session {key.session!r} cannot be read: {error}.",
-            key="/".join(key),
-            raw=b"\n".join([head.metadata, *stored.state.values()]),
-        ) from error
-    return Session(
-        key=key,
-        incarnation=head.incarnation,
-        version=head.version,
-        created=head.created,
-        updated=head.updated,
-        ttl=head.ttl,
-        expires=head.expires,
-        title=head.title,
-        status=head.status,
-        metadata=metadata,
-        state=state,
-        events=events,
-        length=head.seq,
-        complete=stored.complete,
-        durable=stored.durable,
-    )
-
-
-def merged(session: Pairs, user: Pairs, app: Pairs) -> dict[str, Any]:
-    """The state that an agent sees, decoded."""
-    return decoded(scope.merge(session, user, app))
-
-
-def decoded(pairs: Pairs) -> dict[str, Any]:
-    """State values from their JSON text."""
-    return {name: decode(value) for name, value in pairs.items()}
-
-
-def _copies(events: list[K], view: View[K, E]) -> list[E]:
-    with _collector_paused():
-        return [view.copy(event) for event in events]
+def _reason(error: Exception, view: str) -> str:
+    """What is wrong with a row. What other decoders than ours say may quote content."""
+    if type(error) in (ValueError, UnicodeDecodeError) or isinstance(error, msgspec.MsgspecError):
+        return str(error)
+    return f"no event as the view {view!r} reads it: {type(error).__name__}"

@@ -10,6 +10,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import (
     Conflict,
+    CorruptRecord,
     OutcomeUnknown,
     SessionExists,
     SessionNotFound,
@@ -17,8 +18,12 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import SessionId, SessionKey, UserKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.commons import LUA, Commons, Policy
+from sojourn.sessions.hashes import FOREIGN, parse_head, user_state
+from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.replies import (
     MARK,
     Snapshot,
@@ -28,10 +33,8 @@ from sojourn.sessions.replies import (
     mark_of,
     ms,
     only,
-    parse_head,
     parse_mark,
     seconds,
-    values,
 )
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
@@ -50,8 +53,8 @@ from sojourn.sessions.store import (
     Written,
 )
 
-_CREATE, _APPEND, _UPDATE, _DELETE, _PRUNE = (
-    Script.load(LUA, name) for name in ("create", "append", "update", "delete", "prune")
+_CREATE, _APPEND, _UPDATE, _DELETE = (
+    Script.load(LUA, name) for name in ("create", "append", "update", "delete")
 )
 
 _SHORT = 64
@@ -63,11 +66,13 @@ _TRIES = 3
 class RedisSessions:
     """The sessions of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy) -> None:
+    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy
-        self._commons = Commons(engine, keys, policy)
+        self._inspection = Inspection(engine, quarantine)
+        self._commons = Commons(engine, keys, policy, self._inspection)
+        self._indexes = Indexes(engine, keys, self._commons, self._inspection)
         self._shared_ttl = ms(policy.state_ttl)
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
@@ -80,7 +85,7 @@ class RedisSessions:
         ours, user = self._keys.session(key), self._keys.user(key)
         script: Call[Any] = Call(
             name="sessions.create",
-            keys=(*ours, *user),
+            keys=(*ours, *user[:5]),
             read=only,
             script=_CREATE,
             args=(
@@ -100,11 +105,7 @@ class RedisSessions:
             operation_id=birth.operation_id,
         )
         reply, *states = await self._engine.settle_all(
-            [
-                script,
-                self._commons.state_call(user.state),
-                self._commons.state_call(self._keys.app_state(key.app)),
-            ]
+            [script, *self._commons.state_calls(key.owner)]
         )
         if isinstance(reply, BaseException):
             raise reply
@@ -117,7 +118,7 @@ class RedisSessions:
                 "since: it is not created again. Use a new operation_id for a new session."
             )
         if status not in (b"ok", b"duplicate"):
-            self._too_large(reply)
+            self._not_fitting(reply, key)
         _, created, expires, stamp, waiting = reply
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
@@ -130,13 +131,15 @@ class RedisSessions:
                 ) from state
             if isinstance(state, BaseException):
                 raise state
-        user_state, app_state = states
+        user_found, app_found = states
+        flawed = await self._commons.report(key.owner, user_found, app_found)
         return Born(
             float(created),
             seconds(expires),
-            {**user_state, **birth.state.user},
-            {**app_state, **birth.state.app},
+            {**user_found.pairs, **birth.state.user},
+            {**app_found.pairs, **birth.state.app},
             repeated=status == b"duplicate",
+            readable=not flawed,
         )
 
     async def append(
@@ -172,7 +175,7 @@ class RedisSessions:
             app_delta: Pairs = delta.app if status == b"ok" else {}
             await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         self._commons.keep_alive(key.owner, seconds(ttl))
-        return Written(int(version), int(seq), status == b"duplicate")
+        return Written(int(float(version)), int(seq), status == b"duplicate")
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """One round trip."""
@@ -195,7 +198,7 @@ class RedisSessions:
         )
         self._refused(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
-        return Written(int(reply[1]), 0, reply[0] == b"duplicate")
+        return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """One round trip."""
@@ -216,7 +219,7 @@ class RedisSessions:
 
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
         """One round trip; one more when other writers moved the rows while they were read."""
-        app_state = self._commons.state_call(self._keys.app_state(key.app))
+        _, app_call = self._commons.state_calls(key.owner)
         stored = None
         for attempt in range(_TRIES):
             call = self._read_call(key, window)
@@ -224,23 +227,52 @@ class RedisSessions:
                 call = call._replace(
                     commands=[("MULTI",), *call.commands, ("EXEC",)], read=Snapshot.of_transaction
                 )
-            seen, app = await self._engine.run_all([call, app_state])
+            seen, app = await self._engine.run_all([call, app_call])
             if not seen.fields:
                 return None
-            head, state = parse_head(seen.fields, self._keys.session(key).head)
-            if seen.waiting:
-                left = await self._commons.drain(key.owner)
-                app = await self._engine.run(app_state)
-                app = {**app, **left}
+            head, state, flawed = await self._inspected(key, seen)
+            if isinstance(seen.waiting, int) and seen.waiting:
+                left, whole = await self._commons.drain(key.owner)
+                flawed |= not whole
+                app = await self._engine.run(app_call)
+                app = app._replace(pairs={**app.pairs, **left})
+            user = user_state(seen.user)
+            flawed |= await self._commons.report(key.owner, user, app)
             rows, settled = await self._as_of(key, head, window, seen)
             complete = settled and len(rows) == len(wanted(head, window))
-            first = first_seq(head, rows)
-            stored = Stored(head, state, values(seen.user), app, rows, first, complete)
+            stored = Stored(
+                head=head,
+                state=state,
+                user=user.pairs,
+                app=app.pairs,
+                rows=rows,
+                first=first_seq(head, rows),
+                complete=complete,
+                readable=not flawed,
+            )
             if settled:
                 break
         if stored is not None:
             self._commons.keep_alive(key.owner, stored.head.ttl)
         return stored
+
+    async def _inspected(self, key: SessionKey, seen: Snapshot) -> tuple[Head, Pairs, bool]:
+        """The head and the state of a session, and whether anything was left out.
+
+        Raises:
+            CorruptRecord: the head cannot be read.
+        """
+        ours, outbox = self._keys.session(key), self._keys.user(key).outbox
+        head, state, flaws = parse_head(seen.fields)
+        place = key.owner, key.session
+        if head is None:
+            raise await self._inspection.refusal(*place, "session", ours.head, flaws)
+        flawed = await self._inspection.report(*place, "session", ours.head, flaws)
+        if isinstance(seen.rows, Exception):
+            flawed |= await self._inspection.report(*place, "events", ours.events, [FOREIGN])
+        if isinstance(seen.waiting, Exception):
+            flawed |= await self._inspection.report(key.owner, None, "outbox", outbox, [FOREIGN])
+        return head, state, flawed
 
     async def _as_of(
         self, key: SessionKey, head: Head, window: Window, seen: Snapshot
@@ -249,6 +281,8 @@ class RedisSessions:
 
         What was appended since stands behind them, and moves only what was counted from the end.
         """
+        if isinstance(seen.rows, Exception):
+            return [], True
         before, after = mark_of(head), parse_mark(seen.mark)
         if before == after or window.last == 0:
             return seen.rows, True
@@ -276,6 +310,7 @@ class RedisSessions:
             read=Snapshot.of,
             commands=commands,
             bulk=window.start is None and (window.last is None or window.last > _SHORT),
+            lenient=True,
         )
 
     def _exact_call(self, key: SessionKey, places: range) -> Call[list[Any]]:
@@ -290,66 +325,22 @@ class RedisSessions:
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
         """One round trip."""
-        keys = (self._keys.user(owner).state, self._keys.app_state(owner.app))
-        user, app = await self._engine.run_all([self._commons.state_call(key) for key in keys])
-        return user, app
+        user, app = await self._engine.run_all(self._commons.state_calls(owner))
+        if FOREIGN in user.flaws:
+            key = self._keys.user(owner).state
+            raise await self._inspection.refusal(owner, None, "user state", key, user.flaws)
+        await self._commons.report(owner, user, app)
+        return user.pairs, app.pairs
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """Two round trips a page."""
-        user = self._keys.user(owner)
-        page = await self._page(user.by_update, after, limit)
-        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
-        if not keys:
-            return Listed([], None)
-        heads = [self._keys.session(key).head for key in keys]
-        call = Call(
-            name="sessions.list",
-            keys=(*heads, user.state),
-            read=list,
-            commands=[("HGETALL", head) for head in (*heads, user.state)],
-            bulk=True,
-        )
-        replies, app = await self._engine.run_all(
-            [call, self._commons.state_call(self._keys.app_state(owner.app))]
-        )
-        state = values(replies.pop())
-        sessions = [
-            (key, Stored(*parse_head(fields, head), state, app, [], 0))
-            for key, head, fields in zip(keys, heads, replies, strict=True)
-            if fields
-        ]
-        if len(sessions) < len(keys):
-            self._engine.post(Call("sessions.prune", user[:2], only, script=_PRUNE))
-        return Listed(sessions, page.places[-1] if page.more else None)
+        return await self._indexes.list_sessions(owner, after, limit)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int
     ) -> Named:
         """One round trip a page."""
-        index = self._keys.apps() if app is None else self._keys.users(app, shard)
-        return await self._page(index, after, limit)
-
-    async def _page(self, index: str, after: Place | None, limit: int) -> Named:
-        """Entries of a sorted set behind a place: those of its score may be on both sides of it."""
-        low = "-inf" if after is None else after.score
-        found: list[Place] = []
-        offset, size = 0, limit + 1
-        while len(found) <= limit:
-            command: Command = ("ZRANGEBYSCORE", index, low, "+inf", "WITHSCORES")
-            flat: list[bytes] = await self._engine.run(
-                Call(
-                    name="sessions.index",
-                    keys=(index,),
-                    read=only,
-                    commands=[(*command, "LIMIT", offset, size)],
-                )
-            )
-            batch = [Place(float(flat[i + 1]), flat[i].decode()) for i in range(0, len(flat), 2)]
-            found += [place for place in batch if after is None or place > after]
-            offset += size
-            if len(batch) < size:
-                break
-        return Named(found[:limit], len(found) > limit)
+        return await self._indexes.list_names(app, shard, after, limit)
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 
@@ -370,8 +361,16 @@ class RedisSessions:
                 expected=expected,
                 actual=actual,
             )
-        self._too_large(reply)
+        self._not_fitting(reply, key)
 
-    def _too_large(self, reply: list[Any]) -> NoReturn:
+    def _not_fitting(self, reply: list[Any], key: SessionKey) -> NoReturn:
+        if reply[0] == b"corrupt":
+            head = self._keys.session(key).head
+            raise CorruptRecord(
+                f"The session at {head!r} cannot be read, so nothing was written. A read says what "
+                "is wrong; deleting the session removes it.",
+                key=head,
+                raw=b"",
+            )
         what = f"The {reply[0].decode()}"
         raise TooLarge(what, int(reply[1]), self._policy.max_state_bytes, "max_state_bytes")

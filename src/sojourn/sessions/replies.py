@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sojourn.codecs import encode
 from sojourn.engine.call import Argument
-from sojourn.errors import CorruptRecord
 from sojourn.sessions.store import Head, Pairs, Write
 
 
@@ -50,45 +49,6 @@ def pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
-def values(flat: Sequence[bytes]) -> Pairs:
-    """The state in a hash."""
-    return _state_in(dict(pairs(flat)))
-
-
-def _state_in(fields: Mapping[bytes, bytes]) -> Pairs:
-    """State values by key; `state:` stands before each of them in a hash."""
-    return {name[6:].decode(): fields[name] for name in fields if name[:6] == b"state:"}
-
-
-def parse_head(flat: Sequence[bytes], key: str) -> tuple[Head, Pairs]:
-    """The fields of a session and its state.
-
-    Raises:
-        CorruptRecord: they are not those of a session.
-    """
-    fields = dict(pairs(flat))
-    try:
-        found = Head(
-            incarnation=fields[b"incarnation"].decode(),
-            version=int(fields[b"version"]),
-            epoch=int(fields[b"epoch"]),
-            seq=int(fields[b"seq"]),
-            dropped=int(fields[b"dropped"]),
-            created=float(fields[b"created"]),
-            updated=float(fields[b"updated"]),
-            ttl=seconds(fields[b"ttl"]),
-            expires=seconds(fields[b"expires"]),
-            title=fields[b"title"].decode(),
-            status=fields[b"status"].decode(),
-            metadata=fields[b"metadata"],
-        )
-    except (KeyError, ValueError) as error:
-        raw = b"\n".join(flat)
-        message = f"The session at {key!r} cannot be read: {error!r}. Its bytes are in `raw`."
-        raise CorruptRecord(message, key=key, raw=raw) from error
-    return found, _state_in(fields)
-
-
 MARK = ("incarnation", "epoch", "dropped", "seq")
 """Fields that say where the rows of a log stand."""
 
@@ -111,22 +71,28 @@ def mark_of(found: Head) -> Mark:
     return Mark(found.incarnation, found.epoch, found.dropped, found.seq)
 
 
-def parse_mark(fields: Sequence[bytes | None]) -> Mark | None:
-    """The mark that a server gave; None when the session had gone by then."""
-    if None in fields or len(fields) != len(MARK):
+def parse_mark(fields: Sequence[bytes | None] | Exception) -> Mark | None:
+    """The mark that a server gave; None when the session had gone by then, or is unreadable."""
+    if isinstance(fields, Exception):
         return None
-    incarnation, *numbers = (field or b"" for field in fields)
-    return Mark(incarnation.decode(), *map(int, numbers))
+    try:
+        incarnation, *numbers = (field or b"" for field in fields)
+        return Mark(incarnation.decode(), *map(int, numbers))
+    except (ValueError, TypeError):
+        return None
 
 
 class Snapshot(NamedTuple):
-    """What one read brought: not yet of one moment, since other writers run between commands."""
+    """What one read brought: not yet of one moment, since other writers run between commands.
 
-    fields: list[bytes]
-    user: list[bytes]
-    waiting: int
-    rows: list[bytes]
-    mark: list[bytes | None]
+    In place of what a key of another type should have given stands an exception.
+    """
+
+    fields: list[bytes] | Exception
+    user: list[bytes] | Exception
+    waiting: int | Exception
+    rows: list[bytes] | Exception
+    mark: list[bytes | None] | Exception
 
     @classmethod
     def of(cls, replies: list[Any]) -> Snapshot:

@@ -7,7 +7,6 @@ from zlib import crc32
 
 import msgspec
 
-from sojourn.errors import CorruptRecord
 from sojourn.sessions.store import Head, Window
 
 NO_DELTA = msgspec.Raw(b"{}")
@@ -37,23 +36,15 @@ def encode_row(row: Row) -> bytes:
     return body + _TAIL % crc32(body)
 
 
-def decode_row(data: bytes, key: str) -> Row:
+def decode_row(data: bytes) -> Row:
     """Read a row.
 
     Raises:
-        CorruptRecord: it is not one, or not as it was written; its bytes are in `raw`.
+        ValueError: it is not one, or not as it was written.
     """
     if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
-        raise _corrupt(data, key, "its checksum is missing or wrong")
-    try:
-        return _decode(data)
-    except (ValueError, RecursionError) as error:
-        raise _corrupt(data, key, error) from error
-
-
-def _corrupt(data: bytes, key: str, why: object) -> CorruptRecord:
-    message = f"An event of {key!r} cannot be read: {why}. Its bytes are in `raw`."
-    return CorruptRecord(message, key=key, raw=data)
+        raise ValueError("its checksum is missing or wrong")
+    return _decode(data)
 
 
 def wanted(head: Head, window: Window) -> range:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -22,10 +22,12 @@ from sojourn.ids import (
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.failsafe import SafeSessions
-from sojourn.sessions.model import Appended, Event, NamePage, Session, SessionPage
+from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
-from sojourn.sessions.reader import EVENTS, Reader, View, decoded, merged, session_of
+from sojourn.sessions.quarantine import Quarantine
+from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.rows import NO_DELTA, Row, encode_row
+from sojourn.sessions.states import States
 from sojourn.sessions.store import Birth, Change, Delta, SessionStore
 
 E = TypeVar("E")
@@ -57,11 +59,13 @@ class Sessions:
     `OutcomeUnknown` when a write was sent and its reply never came.
     """
 
-    def __init__(self, store: SessionStore, limits: Limits) -> None:
+    def __init__(self, store: SessionStore, limits: Limits, quarantine: Quarantine) -> None:
         self._store = store
         self._limits = limits
+        self._quarantine = quarantine
         self._cache = NearCache(limits.cache_bytes)
-        self._reader = Reader(store, self._cache)
+        self._states = States(quarantine)
+        self._reader = Reader(store, self._cache, self._states, quarantine)
 
     @cached_property
     def safe(self) -> SafeSessions:
@@ -123,6 +127,7 @@ class Sessions:
             if now is None or now.incarnation != birth.operation_id:
                 raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
+        first, whole = self._states.merged(key, birth.state.session, born.user, born.app)
         return Session(
             key=key,
             incarnation=birth.operation_id,
@@ -134,10 +139,11 @@ class Sessions:
             title=title,
             status=status,
             metadata=decode(birth.metadata),
-            state=merged(birth.state.session, born.user, born.app),
+            state=first,
             events=[],
             length=0,
             durable=born.durable,
+            complete=born.readable and whole,
         )
 
     async def get(
@@ -162,13 +168,14 @@ class Sessions:
 
         Raises:
             InvalidInput: a negative filter.
-            CorruptRecord: something stored cannot be read.
+            CorruptRecord: the session's own fields cannot be read. What else cannot be read is left
+                out (`Session.complete`).
         """
         checks.key(key)
         if checks.count(after, "after") is None or last is not None or since is not None:
             session = await self.get_as(EVENTS, key, last=last, since=since)
         else:
-            session = await self._reader.after(key, after or 0, EVENTS)
+            session = await self._reader.get(key, EVENTS, after=after)
         if session is None or after is None:
             return session
         newer = [event for event in session.events if event.seq > after]
@@ -185,9 +192,8 @@ class Sessions:
         """As `get`, with events as `view` makes them. For integrations."""
         checks.key(key)
         checks.count(last, "last")
-        if since is None:
-            return await self._reader.last(key, last, view)
-        return await self._reader.since(key, checks.instant(since, "since"), last, view)
+        when = None if since is None else checks.instant(since, "since")
+        return await self._reader.get(key, view, last=last, since=when)
 
     async def append(
         self,
@@ -316,7 +322,7 @@ class Sessions:
             owner = user_key(app, user)
             page = await self._store.list_sessions(owner, start.session, limit)
             end = None if page.after is None else Cursor(session=page.after).text()
-            return SessionPage([session_of(key, stored, []) for key, stored in page.sessions], end)
+            return SessionPage(self._states.sessions(page), end, list(page.corrupt))
         return await self._list_app(app, start, limit)
 
     async def users(self, app: str, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
@@ -344,9 +350,35 @@ class Sessions:
         return NamePage(names, Cursor(name=page.places[-1]).text() if page.more else None)
 
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
-        """The state of a user, keys without `user:`; empty when there is none. One round trip."""
-        pairs, _ = await self._store.shared_state(user_key(app, user))
-        return decoded(pairs)
+        """The state of a user, keys without `user:`; empty when there is none. One round trip.
+
+        Values that cannot be read are left out, and are in the quarantine.
+        """
+        owner = user_key(app, user)
+        pairs, _ = await self._store.shared_state(owner)
+        return self._states.of_user(owner, pairs)
+
+    async def quarantined(self, app: str, user: str) -> Sequence[Quarantined]:
+        """What of a user's records could not be read, with its bytes, oldest first.
+
+        One round trip. A record is put there when a read comes upon it, as long as there is room
+        (1,000 records or 64 MiB), and kept for as long as the state of users. It still stands in
+        its place, too; only deltas of `app:` state on their way are taken out of it.
+        """
+        return await self._quarantine.records(user_key(app, user))
+
+    async def release(self, app: str, user: str, id: str) -> bool:  # noqa: A002 - its name there
+        """Take a record out of the quarantine; whether it was there. One round trip.
+
+        It comes back when it is still in its place and is read again; a process that has reported
+        it before waits a day with that.
+        """
+        return await self._quarantine.remove(user_key(app, user), id)
+
+    @property
+    def corrupt(self) -> int:
+        """How many records this process found unreadable, each counted once."""
+        return self._quarantine.count
 
     def cache_stats(self) -> NearCacheStats:
         """Figures of the near-cache of decoded events."""
@@ -358,6 +390,7 @@ class Sessions:
         """Walk the users, and each user's sessions, until the page is full."""
         name = parse_app(app)
         sessions: list[Session[Any]] = []
+        corrupt: list[SessionKey] = []
         place = start
         while place.shard < self._limits.shards and len(sessions) < limit:
             if place.session is None:  # the user at hand is done: on to the next
@@ -369,10 +402,11 @@ class Sessions:
             user = parse_user(place.name.name if place.name else "")
             wanted = limit - len(sessions)
             page = await self._store.list_sessions(UserKey(name, user), place.session, wanted)
-            sessions += [session_of(key, stored, []) for key, stored in page.sessions]
+            sessions += self._states.sessions(page)
+            corrupt += page.corrupt
             place = place._replace(session=page.after)
         done = place.shard >= self._limits.shards
-        return SessionPage(sessions, None if done else place.text())
+        return SessionPage(sessions, None if done else place.text(), corrupt)
 
     def _row(self, event: Event, delta: Mapping[str, bytes]) -> bytes:
         payload = event.payload

@@ -101,6 +101,7 @@ class Stored(NamedTuple):
         first: the seq of the first row; meaningless without rows.
         complete: False when rows asked for are missing.
         durable: False when it comes from the outage buffer of this process.
+        readable: False when something beside the rows cannot be read and is left out.
     """
 
     head: Head
@@ -111,13 +112,15 @@ class Stored(NamedTuple):
     first: int
     complete: bool = True
     durable: bool = True
+    readable: bool = True
 
 
 class Born(NamedTuple):
     """When a session was created and will expire, and the state that it found.
 
     `repeated` says that this very operation had created it before; `durable` is False when only the
-    outage buffer of this process has it.
+    outage buffer of this process has it; `readable` is False when the state of its user or app
+    cannot be read and is left out.
     """
 
     created: float
@@ -126,6 +129,7 @@ class Born(NamedTuple):
     app: Pairs
     repeated: bool = False
     durable: bool = True
+    readable: bool = True
 
 
 class Written(NamedTuple):
@@ -148,10 +152,14 @@ class Place(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A page of an index with the place after which the next one starts; None at the end."""
+    """A page of an index with the place after which the next one starts; None at the end.
+
+    `corrupt` are sessions of the page that cannot be read.
+    """
 
     sessions: list[tuple[SessionKey, Stored]]
     after: Place | None
+    corrupt: Sequence[SessionKey] = ()
 
 
 class Named(NamedTuple):
@@ -172,7 +180,10 @@ class SessionStore(Protocol):
         ...
 
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
-        """A consistent snapshot of a session, or None when there is none."""
+        """A consistent snapshot of a session, or None when there is none.
+
+        What else cannot be read is left out; without its head nothing is served: CorruptRecord.
+        """
         ...
 
     async def append(
@@ -200,5 +211,5 @@ class SessionStore(Protocol):
         ...
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
-        """The state of a user and of its app."""
+        """The state of a user and of its app. Raises CorruptRecord when the user's is foreign."""
         ...

@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeVar
 __all__ = [
     "CallFact",
     "CallHook",
+    "CorruptFact",
+    "CorruptHook",
     "Hooks",
     "OutageFact",
     "OutageHook",
@@ -84,9 +86,22 @@ class ReplayReport(NamedTuple):
     lost: int = 0
 
 
+class CorruptFact(NamedTuple):
+    """A stored record cannot be read, told once for each.
+
+    Attributes:
+        part: what it is part of: `session`, `events`, `user state`, `app state`, `outbox`, `index`.
+        size: bytes that it has; 0 when it is missing.
+    """
+
+    part: str
+    size: int
+
+
 CallHook = Callable[[CallFact], None]
 OutageHook = Callable[[OutageFact], None]
 ReplayHook = Callable[[ReplayReport], None]
+CorruptHook = Callable[[CorruptFact], None]
 
 
 class Hooks:
@@ -96,6 +111,7 @@ class Hooks:
         self._calls: tuple[CallHook, ...] = ()
         self._outages: tuple[OutageHook, ...] = ()
         self._replays: tuple[ReplayHook, ...] = ()
+        self._corrupt: tuple[CorruptHook, ...] = ()
 
     def add(self, hook: CallHook) -> Callable[[], None]:
         """Tell `hook` every call from now on; the returned callable takes it off again."""
@@ -121,6 +137,15 @@ class Hooks:
 
         def remove() -> None:
             self._replays = tuple(each for each in self._replays if each is not hook)
+
+        return remove
+
+    def add_corrupt(self, hook: CorruptHook) -> Callable[[], None]:
+        """Tell `hook` every record that cannot be read; the returned callable takes it off."""
+        self._corrupt = (*self._corrupt, hook)
+
+        def remove() -> None:
+            self._corrupt = tuple(each for each in self._corrupt if each is not hook)
 
         return remove
 
@@ -156,6 +181,10 @@ class Hooks:
         text = "Buffered writes: %d applied, %d had been applied before, %d refused, %d lost"
         log.log(level, text, report.applied, report.duplicates, refused, report.lost)
         _tell(self._replays, report)
+
+    def tell_corrupt(self, fact: CorruptFact) -> None:
+        """Hand a fact to every hook; who found it writes the log."""
+        _tell(self._corrupt, fact)
 
 
 F = TypeVar("F")

@@ -9,13 +9,19 @@
 --      10 number of events, then the events; number of session pairs, then the pairs;
 --         number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, ttl}
---       {'missing'} {'stale', version} {'state' | 'user state', bytes}; nothing was written
+--       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}: nothing was
+--       written
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires')
-local incarnation, version, seq, dropped = head[1], tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-local ttl, expires = head[5], head[7]
-if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format')
+local incarnation, ttl, expires = head[1], head[5], head[7]
+if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+if head[8] ~= '1' or not are_counts(head[2], head[3], head[4])
+    or not (ttl == '' or are_counts(ttl, expires)) then
+  return {'corrupt'}
+end
+local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
 
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
@@ -32,19 +38,25 @@ at = session_pairs + 2 * n_session
 local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 
 local cap = tonumber(ARGV[7])
-local bytes = measured(session, tonumber(head[6]), session_pairs, n_session)
-if n_session > 0 and bytes > cap then return {'state', bytes} end
+local bytes
+if n_session > 0 then
+  bytes = measured(session, state_bytes(session, head[6]), session_pairs, n_session)
+  if bytes > cap then return {'state', bytes} end
+end
 local user_bytes, user_left
 if n_user > 0 then
   user_left = redis.call('PTTL', KEYS[6])
-  user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
+  user_bytes = state_bytes(KEYS[6], redis.call('HGET', KEYS[6], 'bytes'))
+  user_bytes = measured(KEYS[6], user_bytes, user_pairs, n_user)
   if user_bytes > cap then return {'user state', user_bytes} end
 end
 if ARGV[9] ~= '' then redis.call('HLEN', KEYS[7]) end
-
--- The index comes first: a key of another type stops the script while nothing else is written.
--- What others may have evicted is made again with its lifetime.
+redis.call('LLEN', events)
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl)
+if longer then redis.call('ZCARD', KEYS[5]) end
+
+-- The index comes first: a key of another type stops the script while nothing is written. What
+-- others may have evicted is made again with its lifetime.
 local absent = redis.call('ZADD', KEYS[4], 'GT', ARGV[5], ARGV[4]) == 1
 if longer then expires = later(ttl) end
 if longer or absent then

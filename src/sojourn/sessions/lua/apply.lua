@@ -7,13 +7,13 @@
 -- Reply {'ok'}   {'app state', bytes}; nothing was written
 local key, mine = KEYS[1], tonumber(ARGV[1])
 local left = redis.call('PTTL', key)
-local bytes = tonumber(redis.call('HGET', key, 'bytes') or 0)
+local bytes = state_bytes(key, redis.call('HGET', key, 'bytes'))
 local fields = {}
 for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
-  local at = redis.call('HGET', key, 'at:' .. ARGV[i]) or '0:'
-  local separator = string.find(at, ':', 1, true)
-  local theirs = tonumber(string.sub(at, 1, separator - 1))
-  if mine > theirs or (mine == theirs and ARGV[2] >= string.sub(at, separator + 1)) then
+  -- A stamp that cannot be read is older than any.
+  local at, by = string.match(redis.call('HGET', key, 'at:' .. ARGV[i]) or '', '^(%d+):(.*)$')
+  local theirs = tonumber(at) or 0
+  if mine > theirs or (mine == theirs and ARGV[2] >= by) then
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes = bytes + #ARGV[i] end

@@ -10,15 +10,17 @@
 --       7 app delta as JSON or ''               8 title   9 status   10 metadata as JSON
 --      11 number of session pairs, then the pairs; number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox}
---       {'exists'} {'gone'} {'state' | 'user state', bytes}; nothing was written
+--       {'exists'} {'gone'} {'state' | 'user state', bytes} {'corrupt'}: nothing was written
 local session, operations = KEYS[1], KEYS[8]
 local incarnation = redis.call('HGET', session, 'incarnation')
 local ours = incarnation == ARGV[1]
 if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires')
+  if not is_time(head[1]) or not (head[2] == '' or are_counts(head[2])) then return {'corrupt'} end
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
 end
+if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
 local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
 if redis.call('ZSCORE', operations, name) then return {'gone'} end
 
@@ -32,11 +34,14 @@ if bytes > cap then return {'state', bytes} end
 local user_bytes, user_left
 if n_user > 0 then
   user_left = redis.call('PTTL', KEYS[6])
-  user_bytes = measured(KEYS[6], tonumber(redis.call('HGET', KEYS[6], 'bytes') or 0), user_pairs, n_user)
+  user_bytes = state_bytes(KEYS[6], redis.call('HGET', KEYS[6], 'bytes'))
+  user_bytes = measured(KEYS[6], user_bytes, user_pairs, n_user)
   if user_bytes > cap then return {'user state', user_bytes} end
 end
-redis.call('ZSCORE', KEYS[4], ARGV[2])
-redis.call('ZSCORE', KEYS[5], ARGV[2])
+redis.call('LLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
+redis.call('ZCARD', KEYS[5])
 local pending = redis.call('HLEN', KEYS[7])
 
 local created = ARGV[3]

@@ -10,11 +10,12 @@ local deleted, missed = 'delete:' .. ARGV[3] .. ':' .. ARGV[1], 'missed:' .. ARG
 if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
 if redis.call('ZSCORE', operations, missed) then return {'missing'} end
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
-redis.call('ZSCORE', KEYS[4], ARGV[3])
-redis.call('ZSCORE', KEYS[5], ARGV[3])
+local exists = incarnation or redis.call('EXISTS', KEYS[1]) == 1 -- one that cannot be read goes, too
+redis.call('LLEN', KEYS[2])
+for i = 3, 5 do redis.call('ZCARD', KEYS[i]) end
 
-local found = incarnation and (ARGV[2] == '' or ARGV[2] == incarnation)
-if found or not incarnation then -- first what frees memory: then a full server lets the rest pass
+local found = exists and (ARGV[2] == '' or ARGV[2] == incarnation)
+if found or not exists then -- first what frees memory: then a full server lets the rest pass
   redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
   redis.call('ZREM', KEYS[4], ARGV[3])
   redis.call('ZREM', KEYS[5], ARGV[3])

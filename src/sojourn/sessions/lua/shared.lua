@@ -60,6 +60,30 @@ local function write_index_lifetime(by_update, by_expiry, ttl)
   end
 end
 
+-- Whether fields are whole numbers as a script writes them; a missing one (false) is none.
+local function are_counts(...)
+  for _, field in ipairs({...}) do
+    if not field or #field > 15 or not string.find(field, '^%d+$') then return false end
+  end
+  return true
+end
+
+-- Whether a field is a time as scripts and clients write it.
+local function is_time(field)
+  local number = field and string.find(field, '^-?%d[%d.e+-]*$') and tonumber(field)
+  return number and math.abs(number) < math.huge
+end
+
+-- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
+local function state_bytes(key, said)
+  if are_counts(said) then return tonumber(said) end
+  local bytes, fields = 0, redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 6) == 'state:' then bytes = bytes + #fields[i] - 6 + #fields[i + 1] end
+  end
+  return bytes
+end
+
 -- Bytes that the state in `key` would have after the pairs ARGV[first .. first + 2n - 1].
 local function measured(key, bytes, first, n)
   for i = first, first + 2 * n - 2, 2 do

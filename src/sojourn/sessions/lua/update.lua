@@ -4,17 +4,23 @@
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 new ttl: ms, '' (never) or 'keep'      6… field, value, …
--- Reply {'ok' | 'duplicate', version, ttl}   {'missing'} {'stale', version}
+-- Reply {'ok' | 'duplicate', version, ttl}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
-local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated')
+local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format')
 local incarnation, version = head[1], tonumber(head[2])
-if not incarnation or (ARGV[2] ~= '' and ARGV[2] ~= incarnation) then return {'missing'} end
+if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+if head[5] ~= '1' or not are_counts(head[2], head[3] == '' and '0' or head[3])
+    or not is_time(head[4]) then
+  return {'corrupt'}
+end
 local name = 'u' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then return {'duplicate', done, head[3]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
-redis.call('ZSCORE', KEYS[4], ARGV[4])
-redis.call('ZSCORE', KEYS[5], ARGV[4])
+redis.call('LLEN', events)
+redis.call('ZCARD', KEYS[4])
+redis.call('ZCARD', KEYS[5])
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
 local expires, updated = later(ttl), head[4]

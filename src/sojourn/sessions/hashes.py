@@ -1,0 +1,184 @@
+"""The hashes of sessions, users and apps as values, and what in them cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sojourn.sessions.quarantine import field_of
+from sojourn.sessions.replies import pairs, seconds
+from sojourn.sessions.store import Head, Pairs
+
+Reply = Sequence[bytes] | Exception
+"""What HGETALL gave; an exception when the key is of another type."""
+
+_MOST = 2**53
+"""Up to here a script counts without rounding."""
+
+_FORMAT = b"1"
+
+_number = msgspec.json.Decoder(float).decode
+
+
+class Flaw(NamedTuple):
+    """What cannot be read in a hash.
+
+    Attributes:
+        field: which field; empty for the whole key.
+        reason: what is wrong.
+        raw: the bytes of the field's value; none when it is missing.
+    """
+
+    field: str
+    reason: str
+    raw: bytes = b""
+
+
+FOREIGN = Flaw("", "a key of another type")
+
+
+class State(NamedTuple):
+    """The state in a hash, and what in the hash cannot be read."""
+
+    pairs: Pairs
+    flaws: Sequence[Flaw] = ()
+
+
+class Parsed(NamedTuple):
+    """The hash of a session; `head` is None when what must be known of it cannot be read."""
+
+    head: Head | None
+    state: Pairs
+    flaws: Sequence[Flaw]
+
+
+def user_state(reply: Reply) -> State:
+    """The state in a user's hash."""
+    return _state(reply, lambda name: name == b"bytes")
+
+
+def app_state(reply: Reply) -> State:
+    """The state in an app's hash, where each value has a stamp beside it."""
+    return _state(reply, lambda name: name == b"bytes" or name[:3] == b"at:")
+
+
+def parse_head(reply: Reply) -> Parsed:
+    """The fields of a session and its state."""
+    if isinstance(reply, Exception):
+        return Parsed(None, {}, [FOREIGN])
+    fields = dict(pairs(reply))
+    state, flaws = _sorted(fields, _READ.__contains__)
+    values: dict[str, Any] = {}
+    for name, (field, read) in _READ.items():
+        try:
+            values[field] = read(fields[name])
+        except KeyError:
+            flaws.append(Flaw(field, "missing"))
+        except ValueError as error:
+            flaws.append(Flaw(field, str(error), fields[name]))
+    if flaws:
+        values = {**_SPARE, **values}
+    if not values.keys() >= _NEEDED:
+        return Parsed(None, state, flaws)
+    head = Head(*(values[field] for field in Head._fields))
+    if head.dropped > head.seq:
+        return Parsed(None, state, [*flaws, Flaw("seq", "less than `dropped`", fields[b"seq"])])
+    return Parsed(head, state, flaws)
+
+
+def count(field: bytes) -> int:
+    """A whole number as scripts write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if field.isdigit() and (number := int(field)) < _MOST:
+        return number
+    raise ValueError("not a whole number")
+
+
+def _state(reply: Reply, is_ours: Callable[[bytes], bool]) -> State:
+    if isinstance(reply, Exception):
+        return State({}, [FOREIGN])
+    fields = dict(pairs(reply))
+    found, flaws = _sorted(fields, is_ours)
+    if fields.get(b"bytes", b"0").isdigit():
+        return State(found, flaws)
+    return State(found, [*flaws, Flaw("bytes", "not a whole number", fields[b"bytes"])])
+
+
+def _sorted(
+    fields: Mapping[bytes, bytes], is_ours: Callable[[bytes], bool]
+) -> tuple[dict[str, bytes], list[Flaw]]:
+    """State values by key (`state:` stands before each of them), and what is none of ours."""
+    state: dict[str, bytes] = {}
+    flaws: list[Flaw] = []
+    for name, value in fields.items():
+        if name[:6] == b"state:":
+            try:
+                state[name[6:].decode()] = value
+            except UnicodeDecodeError:
+                flaws.append(Flaw(field_of(name), "a name that is not UTF-8", value))
+        elif not is_ours(name):
+            flaws.append(Flaw(field_of(name), "a field that Sojourn does not write", value))
+    return state, flaws
+
+
+def _format(field: bytes) -> bytes:
+    if field != _FORMAT:
+        raise ValueError("not the format that this version of Sojourn reads")
+    return field
+
+
+def _instant(field: bytes) -> float:
+    try:
+        return _number(field)
+    except ValueError:
+        raise ValueError("not a number of seconds") from None
+
+
+def _span(field: bytes) -> float | None:
+    """Milliseconds as seconds; empty for ever."""
+    return seconds(count(field)) if field else None
+
+
+def _name(field: bytes) -> str:
+    if not field:
+        raise ValueError("empty")
+    return _text(field)
+
+
+def _text(field: bytes) -> str:
+    try:
+        return field.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+
+
+_READ: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
+    field.encode(): (field, read)
+    for field, read in (
+        ("format", _format),
+        ("incarnation", _name),
+        ("version", count),
+        ("epoch", count),
+        ("seq", count),
+        ("dropped", count),
+        ("created", _instant),
+        ("updated", _instant),
+        ("ttl", _span),
+        ("expires", _span),
+        ("bytes", count),
+        ("title", _text),
+        ("status", _text),
+        ("metadata", bytes),
+    )
+}
+"""The fields of a session, and how each is read."""
+
+_SPARE: dict[str, Any] = {"title": "", "status": "", "metadata": b"{}"}
+"""Fields without which a session can be served, and what then stands for them."""
+
+_NEEDED = {"format", *Head._fields}

@@ -1,0 +1,109 @@
+"""State and metadata as callers get them, and what in them cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from sojourn.codecs import decode
+from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions import scope
+from sojourn.sessions.model import Session
+from sojourn.sessions.quarantine import Part, Quarantine, Unreadable
+from sojourn.sessions.store import Listed, Pairs, Stored
+
+E = TypeVar("E")
+
+_NOT_JSON = (ValueError, RecursionError)
+
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class States:
+    """Decodes what a store gave. What cannot be read is left out and goes to the quarantine."""
+
+    def __init__(self, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
+
+    def session(self, key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
+        """The session that a store gave, with events in whatever view."""
+        head = stored.head
+        state, whole = self.merged(key, stored.state, stored.user, stored.app)
+        metadata = self._metadata(key, head.metadata)
+        return Session(
+            key=key,
+            incarnation=head.incarnation,
+            version=head.version,
+            created=head.created,
+            updated=head.updated,
+            ttl=head.ttl,
+            expires=head.expires,
+            title=head.title,
+            status=head.status,
+            metadata={} if metadata is None else metadata,
+            state=state,
+            events=events,
+            length=head.seq,
+            complete=stored.complete and stored.readable and whole and metadata is not None,
+            durable=stored.durable,
+        )
+
+    def sessions(self, page: Listed) -> list[Session[Any]]:
+        """Those of a page, without events."""
+        return [self.session(key, stored, []) for key, stored in page.sessions]
+
+    def merged(
+        self, key: SessionKey, session: Pairs, user: Pairs, app: Pairs
+    ) -> tuple[dict[str, Any], bool]:
+        """The state that an agent sees, and whether all of it could be read."""
+        try:
+            return _decoded(scope.merge(session, user, app)), True
+        except _NOT_JSON:
+            found: list[Unreadable] = []
+            state = scope.merge(
+                self._readable(key, "session", session, found),
+                self._readable(key, "user state", user, found),
+                self._readable(key, "app state", app, found),
+            )
+            self._quarantine.add(found)
+            return state, False
+
+    def of_user(self, owner: UserKey, pairs: Pairs) -> dict[str, Any]:
+        """The state of a user."""
+        try:
+            return _decoded(pairs)
+        except _NOT_JSON:
+            found: list[Unreadable] = []
+            state = self._readable(owner, "user state", pairs, found)
+            self._quarantine.add(found)
+            return state
+
+    def _readable(
+        self, of: SessionKey | UserKey, part: Part, pairs: Pairs, found: list[Unreadable]
+    ) -> dict[str, Any]:
+        """The values that are JSON; the others are added to `found`."""
+        owner = UserKey(of.app, of.user)
+        session = of.session if isinstance(of, SessionKey) and part == "session" else None
+        state: dict[str, Any] = {}
+        for name, value in pairs.items():
+            try:
+                state[name] = decode(value)
+            except _NOT_JSON as error:
+                field = f"state:{name}"
+                found.append(Unreadable(owner, session, part, field, str(error), value))
+        return state
+
+    def _metadata(self, key: SessionKey, data: bytes) -> dict[str, Any] | None:
+        """The metadata; None when it cannot be read."""
+        try:
+            return _object(data)
+        except _NOT_JSON as error:
+            reason = str(error)
+        what = Unreadable(key.owner, key.session, "session", "metadata", reason, data)
+        self._quarantine.add([what])
+        return None
+
+
+def _decoded(pairs: Pairs) -> dict[str, Any]:
+    return {name: decode(value) for name, value in pairs.items()}
