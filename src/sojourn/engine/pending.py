@@ -95,7 +95,7 @@ class Pending:
     def expire(self, where: str, last_error: BaseException | None) -> None:
         """End for want of a reply, with what is known of why."""
         cause = self.refusal or last_error
-        in_doubt = self.doubtful or self.missing > 0
+        in_doubt = self.doubtful or self.held or self.missing > 0
         unknown = self.unknown(where, _detail(cause)) if in_doubt else None
         if unknown is not None:
             self.fail(unknown, cause)
