@@ -58,6 +58,10 @@ class SessionService(BaseSessionService):
         sojourn.InvalidInput: one of the other arguments.
 
     Every method may raise `sojourn.Unavailable`, `sojourn.AccessDenied` and their kin.
+
+    What of a session cannot be read (events, state, metadata) is left out, as ADK's sessions have
+    no place to say so: the log warns, `store.on_corrupt(hook)` tells it, and the bytes are in the
+    quarantine. Without its own fields a session raises `sojourn.CorruptRecord`.
     """
 
     def __init__(
