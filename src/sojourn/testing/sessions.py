@@ -15,12 +15,13 @@ from sojourn.client import Sojourn
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
+from sojourn.testing.damage import DamageContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
 
 
 @pytest.mark.anyio
-class SessionsContract(ReadingContract, RefusalsContract):
+class SessionsContract(ReadingContract, RefusalsContract, DamageContract):
     """Derive from it and give the fixture `store`."""
 
     @pytest.fixture
