@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +23,9 @@ T = TypeVar("T")
 
 _LINGER = 0.5
 """Seconds that closing waits for what was posted."""
+
+_END: ContextVar[float] = ContextVar("_END", default=math.inf)
+"""When the operation that a task is in must have ended, by its loop's clock."""
 
 
 class Node(NamedTuple):
@@ -72,6 +78,16 @@ class Engine:
         """Whether the server, or a node of it, is known to be out of reach: calls fail at once."""
         return self._down > 0
 
+    @contextmanager
+    def one_deadline(self) -> Generator[None]:
+        """All calls that are waited for inside share one deadline: they are one operation."""
+        mine = asyncio.get_running_loop().time() + self._timeout
+        token = _END.set(min(mine, _END.get()))
+        try:
+            yield
+        finally:
+            _END.reset(token)
+
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Send one call. One round trip.
 
@@ -84,7 +100,7 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        return call.read(await self._submit(call, timeout).future)
+        return call.read(await self._submit(call, timeout, end=_END.get()).future)
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -128,7 +144,7 @@ class Engine:
 
     async def settle_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """As `run_all`, with the errors in their places among the results."""
-        futures = [self._submit(call).future for call in calls]
+        futures = [self._submit(call, end=_END.get()).future for call in calls]
         replies = await asyncio.gather(*futures, return_exceptions=True)
         return [
             reply if isinstance(reply, BaseException) else call.read(reply)
@@ -147,12 +163,17 @@ class Engine:
             future.exception()
 
     def _submit(
-        self, call: Call[Any], timeout: float | None = None, lanes: Lanes | Cluster | None = None
+        self,
+        call: Call[Any],
+        timeout: float | None = None,
+        lanes: Lanes | Cluster | None = None,
+        end: float = math.inf,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
         started = loop.time()
-        pending = Pending(call, started + (timeout or self._timeout), loop.create_future())
+        deadline = min(started + (timeout or self._timeout), end)
+        pending = Pending(call, deadline, loop.create_future())
         lanes.send(pending)
         if self._hooks.wanted:
             pending.future.add_done_callback(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
 
 from sojourn.engine.call import Call, Command, Script
 from sojourn.engine.engine import Engine
@@ -53,6 +54,8 @@ from sojourn.sessions.store import (
     Written,
 )
 
+M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
+
 _CREATE, _APPEND, _UPDATE, _DELETE = (
     Script.load(LUA, name) for name in ("create", "append", "update", "delete")
 )
@@ -61,6 +64,17 @@ _SHORT = 64
 """Events up to which a reply is small."""
 _TRIES = 3
 """How often a read is repeated when the log is being cut under it."""
+
+
+def _one_deadline(method: M) -> M:
+    """However many round trips a method takes, it ends by one deadline."""
+
+    @wraps(method)
+    async def ends(self: RedisSessions, *args: Any, **kwargs: Any) -> Any:
+        with self._engine.one_deadline():  # pyright: ignore[reportPrivateUsage]
+            return await method(self, *args, **kwargs)
+
+    return cast("M", ends)
 
 
 class RedisSessions:
@@ -75,6 +89,7 @@ class RedisSessions:
         self._indexes = Indexes(engine, keys, self._commons, self._inspection)
         self._shared_ttl = ms(policy.state_ttl)
 
+    @_one_deadline
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """One round trip; one more for the first session of a user in this process, or app state.
 
@@ -142,6 +157,7 @@ class RedisSessions:
             readable=not flawed,
         )
 
+    @_one_deadline
     async def append(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
@@ -217,6 +233,7 @@ class RedisSessions:
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
+    @_one_deadline
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
         """One round trip; one more when other writers moved the rows while they were read."""
         _, app_call = self._commons.state_calls(key.owner)
