@@ -84,6 +84,8 @@ async def test_a_write_to_a_damaged_session_is_refused_or_right(bench: Bench, fi
     event = Event(author="a", payload=1, state_delta={"n": 2, "user:u": 2})
     sessions = bench.store.sessions
     for each in [*damaged(value), None]:
+        if field == "ttl" and each is not None and each.isdigit() and int(each) < 60_000:
+            continue  # another number: the session would rightly be gone before the test is over
         for write in (
             lambda: sessions.append(bench.key, event),
             lambda: sessions.update(bench.key, title="T"),
