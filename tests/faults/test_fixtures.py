@@ -112,6 +112,17 @@ def test_a_cluster_promotes_the_replica_of_a_primary_that_was_frozen(cluster: Cl
     assert cluster.replica_of(replica) is old
 
 
+def test_nobody_is_taken_for_promoted_while_all_is_well(sentinels: SentinelSet) -> None:
+    with pytest.raises(TimeoutError, match="another primary"):
+        sentinels.await_new_primary(sentinels.primary, 0.2)
+
+
+def test_no_owner_is_taken_for_promoted_while_all_is_well(cluster: ClusterSet) -> None:
+    slot = cluster.slot_of("key")
+    with pytest.raises(TimeoutError, match="another owner"):
+        cluster.await_promoted(cluster.owner_of("key"), slot, 0.2)
+
+
 def test_no_node_serves_a_slot_whose_nodes_are_all_dead(cluster: ClusterSet) -> None:
     old = cluster.owner_of("key")
     cluster.kill(cluster.replica_of(old))
@@ -126,7 +137,8 @@ def test_a_slot_moves_key_by_key_and_what_has_moved_is_asked_for(cluster: Cluste
     keys = [f"{{tag}}:{n}" for n in range(5)]
     slot, source = cluster.slot_of("{tag}"), cluster.owner_of("{tag}")
     target = next(n for n in cluster.nodes[:3] if n is not source)
-    client, direct = cluster.client(), source.client()
+    client = cluster.client()
+    direct = client.get_redis_connection(client.get_node("127.0.0.1", source.port))
     for key in keys:
         client.set(key, key)
     asked: list[int] = []
