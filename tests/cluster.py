@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import combinations
@@ -53,6 +54,8 @@ class ClusterSet:
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self.nodes = [Server(folder / f"node-{n}", binary, [*words, *options]) for n in range(1, 7)]
         self._ids: dict[Server, str] = {}
+        self._elected = float("-inf")
+        self._retry = 4 * max(node_timeout, 1000) / 1000  # seconds; the server's own rule
 
     def start(self) -> Self:
         """Start and join all, and return when all agree on who serves what and who follows whom."""
@@ -123,8 +126,15 @@ class ClusterSet:
         self.settle()
 
     def failover(self, replica: Server) -> None:
-        """Have a replica take over from its primary, with both alive."""
+        """Have a replica take over from its primary, with both alive.
+
+        First it lets the last election grow old. Redis (6.2 and 7.0, not Valkey) keeps the votes
+        of a node that won and was demoted: in its next election, if that comes too soon, it counts
+        them again, and takes over with an epoch that all others refuse, for good.
+        """
+        time.sleep(max(0.0, self._elected + self._retry - time.monotonic()))
         replica.ask("CLUSTER", "FAILOVER")
+        self._elected = time.monotonic()
 
     def await_promoted(self, old_owner: Server, slot: int, seconds: float = 30) -> Server:
         """Wait until another node serves a slot and all that run, but the old owner, know it."""
@@ -137,7 +147,9 @@ class ClusterSet:
             )
             return new if agreed else None
 
-        return until(f"another owner of slot {slot} than {old_owner}", promoted, seconds)
+        new = until(f"another owner of slot {slot} than {old_owner}", promoted, seconds)
+        self._elected = time.monotonic()
+        return new
 
     def move_slot(
         self,

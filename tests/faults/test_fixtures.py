@@ -101,6 +101,16 @@ def test_a_cluster_fails_over_when_asked(cluster: ClusterSet) -> None:
     assert cluster.replica_of(replica) is old
 
 
+def test_a_cluster_fails_over_and_back_and_over_again(cluster: ClusterSet) -> None:
+    slot = cluster.slot_of("key")
+    for _ in range(3):
+        old = cluster.owner_of("key")
+        replica = cluster.replica_of(old)
+        cluster.failover(replica)
+        assert cluster.await_promoted(old, slot) is replica
+        cluster.settle()
+
+
 def test_a_cluster_promotes_the_replica_of_a_primary_that_was_frozen(cluster: ClusterSet) -> None:
     old = cluster.owner_of("key")
     replica = cluster.replica_of(old)
