@@ -47,7 +47,7 @@ test: setup test-floor
 	$(BIN)/python -m pytest $(ARGS)
 
 test-floor: $(FLOOR)/.done
-	$(FLOOR)/bin/python -m pytest tests/engine tests/resilience tests/sessions tests/doctor tests/integrations tests/surfaces $(ARGS)
+	$(FLOOR)/bin/python -m pytest tests/engine tests/resilience tests/sessions tests/faults tests/doctor tests/integrations tests/surfaces $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

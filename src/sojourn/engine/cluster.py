@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from redis import exceptions as driver
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
 from sojourn.engine.address import Address
 from sojourn.engine.call import Call
+from sojourn.engine.faults import Redirect
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
@@ -111,7 +111,7 @@ class Cluster:
                 self._patience,
                 lost=self._lost,
                 changed=self._changed,
-                elsewhere=lambda pending, error: self._redirect(pending, error, address),
+                elsewhere=lambda pending, to: self._redirect(pending, to, address),
                 again=self.send,
             )
         return lanes
@@ -120,14 +120,13 @@ class Cluster:
         self._told_lost()
         self._refresh_soon()
 
-    def _redirect(self, pending: Pending, error: driver.AskError, said_by: Address) -> bool:
+    def _redirect(self, pending: Pending, to: Redirect, said_by: Address) -> bool:
         if pending.attempts % _TURNS == 0:
             return False  # nodes disagree: it rests, and goes by the map of then
-        host: str = error.host  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        address = Address(host or said_by.host, error.port)
-        pending.asking = not isinstance(error, driver.MovedError)
-        if not pending.asking:
-            self._owners[error.slot_id] = address
+        address = Address(to.host or said_by.host, to.port)
+        pending.asking = to.asking
+        if not to.asking:
+            self._owners[to.slot] = address
             self._refresh_soon()
         self._lanes(address).send(pending)
         return True

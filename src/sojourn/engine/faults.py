@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from typing import NamedTuple
 
 from redis import exceptions as driver
 
@@ -87,6 +88,8 @@ _BY_CODE: dict[str, _Rule] = {
     "read only replica": _READ_ONLY,
     "MISCONF": _UNSAVED,
     "NOREPLICAS": _READ_ONLY,
+    "MOVED": _ELSEWHERE,
+    "ASK": _ELSEWHERE,
     "OOM": _MEMORY,
     "NOAUTH": _DENIED,
     "WRONGPASS": _DENIED,
@@ -121,6 +124,33 @@ def is_hopeless(error: BaseException) -> bool:
     if isinstance(error, driver.ResponseError):
         return True
     return _rule_for(error) is _DENIED or _is_certificate(error)
+
+
+class Redirect(NamedTuple):
+    """A node of a Cluster says which node answers.
+
+    Attributes:
+        slot: of the call's keys.
+        host: of that node; empty for the one that says so.
+        port: of that node.
+        asking: only for this call, while the slot moves (ASK); else for good (MOVED).
+    """
+
+    slot: int
+    host: str
+    port: int
+    asking: bool
+
+
+def redirect_of(error: BaseException) -> Redirect | None:
+    """The redirect in an error reply; redis-py 5 leaves its code in the text."""
+    text = str(error)
+    asking = not isinstance(error, driver.MovedError) and not text.startswith("MOVED ")
+    if not isinstance(error, driver.AskError) and not text.startswith(("MOVED ", "ASK ")):
+        return None
+    slot, _, address = text.removeprefix("MOVED ").removeprefix("ASK ").partition(" ")
+    host, _, port = address.rpartition(":")
+    return Redirect(int(slot), host, int(port), asking)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sojourn.engine.address import Address
+from sojourn.engine.faults import Redirect
 from sojourn.engine.pending import Pending
 from sojourn.engine.wire import Patience, Wire
 
@@ -44,7 +44,7 @@ class Lanes:
         *,
         lost: Callable[[], None],
         changed: Callable[[bool], None],
-        elsewhere: Callable[[Pending, driver.AskError], bool] | None = None,
+        elsewhere: Callable[[Pending, Redirect], bool] | None = None,
         again: Callable[[Pending], None] | None = None,
     ) -> None:
         self.lost = lost
@@ -79,9 +79,9 @@ class Lanes:
         """Take a call that was put off."""
         (self._again or self.send)(pending)
 
-    def redirect(self, pending: Pending, error: driver.AskError) -> bool:
+    def redirect(self, pending: Pending, to: Redirect) -> bool:
         """Hand over a call that another node must answer."""
-        return self._elsewhere is not None and self._elsewhere(pending, error)
+        return self._elsewhere is not None and self._elsewhere(pending, to)
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits without a connection."""

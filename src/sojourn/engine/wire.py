@@ -16,7 +16,14 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Call, pack
-from sojourn.engine.faults import is_foreign, is_hopeless, is_passing, leads_elsewhere
+from sojourn.engine.faults import (
+    Redirect,
+    is_foreign,
+    is_hopeless,
+    is_passing,
+    leads_elsewhere,
+    redirect_of,
+)
 from sojourn.engine.pending import Pending, Wait
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
@@ -67,7 +74,7 @@ class Events(Protocol):
         """The server cannot be reached any more, or again."""
         ...
 
-    def redirect(self, pending: Pending, error: driver.AskError) -> bool:
+    def redirect(self, pending: Pending, to: Redirect) -> bool:
         """Another node has the slot; whether the call was taken there, and need not rest."""
         ...
 
@@ -341,8 +348,8 @@ class Wire:
             self._loaded.clear()
             self._waiting.append(pending)
             self._ready.set()
-        elif isinstance(reply, driver.AskError) and self._events.several:
-            if not self._events.redirect(pending, reply):
+        elif self._events.several and (to := redirect_of(reply)) is not None:
+            if not self._events.redirect(pending, to):
                 self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
         elif pending.call.patient and is_passing(reply):
             pending.refusal = reply
@@ -431,8 +438,9 @@ def _is_parted(replies: list[Any]) -> bool:
 
     There those that it has would be taken for keys that do not exist.
     """
-    asked = [type(reply) is driver.AskError for reply in replies]
-    return any(asked) and not all(asked)
+    redirects = [redirect_of(reply) for reply in replies if isinstance(reply, Exception)]
+    asked = sum(redirect is not None and redirect.asking for redirect in redirects)
+    return 0 < asked < len(replies)
 
 
 def _heard(future: asyncio.Future[Any]) -> None:
