@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from time import sleep
 from typing import Any
 
 import pytest
+from load import Load
 
 import sojourn
 from cluster import ClusterSet
 from servers import any_binary
 from sojourn import Event, ServerBusy, Session, SessionKey
 
-TAG = "{shop:ada}"
-KEY = SessionKey.of("shop", "ada", "s")
+KEY = SessionKey.of("shop", "two", "s")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSet]:
     started = ClusterSet(tmp_path_factory.mktemp("cluster"), any_binary()).start()
     yield started
@@ -29,6 +31,24 @@ async def store(cluster: ClusterSet) -> AsyncIterator[sojourn.Sojourn]:
     """It waits long enough for a call to be sent more than five times."""
     async with sojourn.open(cluster.url, operation_timeout=0.7) as store:
         yield store
+
+
+async def test_slots_that_move_under_load(cluster: ClusterSet) -> None:
+    """Sessions, user state and app state move while they are written."""
+    async with (
+        Load(cluster.url, namespace="sure", durability="replicas", clients=4) as sure,
+        Load(cluster.url, namespace="quick", clients=4) as quick,
+    ):
+        for tag in ("{shop:ada}", "{shop}", "{bank:}", "{shop:ada}"):
+            source, slot = cluster.owner_of(tag), cluster.slot_of(tag)
+            target = next(node for node in cluster.nodes[:3] if node is not source)
+            move = partial(cluster.move_slot, slot, source, target, between=lambda: sleep(0.01))
+            await asyncio.to_thread(move)
+            await asyncio.gather(sure.written(50), quick.written(50))
+    servers = [node.client() for node in cluster.nodes[:3]]
+    for load in (sure, quick):
+        assert load.report(servers).problems() == []
+        assert load.errors <= {"SessionNotFound", "ServerBusy", "OutcomeUnknown"}
 
 
 async def test_a_session_on_two_nodes_is_busy_and_never_missing_or_torn(
@@ -52,7 +72,7 @@ async def test_a_session_on_two_nodes_is_busy_and_never_missing_or_torn(
     def between() -> None:
         asyncio.run_coroutine_threadsafe(use(), loop).result()
 
-    source, slot = cluster.owner_of(TAG), cluster.slot_of(TAG)
+    source, slot = cluster.owner_of("{shop:two}"), cluster.slot_of("{shop:two}")
     target = next(node for node in cluster.nodes[:3] if node is not source)
     await asyncio.to_thread(cluster.move_slot, slot, source, target, between=between)
     assert busy
