@@ -209,7 +209,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_events: the longest log, oldest events go first; None for any length.
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
         connect_timeout: seconds.
-        operation_timeout: seconds until a call without a reply ends with an error. What the server
+        operation_timeout: seconds until an operation without a reply ends with an error, whatever
+            the number of its round trips (a page of a list may take one for each). What the server
             puts off (loading, a failover) is tried again until then. Without any connection for
             that long, calls fail at once until there is one.
         health_check_interval: seconds of silence after which the server is asked whether it is
@@ -304,4 +305,10 @@ def _server(url: str | Lent, connect_timeout: float) -> Server:
 
 
 def _limits(options: Options, *, shards: int) -> Limits:
-    return Limits(options.session_ttl, options.max_event_bytes, shards, options.near_cache_bytes)
+    return Limits(
+        options.session_ttl,
+        options.max_event_bytes,
+        shards,
+        options.near_cache_bytes,
+        options.operation_timeout,
+    )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,15 +15,13 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
+from sojourn.resilience.deadline import end_of_operation
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
 _LINGER = 0.5
 """Seconds that closing waits for what was posted."""
-
-_END: ContextVar[float] = ContextVar("_END", default=math.inf)
-"""When the operation that a task is in must have ended, by its loop's clock."""
 
 
 class Node(NamedTuple):
@@ -78,16 +74,6 @@ class Engine:
         """Whether the server, or a node of it, is known to be out of reach: calls fail at once."""
         return self._down > 0
 
-    @contextmanager
-    def one_deadline(self) -> Generator[None]:
-        """All calls that are waited for inside share one deadline: they are one operation."""
-        mine = asyncio.get_running_loop().time() + self._timeout
-        token = _END.set(min(mine, _END.get()))
-        try:
-            yield
-        finally:
-            _END.reset(token)
-
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Send one call. One round trip.
 
@@ -100,7 +86,7 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        return call.read(await self._submit(call, timeout, end=_END.get()).future)
+        return call.read(await self._submit(call, timeout, end=end_of_operation()).future)
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -144,7 +130,8 @@ class Engine:
 
     async def settle_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """As `run_all`, with the errors in their places among the results."""
-        futures = [self._submit(call, end=_END.get()).future for call in calls]
+        end = end_of_operation()
+        futures = [self._submit(call, end=end).future for call in calls]
         replies = await asyncio.gather(*futures, return_exceptions=True)
         return [
             reply if isinstance(reply, BaseException) else call.read(reply)

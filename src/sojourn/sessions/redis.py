@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from functools import wraps
-from typing import Any, NoReturn, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from sojourn.engine.call import Call, Command, Script
 from sojourn.engine.engine import Engine
@@ -20,6 +19,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionKey, UserKey
+from sojourn.resilience.deadline import half_of_what_is_left, one_deadline
 from sojourn.sessions.commons import LUA, Commons, Policy
 from sojourn.sessions.hashes import FOREIGN, parse_head, user_state
 from sojourn.sessions.indexes import Indexes
@@ -54,8 +54,6 @@ from sojourn.sessions.store import (
     Written,
 )
 
-M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
-
 _CREATE, _APPEND, _UPDATE, _DELETE = (
     Script.load(LUA, name) for name in ("create", "append", "update", "delete")
 )
@@ -64,17 +62,6 @@ _SHORT = 64
 """Events up to which a reply is small."""
 _TRIES = 3
 """How often a read is repeated when the log is being cut under it."""
-
-
-def _one_deadline(method: M) -> M:
-    """However many round trips a method takes, it ends by one deadline."""
-
-    @wraps(method)
-    async def ends(self: RedisSessions, *args: Any, **kwargs: Any) -> Any:
-        with self._engine.one_deadline():  # pyright: ignore[reportPrivateUsage]
-            return await method(self, *args, **kwargs)
-
-    return cast("M", ends)
 
 
 class RedisSessions:
@@ -89,7 +76,6 @@ class RedisSessions:
         self._indexes = Indexes(engine, keys, self._commons, self._inspection)
         self._shared_ttl = ms(policy.state_ttl)
 
-    @_one_deadline
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """One round trip; one more for the first session of a user in this process, or app state.
 
@@ -157,7 +143,6 @@ class RedisSessions:
             readable=not flawed,
         )
 
-    @_one_deadline
     async def append(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
@@ -233,7 +218,6 @@ class RedisSessions:
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
-    @_one_deadline
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
         """One round trip; one more when other writers moved the rows while they were read."""
         _, app_call = self._commons.state_calls(key.owner)
@@ -249,7 +233,8 @@ class RedisSessions:
                 return None
             head, state, flawed = await self._inspected(key, seen)
             if isinstance(seen.waiting, int) and seen.waiting:
-                left, whole = await self._commons.drain(key.owner)
+                with one_deadline(half_of_what_is_left()):
+                    left, whole = await self._commons.drain(key.owner)
                 flawed |= not whole
                 app = await self._engine.run(app_call)
                 app = app._replace(pairs={**app.pairs, **left})

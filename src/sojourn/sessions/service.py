@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property, wraps
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from sojourn.ids import (
     session_id_of,
     user_key,
 )
+from sojourn.resilience.deadline import one_deadline
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.failsafe import SafeSessions
@@ -31,6 +32,7 @@ from sojourn.sessions.states import States
 from sojourn.sessions.store import Birth, Change, Delta, SessionStore
 
 E = TypeVar("E")
+M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
@@ -44,12 +46,25 @@ class Limits(NamedTuple):
         max_event_bytes: the largest event, as JSON.
         shards: among how many index entries the store spreads an app's users.
         cache_bytes: the size of the near-cache.
+        patience: seconds that an operation may take, whatever the number of its round trips.
     """
 
     session_ttl: float | None
     max_event_bytes: int
     shards: int
     cache_bytes: int
+    patience: float
+
+
+def _in_time(method: M) -> M:
+    """All round trips of a method share one deadline."""
+
+    @wraps(method)
+    async def ends(self: Sessions, *args: Any, **kwargs: Any) -> Any:
+        with one_deadline(self._limits.patience):  # pyright: ignore[reportPrivateUsage]
+            return await method(self, *args, **kwargs)
+
+    return cast("M", ends)
 
 
 class Sessions:
@@ -72,6 +87,7 @@ class Sessions:
         """The same calls for callers that must never see an exception."""
         return SafeSessions(self)
 
+    @_in_time
     async def create(
         self,
         app: str,
@@ -146,6 +162,7 @@ class Sessions:
             complete=born.readable and whole,
         )
 
+    @_in_time
     async def get(
         self,
         key: SessionKey,
@@ -181,6 +198,7 @@ class Sessions:
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
+    @_in_time
     async def get_as(
         self,
         view: View[Any, E],
@@ -195,6 +213,7 @@ class Sessions:
         when = None if since is None else checks.instant(since, "since")
         return await self._reader.get(key, view, last=last, since=when)
 
+    @_in_time
     async def append(
         self,
         key: SessionKey,
