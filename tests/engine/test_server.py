@@ -115,6 +115,15 @@ async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
         await store.sessions.update(made.key, title="T")
         assert len((await store.sessions.list("a")).sessions) == 1
         assert await store.sessions.get(made.key, last=1) is not None
+        with server.client() as client:
+            client.rpush(f"shop:session:{{a:u}}:{made.key.session}:events", "mine")
+            client.hincrby(f"shop:session:{{a:u}}:{made.key.session}", "seq", 1)
+            client.delete("shop:state:{a}")
+            client.sadd("shop:state:{a}", "mine")
+        assert await store.sessions.get(made.key) is not None
+        kept = await store.sessions.quarantined("a", "u")
+        assert len([record for record in kept if record.raw]) == 2
+        assert await store.sessions.release("a", "u", kept[0].id)
         assert await store.sessions.delete(made.key)
     async with sojourn.open(url) as outside:
         with pytest.raises(AccessDenied, match="ACL"):

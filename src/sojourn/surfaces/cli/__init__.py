@@ -1,4 +1,4 @@
-"""`sojourn sessions …` and `sojourn doctor`: look into a store, from a terminal or a script.
+"""`sojourn sessions`, `quarantine` and `doctor`: look into a store, from a terminal or a script.
 
 Data goes to stdout, notes and errors to stderr. `exits` holds the exit codes, `plain` makes text
 that comes from a store harmless for a terminal.

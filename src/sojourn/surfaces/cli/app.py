@@ -12,15 +12,15 @@ import typer
 import sojourn
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event
-from sojourn.surfaces.cli import documents
+from sojourn.surfaces.cli import documents, quarantine
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.detail import detail
 from sojourn.surfaces.cli.doctor import HELP_DOCTOR, doctor
 from sojourn.surfaces.cli.events import event_block
-from sojourn.surfaces.cli.exits import HELP, Ended, ExitCode, one_line_errors
+from sojourn.surfaces.cli.exits import EPILOG, HELP, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow, missing
-from sojourn.surfaces.cli.listing import Batch, list_sessions, table, walk
+from sojourn.surfaces.cli.listing import Batch, list_sessions, note_corrupt, table, walk
 from sojourn.surfaces.cli.options import (
     App,
     Json,
@@ -35,8 +35,6 @@ from sojourn.surfaces.cli.options import (
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
 
-_EPILOG = "Put -- before an APP, USER or SESSION that starts with a dash; an empty USER is ''."
-
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,6 +43,9 @@ app = typer.Typer(
 )
 _sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
 app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
+app.add_typer(
+    quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
+)
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
         with suppress(AttributeError, ValueError):  # a stream that a test or a host has replaced
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     words = list(arguments)
-    if words in ([], ["sessions"]):
+    if words in ([], ["sessions"], ["quarantine"]):
         words.append("--help")
     app(args=words, prog_name="sojourn")
 
@@ -97,8 +98,10 @@ def _ls(
 ) -> None:
     """List sessions: of a user, of an app, or all."""
     with connect(url, namespace) as store:
-        found = walk(store.sessions, app, user)
+        corrupt: list[SessionKey] = []
+        found = walk(store.sessions, app, user, corrupt)
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
+        note_corrupt(corrupt, "not listed")
 
 
 def _rows(batch: Batch) -> None:
@@ -109,7 +112,7 @@ def _rows_as_json(batch: Batch) -> None:
     write_json(map(documents.summary, batch))
 
 
-@_sessions.command("show", epilog=f"{_EPILOG}\n\n{HELP}")
+@_sessions.command("show", epilog=f"{EPILOG}\n\n{HELP}")
 def _show(
     app: App,
     user: User,
@@ -132,7 +135,7 @@ def _show(
             show(*detail(found))
 
 
-@_sessions.command("tail", epilog=f"{_EPILOG}\n\n{HELP}")
+@_sessions.command("tail", epilog=f"{EPILOG}\n\n{HELP}")
 def _tail(
     app: App,
     user: User,
@@ -160,7 +163,7 @@ async def _print(news: AsyncIterator[list[Event]], *, as_json: bool) -> None:
             show(*map(event_block, events))
 
 
-@_sessions.command("rm", epilog=f"{_EPILOG}\n\n{HELP}")
+@_sessions.command("rm", epilog=f"{EPILOG}\n\n{HELP}")
 def _rm(
     app: App,
     user: User,
@@ -202,11 +205,13 @@ def _clear(
         if not yes:
             confirm(f"Delete {count} ({scope}) on {store.where}? {UNTOUCHED}")
         removal = Removal(store.sessions)
+        corrupt: list[SessionKey] = []
         try:
             with progress_of(count.sessions) as progress:
-                store.run(removal.run(scope.walk(store.sessions), progress))
+                store.run(removal.run(scope.walk(store.sessions, corrupt), progress))
         finally:
             show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
+            note_corrupt(corrupt, "not deleted")
 
 
 def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:

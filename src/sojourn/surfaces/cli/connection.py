@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
 from sojourn.surfaces.cli.plain import visible
+
+_SILENCE = logging.NullHandler()
+"""Here what Sojourn logs is told as notes and errors; without any handler Python would print it."""
 
 DEFAULT_URL = "embedded:.sojourn"
 
@@ -54,6 +58,7 @@ def connect(
     url: str | None, namespace: str | None, *, said_by: str = "--url"
 ) -> Generator[Connection]:
     """Open the store of a command and say which; errors inside become a line and an exit code."""
+    logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
         target = _target(url, namespace, said_by)
         store = sojourn.open(target.url, namespace=target.namespace)
@@ -66,6 +71,9 @@ def connect(
                 yield Connection(store, where, runner)
             finally:
                 runner.run(store.close())
+        if count := store.stats().corrupt:
+            records = "record" if count == 1 else "records"
+            note(f"{count:,} stored {records} cannot be read: see sojourn quarantine ls")
 
 
 def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:

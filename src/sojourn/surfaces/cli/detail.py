@@ -13,6 +13,8 @@ from sojourn.sessions.scope import split
 from sojourn.surfaces.cli.events import Hanging, event_block, pretty_json
 from sojourn.surfaces.cli.plain import age, duration, left, moment, prose, visible
 
+_INCOMPLETE = "no: events or state are missing or cannot be read; see sojourn quarantine ls"
+
 
 def detail(session: Session[Event]) -> Iterator[RenderableType]:
     """Fields, state by scope, and events, the newest last."""
@@ -39,6 +41,8 @@ def _fields(session: Session[Event]) -> Table:
         "version": Text(f"{session.version:,}"),
         "incarnation": Text(visible(session.incarnation)),
     }
+    if not session.complete:
+        fields["complete"] = Text(_INCOMPLETE, "bold red")
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -57,6 +61,8 @@ def _ttl(session: Session[Event]) -> str:
 def _events_title(session: Session[Event]) -> str:
     shown = len(session.events)
     title = f"{session.length:,} events" if session.length != 1 else "1 event"
-    if shown < session.length:
-        title += f", the last {shown:,}" if shown else ", none shown"
-    return title if session.complete else f"{title}; some are missing on the server"
+    if shown == session.length:
+        return title
+    if not shown:
+        return f"{title}, none shown"
+    return f"{title}, the last {shown:,}" if session.complete else f"{title}, {shown:,} shown"

@@ -26,9 +26,11 @@ class ExitCode(IntEnum):
 
 
 HELP = (
-    "Exit codes: 0 done; 1 there is no such session; 2 wrong usage, input or configuration; "
-    "3 the server is unavailable or refuses; 130 stopped by Ctrl-C or by the answer no."
+    "Exit codes: 0 done; 1 there is no such session or record; 2 wrong usage, input or "
+    "configuration; 3 the server is unavailable or refuses, or the session cannot be read; 130 "
+    "stopped by Ctrl-C or by the answer no."
 )
+EPILOG = "Put -- before an APP, USER or SESSION that starts with a dash; an empty USER is ''."
 
 
 class Ended(Exception):

@@ -8,8 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from sojourn.ids import SessionKey
 from sojourn.sessions import Session, Sessions
-from sojourn.surfaces.cli.plain import age, left, prose, shortened, visible
+from sojourn.surfaces.cli.console import note
+from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
 
 PAGE = 200
 """Sessions in memory at once, and rows below one table header."""
@@ -20,13 +22,17 @@ Batch = Sequence[Session[Any]]
 
 
 async def walk(
-    sessions: Sessions, app: str | None, user: str | None, *, page: int = PAGE
+    sessions: Sessions, app: str | None, user: str | None, corrupt: list[SessionKey]
 ) -> AsyncIterator[Session[Any]]:
-    """The sessions of an app or of all apps; of one user (who may be empty) or of all users."""
-    async for name in _apps(sessions, app):
+    """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
+
+    Those that cannot be read are added to `corrupt`.
+    """
+    async for name in every_app(sessions, app):
         cursor = None
         while True:
-            found = await sessions.list(name, user, limit=page, cursor=cursor)
+            found = await sessions.list(name, user, limit=PAGE, cursor=cursor)
+            corrupt += found.corrupt
             for session in found.sessions:
                 yield session
             cursor = found.cursor
@@ -34,7 +40,8 @@ async def walk(
                 break
 
 
-async def _apps(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
+async def every_app(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
+    """One app, or all."""
     if app is not None:
         yield app
         return
@@ -67,6 +74,13 @@ async def list_sessions(
     if batch:
         show(batch)
     return f"{counted(count)}; there are more" if more else counted(count)
+
+
+def note_corrupt(keys: Sequence[SessionKey], what: str) -> None:
+    """Say that sessions were passed over because they cannot be read."""
+    if keys:
+        many = f"{counted(len(keys))}, the first is " if len(keys) > 1 else ""
+        note(f"cannot be read and {what}: {many}{named(keys[0])}")
 
 
 def counted(count: int) -> str:

@@ -9,6 +9,7 @@ import typer
 App = Annotated[str, typer.Argument(metavar="APP", show_default=False)]
 User = Annotated[str, typer.Argument(metavar="USER", show_default=False)]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", show_default=False)]
+RecordId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 OnlyApp = Annotated[str | None, typer.Option("--app", metavar="APP", help="Only this app's.")]
 OnlyUser = Annotated[
     str | None,
