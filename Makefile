@@ -10,7 +10,7 @@ REDIS_URL ?= redis://localhost:6379
 AGENTS := examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-floor lint bench clean
+.PHONY: help setup demo dev test test-floor lint bench soak clean
 
 help:
 	@echo "make demo    ADK's web UI with the demo agent on an embedded Valkey (http://127.0.0.1:$(PORT))"
@@ -18,6 +18,7 @@ help:
 	@echo "make setup   the virtual environment only"
 	@echo "make dev     the demo agent on $(REDIS_URL)"
 	@echo "make bench   Sojourn beside its peers: table, JSON and plot in bench/results"
+	@echo "make soak    random faults on real servers: MINUTES=5 SEED=1"
 	@echo "make lint    ruff, mypy, pyright, import contracts"
 
 setup: $(VENV)/.done
@@ -47,7 +48,7 @@ test: setup test-floor
 	$(BIN)/python -m pytest $(ARGS)
 
 test-floor: $(FLOOR)/.done
-	$(FLOOR)/bin/python -m pytest tests/engine tests/resilience tests/sessions tests/faults tests/doctor tests/integrations tests/surfaces $(ARGS)
+	$(FLOOR)/bin/python -m pytest tests/engine tests/resilience tests/sessions tests/doctor tests/integrations tests/surfaces $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -65,6 +66,10 @@ $(BENCH)/.done: pyproject.toml
 
 bench: $(BENCH)/.done
 	$(BENCH)/bin/python -m bench $(ARGS)
+
+# Random faults for MINUTES, checked; then how long recovery takes.
+soak: setup
+	$(BIN)/python tests/faults/soak.py --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 clean:
 	rm -rf $(VENV) $(FLOOR) $(BENCH) build dist

@@ -73,7 +73,9 @@ def test_json_is_one_finding_a_line(bad: Cli) -> None:
     ran = bad.run("doctor", "--json")
 
     assert ran.code == 1
-    assert {tuple(each) for each in ran.documents} == {("group", "check", "level", "what", "todo")}
+    assert {tuple(each) for each in ran.documents} == {
+        ("group", "check", "level", "what", "todo", "node")
+    }
     assert {"aof", "eviction"} <= grave(ran)
     (eviction,) = (each for each in ran.documents if each["check"] == "eviction")
     assert (eviction["group"], eviction["level"]) == ("Memory", "problem")
