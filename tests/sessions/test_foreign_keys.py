@@ -124,6 +124,15 @@ async def test_a_write_is_refused_before_it_starts(
         assert stored()[key.encode()] == before[key.encode()]
 
 
+async def test_a_longer_life_is_not_given_where_it_cannot_be_written(bench: Bench) -> None:
+    put(bench, f"{bench.index}:expiry", "string")
+    bench.client.hset(bench.head, "expires", 1)
+    before = {key: bench.client.dump(key) for key in bench.client.keys(f"*{bench.key.app}*")}
+    with pytest.raises(CorruptRecord):
+        await WRITES["append"](bench)
+    assert before == {key: bench.client.dump(key) for key in before}
+
+
 async def test_a_delta_for_an_app_of_another_type_waits_until_it_is_gone(bench: Bench) -> None:
     put(bench, bench.app, "string")
     event = Event(author="a", payload="new", state_delta={"app:late": 1})

@@ -88,7 +88,7 @@ async def test_another_record_keeps_all_of_them_longer(bench: Bench) -> None:
 
 async def test_a_full_quarantine_keeps_what_it_has(bench: Bench) -> None:
     await damage(bench, *(f"mine {n}" for n in range(700)))
-    await bench.store.ping()
+    await bench.quarantined()
     first = set(bench.client.hkeys(bench.quarantine))
     assert len(first) == 701
     await damage(bench, *(f"more {n}" for n in range(700)))
@@ -104,7 +104,7 @@ async def test_a_quarantine_has_a_size(bench: Bench) -> None:
     large = b"x" * (LARGEST - 1000)
     for n in range(10):
         await damage(bench, b"%d" % n + large)
-    await bench.store.ping()
+    await bench.quarantined()
     assert bench.client.hlen(bench.quarantine) == 8 + 1
     assert int(bench.client.hget(bench.quarantine, "bytes")) <= MOST_BYTES
 

@@ -14,8 +14,8 @@ from sojourn.sessions.store import Head, Pairs
 Reply = Sequence[bytes] | Exception
 """What HGETALL gave; an exception when the key is of another type."""
 
-_MOST = 2**53
-"""Up to here a script counts without rounding."""
+_DIGITS = 15
+"""Of a number up to which a script counts without rounding."""
 
 _FORMAT = b"1"
 
@@ -94,8 +94,8 @@ def count(field: bytes) -> int:
     Raises:
         ValueError: it is none.
     """
-    if field.isdigit() and (number := int(field)) < _MOST:
-        return number
+    if field.isdigit() and len(field) <= _DIGITS:
+        return int(field)
     raise ValueError("not a whole number")
 
 

@@ -70,6 +70,7 @@ class RedisQuarantine:
                 read=only,
                 script=_KEEP,
                 args=arguments,
+                bulk=True,
             )
         )
 

@@ -44,7 +44,10 @@ def decode_row(data: bytes) -> Row:
     """
     if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
         raise ValueError("its checksum is missing or wrong")
-    return _decode(data)
+    row = _decode(data)
+    if row.state_delta is not NO_DELTA and memoryview(row.state_delta)[0] != ord("{"):
+        raise ValueError("its state_delta is not a JSON object")
+    return row
 
 
 def wanted(head: Head, window: Window) -> range:

@@ -17,11 +17,13 @@ local head = redis.call('HMGET', session,
 local incarnation, ttl, expires = head[1], head[5], head[7]
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if head[8] ~= '1' or not are_counts(head[2], head[3], head[4])
-    or not (ttl == '' or are_counts(ttl, expires)) then
+local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
+if head[8] ~= '1' or not (version and seq and dropped and ttl and expires)
+    or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires, '%D')
+    or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or (ttl == '') ~= (expires == '')
+then
   return {'corrupt'}
 end
-local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
 
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)

@@ -17,7 +17,7 @@ local ours = incarnation == ARGV[1]
 if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires')
-  if not is_time(head[1]) or not (head[2] == '' or are_counts(head[2])) then return {'corrupt'} end
+  if not is_time(head[1]) or not (head[2] == '' or is_count(head[2])) then return {'corrupt'} end
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end

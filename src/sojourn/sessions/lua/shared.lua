@@ -60,12 +60,9 @@ local function write_index_lifetime(by_update, by_expiry, ttl)
   end
 end
 
--- Whether fields are whole numbers as a script writes them; a missing one (false) is none.
-local function are_counts(...)
-  for _, field in ipairs({...}) do
-    if not field or #field > 15 or not string.find(field, '^%d+$') then return false end
-  end
-  return true
+-- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
+local function is_count(field)
+  return field and #field < 16 and string.find(field, '^%d+$')
 end
 
 -- Whether a field is a time as scripts and clients write it.
@@ -76,7 +73,7 @@ end
 
 -- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
 local function state_bytes(key, said)
-  if are_counts(said) then return tonumber(said) end
+  if is_count(said) then return tonumber(said) end
   local bytes, fields = 0, redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 6) == 'state:' then bytes = bytes + #fields[i] - 6 + #fields[i + 1] end

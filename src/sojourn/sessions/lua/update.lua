@@ -10,7 +10,7 @@ local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'upda
 local incarnation, version = head[1], tonumber(head[2])
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if head[5] ~= '1' or not are_counts(head[2], head[3] == '' and '0' or head[3])
+if head[5] ~= '1' or not is_count(head[2]) or not (head[3] == '' or is_count(head[3]))
     or not is_time(head[4]) then
   return {'corrupt'}
 end
