@@ -217,7 +217,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
             there.
         durability: `primary` acknowledges what the primary has; `replicas` what replicas have as
             well: a write that they do not confirm in time ends with `OutcomeUnknown`.
-        replicas: how many must confirm.
+        replicas: how many must confirm. Only when all replicas do is no loss possible: a failover
+            may promote one that had not confirmed.
         on_outage: `raise` a typed `Unavailable`; or `buffer`: sessions that this process has read
             or written go on in its memory, as do creates without an id of the caller's, and are
             written when the server is back. Results say `durable=False`; what this process cannot
