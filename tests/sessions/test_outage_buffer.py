@@ -333,6 +333,7 @@ async def test_a_journal_on_disk_survives_the_process(
             await store.sessions.get(key)
         assert store.stats().buffered == 20
         server.start()
+        await replayed(store)
         assert texts(await store.sessions.get(key)) == [str(n) for n in range(20)]
     assert texts(await other.sessions.get(key)) == [str(n) for n in range(20)]
     assert list(folder.iterdir()) == []
