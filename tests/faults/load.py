@@ -13,7 +13,7 @@ from typing import Any, Self
 import redis
 from checker import check
 from client import Client, Ways
-from notebook import Notebook, Place
+from notebook import Entry, Notebook, Place
 from report import Report
 from stored import look
 
@@ -113,12 +113,30 @@ class Load:
                 await self._progress.wait()
                 self._raise()
 
+    async def refused(self, *errors: str, more: int = 20, within: float = 30) -> None:
+        """Wait until so many more writes have met errors of these classes.
+
+        Raises:
+            TimeoutError: they have not, within so many seconds.
+        """
+        met = lambda: sum(entry.error in errors for entry in self.entries)  # noqa: E731
+        wanted = met() + more
+        async with asyncio.timeout(within):
+            while met() < wanted:
+                await asyncio.sleep(0.02)
+                self._raise()
+
     async def finish(self) -> None:
         """Let all clients end what they do, and repeat what is in doubt until it is answered."""
         self._stop.set()
         for client in self.clients:
             client.give_up = asyncio.get_running_loop().time() + ANSWERED
         await asyncio.gather(*self._tasks)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What all clients did, client by client."""
+        return [entry for book in self.books for entry in book.entries]
 
     @property
     def books(self) -> list[Notebook]:
@@ -132,7 +150,7 @@ class Load:
     @property
     def errors(self) -> set[str]:
         """The classes of all errors that writes ended with, for good or for a while."""
-        return {entry.error for book in self.books for entry in book.entries} - {""}
+        return {entry.error for entry in self.entries} - {""}
 
     def report(self, servers: Iterable[redis.Redis], *more: Notebook) -> Report:
         """Compare what clients were told with what stands on the servers."""

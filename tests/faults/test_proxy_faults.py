@@ -66,7 +66,7 @@ async def test_in_doubt_and_not_repeated_is_done_once_or_not_at_all(
     ways = HASTY._replace(repeat=False)
     async with Load(*urls, ways=ways, namespace="network") as load:
         with hurt(proxies, Random(1), "stall", "stall after the request"):
-            while sum("OutcomeUnknown" in entry.error for entry in _entries(load)) < 10:
+            while sum("OutcomeUnknown" in entry.error for entry in load.entries) < 10:
                 await load.written(20)
     assert load.report([direct]).problems() == []
 
@@ -85,7 +85,3 @@ async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
             while sum(hits.values()) < 10:
                 await load.written(50)
     assert {"doubled event", "doubled change"} <= set(load.report([direct]).kinds)
-
-
-def _entries(load: Load):
-    return [entry for book in load.books for entry in book.entries]
