@@ -15,7 +15,7 @@ from sojourn.ids import SessionKey
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, weight
 from sojourn.sessions.quarantine import Quarantine, Unreadable
-from sojourn.sessions.rows import Row, decode_row
+from sojourn.sessions.rows import NotARow, Row, decode_row
 from sojourn.sessions.states import States
 from sojourn.sessions.store import SessionStore, Stored, Window
 
@@ -265,7 +265,7 @@ def _collector_paused() -> Generator[None]:
 
 
 def _reason(error: Exception, view: str) -> str:
-    """What is wrong with a row. What other decoders than ours say may quote content."""
-    if type(error) in (ValueError, UnicodeDecodeError) or isinstance(error, msgspec.MsgspecError):
+    """What is wrong with a row. What a view says of it may quote content."""
+    if isinstance(error, NotARow):
         return str(error)
     return f"no event as the view {view!r} reads it: {type(error).__name__}"

@@ -36,17 +36,25 @@ def encode_row(row: Row) -> bytes:
     return body + _TAIL % crc32(body)
 
 
+class NotARow(ValueError):
+    """Bytes that are no row, or not as they were written. It quotes none of them."""
+
+
 def decode_row(data: bytes) -> Row:
     """Read a row.
 
     Raises:
-        ValueError: it is not one, or not as it was written.
+        NotARow: it is none.
+        RecursionError: it is nested too deeply.
     """
     if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
-        raise ValueError("its checksum is missing or wrong")
-    row = _decode(data)
+        raise NotARow("its checksum is missing or wrong")
+    try:
+        row = _decode(data)
+    except ValueError as error:
+        raise NotARow(str(error)) from error
     if row.state_delta is not NO_DELTA and memoryview(row.state_delta)[0] != ord("{"):
-        raise ValueError("its state_delta is not a JSON object")
+        raise NotARow("its state_delta is not a JSON object")
     return row
 
 
