@@ -248,6 +248,7 @@ async def test_order_holds_while_the_buffer_is_emptied(
     n = 200
     while store.stats().buffered or not starting.done():
         await store.sessions.append(made.key, said(str(n)))
+        await asyncio.sleep(0.001)  # however long the start takes, the buffer must not be full
         n += 1
     last = await store.sessions.append(made.key, said(str(n)))
     assert last.durable
