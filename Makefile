@@ -69,7 +69,7 @@ bench: $(BENCH)/.done
 
 # Random faults for MINUTES, checked; then how long recovery takes.
 soak: setup
-	$(BIN)/python tests/faults/soak.py --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+	PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 clean:
 	rm -rf $(VENV) $(FLOOR) $(BENCH) build dist

@@ -20,7 +20,7 @@ from bench.events import make
 from sojourn.engine.call import Script
 from sojourn.integrations.adk import events
 from sojourn.sessions import Event
-from sojourn.sessions.redis import _APPEND
+from sojourn.sessions import redis as room
 
 ROUNDS, APPENDS = 21, 500
 _KEPT = "write_operation(ops, name, version, ttl)"
@@ -28,7 +28,7 @@ _LOOKED_UP = "redis.call('ZSCORE', ops, name)"
 
 
 def without_ids() -> Script:
-    body = _APPEND.body.decode()
+    body = room.APPEND.body.decode()
     assert _KEPT in body
     assert _LOOKED_UP in body
     head, _, tail = body.rpartition(_KEPT)
@@ -37,9 +37,7 @@ def without_ids() -> Script:
 
 async def append(url: str, script: Script, batch: Sequence[Event]) -> str:
     """Append to a session of its own, with one variant of the script; returns its key."""
-    import sojourn.sessions.redis as room  # noqa: PLC0415
-
-    room._APPEND = script  # noqa: SLF001
+    room.APPEND = script
     async with sojourn.open(url) as store:
         made = await store.sessions.create("bench", "ada")
         for event in batch:
@@ -53,7 +51,7 @@ def spent(client: redis.Redis) -> float:
 
 
 def main() -> None:
-    variants = {"with ids": _APPEND, "without": without_ids()}
+    variants = {"with ids": room.APPEND, "without": without_ids()}
     took: dict[str, list[float]] = {name: [] for name in variants}
     batch = [events.to_event(event) for event in make(APPENDS)]
     key = ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from notebook import Entry, Notebook, Place
-from report import Finding, Report
-from stored import Owner, Parts, Stored
-from values import values
+from faults.notebook import Entry, Notebook, Place
+from faults.report import Finding, Report
+from faults.stored import Owner, Parts, Stored
+from faults.values import values
 
 REMEMBERED = 1000
 """Operation ids that a session keeps at least."""

@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from notebook import Entry, Notebook, Place
-from report import Finding
-
 import sojourn
+from faults.notebook import Entry, Notebook, Place
+from faults.report import Finding
 from sojourn import Event, OutcomeUnknown, SessionKey, SojournError, Unavailable
 
 SLACK = 1.0

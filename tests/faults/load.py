@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import redis
-from checker import check
-from client import Client, Ways
-from notebook import Entry, Notebook, Place
-from report import Report
-from stored import look
 
 import sojourn
+from faults.checker import check
+from faults.client import Client, Ways
+from faults.notebook import Entry, Notebook, Place
+from faults.report import Report
+from faults.stored import look
 
 ANSWERED = 40.0
 """Seconds after the end within which everything in doubt must have been answered."""

@@ -1,4 +1,4 @@
-"""A client in a process of its own, to be killed at any moment: `python mortal.py`.
+"""A client in a process of its own, to be killed at any moment: `python -m faults.mortal`.
 
 Reads lines from its input: `URL NOTEBOOK` makes a new process and answers its id, `go` lets that
 process begin, and `ended` is answered when it is over. Forks are quick: Sojourn is imported once.
@@ -13,10 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from client import Client, Ways
-from notebook import Notebook, Place
-
 import sojourn
+from faults.client import Client, Ways
+from faults.notebook import Notebook, Place
 
 NAME = "mortal"
 PLACES = (Place("shop", "ada", "one"), Place("shop", "ada", "two"))

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from notebook import Entry
+from faults.notebook import Entry
 
 LOSSES = frozenset({"lost event", "lost session", "lost state", "lost change", "undeleted"})
 """What a server that loses acknowledged writes leads to. Everything else is never excused."""

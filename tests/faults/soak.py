@@ -24,19 +24,17 @@ from random import Random
 from statistics import median
 from typing import Any, ClassVar
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).parent)]
-
 import redis
-from client import Ways
-from inject import ALWAYS, freeze, kill_and_restart
-from load import Load
 
 import sojourn
 from cluster import ClusterSet
+from faults.client import Ways
+from faults.inject import ALWAYS, freeze, kill_and_restart
+from faults.load import Load
 from sentinel import SentinelSet
 from servers import Server, any_binary
 
+ROOT = Path(__file__).parents[2]
 WAYS = Ways(timeout=2.0, pause=0.02)
 TAG = "{shop:ada}"
 Fault = Callable[[Random], Awaitable[None]]

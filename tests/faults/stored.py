@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from zlib import crc32
 
 import redis
-from notebook import Place
+
+from faults.notebook import Place
 
 SHARDS = 16
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import pytest
 import redis
-from checker import check
-from client import Ways
-from load import Load
-from notebook import Entry, Notebook, Place
-from report import LOSSES
-from stored import look
 
+from faults.checker import check
+from faults.client import Ways
+from faults.load import Load
+from faults.notebook import Entry, Notebook, Place
+from faults.report import LOSSES
+from faults.stored import look
 from servers import Server, any_binary
 
 HEAD = "faults:session:{shop:ada}:shared"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from client import Ways
-from load import Load
 
 from cluster import ClusterSet
+from faults.client import Ways
+from faults.load import Load
 from servers import Server, any_binary
 
 WAYS = Ways(timeout=2.0, pause=0.02)

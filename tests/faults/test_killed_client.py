@@ -12,18 +12,16 @@ from random import Random
 
 import pytest
 import redis
-from checker import check
-from client import Client, Ways
-from mortal import NAME, PLACES
-from notebook import Entry, Notebook
-from stored import look
 
 import sojourn
+from faults.checker import check
+from faults.client import Client, Ways
+from faults.mortal import NAME, PLACES
+from faults.notebook import Entry, Notebook
+from faults.stored import look
 from proxy import Proxy
 from servers import Server
 from sojourn import Event, SessionKey
-
-HERE = Path(__file__).parent
 
 
 class Mortals:
@@ -85,7 +83,7 @@ async def mortals(proxy: Proxy) -> AsyncIterator[Mortals]:
     pipe = asyncio.subprocess.PIPE
     paths = os.pathsep.join(filter(None, sys.path))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, HERE / "mortal.py"),
+        *(sys.executable, "-m", "faults.mortal"),
         stdin=pipe,
         stdout=pipe,
         env={**os.environ, "PYTHONPATH": paths},

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from client import Ways
-from load import Load
 
 import sojourn
+from faults.client import Ways
+from faults.load import Load
 from servers import Server, any_binary
 from sojourn import Event, ServerBusy, ServerOutOfMemory, Unavailable
 

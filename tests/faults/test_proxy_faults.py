@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 import redis
-from client import Ways
-from inject import PROXY_FAULTS, hurt
-from load import Load
 
+from faults.client import Ways
+from faults.inject import PROXY_FAULTS, hurt
+from faults.load import Load
 from proxy import Proxy
 from servers import Server
 from sojourn.engine.call import Script
@@ -74,7 +74,7 @@ async def test_in_doubt_and_not_repeated_is_done_once_or_not_at_all(
 async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
     proxies: list[Proxy], direct: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_APPEND", "_UPDATE"):
+    for name in ("APPEND", "UPDATE"):
         script = getattr(store, name)
         blind = script.body.decode().replace("if done then", "if false then")
         assert blind != script.body.decode()

@@ -9,10 +9,10 @@ from time import sleep
 from typing import Any
 
 import pytest
-from load import Load
 
 import sojourn
 from cluster import ClusterSet
+from faults.load import Load
 from servers import any_binary
 from sojourn import Event, ServerBusy, Session, SessionKey
 

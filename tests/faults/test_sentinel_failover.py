@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from client import Ways
-from load import Load
 
 import sojourn
+from faults.client import Ways
+from faults.load import Load
 from sentinel import SentinelSet
 from servers import any_binary
 from sojourn import Event, OutcomeUnknown

@@ -7,10 +7,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from client import Ways
-from inject import ALWAYS, EVERYSEC, AofSizes, freeze, kill_and_restart
-from load import Load
 
+from faults.client import Ways
+from faults.inject import ALWAYS, EVERYSEC, AofSizes, freeze, kill_and_restart
+from faults.load import Load
 from servers import Server, any_binary
 
 HASTY = Ways(timeout=1.0, pause=0.01)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from notebook import Entry, Notebook, Place
-from report import Finding
-from stored import Owner, Parts, Stored
+from faults.notebook import Entry, Notebook, Place
+from faults.report import Finding
+from faults.stored import Owner, Parts, Stored
 
 Where = tuple[str, ...]
 """Where a value stands: session, user or app, and its name."""

@@ -13,7 +13,7 @@ from cluster import ClusterSet
 from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import Event, OutcomeUnknown, Session
-from sojourn.sessions.commons import _APPLY
+from sojourn.sessions.commons import APPLY
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def full(server: Server, proxy: Proxy) -> None:
     """From the first apply on, the server has no memory left."""
 
     def on_request(data: bytes) -> str:
-        if _APPLY.digest in data:
+        if APPLY.digest in data:
             with server.client() as admin:
                 admin.config_set("maxmemory", 1)
         return "pass"
@@ -68,7 +68,7 @@ async def test_a_read_names_no_operation_of_another(
     store: sojourn.Sojourn, proxy: Proxy, server: Server
 ) -> None:
     made = await store.sessions.create("shop", "ada")
-    proxy.on_request = lambda data: "stall" if _APPLY.digest in data else "pass"
+    proxy.on_request = lambda data: "stall" if APPLY.digest in data else "pass"
     done = await store.sessions.append(
         made.key, said("one", **{"app:motd": "hi"}), operation_id="theirs"
     )

@@ -26,7 +26,7 @@ from sojourn.sessions.store import Pairs
 log = logging.getLogger("sojourn.sessions")
 
 LUA = files("sojourn.sessions") / "lua"
-_APPLY, _ENROLL, _REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
+APPLY, ENROLL, REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
 
 _ROLL = 10_000
 """Users whose enrolment a process remembers."""
@@ -135,7 +135,7 @@ class Commons:
                 name="sessions.apply",
                 keys=(key,),
                 read=only,
-                script=_APPLY,
+                script=APPLY,
                 args=(stamp, operation_id, ms(self._policy.state_ttl), cap, *counted(delta)),
                 operation_id=operation_id.decode(),
             )
@@ -193,7 +193,7 @@ class Commons:
         lifetime = ms(self._policy.state_ttl)
         for key in (self._keys.user(owner).state, self._keys.app_state(owner.app)):
             self._engine.post(
-                Call("sessions.refresh", (key,), only, script=_REFRESH, args=(lifetime,))
+                Call("sessions.refresh", (key,), only, script=REFRESH, args=(lifetime,))
             )
 
     def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
@@ -221,7 +221,7 @@ class Commons:
         lasting = self._lasting(ttl)
         until = "" if lasting == math.inf else ms(lasting)
         return [
-            Call("sessions.enroll", (index,), only, script=_ENROLL, args=(until, name))
+            Call("sessions.enroll", (index,), only, script=ENROLL, args=(until, name))
             for index, name in (
                 (self._keys.apps(), owner.app),
                 (self._keys.users_of(owner), owner.user),

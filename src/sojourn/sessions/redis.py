@@ -54,7 +54,7 @@ from sojourn.sessions.store import (
     Written,
 )
 
-_CREATE, _APPEND, _UPDATE, _DELETE = (
+CREATE, APPEND, UPDATE, DELETE = (
     Script.load(LUA, name) for name in ("create", "append", "update", "delete")
 )
 
@@ -88,7 +88,7 @@ class RedisSessions:
             name="sessions.create",
             keys=(*ours, *user[:5]),
             read=only,
-            script=_CREATE,
+            script=CREATE,
             args=(
                 birth.operation_id,
                 key.session,
@@ -153,7 +153,7 @@ class RedisSessions:
                 name="sessions.append",
                 keys=(*ours, *user[:4]),
                 read=only,
-                script=_APPEND,
+                script=APPEND,
                 args=(
                     *guarded(write),
                     key.session,
@@ -187,7 +187,7 @@ class RedisSessions:
                 name="sessions.update",
                 keys=(*ours, *user[:2]),
                 read=only,
-                script=_UPDATE,
+                script=UPDATE,
                 args=(
                     *guarded(write),
                     key.session,
@@ -209,7 +209,7 @@ class RedisSessions:
                 name="sessions.delete",
                 keys=(*ours, *user[:2], user.operations),
                 read=only,
-                script=_DELETE,
+                script=DELETE,
                 args=(write.operation_id, write.incarnation, key.session),
                 operation_id=write.operation_id,
             )
