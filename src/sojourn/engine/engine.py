@@ -47,6 +47,7 @@ class Engine:
         hooks: who is told of each call.
 
     Attributes:
+        timeout: seconds that a call may take.
         losses: how many connections have ended; the server behind the next may be another.
         outages: how often the server, or a node of it, could not be reached for longer than a call
             may wait.
@@ -55,7 +56,7 @@ class Engine:
     def __init__(self, server: Server, *, patience: Patience, hooks: Hooks) -> None:
         self._server = server
         self._patience = patience
-        self._timeout = patience.operation
+        self.timeout = patience.operation
         self._hooks = hooks
         self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
         self._posted: set[asyncio.Future[Any]] = set()
@@ -159,7 +160,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
         started = loop.time()
-        deadline = min(started + (timeout or self._timeout), end)
+        deadline = min(started + (timeout or self.timeout), end)
         pending = Pending(call, deadline, loop.create_future())
         lanes.send(pending)
         if self._hooks.wanted:

@@ -12,6 +12,7 @@ from sojourn.ids import SessionKey, new_operation_id
 from sojourn.sessions import scope
 from sojourn.sessions.store import Write
 
+_NUMBER = (int, float)
 _LONGEST = 128
 """Characters of an operation id."""
 _AGES = 10**10
@@ -72,7 +73,7 @@ def operation(given: str | None) -> str:
 
 def instant(value: object, what: str) -> float:
     """A time in seconds."""
-    if isinstance(value, int | float) and math.isfinite(value):
+    if isinstance(value, _NUMBER) and math.isfinite(value):
         return float(value)
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
 

@@ -56,6 +56,8 @@ class Commons:
         self._engine = engine
         self._keys = keys
         self._policy = policy
+        lives = (policy.session_ttl, policy.state_ttl)
+        self._shared_life = None if None in lives else max(life for life in lives if life)
         self._inspection = inspection
         self._roll: OrderedDict[UserKey, tuple[float, float]] = OrderedDict()
         self._losses = 0
@@ -214,8 +216,9 @@ class Commons:
 
     def _lasting(self, ttl: float | None) -> float:
         """Seconds that outlive a session, however its life is lengthened until the next time."""
-        lives = (ttl, self._policy.session_ttl, self._policy.state_ttl)
-        return max(math.inf if life is None else 2 * life for life in lives)
+        if ttl is None or self._shared_life is None:
+            return math.inf
+        return 2 * max(ttl, self._shared_life)
 
     def _enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
         lasting = self._lasting(ttl)

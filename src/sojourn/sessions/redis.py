@@ -19,7 +19,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionKey, UserKey
-from sojourn.resilience.deadline import half_of_what_is_left, one_deadline
+from sojourn.resilience.deadline import from_now, halfway, no_later_than
 from sojourn.sessions.commons import LUA, Commons, Policy
 from sojourn.sessions.hashes import FOREIGN, parse_head, user_state
 from sojourn.sessions.indexes import Indexes
@@ -147,6 +147,7 @@ class RedisSessions:
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """One round trip; one more when the delta touches the app's state."""
+        end = from_now(self._engine.timeout)
         ours, user = self._keys.session(key), self._keys.user(key)
         reply: list[Any] = await self._engine.run(
             Call(
@@ -174,7 +175,8 @@ class RedisSessions:
         status, version, seq, stamp, waiting, ttl = reply
         if delta.app or waiting:
             app_delta: Pairs = delta.app if status == b"ok" else {}
-            await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
+            with no_later_than(end):
+                await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         self._commons.keep_alive(key.owner, seconds(ttl))
         return Written(int(float(version)), int(seq), status == b"duplicate")
 
@@ -233,7 +235,7 @@ class RedisSessions:
                 return None
             head, state, flawed = await self._inspected(key, seen)
             if isinstance(seen.waiting, int) and seen.waiting:
-                with one_deadline(half_of_what_is_left()):
+                with no_later_than(halfway()):
                     left, whole = await self._commons.drain(key.owner)
                 flawed |= not whole
                 app = await self._engine.run(app_call)

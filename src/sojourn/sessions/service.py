@@ -19,7 +19,7 @@ from sojourn.ids import (
     session_id_of,
     user_key,
 )
-from sojourn.resilience.deadline import one_deadline
+from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import checks, scope
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.failsafe import SafeSessions
@@ -61,7 +61,7 @@ def _in_time(method: M) -> M:
 
     @wraps(method)
     async def ends(self: Sessions, *args: Any, **kwargs: Any) -> Any:
-        with one_deadline(self._limits.patience):  # pyright: ignore[reportPrivateUsage]
+        with no_later_than(from_now(self._limits.patience)):  # pyright: ignore[reportPrivateUsage]
             return await method(self, *args, **kwargs)
 
     return cast("M", ends)
@@ -213,7 +213,6 @@ class Sessions:
         when = None if since is None else checks.instant(since, "since")
         return await self._reader.get(key, view, last=last, since=when)
 
-    @_in_time
     async def append(
         self,
         key: SessionKey,
