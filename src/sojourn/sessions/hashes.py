@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,12 +56,12 @@ class Parsed(NamedTuple):
 
 def user_state(reply: Reply) -> State:
     """The state in a user's hash."""
-    return _state(reply, lambda name: name == b"bytes")
+    return _state(reply, (b"bytes",))
 
 
 def app_state(reply: Reply) -> State:
     """The state in an app's hash, where each value has a stamp beside it."""
-    return _state(reply, lambda name: name == b"bytes" or name[:3] == b"at:")
+    return _state(reply, (b"bytes",), b"at:")
 
 
 def parse_head(reply: Reply) -> Parsed:
@@ -69,23 +69,33 @@ def parse_head(reply: Reply) -> Parsed:
     if isinstance(reply, Exception):
         return Parsed(None, {}, [FOREIGN])
     fields = dict(pairs(reply))
-    state, flaws = _sorted(fields, _READ.__contains__)
-    values: dict[str, Any] = {}
-    for name, (field, read) in _READ.items():
-        try:
-            values[field] = read(fields[name])
-        except KeyError:
-            flaws.append(Flaw(field, "missing"))
-        except ValueError as error:
-            flaws.append(Flaw(field, str(error), fields[name]))
-    if flaws:
-        values = {**_SPARE, **values}
-    if not values.keys() >= _NEEDED:
-        return Parsed(None, state, flaws)
-    head = Head(*(values[field] for field in Head._fields))
-    if head.dropped > head.seq:
+    state, flaws = _sorted(fields, _READ)
+    head: Head | None
+    try:
+        head = Head._make([read(fields[name]) for name, read in _READ.items()][_NOT_OF_HEAD:])
+    except (KeyError, ValueError):
+        head, amiss = _salvaged(fields)
+        flaws += amiss
+    if head is not None and head.dropped > head.seq:
         return Parsed(None, state, [*flaws, Flaw("seq", "less than `dropped`", fields[b"seq"])])
     return Parsed(head, state, flaws)
+
+
+def _salvaged(fields: Mapping[bytes, bytes]) -> tuple[Head | None, list[Flaw]]:
+    """What can be served of a session with fields that cannot be read, and which these are."""
+    values: dict[bytes, Any] = {}
+    flaws: list[Flaw] = []
+    for name, read in _READ.items():
+        try:
+            values[name] = read(fields[name])
+        except KeyError:
+            flaws.append(Flaw(name.decode(), "missing"))
+        except ValueError as error:
+            flaws.append(Flaw(name.decode(), str(error), fields[name]))
+    values = {**_SPARE, **values}
+    if not values.keys() >= _NEEDED:
+        return None, flaws
+    return Head(**{field: values[field.encode()] for field in Head._fields}), flaws
 
 
 def count(field: bytes) -> int:
@@ -99,29 +109,34 @@ def count(field: bytes) -> int:
     raise ValueError("not a whole number")
 
 
-def _state(reply: Reply, is_ours: Callable[[bytes], bool]) -> State:
+def _state(reply: Reply, known: Container[bytes], beside: bytes = b"") -> State:
     if isinstance(reply, Exception):
         return State({}, [FOREIGN])
     fields = dict(pairs(reply))
-    found, flaws = _sorted(fields, is_ours)
+    found, flaws = _sorted(fields, known, beside)
     if fields.get(b"bytes", b"0").isdigit():
         return State(found, flaws)
     return State(found, [*flaws, Flaw("bytes", "not a whole number", fields[b"bytes"])])
 
 
 def _sorted(
-    fields: Mapping[bytes, bytes], is_ours: Callable[[bytes], bool]
+    fields: Mapping[bytes, bytes], known: Container[bytes], beside: bytes = b""
 ) -> tuple[dict[str, bytes], list[Flaw]]:
-    """State values by key (`state:` stands before each of them), and what is none of ours."""
+    """State values by key (`state:` stands before each of them), and what is none of ours.
+
+    Names that are known, or start with `beside`, are passed over.
+    """
     state: dict[str, bytes] = {}
     flaws: list[Flaw] = []
     for name, value in fields.items():
+        if name in known:
+            continue
         if name[:6] == b"state:":
             try:
                 state[name[6:].decode()] = value
             except UnicodeDecodeError:
                 flaws.append(Flaw(field_of(name), "a name that is not UTF-8", value))
-        elif not is_ours(name):
+        elif not (beside and name.startswith(beside)):
             flaws.append(Flaw(field_of(name), "a field that Sojourn does not write", value))
     return state, flaws
 
@@ -157,28 +172,27 @@ def _text(field: bytes) -> str:
         raise ValueError("not UTF-8") from None
 
 
-_READ: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
-    field.encode(): (field, read)
-    for field, read in (
-        ("format", _format),
-        ("incarnation", _name),
-        ("version", count),
-        ("epoch", count),
-        ("seq", count),
-        ("dropped", count),
-        ("created", _instant),
-        ("updated", _instant),
-        ("ttl", _span),
-        ("expires", _span),
-        ("bytes", count),
-        ("title", _text),
-        ("status", _text),
-        ("metadata", bytes),
-    )
+_READ: dict[bytes, Callable[[bytes], Any]] = {
+    b"format": _format,
+    b"bytes": count,
+    b"incarnation": _name,
+    b"version": count,
+    b"epoch": count,
+    b"seq": count,
+    b"dropped": count,
+    b"created": _instant,
+    b"updated": _instant,
+    b"ttl": _span,
+    b"expires": _span,
+    b"title": _text,
+    b"status": _text,
+    b"metadata": bytes,
 }
-"""The fields of a session, and how each is read."""
+"""The fields of a session, and how each is read; behind the first two, in the order of `Head`."""
 
-_SPARE: dict[str, Any] = {"title": "", "status": "", "metadata": b"{}"}
+_NOT_OF_HEAD = 2
+
+_SPARE: dict[bytes, Any] = {b"title": "", b"status": "", b"metadata": b"{}"}
 """Fields without which a session can be served, and what then stands for them."""
 
-_NEEDED = {"format", *Head._fields}
+_NEEDED = _READ.keys() - {b"bytes"}

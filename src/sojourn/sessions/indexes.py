@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sojourn.engine.call import Call, Command, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.ids import SessionKey, UserKey, parse_app, parse_session, parse_user
+from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_session, parse_user
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
@@ -33,7 +33,7 @@ class Indexes:
         """Two round trips a page."""
         user = self._keys.user(owner)
         page = await self._page(owner, user.by_update, after, limit, parse_session)
-        keys = [SessionKey(*owner, parse_session(place.name)) for place in page.places]
+        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         if not keys:
             return Listed([], None)
         heads = [self._keys.session(key).head for key in keys]
@@ -57,12 +57,16 @@ class Indexes:
                 gone = True
                 continue
             found = parse_head(reply)
-            flawed = await self._inspection.report(owner, key.session, "session", head, found.flaws)
+            if found.flaws:
+                await self._inspection.report(owner, key.session, "session", head, found.flaws)
             if found.head is None:
                 corrupt.append(key)
                 continue
-            stored = Stored(found.head, found.state, ours.pairs, app.pairs, [], 0)
-            sessions.append((key, stored._replace(readable=not (flawed or shared))))
+            readable = not (found.flaws or shared)
+            stored = Stored(
+                found.head, found.state, ours.pairs, app.pairs, [], 0, readable=readable
+            )
+            sessions.append((key, stored))
         if gone:
             self._engine.post(Call("sessions.prune", user[:2], only, script=_PRUNE))
         return Listed(sessions, page.places[-1] if page.more else None, corrupt)
