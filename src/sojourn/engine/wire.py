@@ -115,6 +115,8 @@ class Wire:
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pulse: asyncio.TimerHandle | None = None
+        self._wrote = 0.0
         self._last_error: BaseException | None = None
         self._heard = False
         self._closed = False
@@ -163,8 +165,9 @@ class Wire:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._pulse):
+            if timer is not None:
+                timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -224,11 +227,15 @@ class Wire:
         self._reader = self._loop.create_task(self._read(connection))
         writer = self._loop.create_task(self._write(connection))
         both = (self._reader, writer)
+        self._wrote = self._loop.time()
+        self._listen()
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in both:
                 task.cancel()
+            if self._pulse is not None:
+                self._pulse.cancel()
             self._reader = None
             self._requeue()  # before anything is awaited: no reply may meet another's call
             if not self._closed:
@@ -241,17 +248,25 @@ class Wire:
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self._patience.silence):
-                    await self._ready.wait()
-            except TimeoutError:
-                self._ask_whether_it_is_there()
+            await self._ready.wait()
             self._ready.clear()
             if packets := self._take():
+                self._wrote = self._loop.time()
                 await connection.send_packed_command(packets, check_health=False)
 
-    def _ask_whether_it_is_there(self) -> None:
-        deadline = self._loop.time() + self._patience.operation
+    def _listen(self) -> None:
+        """After a silence, ask whether the server is there.
+
+        One timer for all calls, as setting one for each would cost more than all else here.
+        """
+        now = self._loop.time()
+        due = self._wrote + self._patience.silence
+        if due <= now:
+            self._ask_whether_it_is_there(now + self._patience.operation)
+            due = now + self._patience.silence
+        self._pulse = self._loop.call_at(due, self._listen)
+
+    def _ask_whether_it_is_there(self, deadline: float) -> None:
         ping = Pending(_PING, deadline, self._loop.create_future())
         ping.future.add_done_callback(_heard)
         self.submit(ping)
