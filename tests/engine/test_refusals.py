@@ -16,6 +16,7 @@ from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import (
     AccessDenied,
+    CorruptRecord,
     Event,
     OutcomeUnknown,
     ServerBusy,
@@ -214,3 +215,25 @@ async def test_a_read_is_refused_and_no_more(
         with pytest.raises(refusal.error) as caught:
             await sent
         assert type(caught.value) is refusal.error or refusal.error is Unavailable
+
+
+@pytest.mark.parametrize("refusal", [Refusal(rights_are_taken, "", CorruptRecord)], ids=[""])
+async def test_nor_does_a_key_that_was_replaced_since_say_what_became_of_it(
+    store: sojourn.Sojourn, server: Server, proxy: Proxy
+) -> None:
+    made = await store.sessions.create("shop", "ada")
+    event = Event(author="a", payload=1)
+    lose(proxy, b"EVALSHA")
+    sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
+    await proxy.cut.wait()
+    with server.client() as admin:
+        (log,) = admin.scan_iter("*:events")
+        admin.rename(log, "kept")
+        admin.set(log, "of another type")
+        admin.rename(operations := log.replace(":events", ":ops"), "ids")
+        proxy.on_request = lambda _: "pass"
+        with pytest.raises(OutcomeUnknown, match="did not wri"):
+            await sent
+        admin.rename("kept", log)
+        admin.rename("ids", operations)
+    assert (await store.sessions.append(made.key, event, operation_id="op")).repeated

@@ -10,17 +10,12 @@ from redis import exceptions as driver
 from sojourn.engine.call import Call, pack, pack_call
 from sojourn.engine.faults import translate
 from sojourn.errors import (
-    AccessDenied,
-    ConfigurationError,
     OutcomeUnknown,
     SojournError,
     Unavailable,
 )
 
 _ASKING = pack((b"ASKING",))
-
-_NOT_OF_BEFORE = (Unavailable, AccessDenied, ConfigurationError)
-"""Errors that say how things are now, and nothing of a sending before."""
 
 
 class Pending:
@@ -88,7 +83,7 @@ class Pending:
     def refuse(self, cause: BaseException, where: str) -> None:
         """End with the server's refusal; of a sending before, it says nothing."""
         error = translate(cause, where)
-        if self.doubtful and isinstance(error, _NOT_OF_BEFORE):
+        if self.doubtful:
             error = self.unknown(where, str(error)) or error
         self.fail(error, cause)
 
