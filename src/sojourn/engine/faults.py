@@ -55,6 +55,11 @@ _FOREIGN: _Rule = (
     "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}). A read "
     "puts it into the quarantine and names it: move it away or delete it.",
 )
+_CERTIFICATE: _Rule = (
+    ConfigurationError,
+    "TLS with {where} failed ({detail}). Check its certificate, and name a CA that the system does "
+    "not know by ?ssl_ca_certs=FILE behind the URL.",
+)
 _FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
 _DOWN: _Rule = (
     Unavailable,
@@ -131,7 +136,7 @@ class Redirect(NamedTuple):
 
     Attributes:
         slot: of the call's keys.
-        host: of that node; empty for the one that says so.
+        host: of that node; empty for that of the one that says so.
         port: of that node.
         asking: only for this call, while the slot moves (ASK); else for good (MOVED).
     """
@@ -150,6 +155,7 @@ def redirect_of(error: BaseException) -> Redirect | None:
         return None
     slot, _, address = text.removeprefix("MOVED ").removeprefix("ASK ").partition(" ")
     host, _, port = address.rpartition(":")
+    host = "" if host == "?" else host  # names are preferred, and it has none
     return Redirect(int(slot), host, int(port), asking)
 
 
@@ -175,7 +181,7 @@ def _rule_for(error: BaseException) -> _Rule:
     if found := _CODE.search(str(error)):
         return _BY_CODE[found.group()]
     if _is_certificate(error):
-        return (ConfigurationError, "TLS with {where} failed ({detail}). Check its certificate.")
+        return _CERTIFICATE
     if isinstance(error, driver.ConnectionError | driver.TimeoutError | OSError | TimeoutError):
         return _DOWN
     return _FAULT

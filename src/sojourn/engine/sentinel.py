@@ -10,7 +10,9 @@ from collections import Counter
 from typing import Any, cast
 
 from sojourn.engine.address import Address, Target
-from sojourn.errors import ConfigurationError, Unavailable
+from sojourn.engine.faults import is_hopeless, translate
+from sojourn.engine.tls import read_certificates
+from sojourn.errors import AccessDenied, ConfigurationError, SojournError, Unavailable
 
 
 async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYNC109
@@ -23,7 +25,8 @@ async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYN
         timeout: seconds that a Sentinel may take.
 
     Raises:
-        ConfigurationError: the Sentinels do not know that name.
+        ConfigurationError: the Sentinels do not know that name, or TLS with them failed.
+        AccessDenied: the Sentinels want other credentials.
         Unavailable: none answers.
     """
     answers: Counter[Address | None] = Counter()
@@ -52,10 +55,24 @@ async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYN
             f"The Sentinels of {target.where} know no primary of the name {target.master!r}: check "
             "the name behind the hosts in the URL."
         )
-    raise Unavailable(
-        f"No Sentinel of {target.where} answers ({failures[0]!r}). Check that they run and can be "
-        "reached."
-    ) from failures[0]
+    raise _silence(target, failures) from failures[0]
+
+
+def _silence(target: Target, failures: list[BaseException]) -> SojournError:
+    """Why no Sentinel told anything. While one of them may yet come up, that is an outage."""
+    detail = str(failures[0]) or type(failures[0]).__name__
+    if not all(map(is_hopeless, failures)):
+        return Unavailable(
+            f"No Sentinel of {target.where} answers ({detail}). Check that they run and can be "
+            "reached."
+        )
+    error = translate(failures[0], target.where)
+    if isinstance(error, AccessDenied):
+        return AccessDenied(
+            f"The Sentinels of {target.where} refuse access ({detail}). Their own credentials "
+            "stand behind the URL: ?sentinel_username=…&sentinel_password=…"
+        )
+    return error
 
 
 async def _ask(target: Target, sentinel: Address, timeout: float) -> Address | None:  # noqa: ASYNC109
@@ -70,6 +87,7 @@ async def _ask(target: Target, sentinel: Address, timeout: float) -> Address | N
         socket_timeout=None,
         socket_connect_timeout=timeout,
     )
+    await read_certificates(connection)
     try:
         async with asyncio.timeout(timeout):
             await connection.connect()  # type: ignore[no-untyped-call]

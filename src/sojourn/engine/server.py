@@ -20,6 +20,7 @@ from redis.asyncio.connection import (
 from sojourn.engine import sentinel
 from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
+from sojourn.engine.tls import read_certificates
 from sojourn.errors import (
     AccessDenied,
     ConfigurationError,
@@ -115,6 +116,7 @@ class Server:
 
         Raises:
             UnsupportedServer: the server is too old.
+            ConfigurationError: a file of TLS cannot be read.
             Exception: whatever redis-py raises; the engine translates it.
         """
         target = self._target
@@ -131,6 +133,7 @@ class Server:
             socket_timeout=None,
             socket_connect_timeout=self._timeout,
         )
+        await read_certificates(connection)
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
