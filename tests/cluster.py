@@ -13,7 +13,7 @@ import redis
 from redis.cluster import ClusterNode
 from redis.crc import key_slot
 
-from servers import Server, until
+from servers import Server, credentials, until
 
 SLOTS = 16_384
 RANGES = [range(5461), range(5461, 10_923), range(10_923, SLOTS)]
@@ -31,6 +31,9 @@ class ClusterSet:
         options: further options of all nodes, as on their command line.
         node_timeout: milliseconds of silence until the others hold a node to be down.
         full_coverage: whether all refuse to serve as long as some slot has no owner.
+        password: what clients must say.
+        user: the ACL user whose password that is; nobody else is then let in.
+        tls: folder of certificates: all then speak TLS only.
     """
 
     def __init__(
@@ -41,6 +44,9 @@ class ClusterSet:
         *,
         node_timeout: int = 1000,
         full_coverage: bool = False,
+        password: str = "",
+        user: str = "",
+        tls: Path | None = None,
     ) -> None:
         settings = {
             "cluster-enabled": "yes",
@@ -50,9 +56,15 @@ class ClusterSet:
             "cluster-replica-validity-factor": 0,  # a replica that was cut off may be promoted
             "cluster-announce-ip": "127.0.0.1",
             "repl-diskless-sync-delay": 0,
+            "masterauth": password,
+            **({"masteruser": user} if user else {}),
         }
         words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-        self.nodes = [Server(folder / f"node-{n}", binary, [*words, *options]) for n in range(1, 7)]
+        words += options
+        self.nodes = [
+            Server(folder / f"node-{n}", binary, words, password=password, user=user, tls=tls)
+            for n in range(1, 7)
+        ]
         self._ids: dict[Server, str] = {}
         self._elected = float("-inf")
         self._retry = 4 * max(node_timeout, 1000) / 1000  # seconds; the server's own rule
@@ -85,12 +97,16 @@ class ClusterSet:
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        first = self.nodes[0]
+        scheme = "rediss+cluster" if first.tls else "redis+cluster"
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"{scheme}://{credentials(first.user, first.password)}{hosts}{first.trust}"
 
     def client(self) -> redis.RedisCluster:
         """Plain redis-py, for looking behind Sojourn's back."""
         known = [ClusterNode("127.0.0.1", node.port) for node in self.nodes if node.running]
-        return redis.RedisCluster(startup_nodes=known, decode_responses=True)
+        url = self._running()[0].url
+        return redis.RedisCluster.from_url(url, startup_nodes=known, decode_responses=True)
 
     def slot_of(self, key: str) -> int:
         return key_slot(key.encode())
@@ -168,11 +184,13 @@ class ClusterSet:
             between: called after each key that has moved, the slot being the source's still: what
                 has moved is answered with ASK.
         """
+        password, user = target.password, target.user or "default"
+        access = ["AUTH2", user, password] if password else []
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self._ids[source])
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self._ids[target])
         while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
             for key in keys:
-                source.ask("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+                source.ask("MIGRATE", "127.0.0.1", target.port, key, 0, 5000, *access)
                 if between is not None:
                     between()
         primaries = [n for n in self._running() if "master" in self._view(n)[n]["flags"]]

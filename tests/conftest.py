@@ -64,6 +64,16 @@ def _cluster(folder: Path) -> ClusterSet:
     return ClusterSet(folder, any_binary()).start()
 
 
+def _sentinel_acl(folder: Path) -> SentinelSet:
+    tls = make_certificates(folder / "tls")
+    return SentinelSet(folder, redis_binary(), tls=tls, user="agent", password="sécret/:@").start()
+
+
+def _cluster_acl(folder: Path) -> ClusterSet:
+    tls = make_certificates(folder / "tls")
+    return ClusterSet(folder, redis_binary(), tls=tls, user="agent", password="sécret/:@").start()
+
+
 TOPOLOGIES: dict[str, Start] = {
     "memory": lambda _: "memory://",
     "embedded": lambda folder: f"embedded:{folder}",
@@ -78,6 +88,10 @@ TOPOLOGIES: dict[str, Start] = {
     "cluster": _cluster,
 }
 
+GUARDED: dict[str, Start] = {"sentinel-acl": _sentinel_acl, "cluster-acl": _cluster_acl}
+"""Sets with TLS and an ACL user, for tests of their own: each connection of redis-py reads all CAs
+of the system, so that every suite on them would take minutes."""
+
 
 OPTIONAL = {"redis-6.2"} if sys.version_info >= (3, 13) else set[str]()
 """Rows whose server has no wheel for this Python."""
@@ -86,7 +100,7 @@ OPTIONAL = {"redis-6.2"} if sys.version_info >= (3, 13) else set[str]()
 def start(row: str, folder: Path) -> Started:
     """Start a row of the table. What this machine lacks fails CI, and elsewhere is named."""
     try:
-        return TOPOLOGIES[row](folder)
+        return (TOPOLOGIES | GUARDED)[row](folder)
     except NotHere as missing:
         if CI and row not in OPTIONAL:
             pytest.fail(f"topology {row}: {missing}")
@@ -117,6 +131,24 @@ def tls_server(tmp_path: Path) -> Iterator[Server]:
     assert isinstance(server, Server)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def guarded_sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSet]:
+    """Servers and sentinels that speak TLS only; the servers know one ACL user."""
+    started = start("sentinel-acl", tmp_path_factory.mktemp("sentinel-acl"))
+    assert isinstance(started, SentinelSet)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def guarded_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSet]:
+    """Nodes that speak TLS only, to each other as well, and know one ACL user."""
+    started = start("cluster-acl", tmp_path_factory.mktemp("cluster-acl"))
+    assert isinstance(started, ClusterSet)
+    yield started
+    started.close()
 
 
 @pytest.fixture

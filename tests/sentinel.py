@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 import redis
 
-from servers import Server, until
+from servers import Server, credentials, until
 
 HASTE = {
     "ping-period": 200,  # also how soon they connect again: until then a server counts as down
@@ -31,6 +30,8 @@ class SentinelSet:
         options: further options of the primary and its replicas, as on their command line.
         name: what the sentinels call the primary.
         password: what clients must say to the primary and its replicas, not to the sentinels.
+        user: the ACL user whose password that is; nobody else is then let in.
+        tls: folder of certificates: servers and sentinels then speak TLS only.
         down_after: milliseconds of silence until a sentinel holds a server to be down. Where
             SENTINEL DEBUG is missing it must be well over 1000, the wait before connecting again:
             else each failover leads to another one.
@@ -45,27 +46,33 @@ class SentinelSet:
         *,
         name: str = "mymaster",
         password: str = "",
+        user: str = "",
+        tls: Path | None = None,
         down_after: int = 1500,
         failover_timeout: int = 2000,
     ) -> None:
         self.name = name
-        self.password = password
         options = ["--repl-diskless-sync-delay", "0", "--masterauth", password, *options]
-        first = Server(folder / "server-1", binary, options, password=password, config="")
+        options += ["--masteruser", user] if user else []
+
+        def server(n: int, config: str) -> Server:
+            place, access = folder / f"server-{n}", {"password": password, "user": user}
+            return Server(place, binary, options, tls=tls, config=config, **access)
+
+        first = server(1, "")
         follow = f"replicaof 127.0.0.1 {first.port}\n"
-        self.servers = [first] + [
-            Server(folder / f"server-{n}", binary, options, password=password, config=follow)
-            for n in (2, 3)
-        ]
+        self.servers = [first, server(2, follow), server(3, follow)]
         watch = [
             f"sentinel monitor {name} 127.0.0.1 {first.port} 2",
             f"sentinel down-after-milliseconds {name} {down_after}",
             f"sentinel failover-timeout {name} {failover_timeout}",
             f"sentinel parallel-syncs {name} 2",
             *([f'sentinel auth-pass {name} "{password}"'] if password else []),
+            *([f"sentinel auth-user {name} {user}"] if user else []),
         ]
+        file = "\n".join(watch) + "\n"
         self.sentinels = [
-            Server(folder / f"sentinel-{n}", binary, ["--sentinel"], config="\n".join(watch) + "\n")
+            Server(folder / f"sentinel-{n}", binary, ["--sentinel"], config=file, tls=tls)
             for n in (1, 2, 3)
         ]
 
@@ -90,9 +97,11 @@ class SentinelSet:
 
     @property
     def url(self) -> str:
-        secret = f":{quote(self.password, safe='')}@" if self.password else ""
+        first = self.servers[0]
+        scheme = "rediss+sentinel" if first.tls else "redis+sentinel"
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{secret}{hosts}/{self.name}/0"
+        secret = credentials(first.user, first.password)
+        return f"{scheme}://{secret}{hosts}/{self.name}/0{first.trust}"
 
     @property
     def primary(self) -> Server:

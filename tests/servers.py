@@ -89,6 +89,12 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def credentials(user: str, password: str) -> str:
+    """What stands before the hosts of a URL."""
+    names = ":".join(quote(word, safe="") for word in (user, password))
+    return f"{names}@" if password else ""
+
+
 def until(what: str, check: Callable[[], T | None], seconds: float = 30) -> T:
     """Ask again and again, and give the first answer that is true.
 
@@ -159,11 +165,15 @@ class Server:
     def url(self) -> str:
         if self.socket:
             return f"unix://{self.socket}"
-        names = ":".join(quote(word, safe="") for word in (self.user, self.password))
-        secret = f"{names}@" if self.password else ""
+        secret = credentials(self.user, self.password)
         if self.tls is not None:
-            return f"rediss://{secret}localhost:{self.port}?ssl_ca_certs={self.tls / 'ca.crt'}"
+            return f"rediss://{secret}localhost:{self.port}{self.trust}"
         return f"redis://{secret}127.0.0.1:{self.port}"
+
+    @property
+    def trust(self) -> str:
+        """The end of a URL: whose certificates are good."""
+        return f"?ssl_ca_certs={self.tls / 'ca.crt'}" if self.tls else ""
 
     def start(self) -> Server:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -179,6 +189,7 @@ class Server:
             command += ["--tls-ca-cert-file", str(self.tls / "ca.crt")]
             command += ["--tls-cert-file", str(self.tls / "server.crt")]
             command += ["--tls-key-file", str(self.tls / "server.key")]
+            command += ["--tls-replication", "yes", "--tls-cluster", "yes"]
         else:
             command += ["--port", str(self.port)]
         if self.socket:
