@@ -46,6 +46,25 @@ async def test_a_create_of_several_round_trips(
     assert ends["sessions.enroll"] == "ok"
 
 
+async def test_a_create_that_was_done_and_cannot_be_read_again(
+    proxy: Proxy, store: sojourn.Sojourn
+) -> None:
+    await store.sessions.create("shop", "ada")  # so that the next one is a single round trip
+    sent = 0
+
+    def on_request(data: bytes) -> str:
+        nonlocal sent
+        sent += b"done-once" in data
+        if b"done-once" in data:
+            return "lose" if sent == 1 else "pass"
+        return "pass" if sent < 2 else "drop"
+
+    proxy.on_request = on_request
+    with pytest.raises(OutcomeUnknown) as caught:
+        await store.sessions.create("shop", "ada", operation_id="done-once")
+    assert (caught.value.operation_id, sent) == ("done-once", 2)
+
+
 async def test_an_append_leaves_app_state_behind_when_its_time_is_over(
     proxy: Proxy, store: sojourn.Sojourn, ends: dict[str, str]
 ) -> None:

@@ -9,7 +9,14 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 import msgspec
 
 from sojourn.codecs import decode, encode, encode_object
-from sojourn.errors import Conflict, InvalidInput, SessionNotFound, TooLarge
+from sojourn.errors import (
+    Conflict,
+    InvalidInput,
+    OutcomeUnknown,
+    SessionNotFound,
+    TooLarge,
+    Unavailable,
+)
 from sojourn.ids import (
     SessionKey,
     UserKey,
@@ -139,7 +146,14 @@ class Sessions:
         )
         born = await self._store.create(key, birth)
         if born.repeated:
-            now = await self.get(key, last=0)
+            try:
+                now = await self.get(key, last=0)
+            except Unavailable as error:
+                raise OutcomeUnknown(
+                    f"The session was created, but it could not be read again ({error}). Repeat it "
+                    f"with operation_id={operation_id!r}, it takes effect once.",
+                    operation_id=operation_id,
+                ) from error
             if now is None or now.incarnation != birth.operation_id:
                 raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
