@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -128,6 +129,26 @@ def test_a_torn_or_changed_line_ends_what_is_believed(tmp_path: Path) -> None:
     journal = opened(WIDE, tmp_path)
     assert drain(journal) == [b'{"n":0}', b'{"n":1}']
     journal.close()
+
+
+def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
+    journal = opened(WIDE, tmp_path)
+    for n in range(3):
+        journal.add(b'{"n":%d}' % n)
+    (path,) = tmp_path.iterdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, before[1]))
+    try:
+        with pytest.raises(BufferFull):
+            journal.add(b'{"n":"too many"}')
+        journal.done()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.add(b'{"n":3}')
+    os.close(journal._file._descriptor)  # type: ignore[union-attr]  # as the end of the process
+    after = opened(WIDE, tmp_path)
+    assert drain(after) == [b'{"n":%d}' % n for n in range(4)]  # one again: that does no harm
+    after.close()
 
 
 def test_files_are_private_and_an_empty_one_is_removed(tmp_path: Path) -> None:

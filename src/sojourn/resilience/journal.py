@@ -250,11 +250,12 @@ class _File:
                 self._synced = upto
 
     def done(self, *, empty: bool) -> None:
-        """Mark the oldest entry. Without a sync: to do it again would do no harm."""
-        if empty:
-            os.ftruncate(self._descriptor, 0)
-        else:
-            _write_all(self._descriptor, _line(b"-"))
+        """Mark the oldest entry. No sync, no error: to do it again would do no harm."""
+        with suppress(OSError):
+            if empty:
+                os.ftruncate(self._descriptor, 0)
+            else:
+                self.write(b"-")
 
     def keep_aside(self, data: bytes) -> None:
         """Append to the file of what was refused."""
