@@ -286,6 +286,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
             options.journal,
         ),
         held_bytes=options.buffer_bytes,
+        patience=options.operation_timeout,
         told=hooks.tell_replay,
     )
     return Sojourn(Sessions(buffered, limits, quarantine), doctor, engine, hooks, buffered)

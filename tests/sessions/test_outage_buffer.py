@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from outage_kit import ALWAYS, buffering, replayed, said, texts
 
 import sojourn
 from servers import Server, any_binary
-from sojourn import BufferFull, Event, Session, SessionKey, SessionNotFound, Unavailable
+from sojourn import BufferFull, SessionKey, SessionNotFound, Unavailable
 from sojourn.client import Sojourn
 from sojourn.telemetry import ReplayReport
-
-ALWAYS = ["--appendonly", "yes", "--appendfsync", "always"]
 
 
 @pytest.fixture
@@ -25,11 +24,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path / "server", any_binary(), ALWAYS).start()
     yield server
     server.close()
-
-
-def buffering(server: Server, **options: object) -> Sojourn:
-    chosen = {"on_outage": "buffer", "operation_timeout": 0.3, **options}
-    return sojourn.open(server.url, **chosen)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -43,25 +37,6 @@ async def other(server: Server) -> AsyncIterator[Sojourn]:
     """Another process, that buffers nothing."""
     async with sojourn.open(server.url, operation_timeout=5) as other:
         yield other
-
-
-def said(text: str, **delta: object) -> Event:
-    return Event(author="user", payload=text, state_delta=delta)
-
-
-async def replayed(store: Sojourn) -> ReplayReport:
-    """Wait until nothing is buffered any more."""
-    told = asyncio.get_running_loop().create_future()
-    stop = store.on_replay(lambda report: told.done() or told.set_result(report))
-    async with asyncio.timeout(20):
-        report: ReplayReport = await told
-    stop()
-    return report
-
-
-def texts(session: Session[Event] | None) -> list[str]:
-    assert session is not None
-    return [event.payload for event in session.events]
 
 
 async def test_a_session_goes_on_and_is_written_when_the_server_is_back(

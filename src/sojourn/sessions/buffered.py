@@ -9,11 +9,18 @@ What is not known here is not made up: it raises `Unavailable`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 
-from sojourn.errors import OutcomeUnknown, ServerOutOfMemory, Unavailable
+from sojourn.errors import (
+    BufferFull,
+    OutcomeUnknown,
+    ServerOutOfMemory,
+    SojournError,
+    Unavailable,
+)
 from sojourn.ids import SessionKey, UserKey
+from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.held import Held, window_of
 from sojourn.sessions.inmemory import InMemorySessions
@@ -44,6 +51,7 @@ class BufferedSessions:
         twin: where held sessions go on.
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
+        patience: seconds that a call may take, with what must be replayed before it.
         told: who gets a report when buffered writes have been replayed.
     """
 
@@ -54,10 +62,12 @@ class BufferedSessions:
         journal: Journal,
         *,
         held_bytes: int,
+        patience: float,
         told: Callable[[ReplayReport], None],
     ) -> None:
         self._store = store
         self._twin = twin
+        self._patience = patience
         self._held = Held(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
@@ -71,13 +81,14 @@ class BufferedSessions:
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """Create a session; in an outage only under an id that no other can have."""
-        self._replayer.wake()
         try:
+            await self._before_shared(birth.state)
             born = await self._store.create(key, birth)
         except Unavailable as error:
             if not birth.fresh or isinstance(error, ServerOutOfMemory):
                 raise
-            return await self._create_here(key, birth, sent=isinstance(error, OutcomeUnknown))
+            with _in_doubt(error) as sent:
+                return await self._create_here(key, birth, sent=sent)
         self._held.born(key, birth, born)
         return born
 
@@ -85,40 +96,55 @@ class BufferedSessions:
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """Append; in an outage to what this process holds of the session."""
-        sent = False
+        self._replayer.wake()
+        if not self._replayer:
+            return await self._append(key, rows, delta, updated, write)
+        with no_later_than(from_now(self._patience)):
+            return await self._append(key, rows, delta, updated, write)
+
+    async def _append(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
+    ) -> Written:
+        doubt: Unavailable | None = None
         await self._catch_up(key)
         if self._replayer.is_catching_up:  # no faster than the server: else it never would
             with suppress(Unavailable):
                 await self._replayer.catch_up(key)
         if key not in self._pinned:
             try:
+                await self._before_shared(delta)
                 written = await self._store.append(key, rows, delta, updated, write)
             except Unavailable as error:
                 if not self._may_go_on(key, write, error):
                     raise
-                sent = isinstance(error, OutcomeUnknown)
+                doubt = error
             else:
                 if key in self._pinned:  # by another task, while this was under way
-                    await self._twin.append(key, rows, delta, updated, write)
+                    with suppress(SojournError):  # it is done, whatever is thought of it here
+                        here = write._replace(expected=None)
+                        await self._twin.append(key, rows, delta, updated, here)
                 self._held.appended(key, rows, delta, updated, written)
                 return written
         try:
-            return await self._append_here(key, rows, delta, updated, write, sent=sent)
+            with _in_doubt(doubt) as sent:
+                return await self._append_here(key, rows, delta, updated, write, sent=sent)
         finally:
             if not self._replayer.waits_for(key):  # it was refused, and nothing else went on here
                 self._unpin(key)
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Update on the server; in an outage it raises."""
-        await self._replayer.catch_up(key)
-        written = await self._store.update(key, change, write)
+        with no_later_than(from_now(self._patience)):
+            await self._replayer.catch_up(key)
+            written = await self._store.update(key, change, write)
         self._held.changed(key, change, written)
         return written
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete on the server; in an outage it raises."""
-        await self._replayer.catch_up(key)
-        deleted = await self._store.delete(key, write)
+        with no_later_than(from_now(self._patience)):
+            await self._replayer.catch_up(key)
+            deleted = await self._store.delete(key, write)
         self._held.drop(key)
         return deleted
 
@@ -167,6 +193,13 @@ class BufferedSessions:
             self._replayer.wake()
         else:
             await self._replayer.catch_up(key)
+
+    async def _before_shared(self, delta: Delta) -> None:
+        """What waits may set the same state from another session: it comes first."""
+        if delta.user or delta.app:
+            await self._replayer.catch_up_all()
+        else:
+            self._replayer.wake()
 
     # ── in this process ────────────────────────────────────────────────────────────────────────
 
@@ -242,3 +275,15 @@ class BufferedSessions:
     async def close(self) -> None:
         """Try once more to replay what waits; what then is left stays on disk, or is lost."""
         await self._replayer.close()
+
+
+@contextmanager
+def _in_doubt(error: Unavailable | None) -> Generator[bool]:
+    """Whether a write was sent that now is buffered; if so, a full buffer leaves it in doubt."""
+    sent = isinstance(error, OutcomeUnknown)
+    try:
+        yield sent
+    except BufferFull as full:
+        if error is None or not sent:
+            raise
+        raise error from full

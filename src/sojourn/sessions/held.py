@@ -72,19 +72,23 @@ class Held:
         updated: float,
         written: Written,
     ) -> None:
-        """Hold what was appended; rows that others wrote before it are missing until a read."""
+        """Hold what was appended; where others wrote before it, only that, until a read."""
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
-        gap = written.seq - len(rows) != _first(held) + len(held.rows) - 1
-        if not gap:
+        end = _first(held) + len(held.rows) - 1
+        before = written.seq - len(rows)
+        if before > end or not held.rows:  # never a log with a hole
+            self._size -= _bytes(held.rows)
+            held = held._replace(rows=[], first=before + 1)
+        if before >= end:
             held.rows.extend(rows)
             self._size += _bytes(rows)
         ttl, expires = held.head.ttl, held.head.expires
         head = held.head._replace(
-            version=written.version,
+            version=max(held.head.version, written.version),
             updated=updated,
-            seq=held.head.seq if gap else written.seq,
+            seq=max(end, written.seq),
             expires=expires if expires is None or ttl is None else max(expires, time.time() + ttl),
         )
         self._sessions[key] = held._replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +16,13 @@ from sojourn.errors import (
     Conflict,
     CorruptRecord,
     InvalidInput,
+    OutcomeUnknown,
     SessionNotFound,
     SojournError,
     Unavailable,
 )
 from sojourn.ids import SessionId, SessionKey, parse_app, parse_user
+from sojourn.resilience.deadline import end_of_operation
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions.store import Birth, Delta, Head, Pairs, SessionStore, Window, Write, Written
 from sojourn.telemetry import Refused, ReplayReport
@@ -158,6 +161,7 @@ class Replayer:
         self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._applied = self._duplicates = 0
         self._refused: list[Refused] = []
+        self._tried: Entry | None = None
         self.is_catching_up = False
 
     def __len__(self) -> int:
@@ -195,11 +199,21 @@ class Replayer:
         """Replay what waits for a session before anything new is done with it.
 
         Raises:
-            SojournError: the server cannot take it now.
+            SojournError: the server cannot take it now; nothing new was sent.
         """
         self.wake()
         if key in self._waiting:
-            await self._replay()
+            await self._replay_in_time()
+
+    async def catch_up_all(self) -> None:
+        """Replay all that waits, before state is set that some of it may set, too.
+
+        Raises:
+            SojournError: the server cannot take it now; nothing new was sent.
+        """
+        self.wake()
+        if self._journal:
+            await self._replay_in_time()
 
     async def close(self) -> None:
         """Try once more; what then is left stays on disk, or is lost and reported so."""
@@ -227,6 +241,18 @@ class Replayer:
                 log.debug("Buffered writes still wait: %s", error)
             except SojournError as error:
                 log.error("Buffered writes cannot be replayed: %s", error)  # noqa: TRY400
+
+    async def _replay_in_time(self) -> None:
+        """Replay what comes before a call, until the deadline that the call has."""
+        end = end_of_operation()
+        try:
+            async with asyncio.timeout_at(None if end == math.inf else end):
+                await self._replay()
+        except (OutcomeUnknown, TimeoutError) as error:  # neither says anything of the call itself
+            raise Unavailable(
+                "Writes in the outage buffer come before this call, and the server has not "
+                f"confirmed all of them in time ({error}). Nothing of this call was sent."
+            ) from error
 
     async def _replay(self) -> None:
         """Replay what waits, oldest first, until nothing does.
@@ -266,6 +292,7 @@ class Replayer:
             elif await self._is_in_log(key, kept, entry):
                 done = Written(0, 0, repeated=True)
             else:
+                self._tried = entry
                 rows = [row.encode() for row in kept.rows]
                 write = Write(name, kept.incarnation)
                 done = await self._store.append(key, rows, kept.delta, kept.updated, write)
@@ -283,7 +310,7 @@ class Replayer:
 
         Operation ids are remembered for a while only; behind that the log itself is the memory.
         """
-        if not (kept.sent or entry.inherited):
+        if not (kept.sent or entry.inherited or entry is self._tried):
             return False
         now = await self._store.read(key, Window(last=0))
         old = time.time() - entry.added > _DISTANT_SECONDS
