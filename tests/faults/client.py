@@ -101,7 +101,11 @@ class Client:
         done = await self.perform(
             entry,
             lambda: self._sessions.create(
-                *place, state=state, title=values["@title"], operation_id=name
+                *place,
+                state=state,
+                title=values["@title"],
+                operation_id=name,
+                fresh=all(place != gone for gone, _ in self._gone),
             ),
         )
         if done is not None:
@@ -207,7 +211,7 @@ class Client:
                 found = await self._sessions.get(SessionKey.of(*place), last=last)
             if found is None:
                 self._find("emptiness", f"{place} was said not to exist")
-            elif not found.complete:
+            elif not found.complete and found.durable:
                 self._find("read incomplete", f"{place}, last {last}")
             elif found.length < self._seen.get(place, 0) and not self._ways.lossy:
                 self._find("read goes back", f"{place}: {found.length} of {self._seen[place]}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -17,6 +16,7 @@ import sojourn
 from faults.checker import check
 from faults.client import Client, Ways
 from faults.mortal import NAME, PLACES
+from faults.mortals import Mortals
 from faults.notebook import Entry, Notebook
 from faults.stored import look
 from proxy import Proxy
@@ -24,39 +24,30 @@ from servers import Server
 from sojourn import Event, SessionKey
 
 
-class Mortals:
-    """Processes that run one after the other, each until its end or until it is killed."""
+async def live(
+    mortals: Mortals, proxy: Proxy, url: str, path: Path, point: tuple[int, int] | None
+) -> list[bytes]:
+    """One life, cut off at a point: so many requests, and so many commands of the next.
 
-    def __init__(self, process: asyncio.subprocess.Process, proxy: Proxy) -> None:
-        assert process.stdin
-        assert process.stdout
-        self._process = process
-        self._in, self._out = process.stdin, process.stdout
-        self._proxy = proxy
+    Gives the requests that it had sent.
+    """
+    process = await mortals.bear("live", url, path)
 
-    async def live(self, url: str, path: Path, point: tuple[int, int] | None) -> list[bytes]:
-        """One life, cut off at a point: so many requests, and so many commands of the next.
+    def die() -> None:
+        os.kill(process, signal.SIGKILL)
+        raise ConnectionAbortedError
 
-        Gives the requests that it had sent.
-        """
-        self._in.write(f"{url} {path}\n".encode())
-        process = int(await self._out.readline())
+    def on_request(data: bytes) -> str | int:
+        if point is None or len(proxy.requests) != point[0]:
+            return "pass"
+        return starts(data)[: point[1] + 1][-1]
 
-        def die() -> None:
-            os.kill(process, signal.SIGKILL)
-            raise ConnectionAbortedError
-
-        def on_request(data: bytes) -> str | int:
-            if point is None or len(self._proxy.requests) != point[0]:
-                return "pass"
-            return starts(data)[: point[1] + 1][-1]
-
-        self._proxy.requests.clear()
-        self._proxy.between = die
-        self._proxy.on_request = on_request
-        self._in.write(b"go\n")
-        assert await self._out.readline() == b"ended\n"
-        return list(self._proxy.requests)
+    proxy.requests.clear()
+    proxy.between = die
+    proxy.on_request = on_request
+    mortals.go()
+    await mortals.ended()
+    return list(proxy.requests)
 
 
 def starts(data: bytes) -> list[int]:
@@ -79,25 +70,17 @@ async def proxy(shared_server: Server) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def mortals(proxy: Proxy) -> AsyncIterator[Mortals]:
-    pipe = asyncio.subprocess.PIPE
-    paths = os.pathsep.join(filter(None, sys.path))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faults.mortal"),
-        stdin=pipe,
-        stdout=pipe,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
-    yield Mortals(process, proxy)
-    process.kill()
-    await process.wait()
+async def mortals() -> AsyncIterator[Mortals]:
+    async with Mortals() as mortals:
+        yield mortals
 
 
 @pytest.mark.parametrize("repeats", [True, False], ids=["repeated", "left"])
 async def test_a_client_that_is_killed_between_any_two_commands(
     shared_server: Server, proxy: Proxy, mortals: Mortals, tmp_path: Path, repeats: bool
 ) -> None:
-    whole = await mortals.live(f"{proxy.url}?namespace=whole{repeats}", tmp_path / "whole", None)
+    url = f"{proxy.url}?namespace=whole{repeats}"
+    whole = await live(mortals, proxy, url, tmp_path / "whole", None)
     assert {entry.outcome for entry in Notebook.read(NAME, tmp_path / "whole").entries} == {
         "acknowledged"
     }
@@ -107,7 +90,7 @@ async def test_a_client_that_is_killed_between_any_two_commands(
     with shared_server.client() as direct:
         for number, point in enumerate(points):
             space, path = f"life{number}{repeats}", tmp_path / f"{number}"
-            await mortals.live(f"{proxy.url}?namespace={space}", path, point)
+            await live(mortals, proxy, f"{proxy.url}?namespace={space}", path, point)
             book = Notebook.read(NAME, path)
             outcomes |= {entry.outcome for entry in book.entries}
             async with sojourn.open(shared_server.url, namespace=space) as store:
