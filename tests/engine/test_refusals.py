@@ -237,3 +237,12 @@ async def test_nor_does_a_key_that_was_replaced_since_say_what_became_of_it(
         admin.rename("kept", log)
         admin.rename("ids", operations)
     assert (await store.sessions.append(made.key, event, operation_id="op")).repeated
+
+
+async def test_a_new_connection_waits_for_a_script_as_an_old_one_does(server: Server) -> None:
+    async with sojourn.open(server.url, operation_timeout=LONG) as store:
+        async with a_script_runs(server):
+            early = asyncio.create_task(store.sessions.create("shop", "ada"))
+            await asyncio.wait([early], timeout=PUT_OFF)
+            assert not early.done()
+        await early

@@ -127,7 +127,7 @@ def is_hopeless(error: BaseException) -> bool:
     if isinstance(error, SojournError):
         return isinstance(error, ConfigurationError | AccessDenied)
     if isinstance(error, driver.ResponseError):
-        return True
+        return not is_passing(error)
     return _rule_for(error) is _DENIED or _is_certificate(error)
 
 
