@@ -56,6 +56,15 @@ def test_no_password_is_ever_shown() -> None:
         assert "ada" not in store.where
 
 
+@pytest.mark.parametrize("password", ["hid/den", "hid?den", "hid#den", "hid[den"])
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
+def test_a_password_that_breaks_the_url_is_not_shown(scheme: str, password: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        sojourn.open(f"{scheme}://ada:{password}@one:1/mymaster")
+    assert "hid" not in str(caught.value)
+    assert "den" not in str(caught.value)
+
+
 def test_tls_checks_the_name_of_the_host_with_every_redis_py() -> None:
     assert parse("rediss://one").options["ssl_check_hostname"] is True
     assert parse("rediss+cluster://one").options["ssl_check_hostname"] is True

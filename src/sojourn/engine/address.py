@@ -124,8 +124,10 @@ def _address(text: str, scheme: str, default_port: int) -> Address:
     except ValueError:
         host, port = None, None
     if not host or port == 0:
+        # It is not shown: it is part of a password that has a / or ? in it.
         raise ConfigurationError(
-            f"The {scheme} URL has no host:port in one of its places: {text!r}. {_HINT}"
+            f"The {scheme} URL has no host:port in one of its places. A password's / ? # are "
+            f"written %2F %3F %23. {_HINT}"
         )
     return Address(host, port or default_port)
 
