@@ -8,7 +8,7 @@ from typing import Any
 from redis import exceptions as driver
 
 from sojourn.engine.call import Call, pack, pack_call
-from sojourn.engine.faults import translate
+from sojourn.engine.faults import is_passing, translate
 from sojourn.errors import (
     OutcomeUnknown,
     SojournError,
@@ -94,7 +94,7 @@ class Pending:
         unknown = self.unknown(where, _detail(cause)) if in_doubt else None
         if unknown is not None:
             self.fail(unknown, cause)
-        elif cause is not None and not in_doubt:
+        elif cause is not None and (not in_doubt or is_passing(cause)):
             self.fail(translate(cause, where), cause)
         else:
             reason = f" ({_detail(cause)})" if cause else ""
