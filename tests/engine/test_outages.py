@@ -149,3 +149,26 @@ async def test_an_outage_at_the_start_is_an_error_and_not_a_hang() -> None:
     async with sojourn.open(f"redis://127.0.0.1:{free_port()}", operation_timeout=0.2) as store:
         with pytest.raises(Unavailable):
             await store.ping()
+
+
+def test_an_outage_ends_with_the_event_loop_that_met_it(server: Server) -> None:
+    store = sojourn.open(server.url, operation_timeout=0.2)
+    facts = list[OutageFact]()
+    store.on_outage(facts.append)
+
+    async def meet() -> None:
+        told = outages_of(store)
+        server.stop(9)
+        with pytest.raises(Unavailable):
+            await store.ping()
+        await until(told, down=True)
+
+    async def go_on() -> None:
+        async with store:
+            await store.ping()
+            assert store.stats().available
+
+    asyncio.run(meet())
+    server.start()
+    asyncio.run(go_on())
+    assert [fact.down for fact in facts] == [True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -61,7 +62,7 @@ class Engine:
         self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
         self._posted: set[asyncio.Future[Any]] = set()
         self._closed = False
-        self._down = 0
+        self._down: Counter[asyncio.AbstractEventLoop] = Counter()
         self.losses = 0
         self.outages = 0
 
@@ -73,7 +74,7 @@ class Engine:
     @property
     def is_down(self) -> bool:
         """Whether the server, or a node of it, is known to be out of reach: calls fail at once."""
-        return self._down > 0
+        return bool(self._down)
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Send one call. One round trip.
@@ -202,10 +203,23 @@ class Engine:
     def _lost(self) -> None:
         self.losses += 1
 
-    def _changed(self, down: bool) -> None:
+    def _changed(self, loop: asyncio.AbstractEventLoop, down: bool) -> None:
         """A connection has given up, or works again; each server has several."""
-        before, self._down = self._down, max(0, self._down + (1 if down else -1))
-        if bool(before) != bool(self._down):
+        before = self.is_down
+        self._down[loop] += 1 if down else -1
+        if self._down[loop] <= 0:
+            del self._down[loop]
+        self._tell_outage(before)
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A loop has ended, and what its connections knew is of no use."""
+        before = self.is_down
+        self._lanes.pop(loop, None)
+        self._down.pop(loop, None)
+        self._tell_outage(before)
+
+    def _tell_outage(self, before: bool) -> None:
+        if before != (down := self.is_down):
             self.outages += down
             self._hooks.tell_outage(OutageFact(self.where, down))
 
@@ -213,8 +227,8 @@ class Engine:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         for ended in [each for each in self._lanes if each.is_closed()]:
-            del self._lanes[ended]
-        server, patience, told = self._server, self._patience, self._changed
+            self._forget(ended)
+        server, patience, told = self._server, self._patience, partial(self._changed, loop)
         lanes = self._lanes[loop] = (
             Cluster(server, patience, lost=self._lost, changed=told)
             if server.is_cluster
