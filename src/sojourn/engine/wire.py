@@ -139,8 +139,8 @@ class Wire:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._breaker.is_open:
-            pending.expire(self._where, self._last_error)
+        if self._breaker.is_open or pending.deadline <= self._loop.time():
+            pending.expire(self._where, self._last_error)  # what has no time left is not sent
             return
         self._waiting.append(pending)
         self._ready.set()
