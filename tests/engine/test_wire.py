@@ -387,6 +387,25 @@ async def test_closing_ends_what_waits_and_leaves_no_task(proxy: Proxy) -> None:
     assert not any("sojourn" in name for name in names)
 
 
+async def test_of_a_write_under_way_at_close_the_outcome_is_unknown(proxy: Proxy) -> None:
+    store = sojourn.open(proxy.url)
+    made = await store.sessions.create("closing", secrets.token_hex(4))
+    arrived = asyncio.Event()
+
+    def on_request(_: bytes) -> str:
+        arrived.set()
+        return "mute"
+
+    proxy.on_request = on_request
+    event = Event(author="a", payload=1)
+    sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
+    await arrived.wait()
+    await store.close()
+    with pytest.raises(OutcomeUnknown) as caught:
+        await sent
+    assert caught.value.operation_id == "op"
+
+
 def test_several_event_loops_share_one_store(shared_server: Server) -> None:
     store = sojourn.open(shared_server.url)
     user = secrets.token_hex(4)

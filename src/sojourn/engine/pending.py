@@ -10,6 +10,7 @@ from redis import exceptions as driver
 from sojourn.engine.call import Call, pack, pack_call
 from sojourn.engine.faults import is_passing, translate
 from sojourn.errors import (
+    Closed,
     OutcomeUnknown,
     SojournError,
     Unavailable,
@@ -90,7 +91,7 @@ class Pending:
     def expire(self, where: str, last_error: BaseException | None) -> None:
         """End for want of a reply, with what is known of why."""
         cause = self.refusal or last_error
-        in_doubt = self.doubtful or self.held or self.missing > 0
+        in_doubt = self._in_doubt
         unknown = self.unknown(where, _detail(cause)) if in_doubt else None
         if unknown is not None:
             self.fail(unknown, cause)
@@ -103,6 +104,17 @@ class Pending:
                 "Check that the server runs and can be reached."
             )
             self.fail(error, cause)
+
+    def abandon(self, where: str) -> None:
+        """End because the store is closed."""
+        reason = "the store was closed"
+        unknown = self.unknown(where, reason) if self._in_doubt else None
+        self.fail(unknown or Closed("The store was closed while this call was under way."))
+
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether it was sent, and may have been done."""
+        return self.doubtful or self.held or self.missing > 0
 
     def unknown(self, where: str, reason: str) -> OutcomeUnknown | None:
         """That a write was sent and may have happened; None for a read."""

@@ -171,9 +171,7 @@ class Wire:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._end_all(
-            lambda each: each.fail(Closed("The store was closed while this call was under way."))
-        )
+        self._end_all(lambda each: each.abandon(self._where))
 
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
