@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import multiprocessing
 import os
 import resource
@@ -198,3 +199,20 @@ async def test_those_who_wait_together_share_a_sync(
     assert synced == 1
     drain(journal)
     journal.close()
+
+
+def test_a_journal_is_locked_before_another_process_can_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def another_comes_first(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        opened(WIDE, tmp_path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", another_comes_first)
+    journal = opened(WIDE, tmp_path)
+    journal.add(b"{}")
+    journal.close()
+    assert [entry.data for entry in Journal(WIDE, tmp_path).open()] == [b"{}"]

@@ -207,12 +207,21 @@ class _File:
             ) from error
 
     def open(self) -> list[Entry]:
-        """Lock a file of our own, and take over what dead processes have left in theirs."""
+        """Lock a file of our own, and take over what dead processes have left in theirs.
+
+        It gets its name when it is locked: before, another process would take it for a dead one's.
+        """
+        draft = self.path.with_suffix(".new")
         with self._no_os_error():
-            self._descriptor = os.open(self.path, _FLAGS, 0o600)
-            _lock(self._descriptor)
-            _sync_folder(self._directory)
-            return self._inherit()
+            self._descriptor = os.open(draft, _FLAGS, 0o600)
+            try:
+                _lock(self._descriptor)
+                draft.rename(self.path)
+                _sync_folder(self._directory)
+                return self._inherit()
+            except BaseException:
+                self.close(remove=False)  # what it took over is there for the next process
+                raise
 
     def _inherit(self) -> list[Entry]:
         """What is left goes into our file first; then theirs are removed."""
