@@ -8,11 +8,13 @@ import multiprocessing
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sojourn import BufferFull, ConfigurationError
+from sojourn import BufferFull, ConfigurationError, Unavailable
 from sojourn.resilience.journal import Bounds, Journal
 
 WIDE = Bounds(100, 10_000, 60)
@@ -22,6 +24,15 @@ def opened(bounds: Bounds, folder: Path | str) -> Journal:
     journal = Journal(bounds, folder)
     journal.open()
     return journal
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """A disk that is full when a file has so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def drain(journal: Journal) -> list[bytes]:
@@ -216,3 +227,24 @@ def test_a_journal_is_locked_before_another_process_can_see_it(
     journal.add(b"{}")
     journal.close()
     assert [entry.data for entry in Journal(WIDE, tmp_path).open()] == [b"{}"]
+
+
+def test_a_full_disk_does_not_stop_what_is_done(tmp_path: Path) -> None:
+    journal = opened(WIDE, tmp_path)
+    for n in range(3):
+        journal.add(b"%d" % n)
+    (file,) = tmp_path.glob("*.journal")
+    with disk_of(file.stat().st_size + 4):
+        journal.done()
+        with pytest.raises(BufferFull):
+            journal.add(b"3")
+    journal.add(b"4")
+    journal.close()
+    assert [entry.data for entry in Journal(WIDE, tmp_path).open()] == [b"0", b"1", b"2", b"4"]
+
+
+async def test_what_cannot_be_kept_aside_goes_on_waiting(tmp_path: Path) -> None:
+    journal = opened(WIDE, tmp_path)
+    (tmp_path / "refused.jsonl").mkdir()
+    with pytest.raises(Unavailable):
+        journal.keep_aside(b"{}")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from sojourn.errors import BufferFull, ConfigurationError
+from sojourn.errors import BufferFull, ConfigurationError, Unavailable
 
 try:
     import fcntl
@@ -167,9 +167,20 @@ class Journal:
             self._file.done(empty=not self._entries)
 
     def keep_aside(self, data: bytes) -> None:
-        """Keep on disk, for people, what will never be done."""
-        if self._file is not None:
+        """Keep on disk, for people, what will never be done.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        if self._file is None:
+            return
+        try:
             self._file.keep_aside(data)
+        except OSError as error:
+            raise Unavailable(
+                f"A buffered write was refused and cannot be kept beside {self._file.path} "
+                f"({error}): it goes on waiting."
+            ) from error
 
     def close(self) -> None:
         """Let another process take over what is left."""
@@ -242,13 +253,16 @@ class _File:
 
     def write(self, text: bytes) -> None:
         """Append a line, or nothing of it."""
+        self._append(text)
+        self.written += 1
+
+    def _append(self, text: bytes) -> None:
         start = os.fstat(self._descriptor).st_size
         try:
             _write_all(self._descriptor, _line(text))
         except OSError:
             os.ftruncate(self._descriptor, start)
             raise
-        self.written += 1
 
     def sync(self, line: int) -> None:
         """Make sure that so many lines are on disk. Blocks."""
@@ -259,12 +273,12 @@ class _File:
                 self._synced = upto
 
     def done(self, *, empty: bool) -> None:
-        """Mark the oldest entry. No sync, no error: to do it again would do no harm."""
+        """Mark the oldest entry. Without a sync, and if it can: to do it again would do no harm."""
         with suppress(OSError):
             if empty:
                 os.ftruncate(self._descriptor, 0)
             else:
-                self.write(b"-")
+                self._append(b"-")
 
     def keep_aside(self, data: bytes) -> None:
         """Append to the file of what was refused."""
