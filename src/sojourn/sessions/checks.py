@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sojourn.codecs import encode
@@ -18,6 +19,8 @@ _LONGEST = 128
 _AGES = 10**10
 """Seconds that no lifetime exceeds."""
 _TICK = 0.001
+_TOO_MANY = 2**63
+"""A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
 
 
@@ -73,8 +76,9 @@ def operation(given: str | None) -> str:
 
 def instant(value: object, what: str) -> float:
     """A time in seconds."""
-    if isinstance(value, _NUMBER) and math.isfinite(value):
-        return float(value)
+    with suppress(OverflowError):  # a whole number of any length
+        if isinstance(value, _NUMBER) and math.isfinite(value):
+            return float(value)
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
 
 
@@ -89,7 +93,7 @@ def lifetime(seconds: object) -> float | None:
 
 def count(value: object, what: str) -> int | None:
     """A number that counts, or None."""
-    if value is None or (isinstance(value, int) and value >= 0):
+    if value is None or (isinstance(value, int) and 0 <= value < _TOO_MANY):
         return value
     raise InvalidInput(f"{what} must be a whole number of 0 or more, not {value!r}.")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
+from math import isnan
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -45,7 +46,9 @@ class Cursor(NamedTuple):
             raise InvalidInput("The cursor is not one that a listing gave.") from error
 
 
-_decode = msgspec.json.Decoder(tuple[int, tuple[str, str] | None, tuple[str, str] | None]).decode
+_Plain = tuple[str, str]
+_Shard = Annotated[int, msgspec.Meta(ge=0)]
+_decode = msgspec.json.Decoder(tuple[_Shard, _Plain | None, _Plain | None]).decode
 
 
 def _plain(place: Place | None) -> tuple[str, str] | None:
@@ -53,4 +56,9 @@ def _plain(place: Place | None) -> tuple[str, str] | None:
 
 
 def _place(plain: tuple[str, str] | None) -> Place | None:
-    return None if plain is None else Place(float(plain[0]), plain[1])
+    if plain is None:
+        return None
+    score = float(plain[0])
+    if isnan(score):
+        raise ValueError("a score that is no number")
+    return Place(score, plain[1])

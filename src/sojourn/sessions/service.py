@@ -405,7 +405,7 @@ class Sessions:
         It comes back when it is still in its place and is read again; a process that has reported
         it before waits a day with that.
         """
-        return await self._quarantine.remove(user_key(app, user), id)
+        return await self._quarantine.remove(user_key(app, user), checks.text(id, "id"))
 
     @property
     def corrupt(self) -> int:

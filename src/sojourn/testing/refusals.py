@@ -14,6 +14,8 @@ from sojourn.client import Sojourn
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
+from sojourn.sessions.cursor import Cursor
+from sojourn.sessions.store import Place
 from sojourn.testing.reading import HOSTILE, said
 
 
@@ -100,7 +102,14 @@ class RefusalsContract:
             await store.sessions.get(key, last=wrong)
         with pytest.raises(InvalidInput):
             await store.sessions.list(key.app, limit=10**20)
-        for cursor in ("", "x", "AAAA", "bm9uZQ=="):
+        with pytest.raises(InvalidInput):
+            await store.sessions.get(key, last=2**63)
+        with pytest.raises(InvalidInput):
+            await store.sessions.append(key, Event(author="a", payload=1, time=10**400))
+        with pytest.raises(InvalidInput):
+            await store.sessions.release(key.app, key.user, "\ud800")
+        forged = (Cursor(shard=-(10**9)), Cursor(session=Place(math.nan, "s")))
+        for cursor in ("", "x", "AAAA", "bm9uZQ==", *(each.text() for each in forged)):
             with pytest.raises(InvalidInput):
                 await store.sessions.list(key.app, cursor=cursor)
         with pytest.raises(InvalidInput):
