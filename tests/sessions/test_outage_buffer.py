@@ -347,3 +347,22 @@ async def test_a_partial_view_is_served_as_incomplete(
     whole = await store.sessions.get(made.key)
     assert whole is not None
     assert (texts(whole), whole.complete, whole.length) == (["7", "8", "9"], False, 10)
+
+
+async def test_what_has_expired_here_may_live_there(
+    store: Sojourn, other: Sojourn, server: Server
+) -> None:
+    await store.ping()
+    made = await store.sessions.create("shop", "ada", ttl=0.5)
+    server.stop(9)
+    await store.sessions.append(made.key, said("one"))
+    born = await store.sessions.create("shop", "ada", ttl=0.5)
+    await asyncio.sleep(0.6)
+    for key in (made.key, born.key):
+        with pytest.raises(Unavailable):
+            await store.sessions.get(key)
+        with pytest.raises(Unavailable):
+            await store.sessions.append(key, said("two"))
+    server.start()
+    await replayed(store)
+    assert await other.sessions.get(born.key) is not None

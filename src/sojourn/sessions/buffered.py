@@ -240,6 +240,8 @@ class BufferedSessions:
                 "The server is out of reach and the session goes on in the outage buffer: whether "
                 f"it is at version {write.expected} cannot be known. Nothing was written."
             )
+        if self._twin.head(key) is None:
+            raise _expired_here()
         repeated = self._twin.admit(key, delta, write)
         if repeated is None:
             kept = Kept.of_append(key, rows, delta, updated, write)
@@ -248,10 +250,10 @@ class BufferedSessions:
         await self._replayer.sync()
         return written._replace(durable=False)
 
-    async def _read_here(self, key: SessionKey, window: Window) -> Stored | None:
+    async def _read_here(self, key: SessionKey, window: Window) -> Stored:
         stored = await self._twin.read(key, window)
         if stored is None:
-            return None
+            raise _expired_here()
         return stored._replace(durable=False, complete=self._pinned[key])
 
     async def _let_go(self, key: SessionKey, last: Written | None) -> None:
@@ -287,3 +289,11 @@ def _in_doubt(error: Unavailable | None) -> Generator[bool]:
         if error is None or not sent:
             raise
         raise error from full
+
+
+def _expired_here() -> Unavailable:
+    """Others may have lengthened its life; what was created here begins it when it is written."""
+    return Unavailable(
+        "The server is out of reach, and the session has outlived its ttl in the outage buffer: "
+        "whether it still lives cannot be known. Nothing was written."
+    )
