@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -366,3 +367,28 @@ async def test_what_has_expired_here_may_live_there(
     server.start()
     await replayed(store)
     assert await other.sessions.get(born.key) is not None
+
+
+async def test_the_buffer_is_emptied_by_one_event_loop_at_a_time(
+    store: Sojourn, other: Sojourn, server: Server
+) -> None:
+    made = [await store.sessions.create("shop", f"user-{n}") for n in range(2)]
+    server.stop(9)
+    for each in made:
+        for n in range(100):
+            await store.sessions.append(each.key, said(str(n)))
+    server.start()
+
+    async def catch_up(session: Session[Event]) -> None:
+        while True:
+            with suppress(Unavailable):
+                await store.sessions.update(session.key, title="back")
+                break
+        await store.disconnect()
+
+    ends = [asyncio.to_thread(asyncio.run, catch_up(each)) for each in made]
+    await asyncio.gather(*ends)
+    for each in made:
+        found = await other.sessions.get(each.key)
+        assert texts(found) == [str(n) for n in range(100)]
+    assert store.stats().buffered == 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -33,6 +35,8 @@ _REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord)
 """What no later attempt would change."""
 _PAUSES: Final = (0.05, 0.1, 0.25, 0.5)
 """Seconds between attempts to replay; the last one again and again."""
+_TURN: Final = 0.005
+"""Seconds until somebody who waits looks again whether another is still replaying."""
 _DISTANT_WRITES, _DISTANT_SECONDS = 500, 12 * 3600
 """Half the horizon of operation ids: from there on a log is searched for what it may hold."""
 
@@ -158,7 +162,7 @@ class Replayer:
         self._waiting: Counter[SessionKey] = Counter()
         self._opened = False
         self._task: asyncio.Task[None] | None = None
-        self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._turn = threading.Lock()
         self._applied = self._duplicates = 0
         self._refused: list[Refused] = []
         self._tried: Entry | None = None
@@ -325,11 +329,15 @@ class Replayer:
         self._refused = []
         self._told(report)
 
-    def _one_at_a_time(self) -> asyncio.Lock:
-        loop = asyncio.get_running_loop()
-        if self._turn is None or self._turn[0] is not loop:
-            self._turn = (loop, asyncio.Lock())
-        return self._turn[1]
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncGenerator[None]:
+        """The store may be used from several event loops: no lock of asyncio's would hold."""
+        while not self._turn.acquire(blocking=False):  # noqa: ASYNC110
+            await asyncio.sleep(_TURN)  # no event is known to all loops
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 def _texts(pairs: Pairs) -> _Texts:
