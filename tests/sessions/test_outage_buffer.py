@@ -392,3 +392,23 @@ async def test_the_buffer_is_emptied_by_one_event_loop_at_a_time(
         found = await other.sessions.get(each.key)
         assert texts(found) == [str(n) for n in range(100)]
     assert store.stats().buffered == 0
+
+
+def test_a_store_is_closed_in_another_event_loop_than_it_was_used_in(server: Server) -> None:
+    store = buffering(server)
+
+    async def buffer() -> SessionKey:
+        made = await store.sessions.create("shop", "ada")
+        server.stop(9)
+        await store.sessions.append(made.key, said("one"))
+        return made.key
+
+    key = asyncio.run(buffer())
+    server.start()
+
+    async def close() -> None:
+        await store.close()
+        async with sojourn.open(server.url) as other:
+            assert texts(await other.sessions.get(key)) == ["one"]
+
+    asyncio.run(close())

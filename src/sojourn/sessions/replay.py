@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -224,8 +224,7 @@ class Replayer:
         if not self._opened:
             return
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _end(self._task)
         try:
             await self._replay()
         except SojournError as error:
@@ -338,6 +337,17 @@ class Replayer:
             yield
         finally:
             self._turn.release()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task, perhaps of another event loop, which may be closed."""
+    loop = task.get_loop()
+    if loop is asyncio.get_running_loop():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return
+    with suppress(RuntimeError):  # it is closed
+        loop.call_soon_threadsafe(task.cancel)
 
 
 def _texts(pairs: Pairs) -> _Texts:
