@@ -14,6 +14,7 @@ import pytest
 from outage_kit import ALWAYS, buffering, replayed, said, texts
 
 import sojourn
+from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import BufferFull, SessionKey, SessionNotFound, Unavailable
 from sojourn.client import Sojourn
@@ -412,3 +413,32 @@ def test_a_store_is_closed_in_another_event_loop_than_it_was_used_in(server: Ser
             assert texts(await other.sessions.get(key)) == ["one"]
 
     asyncio.run(close())
+
+
+@pytest.mark.parametrize("write", ["append", "update", "delete"])
+async def test_nobody_waits_longer_for_the_buffer_than_for_the_server(
+    server: Server, write: str
+) -> None:
+    async with Proxy(server.port) as proxy:
+        url = f"{proxy.url}?operation_timeout=0.5&on_outage=buffer"
+        async with sojourn.open(url) as store:
+            made = [await store.sessions.create("shop", "ada") for _ in range(2)]
+            proxy.on_request = lambda _: "drop"
+            for n in range(100):
+                await store.sessions.append(made[n % 2].key, said(str(n)))
+            proxy.on_request = lambda _: 0.05
+            while store.stats().buffered > 95:
+                await asyncio.sleep(0.01)
+            key = made[0].key
+            if write == "append":
+                assert not (await store.sessions.append(key, said("on"))).durable
+            else:
+                with pytest.raises(Unavailable):
+                    await (
+                        store.sessions.delete(key)
+                        if write == "delete"
+                        else store.sessions.update(key, title="t")
+                    )
+            assert store.stats().buffered
+            proxy.on_request = lambda _: "pass"
+            await replayed(store)

@@ -99,7 +99,7 @@ class BufferedSessions:
         self._replayer.wake()
         if not self._replayer:
             return await self._append(key, rows, delta, updated, write)
-        with no_later_than(from_now(self._patience)):
+        with self._in_time():
             return await self._append(key, rows, delta, updated, write)
 
     async def _append(
@@ -134,7 +134,7 @@ class BufferedSessions:
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Update on the server; in an outage it raises."""
-        with no_later_than(from_now(self._patience)):
+        with self._in_time():
             await self._replayer.catch_up(key)
             written = await self._store.update(key, change, write)
         self._held.changed(key, change, written)
@@ -142,7 +142,7 @@ class BufferedSessions:
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete on the server; in an outage it raises."""
-        with no_later_than(from_now(self._patience)):
+        with self._in_time():
             await self._replayer.catch_up(key)
             deleted = await self._store.delete(key, write)
         self._held.drop(key)
@@ -186,6 +186,9 @@ class BufferedSessions:
         """Read it from the server; in an outage it raises."""
         self._replayer.wake()
         return await self._store.shared_state(owner)
+
+    def _in_time(self) -> no_later_than:
+        return no_later_than(from_now(self._patience))
 
     async def _catch_up(self, key: SessionKey) -> None:
         """What waits for a session comes before anything new, unless it goes on here."""
