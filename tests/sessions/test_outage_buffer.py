@@ -442,3 +442,18 @@ async def test_nobody_waits_longer_for_the_buffer_than_for_the_server(
             assert store.stats().buffered
             proxy.on_request = lambda _: "pass"
             await replayed(store)
+
+
+async def test_what_the_server_has_taken_is_not_refused_here(server: Server) -> None:
+    async with buffering(server, operation_timeout=1.0) as store:
+        made = await store.sessions.create("shop", "ada")
+        server.pause()
+        one = asyncio.create_task(store.sessions.append(made.key, said("one")))
+        await asyncio.sleep(0.5)  # so that the time of the first is over before that of the next
+        two = asyncio.create_task(store.sessions.append(made.key, said("two"), expected_version=2))
+        assert not (await one).durable
+        assert not (await store.sessions.append(made.key, said("three"))).durable
+        server.resume()
+        assert (await two).durable
+        await replayed(store)
+        assert texts(await store.sessions.get(made.key)) == ["one", "two", "three"]
