@@ -16,7 +16,15 @@ from outage_kit import ALWAYS, buffering, replayed, said, texts
 import sojourn
 from proxy import Proxy
 from servers import Server, any_binary
-from sojourn import BufferFull, SessionKey, SessionNotFound, Unavailable
+from sojourn import (
+    BufferFull,
+    Event,
+    Session,
+    SessionKey,
+    SessionNotFound,
+    TooLarge,
+    Unavailable,
+)
 from sojourn.client import Sojourn
 from sojourn.telemetry import ReplayReport
 
@@ -457,3 +465,16 @@ async def test_what_the_server_has_taken_is_not_refused_here(server: Server) -> 
         assert (await two).durable
         await replayed(store)
         assert texts(await store.sessions.get(made.key)) == ["one", "two", "three"]
+
+
+async def test_a_create_over_the_cap_is_not_buffered(server: Server) -> None:
+    async with buffering(server, max_state_bytes=100) as store:
+        await store.ping()
+        server.stop(9)
+        for scope in ("", "user:"):
+            with pytest.raises(TooLarge):
+                await store.sessions.create("shop", "ada", state={f"{scope}big": "x" * 100})
+        assert store.stats().buffered == 0
+        with pytest.raises(TooLarge, match="is stored"):  # as on a server
+            await store.sessions.create("shop", "ada", state={"app:big": "x" * 100})
+        assert store.stats().buffered == 1

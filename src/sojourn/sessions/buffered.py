@@ -222,6 +222,7 @@ class BufferedSessions:
 
     async def _create_here(self, key: SessionKey, birth: Birth, *, sent: bool) -> Born:
         birth = birth._replace(created=time.time() if birth.created is None else birth.created)
+        self._twin.check_birth(key, birth)
         self._replayer.add(Kept.of_birth(key, birth, sent=sent))
         self._pinned[key] = True
         born = await self._twin.create(key, birth)

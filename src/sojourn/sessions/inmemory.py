@@ -34,6 +34,8 @@ from sojourn.sessions.store import (
 
 V = TypeVar("V")
 
+_STORED = "it is as before, and the event or session that set it is stored"
+
 HORIZON = 1000
 """How many operation ids of a session are remembered."""
 
@@ -96,8 +98,7 @@ class InMemorySessions:
                 f"The session {key.session!r} was created by this operation before and is gone "
                 "since: it is not created again. Use a new operation_id for a new session."
             )
-        self._check("state", {}, birth.state.session)
-        self._check("user state", self._values(key.owner), birth.state.user)
+        self.check_birth(key, birth)
         created = now if birth.created is None else birth.created
         expires = _later(now, birth.ttl)
         head = Head(
@@ -118,6 +119,11 @@ class InMemorySessions:
         _remember(past, name, None)
         self._set_shared(key, birth.state)
         return self._born(key, head)
+
+    def check_birth(self, key: SessionKey, birth: Birth) -> None:
+        """Raise TooLarge if a create would and nothing of it would be stored."""
+        self._check("state", {}, birth.state.session)
+        self._check("user state", self._values(key.owner), birth.state.user)
 
     async def read(self, key: SessionKey, window: Window) -> Stored | None:
         """A snapshot of a session."""
@@ -308,15 +314,15 @@ class InMemorySessions:
         )
         for name, pairs in names:
             if name == key.app:  # on a server the app's state is a step of its own, after the rest
-                self._check("app state", self._values(key.app), pairs)
+                self._check("app state", self._values(key.app), pairs, _STORED)
             if pairs:
                 values = {**self._values(name), **pairs}
                 self._shared[name] = _Shared(values, self._shared_expiry())
 
-    def _check(self, what: str, old: Pairs, new: Pairs) -> None:
+    def _check(self, what: str, old: Pairs, new: Pairs, left: str = "nothing was written") -> None:
         size = _size({**old, **new})
         if new and size > self._cap:
-            raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes")
+            raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
 
 
 def _later(now: float, ttl: float | None) -> float | None:

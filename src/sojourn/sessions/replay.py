@@ -331,7 +331,7 @@ class Replayer:
     @asynccontextmanager
     async def _one_at_a_time(self) -> AsyncGenerator[None]:
         """The store may be used from several event loops: no lock of asyncio's would hold."""
-        while not self._turn.acquire(blocking=False):
+        while not self._turn.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(_TURN)  # no event is known to all loops
         try:
             yield
