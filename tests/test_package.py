@@ -31,7 +31,16 @@ def imported_by(code: str) -> set[str]:
 def test_every_public_name_is_there_and_no_other() -> None:
     assert sorted(sojourn.__all__) == sorted(
         {
-            *("Event", "Quarantined", "Result", "Session", "SessionKey", "SessionPage"),
+            *(
+                "Event",
+                "History",
+                "Message",
+                "Quarantined",
+                "Result",
+                "Session",
+                "SessionKey",
+                "SessionPage",
+            ),
             *("Sojourn", "open"),
             *errors.__all__,
         }

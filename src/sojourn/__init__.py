@@ -39,12 +39,14 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey
-    from sojourn.sessions import Event, Quarantined, Result, Session, SessionPage
+    from sojourn.sessions import Event, History, Message, Quarantined, Result, Session, SessionPage
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Event": "sojourn.sessions",
+    "History": "sojourn.sessions",
+    "Message": "sojourn.sessions",
     "Quarantined": "sojourn.sessions",
     "Result": "sojourn.sessions",
     "Session": "sojourn.sessions",
@@ -63,9 +65,11 @@ __all__ = [
     "Conflict",
     "CorruptRecord",
     "Event",
+    "History",
     "InvalidId",
     "InvalidInput",
     "InvalidValue",
+    "Message",
     "OutcomeUnknown",
     "Quarantined",
     "Result",

@@ -13,11 +13,13 @@ from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import Closed
+from sojourn.ids import SessionKey
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
-from sojourn.sessions import Failures, NearCacheStats, Sessions
+from sojourn.sessions import KEEP, Failures, History, Keep, NearCacheStats, Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
+from sojourn.sessions.history import history_of
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
@@ -138,6 +140,26 @@ class Sojourn:
             self.sessions.safe.failures,
             self.sessions.corrupt,
         )
+
+    def history(
+        self,
+        session: SessionKey | str,
+        *,
+        app: str = "history",
+        ttl: float | Keep | None = KEEP,
+    ) -> History:
+        """The messages of a session, as role and content. Asks nobody.
+
+        Args:
+            session: a session's key; or only its id, for one of a user of its own name.
+            app: the application, when only an id is given.
+            ttl: seconds that a session made by its first message lives after each change, instead
+                of the store's; None for ever.
+
+        Raises:
+            InvalidId: it cannot name a session.
+        """
+        return history_of(self.sessions, session, app, ttl)
 
     async def disconnect(self) -> None:
         """Close the connections of the running event loop.

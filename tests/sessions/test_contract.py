@@ -1,4 +1,4 @@
-"""The contract of the sessions room, on every topology."""
+"""The contracts of the sessions room, on every topology."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import sojourn
 from servers import Server
-from sojourn.testing import SessionsContract
+from sojourn.testing import HistoryContract, SessionsContract
 
 
 class TestBuffered(SessionsContract):
@@ -21,6 +21,13 @@ class TestBuffered(SessionsContract):
 
 
 class TestSessions(SessionsContract):
+    @pytest.fixture
+    async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
+        async with sojourn.open(url) as store:
+            yield store
+
+
+class TestHistory(HistoryContract):
     @pytest.fixture
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url) as store:

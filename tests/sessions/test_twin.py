@@ -110,6 +110,24 @@ class Twins(RuleBasedStateMachine):
 
         self.both(call)
 
+    @rule(
+        user=users,
+        name=names,
+        drop=st.integers(0, 3),
+        keep=st.none() | st.integers(0, 4),
+        op=operations,
+    )
+    def trim(self, user: str, name: str, op: str | None, **cuts: Any) -> None:
+        key = self.key(user, name)
+
+        async def call(sessions: Any) -> Any:
+            version = await sessions.trim(key, operation_id=op, **cuts)
+            # Both clocks differ: put the time back where it can be compared.
+            await sessions.append(key, Event(author="a", payload=1, time=6.0, id="t"))
+            return version
+
+        self.both(call)
+
     @rule(user=users, name=names, op=operations)
     def delete(self, user: str, name: str, op: str | None) -> None:
         self.both(lambda sessions: sessions.delete(self.key(user, name), operation_id=op))

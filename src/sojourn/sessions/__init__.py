@@ -1,6 +1,7 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
+from sojourn.sessions.history import History, Message
 from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
@@ -12,7 +13,9 @@ __all__ = [
     "Appended",
     "Event",
     "Failures",
+    "History",
     "Keep",
+    "Message",
     "NamePage",
     "NearCacheStats",
     "Quarantined",

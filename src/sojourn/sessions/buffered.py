@@ -140,6 +140,13 @@ class BufferedSessions:
         self._held.changed(key, change, written)
         return written
 
+    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
+        """Cut events off on the server; in an outage it raises."""
+        await self._replayer.catch_up(key)
+        written = await self._store.trim(key, drop, keep, write)
+        self._held.drop(key)
+        return written
+
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete on the server; in an outage it raises."""
         with self._in_time():

@@ -186,6 +186,27 @@ class InMemorySessions:
             updated=self._clock(),
         )._replace(seq=0)
 
+    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
+        """Cut rows off at the end and at the front."""
+        session = self._writable(key, write)
+        head, name = session.head, f"trim:{write.operation_id}"
+        if name in session.operations:
+            return Written(session.operations[name], head.seq, repeated=True)
+        _check_version(key, head, write)
+        behind = min(drop, head.seq - head.dropped)
+        left = head.seq - head.dropped - behind
+        front = 0 if keep is None else max(0, left - keep)
+        del session.rows[max(0, len(session.rows) - behind) :]
+        del session.rows[:front]
+        return self._changed(
+            session,
+            name,
+            seq=head.seq - behind,
+            dropped=head.dropped + front,
+            epoch=head.epoch + (behind > 0),
+            updated=self._clock(),
+        )
+
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session."""
         past = self._operations.setdefault(key.owner, OrderedDict())

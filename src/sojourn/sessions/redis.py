@@ -54,8 +54,8 @@ from sojourn.sessions.store import (
     Written,
 )
 
-CREATE, APPEND, UPDATE, DELETE = (
-    Script.load(LUA, name) for name in ("create", "append", "update", "delete")
+CREATE, APPEND, UPDATE, TRIM, DELETE = (
+    Script.load(LUA, name) for name in ("create", "append", "update", "trim", "delete")
 )
 
 _SHORT = 64
@@ -202,6 +202,23 @@ class RedisSessions:
         self._refused(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
         return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
+
+    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
+        """One round trip."""
+        ours, user = self._keys.session(key), self._keys.user(key)
+        reply: list[Any] = await self._engine.run(
+            Call(
+                name="sessions.trim",
+                keys=(*ours, *user[:2]),
+                read=only,
+                script=TRIM,
+                args=(*guarded(write), key.session, drop, "" if keep is None else keep),
+                operation_id=write.operation_id,
+            )
+        )
+        self._refused(reply, key, write)
+        self._commons.keep_alive(key.owner, seconds(reply[2]))
+        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """One round trip."""

@@ -307,6 +307,43 @@ class Sessions:
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
 
+    async def trim(
+        self,
+        key: SessionKey,
+        *,
+        drop: int = 0,
+        keep: int | None = None,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Cut events off the log for good; the state stays as they left it. One round trip.
+
+        What is left keeps its `seq`. Events dropped at the end give theirs back: the next one
+        appended is numbered on from the last that is left.
+
+        Args:
+            key: of which session.
+            drop: so many events from the end.
+            keep: of the rest only so many, the newest; 0 for none, None for all.
+            incarnation: the session must still be this one (`Session.incarnation`).
+            expected_version: the session must still be of this version (`Session.version`).
+            operation_id: repeat a trim with the same id and it takes effect once.
+
+        Returns:
+            the version after it.
+
+        Raises:
+            InvalidInput: a negative number, or neither of the two.
+            SessionNotFound: deleted, expired, or not this incarnation.
+            StaleSession: not the expected version.
+        """
+        checks.key(key)
+        if not checks.count(drop, "drop") and checks.count(keep, "keep") is None:
+            raise InvalidInput("trim() needs a number of events to drop, or to keep.")
+        write = checks.write_of(operation_id, incarnation, expected_version)
+        return (await self._store.trim(key, drop, keep, write)).version
+
     async def touch(self, key: SessionKey) -> bool:
         """Let a session live for its TTL from now; whether there is one. One round trip."""
         try:

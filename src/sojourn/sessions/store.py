@@ -170,7 +170,7 @@ class Named(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Eight methods, each one atomic step.
+    """Where sessions are kept. Nine methods, each one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
@@ -194,6 +194,10 @@ class SessionStore(Protocol):
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Set fields or the lifetime. Raises SessionNotFound, StaleSession."""
+        ...
+
+    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
+        """Drop rows at the end, then keep so many of the rest. Raises as `update`."""
         ...
 
     async def delete(self, key: SessionKey, write: Write) -> bool:

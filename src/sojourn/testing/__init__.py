@@ -7,6 +7,7 @@ async with sojourn.open("redis://my-server") as store:
 yield store
 """
 
+from sojourn.testing.history import HistoryContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["SessionsContract"]
+__all__ = ["HistoryContract", "SessionsContract"]

@@ -178,6 +178,37 @@ class SessionsContract(ReadingContract, RefusalsContract, DamageContract):
         await store.sessions.append(session.key, said(3), expected_version=done.version)
         assert await logged(store, session.key) == [1, 3]
 
+    async def test_events_can_be_cut_off(self, store: Sojourn, app: str) -> None:
+        made = await store.sessions.create(app, "ada")
+        await store.sessions.append(made.key, *[said(n) for n in range(1, 8)])
+        assert await logged(store, made.key) == [1, 2, 3, 4, 5, 6, 7]
+        await store.sessions.trim(made.key, drop=2, keep=3)
+        left = await store.sessions.get(made.key)
+        assert left is not None
+        assert [event.seq for event in left.events] == [3, 4, 5]
+        assert left.complete
+        await store.sessions.append(made.key, said(8))
+        assert await logged(store, made.key) == [3, 4, 5, 8]
+        await store.sessions.trim(made.key, keep=0)
+        assert await logged(store, made.key) == []
+        done = await store.sessions.append(made.key, said(9))
+        assert list(done.seqs) == [7]
+        assert await logged(store, made.key) == [9]
+
+    async def test_a_repeated_cut_takes_effect_once(self, store: Sojourn, app: str) -> None:
+        made = await store.sessions.create(app, "ada")
+        await store.sessions.append(made.key, said(1, a=1), said(2), said(3))
+        first = await store.sessions.trim(made.key, drop=1, operation_id="op")
+        again = await store.sessions.trim(made.key, drop=1, operation_id="op")
+        assert first == again
+        assert await logged(store, made.key) == [1, 2]
+        with pytest.raises(StaleSession):
+            await store.sessions.trim(made.key, drop=1, expected_version=first - 1)
+        assert await logged(store, made.key) == [1, 2]
+        found = await store.sessions.get(made.key, last=0)
+        assert found is not None
+        assert found.state == {"a": 1}
+
     async def test_what_was_deleted_is_not_revived(
         self, store: Sojourn, session: Session[Event]
     ) -> None:

@@ -1,0 +1,166 @@
+"""The history of a conversation: messages as a view of a session's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from sojourn.errors import InvalidValue, SessionExists, SessionNotFound, StaleSession
+from sojourn.ids import SessionKey, new_operation_id
+from sojourn.sessions import checks
+from sojourn.sessions.model import Event, Session
+from sojourn.sessions.service import KEEP, Keep, Sessions
+
+KIND = "message"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a conversation.
+
+    Attributes:
+        role: who says it: `user`, `assistant`, `system`, `tool`, or the name of an agent.
+        content: what is said, as JSON: text, or parts as the model's API has them.
+        metadata: JSON of the application's, not meant for the model.
+        id: the id of its event.
+        time: when it was said, seconds since the epoch.
+        seq: its place in the session's log, from 1.
+    """
+
+    role: str
+    content: Any
+    metadata: Mapping[str, Any]
+    id: str
+    time: float
+    seq: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Role and content, as chat models take them."""
+        return {"role": self.role, "content": self.content}
+
+
+class History:
+    """The messages of one session. Made by `store.history`; it keeps nothing itself.
+
+    The session is made by the first message. What others write to it is seen by the next call. An
+    event that was not written as a message is one all the same: its author is the role, its payload
+    the content.
+
+    Every method may raise `Unavailable` and its kin when no server answers in time.
+    """
+
+    def __init__(self, sessions: Sessions, key: SessionKey, ttl: float | Keep | None) -> None:
+        self.key = key
+        self._sessions = sessions
+        self._ttl: float | Keep | None = ttl
+
+    async def append(
+        self,
+        role: str,
+        content: Any,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        operation_id: str | None = None,
+    ) -> None:
+        """Add a message. One round trip; the first of a session three, or four.
+
+        Args:
+            role: who says it.
+            content: what is said, as JSON.
+            metadata: JSON of the application's.
+            operation_id: repeat it with the same id and the message is there once.
+
+        Raises:
+            InvalidInput: the role is empty or no text, or JSON cannot hold the rest.
+            TooLarge: the message is over the cap of an event.
+            OutcomeUnknown: it was sent and no reply came.
+        """
+        if not checks.text(role, "role"):
+            raise InvalidValue("The role must not be empty.")
+        payload: dict[str, Any] = {"content": content}
+        if metadata:
+            payload["metadata"] = dict(metadata)
+        event = Event(author=role, payload=payload, kind=KIND)
+        operation_id = operation_id or new_operation_id()
+        try:
+            await self._sessions.append(self.key, event, operation_id=operation_id)
+        except SessionNotFound:
+            await self._begin()
+            await self._sessions.append(self.key, event, operation_id=operation_id)
+
+    async def all(self) -> list[Message]:
+        """All messages, oldest first; none when there is no session. One round trip."""
+        return _messages(await self._sessions.get(self.key))
+
+    async def last(self, n: int) -> list[Message]:
+        """The last n messages, oldest first. One round trip, whatever the length of the log."""
+        return _messages(await self._sessions.get(self.key, last=n))
+
+    async def pop(self) -> Message | None:
+        """Take away the last message; None when there is none.
+
+        Two round trips; two more for each time that another writer comes in between.
+
+        Raises:
+            OutcomeUnknown: it may be gone or not: look at `last(1)`.
+        """
+        while True:
+            session = await self._sessions.get(self.key, last=1)
+            if session is None or not session.events:
+                return None
+            try:
+                await self._sessions.trim(
+                    self.key,
+                    drop=1,
+                    incarnation=session.incarnation,
+                    expected_version=session.version,
+                )
+            except StaleSession:
+                continue
+            except SessionNotFound:
+                return None
+            return _message(session.events[0])
+
+    async def clear(self) -> None:
+        """Take away all messages; the session and its state stay. One round trip."""
+        try:
+            await self._sessions.trim(self.key, keep=0)
+        except SessionNotFound:
+            return
+
+    async def _begin(self) -> None:
+        try:
+            await self._sessions.create(*self.key, ttl=self._ttl)
+        except SessionExists:  # another writer was first
+            return
+
+
+def history_of(
+    sessions: Sessions,
+    session: SessionKey | str,
+    app: str = "history",
+    ttl: float | Keep | None = KEEP,
+) -> History:
+    """The history of a session; one that names no user has a user of its own name."""
+    key = SessionKey.of(app, session, session) if isinstance(session, str) else checks.key(session)
+    return History(sessions, key, ttl)
+
+
+def _messages(session: Session[Event] | None) -> list[Message]:
+    return [] if session is None else [_message(event) for event in session.events]
+
+
+def _message(event: Event) -> Message:
+    content, metadata = event.payload, None
+    if event.kind == KIND and isinstance(content, dict) and "content" in content:
+        written = cast("dict[str, Any]", content)
+        content, metadata = written["content"], written.get("metadata")
+    return Message(
+        role=event.author,
+        content=content,
+        metadata=cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {},
+        id=event.id,
+        time=event.time,
+        seq=event.seq,
+    )
