@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,3 +188,25 @@ async def test_what_others_wrote_before_our_last_event_leaves_no_hole(
         False,
     )
     assert [event.seq for event in found.events] == [3, 4]
+
+
+async def test_a_disk_that_fails_leaves_a_buffered_write_in_doubt(
+    server: Server, other: Sojourn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with buffering(server, journal=tmp_path / "journal") as store:
+        made = await store.sessions.create("shop", "ada")
+        server.pause()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", broken)
+            with pytest.raises(OutcomeUnknown, match="Input/output error") as caught:
+                await store.sessions.append(made.key, said("one"))
+        server.resume()
+        await replayed(store)
+        again = await other.sessions.append(
+            made.key, said("one"), operation_id=caught.value.operation_id
+        )
+        assert again.repeated
+    assert texts(await other.sessions.get(made.key)) == ["one"]

@@ -6,8 +6,9 @@ import asyncio
 import math
 from asyncio import current_task, get_running_loop
 from typing import Any
+from weakref import WeakKeyDictionary
 
-_ends: dict[asyncio.Task[Any], float] = {}
+_ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
 """When the operation of a task must have ended; tasks that it starts go on for themselves."""
 
 

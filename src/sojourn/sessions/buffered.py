@@ -142,8 +142,9 @@ class BufferedSessions:
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut events off on the server; in an outage it raises."""
-        await self._replayer.catch_up(key)
-        written = await self._store.trim(key, drop, keep, write)
+        with self._in_time():
+            await self._replayer.catch_up(key)
+            written = await self._store.trim(key, drop, keep, write)
         self._held.drop(key)
         return written
 
@@ -233,7 +234,7 @@ class BufferedSessions:
         self._replayer.add(Kept.of_birth(key, birth, sent=sent))
         self._pinned[key] = True
         born = await self._twin.create(key, birth)
-        await self._replayer.sync()
+        await self._replayer.sync(birth.operation_id)
         return born._replace(durable=False)
 
     async def _append_here(
@@ -258,7 +259,7 @@ class BufferedSessions:
             kept = Kept.of_append(key, rows, delta, updated, write)
             self._replayer.add(kept.known_as(self._twin.head(key), sent=sent))
         written = await self._twin.append(key, rows, delta, updated, write)
-        await self._replayer.sync()
+        await self._replayer.sync(write.operation_id)
         return written._replace(durable=False)
 
     async def _read_here(self, key: SessionKey, window: Window) -> Stored:

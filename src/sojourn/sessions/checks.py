@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
@@ -44,9 +44,11 @@ def key(value: object) -> SessionKey:
     return value
 
 
-def json_object(value: Mapping[str, Any], what: str) -> bytes:
+def json_object(value: object, what: str) -> bytes:
     """A mapping as JSON text."""
-    return encode(dict(value), what)
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{what} must be a mapping, not {type(value).__name__}.")
+    return encode(dict(cast("Mapping[str, Any]", value)), what)
 
 
 def encoded(state: Mapping[str, Any]) -> dict[str, bytes]:

@@ -183,9 +183,21 @@ class Replayer:
         self._waiting[kept.session_key] += 1
         self.wake()
 
-    async def sync(self) -> None:
-        """Wait until what was added is on disk, if it goes there."""
-        await self._journal.sync()
+    async def sync(self, operation_id: str) -> None:
+        """Wait until a write that was added is on disk, if it goes there.
+
+        Raises:
+            OutcomeUnknown: the disk failed: the write waits here, and may be lost with the process.
+        """
+        try:
+            await self._journal.sync()
+        except OSError as error:
+            raise OutcomeUnknown(
+                f"The write waits for the server, but its journal could not be synced ({error}): it "
+                "may be lost with this process. Check the disk; repeated with "
+                f"operation_id={operation_id!r} it takes effect once.",
+                operation_id=operation_id,
+            ) from error
 
     def wake(self) -> None:
         """See to it that somebody tries to replay what waits, also what others have left."""

@@ -76,6 +76,11 @@ class RefusalsContract:
 
     async def test_wrong_arguments(self, store: Sojourn, session: Session[Event]) -> None:
         key = session.key
+        nonsense: Any = 5
+        with pytest.raises(InvalidInput):
+            await store.sessions.update(key, metadata=nonsense)
+        with pytest.raises(InvalidInput):
+            await store.sessions.trim(key)
         with pytest.raises(InvalidInput):
             await store.sessions.get(key, last=-1)
         with pytest.raises(InvalidInput):
