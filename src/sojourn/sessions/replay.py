@@ -193,8 +193,8 @@ class Replayer:
             await self._journal.sync()
         except OSError as error:
             raise OutcomeUnknown(
-                f"The write waits for the server, but its journal could not be synced ({error}): it "
-                "may be lost with this process. Check the disk; repeated with "
+                f"The write waits for the server, but its journal could not be synced ({error}): "
+                "it may be lost with this process. Check the disk; repeated with "
                 f"operation_id={operation_id!r} it takes effect once.",
                 operation_id=operation_id,
             ) from error
