@@ -6,6 +6,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
+from sojourn.cache import Cache
+from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.redis import RedisCache
 from sojourn.doctor import Doctor
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
@@ -65,18 +68,22 @@ class Sojourn:
 
     Attributes:
         sessions: the sessions room.
+        cache: results of expensive steps.
         doctor: examines the server.
     """
 
     def __init__(
         self,
         sessions: Sessions,
+        cache: Cache,
         doctor: Doctor,
-        engine: Engine | None,
         hooks: Hooks,
+        *,
+        engine: Engine | None = None,
         buffered: BufferedSessions | None = None,
     ) -> None:
         self.sessions = sessions
+        self.cache = cache
         self.doctor = doctor
         self._engine = engine
         self._hooks = hooks
@@ -178,6 +185,7 @@ class Sojourn:
         if self._buffered is not None and not self._closed:
             await self._buffered.close()
         self._closed = True
+        await self.cache.close()
         if self._engine is not None:
             await self._engine.close()
 
@@ -282,7 +290,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         quarantine = Quarantine(InMemoryQuarantine(), hooks)
         sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
-        return Sojourn(sessions, doctor, None, hooks)
+        cache = Cache(InMemoryCache(), options.max_event_bytes)
+        return Sojourn(sessions, cache, doctor, hooks)
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -298,8 +307,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     rows = RedisSessions(engine, keys, policy, quarantine)
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
+    cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits, quarantine), doctor, engine, hooks)
+        return Sojourn(Sessions(rows, limits, quarantine), cache, doctor, hooks, engine=engine)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -311,7 +321,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         patience=options.operation_timeout,
         told=hooks.tell_replay,
     )
-    return Sojourn(Sessions(buffered, limits, quarantine), doctor, engine, hooks, buffered)
+    room = Sessions(buffered, limits, quarantine)
+    return Sojourn(room, cache, doctor, hooks, engine=engine, buffered=buffered)
 
 
 def _in_memory(options: Options) -> InMemorySessions:

@@ -72,6 +72,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "get_as": (EVENTS, HERE),
     "append": (HERE, EVENT),
     "update": (HERE,),
+    "trim": (HERE,),
     "touch": (HERE,),
     "delete": (HERE,),
     "list": ("safe",),
@@ -95,7 +96,7 @@ def test_every_call_has_its_twin(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name != "cache_stats"])
 async def test_every_call_says_that_no_server_can_be_reached(name: str) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
-    options = {"title": "t"} if name == "update" else {}
+    options: dict[str, Any] = {"update": {"title": "t"}, "trim": {"keep": 0}}.get(name, {})
     async with sojourn.open(url, operation_timeout=0.05) as store:
         result = await getattr(store.sessions.safe, name)(*ARGUMENTS[name], **options)
         assert store.stats().failures == Failures(0, 0, 1, 0)

@@ -17,11 +17,14 @@ from sojourn.ids import SessionKey, UserKey, escape
 SHARDS = 16
 """Among how many keys the users of an app are spread."""
 
+CACHE_SHARDS = 16
+"""Over how many slots the cached entries of a tenant are spread."""
+
 _REMEMBERED = 4096
 """Identities whose keys a process keeps."""
 
 _RESERVED = frozenset(
-    {"apps", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
+    {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -39,6 +42,10 @@ _FORMS = {
     "quarantine": rf"quarantine:{_TAG}",
     "users": rf"users:\{{{_ID}#\d+\}}",
     "apps": "apps",
+    "cached": rf"cache:\{{{_ID}#\d+\}}:entry:{_ID}",
+    "lease": rf"cache:\{{{_ID}#\d+\}}:lease:{_ID}",
+    "tags": rf"cache:\{{{_ID}#\d+\}}:tags",
+    "cacheops": rf"cache:\{{{_ID}#\d+\}}:ops",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -61,6 +68,15 @@ class UserKeys(NamedTuple):
     outbox: str
     operations: str
     quarantine: str
+
+
+class CacheKeys(NamedTuple):
+    """The keys of one cached entry, and those that its shard shares."""
+
+    entry: str
+    lease: str
+    tags: str
+    operations: str
 
 
 class Kind(NamedTuple):
@@ -128,6 +144,21 @@ class Keys:
     def apps(self) -> str:
         """The apps that have users."""
         return f"{self._start}apps"
+
+    def cache(self, tenant: str, name: str) -> CacheKeys:
+        """The keys of a cached entry."""
+        shard = crc32(name.encode()) % CACHE_SHARDS
+        start, entry = self._cache(tenant, shard), escape(name)
+        return CacheKeys(
+            f"{start}:entry:{entry}", f"{start}:lease:{entry}", f"{start}:tags", f"{start}:ops"
+        )
+
+    def cache_tags(self, tenant: str, shard: int) -> str:
+        """When the tags of a shard of a tenant's entries were invalidated."""
+        return f"{self._cache(tenant, shard)}:tags"
+
+    def _cache(self, tenant: str, shard: int) -> str:
+        return f"{self._start}cache:{{{escape(tenant)}#{shard}}}"
 
     @property
     def patterns(self) -> tuple[str, ...]:

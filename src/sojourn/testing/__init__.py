@@ -7,7 +7,8 @@ async with sojourn.open("redis://my-server") as store:
 yield store
 """
 
+from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["HistoryContract", "SessionsContract"]
+__all__ = ["CacheContract", "HistoryContract", "SessionsContract"]

@@ -1,0 +1,126 @@
+"""The twin of the cache on a server, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sojourn.cache.store import Entry, EntryKey, Fetched
+
+_ENTRIES = 100_000
+"""How many are kept; those not used for longest go first."""
+
+
+class _Kept(NamedTuple):
+    value: bytes
+    since: int
+    fresh: float
+    ends: float
+    tags: tuple[str, ...]
+
+
+class _Lease(NamedTuple):
+    token: str
+    ends: float
+
+
+class InMemoryCache:
+    """A `CacheStore` in this process.
+
+    Args:
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[EntryKey, _Kept] = OrderedDict()
+        self._leases: dict[EntryKey, _Lease] = {}
+        self._invalidated: dict[tuple[str, str], int] = {}
+        self._done: OrderedDict[tuple[EntryKey, str], bool] = OrderedDict()
+        self._stamp = 0
+
+    async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
+        """An entry, or the lease on it."""
+        now, stamp = self._clock(), self._now()
+        entry = self._entries.get(key)
+        if entry is not None and entry.ends <= now:
+            del self._entries[key]
+            entry = None
+        if entry is not None and any(
+            self._invalidated.get((key.tenant, tag), 0) >= entry.since for tag in entry.tags
+        ):
+            entry = None
+        if entry is not None:
+            self._entries.move_to_end(key)
+            if entry.fresh > now:
+                return Fetched("hit", entry.value, leased=False, since=stamp)
+        leased = bool(token) and self._holder(key) in ("", token)
+        if leased:
+            self._leases[key] = _Lease(token, now + lease)
+        if entry is None:
+            return Fetched("miss", b"", leased, stamp)
+        return Fetched("stale", entry.value, leased, stamp)
+
+    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+        """Store a value."""
+        if (key, operation_id) not in self._done:
+            self._remember(key, operation_id, found=True)
+            self._set(key, entry, self._now())
+
+    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+        """Give back a lease."""
+        if self._holder(key) != token:
+            return False
+        del self._leases[key]
+        if entry is not None:
+            self._set(key, entry, since)
+        return True
+
+    async def renew(self, key: EntryKey, token: str, lease: float) -> bool:
+        """Hold a lease for longer."""
+        if self._holder(key) != token:
+            return False
+        self._leases[key] = _Lease(token, self._clock() + lease)
+        return True
+
+    async def delete(self, key: EntryKey, operation_id: str) -> bool:
+        """Delete an entry."""
+        done = self._done.get((key, operation_id))
+        if done is not None:
+            return done
+        entry = self._entries.pop(key, None)
+        self._leases.pop(key, None)
+        found = entry is not None and entry.ends > self._clock()
+        self._remember(key, operation_id, found=found)
+        return found
+
+    async def invalidate(self, tenant: str, tag: str) -> None:
+        """Make the entries of a tag count as missing."""
+        self._invalidated[(tenant, tag)] = self._now()
+
+    def _now(self) -> int:
+        """Microseconds, each later than the last, as no two scripts run at once on a server."""
+        self._stamp = max(self._stamp + 1, int(self._clock() * 1_000_000))
+        return self._stamp
+
+    def _holder(self, key: EntryKey) -> str:
+        lease = self._leases.get(key)
+        if lease is not None and lease.ends <= self._clock():
+            del self._leases[key]
+            lease = None
+        return "" if lease is None else lease.token
+
+    def _set(self, key: EntryKey, entry: Entry, since: int) -> None:
+        fresh = self._clock() + entry.life.fresh
+        ends = fresh + entry.life.stale
+        self._entries[key] = _Kept(entry.value, since, fresh, ends, tuple(entry.tags))
+        self._entries.move_to_end(key)
+        if len(self._entries) > _ENTRIES:
+            self._entries.popitem(last=False)
+
+    def _remember(self, key: EntryKey, operation_id: str, *, found: bool) -> None:
+        self._done[(key, operation_id)] = found
+        if len(self._done) > _ENTRIES:
+            self._done.popitem(last=False)

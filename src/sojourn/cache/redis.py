@@ -1,0 +1,124 @@
+"""The entries of a cache on a server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from sojourn.cache.store import Entry, EntryKey, Fetched
+from sojourn.engine.call import Argument, Call, Script
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import CACHE_SHARDS, Keys
+
+_LUA = files("sojourn.cache") / "lua"
+_FETCH, _PUT, _FULFIL, _RENEW, _DELETE, _INVALIDATE = (
+    Script(name, _LUA.joinpath(f"{name}.lua").read_text("utf-8"))
+    for name in ("fetch", "put", "fulfil", "renew", "delete", "invalidate")
+)
+
+LONGEST = 30 * 86_400.0
+"""Seconds that no entry outlives: so long an invalidation is remembered."""
+
+
+class RedisCache:
+    """A `CacheStore` over an engine.
+
+    Args:
+        engine: where calls go.
+        keys: builds the keys.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
+        """An entry, or the lease on it."""
+        ours = self._keys.cache(*key)
+        call: Call[list[Any]] = Call(
+            name="cache.fetch",
+            keys=(ours.entry, ours.lease, ours.tags),
+            read=_only,
+            script=_FETCH,
+            args=(token, _ms(lease)),
+        )
+        status, value, leased, stamp = await self._engine.run(call)
+        return Fetched(status.decode(), value, leased == 1, int(stamp))
+
+    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+        """Store a value."""
+        ours = self._keys.cache(*key)
+        await self._engine.run(
+            Call(
+                name="cache.put",
+                keys=(ours.entry, ours.operations),
+                read=_only,
+                script=_PUT,
+                args=(operation_id, *_flat(entry)),
+                operation_id=operation_id,
+            )
+        )
+
+    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+        """Give back a lease."""
+        ours = self._keys.cache(*key)
+        call: Call[int] = Call(
+            name="cache.fulfil",
+            keys=(ours.entry, ours.lease),
+            read=_only,
+            script=_FULFIL,
+            args=(token, since, *(() if entry is None else _flat(entry))),
+            operation_id=token,
+        )
+        return await self._engine.run(call) == 1
+
+    async def renew(self, key: EntryKey, token: str, lease: float) -> bool:
+        """Hold a lease for longer."""
+        call: Call[int] = Call(
+            name="cache.renew",
+            keys=(self._keys.cache(*key).lease,),
+            read=_only,
+            script=_RENEW,
+            args=(token, _ms(lease)),
+        )
+        return await self._engine.run(call) == 1
+
+    async def delete(self, key: EntryKey, operation_id: str) -> bool:
+        """Delete an entry."""
+        ours = self._keys.cache(*key)
+        call: Call[int] = Call(
+            name="cache.delete",
+            keys=(ours.entry, ours.lease, ours.operations),
+            read=_only,
+            script=_DELETE,
+            args=(operation_id,),
+            operation_id=operation_id,
+        )
+        return await self._engine.run(call) == 1
+
+    async def invalidate(self, tenant: str, tag: str) -> None:
+        """One call for each part of a tenant's entries, all in one round trip."""
+        calls = [
+            Call(
+                name="cache.invalidate",
+                keys=(self._keys.cache_tags(tenant, shard),),
+                read=_only,
+                script=_INVALIDATE,
+                args=(tag, _ms(LONGEST)),
+            )
+            for shard in range(CACHE_SHARDS)
+        ]
+        await self._engine.run_all(calls)
+
+
+def _only(replies: list[Any]) -> Any:
+    return replies[0]
+
+
+def _flat(entry: Entry) -> tuple[Argument, ...]:
+    life = entry.life
+    return entry.value, _ms(life.fresh), _ms(life.stale), "\n".join(entry.tags)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

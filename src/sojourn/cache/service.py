@@ -1,0 +1,371 @@
+"""Results of expensive steps, kept for the next one who asks. What users call."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of
+from sojourn.cache.store import CacheStore, Entry, EntryKey, Fetched, Life
+from sojourn.codecs import decode, encode
+from sojourn.errors import (
+    Closed,
+    InvalidInput,
+    InvalidValue,
+    SojournError,
+    TooLarge,
+    Unavailable,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger("sojourn.cache")
+
+HOUR = 3600.0
+LONGEST = 30 * 86_400.0
+"""Seconds that no entry outlives: so long an invalidation is remembered."""
+_TICK = 0.001
+_LONGEST_NAME = 512
+_POLLS = (0.01, 0.5)
+"""Seconds between two looks at what another computes: at first, and at most."""
+
+
+class CacheStats(NamedTuple):
+    """Figures of a cache in this process.
+
+    Attributes:
+        hits: fresh values given.
+        stale: values given that were past their TTL, while another is computed.
+        misses: times that there was none.
+        waits: misses for which another's computation was waited for.
+        computed: values that this process computed.
+        unavailable: times that no server answered, and the value was computed for this call alone.
+    """
+
+    hits: int
+    stale: int
+    misses: int
+    waits: int
+    computed: int
+    unavailable: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Part of the answers that were there, stale ones included; 0 when nobody asked."""
+        asked = self.hits + self.stale + self.misses
+        return (self.hits + self.stale) / asked if asked else 0.0
+
+
+class Cache:
+    """The cache of a store. Made by `sojourn.open`, as `store.cache`.
+
+    Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. Each
+    tenant has entries of its own; no call names more than one.
+
+    Every method may raise `Unavailable` and its kin when no server answers in time; what `cached`
+    decorates does not: it computes.
+
+    Args:
+        store: where entries are kept.
+        max_value_bytes: the largest value, as JSON.
+    """
+
+    def __init__(self, store: CacheStore, max_value_bytes: int) -> None:
+        self._store = store
+        self._cap = max_value_bytes
+        self._counts = Counter[str]()
+        self._refreshing: set[asyncio.Task[Any]] = set()
+
+    async def get(
+        self, name: str, default: Any = None, *, tenant: str = "", stale: bool = False
+    ) -> Any:
+        """The value of an entry. One round trip.
+
+        Args:
+            name: of the entry.
+            default: what is returned when there is none.
+            tenant: whose entry.
+            stale: whether a value past its TTL will do, as long as it is kept.
+        """
+        found = await self._store.fetch(_key(tenant, name), "", 0)
+        if found.status == "miss" or (found.status == "stale" and not stale):
+            self._counts["misses"] += 1
+            return default
+        self._counts["hits" if found.status == "hit" else "stale"] += 1
+        return decode(found.value)
+
+    async def put(
+        self,
+        name: str,
+        value: Any,
+        *,
+        ttl: float = HOUR,
+        stale: float = 0.0,
+        tags: Sequence[str] = (),
+        tenant: str = "",
+        operation_id: str | None = None,
+    ) -> None:
+        """Store a value. One round trip.
+
+        Args:
+            name: of the entry.
+            value: JSON.
+            ttl: seconds that it is fresh; 30 days with `stale` at most.
+            stale: seconds that it is kept after that.
+            tags: names by which it can be invalidated together with others.
+            tenant: whose entry.
+            operation_id: repeat a put with the same id and it takes effect once.
+
+        Raises:
+            InvalidInput: a name, lifetime or tag; or a value that JSON cannot hold.
+            TooLarge: the value is over its cap.
+        """
+        entry = Entry(self._encoded(value), _life(ttl, stale), _tags(tags))
+        await self._store.put(_key(tenant, name), entry, operation_id or secrets.token_hex(16))
+
+    async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
+        """Delete an entry; whether there was one. One round trip.
+
+        What is being computed for it now will not be kept.
+        """
+        return await self._store.delete(_key(tenant, name), operation_id or secrets.token_hex(16))
+
+    async def invalidate(self, tag: str, *, tenant: str = "") -> None:
+        """Let all entries of a tag that were stored until now count as missing. One round trip.
+
+        So do values that are being computed now: they may be made of what has changed.
+        """
+        _key(tenant, "x")
+        await self._store.invalidate(tenant, _tags([tag])[0])
+
+    async def fetch(
+        self,
+        name: str,
+        compute: Callable[[], Awaitable[Any]],
+        *,
+        ttl: float = HOUR,
+        stale: float = 0.0,
+        none_ttl: float | None = None,
+        tags: Sequence[str] = (),
+        tenant: str = "",
+        lease: float = 10.0,
+    ) -> Any:
+        """The value of an entry; computed when there is none, by one caller at a time everywhere.
+
+        One round trip for a hit, two for a computation and one more for each third of `lease` that
+        it takes. Others wait for the one who computes; when that one dies, the next takes its place
+        within `lease`. When it fails, its error is its own, and the next computes.
+
+        Without a server the value is computed for this call alone.
+
+        Args:
+            name: of the entry.
+            compute: makes the value.
+            ttl: seconds that it is fresh.
+            stale: seconds after that in which the old value is given at once, while one caller
+                computes the new one behind the scenes.
+            none_ttl: seconds that None is kept as a value; None is not kept if not given.
+            tags: names by which it can be invalidated together with others.
+            tenant: whose entry.
+            lease: seconds after which a computation whose process died is taken over.
+
+        Raises:
+            InvalidInput: an argument; or the value is no JSON.
+            TooLarge: the value is over its cap.
+        """
+        work = _Work(
+            _key(tenant, name),
+            compute,
+            _life(ttl, stale),
+            None if none_ttl is None else _life(none_ttl, 0.0),
+            _tags(tags),
+            _seconds(lease, "lease"),
+        )
+        pause, longest = _POLLS
+        waited = False
+        while True:
+            token = secrets.token_hex(16)
+            try:
+                found = await self._store.fetch(work.key, token, work.lease)
+            except (Unavailable, Closed) as error:
+                self._counts["unavailable"] += 1
+                log.warning("The cache cannot be asked: %s", error)
+                return await compute()
+            if found.status == "hit" or (found.status == "stale" and not found.leased):
+                self._counts["hits" if found.status == "hit" else "stale"] += 1
+                return decode(found.value)
+            if found.status == "stale":
+                self._counts["stale"] += 1
+                task = asyncio.create_task(self._refresh(work, token, found))
+                self._refreshing.add(task)
+                task.add_done_callback(self._refreshing.discard)
+                return decode(found.value)
+            if found.leased:
+                self._counts["misses"] += 1
+                return await self._compute(work, token, found)
+            if not waited:
+                self._counts["waits"] += 1
+                waited = True
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+            pause = min(pause * 1.5, longest)
+
+    def cached(
+        self,
+        *,
+        ttl: float = HOUR,
+        key: Callable[..., str] | None = None,
+        tenant: str | Callable[..., str] = "",
+        tags: Sequence[str] | Callable[..., Sequence[str]] = (),
+        stale: float = 0.0,
+        none_ttl: float | None = None,
+        lease: float = 10.0,
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
+        """Decorate an async function: its results are kept, as by `fetch`.
+
+        Args:
+            ttl: seconds that a result is fresh.
+            key: makes the entry's name of the arguments; if not given, it is the fingerprint of the
+                function's name and all arguments, in which types count and order of keys does not.
+            tenant: whose entries; or makes it of the arguments.
+            tags: names by which results can be invalidated together; or makes them of arguments.
+            stale: seconds that an old result is given while a new one is computed.
+            none_ttl: seconds that None is kept; if not given it is not.
+            lease: seconds after which a computation whose process died is taken over.
+
+        Raises:
+            InvalidInput: the function is not async; or, when it is called, an argument of which no
+                fingerprint can be made.
+        """
+
+        def decorate(
+            function: Callable[P, Awaitable[T]],
+        ) -> Callable[P, Coroutine[Any, Any, T]]:
+            if not inspect.iscoroutinefunction(function):
+                raise InvalidInput(f"{name_of(function)} is not async: decorate async functions.")
+            signature, called = inspect.signature(function), name_of(function)
+
+            @wraps(function)
+            async def cached(*args: P.args, **kwargs: P.kwargs) -> T:
+                if key is not None:
+                    name = f"{called}:{key(*args, **kwargs)}"
+                else:
+                    name = fingerprint(called, arguments_of(signature, args, kwargs))
+                value = await self.fetch(
+                    name,
+                    lambda: function(*args, **kwargs),
+                    ttl=ttl,
+                    stale=stale,
+                    none_ttl=none_ttl,
+                    tags=tags(*args, **kwargs) if callable(tags) else tags,
+                    tenant=tenant(*args, **kwargs) if callable(tenant) else tenant,
+                    lease=lease,
+                )
+                return cast("T", value)
+
+            return cached
+
+        return decorate
+
+    def stats(self) -> CacheStats:
+        """The figures now."""
+        return CacheStats(*(self._counts[name] for name in CacheStats._fields))
+
+    async def close(self) -> None:
+        """End what is computed behind the scenes."""
+        for task in list(self._refreshing):
+            task.cancel()
+        await asyncio.gather(*self._refreshing, return_exceptions=True)
+
+    # ── computing ──────────────────────────────────────────────────────────────────────────────
+
+    async def _refresh(self, work: _Work, token: str, found: Fetched) -> None:
+        try:
+            await self._compute(work, token, found)
+        except Exception as error:  # noqa: BLE001 - nobody waits: the old value goes on
+            log.warning("A stale entry could not be computed anew: %s", type(error).__name__)
+
+    async def _compute(self, work: _Work, token: str, found: Fetched) -> Any:
+        beat = asyncio.create_task(self._hold(work, token))
+        entry: Entry | None = None
+        try:
+            value = await work.compute()
+            self._counts["computed"] += 1
+            life = work.none_life if value is None else work.life
+            if life is not None:
+                entry = Entry(self._encoded(value), life, work.tags)
+            return value
+        finally:
+            beat.cancel()
+            with suppress(asyncio.CancelledError):
+                await beat
+            with suppress(SojournError):  # the value is there; without a server it is not kept
+                await asyncio.shield(self._store.fulfil(work.key, entry, token, found.since))
+
+    async def _hold(self, work: _Work, token: str) -> None:
+        """Renew the lease while its value is computed; if it was lost, that is seen at the end."""
+        while True:
+            await asyncio.sleep(work.lease / 3)
+            with suppress(Unavailable):
+                if not await self._store.renew(work.key, token, work.lease):
+                    return
+
+    def _encoded(self, value: Any) -> bytes:
+        text = encode(value, "The value")
+        if len(text) > self._cap:
+            raise TooLarge("The value", len(text), self._cap, "max_event_bytes")
+        return text
+
+
+class _Work(NamedTuple):
+    key: EntryKey
+    compute: Callable[[], Awaitable[Any]]
+    life: Life
+    none_life: Life | None
+    tags: tuple[str, ...]
+    lease: float
+
+
+def _key(tenant: object, name: object) -> EntryKey:
+    for what, value in (("tenant", tenant), ("name", name)):
+        if not isinstance(value, str):
+            raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
+        if size > _LONGEST_NAME:
+            raise InvalidInput(f"The {what} has {size:,} bytes; at most {_LONGEST_NAME} will do.")
+    if not name:
+        raise InvalidInput("An entry has a name that is not empty.")
+    return EntryKey(cast("str", tenant), cast("str", name))
+
+
+def _seconds(value: object, what: str) -> float:
+    if isinstance(value, int | float) and _TICK <= value <= LONGEST:
+        return float(value)
+    raise InvalidInput(f"{what} is a number of seconds up to 30 days, not {value!r}.")
+
+
+def _life(ttl: float, stale: float) -> Life:
+    fresh = _seconds(ttl, "ttl")
+    if stale != 0:
+        _seconds(fresh + _seconds(stale, "stale"), "ttl with stale")
+    return Life(fresh, float(stale))
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    for tag in tags:
+        if not tag or "\n" in tag or tag != _key("", tag).name:
+            raise InvalidInput(f"A tag is text of one line, not {tag!r}.")
+    if isinstance(tags, str):
+        raise InvalidInput("tags is a list of tags, not one string.")
+    return tuple(tags)

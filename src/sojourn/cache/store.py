@@ -1,0 +1,82 @@
+"""What the cache asks of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+
+class EntryKey(NamedTuple):
+    """The identity of an entry. Another tenant's entry of the same name is another entry."""
+
+    tenant: str
+    name: str
+
+
+class Life(NamedTuple):
+    """How long an entry lives, in seconds: as fresh, and after that as stale."""
+
+    fresh: float
+    stale: float = 0.0
+
+
+class Entry(NamedTuple):
+    """A value as JSON text, its lifetime, and the tags by which it can be invalidated."""
+
+    value: bytes
+    life: Life
+    tags: Sequence[str]
+
+
+class Fetched(NamedTuple):
+    """What a store has of an entry.
+
+    Attributes:
+        status: `hit` (fresh), `stale`, or `miss`.
+        value: JSON text; empty for a miss.
+        leased: the caller now holds the lease, and shall compute the value.
+        since: when that was, by the store's clock in microseconds; to be given with the value.
+    """
+
+    status: Literal["hit", "stale", "miss"]
+    value: bytes
+    leased: bool
+    since: int
+
+
+class CacheStore(Protocol):
+    """Where entries are kept. Each method is one atomic step, and one round trip.
+
+    All raise `Unavailable` and its kin when no server answers in time.
+    """
+
+    async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
+        """An entry; when it is not fresh and nobody computes it, a lease of so many seconds.
+
+        An empty token asks for no lease.
+        """
+        ...
+
+    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+        """Store a value. Repeated with the same operation id it takes effect once."""
+        ...
+
+    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+        """Give back a lease with the value that was computed, or without one.
+
+        Returns:
+            whether the lease was still held; if not, nothing is stored.
+        """
+        ...
+
+    async def renew(self, key: EntryKey, token: str, lease: float) -> bool:
+        """Hold a lease for longer; whether it was still held."""
+        ...
+
+    async def delete(self, key: EntryKey, operation_id: str) -> bool:
+        """Delete an entry, and revoke the lease on it; whether there was one."""
+        ...
+
+    async def invalidate(self, tenant: str, tag: str) -> None:
+        """Make all entries of a tag stored until now, or being computed now, count as missing."""
+        ...
