@@ -29,10 +29,17 @@ def fingerprint(call: str, arguments: Mapping[str, Any]) -> str:
     `"1"` are four arguments.
 
     Raises:
-        InvalidValue: an argument of a type that has no canonical form.
+        InvalidValue: an argument of a type that has no canonical form, that contains itself, or
+            that is text and not Unicode.
     """
-    plain = [call, _canonical(arguments, "the arguments")]
-    return blake2b(_encode(plain), digest_size=16).hexdigest()
+    try:
+        plain = _encode([call, _canonical(arguments, "the arguments")])
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise InvalidValue(
+            f"No fingerprint can be made of the arguments ({error}): give the cache a key= of your "
+            "own."
+        ) from error
+    return blake2b(plain, digest_size=16).hexdigest()
 
 
 def arguments_of(
