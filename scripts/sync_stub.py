@@ -1,0 +1,160 @@
+"""Write what `sojourn.sync` looks like to a type checker, from the asynchronous rooms.
+
+python scripts/sync_stub.py            writes src/sojourn/sync/__init__.pyi
+python scripts/sync_stub.py --check    says whether it is up to date
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from sojourn import client, sync
+from sojourn.cache import service as cache_service
+from sojourn.doctor import service as doctor_service
+from sojourn.sessions import history as sessions_history
+from sojourn.sessions import service as sessions_service
+
+STUB = Path(str(sync.__file__)).with_suffix(".pyi")
+
+HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from sojourn.cache import CacheStats
+from sojourn.client import Lent, Stats
+from sojourn.doctor import Report
+from sojourn.ids import SessionKey
+from sojourn.options import Durability, OnOutage
+from sojourn.sessions import (
+    Appended,
+    Event,
+    Failures,
+    Keep,
+    Message,
+    NamePage,
+    NearCacheStats,
+    Quarantined,
+    Result,
+    Session,
+    SessionPage,
+    View,
+)
+from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+
+E = TypeVar("E")
+P = ParamSpec("P")
+T = TypeVar("T")
+"""
+
+ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
+    (sessions_service, "Sessions", "Sessions"),
+    (sessions_history, "History", "History"),
+    (cache_service, "Cache", "Cache"),
+    (doctor_service, "Doctor", "Doctor"),
+    (client, "Sojourn", "Store"),
+)
+ATTRIBUTES = {
+    "Store": ("sessions: Sessions", "cache: Cache", "doctor: Doctor"),
+    "History": ("key: SessionKey",),
+}
+
+
+def plain(text: str) -> str:
+    """An annotation as it is without an event loop."""
+    return (
+        text.replace("Callable[[], Awaitable[Any]]", "Callable[[], T]")
+        .replace(
+            "Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]",
+            "Callable[[Callable[P, T]], Callable[P, T]]",
+        )
+        .replace("_ = ", "")
+    )
+
+
+def signature(function: ast.FunctionDef | ast.AsyncFunctionDef, returns: str = "{}") -> str:
+    """A method without a body."""
+    result = ast.unparse(function.returns) if function.returns else "None"
+    given = function.args
+    unsaid = ast.Constant(...)
+    given.defaults = [unsaid for _ in given.defaults]
+    given.kw_defaults = [default and unsaid for default in given.kw_defaults]
+    name, arguments = function.name, ast.unparse(given)
+    if name == "fetch":
+        result = "T"
+    return plain(f"    def {name}({arguments}) -> {returns.format(result)}: ...")
+
+
+def methods(module: ModuleType, name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The public methods of a class, as they are written."""
+    tree = ast.parse(inspect.getsource(module))
+    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return [
+        node
+        for node in found.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+    ]
+
+
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(
+        isinstance(each, ast.Name) and each.id in ("property", "cached_property")
+        for each in function.decorator_list
+    )
+
+
+def room(module: ModuleType, name: str, known_as: str) -> list[str]:
+    lines = ["", f"class {known_as}:"]
+    lines += [f"    {each}" for each in ATTRIBUTES.get(known_as, ())]
+    for function in methods(module, name):
+        if is_property(function):
+            lines.append("    @property")
+        lines.append(signature(function))
+    if known_as == "Store":
+        lines.append("    def __enter__(self) -> Self: ...")
+        lines.append(
+            "    def __exit__(self, kind: type[BaseException] | None, "
+            "error: BaseException | None, trace: TracebackType | None) -> None: ..."
+        )
+    return lines
+
+
+def safe() -> list[str]:
+    """The calls of `Sessions`, each with a `Result`."""
+    lines = ["", "class SafeSessions:", "    @property", "    def failures(self) -> Failures: ..."]
+    for function in methods(sessions_service, "Sessions"):
+        if isinstance(function, ast.AsyncFunctionDef):
+            result = ast.unparse(function.returns) if function.returns else "None"
+            function.returns = ast.parse(result.removesuffix(" | None"), mode="eval").body
+            lines.append(signature(function, "Result[{}]"))
+    lines.append("    def cache_stats(self) -> NearCacheStats: ...")
+    return lines
+
+
+def stub() -> str:
+    lines = HEAD.splitlines() + safe()
+    for module, name, known_as in ROOMS:
+        lines += room(module, name, known_as)
+    tree = ast.parse(inspect.getsource(client))
+    (opened,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "open")
+    lines += ["", signature(opened).replace("-> Sojourn", "-> Store").lstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write it, or compare."""
+    text = stub()
+    if "--check" in sys.argv:
+        return int(not STUB.exists() or STUB.read_text("utf-8") != text)
+    STUB.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The store for code without an event loop: the same names, and the same results.
+
+    with sojourn.sync.open("redis://localhost:6379") as store:
+        session = store.sessions.create("shop", "ada")
+
+Calls wait in the thread that makes them, while the store runs in a thread of its own. They may come
+from any thread, also one beside a running event loop, and from a process that was forked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sojourn.sync.facade import Store
+
+__all__ = ["Store", "open"]
+
+
+def open(url: Any, **options: Any) -> Store:  # noqa: A001 - sojourn.sync.open(url)
+    """Open a store, as `sojourn.open` does with the same arguments.
+
+    Raises:
+        ConfigurationError: the URL.
+        InvalidInput: one of the other arguments.
+    """
+    return Store(url, options)

@@ -1,0 +1,161 @@
+"""The calls of a store for callers without an event loop, made of the asynchronous ones."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Coroutine
+from functools import partial, wraps
+from typing import Any, Self, TypeVar
+
+import sojourn
+from sojourn.cache import Cache
+from sojourn.client import Sojourn
+from sojourn.doctor import Doctor
+from sojourn.errors import InvalidInput
+from sojourn.sessions import History, SafeSessions, Sessions
+from sojourn.sync.portal import CallersThread, Portal
+
+T = TypeVar("T")
+
+
+class Facade:
+    """A room whose coroutine functions are plain ones.
+
+    Args:
+        portal: where they run.
+        room: gives the room itself; after a fork it is another.
+    """
+
+    def __init__(self, portal: Callable[[], Portal], room: Callable[[], Any]) -> None:
+        self._portal = portal
+        self._room = room
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._plain(getattr(self._room(), name), name)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(self._room()) if not name.startswith("_")]
+
+    def _plain(self, found: Any, name: str) -> Any:
+        if inspect.iscoroutinefunction(found):
+
+            @wraps(found)
+            def call(*args: Any, **kwargs: Any) -> Any:
+                method = getattr(self._room(), name)
+                return self._portal().run(partial(method, *args, **kwargs))
+
+            return call
+        if type(found) in _FACADES:
+            return _FACADES[type(found)](self._portal, lambda: getattr(self._room(), name))
+        if inspect.ismethod(found):
+
+            @wraps(found)
+            def make(*args: Any, **kwargs: Any) -> Any:
+                def made() -> Any:
+                    return getattr(self._room(), name)(*args, **kwargs)
+
+                result = made()
+                if type(result) in _FACADES:
+                    return _FACADES[type(result)](self._portal, made)
+                return result
+
+            return make
+        return found
+
+
+class CacheFacade(Facade):
+    """The cache: what it computes runs in the thread of the caller."""
+
+    def fetch(self, name: str, compute: Callable[[], T], **options: Any) -> T:
+        """As `Cache.fetch`, with a plain function."""
+        thread = CallersThread()
+
+        async def fetch() -> T:
+            value: T = await self._room().fetch(name, partial(thread.run, compute), **options)
+            return value
+
+        return thread.serve(self._portal(), fetch)
+
+    def cached(self, **options: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """As `Cache.cached`, for plain functions."""
+
+        def decorate(function: Callable[..., T]) -> Callable[..., T]:
+            if inspect.iscoroutinefunction(function):
+                raise InvalidInput(
+                    f"{function.__qualname__} is async: use the cache of `sojourn.open` for it."
+                )
+
+            @wraps(function)
+            def cached(*args: Any, **kwargs: Any) -> T:
+                thread = CallersThread()
+
+                @wraps(function)
+                async def run(*args: Any, **kwargs: Any) -> T:
+                    return await thread.run(partial(function, *args, **kwargs))
+
+                call: Callable[[], Coroutine[Any, Any, T]]
+                call = partial(self._room().cached(**options)(run), *args, **kwargs)
+                result: T = thread.serve(self._portal(), call)
+                return result
+
+            return cached
+
+        return decorate
+
+
+class Store(Facade):
+    """An open store for callers without an event loop: `with sojourn.sync.open(url) as store`.
+
+    It may be used from any thread, and in a process forked after it was opened.
+    """
+
+    def __init__(self, url: Any, options: dict[str, Any]) -> None:
+        self._args = (url, options)
+        self._here = Portal()
+        self._store = sojourn.open(url, **options)
+        self._pid = os.getpid()
+        self._parents: object = None
+        super().__init__(self._own_portal, self._own_store)
+
+    def close(self) -> None:
+        """Close the store and end its thread."""
+        store, portal = self._own_store(), self._here
+        portal.run(store.close)
+        portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _own_portal(self) -> Portal:
+        self._after_fork()
+        return self._here
+
+    def _own_store(self) -> Sojourn:
+        self._after_fork()
+        return self._store
+
+    def _after_fork(self) -> None:
+        """Threads and connections are the parent's. What is kept in memory was copied with it."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._parents = self._here, self._store  # never collected here: that would close them
+        self._here = Portal()
+        if self._store.where != "memory://":
+            self._store = sojourn.open(self._args[0], **self._args[1])
+
+
+_FACADES: dict[type, type[Facade]] = {
+    Cache: CacheFacade,
+    Doctor: Facade,
+    History: Facade,
+    SafeSessions: Facade,
+    Sessions: Facade,
+}
+"""What is wrapped, and by what."""

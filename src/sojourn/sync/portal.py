@@ -1,0 +1,108 @@
+"""A thread with an event loop, for callers that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Portal:
+    """Runs coroutines in a thread of its own, which starts with the first call."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, call: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine function there; the future has its result."""
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="sojourn sync", daemon=True
+                )
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(call(), self._loop)
+
+    def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function; the caller's thread waits. Ctrl-C there cancels it."""
+        future = self.start(call)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the thread; another call starts a new one."""
+        with self._starting:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+class CallersThread:
+    """Lets a coroutine in the portal run functions in the thread of the caller that waits for it.
+
+    What belongs to that thread is there: a connection of sqlite3, a request of Flask's. What
+    another task asks for, while the caller may have its answer already, runs in a worker thread,
+    with a copy of the caller's context variables.
+    """
+
+    def __init__(self) -> None:
+        self._steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._context = contextvars.copy_context()
+        self._task: asyncio.Task[Any] | None = None
+
+    def serve(self, portal: Portal, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine in the portal, and here what it asks for, until it ends."""
+
+        async def served() -> T:
+            self._task = asyncio.current_task()
+            return await call()
+
+        future = portal.start(served)
+        future.add_done_callback(lambda _: self._steps.put(None))
+        try:
+            while (step := self._steps.get()) is not None:
+                step()
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function there; from the portal."""
+        if asyncio.current_task() is not self._task:
+            return await asyncio.to_thread(self._context.copy().run, function)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: Callable[[], None]) -> None:
+            loop.call_soon_threadsafe(lambda: None if done.done() else result())
+
+        def step() -> None:
+            try:
+                value = function()
+            except StopIteration as error:  # no future can hold it
+                failure = RuntimeError(f"The function raised StopIteration: {error}")
+                settle(lambda: done.set_exception(failure))
+            except Exception as error:  # noqa: BLE001 - raised where it was asked for
+                wrong = error
+                settle(lambda: done.set_exception(wrong))
+            else:
+                settle(lambda: done.set_result(value))
+
+        self._steps.put(step)
+        return await done

@@ -1,0 +1,180 @@
+"""`sojourn.sync`: the same calls without an event loop, from wherever they come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import sojourn.sync
+from servers import Server
+from sojourn import Event, InvalidInput, SessionNotFound, Unavailable
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(params=["memory", "server"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "memory":
+        return "memory://"
+    server: Server = request.getfixturevalue("server")
+    return server.url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[sojourn.sync.Store]:
+    with sojourn.sync.open(url) as store:
+        yield store
+
+
+def test_names_and_results_are_the_same(store: sojourn.sync.Store) -> None:
+    store.ping()
+    made = store.sessions.create("shop", "ada", state={"a": 1})
+    store.sessions.append(made.key, Event(author="ada", payload="hi"))
+    found = store.sessions.get(made.key)
+    assert found is not None
+    assert [event.payload for event in found.events] == ["hi"]
+    assert store.sessions.safe.get(made.key).unwrap() == found
+    assert [s.key for s in store.sessions.list("shop", "ada").sessions] == [made.key]
+    assert store.sessions.delete(made.key)
+    assert store.stats().available
+
+
+def test_the_doctor(server: Server) -> None:
+    with sojourn.sync.open(server.url) as store:
+        assert store.doctor.examine().findings
+
+
+def test_errors_are_the_same(store: sojourn.sync.Store) -> None:
+    made = store.sessions.create("shop", "ada")
+    store.sessions.delete(made.key)
+    with pytest.raises(SessionNotFound):
+        store.sessions.append(made.key, Event(author="a", payload=1))
+    with pytest.raises(InvalidInput):
+        store.sessions.create("", "ada")
+    with pytest.raises(AttributeError):
+        _ = store.nothing  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_history(store: sojourn.sync.Store) -> None:
+    history = store.history("chat")
+    history.append("user", "Hello!")
+    assert [message.as_dict() for message in history.last(5)] == [
+        {"role": "user", "content": "Hello!"}
+    ]
+    history.clear()
+    assert history.all() == []
+
+
+def test_what_the_cache_computes_runs_in_the_callers_thread(store: sojourn.sync.Store) -> None:
+    where: list[int] = []
+
+    @store.cache.cached()
+    def double(x: int) -> int:
+        where.append(threading.get_ident())
+        return 2 * x
+
+    assert (double(2), double(2), double(3)) == (4, 4, 6)
+    assert where == [threading.get_ident()] * 2
+    with pytest.raises(ZeroDivisionError):
+        store.cache.fetch("broken", lambda: 1 / 0)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        store.cache.fetch("stopped", lambda: next(iter(())))
+    assert store.cache.fetch("broken", lambda: 1) == 1
+    assert store.cache.stats().misses == 5
+
+
+def test_a_stale_result_is_computed_anew_behind_the_scenes(store: sojourn.sync.Store) -> None:
+    runs: list[int] = []
+    again = threading.Event()
+
+    def step() -> int:
+        runs.append(1)
+        if len(runs) == 2:
+            again.set()
+        return len(runs)
+
+    assert store.cache.fetch("entry", step, ttl=0.02, stale=100) == 1
+    while store.cache.get("entry") is not None:
+        pass
+    assert store.cache.fetch("entry", step, ttl=100, stale=100) == 1
+    assert again.wait(10)
+
+
+def test_an_async_function_is_refused(store: sojourn.sync.Store) -> None:
+    with pytest.raises(InvalidInput, match="async"):
+
+        @store.cache.cached()
+        async def work() -> None: ...
+
+
+def test_many_threads(store: sojourn.sync.Store) -> None:
+    made = store.sessions.create("shop", "ada")
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda n: store.sessions.append(made.key, Event(author="a", payload=n)), range(80)
+            )
+        )
+    found = store.sessions.get(made.key)
+    assert found is not None
+    assert sorted(event.payload for event in found.events) == list(range(80))
+
+
+async def test_inside_a_running_loop_and_its_worker_threads(store: sojourn.sync.Store) -> None:
+    made = await asyncio.to_thread(store.sessions.create, "shop", "ada")
+    assert store.sessions.get(made.key) is not None  # as in a notebook's cell
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_after_a_fork(server: Server) -> None:
+    code = f"""
+import os, sojourn.sync
+store = sojourn.sync.open({server.url!r})
+key = store.sessions.create("shop", "ada").key
+child = os.fork()
+for n in range(20):
+    store.sessions.append(key, sojourn.Event(author="child" if child == 0 else "parent", payload=n))
+if child == 0:
+    store.close()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+events = store.sessions.get(key).events
+for who in ("child", "parent"):
+    print([e.payload for e in events if e.author == who] == list(range(20)))
+store.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "True\nTrue\n"
+
+
+def test_no_server(url: str) -> None:
+    with (
+        sojourn.sync.open("redis://127.0.0.1:1", operation_timeout=0.2) as store,
+        pytest.raises(Unavailable),
+    ):
+        store.sessions.create("shop", "ada")
+
+
+def test_a_closed_store_leaves_no_thread(url: str) -> None:
+    before = set(threading.enumerate())
+    with sojourn.sync.open(url) as store:
+        store.sessions.create("shop", "ada")
+    assert {each for each in threading.enumerate() if each.name == "sojourn sync"} <= before
+
+
+def test_the_stub_is_up_to_date() -> None:
+    subprocess.run([sys.executable, ROOT / "scripts/sync_stub.py", "--check"], check=True)
