@@ -38,7 +38,7 @@ class InMemoryCache:
         self._entries: OrderedDict[EntryKey, _Kept] = OrderedDict()
         self._leases: dict[EntryKey, _Lease] = {}
         self._invalidated: dict[tuple[str, str], int] = {}
-        self._done: OrderedDict[tuple[EntryKey, str], bool] = OrderedDict()
+        self._done: OrderedDict[tuple[EntryKey, str, str], bool] = OrderedDict()
         self._stamp = 0
 
     async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
@@ -65,8 +65,9 @@ class InMemoryCache:
 
     async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
         """Store a value."""
-        if (key, operation_id) not in self._done:
-            self._remember(key, operation_id, found=True)
+        operation = (key, "put", operation_id)
+        if operation not in self._done:
+            self._remember(operation, found=True)
             self._set(key, entry, self._now())
 
     async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
@@ -87,13 +88,14 @@ class InMemoryCache:
 
     async def delete(self, key: EntryKey, operation_id: str) -> bool:
         """Delete an entry."""
-        done = self._done.get((key, operation_id))
+        operation = (key, "delete", operation_id)
+        done = self._done.get(operation)
         if done is not None:
             return done
         entry = self._entries.pop(key, None)
         self._leases.pop(key, None)
         found = entry is not None and entry.ends > self._clock()
-        self._remember(key, operation_id, found=found)
+        self._remember(operation, found=found)
         return found
 
     async def invalidate(self, tenant: str, tag: str) -> None:
@@ -120,7 +122,7 @@ class InMemoryCache:
         if len(self._entries) > _ENTRIES:
             self._entries.popitem(last=False)
 
-    def _remember(self, key: EntryKey, operation_id: str, *, found: bool) -> None:
-        self._done[(key, operation_id)] = found
+    def _remember(self, operation: tuple[EntryKey, str, str], *, found: bool) -> None:
+        self._done[operation] = found
         if len(self._done) > _ENTRIES:
             self._done.popitem(last=False)

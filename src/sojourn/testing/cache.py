@@ -92,6 +92,17 @@ class CacheContract:
         assert await store.cache.delete(name, operation_id="b")
         assert await store.cache.get(name) == "three"
 
+    async def test_an_operation_id_is_that_of_one_write_to_one_entry(
+        self, store: Sojourn, name: str
+    ) -> None:
+        names = [f"{name}-{n}" for n in range(40)]
+        for each in names:
+            await store.cache.put(each, each, operation_id="1a")
+        assert [await store.cache.get(each) for each in names] == names
+        for each, operation_id in zip(names, ["a", "1a"] * 20, strict=True):
+            assert await store.cache.delete(each, operation_id=operation_id)
+            assert await store.cache.get(each) is None
+
     async def test_tags_forget_together(self, store: Sojourn, name: str) -> None:
         names = [f"{name}-{n}" for n in range(20)]
         for each in names:
