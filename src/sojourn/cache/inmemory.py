@@ -69,6 +69,7 @@ class InMemoryCache:
         if operation not in self._done:
             self._remember(operation, found=True)
             self._set(key, entry, self._now())
+            self._leases.pop(key, None)
 
     async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
         """Give back a lease."""

@@ -51,7 +51,7 @@ class RedisCache:
         await self._engine.run(
             Call(
                 name="cache.put",
-                keys=(ours.entry, ours.operations),
+                keys=(ours.entry, ours.lease, ours.operations),
                 read=_only,
                 script=_PUT,
                 args=(operation_id, *_flat(entry)),

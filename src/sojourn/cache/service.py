@@ -116,6 +116,8 @@ class Cache:
     ) -> None:
         """Store a value. One round trip.
 
+        What is being computed for the entry now will not be kept.
+
         Args:
             name: of the entry.
             value: JSON.

@@ -58,7 +58,7 @@ class CacheStore(Protocol):
         ...
 
     async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
-        """Store a value. Repeated with the same operation id it takes effect once."""
+        """Store a value, and revoke the lease; repeated with the same operation id, once."""
         ...
 
     async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:

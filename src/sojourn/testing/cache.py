@@ -198,6 +198,17 @@ class CacheContract:
             await call
             assert await store.cache.get(name) is None
 
+    async def test_what_is_put_meanwhile_stays(
+        self, store: Sojourn, name: str, step: Counted
+    ) -> None:
+        step.let_go.clear()
+        call = asyncio.create_task(store.cache.fetch(name, step))
+        await step.started.wait()
+        await store.cache.put(name, "newer")
+        step.let_go.set()
+        assert await call == 1
+        assert await store.cache.get(name) == "newer"
+
     async def test_none_is_kept_by_choice(self, store: Sojourn, name: str) -> None:
         runs: list[str] = []
 
