@@ -104,3 +104,18 @@ async def test_a_foreign_index_stops_it_before_it_starts(
     with pytest.raises(CorruptRecord):
         await store.sessions.trim(made.key, drop=1)
     assert client.llen(f"{HEAD}:events") == 6
+
+
+async def test_a_log_that_lost_rows_keeps_its_newest(
+    store: sojourn.Sojourn, client: redis.Redis, made: sojourn.Session[Event]
+) -> None:
+    client.delete(f"{HEAD}:events")
+    await store.sessions.append(made.key, Event(author="a", payload="new"))
+    await store.sessions.trim(made.key, keep=4)
+    seen = await store.sessions.get(made.key)
+    assert [(event.seq, event.payload) for event in seen.events] == [(7, "new")]
+    assert not seen.complete
+    await store.sessions.append(made.key, Event(author="a", payload="newer"))
+    await store.sessions.trim(made.key, drop=1, keep=2)
+    seen = await store.sessions.get(made.key)
+    assert [(event.seq, event.payload) for event in seen.events] == [(7, "new")]

@@ -34,7 +34,8 @@ seq, dropped, version = seq - behind, dropped + front, version + 1
 if seq == dropped then
   redis.call('UNLINK', events)
 else
-  redis.call('LTRIM', events, front, -behind - 1)
+  -- Counted from the end: of a log that has lost rows, those that are left are the newest.
+  redis.call('LTRIM', events, dropped - seq - behind, -behind - 1)
 end
 local expires = later(ttl)
 local updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
