@@ -275,10 +275,11 @@ class BufferedSessions:
         """
         head = self._twin.head(key)
         self._held.drop(key)
-        if self._pinned.get(key) and head and last and last.seq == head.seq:
+        applied = None if last is None or last.repeated else last.version
+        if self._pinned.get(key) and head and head.version == applied:
             stored = await self._twin.read(key, Window())
             if stored is not None:
-                self._held.put(key, stored._replace(head=head._replace(version=last.version)))
+                self._held.put(key, stored._replace(head=head))
         self._unpin(key)
 
     def _unpin(self, key: SessionKey) -> None:

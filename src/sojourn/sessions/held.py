@@ -76,9 +76,10 @@ class Held:
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
-        end = _first(held) + len(held.rows) - 1
         before = written.seq - len(rows)
-        if before > end or not held.rows:  # never a log with a hole
+        others = written.version > held.head.version + 1  # they may have cut the log, too
+        end = before if others else _first(held) + len(held.rows) - 1
+        if others or before > end or not held.rows:  # never a log with a hole
             self._size -= _bytes(held.rows)
             held = held._replace(rows=[], first=before + 1)
         if before >= end:
@@ -100,12 +101,15 @@ class Held:
         self._trim(key)
 
     def changed(self, key: SessionKey, change: Change, written: Written) -> None:
-        """Hold what was updated."""
+        """Hold what was updated; where others wrote before it, the next append is to notice."""
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
         ours = {name: value.decode() for name, value in change.fields.items() if name != "metadata"}
-        head = held.head._replace(version=written.version, **ours)  # type: ignore[arg-type]
+        counts = bool(change.fields) or change.ttl != "keep"  # a touch does not
+        next_one = held.head.version + 1
+        version = next_one if counts and written.version == next_one else held.head.version
+        head = held.head._replace(version=version, **ours)  # type: ignore[arg-type]
         metadata = change.fields.get("metadata", head.metadata)
         self._sessions[key] = held._replace(head=head._replace(metadata=metadata))
 
