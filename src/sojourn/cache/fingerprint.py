@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from hashlib import blake2b
-from inspect import Signature
+from inspect import Signature, ismethod
 from typing import Any, cast
 
 import msgspec
@@ -51,10 +51,22 @@ def arguments_of(
     return dict(bound.arguments)
 
 
+def unbound(function: Callable[..., Any]) -> partial[Any]:
+    """A function apart from the arguments that are bound to it, `self` among them."""
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    while True:
+        if isinstance(function, partial):
+            args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
+            function = function.func
+        elif ismethod(function):
+            args, function = (function.__self__, *args), function.__func__
+        else:
+            return partial(function, *args, **kwargs)
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """Which function: its module and its qualified name."""
-    while isinstance(function, partial):
-        function = function.func
     return f"{function.__module__}.{function.__qualname__}"
 
 
@@ -64,7 +76,7 @@ def _canonical(value: Any, where: str) -> Any:
     if value is None or kind is bool or kind is str:
         return value
     if kind is int:
-        return ["int", str(value)]
+        return ["int", hex(value)]
     if kind is float:
         return ["float", repr(value) if math.isfinite(value) else str(value)]
     if kind in (bytes, bytearray):
@@ -103,8 +115,10 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
-    is_model = hasattr(cast("type[Any]", type(value)), "model_fields")  # type: ignore[redundant-cast]
-    return cast("Mapping[Any, Any]", vars(value)) if is_model else None  # pydantic's
+    if hasattr(cast("type[Any]", type(value)), "model_fields"):  # type: ignore[redundant-cast]
+        model = cast("Any", value)  # pydantic's
+        return {**vars(model), **(model.model_extra or {})}
+    return None
 
 
 def _named(kind: type) -> str:
@@ -112,8 +126,10 @@ def _named(kind: type) -> str:
 
 
 _TEXTS: tuple[tuple[type | tuple[type, ...], str, Callable[[Any], str]], ...] = (
+    (type, "type", _named),
+    (enum.Flag, "flag", lambda value: repr(value.value)),
     (enum.Enum, "enum", lambda value: value.name),
-    ((dt.datetime, dt.date, dt.time), "time", lambda value: value.isoformat()),
+    ((dt.datetime, dt.date, dt.time), "time", repr),
     (dt.timedelta, "span", repr),
     (decimal.Decimal, "decimal", str),
     (uuid.UUID, "uuid", str),

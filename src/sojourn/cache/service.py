@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of
+from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.store import CacheStore, Entry, EntryKey, Fetched, Life
 from sojourn.codecs import decode, encode
 from sojourn.errors import (
@@ -237,6 +237,8 @@ class Cache:
             ttl: seconds that a result is fresh.
             key: makes the entry's name of the arguments; if not given, it is the fingerprint of the
                 function's name and all arguments, in which types count and order of keys does not.
+                What a function defined in another takes from around it is no argument, and not in
+                it: give a `tenant` or a `key` that tells such functions apart.
             tenant: whose entries; or makes it of the arguments.
             tags: names by which results can be invalidated together; or makes them of arguments.
             stale: seconds that an old result is given while a new one is computed.
@@ -252,15 +254,17 @@ class Cache:
             function: Callable[P, Awaitable[T]],
         ) -> Callable[P, Coroutine[Any, Any, T]]:
             if not inspect.iscoroutinefunction(function):
-                raise InvalidInput(f"{name_of(function)} is not async: decorate async functions.")
-            signature, called = inspect.signature(function), name_of(function)
+                raise InvalidInput(f"{function!r} is not async: decorate async functions.")
+            bound = unbound(function)
+            signature, called = inspect.signature(bound.func), name_of(bound.func)
 
             @wraps(function)
             async def cached(*args: P.args, **kwargs: P.kwargs) -> T:
                 if key is not None:
                     name = f"{called}:{key(*args, **kwargs)}"
                 else:
-                    name = fingerprint(called, arguments_of(signature, args, kwargs))
+                    given, named = (*bound.args, *args), {**bound.keywords, **kwargs}
+                    name = fingerprint(called, arguments_of(signature, given, named))
                 value = await self.fetch(
                     name,
                     lambda: function(*args, **kwargs),
