@@ -310,9 +310,7 @@ class Cache:
                 entry = Entry(self._encoded(value), life, work.tags)
             return value
         finally:
-            beat.cancel()
-            with suppress(asyncio.CancelledError):
-                await beat
+            beat.cancel()  # not awaited: this task's own cancellation could be taken for the beat's
             with suppress(SojournError):  # the value is there; without a server it is not kept
                 await asyncio.shield(self._store.fulfil(work.key, entry, token, found.since))
 
@@ -320,7 +318,7 @@ class Cache:
         """Renew the lease while its value is computed; if it was lost, that is seen at the end."""
         while True:
             await asyncio.sleep(work.lease / 3)
-            with suppress(Unavailable):
+            with suppress(SojournError):
                 if not await self._store.renew(work.key, token, work.lease):
                     return
 

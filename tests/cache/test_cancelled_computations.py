@@ -1,0 +1,62 @@
+"""A cache whose server, entries or callers fail in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+import sojourn
+from servers import Server
+
+
+@pytest.fixture
+async def store(server: Server) -> AsyncIterator[sojourn.Sojourn]:
+    async with sojourn.open(server.url, operation_timeout=0.5) as store:
+        yield store
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+async def test_a_lease_that_cannot_be_renewed_costs_no_value(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    refused = asyncio.Event()
+    store.on_call(lambda fact: fact.outcome == "CorruptRecord" and refused.set())
+
+    async def work() -> str:
+        (lease,) = client.keys("cache:*:lease:slow")
+        client.delete(lease)
+        client.rpush(lease, "foreign")
+        await refused.wait()
+        await asyncio.sleep(0)
+        return "value"
+
+    assert await store.cache.fetch("slow", work, lease=0.1) == "value"
+
+
+async def test_cancelling_is_never_swallowed() -> None:
+    """One turn of the event loop after another, until the call is over before it is cancelled."""
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        return "value"
+
+    ended, turns = False, 0
+    async with sojourn.open("memory://") as store:
+        while not ended:
+            turns += 1
+            call = asyncio.create_task(store.cache.fetch(str(turns), work))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            ended = call.done()
+            call.cancel()
+            await asyncio.wait([call])
+            assert ended or call.cancelled()
+    assert turns > 3
