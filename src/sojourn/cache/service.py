@@ -35,6 +35,7 @@ LONGEST = 30 * 86_400.0
 """Seconds that no entry outlives: so long an invalidation is remembered."""
 _TICK = 0.001
 _LONGEST_NAME = 512
+_LONGEST_OPERATION = 128
 _POLLS = (0.01, 0.5)
 """Seconds between two looks at what another computes: at first, and at most."""
 
@@ -132,14 +133,14 @@ class Cache:
             TooLarge: the value is over its cap.
         """
         entry = Entry(self._encoded(value), _life(ttl, stale), _tags(tags))
-        await self._store.put(_key(tenant, name), entry, operation_id or secrets.token_hex(16))
+        await self._store.put(_key(tenant, name), entry, _operation(operation_id))
 
     async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
         """Delete an entry; whether there was one. One round trip.
 
         What is being computed for it now will not be kept.
         """
-        return await self._store.delete(_key(tenant, name), operation_id or secrets.token_hex(16))
+        return await self._store.delete(_key(tenant, name), _operation(operation_id))
 
     async def invalidate(self, tag: str, *, tenant: str = "") -> None:
         """Let all entries of a tag that were stored until now count as missing. One round trip.
@@ -339,7 +340,7 @@ class _Work(NamedTuple):
 
 
 def _key(tenant: object, name: object) -> EntryKey:
-    for what, value in (("tenant", tenant), ("name", name)):
+    for what, value in (("tenant", tenant), ("name, tag or operation_id", name)):
         if not isinstance(value, str):
             raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
         try:
@@ -367,9 +368,18 @@ def _life(ttl: float, stale: float) -> Life:
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    for tag in tags:
-        if not tag or "\n" in tag or tag != _key("", tag).name:
-            raise InvalidInput(f"A tag is text of one line, not {tag!r}.")
     if isinstance(tags, str):
         raise InvalidInput("tags is a list of tags, not one string.")
-    return tuple(tags)
+    given = tuple(tags)  # once: what makes them may be used up by it
+    for tag in given:
+        if "\n" in _key("", tag).name:
+            raise InvalidInput(f"A tag is text of one line, not {tag!r}.")
+    return given
+
+
+def _operation(given: str | None) -> str:
+    if given is None:
+        return secrets.token_hex(16)
+    if len(_key("", given).name) > _LONGEST_OPERATION:
+        raise InvalidInput(f"An operation_id has 1 to {_LONGEST_OPERATION} characters.")
+    return given

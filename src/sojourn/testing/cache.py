@@ -112,7 +112,9 @@ class CacheContract:
         assert left == names[::2]
         await store.cache.put(names[1], 2, tags=["odd"])
         assert await store.cache.get(names[1]) == 2
+        await store.cache.put(names[3], 2, tags=(tag for tag in ["odd", "all"]))  # type: ignore[arg-type]
         await store.cache.invalidate("all")
+        assert await store.cache.get(names[3]) is None
         assert [await store.cache.get(each) for each in names[::2]] == [None] * 10
 
     # ── one computation at a time ──────────────────────────────────────────────────────────────
@@ -278,6 +280,10 @@ class CacheContract:
             {"ttl": float("nan")},
             {"tags": "text"},
             {"tags": ["a\nb"]},
+            {"tags": [5]},
+            {"operation_id": ""},
+            {"operation_id": "\ud800"},
+            {"operation_id": 7},
             {"tenant": None},
             {"value": {1, 2}},
             {"name": ""},
