@@ -7,7 +7,14 @@ from typing import Any, cast
 
 import msgspec
 
-from sojourn.errors import InvalidValue, SessionExists, SessionNotFound, StaleSession
+from sojourn.errors import (
+    CorruptRecord,
+    InvalidValue,
+    SessionExists,
+    SessionNotFound,
+    StaleSession,
+    Unavailable,
+)
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.sessions import checks
 from sojourn.sessions.model import Event, Session
@@ -104,11 +111,21 @@ class History:
 
         Raises:
             OutcomeUnknown: it may be gone or not: look at `last(1)`.
+            CorruptRecord: the last message cannot be read; nothing was taken away.
         """
         while True:
             session = await self._sessions.get(self.key, last=1)
-            if session is None or not session.events:
+            if session is None or (session.complete and not session.events):
                 return None
+            if not session.events and session.durable:
+                raise CorruptRecord(
+                    "The last message cannot be read, so it was not taken away. It is in the "
+                    "quarantine, or the server has lost it; `clear()` removes all messages.",
+                    key=str(self.key),
+                    raw=b"",
+                )
+            if not session.durable:
+                raise Unavailable("The server is out of reach: nothing was taken away.")
             try:
                 await self._sessions.trim(
                     self.key,
