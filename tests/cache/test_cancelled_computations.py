@@ -10,6 +10,7 @@ import redis
 
 import sojourn
 from servers import Server
+from sojourn import CorruptRecord
 
 
 @pytest.fixture
@@ -60,3 +61,22 @@ async def test_cancelling_is_never_swallowed() -> None:
             await asyncio.wait([call])
             assert ended or call.cancelled()
     assert turns > 3
+
+
+@pytest.mark.parametrize("damage", [b"{oops", b'"\xff"', b""])
+async def test_a_value_that_is_no_json_is_loud(
+    store: sojourn.Sojourn, client: redis.Redis, damage: bytes
+) -> None:
+    async def work() -> str:
+        return "value"
+
+    await store.cache.put("x", 1)
+    (entry,) = client.keys("cache:*:entry:x")
+    client.hset(entry, "value", damage)
+    with pytest.raises(CorruptRecord) as caught:
+        await store.cache.get("x")
+    assert caught.value.raw == damage
+    with pytest.raises(CorruptRecord):
+        await store.cache.fetch("x", work)
+    await store.cache.delete("x")
+    assert await store.cache.fetch("x", work) == "value"

@@ -18,6 +18,7 @@ from sojourn.cache.store import CacheStore, Entry, EntryKey, Fetched, Life
 from sojourn.codecs import decode, encode
 from sojourn.errors import (
     Closed,
+    CorruptRecord,
     InvalidInput,
     InvalidValue,
     SojournError,
@@ -96,13 +97,17 @@ class Cache:
             default: what is returned when there is none.
             tenant: whose entry.
             stale: whether a value past its TTL will do, as long as it is kept.
+
+        Raises:
+            CorruptRecord: what is kept is no JSON; deleting the entry removes it.
         """
-        found = await self._store.fetch(_key(tenant, name), "", 0)
+        key = _key(tenant, name)
+        found = await self._store.fetch(key, "", 0)
         if found.status == "miss" or (found.status == "stale" and not stale):
             self._counts["misses"] += 1
             return default
         self._counts["hits" if found.status == "hit" else "stale"] += 1
-        return decode(found.value)
+        return _decoded(key, found)
 
     async def put(
         self,
@@ -184,6 +189,7 @@ class Cache:
         Raises:
             InvalidInput: an argument; or the value is no JSON.
             TooLarge: the value is over its cap.
+            CorruptRecord: what is kept is no JSON; deleting the entry removes it.
         """
         work = _Work(
             _key(tenant, name),
@@ -205,13 +211,13 @@ class Cache:
                 return await compute()
             if found.status == "hit" or (found.status == "stale" and not found.leased):
                 self._counts["hits" if found.status == "hit" else "stale"] += 1
-                return decode(found.value)
+                return _decoded(work.key, found)
             if found.status == "stale":
                 self._counts["stale"] += 1
                 task = asyncio.create_task(self._refresh(work, token, found))
                 self._refreshing.add(task)
                 task.add_done_callback(self._refreshing.discard)
-                return decode(found.value)
+                return _decoded(work.key, found)
             if found.leased:
                 self._counts["misses"] += 1
                 return await self._compute(work, token, found)
@@ -352,6 +358,17 @@ def _key(tenant: object, name: object) -> EntryKey:
     if not name:
         raise InvalidInput("An entry has a name that is not empty.")
     return EntryKey(cast("str", tenant), cast("str", name))
+
+
+def _decoded(key: EntryKey, found: Fetched) -> Any:
+    try:
+        return decode(found.value)
+    except ValueError as error:
+        raise CorruptRecord(
+            "A cached value is no JSON: others wrote it, or it was damaged. Delete the entry.",
+            key=key.name,
+            raw=found.value,
+        ) from error
 
 
 def _seconds(value: object, what: str) -> float:
