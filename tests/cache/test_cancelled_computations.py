@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -80,3 +81,30 @@ async def test_a_value_that_is_no_json_is_loud(
         await store.cache.fetch("x", work)
     await store.cache.delete("x")
     assert await store.cache.fetch("x", work) == "value"
+
+
+async def test_it_is_closed_in_another_event_loop_than_it_was_used_in(server: Server) -> None:
+    store = sojourn.open(server.url)
+    refreshing = threading.Event()
+
+    async def fast() -> int:
+        return 1
+
+    async def endless() -> int:
+        refreshing.set()
+        return await asyncio.get_running_loop().create_future()
+
+    async def use() -> None:
+        await store.cache.fetch("x", fast, ttl=0.001, stale=100)
+        while await store.cache.get("x") is not None:
+            await asyncio.sleep(0.001)
+        await store.cache.fetch("x", endless, ttl=0.001, stale=100)
+        (task,) = store.cache._refreshing  # pyright: ignore[reportPrivateUsage]
+        await asyncio.wait([task])
+
+    thread = threading.Thread(target=asyncio.run, args=(use(),))
+    thread.start()
+    assert await asyncio.to_thread(refreshing.wait, 20)
+    await store.close()
+    await asyncio.to_thread(thread.join, 20)
+    assert not thread.is_alive()

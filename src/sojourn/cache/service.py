@@ -294,9 +294,16 @@ class Cache:
 
     async def close(self) -> None:
         """End what is computed behind the scenes."""
+        ours: list[asyncio.Task[Any]] = []
         for task in list(self._refreshing):
-            task.cancel()
-        await asyncio.gather(*self._refreshing, return_exceptions=True)
+            loop = task.get_loop()
+            if loop is asyncio.get_running_loop():
+                task.cancel()
+                ours.append(task)
+            else:
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(task.cancel)
+        await asyncio.gather(*ours, return_exceptions=True)
 
     # ── computing ──────────────────────────────────────────────────────────────────────────────
 
