@@ -143,12 +143,16 @@ def _parsed(url: str) -> Mapping[str, Any]:
     if scheme not in SCHEMES:
         raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")
     if not port_is_a_number:
-        raise ConfigurationError(f"The port in the {scheme} URL is not a port number. {_HINT}")
+        raise ConfigurationError(
+            f"The port in the {scheme} URL is not a port number. A password's / ? # are written "
+            f"%2F %3F %23. {_HINT}"
+        )
     if scheme == "unix" and not parts.path:
         raise ConfigurationError("The unix URL names no socket: write unix:///path/to/redis.sock.")
     if scheme != "unix":
         if not url.startswith(f"{scheme}://"):
-            raise ConfigurationError(f"The {scheme} URL lacks its two slashes. {_HINT}")
+            lacks = "colon" if scheme == "embedded" else "two slashes"
+            raise ConfigurationError(f"The {scheme} URL lacks its {lacks}. {_HINT}")
         if not re.fullmatch(r"/?\d*", parts.path):
             raise ConfigurationError("The database in the URL must be a number, as in /0.")
     try:
@@ -164,8 +168,9 @@ def _parsed(url: str) -> Mapping[str, Any]:
 def _kept(options: dict[str, Any]) -> dict[str, Any]:
     if refused := sorted(name for name in options if not _is_kept(name)):
         raise ConfigurationError(
-            f"The URL has options that Sojourn does not take: {', '.join(refused)}. Time-outs, "
-            "TTLs and caps are arguments of sojourn.open(); TLS options (ssl_…) and db may stay."
+            f"The URL has options that Sojourn does not take: {', '.join(refused)}. Those "
+            "of Sojourn have the names of sojourn.open()'s arguments, as in ?session_ttl=3600; "
+            "TLS options (ssl_…) and db may stand there, too."
         )
     return options
 

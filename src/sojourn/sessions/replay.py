@@ -264,9 +264,11 @@ class Replayer:
             async with asyncio.timeout_at(None if end == math.inf else end):
                 await self._replay()
         except (OutcomeUnknown, TimeoutError) as error:  # neither says anything of the call itself
+            why = f" ({error})" if str(error) else ""  # a TimeoutError says nothing
             raise Unavailable(
                 "Writes in the outage buffer come before this call, and the server has not "
-                f"confirmed all of them in time ({error}). Nothing of this call was sent."
+                f"confirmed all of them in time{why}. Nothing of this call was sent. "
+                "Check that the server runs and can be reached."
             ) from error
 
     async def _replay(self) -> None:
