@@ -102,13 +102,17 @@ class AofSizes:
             await asyncio.sleep(0.02)
 
     async def power_cut(self, server: Server, dice: Random, seconds: float) -> float:
-        """Kill the server, and with it all that it wrote in the last so many seconds."""
+        """Kill the server, and with it all that it wrote in the last so many seconds.
+
+        Returns:
+            since when what it wrote is lost, in seconds since the epoch.
+        """
         while not self._sizes or self._sizes[0][0] > time.time() - seconds:
             await asyncio.sleep(0.02)
         at = await kill(server, dice)
         self._task.cancel()
-        before = [size for time_, size in self._sizes if time_ <= at - seconds]
+        since, size = [each for each in self._sizes if each[0] <= at - seconds][-1]
         with self._path.open("ab") as file:
-            file.truncate(before[-1])
+            file.truncate(size)
         await asyncio.to_thread(server.start)
-        return at
+        return since
