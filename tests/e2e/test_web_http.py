@@ -9,6 +9,7 @@ import pytest
 
 from e2e.adk_http import APP, USER, AdkHttp, text_of
 from e2e.web_process import EXAMPLES, PLAIN_ADK, SOJOURN_ADK
+from servers import until
 
 
 def test_a_conversation_outlives_kill_9_of_the_web_process(start_web, embedded_uri):
@@ -53,6 +54,7 @@ def test_a_conversation_goes_on_after_a_restart_of_the_server(
     assert adk.get(session_id).is_server_error
     server.start()
 
+    until("the server is found again", lambda: adk.get(session_id).is_success)
     assert adk.session(session_id) == before
     assert "test_123" in adk.say(session_id, "What is test_key?")
     assert_turns(adk.session(session_id)["events"], turns=2)
