@@ -15,7 +15,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
-from sojourn.errors import Closed
+from sojourn.errors import Closed, InvalidInput
 from sojourn.ids import SessionKey
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
@@ -287,6 +287,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     options.check()
     hooks = Hooks()
     if url in ("memory:", "memory://"):
+        if options.durability == "replicas":
+            raise InvalidInput("memory:// has no replicas that could confirm a write.")
         quarantine = Quarantine(InMemoryQuarantine(), hooks)
         sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)

@@ -45,6 +45,8 @@ class Options(NamedTuple):
             raise InvalidInput(f"durability is 'primary' or 'replicas', not {self.durability!r}.")
         if self.on_outage not in ("raise", "buffer"):
             raise InvalidInput(f"on_outage is 'raise' or 'buffer', not {self.on_outage!r}.")
+        if self.replicas != 1 and self.durability != "replicas":
+            raise InvalidInput("replicas= belongs to durability='replicas'.")
         if self.journal is not None and self.on_outage != "buffer":
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():

@@ -59,6 +59,18 @@ async def test_calls_fail_at_once_while_the_server_is_gone_and_work_when_it_is_b
         await store.ping()
 
 
+async def test_to_close_in_an_outage_does_not_end_it(server: Server) -> None:
+    store = sojourn.open(server.url, operation_timeout=0.3)
+    told = outages_of(store)
+    await store.ping()
+    server.stop(9)
+    with pytest.raises(Unavailable):
+        await store.ping()
+    await until(told, down=True)
+    await store.close()
+    assert told.empty()
+
+
 async def test_a_restart_within_the_deadline_is_not_noticed(server: Server) -> None:
     async with sojourn.open(server.url, operation_timeout=20) as store:
         made = await store.sessions.create("shop", "ada")

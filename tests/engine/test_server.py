@@ -55,11 +55,17 @@ def test_a_wrong_url_is_refused_before_anything_is_sent(url: str, hint: str) -> 
         {"namespace": "session"},
         {"namespace": "*"},
         {"namespace": "ü"},
+        {"replicas": 2},
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         sojourn.open("redis://localhost", **options)
+
+
+def test_replicas_of_memory_are_refused() -> None:
+    with pytest.raises(InvalidInput):
+        sojourn.open("memory://", durability="replicas")
 
 
 def test_secrets_are_in_no_message_and_no_repr() -> None:

@@ -162,6 +162,8 @@ async def test_to_change_a_session_that_was_deleted_is_one(
 
 Ask = Callable[[SafeSessions, SessionKey], Awaitable[Result[Any]]]
 REFUSED: dict[str, tuple[Ask, type[SojournError]]] = {
+    "text for an event": (lambda safe, key: safe.append(key, "hidden"), InvalidValue),
+    "a number for state": (lambda safe, key: safe.create(*key, state=5), InvalidValue),
     "stale": (lambda safe, key: safe.append(key, EVENT, expected_version=9), StaleSession),
     "taken": (lambda safe, key: safe.create(*key), SessionExists),
     "too large": (
@@ -202,8 +204,6 @@ async def test_a_call_that_is_wrong_or_in_conflict_is_refused(
 WRONG: dict[str, Ask] = {
     "no argument": lambda safe, key: safe.get(),
     "no such argument": lambda safe, key: safe.get(key, hidden=1),
-    "text for an event": lambda safe, key: safe.append(key, "hidden"),
-    "a number for state": lambda safe, key: safe.create(*key, state=5),
     "no view": lambda safe, key: safe.get_as(None, key),
     "a view that fails": lambda safe, key: safe.get_as(view(OSError("hidden")), key),
 }

@@ -219,7 +219,7 @@ class Engine:
         self._tell_outage(before)
 
     def _tell_outage(self, before: bool) -> None:
-        if before != (down := self.is_down):
+        if before != (down := self.is_down) and not self._closed:
             self.outages += down
             self._hooks.tell_outage(OutageFact(self.where, down))
 

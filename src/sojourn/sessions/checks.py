@@ -11,6 +11,7 @@ from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.sessions import scope
+from sojourn.sessions.model import Event
 from sojourn.sessions.store import Write
 
 _NUMBER = (int, float)
@@ -39,9 +40,18 @@ def key(value: object) -> SessionKey:
     """A key that `SessionKey.of` has made."""
     if not isinstance(value, SessionKey):
         raise InvalidId(
-            f"A session is named by SessionKey.of(app, user, session), not {type(value).__name__}."
+            f"A session is named by SessionKey.of(app, user, session), not {type(value).__name__}; "
+            "`Session.key` is that of a session."
         )
     return value
+
+
+def event(value: object) -> None:
+    """An event; what it holds is looked at when it is encoded."""
+    if not isinstance(value, Event):
+        raise InvalidValue(
+            f"append() takes events, not {type(value).__name__}: make a sojourn.Event of it."
+        )
 
 
 def json_object(value: object, what: str) -> bytes:
@@ -51,11 +61,13 @@ def json_object(value: object, what: str) -> bytes:
     return encode(dict(cast("Mapping[str, Any]", value)), what)
 
 
-def encoded(state: Mapping[str, Any]) -> dict[str, bytes]:
+def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
+    if not isinstance(state, Mapping):
+        raise InvalidValue(f"State must be a mapping, not {type(state).__name__}.")
     return {
         name: encode(value, f"The state value {name!r}")
-        for name, value in state.items()
+        for name, value in cast("Mapping[str, Any]", state).items()
         if not text(name, "state key").startswith(scope.TEMP)
     }
 

@@ -261,6 +261,7 @@ class Sessions:
         rows: list[bytes] = []
         changes: dict[str, bytes] = {}
         for event in events:
+            checks.event(event)
             delta = checks.encoded(event.state_delta)
             changes.update(delta)
             rows.append(self._row(event, delta))

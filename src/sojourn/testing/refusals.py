@@ -79,6 +79,13 @@ class RefusalsContract:
         nonsense: Any = 5
         with pytest.raises(InvalidInput):
             await store.sessions.update(key, metadata=nonsense)
+        no_delta = Event(author="a", payload=1, state_delta=nonsense)
+        no_events: list[Any] = [nonsense, [said(1)], {"text": "x"}, no_delta]
+        for no_event in no_events:
+            with pytest.raises(InvalidInput):
+                await store.sessions.append(key, no_event)
+        with pytest.raises(InvalidInput):
+            await store.sessions.create("app", "ada", state=nonsense)
         with pytest.raises(InvalidInput):
             await store.sessions.trim(key)
         with pytest.raises(InvalidInput):
