@@ -51,6 +51,12 @@ def test_every_public_name_is_there_and_no_other() -> None:
         _ = sojourn.nonsense
 
 
+def test_the_calls_without_a_loop_need_no_import_of_their_own() -> None:
+    code = "import sojourn; print(sojourn.sync.open('memory://').where)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "memory://\n"
+
+
 def test_importing_costs_next_to_nothing() -> None:
     assert not imported_by("import sojourn") & HEAVY
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sojourn import sync as sync
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.errors import (
         AccessDenied,
@@ -93,6 +94,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sync":
+        return import_module("sojourn.sync")
     if name not in __all__:
         raise AttributeError(f"module 'sojourn' has no attribute {name!r}")
     home = _HOME.get(name, "sojourn.errors")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
-from sojourn.cache import Cache
+from sojourn.cache import Cache, CacheStats
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
 from sojourn.doctor import Doctor
@@ -47,6 +47,7 @@ class Stats(NamedTuple):
         lost_connections: how many connections have ended, or could not be made.
         buffered: writes that wait in this process for the server.
         near_cache: decoded events kept in this process.
+        cache: what `store.cache` was asked for, and what it had.
         failures: calls of `sessions.safe` that have ended with an error.
         corrupt: stored records that were found unreadable, each counted once.
     """
@@ -57,6 +58,7 @@ class Stats(NamedTuple):
     lost_connections: int
     buffered: int
     near_cache: NearCacheStats
+    cache: CacheStats
     failures: Failures
     corrupt: int
 
@@ -144,6 +146,7 @@ class Sojourn:
             0 if engine is None else engine.losses,
             0 if self._buffered is None else self._buffered.waiting,
             self.sessions.cache_stats(),
+            self.cache.stats(),
             self.sessions.safe.failures,
             self.sessions.corrupt,
         )
