@@ -260,3 +260,10 @@ async def test_a_host_that_does_not_answer_at_all() -> None:
         with pytest.raises(Unavailable, match="within"):
             await store.ping()
     played.close()
+
+
+async def test_whoever_meets_silence_by_tls_is_told_what_to_check(shared_server: Server) -> None:
+    url = shared_server.url.replace("redis://", "rediss://")
+    async with sojourn.open(url, operation_timeout=1, connect_timeout=1) as store:
+        with pytest.raises(Unavailable, match="speaks TLS there"):
+            await store.ping()

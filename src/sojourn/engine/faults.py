@@ -131,6 +131,13 @@ def is_hopeless(error: BaseException) -> bool:
     return _rule_for(error) is _DENIED or _is_certificate(error)
 
 
+def advice(where: str) -> str:
+    """What to look at when nothing answers: a server that speaks no TLS says nothing to it."""
+    if where.startswith("rediss"):
+        return "Check that the server runs, can be reached, and speaks TLS there."
+    return "Check that the server runs and can be reached."
+
+
 class Redirect(NamedTuple):
     """A node of a Cluster says which node answers.
 

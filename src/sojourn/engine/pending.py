@@ -8,7 +8,7 @@ from typing import Any
 from redis import exceptions as driver
 
 from sojourn.engine.call import Call, pack, pack_call
-from sojourn.engine.faults import is_passing, translate
+from sojourn.engine.faults import advice, is_passing, translate
 from sojourn.errors import (
     Closed,
     OutcomeUnknown,
@@ -100,8 +100,7 @@ class Pending:
         else:
             reason = f" ({_detail(cause)})" if cause else ""
             error = Unavailable(
-                f"No answer from {where} in time for {self.call.name}{reason}. "
-                "Check that the server runs and can be reached."
+                f"No answer from {where} in time for {self.call.name}{reason}. {advice(where)}"
             )
             self.fail(error, cause)
 

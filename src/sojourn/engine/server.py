@@ -20,6 +20,7 @@ from redis.asyncio.connection import (
 from sojourn.engine import sentinel
 from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
+from sojourn.engine.faults import advice
 from sojourn.engine.tls import read_certificates
 from sojourn.errors import (
     AccessDenied,
@@ -143,8 +144,8 @@ class Server:
         except TimeoutError as error:
             await connection.disconnect(nowait=True)
             raise Unavailable(
-                f"{self.where} did not answer within {self._timeout:g} s of connecting. Check that "
-                "the server runs and can be reached."
+                f"{self.where} did not answer within {self._timeout:g} s of connecting. "
+                f"{advice(self.where)}"
             ) from error
         except BaseException:
             await connection.disconnect(nowait=True)
