@@ -22,6 +22,8 @@ SessionId = NewType("SessionId", str)
 
 MAX_BYTES = 512
 """The longest id, in bytes of UTF-8."""
+MAX_OPERATION_ID = 128
+"""Characters."""
 
 _SAFE = "@+=,!$'~"
 """Kept readable in keys beside letters, digits and `_.-`; none is a separator or a glob."""
@@ -116,6 +118,34 @@ def escape(value: str) -> str:
 def unescape(value: str) -> str:
     """The id that `escape` was given."""
     return unquote(value, errors="strict")
+
+
+def parse_tenant(value: object) -> str:
+    """Check a tenant of the cache; the empty string is a tenant of its own."""
+    return _parse("tenant", value, empty=True)
+
+
+def parse_entry(value: object) -> str:
+    """Check the name of a cached entry."""
+    return _parse("entry", value, empty=False)
+
+
+def parse_tag(value: object) -> str:
+    """Check a tag of cached entries: text of one line."""
+    tag = _parse("tag", value, empty=False)
+    if "\n" in tag:
+        raise InvalidId(f"A tag is text of one line, not {tag!r}.")
+    return tag
+
+
+def operation_id_of(given: object) -> str:
+    """The operation id of a write: what was given, checked, or a new one for None."""
+    if given is None:
+        return new_operation_id()
+    given = _parse("operation", given, empty=False)
+    if len(given) > MAX_OPERATION_ID:
+        raise InvalidId(f"An operation_id has 1 to {MAX_OPERATION_ID} characters.")
+    return given
 
 
 def _parse(kind: str, value: object, *, empty: bool) -> str:

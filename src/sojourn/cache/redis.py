@@ -5,19 +5,15 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from sojourn.cache.store import Entry, EntryKey, Fetched
-from sojourn.engine.call import Argument, Call, Script
+from sojourn.cache.store import LONGEST, Entry, EntryKey, Fetched
+from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import CACHE_SHARDS, Keys
 
 _LUA = files("sojourn.cache") / "lua"
 _FETCH, _PUT, _FULFIL, _RENEW, _DELETE, _INVALIDATE = (
-    Script(name, _LUA.joinpath(f"{name}.lua").read_text("utf-8"))
-    for name in ("fetch", "put", "fulfil", "renew", "delete", "invalidate")
+    Script.load(_LUA, name) for name in ("fetch", "put", "fulfil", "renew", "delete", "invalidate")
 )
-
-LONGEST = 30 * 86_400.0
-"""Seconds that no entry outlives: so long an invalidation is remembered."""
 
 
 class RedisCache:
@@ -38,7 +34,7 @@ class RedisCache:
         call: Call[list[Any]] = Call(
             name="cache.fetch",
             keys=(ours.entry, ours.lease, ours.tags),
-            read=_only,
+            read=only,
             script=_FETCH,
             args=(token, _ms(lease)),
         )
@@ -52,7 +48,7 @@ class RedisCache:
             Call(
                 name="cache.put",
                 keys=(ours.entry, ours.lease, ours.operations),
-                read=_only,
+                read=only,
                 script=_PUT,
                 args=(operation_id, *_flat(entry)),
                 operation_id=operation_id,
@@ -65,7 +61,7 @@ class RedisCache:
         call: Call[int] = Call(
             name="cache.fulfil",
             keys=(ours.entry, ours.lease),
-            read=_only,
+            read=only,
             script=_FULFIL,
             args=(token, since, *(() if entry is None else _flat(entry))),
             operation_id=token,
@@ -77,7 +73,7 @@ class RedisCache:
         call: Call[int] = Call(
             name="cache.renew",
             keys=(self._keys.cache(*key).lease,),
-            read=_only,
+            read=only,
             script=_RENEW,
             args=(token, _ms(lease)),
         )
@@ -89,7 +85,7 @@ class RedisCache:
         call: Call[int] = Call(
             name="cache.delete",
             keys=(ours.entry, ours.lease, ours.operations),
-            read=_only,
+            read=only,
             script=_DELETE,
             args=(operation_id,),
             operation_id=operation_id,
@@ -102,17 +98,13 @@ class RedisCache:
             Call(
                 name="cache.invalidate",
                 keys=(self._keys.cache_tags(tenant, shard),),
-                read=_only,
+                read=only,
                 script=_INVALIDATE,
                 args=(tag, _ms(LONGEST)),
             )
             for shard in range(CACHE_SHARDS)
         ]
         await self._engine.run_all(calls)
-
-
-def _only(replies: list[Any]) -> Any:
-    return replies[0]
 
 
 def _flat(entry: Entry) -> tuple[Argument, ...]:

@@ -14,17 +14,17 @@ from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
-from sojourn.cache.store import CacheStore, Entry, EntryKey, Fetched, Life
+from sojourn.cache.store import LONGEST, CacheStore, Entry, EntryKey, Fetched, Life
 from sojourn.codecs import decode, encode
 from sojourn.errors import (
     Closed,
     CorruptRecord,
     InvalidInput,
-    InvalidValue,
     SojournError,
     TooLarge,
     Unavailable,
 )
+from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,11 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger("sojourn.cache")
 
 HOUR = 3600.0
-LONGEST = 30 * 86_400.0
-"""Seconds that no entry outlives: so long an invalidation is remembered."""
 _TICK = 0.001
-_LONGEST_NAME = 512
-_LONGEST_OPERATION = 128
 _POLLS = (0.01, 0.5)
 """Seconds between two looks at what another computes: at first, and at most."""
 
@@ -138,22 +134,21 @@ class Cache:
             TooLarge: the value is over its cap.
         """
         entry = Entry(self._encoded(value), _life(ttl, stale), _tags(tags))
-        await self._store.put(_key(tenant, name), entry, _operation(operation_id))
+        await self._store.put(_key(tenant, name), entry, operation_id_of(operation_id))
 
     async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
         """Delete an entry; whether there was one. One round trip.
 
         What is being computed for it now will not be kept.
         """
-        return await self._store.delete(_key(tenant, name), _operation(operation_id))
+        return await self._store.delete(_key(tenant, name), operation_id_of(operation_id))
 
     async def invalidate(self, tag: str, *, tenant: str = "") -> None:
         """Let all entries of a tag that were stored until now count as missing. One round trip.
 
         So do values that are being computed now: they may be made of what has changed.
         """
-        _key(tenant, "x")
-        await self._store.invalidate(tenant, _tags([tag])[0])
+        await self._store.invalidate(parse_tenant(tenant), parse_tag(tag))
 
     async def fetch(
         self,
@@ -352,19 +347,8 @@ class _Work(NamedTuple):
     lease: float
 
 
-def _key(tenant: object, name: object) -> EntryKey:
-    for what, value in (("tenant", tenant), ("name, tag or operation_id", name)):
-        if not isinstance(value, str):
-            raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError as error:
-            raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
-        if size > _LONGEST_NAME:
-            raise InvalidInput(f"The {what} has {size:,} bytes; at most {_LONGEST_NAME} will do.")
-    if not name:
-        raise InvalidInput("An entry has a name that is not empty.")
-    return EntryKey(cast("str", tenant), cast("str", name))
+def _key(tenant: str, name: str) -> EntryKey:
+    return EntryKey(parse_tenant(tenant), parse_entry(name))
 
 
 def _decoded(key: EntryKey, found: Fetched) -> Any:
@@ -394,16 +378,4 @@ def _life(ttl: float, stale: float) -> Life:
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise InvalidInput("tags is a list of tags, not one string.")
-    given = tuple(tags)  # once: what makes them may be used up by it
-    for tag in given:
-        if "\n" in _key("", tag).name:
-            raise InvalidInput(f"A tag is text of one line, not {tag!r}.")
-    return given
-
-
-def _operation(given: str | None) -> str:
-    if given is None:
-        return secrets.token_hex(16)
-    if len(_key("", given).name) > _LONGEST_OPERATION:
-        raise InvalidInput(f"An operation_id has 1 to {_LONGEST_OPERATION} characters.")
-    return given
+    return tuple(parse_tag(tag) for tag in tags)

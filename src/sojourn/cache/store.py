@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+LONGEST = 30 * 86_400.0
+"""Seconds that no entry outlives: so long an invalidation is remembered."""
+
 
 class EntryKey(NamedTuple):
     """The identity of an entry. Another tenant's entry of the same name is another entry."""

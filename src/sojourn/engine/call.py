@@ -38,6 +38,11 @@ class Script:
         return cls(name, "\n".join(parts))
 
 
+def only(replies: list[Any]) -> Any:
+    """The reply to a call of one command."""
+    return replies[0]
+
+
 class Call(NamedTuple, Generic[T]):
     """One request: commands that travel together, and how to read what comes back.
 

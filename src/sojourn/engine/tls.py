@@ -13,8 +13,8 @@ from sojourn.errors import ConfigurationError
 async def read_certificates(connection: AbstractConnection) -> None:
     """Read what a connection will trust and show, if it speaks TLS.
 
-    redis-py would do it while it connects, for each connection anew: some 25 ms, mostly for all CAs
-    of the system, in which every other task would stand. So a new certificate is seen by the next
+    redis-py would do it while it connects, for each connection anew: mostly for all CAs of the
+    system, while every other task stands still. So a new certificate is seen by the next
     connection.
 
     Raises:

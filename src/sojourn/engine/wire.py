@@ -255,7 +255,7 @@ class Wire:
     def _listen(self) -> None:
         """After a silence, ask whether the server is there.
 
-        One timer for all calls, as setting one for each would cost more than all else here.
+        One timer for all calls: setting and dropping one for each is dear.
         """
         now = self._loop.time()
         due = self._wrote + self._patience.silence

@@ -31,7 +31,7 @@ def halfway() -> float:
 class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_than(end):`
     """What this task waits for inside ends by then, or sooner if it had less time already.
 
-    A class, as the context of a generator costs three times as much.
+    A class, as the context of a generator costs more, and this is on the way of every read.
     """
 
     __slots__ = ("_before", "_end", "_task")

@@ -9,14 +9,12 @@ from typing import Any, cast
 
 from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
-from sojourn.ids import SessionKey, new_operation_id
+from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
 from sojourn.sessions.model import Event
 from sojourn.sessions.store import Write
 
 _NUMBER = (int, float)
-_LONGEST = 128
-"""Characters of an operation id."""
 _AGES = 10**10
 """Seconds that no lifetime exceeds."""
 _TICK = 0.001
@@ -76,16 +74,9 @@ def write_of(operation_id: str | None, incarnation: str = "", expected: int | No
     """What a write carries; an operation id is made when none is given."""
     if incarnation:
         text(incarnation, "incarnation")
-    return Write(operation(operation_id), incarnation or "", count(expected, "expected_version"))
-
-
-def operation(given: str | None) -> str:
-    """An operation id."""
-    if given is None:
-        return new_operation_id()
-    if not text(given, "operation_id") or len(given) > _LONGEST:
-        raise InvalidInput(f"An operation_id has 1 to {_LONGEST} characters.")
-    return given
+    return Write(
+        operation_id_of(operation_id), incarnation or "", count(expected, "expected_version")
+    )
 
 
 def instant(value: object, what: str) -> float:

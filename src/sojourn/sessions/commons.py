@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sojourn.codecs import decode
-from sojourn.engine.call import Call, Script
+from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
@@ -20,7 +20,7 @@ from sojourn.ids import UserKey
 from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.replies import counted, ms, only, pairs
+from sojourn.sessions.replies import counted, ms, pairs
 from sojourn.sessions.store import Pairs
 
 log = logging.getLogger("sojourn.sessions")

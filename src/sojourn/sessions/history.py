@@ -15,7 +15,7 @@ from sojourn.errors import (
     StaleSession,
     Unavailable,
 )
-from sojourn.ids import SessionKey, new_operation_id
+from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import checks
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.service import KEEP, Keep, Sessions
@@ -89,7 +89,7 @@ class History:
         if metadata:
             payload["metadata"] = dict(metadata)
         event = Event(author=role, payload=payload, kind=KIND)
-        operation_id = operation_id or new_operation_id()
+        operation_id = operation_id_of(operation_id)
         try:
             await self._sessions.append(self.key, event, operation_id=operation_id)
         except SessionNotFound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sojourn.engine.call import Call, Command, Script
+from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_session, parse_user
@@ -12,7 +12,6 @@ from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.replies import only
 from sojourn.sessions.store import Listed, Named, Place, Stored
 
 _PRUNE = Script.load(LUA, "prune")

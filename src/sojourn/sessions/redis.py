@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sojourn.engine.call import Call, Command, Script
+from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import (
@@ -33,7 +33,6 @@ from sojourn.sessions.replies import (
     guarded,
     mark_of,
     ms,
-    only,
     parse_mark,
     seconds,
 )

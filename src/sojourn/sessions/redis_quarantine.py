@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sojourn.engine.call import Argument, Call, Script
+from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.commons import LUA
 from sojourn.sessions.model import Quarantined
 from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, Unreadable, name_of, visible
-from sojourn.sessions.replies import ms, only, pairs
+from sojourn.sessions.replies import ms, pairs
 
 _KEEP, _RELEASE = (Script.load(LUA, name) for name in ("quarantine", "release"))
 

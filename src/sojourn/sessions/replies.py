@@ -10,11 +10,6 @@ from sojourn.engine.call import Argument
 from sojourn.sessions.store import Head, Pairs, Write
 
 
-def only(replies: list[Any]) -> Any:
-    """The reply to a call of one command."""
-    return replies[0]
-
-
 def guarded(write: Write) -> tuple[Argument, ...]:
     """The first arguments of every script that changes a session."""
     expected = "" if write.expected is None else write.expected

@@ -21,6 +21,7 @@ from sojourn.ids import (
     SessionKey,
     UserKey,
     new_incarnation,
+    operation_id_of,
     parse_app,
     parse_user,
     session_id_of,
@@ -132,7 +133,7 @@ class Sessions:
             SessionExists: the id is taken; no state was touched.
             Conflict: this very operation created it before, and it is gone since.
         """
-        operation_id = new_incarnation() if operation_id is None else checks.operation(operation_id)
+        operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
         key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
         birth = Birth(
             operation_id=operation_id,

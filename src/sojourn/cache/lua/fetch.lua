@@ -3,8 +3,6 @@
 -- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
 -- ARGV  1 token or '' (no lease wanted)     2 lease, ms
 -- Reply {'hit' | 'stale' | 'miss', value, 1 if leased, stamp}
-local clock = redis.call('TIME')
-local stamp = clock[1] * 1000000 + clock[2]
 local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags')
 local status = 'miss'
 if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
@@ -20,4 +18,4 @@ if status ~= 'hit' and ARGV[1] ~= '' and redis.call('SET', KEYS[2], ARGV[1], 'NX
 elseif status ~= 'hit' and ARGV[1] ~= '' and redis.call('GET', KEYS[2]) == ARGV[1] then
   leased = 1 -- the reply to the first sending was lost
 end
-return {status, status == 'miss' and '' or entry[1], leased, string.format('%.0f', stamp)}
+return {status, status == 'miss' and '' or entry[1], leased, whole(stamp)}

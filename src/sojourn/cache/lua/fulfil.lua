@@ -7,10 +7,6 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('UNLINK', KEYS[2])
 if ARGV[3] then
-  local clock = redis.call('TIME')
-  local stamp = clock[1] * 1000000 + clock[2]
-  redis.call('HSET', KEYS[1], 'value', ARGV[3], 'tags', ARGV[6], 'since', ARGV[2],
-    'fresh', string.format('%.0f', stamp + ARGV[4] * 1000))
-  redis.call('PEXPIRE', KEYS[1], ARGV[4] + ARGV[5])
+  write_entry(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[2])
 end
 return 1

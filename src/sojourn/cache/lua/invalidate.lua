@@ -1,8 +1,6 @@
 -- Make the entries of a tag that were stored until now count as missing.
 --
 -- KEYS  1 tags (zset: tag → last invalidated, µs)   ARGV  1 tag   2 the longest life, ms
-local clock = redis.call('TIME')
-local stamp = clock[1] * 1000000 + clock[2]
 redis.call('ZADD', KEYS[1], stamp, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', stamp - ARGV[2] * 1000)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

@@ -238,7 +238,7 @@ def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:
     """The incarnation and version of a handle; none for one that no store made."""
-    private = session.__pydantic_private__ or {}  # as the attribute, in a quarter of its time
+    private = session.__pydantic_private__ or {}  # as the attribute, and sooner
     mark: str = private.get("_storage_update_marker") or ""
     incarnation, slash, version = mark.rpartition(_VERSION)
     return (incarnation, int(version)) if slash and version.isdigit() else (mark, None)
