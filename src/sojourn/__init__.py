@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SojournError,
         StaleSession,
         TooLarge,
+        TooManySessions,
         Unavailable,
         UnsupportedServer,
     )
@@ -87,6 +88,7 @@ __all__ = [
     "SojournError",
     "StaleSession",
     "TooLarge",
+    "TooManySessions",
     "Unavailable",
     "UnsupportedServer",
     "open",

@@ -213,6 +213,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     max_event_bytes: int = 8 * MiB,
     max_state_bytes: int = 8 * MiB,
     max_events: int | None = None,
+    max_sessions: int | None = None,
     near_cache_bytes: int = 64 * MiB,
     connect_timeout: float = 2.0,
     operation_timeout: float = 2.0,
@@ -240,6 +241,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_event_bytes: the largest event, as JSON.
         max_state_bytes: the largest state of a session, a user or an app: keys and JSON.
         max_events: the longest log, oldest events go first; None for any length.
+        max_sessions: how many sessions a user may have at once; None for any number.
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
         connect_timeout: seconds.
         operation_timeout: seconds until an operation without a reply ends with an error, whatever
@@ -273,6 +275,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_event_bytes,
         max_state_bytes,
         max_events,
+        max_sessions,
         near_cache_bytes,
         connect_timeout,
         operation_timeout,
@@ -305,7 +308,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     )
     engine = Engine(server, patience=patience, hooks=hooks)
     policy = Policy(
-        options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
+        options.session_ttl,
+        options.state_ttl,
+        options.max_state_bytes,
+        options.max_events,
+        options.max_sessions,
     )
     keys = Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
@@ -335,6 +342,7 @@ def _in_memory(options: Options) -> InMemorySessions:
         state_ttl=options.state_ttl,
         max_state_bytes=options.max_state_bytes,
         max_events=options.max_events,
+        max_sessions=options.max_sessions,
     )
 
 

@@ -10,6 +10,7 @@
     ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
     ├── Conflict                  the server's state forbids the write; nothing was written
     │   ├── SessionExists         create() of an id that is taken
+    │   ├── TooManySessions       the user has as many sessions as `max_sessions` allows
     │   └── StaleSession          the version is no longer the one the caller expected
     ├── Unavailable               the server cannot answer now: the truth is unknown, retry later
     │   ├── OutcomeUnknown        a write was sent and its reply never came
@@ -47,6 +48,7 @@ __all__ = [
     "SojournError",
     "StaleSession",
     "TooLarge",
+    "TooManySessions",
     "Unavailable",
     "UnsupportedServer",
 ]
@@ -105,6 +107,10 @@ class Conflict(SojournError):
 
 class SessionExists(Conflict):
     """The id given to create() is taken."""
+
+
+class TooManySessions(Conflict):
+    """The user has as many sessions as one may have."""
 
 
 class StaleSession(Conflict):

@@ -23,6 +23,7 @@ class Options(NamedTuple):
     max_event_bytes: int = 8 * MiB
     max_state_bytes: int = 8 * MiB
     max_events: int | None = None
+    max_sessions: int | None = None
     near_cache_bytes: int = 64 * MiB
     connect_timeout: float = 2.0
     operation_timeout: float = 2.0
@@ -55,10 +56,11 @@ class Options(NamedTuple):
                 raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
 
 
-_FOREVER = ("session_ttl", "state_ttl", "max_events")
+_FOREVER = ("session_ttl", "state_ttl", "max_events", "max_sessions")
 """Options that may be `none`."""
 _WHOLE = (
-    *("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas"),
+    *("max_event_bytes", "max_state_bytes", "max_events", "max_sessions", "near_cache_bytes"),
+    "replicas",
     *("buffer_calls", "buffer_bytes"),
 )
 _WORDS = ("namespace", "durability", "on_outage", "journal")

@@ -68,6 +68,7 @@ PUBLIC = sorted(name for name in METHODS if not name.startswith("_"))
 HERE = SessionKey.of("safe", "ada", "s")
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "create": ("safe", "ada"),
+    "ensure": ("safe", "ada", "s"),
     "get": (HERE,),
     "get_as": (EVENTS, HERE),
     "append": (HERE, EVENT),

@@ -92,6 +92,22 @@ class BufferedSessions:
         self._held.born(key, birth, born)
         return born
 
+    async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
+        """Create or read on the server; in an outage only what this process holds."""
+        await self._catch_up(key)
+        if key in self._pinned:
+            return await self._read_here(key, window)
+        try:
+            await self._before_shared(birth.state)
+            stored = await self._store.ensure(key, birth, window)
+        except Unavailable as error:
+            here = await self._known_here(key, window, error)
+            if here is None:
+                raise
+            return here
+        self._held.seen(key, stored)
+        return stored
+
     async def append(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
@@ -166,12 +182,10 @@ class BufferedSessions:
         try:
             stored = await self._store.read(key, window)
         except Unavailable as error:
-            if key in self._pinned:
-                return await self._read_here(key, window)
-            held = self._held.get(key)
-            if held is None or isinstance(error, ServerOutOfMemory):
+            here = await self._known_here(key, window, error)
+            if here is None:
                 raise
-            return window_of(held, window)._replace(durable=False)
+            return here
         if stored is None:
             self._held.drop(key)
         else:
@@ -261,6 +275,17 @@ class BufferedSessions:
         written = await self._twin.append(key, rows, delta, updated, write)
         await self._replayer.sync(write.operation_id)
         return written._replace(durable=False)
+
+    async def _known_here(
+        self, key: SessionKey, window: Window, error: Unavailable
+    ) -> Stored | None:
+        """What this process knows of a session that the server cannot tell of now."""
+        if key in self._pinned:
+            return await self._read_here(key, window)
+        held = self._held.get(key)
+        if held is None or isinstance(error, ServerOutOfMemory):
+            return None
+        return window_of(held, window)._replace(durable=False)
 
     async def _read_here(self, key: SessionKey, window: Window) -> Stored:
         stored = await self._twin.read(key, window)

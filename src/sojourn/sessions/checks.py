@@ -34,6 +34,11 @@ def text(value: object, what: str) -> str:
     return value
 
 
+def text_or_none(value: object, what: str) -> str | None:
+    """A string that UTF-8 can hold, or None."""
+    return None if value is None else text(value, what)
+
+
 def key(value: object) -> SessionKey:
     """A key that `SessionKey.of` has made."""
     if not isinstance(value, SessionKey):
@@ -87,12 +92,25 @@ def instant(value: object, what: str) -> float:
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
 
 
-def lifetime(seconds: object) -> float | None:
+def fields(metadata: object = None, **words: object) -> dict[str, bytes]:
+    """The fields of a session that were given, as they are kept."""
+    found = {name: text(word, name).encode() for name, word in words.items() if word is not None}
+    if metadata is not None:
+        found["metadata"] = json_object(metadata, "The metadata")
+    return found
+
+
+def end(value: object) -> float | None:
+    """An instant that a session does not outlive, or None."""
+    return None if value is None else instant(value, "until")
+
+
+def lifetime(seconds: object, what: str = "ttl") -> float | None:
     """A TTL in seconds, or None for ever."""
     if seconds is None or (isinstance(seconds, int | float) and _TICK <= seconds <= _AGES):
         return seconds
     raise InvalidInput(
-        f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+        f"A {what} of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
     )
 
 

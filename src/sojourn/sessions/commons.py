@@ -40,6 +40,7 @@ class Policy(NamedTuple):
     state_ttl: float | None
     max_state_bytes: int
     max_events: int | None
+    max_sessions: int | None
 
 
 class Drained(NamedTuple):

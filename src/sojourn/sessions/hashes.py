@@ -183,16 +183,22 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"created": _instant,
     b"updated": _instant,
     b"ttl": _span,
+    b"until": _span,
     b"expires": _span,
     b"title": _text,
     b"status": _text,
+    b"backend": _text,
+    b"flow": _text,
     b"metadata": bytes,
 }
 """The fields of a session, and how each is read; behind the first two, in the order of `Head`."""
 
 _NOT_OF_HEAD = 2
 
-_SPARE: dict[bytes, Any] = {b"title": "", b"status": "", b"metadata": b"{}"}
+_SPARE: dict[bytes, Any] = {
+    **dict.fromkeys((b"title", b"status", b"backend", b"flow"), ""),
+    b"metadata": b"{}",
+}
 """Fields without which a session can be served, and what then stands for them."""
 
 _NEEDED = _READ.keys() - {b"bytes"}

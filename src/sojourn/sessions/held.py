@@ -39,12 +39,10 @@ class Held:
             dropped=0,
             created=born.created,
             updated=born.created,
-            ttl=birth.ttl,
+            ttl=birth.life.ttl,
+            until=birth.life.end(born.created),
             expires=born.expires,
-            title=birth.title,
-            status=birth.status,
-            metadata=birth.metadata,
-        )
+        ).told(birth.fields)
         if not born.repeated:
             stored = Stored(head, birth.state.session, born.user, born.app, [], 1)
             self.put(key, stored._replace(readable=born.readable))
@@ -85,12 +83,11 @@ class Held:
         if before >= end:
             held.rows.extend(rows)
             self._size += _bytes(rows)
-        ttl, expires = held.head.ttl, held.head.expires
         head = held.head._replace(
             version=max(held.head.version, written.version),
             updated=updated,
             seq=max(end, written.seq),
-            expires=expires if expires is None or ttl is None else max(expires, time.time() + ttl),
+            expires=_expiry(held.head),
         )
         self._sessions[key] = held._replace(
             head=head,
@@ -105,13 +102,15 @@ class Held:
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
-        ours = {name: value.decode() for name, value in change.fields.items() if name != "metadata"}
-        counts = bool(change.fields) or change.ttl != "keep"  # a touch does not
+        counts = not change.is_touch
         next_one = held.head.version + 1
         version = next_one if counts and written.version == next_one else held.head.version
-        head = held.head._replace(version=version, **ours)  # type: ignore[arg-type]
-        metadata = change.fields.get("metadata", head.metadata)
-        self._sessions[key] = held._replace(head=head._replace(metadata=metadata))
+        head = held.head._replace(version=version).told(change.fields)
+        if change.ttl != "keep":
+            head = head._replace(ttl=change.ttl)
+        if change.until != "keep":
+            head = head._replace(until=change.until)
+        self._sessions[key] = held._replace(head=head.from_now(time.time()))
 
     def put(self, key: SessionKey, stored: Stored) -> None:
         """Hold a session, and forget others until it fits."""
@@ -147,6 +146,14 @@ def _first(held: Stored) -> int:
 
 def _same_log(held: Head, now: Head) -> bool:
     return (held.incarnation, held.epoch) == (now.incarnation, now.epoch)
+
+
+def _expiry(head: Head) -> float | None:
+    """When a session that was just appended to expires at the earliest."""
+    if head.expires is None or head.ttl is None:
+        return head.expires
+    expires = max(head.expires, time.time() + head.ttl)
+    return expires if head.until is None else min(expires, head.until)
 
 
 def _bytes(rows: Sequence[bytes]) -> int:

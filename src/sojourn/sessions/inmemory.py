@@ -9,12 +9,14 @@ import time
 from bisect import insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, TypeVar
 
-from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
+from sojourn.errors import SessionExists, TooLarge
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions import refusals
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
     Birth,
@@ -64,6 +66,7 @@ class InMemorySessions:
         state_ttl: seconds that user and app state outlive their last touch; None for ever.
         max_state_bytes: cap of a state.
         max_events: cap of a log; None for none.
+        max_sessions: cap of a user's sessions; None for none.
         clock: seconds since the epoch.
     """
 
@@ -73,11 +76,13 @@ class InMemorySessions:
         state_ttl: float | None,
         max_state_bytes: int,
         max_events: int | None,
+        max_sessions: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state_ttl = state_ttl
         self._cap = max_state_bytes
         self._max_events = max_events
+        self._max_sessions = max_sessions
         self._clock = clock
         self._sessions: dict[SessionKey, _Session] = {}
         self._shared: dict[UserKey | str, _Shared] = {}
@@ -91,16 +96,18 @@ class InMemorySessions:
         if session is not None and session.head.incarnation == birth.operation_id:
             return self._born(key, session.head)._replace(repeated=True)
         if session is not None:
-            raise SessionExists(f"A session with the id {key.session!r} exists already.")
+            raise refusals.exists(key)
         name = f"create:{key.session}:{birth.operation_id}"
         if name in past:
-            raise Conflict(
-                f"The session {key.session!r} was created by this operation before and is gone "
-                "since: it is not created again. Use a new operation_id for a new session."
-            )
+            raise refusals.gone(key)
         self.check_birth(key, birth)
+        count = sum(
+            each.owner == key.owner and self._alive(each) is not None
+            for each in list(self._sessions)
+        )
+        if self._max_sessions is not None and count >= self._max_sessions:
+            raise refusals.full(key, count)
         created = now if birth.created is None else birth.created
-        expires = _later(now, birth.ttl)
         head = Head(
             incarnation=birth.operation_id,
             version=1,
@@ -109,16 +116,24 @@ class InMemorySessions:
             dropped=0,
             created=created,
             updated=created,
-            ttl=birth.ttl,
-            expires=expires,
-            title=birth.title,
-            status=birth.status,
-            metadata=birth.metadata,
+            ttl=birth.life.ttl,
+            until=birth.life.end(now),
+            expires=None,
         )
+        head = head.told(birth.fields).from_now(now)
         self._sessions[key] = _Session(head, dict(birth.state.session), created)
         _remember(past, name, None)
         self._set_shared(key, birth.state)
         return self._born(key, head)
+
+    async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
+        """Create a session unless there is one, and read it."""
+        with suppress(SessionExists):
+            await self.create(key, birth)
+        stored = await self.read(key, window)
+        if stored is None:
+            raise refusals.missing(key)
+        return stored
 
     def check_birth(self, key: SessionKey, birth: Birth) -> None:
         """Raise TooLarge if a create would and nothing of it would be stored."""
@@ -172,19 +187,14 @@ class InMemorySessions:
         if name in session.operations:
             return Written(session.operations[name], 0, repeated=True)
         _check_version(key, session.head, write)
-        ttl = session.head.ttl if change.ttl == "keep" else change.ttl
-        session.head = session.head._replace(ttl=ttl, expires=_later(self._clock(), ttl))
-        fields, head = change.fields, session.head
-        if not fields and change.ttl == "keep":
+        head = session.head
+        ttl = head.ttl if change.ttl == "keep" else change.ttl
+        until = head.until if change.until == "keep" else change.until
+        head = head._replace(ttl=ttl, until=until).from_now(self._clock())
+        session.head = head.told(change.fields)
+        if change.is_touch:
             return Written(head.version, 0, repeated=False)
-        return self._changed(
-            session,
-            name,
-            title=fields["title"].decode() if "title" in fields else head.title,
-            status=fields["status"].decode() if "status" in fields else head.status,
-            metadata=fields.get("metadata", head.metadata),
-            updated=self._clock(),
-        )._replace(seq=0)
+        return self._changed(session, name, updated=self._clock())._replace(seq=0)
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut rows off at the end and at the front."""
@@ -294,18 +304,14 @@ class InMemorySessions:
     def _writable(self, key: SessionKey, write: Write) -> _Session:
         session = self._alive(key)
         if session is None or write.incarnation not in ("", session.head.incarnation):
-            raise SessionNotFound(
-                f"There is no session {key.session!r} of this user any more, or not the one that "
-                "was loaded: it was deleted or has expired. Nothing was written."
-            )
+            raise refusals.missing(key)
         return session
 
     def _changed(self, session: _Session, name: str, **fields: Any) -> Written:
         head, now = session.head, self._clock()
-        expires = head.expires
-        if expires is None or head.ttl is None or expires < now + head.ttl:
-            expires = _later(now, head.ttl)
-        session.head = head._replace(version=head.version + 1, expires=expires, **fields)
+        if head.expires is None or head.ttl is None or head.expires < now + head.ttl:
+            head = head.from_now(now)
+        session.head = head._replace(version=head.version + 1, **fields)
         session.place = max(session.place, session.head.updated)
         _remember(session.operations, name, session.head.version)
         return Written(session.head.version, session.head.seq, repeated=False)
@@ -346,23 +352,13 @@ class InMemorySessions:
             raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
 
 
-def _later(now: float, ttl: float | None) -> float | None:
-    """A hundredth later than asked, as on a server, where not every change sets it anew."""
-    return None if ttl is None else now + ttl * 1.01
-
-
 def _size(pairs: Pairs) -> int:
     return sum(len(name.encode()) + len(value) for name, value in pairs.items())
 
 
 def _check_version(key: SessionKey, head: Head, write: Write) -> None:
     if write.expected is not None and write.expected != head.version:
-        raise StaleSession(
-            f"The session {key.session!r} is at version {head.version}, not {write.expected}: load "
-            "it again and repeat. Nothing was written.",
-            expected=write.expected,
-            actual=head.version,
-        )
+        raise refusals.stale(key, actual=head.version, expected=write.expected)
 
 
 def _remember(operations: OrderedDict[str, V], name: str, value: V) -> None:

@@ -52,9 +52,12 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         updated: the time of its last event or change, seconds since the epoch.
         ttl: seconds that it lives after each change at least, and a hundredth more at most; None is
             for ever.
+        until: when it expires at the latest, seconds since the epoch; None sets no such end.
         expires: when it expires, seconds since the epoch; None is never.
         title: a name for people.
         status: a word of the application's; `active` at first.
+        backend: which system runs it, a word of the application's.
+        flow: which flow it is in now, a word of the application's.
         metadata: JSON of the application's.
         state: its state merged with its user's (`user:…`) and its app's (`app:…`).
         events: those that were asked for, oldest first.
@@ -71,9 +74,12 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     created: float
     updated: float
     ttl: float | None
+    until: float | None
     expires: float | None
     title: str
     status: str
+    backend: str
+    flow: str
     metadata: dict[str, Any]
     state: dict[str, Any]
     events: list[E]

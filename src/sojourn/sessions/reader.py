@@ -135,6 +135,16 @@ class Reader:
         stored, events = await self._read(key, last, view)
         return None if stored is None else self._session(key, stored, events, view)
 
+    async def of(self, key: SessionKey, view: View[K, E], stored: Stored) -> Session[E]:
+        """What a store gave, as the caller gets it."""
+        events = await self._decoded(key, stored.rows, stored.first, view)
+        try:
+            return self._session(key, stored, events, view)
+        except _NotCopied:
+            view = view.checked()
+            events = await self._decoded(key, stored.rows, stored.first, view)
+            return self._session(key, stored, events, view)
+
     async def _after(self, key: SessionKey, seq: int, view: View[K, E]) -> Session[E] | None:
         """The session with the events behind a number, looking back as `_since` does."""
         look = _FIRST_LOOK

@@ -26,7 +26,17 @@ from sojourn.errors import (
 from sojourn.ids import SessionId, SessionKey, parse_app, parse_user
 from sojourn.resilience.deadline import end_of_operation
 from sojourn.resilience.journal import Entry, Journal
-from sojourn.sessions.store import Birth, Delta, Head, Pairs, SessionStore, Window, Write, Written
+from sojourn.sessions.store import (
+    Birth,
+    Delta,
+    Head,
+    Life,
+    Pairs,
+    SessionStore,
+    Window,
+    Write,
+    Written,
+)
 from sojourn.telemetry import Refused, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
@@ -55,7 +65,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
         incarnation: the session must still be this one.
         sent: it may have been applied before it was buffered.
         version: the session's, as this process knew it.
-        birth: of a create: created, ttl, title, status, metadata.
+        birth: of a create: created, ttl, until, fields.
     """
 
     key: tuple[str, str, str]
@@ -68,7 +78,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     incarnation: str = ""
     sent: bool = False
     version: int = 0
-    birth: tuple[float, float | None, str, str, str] | None = None
+    birth: tuple[float, float | None, float | None, _Texts] | None = None
 
     @classmethod
     def of_append(
@@ -103,10 +113,9 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
             sent=sent,
             birth=(
                 birth.created or 0.0,
-                birth.ttl,
-                birth.title,
-                birth.status,
-                birth.metadata.decode(),
+                birth.life.ttl,
+                birth.life.end(time.time()),
+                _texts(birth.fields),
             ),
         )
 
@@ -302,9 +311,9 @@ class Replayer:
         key, name = kept.session_key, kept.operation_id
         try:
             if kept.birth is not None:
-                created, ttl, title, status, metadata = kept.birth
-                words = (title, status, metadata.encode())
-                birth = Birth(name, created, ttl, *words, kept.delta, fresh=True)
+                created, ttl, until, words = kept.birth
+                life, fields = Life(ttl, until=until), _pairs(words)
+                birth = Birth(name, created, life, fields, kept.delta, fresh=True)
                 done = Written(1, 0, (await self._store.create(key, birth)).repeated)
             elif await self._is_in_log(key, kept, entry):
                 done = Written(0, 0, repeated=True)

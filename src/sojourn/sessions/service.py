@@ -19,25 +19,22 @@ from sojourn.errors import (
 )
 from sojourn.ids import (
     SessionKey,
-    UserKey,
     new_incarnation,
     operation_id_of,
-    parse_app,
-    parse_user,
     session_id_of,
     user_key,
 )
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import checks, scope
-from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.failsafe import SafeSessions
+from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.rows import NO_DELTA, Row, encode_row
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Birth, Change, Delta, SessionStore
+from sojourn.sessions.store import Birth, Change, Delta, Life, SessionStore, Window
 
 E = TypeVar("E")
 M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -89,6 +86,7 @@ class Sessions:
         self._cache = NearCache(limits.cache_bytes)
         self._states = States(quarantine)
         self._reader = Reader(store, self._cache, self._states, quarantine)
+        self._listing = Listing(store, self._states, limits.shards)
 
     @cached_property
     def safe(self) -> SafeSessions:
@@ -104,8 +102,12 @@ class Sessions:
         *,
         state: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
+        max_age: float | None = None,
+        until: float | None = None,
         title: str = "",
         status: str = "active",
+        backend: str = "",
+        flow: str = "",
         metadata: Mapping[str, Any] | None = None,
         created: float | None = None,
         operation_id: str | None = None,
@@ -119,8 +121,12 @@ class Sessions:
             session: its id; if not given, made of the operation id, which is 128 random bits then.
             state: its first state, with `user:` and `app:` keys as in `Event.state_delta`.
             ttl: seconds it lives after each change, instead of the store's; None for ever.
+            max_age: seconds it lives at most, from now, whatever is changed.
+            until: when it expires at the latest, seconds since the epoch.
             title: a name for people.
             status: a word of the application's.
+            backend: which system runs it, a word of the application's.
+            flow: which flow it is in, a word of the application's.
             metadata: JSON of the application's.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
@@ -131,6 +137,7 @@ class Sessions:
             InvalidInput: an id, the state or the metadata; nothing was sent.
             TooLarge: the state is over its cap.
             SessionExists: the id is taken; no state was touched.
+            TooManySessions: the user has as many as `max_sessions` allows.
             Conflict: this very operation created it before, and it is gone since.
         """
         operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
@@ -138,10 +145,10 @@ class Sessions:
         birth = Birth(
             operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
-            ttl=checks.lifetime(self._limits.session_ttl if ttl == KEEP else ttl),
-            title=checks.text(title, "title"),
-            status=checks.text(status, "status"),
-            metadata=checks.json_object(metadata or {}, "The metadata"),
+            life=self._life(ttl, max_age, until),
+            fields=checks.fields(
+                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
+            ),
             state=_delta(checks.encoded(state or {})),
             fresh=fresh or session is None,
         )
@@ -165,17 +172,82 @@ class Sessions:
             version=1,
             created=born.created,
             updated=born.created,
-            ttl=birth.ttl,
+            ttl=birth.life.ttl,
+            until=birth.life.end(born.created),
             expires=born.expires,
             title=title,
             status=status,
-            metadata=decode(birth.metadata),
+            backend=backend,
+            flow=flow,
+            metadata=decode(birth.fields["metadata"]),
             state=first,
             events=[],
             length=0,
             durable=born.durable,
             complete=born.readable and whole,
         )
+
+    @_in_time
+    async def ensure(
+        self,
+        app: str,
+        user: str,
+        session: str,
+        *,
+        last: int | None = None,
+        state: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        max_age: float | None = None,
+        until: float | None = None,
+        title: str = "",
+        status: str = "active",
+        backend: str = "",
+        flow: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        operation_id: str | None = None,
+    ) -> Session[Event]:
+        """Get a session; create it first if there is none, in one atomic step.
+
+        Of two that ensure it at the same time one creates it, and both get it. What is given beside
+        its id counts for a new session only. One round trip with `last` up to 64, otherwise two;
+        one more for a user's first session, or for `app:` state of a new one.
+
+        Args:
+            app: the application.
+            user: the user; a session of this id that belongs to another user is another session.
+            session: its id.
+            last: read only this many events from the end; 0 for none, None for all.
+            state: as `create`; so are the arguments behind it.
+            ttl: see `create`.
+            max_age: see `create`.
+            until: see `create`.
+            title: see `create`.
+            status: see `create`.
+            backend: see `create`.
+            flow: see `create`.
+            metadata: see `create`.
+            operation_id: see `create`.
+
+        Raises:
+            InvalidInput: an id, the state or the metadata; nothing was sent.
+            TooLarge: the state of the new session is over its cap.
+            TooManySessions: there is none, and the user has as many as `max_sessions` allows.
+            CorruptRecord: there is one, and its fields cannot be read.
+        """
+        key = SessionKey.of(app, user, session)
+        birth = Birth(
+            operation_id=new_incarnation()
+            if operation_id is None
+            else operation_id_of(operation_id),
+            created=None,
+            life=self._life(ttl, max_age, until),
+            fields=checks.fields(
+                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
+            ),
+            state=_delta(checks.encoded(state or {})),
+        )
+        window = Window(last=checks.count(last, "last"))
+        return await self._reader.of(key, EVENTS, await self._store.ensure(key, birth, window))
 
     @_in_time
     async def get(
@@ -280,8 +352,11 @@ class Sessions:
         *,
         title: str | None = None,
         status: str | None = None,
+        backend: str | None = None,
+        flow: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
+        until: float | Keep | None = KEEP,
         expected_version: int | None = None,
         operation_id: str | None = None,
     ) -> int:
@@ -296,16 +371,18 @@ class Sessions:
             StaleSession: not the expected version.
         """
         checks.key(key)
-        fields: dict[str, bytes] = {}
-        if title is not None:
-            fields["title"] = checks.text(title, "title").encode()
-        if status is not None:
-            fields["status"] = checks.text(status, "status").encode()
-        if metadata is not None:
-            fields["metadata"] = checks.json_object(metadata, "The metadata")
-        if not fields and ttl == KEEP:
-            raise InvalidInput("update() needs a title, status, metadata or ttl to set.")
-        change = Change(fields, KEEP if ttl == KEEP else checks.lifetime(ttl))
+        fields = checks.fields(
+            title=title, status=status, backend=backend, flow=flow, metadata=metadata
+        )
+        change = Change(
+            fields,
+            KEEP if ttl == KEEP else checks.lifetime(ttl),
+            KEEP if until == KEEP else checks.end(until),
+        )
+        if change.is_touch:
+            raise InvalidInput(
+                "update() needs a title, status, backend, flow, metadata, ttl or until to set."
+            )
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
 
@@ -370,7 +447,16 @@ class Sessions:
         return await self._store.delete(checks.key(key), checks.write_of(operation_id, incarnation))
 
     async def list(
-        self, app: str, user: str | None = None, *, limit: int = 100, cursor: str | None = None
+        self,
+        app: str,
+        user: str | None = None,
+        *,
+        pattern: str | None = None,
+        status: str | None = None,
+        backend: str | None = None,
+        flow: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> SessionPage:
         """A page of the sessions of a user, or of an app: with state, without events.
 
@@ -381,20 +467,30 @@ class Sessions:
         Args:
             app: the application.
             user: only this user's; the empty string is a user like any other. None for all.
-            limit: how many at most.
+            pattern: only those whose id matches it: `*` stands for anything, `?` for one character.
+            status: only those of this status; `backend` and `flow` likewise.
+            backend: see `status`.
+            flow: see `status`.
+            limit: how many at most. With one of the filters above a page may have fewer, even none,
+                and a cursor all the same: it looks at no more than 25 pages of the index.
             cursor: `SessionPage.cursor` of the page before.
 
         Raises:
             InvalidInput: a limit under 1, or a cursor that is none of this listing.
         """
         checks.page_size(limit)
-        start = Cursor.parse(cursor)
-        if user is not None:
-            owner = user_key(app, user)
-            page = await self._store.list_sessions(owner, start.session, limit)
-            end = None if page.after is None else Cursor(session=page.after).text()
-            return SessionPage(self._states.sessions(page), end, list(page.corrupt))
-        return await self._list_app(app, start, limit)
+        wanted = Filter(
+            *(
+                checks.text_or_none(*each)
+                for each in (
+                    (pattern, "pattern"),
+                    (status, "status"),
+                    (backend, "backend"),
+                    (flow, "flow"),
+                )
+            )
+        )
+        return await self._listing.sessions(app, user, wanted, limit, cursor)
 
     async def users(self, app: str, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the users of an app, some of whom may have no session any more.
@@ -402,23 +498,12 @@ class Sessions:
         One round trip for each of the sixteen parts of the index that the page touches.
         """
         checks.page_size(limit)
-        place = Cursor.parse(cursor)
-        names: list[str] = []
-        shard, after = place.shard, place.name
-        while shard < self._limits.shards and len(names) < limit:
-            page = await self._store.list_names(parse_app(app), shard, after, limit - len(names))
-            names += [found.name for found in page.places]
-            after = page.places[-1] if page.more else None
-            shard += not page.more
-        done = shard >= self._limits.shards
-        return NamePage(names, None if done else Cursor(shard=shard, name=after).text())
+        return await self._listing.users(app, limit, cursor)
 
     async def apps(self, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the apps, some of which may have no session any more. One round trip."""
         checks.page_size(limit)
-        page = await self._store.list_names(None, 0, Cursor.parse(cursor).name, limit)
-        names = [found.name for found in page.places]
-        return NamePage(names, Cursor(name=page.places[-1]).text() if page.more else None)
+        return await self._listing.apps(limit, cursor)
 
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip.
@@ -455,29 +540,14 @@ class Sessions:
         """Figures of the near-cache of decoded events."""
         return self._cache.stats()
 
-    # ── steps ──────────────────────────────────────────────────────────────────────────────────
+    def _life(self, ttl: float | Keep | None, max_age: float | None, until: float | None) -> Life:
+        return Life(
+            checks.lifetime(self._limits.session_ttl if ttl == KEEP else ttl),
+            checks.lifetime(max_age, "max_age"),
+            checks.end(until),
+        )
 
-    async def _list_app(self, app: str, start: Cursor, limit: int) -> SessionPage:
-        """Walk the users, and each user's sessions, until the page is full."""
-        name = parse_app(app)
-        sessions: list[Session[Any]] = []
-        corrupt: list[SessionKey] = []
-        place = start
-        while place.shard < self._limits.shards and len(sessions) < limit:
-            if place.session is None:  # the user at hand is done: on to the next
-                users = await self._store.list_names(name, place.shard, place.name, 1)
-                if not users.places:
-                    place = Cursor(shard=place.shard + 1)
-                    continue
-                place = Cursor(place.shard, users.places[0])
-            user = parse_user(place.name.name if place.name else "")
-            wanted = limit - len(sessions)
-            page = await self._store.list_sessions(UserKey(name, user), place.session, wanted)
-            sessions += self._states.sessions(page)
-            corrupt += page.corrupt
-            place = place._replace(session=page.after)
-        done = place.shard >= self._limits.shards
-        return SessionPage(sessions, None if done else place.text(), corrupt)
+    # ── steps ──────────────────────────────────────────────────────────────────────────────────
 
     def _row(self, event: Event, delta: Mapping[str, bytes]) -> bytes:
         payload = event.payload

@@ -6,6 +6,7 @@ only it can decide in one atomic step: existence, operation ids, versions, order
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -37,27 +38,59 @@ class Delta(NamedTuple):
     app: Pairs
 
 
-class Birth(NamedTuple):
-    """A session to create. `created` None means the server's clock; `ttl` None for ever.
+class Life(NamedTuple):
+    """How long a session lives: as long as all of these let it. None sets no end.
 
-    `fresh` says that the id was made for it, so that no other session can have it.
+    Attributes:
+        ttl: seconds from each change.
+        max_age: seconds from now.
+        until: an instant, seconds since the epoch.
+    """
+
+    ttl: float | None
+    max_age: float | None = None
+    until: float | None = None
+
+    @property
+    def span(self) -> float | None:
+        """Seconds that it lives at least for what it shares with others; None for ever."""
+        if self.ttl is not None:
+            return self.ttl
+        end = self.end(time.time())
+        return None if end is None else max(0.001, end - time.time())
+
+    def end(self, now: float) -> float | None:
+        """The instant that it does not outlive when it begins now; None when there is none."""
+        ends = [self.until, None if self.max_age is None else now + self.max_age]
+        return min((end for end in ends if end is not None), default=None)
+
+
+class Birth(NamedTuple):
+    """A session to create. `created` None means the server's clock.
+
+    `fields` are all of those that a change may set; `fresh` says that the id was made for it, so
+    that no other session can have it.
     """
 
     operation_id: str
     created: float | None
-    ttl: float | None
-    title: str
-    status: str
-    metadata: bytes
+    life: Life
+    fields: Pairs
     state: Delta
     fresh: bool = False
 
 
 class Change(NamedTuple):
-    """Fields to set, and a lifetime: seconds, None for ever, or `keep`."""
+    """Fields to set (title, status, backend, flow, metadata), and a lifetime as `Life` has it."""
 
-    fields: Mapping[str, bytes]
+    fields: Pairs
     ttl: float | Literal["keep"] | None = "keep"
+    until: float | Literal["keep"] | None = "keep"
+
+    @property
+    def is_touch(self) -> bool:
+        """Whether it changes nothing but when the session expires."""
+        return not self.fields and self.ttl == self.until == "keep"
 
 
 class Window(NamedTuple):
@@ -83,10 +116,32 @@ class Head(NamedTuple):
     created: float
     updated: float
     ttl: float | None
+    until: float | None
     expires: float | None
-    title: str
-    status: str
-    metadata: bytes
+    title: str = ""
+    status: str = ""
+    backend: str = ""
+    flow: str = ""
+    metadata: bytes = b"{}"
+
+    @property
+    def span(self) -> float | None:
+        """As `Life.span`."""
+        return Life(self.ttl, until=self.until).span
+
+    def from_now(self, now: float) -> Head:
+        """The head after a change that sets its expiry anew.
+
+        A hundredth later than asked, as on a server, where not every change does.
+        """
+        ends = [self.until, None if self.ttl is None else now + self.ttl * 1.01]
+        return self._replace(expires=min((end for end in ends if end is not None), default=None))
+
+    def told(self, fields: Pairs) -> Head:
+        """The head after a change of fields."""
+        words = {name: value.decode() for name, value in fields.items() if name != "metadata"}
+        metadata = fields.get("metadata", self.metadata)
+        return self._replace(**words, metadata=metadata)  # type: ignore[arg-type]
 
 
 class Stored(NamedTuple):
@@ -170,13 +225,17 @@ class Named(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Nine methods, each one atomic step.
+    """Where sessions are kept. Eleven methods, each one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
-        """Create a session. Raises SessionExists, TooLarge."""
+        """Create a session. Raises SessionExists, TooManySessions, TooLarge."""
+        ...
+
+    async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
+        """Read a session; create it first if there is none, in one step. Raises as `create`."""
         ...
 
     async def read(self, key: SessionKey, window: Window) -> Stored | None:

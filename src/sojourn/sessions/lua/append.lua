@@ -8,19 +8,20 @@
 --       8 cap of the log, events or ''          9 app delta as JSON or ''
 --      10 number of events, then the events; number of session pairs, then the pairs;
 --         number of user pairs, then the pairs
--- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, ttl}
+-- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, span}
 --       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}: nothing was
 --       written
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format')
-local incarnation, ttl, expires = head[1], head[5], head[7]
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until')
+local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9]
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-if head[8] ~= '1' or not (version and seq and dropped and ttl and expires)
-    or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires, '%D')
-    or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or (ttl == '') ~= (expires == '')
+if head[8] ~= '1' or not (version and seq and dropped and ttl and expires and last)
+    or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
+    or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or #last > 15
+    or (ttl == '' and last == '') ~= (expires == '')
 then
   return {'corrupt'}
 end
@@ -28,7 +29,7 @@ end
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
-  return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), ttl}
+  return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), span(ttl, last)}
 end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 
@@ -54,23 +55,23 @@ if n_user > 0 then
 end
 if ARGV[9] ~= '' then redis.call('HLEN', KEYS[7]) end
 redis.call('LLEN', events)
-local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl)
+local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last
 if longer then redis.call('ZCARD', KEYS[5]) end
 
 -- The index comes first: a key of another type stops the script while nothing is written. What
 -- others may have evicted is made again with its lifetime.
 local absent = redis.call('ZADD', KEYS[4], 'GT', ARGV[5], ARGV[4]) == 1
-if longer then expires = later(ttl) end
+if longer then expires = later(ttl, last) end
 if longer or absent then
-  redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
-  write_index_lifetime(KEYS[4], KEYS[5], ttl)
+  redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
+  write_index_lifetime(KEYS[4], KEYS[5], expires)
 end
 local length
 for i = first_event, first_event + count - 1 do length = redis.call('RPUSH', events, ARGV[i]) end
 if longer then
   redis.call('HSET', session, 'expires', expires)
   write_expiry({session, events}, expires)
-elseif length == count and ttl ~= '' then
+elseif length == count and expires ~= '' then
   write_expiry({events}, expires)
 end
 seq = seq + count
@@ -96,4 +97,4 @@ end
 if ARGV[9] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[9], ARGV[6])
 end
-return {'ok', version, seq, stamp, 0, ttl}
+return {'ok', version, seq, stamp, 0, span(ttl, last)}

@@ -7,10 +7,13 @@
 -- ARGV  1 operation id, which becomes the incarnation       2 session id
 --       3 created, s, or '' (the server's)      4 ttl of the session, ms or '' (never)
 --       5 shared ttl, ms or ''                  6 cap of a state, bytes
---       7 app delta as JSON or ''               8 title   9 status   10 metadata as JSON
---      11 number of session pairs, then the pairs; number of user pairs, then the pairs
+--       7 app delta as JSON or ''               8 age that it reaches at most, ms or ''
+--       9 when it expires at the latest, ms or ''             10 cap of a user's sessions or ''
+--      11 number of fields, then the pairs (title, status, …); number of session pairs, then the
+--         pairs; number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox}
---       {'exists'} {'gone'} {'state' | 'user state', bytes} {'corrupt'}: nothing was written
+--       {'exists'} {'gone'} {'full', sessions} {'state' | 'user state', bytes} {'corrupt'}:
+--       nothing was written
 local session, operations = KEYS[1], KEYS[8]
 local incarnation = redis.call('HGET', session, 'incarnation')
 local ours = incarnation == ARGV[1]
@@ -24,8 +27,10 @@ if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
 local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
 if redis.call('ZSCORE', operations, name) then return {'gone'} end
 
-local session_pairs, n_session = 12, tonumber(ARGV[11])
-local at = session_pairs + 2 * n_session
+local first_field, n_fields = 12, tonumber(ARGV[11])
+local at = first_field + 2 * n_fields
+local session_pairs, n_session = at + 1, tonumber(ARGV[at])
+at = session_pairs + 2 * n_session
 local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 local cap = tonumber(ARGV[6])
 local bytes = 0
@@ -42,12 +47,17 @@ redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
+if ARGV[10] ~= '' then
+  local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  if alive >= tonumber(ARGV[10]) then return {'full', alive} end
+end
 local pending = redis.call('HLEN', KEYS[7])
 
 local created = ARGV[3]
 if created == '' then created = string.format('%.6f', clock[1] + clock[2] / 1000000) end
-local ttl = ARGV[4]
-local expires = later(ttl)
+local ttl, last = ARGV[4], ARGV[9]
+if ARGV[8] ~= '' and (last == '' or now + ARGV[8] < tonumber(last)) then last = now + ARGV[8] end
+local expires = later(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
 redis.call('ZADD', KEYS[4], created, ARGV[2])
 -- What an evicted or expired session of this id may have left behind is not part of this one.
@@ -61,12 +71,12 @@ end
 
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',
-  'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'bytes', bytes,
-  'title', ARGV[8], 'status', ARGV[9], 'metadata', ARGV[10])
+  'created', created, 'updated', created, 'expires', expires, 'ttl', ttl, 'until', last,
+  'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
 if n_session > 0 then write_state(session, session_pairs, n_session) end
-redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[2])
+redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[2])
 write_expiry({session}, expires)
-write_index_lifetime(KEYS[4], KEYS[5], ttl)
+write_index_lifetime(KEYS[4], KEYS[5], expires)
 
 write_user_operation(operations, name)
 

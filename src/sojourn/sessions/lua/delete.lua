@@ -19,7 +19,7 @@ if found or not exists then -- first what frees memory: then a full server lets 
   redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
   redis.call('ZREM', KEYS[4], ARGV[3])
   redis.call('ZREM', KEYS[5], ARGV[3])
-  write_index_lifetime(KEYS[4], KEYS[5], '0') -- it may have been the last that never expires
+  write_index_lifetime(KEYS[4], KEYS[5], now) -- it may have been the last that never expires
 end
 write_user_operation(operations, found and deleted or missed)
 return {found and 'ok' or 'missing'}

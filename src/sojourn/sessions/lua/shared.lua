@@ -18,9 +18,18 @@ local function write_lifetime(key, left, ttl)
 end
 
 -- When a session expires that shall live for `ttl` ms at least: a hundredth more than asked, so that
--- not every change has to set it anew. '' is never.
-local function later(ttl)
-  return ttl == '' and '' or now + math.ceil(ttl * 1.01)
+-- not every change has to set it anew; but never after `last`. '' is never.
+local function later(ttl, last)
+  local expires = ttl == '' and '' or now + math.ceil(ttl * 1.01)
+  if last == '' or expires ~= '' and expires <= tonumber(last) then return expires end
+  return last
+end
+
+-- For how many ms what a session shares has to live when only the session is told of: its ttl, or
+-- what is left until its last instant. '' is for ever.
+local function span(ttl, last)
+  if ttl ~= '' or last == '' then return ttl end
+  return math.max(1, last - now)
 end
 
 -- Let the keys of a session expire at an instant, or never.
@@ -47,8 +56,10 @@ local function write_user_operation(operations, name)
   redis.call('PEXPIRE', operations, 86400000)
 end
 
--- Keep a user's indexes as long as the longest-lived session in them, the one just entered included.
-local function write_index_lifetime(by_update, by_expiry, ttl)
+-- Keep a user's indexes as long as the longest-lived session in them, the one just entered, which
+-- expires then, included.
+local function write_index_lifetime(by_update, by_expiry, expires)
+  local ttl = expires == '' and '' or math.max(0, expires - now) / 1.01 -- `later` has added that
   local last = ttl ~= '' and redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({by_update, by_expiry}) do
     local left = redis.call('PTTL', key)
@@ -63,6 +74,11 @@ end
 -- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
 local function is_count(field)
   return field and #field < 16 and string.find(field, '^%d+$')
+end
+
+-- Whether a field is a number of ms, or '' for never.
+local function is_span(field)
+  return field == '' or is_count(field)
 end
 
 -- Whether a field is a time as scripts and clients write it.

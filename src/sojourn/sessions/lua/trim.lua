@@ -4,15 +4,15 @@
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 how many to drop at the end      6 how many to keep of the rest or '' (all)
--- Reply {'ok' | 'duplicate', version, ttl, last seq}   {'missing'} {'stale', version} {'corrupt'}
+-- Reply {'ok' | 'duplicate', version, span, last seq}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format')
-local incarnation, ttl = head[1], head[5]
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format', 'until')
+local incarnation, ttl, last = head[1], head[5], head[8]
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 if head[7] ~= '1' or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
-    and is_count(head[6]) and (ttl == '' or is_count(ttl))) then
+    and is_count(head[6]) and is_span(ttl) and is_span(last)) then
   return {'corrupt'}
 end
 local version, seq, dropped, epoch =
@@ -20,7 +20,7 @@ local version, seq, dropped, epoch =
 if dropped > seq then return {'corrupt'} end
 local name = 't' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
-if done then return {'duplicate', done, ttl, seq} end
+if done then return {'duplicate', done, span(ttl, last), seq} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', KEYS[4])
@@ -37,13 +37,13 @@ else
   -- Counted from the end: of a log that has lost rows, those that are left are the newest.
   redis.call('LTRIM', events, dropped - seq - behind, -behind - 1)
 end
-local expires = later(ttl)
+local expires = later(ttl, last)
 local updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
 redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
-redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
+redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
 redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 'epoch', epoch,
   'updated', updated, 'expires', expires)
 write_expiry({session, events}, expires)
 write_operation(ops, name, version, ttl)
-write_index_lifetime(KEYS[4], KEYS[5], ttl)
-return {'ok', version, ttl, seq}
+write_index_lifetime(KEYS[4], KEYS[5], expires)
+return {'ok', version, span(ttl, last), seq}

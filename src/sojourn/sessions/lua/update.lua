@@ -3,41 +3,44 @@
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
---       5 new ttl: ms, '' (never) or 'keep'      6… field, value, …
--- Reply {'ok' | 'duplicate', version, ttl}   {'missing'} {'stale', version} {'corrupt'}
+--       5 new ttl: ms, '' (never) or 'keep'      6 new until: ms, '' (never) or 'keep'
+--       7… field, value, …
+-- Reply {'ok' | 'duplicate', version, span}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
-local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format')
+local head =
+  redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format', 'until')
 local incarnation, version = head[1], tonumber(head[2])
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if head[5] ~= '1' or not is_count(head[2]) or not (head[3] == '' or is_count(head[3]))
-    or not is_time(head[4]) then
+if head[5] ~= '1' or not is_count(head[2]) or not is_span(head[3])
+    or not is_time(head[4]) or not is_span(head[6]) then
   return {'corrupt'}
 end
 local name = 'u' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
-if done then return {'duplicate', done, head[3]} end
+if done then return {'duplicate', done, span(head[3], head[6])} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local expires, updated = later(ttl), head[4]
-local fields = {'ttl', ttl, 'expires', expires}
-if #ARGV > 5 or ARGV[5] ~= 'keep' then -- otherwise it is a touch, which may be repeated
+local last = ARGV[6] == 'keep' and head[6] or ARGV[6]
+local expires, updated = later(ttl, last), head[4]
+local fields = {'ttl', ttl, 'until', last, 'expires', expires}
+if #ARGV > 6 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep' then -- else a touch, which may be repeated
   version = version + 1
   updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-  for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end
   for _, value in ipairs({'version', version, 'updated', updated}) do
     fields[#fields + 1] = value
   end
   write_operation(ops, name, version, ttl)
 end
 redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
-redis.call('ZADD', KEYS[5], ttl == '' and '+inf' or expires, ARGV[4])
+redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
 write_hash(session, fields)
 write_expiry({session, events}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
-write_index_lifetime(KEYS[4], KEYS[5], ttl)
-return {'ok', version, ttl}
+write_index_lifetime(KEYS[4], KEYS[5], expires)
+return {'ok', version, span(ttl, last)}

@@ -1,0 +1,149 @@
+"""Consistent snapshots of sessions on a server, by plain commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sojourn.engine.call import Call, Command
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.ids import SessionKey
+from sojourn.resilience.deadline import halfway, no_later_than
+from sojourn.sessions.commons import Commons
+from sojourn.sessions.hashes import FOREIGN, State, parse_head, user_state
+from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.replies import MARK, Snapshot, mark_of, parse_mark
+from sojourn.sessions.rows import first_seq, wanted
+from sojourn.sessions.store import Head, Pairs, Stored, Window
+
+_SHORT = 64
+"""Events up to which a reply is small."""
+_TRIES = 3
+"""How often a read is repeated when the log is being cut under it."""
+
+
+class Snapshots:
+    """Reads the sessions of one deployment, over an engine."""
+
+    def __init__(
+        self, engine: Engine, keys: Keys, commons: Commons, inspection: Inspection
+    ) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._commons = commons
+        self._inspection = inspection
+
+    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+        """One round trip; one more when other writers moved the rows while they were read."""
+        _, app_call = self._commons.state_calls(key.owner)
+        stored = None
+        for attempt in range(_TRIES):
+            call = self.call(key, window)
+            if attempt == _TRIES - 1:
+                call = call._replace(
+                    commands=[("MULTI",), *call.commands, ("EXEC",)], read=Snapshot.of_transaction
+                )
+            seen, app = await self._engine.run_all([call, app_call])
+            stored, settled = await self.stored(key, window, seen, app)
+            if settled:
+                break
+        return stored
+
+    async def stored(
+        self, key: SessionKey, window: Window, seen: Snapshot, app: State
+    ) -> tuple[Stored | None, bool]:
+        """What was read, and whether the rows are as they stood when the head was read."""
+        if not seen.fields:
+            return None, True
+        head, state, flawed = await self._inspected(key, seen)
+        if isinstance(seen.waiting, int) and seen.waiting:
+            with no_later_than(halfway()):
+                left, whole = await self._commons.drain(key.owner)
+            flawed |= not whole
+            _, app_call = self._commons.state_calls(key.owner)
+            app = await self._engine.run(app_call)
+            app = app._replace(pairs={**app.pairs, **left})
+        user = user_state(seen.user)
+        flawed |= await self._commons.report(key.owner, user, app)
+        rows, settled = await self._as_of(key, head, window, seen)
+        stored = Stored(
+            head=head,
+            state=state,
+            user=user.pairs,
+            app=app.pairs,
+            rows=rows,
+            first=first_seq(head, rows),
+            complete=settled and len(rows) == len(wanted(head, window)),
+            readable=not flawed,
+        )
+        if settled:
+            self._commons.keep_alive(key.owner, head.span)
+        return stored, settled
+
+    async def _inspected(self, key: SessionKey, seen: Snapshot) -> tuple[Head, Pairs, bool]:
+        """The head and the state of a session, and whether anything was left out.
+
+        Raises:
+            CorruptRecord: the head cannot be read.
+        """
+        ours, outbox = self._keys.session(key), self._keys.user(key).outbox
+        head, state, flaws = parse_head(seen.fields)
+        place = key.owner, key.session
+        if head is None:
+            raise await self._inspection.refusal(*place, "session", ours.head, flaws)
+        flawed = await self._inspection.report(*place, "session", ours.head, flaws)
+        if isinstance(seen.rows, Exception):
+            flawed |= await self._inspection.report(*place, "events", ours.events, [FOREIGN])
+        if isinstance(seen.waiting, Exception):
+            flawed |= await self._inspection.report(key.owner, None, "outbox", outbox, [FOREIGN])
+        return head, state, flawed
+
+    async def _as_of(
+        self, key: SessionKey, head: Head, window: Window, seen: Snapshot
+    ) -> tuple[list[bytes], bool]:
+        """The rows as they stood when the head was read, and whether that could be made sure.
+
+        What was appended since stands behind them, and moves only what was counted from the end.
+        """
+        if isinstance(seen.rows, Exception):
+            return [], True
+        before, after = mark_of(head), parse_mark(seen.mark)
+        if before == after or window.last == 0:
+            return seen.rows, True
+        places = wanted(head, window)
+        if not places:
+            return [], True
+        if before.same_places_as(after) and (window.start is not None or window.last is None):
+            return seen.rows[: len(places)], True
+        rows, mark = await self._engine.run(self._exact_call(key, places))
+        return rows, before.same_places_as(parse_mark(mark))
+
+    def call(self, key: SessionKey, window: Window) -> Call[Snapshot]:
+        """Reads a session; it travels apart from small calls when its reply may be large."""
+        ours, user = self._keys.session(key), self._keys.user(key)
+        commands: list[Command] = [
+            ("HGETALL", ours.head),
+            ("HGETALL", user.state),
+            ("HLEN", user.outbox),
+        ]
+        if window.last != 0:
+            first = -(window.last or 0) if window.start is None else window.start
+            commands += [("LRANGE", ours.events, first, -1), ("HMGET", ours.head, *MARK)]
+        return Call(
+            name="sessions.read",
+            keys=(*ours[:2], user.state, user.outbox),
+            read=Snapshot.of,
+            commands=commands,
+            bulk=window.start is None and (window.last is None or window.last > _SHORT),
+            lenient=True,
+        )
+
+    def _exact_call(self, key: SessionKey, places: range) -> Call[list[Any]]:
+        head, log, _ = self._keys.session(key)
+        return Call(
+            name="sessions.read",
+            keys=(head, log),
+            read=list,
+            commands=[("LRANGE", log, places.start, places.stop - 1), ("HMGET", head, *MARK)],
+            bulk=True,
+        )
