@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "get_as": (EVENTS, HERE),
     "append": (HERE, EVENT),
     "update": (HERE,),
+    "save": (HERE,),
     "trim": (HERE,),
     "touch": (HERE,),
     "delete": (HERE,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import Any
 
 import hypothesis.strategies as st
@@ -13,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 import sojourn
 from servers import Server
-from sojourn import Event, SessionKey, SojournError
+from sojourn import Event, SessionKey, SessionNotFound, SojournError
 
-names = st.sampled_from(["a", "a:b"])
+names = st.sampled_from(["a", "a:b", "c"])
 users = st.sampled_from(["", "ada"])
 keys = st.sampled_from(
     ["n", "user:n", "app:n", "app:m", "temp:n", "user:m", "state:n", ":", "version"]
@@ -42,7 +43,7 @@ class Twins(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.app = f"twin-{secrets.token_hex(6)}"
-        options: dict[str, Any] = {"max_events": 6, "max_state_bytes": 60}
+        options: dict[str, Any] = {"max_events": 6, "max_state_bytes": 60, "max_sessions": 2}
         self.stores = [sojourn.open(where, **options) for where in (self.url, "memory://")]
         self.seen: set[SessionKey] = set()
 
@@ -124,6 +125,41 @@ class Twins(RuleBasedStateMachine):
             version = await sessions.trim(key, operation_id=op, **cuts)
             # Both clocks differ: put the time back where it can be compared.
             await sessions.append(key, Event(author="a", payload=1, time=6.0, id="t"))
+            return version
+
+        self.both(call)
+
+    @rule(user=users, name=names, state=deltas, op=st.none() | st.sampled_from(["c1", "c2"]))
+    def ensure(self, user: str, name: str, state: dict[str, Any], op: str | None) -> None:
+        key = self.key(user, name)
+
+        async def call(sessions: Any) -> Any:
+            try:
+                found = await sessions.ensure(*key, state=state, operation_id=op, flow="f")
+            finally:  # the state of the app may be refused when the session is there
+                # Both clocks differ: put the time back where it can be compared.
+                with suppress(SessionNotFound):
+                    await sessions.append(key, Event(author="a", payload=2, time=7.0, id="e"))
+            return found.state, found.version, found.events, found.flow
+
+        self.both(call)
+
+    @rule(
+        user=users,
+        name=names,
+        payloads=st.lists(values, max_size=8),
+        state=deltas,
+        operation_id=operations,
+        expected_version=st.none() | st.integers(0, 6),
+    )
+    def save(self, user: str, name: str, payloads: Any, state: Any, **guards: Any) -> None:
+        key = self.key(user, name)
+        events = [Event(author="a", payload=each, time=1.0, id="s") for each in payloads]
+
+        async def call(sessions: Any) -> Any:
+            version = await sessions.save(key, events=events, state=state, **guards)
+            # Both clocks differ: put the time back where it can be compared.
+            await sessions.append(key, Event(author="a", payload=3, time=8.0, id="w"))
             return version
 
         self.both(call)

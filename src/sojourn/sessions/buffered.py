@@ -30,6 +30,7 @@ from sojourn.sessions.store import (
     Born,
     Change,
     Delta,
+    Image,
     Listed,
     Named,
     Pairs,
@@ -154,6 +155,14 @@ class BufferedSessions:
             await self._replayer.catch_up(key)
             written = await self._store.update(key, change, write)
         self._held.changed(key, change, written)
+        return written
+
+    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
+        """Save on the server; in an outage it raises."""
+        with self._in_time():
+            await self._replayer.catch_up(key)
+            written = await self._store.save(key, image, write)
+        self._held.drop(key)
         return written
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:

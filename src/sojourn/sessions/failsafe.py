@@ -124,6 +124,7 @@ class SafeSessions:
         self.get_as = self._safe(sessions.get_as)
         self.append = self._safe(sessions.append)
         self.update = self._safe(sessions.update)
+        self.save = self._safe(sessions.save)
         self.trim = self._safe(sessions.trim)
         self.touch = self._safe(sessions.touch)
         self.delete = self._safe(sessions.delete)

@@ -40,7 +40,7 @@ class Held:
             created=born.created,
             updated=born.created,
             ttl=birth.life.ttl,
-            until=birth.life.end(born.created),
+            until=born.until,
             expires=born.expires,
         ).told(birth.fields)
         if not born.repeated:

@@ -24,6 +24,7 @@ from sojourn.sessions.store import (
     Change,
     Delta,
     Head,
+    Image,
     Listed,
     Named,
     Pairs,
@@ -101,12 +102,7 @@ class InMemorySessions:
         if name in past:
             raise refusals.gone(key)
         self.check_birth(key, birth)
-        count = sum(
-            each.owner == key.owner and self._alive(each) is not None
-            for each in list(self._sessions)
-        )
-        if self._max_sessions is not None and count >= self._max_sessions:
-            raise refusals.full(key, count)
+        self._check_room(key)
         created = now if birth.created is None else birth.created
         head = Head(
             incarnation=birth.operation_id,
@@ -195,6 +191,40 @@ class InMemorySessions:
         if change.is_touch:
             return Written(head.version, 0, repeated=False)
         return self._changed(session, name, updated=self._clock())._replace(seq=0)
+
+    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
+        """Put a session in the place of what is there, or make it."""
+        now, name = self._clock(), f"save:{write.operation_id}"
+        past = self._operations.setdefault(key.owner, OrderedDict())
+        born = f"save:{key.session}:{write.operation_id}"
+        session = self._alive(key)
+        if session is not None:
+            self._writable(key, write)
+            if name in session.operations:
+                return Written(session.operations[name], session.head.seq, repeated=True)
+            _check_version(key, session.head, write)
+        elif write.incarnation or write.expected:
+            raise refusals.missing(key)
+        elif born in past:
+            raise refusals.gone(key)
+        self._check("state", {}, image.state)
+        if session is None:
+            self._check_room(key)
+            head = Head(write.operation_id, 0, -1, 0, 0, now, now, image.ttl, None, None)
+            session = self._sessions[key] = _Session(head, {}, now)
+            _remember(past, born, None)
+        head, change = session.head, image.change
+        head = head._replace(
+            ttl=head.ttl if change.ttl == "keep" else change.ttl,
+            until=head.until if change.until == "keep" else change.until,
+        )
+        seq = len(image.rows)
+        dropped = 0 if self._max_events is None else max(0, seq - self._max_events)
+        session.head = head.from_now(now).told(change.fields)
+        session.state, session.rows = dict(image.state), list(image.rows[dropped:])
+        return self._changed(
+            session, name, seq=seq, dropped=dropped, epoch=head.epoch + 1, updated=now
+        )
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut rows off at the end and at the front."""
@@ -290,7 +320,7 @@ class InMemorySessions:
 
     def _born(self, key: SessionKey, head: Head) -> Born:
         user, app = dict(self._values(key.owner)), dict(self._values(key.app))
-        return Born(head.created, head.expires, user, app)
+        return Born(head.created, head.expires, head.until, user, app)
 
     def _alive(self, key: SessionKey) -> _Session | None:
         session = self._sessions.get(key)
@@ -315,6 +345,14 @@ class InMemorySessions:
         session.place = max(session.place, session.head.updated)
         _remember(session.operations, name, session.head.version)
         return Written(session.head.version, session.head.seq, repeated=False)
+
+    def _check_room(self, key: SessionKey) -> None:
+        if self._max_sessions is None:
+            return
+        ours = [each for each in list(self._sessions) if each.owner == key.owner]
+        count = sum(self._alive(each) is not None for each in ours)
+        if count >= self._max_sessions:
+            raise refusals.full(key, count)
 
     def _values(self, name: UserKey | str) -> dict[str, bytes]:
         shared = self._shared.get(name)

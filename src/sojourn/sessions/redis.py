@@ -36,6 +36,8 @@ from sojourn.sessions.store import (
     Born,
     Change,
     Delta,
+    Image,
+    Life,
     Listed,
     Named,
     Pairs,
@@ -46,9 +48,12 @@ from sojourn.sessions.store import (
     Written,
 )
 
-CREATE, APPEND, UPDATE, TRIM, DELETE = (
-    Script.load(LUA, name) for name in ("create", "append", "update", "trim", "delete")
+CREATE, APPEND, UPDATE, SAVE, TRIM, DELETE = (
+    Script.load(LUA, name) for name in ("create", "append", "update", "save", "trim", "delete")
 )
+
+_SHORT = 64
+"""Events up to which a save travels with small calls."""
 
 
 class RedisSessions:
@@ -77,12 +82,13 @@ class RedisSessions:
         repeated = await self._created(reply, key, birth)
         for state in states:
             _made_sure(state, birth)
-        _, created, expires, *_ = reply
+        _, created, expires, _, _, until = reply
         user_found, app_found = states
         flawed = await self._commons.report(key.owner, user_found, app_found)
         return Born(
             float(created),
             seconds(expires),
+            seconds(until),
             {**user_found.pairs, **birth.state.user},
             {**app_found.pairs, **birth.state.app},
             repeated=repeated,
@@ -151,7 +157,7 @@ class RedisSessions:
             raise refusals.full(key, int(reply[1]))
         if status not in (b"ok", b"duplicate"):
             self._not_fitting(reply, key)
-        stamp, waiting = reply[3:]
+        stamp, waiting = reply[3:5]
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
         return bool(status == b"duplicate")
@@ -215,6 +221,39 @@ class RedisSessions:
         self._refused(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
         return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
+
+    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
+        """One round trip; one more for the first session of a user in this process."""
+        change = image.change
+        await self._commons.enroll(key.owner, Life(image.ttl).span)
+        user = self._keys.user(key)
+        life = ("keep" if each == "keep" else ms(each) for each in (change.ttl, change.until))
+        reply: list[Any] = await self._engine.run(
+            Call(
+                name="sessions.save",
+                keys=(*self._keys.session(key), *user[:2], user.operations),
+                read=only,
+                script=SAVE,
+                args=(
+                    *guarded(write),
+                    key.session,
+                    *life,
+                    ms(image.ttl),
+                    self._policy.max_state_bytes,
+                    _cap(self._policy.max_events),
+                    _cap(self._policy.max_sessions),
+                    *counted(change.fields),
+                    *counted(image.state),
+                    len(image.rows),
+                    *image.rows,
+                ),
+                operation_id=write.operation_id,
+                bulk=len(image.rows) > _SHORT,
+            )
+        )
+        self._refused(reply, key, write)
+        self._commons.keep_alive(key.owner, seconds(reply[2]))
+        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """One round trip."""
@@ -283,6 +322,10 @@ class RedisSessions:
             raise refusals.missing(key)
         if status == b"stale":
             raise refusals.stale(key, actual=int(reply[1]), expected=write.expected or 0)
+        if status == b"gone":
+            raise refusals.gone(key)
+        if status == b"full":
+            raise refusals.full(key, int(reply[1]))
         self._not_fitting(reply, key)
 
     def _not_fitting(self, reply: list[Any], key: SessionKey) -> NoReturn:

@@ -8,13 +8,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from sojourn.codecs import decode, encode, encode_object
+from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
-    TooLarge,
     Unavailable,
 )
 from sojourn.ids import (
@@ -25,16 +24,16 @@ from sojourn.ids import (
     user_key,
 )
 from sojourn.resilience.deadline import from_now, no_later_than
-from sojourn.sessions import checks, scope
+from sojourn.sessions import checks
+from sojourn.sessions.encoding import by_scope, encode_events
 from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
-from sojourn.sessions.rows import NO_DELTA, Row, encode_row
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Birth, Change, Delta, Life, SessionStore, Window
+from sojourn.sessions.store import Birth, Change, Image, Life, SessionStore, Window
 
 E = TypeVar("E")
 M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -149,7 +148,7 @@ class Sessions:
             fields=checks.fields(
                 title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
             ),
-            state=_delta(checks.encoded(state or {})),
+            state=by_scope(checks.encoded(state or {})),
             fresh=fresh or session is None,
         )
         born = await self._store.create(key, birth)
@@ -173,7 +172,7 @@ class Sessions:
             created=born.created,
             updated=born.created,
             ttl=birth.life.ttl,
-            until=birth.life.end(born.created),
+            until=born.until,
             expires=born.expires,
             title=title,
             status=status,
@@ -244,7 +243,7 @@ class Sessions:
             fields=checks.fields(
                 title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
             ),
-            state=_delta(checks.encoded(state or {})),
+            state=by_scope(checks.encoded(state or {})),
         )
         window = Window(last=checks.count(last, "last"))
         return await self._reader.of(key, EVENTS, await self._store.ensure(key, birth, window))
@@ -331,16 +330,10 @@ class Sessions:
         checks.key(key)
         if not events:
             raise InvalidInput("append() needs at least one event.")
-        rows: list[bytes] = []
-        changes: dict[str, bytes] = {}
-        for event in events:
-            checks.event(event)
-            delta = checks.encoded(event.state_delta)
-            changes.update(delta)
-            rows.append(self._row(event, delta))
+        rows, changes = encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
         written = await self._store.append(
-            key, rows, _delta(changes), float(events[-1].time), write
+            key, rows, by_scope(changes), float(events[-1].time), write
         )
         first = written.seq - len(rows) + 1
         seqs = range(0) if written.repeated else range(first, written.seq + 1)
@@ -385,6 +378,76 @@ class Sessions:
             )
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
+
+    async def save(
+        self,
+        key: SessionKey,
+        *,
+        events: Sequence[Event] = (),
+        state: Mapping[str, Any] | None = None,
+        title: str = "",
+        status: str = "active",
+        backend: str = "",
+        flow: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        until: float | Keep | None = KEEP,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Write a session as a whole: in place of what is there, or as a new one.
+
+        What is not given is empty afterwards; only its lifetime, its creation and what it shares
+        with other sessions stay. It costs what the whole session has: `append` costs what is new.
+        Unless `expected_version` is given the last writer wins. One round trip; one more for a
+        user's first session.
+
+        Args:
+            key: which session.
+            events: its log, oldest first; they are numbered anew, from 1.
+            state: its own state. `user:` and `app:` keys are set by `append`.
+            title: a name for people.
+            status: a word of the application's.
+            backend: which system runs it, a word of the application's.
+            flow: which flow it is in, a word of the application's.
+            metadata: JSON of the application's.
+            ttl: as `update`; a new session has the store's if it is not given.
+            until: as `update`.
+            incarnation: the session must still be this one (`Session.incarnation`).
+            expected_version: the session must still be of this version (`Session.version`); 0 when
+                there must be none.
+            operation_id: repeat a save with the same id and it takes effect once.
+
+        Returns:
+            the version after it.
+
+        Raises:
+            InvalidInput: a value that cannot be stored, or `user:` or `app:` state.
+            TooLarge: an event or the state is over its cap; nothing was written.
+            SessionNotFound: a version above 0 was expected and there is no session.
+            StaleSession: not the expected version.
+            TooManySessions: it would be a new one, and the user has as many as one may have.
+            Conflict: this very operation made it before, and it is gone since.
+        """
+        checks.key(key)
+        own = by_scope(checks.encoded(state or {}))
+        if own.user or own.app:
+            raise InvalidInput(
+                "save() writes the session's own state; `user:` and `app:` keys belong to others, "
+                "too: set them by append(), in an event's state_delta."
+            )
+        change = Change(
+            checks.fields(
+                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
+            ),
+            KEEP if ttl == KEEP else checks.lifetime(ttl),
+            KEEP if until == KEEP else checks.end(until),
+        )
+        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        image = Image(change, self._limits.session_ttl, own.session, rows)
+        write = checks.write_of(operation_id, incarnation, expected_version)
+        return (await self._store.save(key, image, write)).version
 
     async def trim(
         self,
@@ -546,28 +609,3 @@ class Sessions:
             checks.lifetime(max_age, "max_age"),
             checks.end(until),
         )
-
-    # ── steps ──────────────────────────────────────────────────────────────────────────────────
-
-    def _row(self, event: Event, delta: Mapping[str, bytes]) -> bytes:
-        payload = event.payload
-        if not isinstance(payload, msgspec.Raw):
-            payload = msgspec.Raw(encode(payload, "The payload of an event"))
-        row = encode_row(
-            Row(
-                id=checks.text(event.id, "event id"),
-                time=checks.instant(event.time, "time of an event"),
-                author=checks.text(event.author, "author"),
-                kind=checks.text(event.kind, "kind of event"),
-                payload=payload,
-                state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
-            )
-        )
-        if len(row) > self._limits.max_event_bytes:
-            raise TooLarge("An event", len(row), self._limits.max_event_bytes, "max_event_bytes")
-        return row
-
-
-def _delta(changes: dict[str, bytes]) -> Delta:
-    parts = scope.split(changes)
-    return Delta(parts.session, parts.user, parts.app)

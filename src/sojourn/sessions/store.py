@@ -93,6 +93,22 @@ class Change(NamedTuple):
         return not self.fields and self.ttl == self.until == "keep"
 
 
+class Image(NamedTuple):
+    """A session as a whole: all that a save puts in the place of what is there.
+
+    Attributes:
+        change: all fields, and the lifetime; what of that is kept is `ttl`'s in a new session.
+        ttl: of a new session, in seconds; None for ever.
+        state: its own.
+        rows: its log.
+    """
+
+    change: Change
+    ttl: float | None
+    state: Pairs
+    rows: Sequence[bytes]
+
+
 class Window(NamedTuple):
     """Which rows of a log to read: the last `last` (None for all), or from list index `start` on.
 
@@ -171,7 +187,7 @@ class Stored(NamedTuple):
 
 
 class Born(NamedTuple):
-    """When a session was created and will expire, and the state that it found.
+    """When a session was created and will expire, at the latest, and the state that it found.
 
     `repeated` says that this very operation had created it before; `durable` is False when only the
     outage buffer of this process has it; `readable` is False when the state of its user or app
@@ -180,6 +196,7 @@ class Born(NamedTuple):
 
     created: float
     expires: float | None
+    until: float | None
     user: Pairs
     app: Pairs
     repeated: bool = False
@@ -225,7 +242,7 @@ class Named(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Eleven methods, each one atomic step.
+    """Where sessions are kept. Twelve methods, each one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
@@ -253,6 +270,13 @@ class SessionStore(Protocol):
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Set fields or the lifetime. Raises SessionNotFound, StaleSession."""
+        ...
+
+    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
+        """Put a session in the place of what is there, or make it; version 0 is that of none.
+
+        Raises as `update`, and TooManySessions, TooLarge.
+        """
         ...
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:

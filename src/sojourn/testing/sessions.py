@@ -16,12 +16,13 @@ from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSessio
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
 from sojourn.testing.damage import DamageContract
+from sojourn.testing.managing import ManagingContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
 
 
 @pytest.mark.anyio
-class SessionsContract(ReadingContract, RefusalsContract, DamageContract):
+class SessionsContract(ReadingContract, RefusalsContract, ManagingContract, DamageContract):
     """Derive from it and give the fixture `store`."""
 
     @pytest.fixture

@@ -11,7 +11,8 @@
 --       9 when it expires at the latest, ms or ''             10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of session pairs, then the
 --         pairs; number of user pairs, then the pairs
--- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox}
+-- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox,
+--         until or ''}
 --       {'exists'} {'gone'} {'full', sessions} {'state' | 'user state', bytes} {'corrupt'}:
 --       nothing was written
 local session, operations = KEYS[1], KEYS[8]
@@ -19,9 +20,9 @@ local incarnation = redis.call('HGET', session, 'incarnation')
 local ours = incarnation == ARGV[1]
 if incarnation and not ours then return {'exists'} end
 if ours then
-  local head = redis.call('HMGET', session, 'created', 'expires')
-  if not is_time(head[1]) or not (head[2] == '' or is_count(head[2])) then return {'corrupt'} end
-  return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7])}
+  local head = redis.call('HMGET', session, 'created', 'expires', 'until')
+  if not (is_time(head[1]) and is_span(head[2]) and is_span(head[3])) then return {'corrupt'} end
+  return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7]), head[3]}
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
 local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
@@ -88,4 +89,4 @@ end
 if ARGV[7] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[7], ARGV[5])
 end
-return {'ok', created, expires, stamp, pending}
+return {'ok', created, expires, stamp, pending, last}

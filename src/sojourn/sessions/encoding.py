@@ -1,0 +1,58 @@
+"""Events and state as a store keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from sojourn.codecs import encode, encode_object
+from sojourn.errors import TooLarge
+from sojourn.sessions import checks, scope
+from sojourn.sessions.model import Event
+from sojourn.sessions.rows import NO_DELTA, Row, encode_row
+from sojourn.sessions.store import Delta
+
+
+def encode_events(
+    events: Iterable[Event], max_event_bytes: int
+) -> tuple[list[bytes], dict[str, bytes]]:
+    """Events as rows, and the state that they set together.
+
+    Raises:
+        InvalidInput: one is no event, or JSON cannot hold it.
+        TooLarge: one is over the cap.
+    """
+    rows: list[bytes] = []
+    changes: dict[str, bytes] = {}
+    for event in events:
+        checks.event(event)
+        delta = checks.encoded(event.state_delta)
+        changes.update(delta)
+        row = _row(event, delta)
+        if len(row) > max_event_bytes:
+            raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
+        rows.append(row)
+    return rows, changes
+
+
+def by_scope(changes: dict[str, bytes]) -> Delta:
+    """State to set, sorted by whose it is."""
+    parts = scope.split(changes)
+    return Delta(parts.session, parts.user, parts.app)
+
+
+def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
+    payload = event.payload
+    if not isinstance(payload, msgspec.Raw):
+        payload = msgspec.Raw(encode(payload, "The payload of an event"))
+    return encode_row(
+        Row(
+            id=checks.text(event.id, "event id"),
+            time=checks.instant(event.time, "time of an event"),
+            author=checks.text(event.author, "author"),
+            kind=checks.text(event.kind, "kind of event"),
+            payload=payload,
+            state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
+        )
+    )

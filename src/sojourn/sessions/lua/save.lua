@@ -1,0 +1,77 @@
+-- Write a session as a whole, once: in place of what is there, or as a new one.
+--
+-- KEYS  1 session (hash)   2 events (list)      3 ops (zset: operation id → version)
+--       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
+--       6 operations of the user (zset: operation id → ms)
+-- ARGV  1 operation id     2 incarnation or ''  3 expected version or '', 0 for none
+--       4 session id       5 ttl: ms, '' (never) or 'keep'      6 until: ms, '' (never) or 'keep'
+--       7 ttl of a new one, ms or ''            8 cap of a state, bytes
+--       9 cap of the log, events or ''         10 cap of a user's sessions or ''
+--      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
+--         pairs; number of events, then the events
+-- Reply {'ok' | 'duplicate', version, span, last seq}
+--       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}:
+--       nothing was written
+local session, events, ops, operations = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
+local head = redis.call('HMGET', session,
+  'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format')
+local incarnation = head[1]
+local version, epoch, created = 0, 0, string.format('%.6f', clock[1] + clock[2] / 1000000)
+local updated, ttl, last = created, ARGV[7], ''
+local name, born = 's' .. ARGV[1], 'save:' .. ARGV[4] .. ':' .. ARGV[1]
+if incarnation then
+  if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+  if head[8] ~= '1' or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
+      and is_span(head[5]) and is_count(head[6]) and is_time(head[7])) then
+    return {'corrupt'}
+  end
+  version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5], head[7]
+  local done = redis.call('ZSCORE', ops, name)
+  if done then return {'duplicate', done, span(ttl, last), tonumber(head[6])} end
+elseif redis.call('EXISTS', session) == 1 then
+  return {'corrupt'}
+elseif ARGV[2] ~= '' then
+  return {'missing'}
+elseif redis.call('ZSCORE', operations, born) then
+  return {'gone'}
+end
+if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then
+  return incarnation and {'stale', version} or {'missing'}
+end
+if ARGV[5] ~= 'keep' then ttl = ARGV[5] end
+if ARGV[6] ~= 'keep' then last = ARGV[6] end
+
+local first_field, n_fields = 12, tonumber(ARGV[11])
+local at = first_field + 2 * n_fields
+local first_pair, n_pairs = at + 1, tonumber(ARGV[at])
+at = first_pair + 2 * n_pairs
+local first_event, count = at + 1, tonumber(ARGV[at])
+local bytes = 0
+for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
+if bytes > tonumber(ARGV[8]) then return {'state', bytes} end
+redis.call('LLEN', events)
+for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
+if not incarnation and ARGV[10] ~= '' then
+  local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  if alive >= tonumber(ARGV[10]) then return {'full', alive} end
+end
+
+version = version + 1
+local dropped = ARGV[9] == '' and 0 or math.max(0, count - tonumber(ARGV[9]))
+local expires = later(ttl, last)
+-- The first write is one that a full server refuses, before anything is changed.
+redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
+redis.call('UNLINK', session, events)
+if not incarnation then redis.call('UNLINK', ops) end
+redis.call('HSET', session,
+  'format', '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
+  'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
+  'ttl', ttl, 'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
+if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
+for i = first_event + dropped, first_event + count - 1 do redis.call('RPUSH', events, ARGV[i]) end
+redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
+write_expiry({session, events}, expires)
+write_operation(ops, name, version, ttl)
+write_index_lifetime(KEYS[4], KEYS[5], expires)
+if not incarnation then write_user_operation(operations, born) end
+return {'ok', version, span(ttl, last), count}
