@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from sojourn.cache import CacheStats
-from sojourn.client import Lent, Stats
+from sojourn.client import Lent
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey
 from sojourn.options import Durability, OnOutage
@@ -43,8 +43,10 @@ from sojourn.sessions import (
     Result,
     Session,
     SessionPage,
+    Swept,
     View,
 )
+from sojourn.stats import Health, Stats
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
 
 E = TypeVar("E")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
-from sojourn.cache import Cache, CacheStats
+from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
 from sojourn.doctor import Doctor
 from sojourn.engine.call import Call
-from sojourn.engine.engine import Engine
+from sojourn.engine.engine import Engine, Node
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
-from sojourn.errors import Closed, InvalidInput
+from sojourn.engine.wire import Patience, Tally
+from sojourn.errors import Closed, InvalidInput, SojournError
 from sojourn.ids import SessionKey
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
-from sojourn.sessions import KEEP, Failures, History, Keep, NearCacheStats, Sessions
+from sojourn.sessions import KEEP, History, Keep, Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.history import history_of
@@ -28,6 +30,7 @@ from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
+from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 
 if TYPE_CHECKING:
@@ -35,32 +38,6 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
-
-
-class Stats(NamedTuple):
-    """Figures of a store since it was opened.
-
-    Attributes:
-        where: the server's address, without secrets.
-        available: False while the server is known to be out of reach.
-        outages: how often it was out of reach for longer than a call may wait.
-        lost_connections: how many connections have ended, or could not be made.
-        buffered: writes that wait in this process for the server.
-        near_cache: decoded events kept in this process.
-        cache: what `store.cache` was asked for, and what it had.
-        failures: calls of `sessions.safe` that have ended with an error.
-        corrupt: stored records that were found unreadable, each counted once.
-    """
-
-    where: str
-    available: bool
-    outages: int
-    lost_connections: int
-    buffered: int
-    near_cache: NearCacheStats
-    cache: CacheStats
-    failures: Failures
-    corrupt: int
 
 
 class Sojourn:
@@ -139,17 +116,37 @@ class Sojourn:
     def stats(self) -> Stats:
         """The figures now."""
         engine = self._engine
+        tally = Tally() if engine is None else engine.tally
         return Stats(
-            self.where,
-            engine is None or not engine.is_down,
-            0 if engine is None else engine.outages,
-            0 if engine is None else engine.losses,
-            0 if self._buffered is None else self._buffered.waiting,
-            self.sessions.cache_stats(),
-            self.cache.stats(),
-            self.sessions.safe.failures,
-            self.sessions.corrupt,
+            kind=self.where.partition(":")[0],
+            where=self.where,
+            available=engine is None or not engine.is_down,
+            outages=0 if engine is None else engine.outages,
+            connections=tally.connections,
+            lost_connections=tally.losses,
+            retries=tally.resends,
+            buffered=0 if self._buffered is None else self._buffered.waiting,
+            near_cache=self.sessions.cache_stats(),
+            cache=self.cache.stats(),
+            failures=self.sessions.safe.failures,
+            corrupt=self.sessions.corrupt,
         )
+
+    async def health(self) -> Health:
+        """Whether the server answers, and how fast. Raises nothing but `Closed`.
+
+        One round trip; in a Cluster one to each node, all at once.
+        """
+        if self._closed:
+            raise Closed("This store is closed: open a new one.")
+        if self._engine is None:
+            return Health(available=True, nodes=[NodeHealth(self.where, 0.0)])
+        try:
+            nodes = await self._engine.nodes()
+        except SojournError as error:
+            return Health(available=False, nodes=[NodeHealth(self.where, None, str(error))])
+        found = list(await asyncio.gather(*map(_examined, nodes)))
+        return Health(all(each.latency is not None for each in found), found)
 
     def history(
         self,
@@ -202,6 +199,15 @@ class Sojourn:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+async def _examined(node: Node) -> NodeHealth:
+    started = time.monotonic()
+    try:
+        await node.run(Call("ping", (), bool, commands=[("PING",)]))
+    except SojournError as error:
+        return NodeHealth(node.where, None, str(error))
+    return NodeHealth(node.where, time.monotonic() - started)
 
 
 def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open

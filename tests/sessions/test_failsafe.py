@@ -79,6 +79,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "delete": (HERE,),
     "list": ("safe",),
     "users": ("safe",),
+    "count": ("safe", "ada"),
+    "sweep": ("safe",),
     "apps": (),
     "user_state": ("safe", "ada"),
     "quarantined": ("safe", "ada"),

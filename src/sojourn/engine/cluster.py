@@ -18,7 +18,7 @@ from sojourn.engine.faults import Redirect
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed, SojournError
 
 _TURNS = 5
@@ -34,7 +34,7 @@ class Cluster:
     Args:
         seed: how to reach a node, and the addresses to start from.
         patience: how long is waited.
-        lost: told when a connection has ended or could not be made.
+        tally: counts what they meet.
         changed: told when a node cannot be reached any more (True), or again (False).
     """
 
@@ -43,12 +43,12 @@ class Cluster:
         seed: Server,
         patience: Patience,
         *,
-        lost: Callable[[], None],
+        tally: Tally,
         changed: Callable[[bool], None],
     ) -> None:
         self._seed = seed
         self._patience = patience
-        self._told_lost = lost
+        self._tally = tally
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._owners: list[Address | None] = [None] * SLOTS
@@ -109,16 +109,13 @@ class Cluster:
                 node.connect,
                 node.where,
                 self._patience,
-                lost=self._lost,
+                tally=self._tally,
                 changed=self._changed,
+                lost=self._refresh_soon,
                 elsewhere=lambda pending, to: self._redirect(pending, to, address),
                 again=self.send,
             )
         return lanes
-
-    def _lost(self) -> None:
-        self._told_lost()
-        self._refresh_soon()
 
     def _redirect(self, pending: Pending, to: Redirect, said_by: Address) -> bool:
         if pending.attempts % _TURNS == 0:

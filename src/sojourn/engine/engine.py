@@ -14,7 +14,7 @@ from sojourn.engine.cluster import Cluster
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed
 from sojourn.resilience.deadline import end_of_operation
 from sojourn.telemetry import CallFact, Hooks, OutageFact
@@ -49,7 +49,7 @@ class Engine:
 
     Attributes:
         timeout: seconds that a call may take.
-        losses: how many connections have ended; the server behind the next may be another.
+        tally: what its connections have met. After each loss the server behind may be another.
         outages: how often the server, or a node of it, could not be reached for longer than a call
             may wait.
     """
@@ -63,7 +63,7 @@ class Engine:
         self._posted: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
-        self.losses = 0
+        self.tally = Tally()
         self.outages = 0
 
     @property
@@ -200,9 +200,6 @@ class Engine:
                 asyncio.run_coroutine_threadsafe(lanes.close(), loop)
         await self._server.release()
 
-    def _lost(self) -> None:
-        self.losses += 1
-
     def _changed(self, loop: asyncio.AbstractEventLoop, down: bool) -> None:
         """A connection has given up, or works again; each server has several."""
         before = self.is_down
@@ -230,9 +227,9 @@ class Engine:
             self._forget(ended)
         server, patience, told = self._server, self._patience, partial(self._changed, loop)
         lanes = self._lanes[loop] = (
-            Cluster(server, patience, lost=self._lost, changed=told)
+            Cluster(server, patience, tally=self.tally, changed=told)
             if server.is_cluster
-            else Lanes(server.connect, server.where, patience, lost=self._lost, changed=told)
+            else Lanes(server.connect, server.where, patience, tally=self.tally, changed=told)
         )
         return lanes
 

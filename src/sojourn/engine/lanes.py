@@ -10,7 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.pending import Pending
-from sojourn.engine.wire import Patience, Wire
+from sojourn.engine.wire import Patience, Tally, Wire
 
 _LARGE = 64 * 1024
 """Bytes from which a request travels apart from small ones."""
@@ -27,8 +27,9 @@ class Lanes:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
         patience: how long is waited.
-        lost: told when a connection has ended or could not be made.
+        tally: counts what they meet.
         changed: told when the server cannot be reached any more (True), or again (False).
+        lost: told when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
         again: takes a call that was put off; these lanes themselves if not given.
 
@@ -42,11 +43,13 @@ class Lanes:
         where: str,
         patience: Patience,
         *,
-        lost: Callable[[], None],
+        tally: Tally,
         changed: Callable[[bool], None],
+        lost: Callable[[], None] = lambda: None,
         elsewhere: Callable[[Pending, Redirect], bool] | None = None,
         again: Callable[[Pending], None] | None = None,
     ) -> None:
+        self.tally = tally
         self.lost = lost
         self.changed = changed
         self._connect = connect

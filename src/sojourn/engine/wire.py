@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
 from redis import exceptions as driver
@@ -58,8 +59,25 @@ class Patience(NamedTuple):
     replicas: int = 0
 
 
+@dataclass(slots=True)
+class Tally:
+    """What the wires of an engine have met since it began.
+
+    Attributes:
+        connections: how many were made.
+        losses: how many have ended, or could not be made.
+        resends: how often a call was sent again.
+    """
+
+    connections: int = 0
+    losses: int = 0
+    resends: int = 0
+
+
 class Events(Protocol):
     """Who is told of what a wire meets and cannot decide."""
+
+    tally: Tally
 
     @property
     def several(self) -> bool:
@@ -205,16 +223,21 @@ class Wire:
                 self._breaker.failed()
                 if self._breaker.is_open:
                     self._end_all(lambda each: each.expire(self._where, self._last_error))
-                self._events.lost()
+                self._lost()
                 await asyncio.sleep(self._backoff.compute(failures))
                 continue
             self._last_error = None
+            self._events.tally.connections += 1
             self._breaker.succeeded()
             self._heard = False
             await self._carry(connection)
             failures = 0 if self._heard else failures + 1
             if failures:  # it lets us in and says nothing: do not storm it
                 await asyncio.sleep(self._backoff.compute(failures))
+
+    def _lost(self) -> None:
+        self._events.tally.losses += 1
+        self._events.lost()
 
     def _has_work(self) -> bool:
         return any(not pending.future.done() for pending in self._waiting)
@@ -238,7 +261,7 @@ class Wire:
             self._requeue()  # before anything is awaited: no reply may meet another's call
             if not self._closed:
                 self._breaker.attempt()  # connect again at once: the next call need not wait
-                self._events.lost()
+                self._lost()
             await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
                 if isinstance(outcome, Exception):
@@ -284,6 +307,7 @@ class Wire:
                 self._flying.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))
             packets.append(pending.start())
+            self._events.tally.resends += pending.attempts > 1
             self._flying.append(pending)
             if replicas and pending.call.operation_id is not None:
                 pending.held = True

@@ -2,7 +2,15 @@
 
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
 from sojourn.sessions.history import History, Message
-from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
+from sojourn.sessions.model import (
+    Appended,
+    Event,
+    NamePage,
+    Quarantined,
+    Session,
+    SessionPage,
+    Swept,
+)
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
 from sojourn.sessions.service import KEEP, Keep, Sessions
@@ -24,5 +32,6 @@ __all__ = [
     "Session",
     "SessionPage",
     "Sessions",
+    "Swept",
     "View",
 ]

@@ -37,6 +37,7 @@ from sojourn.sessions.store import (
     Place,
     SessionStore,
     Stored,
+    Tidied,
     Window,
     Write,
     Written,
@@ -212,6 +213,14 @@ class BufferedSessions:
         """List what is on the server; in an outage it raises."""
         self._replayer.wake()
         return await self._store.list_names(app, shard, after, limit)
+
+    async def tidy(self, owner: UserKey) -> Tidied:
+        """Tidy what is on the server; in an outage it raises."""
+        return await self._store.tidy(owner)
+
+    async def count(self, owner: UserKey) -> int:
+        """Count what is on the server; in an outage it raises."""
+        return await self._store.count(owner)
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
         """Read it from the server; in an outage it raises."""

@@ -201,8 +201,8 @@ class Commons:
 
     def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
         """Not enrolled lately, not for long enough, or on a server that may have lost it since."""
-        if self._losses != self._engine.losses:
-            self._losses = self._engine.losses
+        if self._losses != self._engine.tally.losses:
+            self._losses = self._engine.tally.losses
             self._roll.clear()
         due, lasting = self._roll.get(owner, (0.0, 0.0))
         return due < time.monotonic() or lasting < self._lasting(ttl)

@@ -132,6 +132,8 @@ class SafeSessions:
         self.list = self._safe(sessions.list)
         self.users = self._safe(sessions.users)
         self.apps = self._safe(sessions.apps)
+        self.count = self._safe(sessions.count)
+        self.sweep = self._safe(sessions.sweep)
         self.user_state = self._safe(sessions.user_state)
         self.quarantined = self._safe(sessions.quarantined)
         self.release = self._safe(sessions.release)

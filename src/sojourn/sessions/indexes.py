@@ -67,8 +67,12 @@ class Indexes:
             )
             sessions.append((key, stored))
         if gone:
-            self._engine.post(Call("sessions.prune", user[:2], only, script=_PRUNE))
+            self._engine.post(self.prune_call(owner))
         return Listed(sessions, page.places[-1] if page.more else None, corrupt)
+
+    def prune_call(self, owner: UserKey) -> Call[int]:
+        """Take sessions that have expired out of a user's indexes; gives how many."""
+        return Call("sessions.prune", self._keys.user(owner)[:2], only, script=_PRUNE)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int

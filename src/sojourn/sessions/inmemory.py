@@ -30,6 +30,7 @@ from sojourn.sessions.store import (
     Pairs,
     Place,
     Stored,
+    Tidied,
     Window,
     Write,
     Written,
@@ -294,6 +295,16 @@ class InMemorySessions:
         """The state of a user and of its app."""
         return dict(self._values(owner)), dict(self._values(owner.app))
 
+    async def tidy(self, owner: UserKey) -> Tidied:
+        """Forget the user's sessions that have expired."""
+        ours = [key for key in self._sessions if key.owner == owner]
+        return Tidied(sum(self._alive(key) is None for key in ours), 0, 0, 0)
+
+    async def count(self, owner: UserKey) -> int:
+        """How many sessions a user has."""
+        ours = [key for key in self._sessions if key.owner == owner]
+        return sum(self._alive(key) is not None for key in ours)
+
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
 
     def adopt(self, key: SessionKey, stored: Stored) -> None:
@@ -349,7 +360,7 @@ class InMemorySessions:
     def _check_room(self, key: SessionKey) -> None:
         if self._max_sessions is None:
             return
-        ours = [each for each in list(self._sessions) if each.owner == key.owner]
+        ours = [each for each in self._sessions if each.owner == key.owner]
         count = sum(self._alive(each) is not None for each in ours)
         if count >= self._max_sessions:
             raise refusals.full(key, count)

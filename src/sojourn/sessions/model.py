@@ -131,6 +131,26 @@ class NamePage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class Swept(msgspec.Struct, frozen=True):
+    """What a sweep has done.
+
+    Attributes:
+        users: how many users it looked at.
+        expired: sessions that had expired and were still listed.
+        dropped: listed sessions that were gone before their time.
+        restored: sessions that an index had lost.
+        carried: deltas of `app:` state that were finished for a client that had died.
+        cursor: where the next sweep goes on; None when all users of the app were looked at.
+    """
+
+    users: int
+    expired: int
+    dropped: int
+    restored: int
+    carried: int
+    cursor: str | None
+
+
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could not be read, as it stood.
 

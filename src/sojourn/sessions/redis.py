@@ -43,10 +43,12 @@ from sojourn.sessions.store import (
     Pairs,
     Place,
     Stored,
+    Tidied,
     Window,
     Write,
     Written,
 )
+from sojourn.sessions.upkeep import Upkeep
 
 CREATE, APPEND, UPDATE, SAVE, TRIM, DELETE = (
     Script.load(LUA, name) for name in ("create", "append", "update", "save", "trim", "delete")
@@ -66,6 +68,7 @@ class RedisSessions:
         self._inspection = Inspection(engine, quarantine)
         self._commons = Commons(engine, keys, policy, self._inspection)
         self._indexes = Indexes(engine, keys, self._commons, self._inspection)
+        self._upkeep = Upkeep(engine, keys, self._commons, self._indexes)
         self._snapshots = Snapshots(engine, keys, self._commons, self._inspection)
         self._shared_ttl = ms(policy.state_ttl)
 
@@ -311,6 +314,14 @@ class RedisSessions:
     ) -> Named:
         """One round trip a page."""
         return await self._indexes.list_names(app, shard, after, limit)
+
+    async def tidy(self, owner: UserKey) -> Tidied:
+        """Two round trips for each 200 sessions, and three more."""
+        return await self._upkeep.tidy(owner)
+
+    async def count(self, owner: UserKey) -> int:
+        """One round trip."""
+        return await self._upkeep.count(owner)
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 

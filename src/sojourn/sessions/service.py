@@ -28,7 +28,15 @@ from sojourn.sessions import checks
 from sojourn.sessions.encoding import by_scope, encode_events
 from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.listing import Filter, Listing
-from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Session, SessionPage
+from sojourn.sessions.model import (
+    Appended,
+    Event,
+    NamePage,
+    Quarantined,
+    Session,
+    SessionPage,
+    Swept,
+)
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
@@ -567,6 +575,41 @@ class Sessions:
         """A page of the apps, some of which may have no session any more. One round trip."""
         checks.page_size(limit)
         return await self._listing.apps(limit, cursor)
+
+    @_in_time
+    async def count(self, app: str, user: str) -> int:
+        """How many sessions a user has. One round trip.
+
+        What others have deleted or the server has evicted is counted until a list or a sweep comes
+        upon it.
+        """
+        return await self._store.count(user_key(app, user))
+
+    async def sweep(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Swept:
+        """Make the indexes of some users of an app true, and finish what dead clients left.
+
+        Nothing depends on it: what has expired is never listed, and a list repairs what it meets.
+        It is for what nobody lists. Five round trips for a user, two more for each 200 sessions;
+        each has the time-out of an operation. `sojourn sessions sweep` does it for all.
+
+        Args:
+            app: whose users.
+            limit: how many users at most.
+            cursor: `Swept.cursor` of the sweep before.
+
+        Raises:
+            InvalidInput: a limit under 1, or a cursor that is none of this.
+        """
+        page = await self.users(app, limit=limit, cursor=cursor)
+        done = [await self._store.tidy(user_key(app, user)) for user in page.names]
+        return Swept(
+            users=len(done),
+            expired=sum(each.expired for each in done),
+            dropped=sum(each.dropped for each in done),
+            restored=sum(each.restored for each in done),
+            carried=sum(each.carried for each in done),
+            cursor=page.cursor,
+        )
 
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip.

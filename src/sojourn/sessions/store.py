@@ -241,8 +241,24 @@ class Named(NamedTuple):
     more: bool
 
 
+class Tidied(NamedTuple):
+    """What was amiss in the indexes of a user.
+
+    Attributes:
+        expired: sessions that had expired and were still listed.
+        dropped: sessions that were gone before their time (deleted or evicted by others).
+        restored: sessions that an index had lost.
+        carried: deltas of `app:` state that waited for a client that has died.
+    """
+
+    expired: int
+    dropped: int
+    restored: int
+    carried: int
+
+
 class SessionStore(Protocol):
-    """Where sessions are kept. Twelve methods, each one atomic step.
+    """Where sessions are kept. Fourteen methods, each one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
@@ -295,6 +311,14 @@ class SessionStore(Protocol):
         self, app: str | None, shard: int, after: Place | None, limit: int
     ) -> Named:
         """A page of the users in a shard of an app, or of the apps (`app` None)."""
+        ...
+
+    async def tidy(self, owner: UserKey) -> Tidied:
+        """Make the indexes of a user say what is the case, and finish what was left undone."""
+        ...
+
+    async def count(self, owner: UserKey) -> int:
+        """How many sessions a user has, as far as the index knows."""
         ...
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:

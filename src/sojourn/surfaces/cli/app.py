@@ -34,6 +34,7 @@ from sojourn.surfaces.cli.options import (
 )
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
+from sojourn.surfaces.cli.sweeping import sweep_all
 
 app = typer.Typer(
     add_completion=False,
@@ -212,6 +213,31 @@ def _clear(
         finally:
             show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
             note_corrupt(corrupt, "not deleted")
+
+
+@_sessions.command("sweep", epilog=HELP)
+def _sweep(
+    *,
+    app: OnlyApp = None,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Repair the indexes of an app or of all: for a timer, while agents work.
+
+    Nothing depends on it: what has expired is never listed. It frees what nobody lists, finds again
+    what an index has lost, and finishes what clients left that have died.
+    """
+    with connect(url, namespace) as store:
+        done = store.run(sweep_all(store.sessions, app))
+        if as_json:
+            write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
+        else:
+            show(
+                f"Looked at {done.users:,} users on {store.where}: {done.expired:,} expired and "
+                f"{done.dropped:,} vanished sessions taken off their lists, {done.restored:,} put "
+                f"back, {done.carried:,} unfinished changes of app state finished."
+            )
 
 
 def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:

@@ -1,0 +1,89 @@
+"""Keeping the indexes of users true, in bounded steps, while nobody waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sojourn.engine.call import Call, Command, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.ids import SessionKey, UserKey, parse_session
+from sojourn.sessions.commons import LUA, Commons
+from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.store import Tidied
+
+_MEND, _COUNT = (Script.load(LUA, name) for name in ("mend", "count"))
+
+_STEP = 200
+"""Sessions that one round trip looks at."""
+_PRUNED = 1000
+"""How many that have expired one step takes out (prune.lua)."""
+
+
+class Upkeep:
+    """Repairs what leads to the sessions of one deployment, over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._commons = commons
+        self._indexes = indexes
+
+    async def tidy(self, owner: UserKey) -> Tidied:
+        """Two round trips for each 200 sessions, and three more."""
+        expired = 0
+        while True:
+            pruned = await self._engine.run(self._indexes.prune_call(owner))
+            expired += pruned
+            if pruned < _PRUNED:
+                break
+        user = self._keys.user(owner)
+        dropped = entered = 0
+        for index in user[:2]:
+            cursor = b"0"
+            while True:
+                cursor, flat = await self._engine.run(self._page_call(index, cursor))
+                gone, new = await self._mend(owner, flat[::2])
+                dropped, entered = dropped + gone, entered + new
+                if cursor == b"0":
+                    break
+        outbox: Call[int] = Call(
+            "sessions.outbox", (user.outbox,), only, commands=[("HLEN", user.outbox)]
+        )
+        if waiting := await self._engine.run(outbox):
+            await self._commons.drain(owner)
+        return Tidied(expired, dropped, entered, waiting)
+
+    async def count(self, owner: UserKey) -> int:
+        """One round trip."""
+        index = self._keys.user(owner).by_expiry
+        call: Call[int] = Call("sessions.count", (index,), only, script=_COUNT)
+        return await self._engine.run(call)
+
+    def _page_call(self, index: str, cursor: bytes) -> Call[Any]:
+        # ZSCAN walks one user's index, never the keyspace.
+        command: Command = ("ZSCAN", index, cursor, "COUNT", _STEP)
+        return Call("sessions.sweep", (index,), only, commands=[command])
+
+    async def _mend(self, owner: UserKey, names: list[bytes]) -> tuple[int, int]:
+        ids: list[str] = []
+        for name in names:
+            try:
+                ids.append(parse_session(name.decode()))
+            except ValueError:  # a listing reports it
+                continue
+        heads = [self._keys.session(SessionKey(*owner, parse_session(each))).head for each in ids]
+        dropped = entered = 0
+        for start in range(0, len(ids), _STEP):  # a small index comes as a whole
+            part = slice(start, start + _STEP)
+            gone, new = await self._engine.run(
+                Call(
+                    name="sessions.sweep",
+                    keys=(*self._keys.user(owner)[:2], *heads[part]),
+                    read=only,
+                    script=_MEND,
+                    args=ids[part],
+                )
+            )
+            dropped, entered = dropped + gone, entered + new
+        return dropped, entered

@@ -1,0 +1,28 @@
+"""`sojourn sessions sweep`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cli_kit import Cli
+
+import sojourn
+
+
+def test_all_apps_are_swept(cli: Cli) -> None:
+    async def prepare() -> None:
+        async with sojourn.open(cli.url, namespace=cli.namespace) as store:
+            for app in ("one", "two"):
+                await store.sessions.create(app, "ada", "lives")
+                await store.sessions.create(app, "ada", "short", ttl=0.01)
+                async with asyncio.timeout(5):
+                    while len((await store.sessions.list(app, "ada")).sessions) == 2:
+                        await asyncio.sleep(0.01)
+
+    asyncio.run(prepare())
+    (done,) = cli.run("sessions", "sweep", "--json").documents
+    assert done["users"] == 2
+    assert set(done) == {"users", "expired", "dropped", "restored", "carried"}
+    ran = cli.run("sessions", "sweep", "--app", "one")
+    assert ran.code == 0
+    assert "1 users" in ran.out
