@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sojourn import client, sync
+from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
 from sojourn.sessions import history as sessions_history
@@ -26,10 +27,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.cache import CacheStats
 from sojourn.client import Lent, Stats
 from sojourn.doctor import Report
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
@@ -56,11 +58,15 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_service, "Sessions", "Sessions"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
+    (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
-    "Store": ("sessions: Sessions", "cache: Cache", "doctor: Doctor"),
+    "Store": (
+        *("sessions: Sessions", "cache: Cache", "doctor: Doctor"),
+        "artifacts: Artifacts",
+    ),
     "History": ("key: SessionKey",),
 }
 

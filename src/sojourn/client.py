@@ -6,6 +6,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
+from sojourn.artifacts import Artifacts
+from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.cache import Cache, CacheStats
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
@@ -71,6 +74,7 @@ class Sojourn:
     Attributes:
         sessions: the sessions room.
         cache: results of expensive steps.
+        artifacts: files of sessions and users, in versions.
         doctor: examines the server.
     """
 
@@ -81,11 +85,13 @@ class Sojourn:
         doctor: Doctor,
         hooks: Hooks,
         *,
+        artifacts: Artifacts,
         engine: Engine | None = None,
         buffered: BufferedSessions | None = None,
     ) -> None:
         self.sessions = sessions
         self.cache = cache
+        self.artifacts = artifacts
         self.doctor = doctor
         self._engine = engine
         self._hooks = hooks
@@ -224,6 +230,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     buffer_calls: int = 10_000,
     buffer_bytes: int = 64 * MiB,
     buffer_seconds: float = 3600.0,
+    artifact_ttl: float | None = 30 * DAY,
+    max_artifact_bytes: int = 64 * MiB,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -261,6 +269,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls: writes that may wait.
         buffer_bytes: bytes that they may have; as much again is kept of sessions that could go on.
         buffer_seconds: how long the oldest may wait; then new ones raise `BufferFull`.
+        artifact_ttl: seconds that an artifact lives after it was last saved or loaded; None for
+            ever.
+        max_artifact_bytes: the largest version of an artifact, with its metadata.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -284,6 +295,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls,
         buffer_bytes,
         buffer_seconds,
+        artifact_ttl,
+        max_artifact_bytes,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -296,7 +309,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
         cache = Cache(InMemoryCache(), options.max_event_bytes)
-        return Sojourn(sessions, cache, doctor, hooks)
+        artifacts = Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes)
+        return Sojourn(sessions, cache, doctor, hooks, artifacts=artifacts)
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -313,8 +327,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    kept = RedisArtifacts(engine, keys, options.artifact_ttl)
+    artifacts = Artifacts(kept, options.max_artifact_bytes)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits, quarantine), cache, doctor, hooks, engine=engine)
+        room = Sessions(rows, limits, quarantine)
+        return Sojourn(room, cache, doctor, hooks, artifacts=artifacts, engine=engine)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -327,7 +344,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         told=hooks.tell_replay,
     )
     room = Sessions(buffered, limits, quarantine)
-    return Sojourn(room, cache, doctor, hooks, engine=engine, buffered=buffered)
+    return Sojourn(
+        *(room, cache, doctor, hooks), artifacts=artifacts, engine=engine, buffered=buffered
+    )
 
 
 def _in_memory(options: Options) -> InMemorySessions:

@@ -34,6 +34,8 @@ class Options(NamedTuple):
     buffer_calls: int = 10_000
     buffer_bytes: int = 64 * MiB
     buffer_seconds: float = 3600.0
+    artifact_ttl: float | None = 30 * DAY
+    max_artifact_bytes: int = 64 * MiB
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -55,11 +57,11 @@ class Options(NamedTuple):
                 raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
 
 
-_FOREVER = ("session_ttl", "state_ttl", "max_events")
+_FOREVER = ("session_ttl", "state_ttl", "max_events", "artifact_ttl")
 """Options that may be `none`."""
 _WHOLE = (
     *("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas"),
-    *("buffer_calls", "buffer_bytes"),
+    *("buffer_calls", "buffer_bytes", "max_artifact_bytes"),
 )
 _WORDS = ("namespace", "durability", "on_outage", "journal")
 

@@ -81,10 +81,11 @@ async def _chosen(run: Run, kinds: set[Kind], *, endless_state: bool) -> set[Kin
 async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
     try:
         match kind.name:
-            case "session" | "events":
-                ttl = known(await ask(run, "HGET", kind.source, "ttl", keys=(kind.source,)))
+            case "session" | "events" | "artifact" | "artifactdata":
+                field = "expires" if kind.name.startswith("artifact") else "ttl"
+                ttl = known(await ask(run, "HGET", kind.source, field, keys=(kind.source,)))
                 return bool(ttl == b"")
-            case "sessions" | "expiry":
+            case "sessions" | "expiry" | "artifacts":
                 return await _last(run, kind.source) == math.inf
             case "users" | "apps":
                 return await _last(run, kind.source) > time.time() * 1000 + _FAR

@@ -24,7 +24,10 @@ _REMEMBERED = 4096
 """Identities whose keys a process keeps."""
 
 _RESERVED = frozenset(
-    {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
+    {
+        *("apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state"),
+        *("users", "artifact", "artifacts"),
+    }
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -46,6 +49,10 @@ _FORMS = {
     "lease": rf"cache:\{{{_ID}#\d+\}}:lease:{_ID}",
     "tags": rf"cache:\{{{_ID}#\d+\}}:tags",
     "cacheops": rf"cache:\{{{_ID}#\d+\}}:ops",
+    "artifact": rf"artifact:{_TAG}:{_ID}:{_ID}",
+    "artifactdata": rf"artifact:{_TAG}:{_ID}:{_ID}:data:{_ID}",
+    "artifactops": rf"artifact:{_TAG}:{_ID}:{_ID}:(?:saved|deleted):{_ID}",
+    "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -77,6 +84,16 @@ class CacheKeys(NamedTuple):
     lease: str
     tags: str
     operations: str
+
+
+class ArtifactKeys(NamedTuple):
+    """The keys of one artifact; the last three go on with `:` and an operation id, escaped."""
+
+    head: str
+    names: str
+    data: str
+    saved: str
+    deleted: str
 
 
 class Kind(NamedTuple):
@@ -160,6 +177,19 @@ class Keys:
     def _cache(self, tenant: str, shard: int) -> str:
         return f"{self._start}cache:{{{escape(tenant)}#{shard}}}"
 
+    def artifact(self, owner: UserKey | SessionKey, name: str) -> ArtifactKeys:
+        """The keys of an artifact, in the slot of its user. No session has an empty id."""
+        session = escape(owner.session) if isinstance(owner, SessionKey) else ""
+        head = f"{self._start}artifact:{{{_tag(owner)}}}:{session}:{escape(name)}"
+        return ArtifactKeys(
+            head, self.artifacts(owner), f"{head}:data", f"{head}:saved", f"{head}:deleted"
+        )
+
+    def artifacts(self, owner: UserKey | SessionKey) -> str:
+        """The index of the artifacts of a session, or of those of a user."""
+        session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
+        return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
+
     @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns that cover every key, for an ACL."""
@@ -175,6 +205,8 @@ class Keys:
         name = found.lastgroup or ""
         if name == "events":
             return Kind(name, key.removesuffix(":events"))
+        if name == "artifactdata":
+            return Kind(name, key.rsplit(":", 2)[0])
         return Kind(name, f"{key}:expiry" if name == "sessions" else key)
 
 

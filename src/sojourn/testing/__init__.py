@@ -7,8 +7,9 @@ async with sojourn.open("redis://my-server") as store:
 yield store
 """
 
+from sojourn.testing.artifacts import ArtifactsContract
 from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["CacheContract", "HistoryContract", "SessionsContract"]
+__all__ = ["ArtifactsContract", "CacheContract", "HistoryContract", "SessionsContract"]
