@@ -150,7 +150,7 @@ class RedisArtifacts:
         key = f"{ours.data}:{found.data}"
         parts: list[bytes] = []
         crc = 0
-        for number in range(found.chunks):
+        for number in range(found.chunks if found.stored.size else 0):
             call: Call[bytes | None] = Call(
                 name="artifacts.read",
                 keys=(key,),
