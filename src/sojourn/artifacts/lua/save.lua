@@ -7,11 +7,12 @@
 --       5 what its data are called   6 number of chunks   7 size, bytes   8 the chunk, or absent
 -- Reply {'ok', version}
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
---       {'corrupt'}: nothing was written
+--       {'corrupt'} {'lost'}: nothing was written
 local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
 if done then return {'ok', done} end
 local head = head_of(KEYS[1])
 if head == false then return {'corrupt'} end
+if not head and absent(KEYS[2], ARGV[1]) == 'lost' then return {'lost'} end
 local version, expires = 0, nil
 if head then version, expires = head.versions, head.expires end
 

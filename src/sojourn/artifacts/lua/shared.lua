@@ -18,7 +18,7 @@ end
 local function head_of(key)
   local head = redis.call('HMGET', key, 'format', 'versions', 'expires')
   if not head[1] and redis.call('EXISTS', key) == 0 then return nil end
-  if head[1] ~= '1' or not is_count(head[2]) then return false end
+  if head[1] ~= '1' or not is_count(head[2]) or tonumber(head[2]) == 0 then return false end
   if head[3] ~= '' and not is_count(head[3]) then return false end
   return {versions = tonumber(head[2]), expires = head[3]}
 end
