@@ -167,22 +167,34 @@ async def test_none_is_for_ever_by_name(server: Server, client: redis.Redis) -> 
 
 
 async def test_what_has_expired_is_not_listed_and_not_there(
-    server: Server, client: redis.Redis
+    server: Server, store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
-    async with sojourn.open(server.url, artifact_ttl=0.2) as store:
-        await save(store, b"x" * PIECE * 2)
-        await store.artifacts.save(KEY.owner, "a", b"")
+    await store.artifacts.save(KEY, "long", b"")
+    async with sojourn.open(server.url, artifact_ttl=0.2) as short:
+        await save(short, b"x" * PIECE * 2)
+        assert await store.artifacts.names(KEY) == ["a.bin", "long"]
         async with asyncio.timeout(20):
-            while await store.artifacts.names(KEY):
+            while await store.artifacts.names(KEY) != ["long"]:
                 await asyncio.sleep(0.01)
-        assert await store.artifacts.load(KEY, "a.bin") is None
-        assert await store.artifacts.versions(KEY, "a.bin") == []
-        assert not await store.artifacts.delete(KEY, "a.bin")
-    async with sojourn.open(server.url) as store:
-        await store.artifacts.save(KEY, "new", b"")
-        await store.artifacts.save(KEY, "other", b"")
-        assert client.zrange(INDEX, 0, -1) == ["new", "other"]
-        assert await save(store) == 0
+        assert await short.artifacts.load(KEY, "a.bin") is None
+        assert await short.artifacts.versions(KEY, "a.bin") == []
+        assert not await short.artifacts.delete(KEY, "nothing")
+    assert client.zrange(INDEX, 0, -1) == ["long"]
+    assert await save(store) == 0
+
+
+async def test_what_has_expired_leaves_the_index_with_the_next_save(
+    server: Server, store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    await store.artifacts.save(KEY, "long", b"")
+    async with sojourn.open(server.url, artifact_ttl=0.1) as short:
+        await save(short)
+        async with asyncio.timeout(20):
+            while await short.artifacts.load(KEY, "a.bin"):
+                await asyncio.sleep(0.2)
+    assert client.zrange(INDEX, 0, -1) == ["a.bin", "long"]
+    await store.artifacts.save(KEY, "new", b"")
+    assert client.zrange(INDEX, 0, -1) == ["long", "new"]
 
 
 # ── costs ──────────────────────────────────────────────────────────────────────────────────────
