@@ -26,4 +26,4 @@ def client(server: Server) -> Iterator[redis.Redis]:
 @pytest.fixture
 def chunks_of_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces that pass a proxy in one read."""
-    monkeypatch.setattr("sojourn.artifacts.redis.CHUNK", 1000)
+    monkeypatch.setattr("sojourn.artifacts.records.CHUNK", 1000)

@@ -98,7 +98,7 @@ class Twins(RuleBasedStateMachine):
 
 
 def test_the_twins_agree(shared_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sojourn.artifacts.redis.CHUNK", 10)
+    monkeypatch.setattr("sojourn.artifacts.records.CHUNK", 10)
 
     class Machine(Twins):
         url = shared_server.url

@@ -9,10 +9,9 @@ from importlib.resources import files
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
-import msgspec
-
+from sojourn.artifacts import records
+from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
-from sojourn.codecs import encode
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import ArtifactKeys, Keys
@@ -26,9 +25,6 @@ _UPLOAD, _SAVE, _TOUCH, _FIND, _VERSIONS, _NAMES, _DELETE = (
     for name in ("upload", "save", "touch", "find", "versions", "names", "delete")
 )
 
-CHUNK = 512 * 1024
-"""Bytes that travel at once."""
-
 _SMALL = 64 * 1024
 """Bytes up to which data need not travel apart from small calls."""
 
@@ -41,7 +37,6 @@ _TRIES = 8
 
 class _Found(NamedTuple):
     stored: Stored
-    chunks: int
     crc: str
     data: str
 
@@ -63,7 +58,7 @@ class RedisArtifacts:
     async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
         """Add a version."""
         end = math.inf  # each chunk has a deadline of its own
-        if len(draft.data) <= CHUNK:
+        if len(draft.data) <= records.CHUNK:
             end = from_now(self._engine.timeout)
         with no_later_than(end):
             return await self._save(place, draft, operation_id)
@@ -72,11 +67,11 @@ class RedisArtifacts:
         ours = self._keys.artifact(*place)
         name = escape(operation_id)
         saved = f"{ours.saved}:{name}"
-        chunks = max(1, math.ceil(len(draft.data) / CHUNK))
+        chunks = records.chunks_of(len(draft.data))
         chunk = (draft.data,) if chunks == 1 else ()
         # Megabytes are summed up beside the loop; zlib lets go of the interpreter.
         crc = crc32(*chunk) if chunk else await asyncio.to_thread(crc32, draft.data)
-        record = _record(draft, chunks, crc)
+        record = records.record_of(draft, chunks, crc)
         created = "" if draft.created is None else draft.created
         others: Sequence[str] = ()
         uploaded = chunks == 1
@@ -84,7 +79,7 @@ class RedisArtifacts:
             if not uploaded:
                 done = await self._upload(f"{ours.data}:{name}", saved, draft.data)
                 if done is not None:
-                    return _number(done, saved)
+                    return number_of(done, saved)
                 uploaded = True
             call: Call[list[bytes]] = Call(
                 name="artifacts.save",
@@ -100,7 +95,7 @@ class RedisArtifacts:
             what, *rest = await self._engine.run(call)
             match what:
                 case b"ok":
-                    return _number(rest[0], saved)
+                    return number_of(rest[0], saved)
                 case b"keys":
                     others = _named(ours, rest)
                 case b"incomplete":
@@ -114,13 +109,13 @@ class RedisArtifacts:
 
     async def _upload(self, key: str, saved: str, data: bytes) -> bytes | None:
         """Send the chunks, one after the other; the version, when they need not be sent."""
-        for number, start in enumerate(range(0, len(data), CHUNK)):
+        for number, start in enumerate(range(0, len(data), records.CHUNK)):
             call: Call[bytes | None] = Call(
                 name="artifacts.upload",
                 keys=(key, saved),
                 read=only,
                 script=_UPLOAD,
-                args=(number, data[start : start + CHUNK], _UPLOAD_TTL),
+                args=(number, data[start : start + records.CHUNK], _UPLOAD_TTL),
             )
             done = await self._engine.run(call)
             if done is not None:
@@ -150,7 +145,8 @@ class RedisArtifacts:
         key = f"{ours.data}:{found.data}"
         parts: list[bytes] = []
         crc = 0
-        for number in range(found.chunks if found.stored.size else 0):
+        chunks = records.chunks_of(found.stored.size) if found.stored.size else 0
+        for number in range(chunks):
             call: Call[bytes | None] = Call(
                 name="artifacts.read",
                 keys=(key,),
@@ -160,7 +156,7 @@ class RedisArtifacts:
             )
             part = await self._engine.run(call)
             if part is None:
-                return b"".join(parts), f"has lost a part of its data ({number} of {found.chunks})"
+                return b"".join(parts), f"has lost a part of its data ({number} of {chunks})"
             parts.append(part)
             crc = crc32(part, crc)
         data = b"".join(parts)
@@ -197,9 +193,8 @@ class RedisArtifacts:
                 args=(place.name, self._ttl),
             )
             self._engine.post(touched)
-        kept = _parse(record, ours)
-        stored = _stored(kept, _number(number, ours.head))
-        return _Found(stored, kept.chunks, kept.crc, data.decode(errors="replace"))
+        stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
+        return _Found(stored, crc, data.decode(errors="replace"))
 
     async def versions(self, place: Place) -> list[Stored]:
         """All versions, oldest first."""
@@ -212,12 +207,12 @@ class RedisArtifacts:
             args=(place.name,),
             bulk=True,
         )
-        what, *records = await self._engine.run(call)
+        what, *kept = await self._engine.run(call)
         if what == b"missing":
             return []
         if what != b"ok":
             _corrupt(ours, what)
-        return [_stored(_parse(each, ours), number) for number, each in enumerate(records)]
+        return [records.parse(each, number, ours.head)[0] for number, each in enumerate(kept)]
 
     async def names(self, owner: Owner) -> list[str]:
         """The names of the artifacts of an owner."""
@@ -254,62 +249,12 @@ class RedisArtifacts:
                 )
                 what, *rest = await self._engine.run(call)
                 if what == b"ok":
-                    return _number(rest[0], deleted) == 1
+                    return number_of(rest[0], deleted) == 1
                 others = _named(ours, rest)
         raise Unavailable(
             f"Others save the artifact {place.name!r} all the time, so it was not deleted: stop "
             "them, or try again."
         )
-
-
-class _Kept(msgspec.Struct):
-    """A version's record, a JSON object."""
-
-    created: float
-    size: int
-    chunks: int
-    crc: str
-    mime_type: str
-    metadata: dict[str, Any]
-
-
-_read_record = msgspec.json.Decoder(_Kept).decode
-
-
-def _record(draft: Draft, chunks: int, crc: int) -> bytes:
-    """A version's record, behind `created`, which the script puts before it."""
-    mime = encode(draft.mime_type, "mime_type")
-    return b'"size":%d,"chunks":%d,"crc":"%08x","mime_type":%b,"metadata":%b}' % (
-        *(len(draft.data), chunks, crc, mime, draft.metadata),
-    )
-
-
-def _parse(record: bytes, ours: ArtifactKeys) -> _Kept:
-    try:
-        kept = _read_record(record)
-        if kept.chunks != max(1, math.ceil(kept.size / CHUNK)):
-            raise ValueError("its size is of another number of chunks")  # noqa: TRY301
-    except (ValueError, RecursionError) as error:
-        raise CorruptRecord(
-            f"The record of a version in {ours.head} cannot be read ({error}): others wrote it, or "
-            "it was damaged. Delete the artifact.",
-            key=ours.head,
-            raw=record,
-        ) from error
-    return kept
-
-
-def _stored(kept: _Kept, number: int) -> Stored:
-    return Stored(number, kept.size, kept.mime_type, kept.metadata, kept.created)
-
-
-def _number(text: bytes, key: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise CorruptRecord(
-            f"{key} should hold a number: others wrote it.", key=key, raw=text
-        ) from error
 
 
 def _named(ours: ArtifactKeys, names: Sequence[bytes]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from adk_kit import ADK, newer, on_a_server, ours
 from google.adk.artifacts.artifact_util import get_artifact_uri
 from google.adk.errors.input_validation_error import InputValidationError
+from google.adk.platform import time as platform_time
 from google.genai import types
 
 import sojourn
@@ -192,6 +193,12 @@ async def test_a_version_tells_what_it_is(shelf):
     await shelf.save("user:a", blob(b"x"))
     tail = f"://apps/{shelf.app}/users/ada/artifacts/user:a/versions/0"
     assert (await shelf.version("user:a")).canonical_uri.endswith(tail)
+
+
+async def test_the_time_of_a_version_is_adks(shelf, monkeypatch):
+    monkeypatch.setattr(platform_time, "get_time", lambda: 1234.5)
+    await shelf.save("a", blob(b"x"))
+    assert (await shelf.version("a")).create_time == 1234.5
 
 
 @ours
