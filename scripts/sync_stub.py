@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sojourn import client, sync
+from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
 from sojourn.memory import scope as memory_scope
@@ -28,10 +29,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.cache import CacheStats
 from sojourn.client import Lent
 from sojourn.doctor import Report
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.memory import Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
@@ -63,11 +65,15 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (cache_service, "Cache", "Cache"),
     (memory_service, "Memory", "Memory"),
     (memory_scope, "Scope", "Scope"),
+    (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
-    "Store": ("sessions: Sessions", "cache: Cache", "memory: Memory", "doctor: Doctor"),
+    "Store": (
+        *("sessions: Sessions", "cache: Cache", "memory: Memory", "artifacts: Artifacts"),
+        "doctor: Doctor",
+    ),
     "Scope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
 }

@@ -42,6 +42,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
                 "SessionPage",
             ),
             *("Sojourn", "open"),
+            *("Artifact", "ArtifactVersion", "UserKey"),
             *errors.__all__,
         }
     )

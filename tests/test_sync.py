@@ -47,6 +47,17 @@ def test_names_and_results_are_the_same(store: sojourn.sync.Store) -> None:
     assert store.stats().available
 
 
+def test_artifacts(store: sojourn.sync.Store) -> None:
+    key = sojourn.SessionKey.of("shop", "ada", "s")
+    assert store.artifacts.save(key, "a", b"1" * 600_000, mime_type="a/b") == 0
+    found = store.artifacts.load(key, "a")
+    assert found is not None
+    assert (found.data, found.mime_type) == (b"1" * 600_000, "a/b")
+    assert [each.version for each in store.artifacts.versions(key, "a")] == [0]
+    assert store.artifacts.names(key) == ["a"]
+    assert store.artifacts.delete(key, "a")
+
+
 def test_the_doctor(server: Server) -> None:
     with sojourn.sync.open(server.url) as store:
         assert store.doctor.examine().findings

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn import sync as sync
+    from sojourn.artifacts import Artifact, ArtifactVersion
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.errors import (
         AccessDenied,
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
         Unavailable,
         UnsupportedServer,
     )
-    from sojourn.ids import SessionKey
+    from sojourn.ids import SessionKey, UserKey
     from sojourn.sessions import Event, History, Message, Quarantined, Result, Session, SessionPage
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Artifact": "sojourn.artifacts",
+    "ArtifactVersion": "sojourn.artifacts",
     "Event": "sojourn.sessions",
     "History": "sojourn.sessions",
     "Message": "sojourn.sessions",
@@ -56,12 +59,15 @@ _HOME = {
     "SessionKey": "sojourn.ids",
     "SessionPage": "sojourn.sessions",
     "Sojourn": "sojourn.client",
+    "UserKey": "sojourn.ids",
     "open": "sojourn.client",
 }
 """Where a name lives; an error lives in `sojourn.errors`."""
 
 __all__ = [
     "AccessDenied",
+    "Artifact",
+    "ArtifactVersion",
     "BufferFull",
     "Closed",
     "ConfigurationError",
@@ -93,6 +99,7 @@ __all__ = [
     "TooManySessions",
     "Unavailable",
     "UnsupportedServer",
+    "UserKey",
     "open",
 ]
 

@@ -9,6 +9,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from sojourn.artifacts import Artifacts
+from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
@@ -53,6 +56,7 @@ class Sojourn:
         sessions: the sessions room.
         cache: results of expensive steps.
         memory: what outlives sessions.
+        artifacts: files of sessions and users, in versions.
         doctor: examines the server.
     """
 
@@ -64,12 +68,14 @@ class Sojourn:
         hooks: Hooks,
         *,
         memory: Memory,
+        artifacts: Artifacts,
         engine: Engine | None = None,
         buffered: BufferedSessions | None = None,
     ) -> None:
         self.sessions = sessions
         self.cache = cache
         self.memory = memory
+        self.artifacts = artifacts
         self.doctor = doctor
         self._engine = engine
         self._hooks = hooks
@@ -269,6 +275,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     memory_ttl: float | None = 3 * DAY,
     knowledge_ttl: float | None = 7 * DAY,
     history_ttl: float | None = 30 * DAY,
+    artifact_ttl: float | None = 30 * DAY,
+    max_artifact_bytes: int = 64 * MiB,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -311,6 +319,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
             ever.
         knowledge_ttl: seconds that shared knowledge does; None for ever.
         history_ttl: seconds that what is remembered of a session does; None for ever.
+        artifact_ttl: seconds that an artifact lives after it was last saved or loaded; None for
+            ever.
+        max_artifact_bytes: the largest version of an artifact, with its metadata.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -338,6 +349,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         memory_ttl,
         knowledge_ttl,
         history_ttl,
+        artifact_ttl,
+        max_artifact_bytes,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -350,8 +363,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
         cache = Cache(InMemoryCache(), options.max_event_bytes)
+        artifacts = Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes)
         memory = _memory(InMemoryMemory(), options, shards=1)
-        return Sojourn(sessions, cache, doctor, hooks, memory=memory)
+        return Sojourn(sessions, cache, doctor, hooks, memory=memory, artifacts=artifacts)
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -372,10 +386,14 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    kept = RedisArtifacts(engine, keys, options.artifact_ttl)
+    artifacts = Artifacts(kept, options.max_artifact_bytes)
     memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
     if options.on_outage == "raise":
         room = Sessions(rows, limits, quarantine)
-        return Sojourn(room, cache, doctor, hooks, memory=memory, engine=engine)
+        return Sojourn(
+            *(room, cache, doctor, hooks), memory=memory, artifacts=artifacts, engine=engine
+        )
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -388,7 +406,13 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         told=hooks.tell_replay,
     )
     room = Sessions(buffered, limits, quarantine)
-    return Sojourn(room, cache, doctor, hooks, memory=memory, engine=engine, buffered=buffered)
+    return Sojourn(
+        *(room, cache, doctor, hooks),
+        memory=memory,
+        artifacts=artifacts,
+        engine=engine,
+        buffered=buffered,
+    )
 
 
 def _in_memory(options: Options) -> InMemorySessions:

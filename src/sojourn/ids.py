@@ -35,6 +35,19 @@ class UserKey(NamedTuple):
     app: AppName
     user: UserId
 
+    @classmethod
+    def of(cls, app: str, user: str) -> UserKey:
+        """Check the two ids.
+
+        Args:
+            app: the application, not empty.
+            user: the user; empty is a user like any other, never "all users".
+
+        Raises:
+            InvalidId: one of them cannot name a key.
+        """
+        return user_key(app, user)
+
 
 class SessionKey(NamedTuple):
     """The identity of a session. Make one with `SessionKey.of`.
@@ -128,6 +141,11 @@ def parse_tenant(value: object) -> str:
 def parse_entry(value: object) -> str:
     """Check the name of a cached entry."""
     return _parse("entry", value, empty=False)
+
+
+def parse_artifact(value: object) -> str:
+    """Check the name of an artifact."""
+    return _parse("artifact", value, empty=False)
 
 
 def parse_tag(value: object) -> str:

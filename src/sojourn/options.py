@@ -38,6 +38,8 @@ class Options(NamedTuple):
     memory_ttl: float | None = 3 * DAY
     knowledge_ttl: float | None = 7 * DAY
     history_ttl: float | None = 30 * DAY
+    artifact_ttl: float | None = 30 * DAY
+    max_artifact_bytes: int = 64 * MiB
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -61,13 +63,12 @@ class Options(NamedTuple):
 
 _FOREVER = (
     *("session_ttl", "state_ttl", "max_events", "max_sessions"),
-    *("memory_ttl", "knowledge_ttl", "history_ttl"),
+    *("memory_ttl", "knowledge_ttl", "history_ttl", "artifact_ttl"),
 )
 """Options that may be `none`."""
 _WHOLE = (
     *("max_event_bytes", "max_state_bytes", "max_events", "max_sessions", "near_cache_bytes"),
-    "replicas",
-    *("buffer_calls", "buffer_bytes"),
+    *("replicas", "buffer_calls", "buffer_bytes", "max_artifact_bytes"),
 )
 _WORDS = ("namespace", "durability", "on_outage", "journal")
 

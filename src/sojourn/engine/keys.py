@@ -28,7 +28,7 @@ _REMEMBERED = 4096
 
 _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
-    | {"memories", "memory"}
+    | {"artifact", "artifacts", "memories", "memory"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -55,6 +55,10 @@ _FORMS = {
     "memory": rf"memory:{_OF}(?::(?:names|expiry|changes|deleted))?",
     "memoryops": rf"memory:{_OF}:ops",
     "remembered": rf"memory:{_OF}:entry:{_ID}",
+    "artifact": rf"artifact:{_TAG}:{_ID}:{_ID}",
+    "artifactdata": rf"artifact:{_TAG}:{_ID}:{_ID}:data:{_ID}",
+    "artifactops": rf"artifact:{_TAG}:{_ID}:{_ID}:(?:saved|deleted):{_ID}",
+    "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -97,6 +101,16 @@ class MemoryKeys(NamedTuple):
     changes: str
     deleted: str
     operations: str
+
+
+class ArtifactKeys(NamedTuple):
+    """The keys of one artifact; the last three go on with `:` and an operation id, escaped."""
+
+    head: str
+    names: str
+    data: str
+    saved: str
+    deleted: str
 
 
 class Kind(NamedTuple):
@@ -199,6 +213,19 @@ class Keys:
         """The shard that lists this one."""
         return self.memories(app, kind, crc32(name.encode()) % MEMORY_SHARDS)
 
+    def artifact(self, owner: UserKey | SessionKey, name: str) -> ArtifactKeys:
+        """The keys of an artifact, in the slot of its user. No session has an empty id."""
+        session = escape(owner.session) if isinstance(owner, SessionKey) else ""
+        head = f"{self._start}artifact:{{{_tag(owner)}}}:{session}:{escape(name)}"
+        return ArtifactKeys(
+            head, self.artifacts(owner), f"{head}:data", f"{head}:saved", f"{head}:deleted"
+        )
+
+    def artifacts(self, owner: UserKey | SessionKey) -> str:
+        """The index of the artifacts of a session, or of those of a user."""
+        session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
+        return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
+
     @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns that cover every key, for an ACL."""
@@ -216,6 +243,8 @@ class Keys:
             return Kind(name, key.removesuffix(":events"))
         if name in ("memory", "memories"):
             return Kind(name, f"{key[: key.rindex('}') + 1]}:expiry")
+        if name == "artifactdata":
+            return Kind(name, key.rsplit(":", 2)[0])
         return Kind(name, f"{key}:expiry" if name == "sessions" else key)
 
 

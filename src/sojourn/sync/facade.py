@@ -9,6 +9,7 @@ from functools import partial, wraps
 from typing import Any, Self, TypeVar
 
 import sojourn
+from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
@@ -153,6 +154,7 @@ class Store(Facade):
 
 
 _FACADES: dict[type, type[Facade]] = {
+    Artifacts: Facade,
     Cache: CacheFacade,
     Doctor: Facade,
     History: Facade,

@@ -7,9 +7,16 @@ async with sojourn.open("redis://my-server") as store:
 yield store
 """
 
+from sojourn.testing.artifacts import ArtifactsContract
 from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
 from sojourn.testing.memory import MemoryContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["CacheContract", "HistoryContract", "MemoryContract", "SessionsContract"]
+__all__ = [
+    "ArtifactsContract",
+    "CacheContract",
+    "HistoryContract",
+    "MemoryContract",
+    "SessionsContract",
+]

@@ -9,9 +9,10 @@ import pytest
 pytest.importorskip("google.adk", reason="google-adk is not installed: its adapter is not tested")
 
 from adk_kit import ROWS, Desk
+from google.adk.artifacts import InMemoryArtifactService
 from google.adk.sessions import InMemorySessionService
 
-from sojourn.integrations.adk import SessionService
+from sojourn.integrations.adk import ArtifactService, SessionService
 
 
 @pytest.fixture
@@ -50,6 +51,14 @@ async def elsewhere(service, app, shared_server):
     other = SessionService(shared_server.url)
     yield Desk(other, app)
     await other.close()
+
+
+@pytest.fixture
+async def artifacts(service):
+    """The artifact service beside `service`: of the same kind, over the same store."""
+    if isinstance(service, SessionService):
+        return ArtifactService(service.store)
+    return InMemoryArtifactService()
 
 
 @pytest.fixture

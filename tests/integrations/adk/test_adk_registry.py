@@ -12,7 +12,13 @@ from google.adk.cli.service_registry import ServiceRegistry
 from google.adk.sessions import InMemorySessionService
 
 from servers import Server, any_binary, free_port
-from sojourn.integrations.adk import SessionService, register, session_service
+from sojourn.integrations.adk import (
+    ArtifactService,
+    SessionService,
+    artifact_service,
+    register,
+    session_service,
+)
 
 SECRET = "hunter2secret"
 
@@ -27,6 +33,8 @@ def registry() -> ServiceRegistry:
 def test_our_schemes_are_registered_and_memory_is_not(registry):
     for scheme in ("redis", "rediss", "unix", "embedded"):
         assert scheme in registry._session_factories
+        assert scheme in registry._artifact_factories
+    assert registry.create_artifact_service("memory://") is None
     assert registry.create_session_service("memory://") is None
     assert registry.create_session_service("mysql://x") is None
 
@@ -122,6 +130,26 @@ def test_a_wrong_uri_is_one_line(uri):
     with pytest.raises(click.ClickException) as caught:
         session_service(uri)
     assert "--session_service_uri" in one_line(caught)
+
+
+async def test_artifacts_have_a_factory_of_the_same_schemes(registry, shared_server, redis, app):
+    uri = f"{shared_server.url}?artifact_ttl=100"
+    service = registry.create_artifact_service(uri, agents_dir="x")
+    assert isinstance(service, ArtifactService)
+    where = {"app_name": app, "user_id": "ada", "session_id": "s", "filename": "a"}
+    await service.save_artifact(**where, artifact={"text": "hi"})
+    assert (await service.load_artifact(**where)).text == "hi"
+    keys = list(redis.scan_iter(f"artifact*:{{{app}:*"))
+    assert len(keys) == 4
+    assert [key for key in keys if ":saved:" not in key and not 0 < redis.ttl(key) <= 101] == []
+    await service.close()
+
+
+@pytest.mark.parametrize("uri", [f"redis://:{SECRET}@h:port", f"redis://:{SECRET}@127.0.0.1:1"])
+def test_a_wrong_uri_for_artifacts_is_one_line(uri):
+    with pytest.raises(click.ClickException) as caught:
+        artifact_service(uri)
+    assert "--artifact_service_uri" in one_line(caught)
 
 
 def test_an_unreachable_server_is_one_line_with_its_address(registry):

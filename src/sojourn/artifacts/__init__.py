@@ -1,0 +1,7 @@
+"""Files of an agent: bytes with a MIME type, in versions, of a session or of a user."""
+
+from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.artifacts.service import Artifacts
+from sojourn.artifacts.store import ArtifactStore
+
+__all__ = ["Artifact", "ArtifactStore", "ArtifactVersion", "Artifacts"]

@@ -1,0 +1,106 @@
+"""The twin of the artifacts on a server, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sojourn.artifacts.store import Draft, Owner, Place, Stored
+from sojourn.codecs import decode
+
+_OPERATIONS = 100_000
+"""How many operation ids are remembered."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    expires: float | None
+    versions: list[Draft] = field(default_factory=list[Draft])
+
+
+class InMemoryArtifacts:
+    """An `ArtifactStore` in this process.
+
+    Args:
+        ttl: seconds that an artifact lives after its last touch; None for ever.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, ttl: float | None, clock: Callable[[], float] = time.time) -> None:
+        self._ttl = ttl
+        self._clock = clock
+        self._kept: dict[Place, _Kept] = {}
+        self._done: OrderedDict[tuple[str, Place, str], int] = OrderedDict()
+
+    async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
+        """Add a version."""
+        operation = ("save", place, operation_id)
+        if operation in self._done:
+            return self._done[operation]
+        kept = self._alive(place)
+        if kept is None:
+            kept = self._kept[place] = _Kept(None)
+        kept.expires = self._later()
+        version = len(kept.versions)
+        kept.versions.append(
+            draft._replace(created=self._clock()) if draft.created is None else draft
+        )
+        return self._remember(operation, version)
+
+    async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
+        """A version with its data."""
+        kept = self._alive(place)
+        if kept is None or not (version is None or version < len(kept.versions)):
+            return None
+        kept.expires = self._later()
+        number = len(kept.versions) - 1 if version is None else version
+        return _stored(number, kept.versions[number]), kept.versions[number].data
+
+    async def find(self, place: Place, version: int | None) -> Stored | None:
+        """A version without its data."""
+        versions = await self.versions(place)
+        if not versions or not (version is None or version < len(versions)):
+            return None
+        return versions[-1 if version is None else version]
+
+    async def versions(self, place: Place) -> list[Stored]:
+        """All versions, oldest first."""
+        kept = self._alive(place)
+        return [] if kept is None else [_stored(*each) for each in enumerate(kept.versions)]
+
+    async def names(self, owner: Owner) -> list[str]:
+        """The names of the artifacts of an owner."""
+        places = [place for place in self._kept if place.owner == owner]
+        return sorted(place.name for place in places if self._alive(place))
+
+    async def delete(self, place: Place, operation_id: str) -> bool:
+        """Delete all versions."""
+        operation = ("delete", place, operation_id)
+        if operation not in self._done:
+            found = self._alive(place) is not None
+            self._kept.pop(place, None)
+            self._remember(operation, found)
+        return bool(self._done[operation])
+
+    def _alive(self, place: Place) -> _Kept | None:
+        kept = self._kept.get(place)
+        if kept is not None and kept.expires is not None and kept.expires <= self._clock():
+            del self._kept[place]
+            return None
+        return kept
+
+    def _later(self) -> float | None:
+        return None if self._ttl is None else self._clock() + self._ttl
+
+    def _remember(self, operation: tuple[str, Place, str], result: int) -> int:
+        self._done[operation] = result
+        if len(self._done) > _OPERATIONS:
+            self._done.popitem(last=False)
+        return result
+
+
+def _stored(number: int, draft: Draft) -> Stored:
+    metadata = decode(draft.metadata)
+    return Stored(number, len(draft.data), draft.mime_type, metadata, draft.created or 0.0)

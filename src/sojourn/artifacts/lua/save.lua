@@ -1,0 +1,45 @@
+-- Make a version of what was uploaded, or of the one chunk that comes along, once.
+--
+-- KEYS  1 artifact (hash)   2 index (zset: name → expires, ms)   3 saved (string: version)
+--       4 data of this version (hash: number → chunk; version)
+--       5 … data of the versions before, when their lifetimes have to change, too
+-- ARGV  1 name   2 ttl, ms or '' (never)   3 created, s or ''   4 its record behind `created`
+--       5 what its data are called   6 number of chunks   7 size, bytes   8 the chunk, or absent
+-- Reply {'ok', version}
+--       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
+--       {'corrupt'} {'lost'}: nothing was written
+local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
+if done then return {'ok', done} end
+local head = head_of(KEYS[1])
+if head == false then return {'corrupt'} end
+if not head and absent(KEYS[2], ARGV[1]) == 'lost' then return {'lost'} end
+local version, expires = 0, nil
+if head then version, expires = head.versions, head.expires end
+
+if not ARGV[8] then
+  local size = 0
+  for i = 0, ARGV[6] - 1 do size = size + redis.call('HSTRLEN', KEYS[4], whole(i)) end
+  if size ~= tonumber(ARGV[7]) then return {'incomplete'} end
+end
+local due = not head or is_due(expires, ARGV[2])
+if due then
+  local names = data_of(KEYS[1], version)
+  if not are_given(KEYS[1], names, 5) then return ask(names) end
+  expires = later(ARGV[2])
+end
+
+-- The index comes first: a key of another type stops the script while nothing is written.
+write_index(KEYS[2], ARGV[1], expires)
+local number = whole(version)
+local created = ARGV[3] ~= '' and ARGV[3] or string.format('%d.%06d', clock[1], clock[2])
+if ARGV[8] then redis.call('HSET', KEYS[4], '0', ARGV[8]) end
+redis.call('HSET', KEYS[4], 'version', number)
+redis.call('HSET', KEYS[1], 'format', '1', 'versions', whole(version + 1), 'expires', expires,
+  'version:' .. number, '{"created":' .. created .. ',' .. ARGV[4], 'data:' .. number, ARGV[5])
+write_expiry(KEYS[4], expires)
+if due then
+  write_expiry(KEYS[1], expires)
+  for i = 5, #KEYS do write_expiry(KEYS[i], expires) end
+end
+redis.call('SET', KEYS[3], number, 'PX', DAY)
+return {'ok', number}

@@ -1,0 +1,35 @@
+"""What an artifact is: frozen values, without a word about where they are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one version of an artifact.
+
+    Attributes:
+        version: counts the saves under a name, from 0.
+        size: bytes of its data.
+        mime_type: what its data are.
+        metadata: JSON of the application's.
+        created: when it was saved, seconds since the epoch.
+    """
+
+    version: int
+    size: int
+    mime_type: str
+    metadata: dict[str, Any]
+    created: float
+
+
+class Artifact(ArtifactVersion, frozen=True, kw_only=True):
+    """One version of an artifact.
+
+    Attributes:
+        data: its bytes, all of them.
+    """
+
+    data: bytes

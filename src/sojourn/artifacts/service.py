@@ -1,0 +1,216 @@
+"""Files of an agent, in versions. What users call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
+from sojourn.codecs import encode
+from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
+from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact
+
+BINARY = "application/octet-stream"
+
+
+class Artifacts:
+    """The artifacts of a store. Made by `sojourn.open`, as `store.artifacts`.
+
+    An artifact belongs to a session (`SessionKey`), or to a user and so to all sessions of the user
+    (`UserKey`); the same name of two owners is two artifacts. It has versions, counted from 0, and
+    lives `artifact_ttl` after it was last saved or loaded, with all of its versions. That a session
+    ends or is deleted does not delete its artifacts.
+
+    Every method may raise `Unavailable` and its kin when no server answers in time; an outage
+    buffer holds no artifacts. Data over 512 KiB travel in pieces, of which each has the store's
+    `operation_timeout`.
+
+    Args:
+        store: where artifacts are kept.
+        max_artifact_bytes: the largest version, with its metadata.
+    """
+
+    def __init__(self, store: ArtifactStore, max_artifact_bytes: int) -> None:
+        self._store = store
+        self._cap = max_artifact_bytes
+
+    async def save(
+        self,
+        owner: SessionKey | UserKey,
+        name: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        mime_type: str = BINARY,
+        metadata: Mapping[str, Any] | None = None,
+        created: float | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Save a new version. One round trip up to 512 KiB, and one more for each 512 KiB of more.
+
+        Once in a hundredth of `artifact_ttl` there is one more, for the lifetime of the versions
+        before. Nobody sees a version before all of it is there; what was sent of one whose writer
+        has died is gone after ten minutes.
+
+        Args:
+            owner: the session or the user.
+            name: of the artifact; any text of up to 512 bytes.
+            data: its bytes.
+            mime_type: what they are.
+            metadata: JSON, kept beside it.
+            created: when it was made, seconds since the epoch; the server's time if not given.
+            operation_id: repeat a save with the same id and there is one version.
+
+        Returns:
+            the number of the version: 0 for the first.
+
+        Raises:
+            InvalidInput: a name, a type, or metadata that JSON cannot hold.
+            TooLarge: the data and metadata are over their cap; nothing was sent.
+            OutcomeUnknown: whether it was saved is not known; repeat it with that id.
+            CorruptRecord: what is kept under this name cannot be read; deleting it removes it.
+        """
+        place = _place(owner, name)
+        extra, mime = _object(metadata), _text(mime_type)
+        size = _size(data) + len(extra)
+        if size > self._cap:
+            raise TooLarge("The artifact", size, self._cap, "max_artifact_bytes")
+        draft = Draft(bytes(data), mime, extra, _instant(created))
+        return await self._store.save(place, draft, operation_id_of(operation_id))
+
+    async def load(
+        self, owner: SessionKey | UserKey, name: str, *, version: int | None = None
+    ) -> Artifact | None:
+        """A version with its data, None when there is none. The artifact's lifetime starts anew.
+
+        Two round trips up to 512 KiB, and one more for each 512 KiB of more.
+
+        Args:
+            owner: the session or the user.
+            name: of the artifact.
+            version: which; the last if not given.
+
+        Raises:
+            CorruptRecord: it was there, and a part of it cannot be read or was evicted.
+        """
+        if _is_none(version):
+            return None
+        found = await self._store.load(_place(owner, name), version)
+        if found is None:
+            return None
+        stored, data = found
+        return Artifact(
+            data=data,
+            version=stored.version,
+            size=stored.size,
+            mime_type=stored.mime_type,
+            metadata=stored.metadata,
+            created=stored.created,
+        )
+
+    async def find(
+        self, owner: SessionKey | UserKey, name: str, *, version: int | None = None
+    ) -> ArtifactVersion | None:
+        """A version without its data, None when there is none. One round trip.
+
+        Args:
+            owner: the session or the user.
+            name: of the artifact.
+            version: which; the last if not given.
+
+        Raises:
+            CorruptRecord: it was there, and cannot be read or was evicted.
+        """
+        if _is_none(version):
+            return None
+        found = await self._store.find(_place(owner, name), version)
+        return None if found is None else _known(found)
+
+    async def versions(self, owner: SessionKey | UserKey, name: str) -> list[ArtifactVersion]:
+        """All versions without their data, oldest first; none when there is none. One round trip.
+
+        Raises:
+            CorruptRecord: one of them cannot be read, or all were evicted.
+        """
+        return [_known(each) for each in await self._store.versions(_place(owner, name))]
+
+    async def names(self, owner: SessionKey | UserKey) -> list[str]:
+        """The names of all artifacts of a session, or of a user's own, in order. One round trip."""
+        return await self._store.names(_owner(owner))
+
+    async def delete(
+        self, owner: SessionKey | UserKey, name: str, *, operation_id: str | None = None
+    ) -> bool:
+        """Delete all versions; whether there were any. Two round trips, one if there are none.
+
+        Args:
+            owner: the session or the user.
+            name: of the artifact.
+            operation_id: repeat a delete with the same id and it takes effect once.
+
+        Raises:
+            OutcomeUnknown: whether it was deleted is not known; repeat it with that id.
+        """
+        return await self._store.delete(_place(owner, name), operation_id_of(operation_id))
+
+
+def _owner(value: object) -> Owner:
+    if isinstance(value, SessionKey):
+        return value
+    if isinstance(value, UserKey):
+        return UserKey.of(*value)
+    raise InvalidId(
+        "Artifacts belong to SessionKey.of(app, user, session) or to UserKey.of(app, user), not to "
+        f"{type(value).__name__}."
+    )
+
+
+def _place(owner: object, name: object) -> Place:
+    return Place(_owner(owner), parse_artifact(name))
+
+
+def _is_none(version: object) -> bool:
+    """Whether a number is one that no version has."""
+    if version is None:
+        return False
+    if not isinstance(version, int):
+        raise InvalidInput(f"version is a whole number, not {version!r}.")
+    return not 0 <= version < 2**53
+
+
+def _size(data: object) -> int:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidValue(f"data is bytes, not {type(data).__name__}: encode text.")
+    return data.nbytes if isinstance(data, memoryview) else len(data)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidValue(f"mime_type is text, not {type(value).__name__}.")
+    encode(value, "mime_type")
+    return value
+
+
+def _object(metadata: object) -> bytes:
+    if metadata is None:
+        return b"{}"
+    if not isinstance(metadata, Mapping):
+        raise InvalidValue(f"metadata must be a mapping, not {type(metadata).__name__}.")
+    return encode(dict(cast("Mapping[str, Any]", metadata)), "metadata")
+
+
+def _instant(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return None if value is None else float(value)
+    raise InvalidInput(f"created is a number of seconds, not {value!r}.")
+
+
+def _known(stored: Stored) -> ArtifactVersion:
+    return ArtifactVersion(
+        version=stored.version,
+        size=stored.size,
+        mime_type=stored.mime_type,
+        metadata=stored.metadata,
+        created=stored.created,
+    )

@@ -1,0 +1,75 @@
+"""What the artifacts room asks of a store."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from sojourn.ids import SessionKey, UserKey
+
+Owner: TypeAlias = SessionKey | UserKey
+"""Whose artifacts: a session's, or those of a user, which all sessions of the user share."""
+
+
+class Place(NamedTuple):
+    """The identity of an artifact."""
+
+    owner: Owner
+    name: str
+
+
+class Draft(NamedTuple):
+    """What is to be saved.
+
+    Attributes:
+        data: the bytes.
+        mime_type: what they are.
+        metadata: a JSON object, encoded.
+        created: seconds since the epoch; None for the store's own clock.
+    """
+
+    data: bytes
+    mime_type: str
+    metadata: bytes
+    created: float | None
+
+
+class Stored(NamedTuple):
+    """What a store knows of a version."""
+
+    version: int
+    size: int
+    mime_type: str
+    metadata: dict[str, Any]
+    created: float
+
+
+class ArtifactStore(Protocol):
+    """Where artifacts are kept. Versions count from 0; only the whole of an artifact is deleted.
+
+    All raise `Unavailable` and its kin when no server answers in time, and `CorruptRecord` when
+    what is kept cannot be read or has been lost.
+    """
+
+    async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
+        """Add a version, which is visible when all of it is there; repeated, it is the same one."""
+        ...
+
+    async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
+        """A version with its data, None for the last; the artifact lives on for its lifetime."""
+        ...
+
+    async def find(self, place: Place, version: int | None) -> Stored | None:
+        """A version without its data, None for the last."""
+        ...
+
+    async def versions(self, place: Place) -> list[Stored]:
+        """All versions, oldest first."""
+        ...
+
+    async def names(self, owner: Owner) -> list[str]:
+        """The names of the artifacts of an owner, in order."""
+        ...
+
+    async def delete(self, place: Place, operation_id: str) -> bool:
+        """Delete all versions; whether there were any."""
+        ...
