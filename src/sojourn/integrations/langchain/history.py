@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,18 +79,17 @@ class ChatMessageHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """The messages, oldest first. One round trip."""
-        return self._opened.run(self.aget_messages)
+        return self._opened.run(self._get)
 
     async def aget_messages(self) -> list[BaseMessage]:
         """The messages, oldest first. One round trip."""
-        session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
-        return [] if session is None else session.events
+        return await self._opened.wait(self._get)
 
     def add_messages(
         self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
     ) -> None:
         """As `aadd_messages`."""
-        self._opened.run(partial(self.aadd_messages, messages, operation_id=operation_id))
+        self._opened.run(self._adding(messages, operation_id))
 
     async def aadd_messages(
         self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
@@ -107,21 +106,30 @@ class ChatMessageHistory(BaseChatMessageHistory):
             sojourn.OutcomeUnknown: they were sent and no reply came; repeat it with its
                 `operation_id`.
         """
-        stored = [to_stored(message) for message in messages]
-        await self._history.extend(stored, operation_id=operation_id)
+        await self._opened.wait(self._adding(messages, operation_id))
 
     def clear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        self._opened.run(self.aclear)
+        self._opened.run(self._history.clear)
 
     async def aclear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        await self._history.clear()
+        await self._opened.wait(self._history.clear)
 
     def close(self) -> None:
         """Close the store, unless it was lent or other objects use it."""
-        self._opened.run(self.aclose)
+        self._opened.run(self._opened.close)
 
     async def aclose(self) -> None:
         """Close the store, unless it was lent or other objects use it."""
-        await self._opened.close()
+        await self._opened.wait(self._opened.close)
+
+    async def _get(self) -> list[BaseMessage]:
+        session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
+        return [] if session is None else session.events
+
+    def _adding(
+        self, messages: Sequence[BaseMessage], operation_id: str | None
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        stored = [to_stored(message) for message in messages]
+        return partial(self._history.extend, stored, operation_id=operation_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -53,6 +54,7 @@ class Opened:
 
     def __init__(self, url_or_store: Where, options: Mapping[str, Any]) -> None:
         self._key: tuple[Any, str] | None = None
+        self._lent = isinstance(url_or_store, client.Sojourn)
         if isinstance(url_or_store, client.Sojourn):
             if options:
                 raise InvalidInput("Options of the store go to sojourn.open().")
@@ -69,6 +71,15 @@ class Opened:
     def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function in the thread that all objects share; the caller waits."""
         return _portal().run(call)
+
+    async def wait(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function: with a lent store here, else in that thread.
+
+        The connections of a shared store then outlive the event loops of those who share it.
+        """
+        if self._lent:
+            return await call()
+        return await asyncio.wrap_future(_portal().start(call))
 
     async def close(self) -> None:
         """Close the store, unless it was lent or others use it. Idempotent."""
@@ -88,8 +99,8 @@ def _portal() -> Portal:
 
 @atexit.register
 def _close_all() -> None:
-    """What nobody closed: buffered writes are tried once more, an embedded server is left."""
+    """What nobody has closed: writes that are still buffered are tried once more."""
     for shared in list(_shared.values()):
         if shared.pid == os.getpid():
-            with suppress(SojournError):
+            with suppress(SojournError, RuntimeError):  # no thread starts any more
                 _portal().run(shared.store.close)
