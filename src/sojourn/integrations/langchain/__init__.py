@@ -13,6 +13,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from sojourn.integrations.langchain.cache import LLMCache, LLMCacheStats
 from sojourn.integrations.langchain.history import ChatMessageHistory
 
-__all__ = ["ChatMessageHistory"]
+__all__ = ["ChatMessageHistory", "LLMCache", "LLMCacheStats"]
