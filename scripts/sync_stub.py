@@ -15,6 +15,8 @@ from types import ModuleType
 from sojourn import client, sync
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
+from sojourn.memory import scope as memory_scope
+from sojourn.memory import service as memory_service
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
 
@@ -22,7 +24,7 @@ STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
 HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -30,6 +32,7 @@ from sojourn.cache import CacheStats
 from sojourn.client import Lent, Stats
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey
+from sojourn.memory import Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
@@ -56,11 +59,14 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_service, "Sessions", "Sessions"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
+    (memory_service, "Memory", "Memory"),
+    (memory_scope, "Scope", "Scope"),
     (doctor_service, "Doctor", "Doctor"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
-    "Store": ("sessions: Sessions", "cache: Cache", "doctor: Doctor"),
+    "Store": ("sessions: Sessions", "cache: Cache", "memory: Memory", "doctor: Doctor"),
+    "Scope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
 }
 

@@ -73,6 +73,20 @@ def test_history(store: sojourn.sync.Store) -> None:
     assert history.all() == []
 
 
+def test_memory(store: sojourn.sync.Store) -> None:
+    ada = store.memory.user("ada", app="shop")
+    version = ada.put("likes", "green parrots")
+    found = ada.entry("likes")
+    assert found is not None
+    assert found.version == version
+    assert [hit.entry.key for hit in ada.search("parrot")] == ["likes"]
+    assert store.memory.scopes("user", app="shop").names == ["ada"]
+    made = store.sessions.create("shop", "ada", title="Birds")
+    store.remember(made.key, end=True)
+    about = store.memory.sessions("ada", app="shop").get(made.key.session)
+    assert (about["title"], about["status"]) == ("Birds", "ended")
+
+
 def test_what_the_cache_computes_runs_in_the_callers_thread(store: sojourn.sync.Store) -> None:
     where: list[int] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
@@ -12,11 +13,14 @@ from sojourn.cache.redis import RedisCache
 from sojourn.doctor import Doctor
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import SHARDS, Keys
+from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import Closed, InvalidInput
 from sojourn.ids import SessionKey
+from sojourn.memory import LAST, Lives, Memory, MemoryStore, remember
+from sojourn.memory.inmemory import InMemoryMemory
+from sojourn.memory.redis import RedisMemory
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions import KEEP, Failures, History, Keep, NearCacheStats, Sessions
@@ -71,6 +75,7 @@ class Sojourn:
     Attributes:
         sessions: the sessions room.
         cache: results of expensive steps.
+        memory: what outlives sessions.
         doctor: examines the server.
     """
 
@@ -81,11 +86,13 @@ class Sojourn:
         doctor: Doctor,
         hooks: Hooks,
         *,
+        memory: Memory,
         engine: Engine | None = None,
         buffered: BufferedSessions | None = None,
     ) -> None:
         self.sessions = sessions
         self.cache = cache
+        self.memory = memory
         self.doctor = doctor
         self._engine = engine
         self._hooks = hooks
@@ -151,6 +158,33 @@ class Sojourn:
             self.sessions.corrupt,
         )
 
+    async def remember(
+        self, key: SessionKey, *, summary: str | None = None, end: bool = False
+    ) -> int:
+        """Remember a session beyond its life: as an entry of `memory.sessions` of its user.
+
+        Two round trips; one more with `end`. The entry's key is the session's id, its value an
+        object: title, status, state (the session's own), events (their number), created, updated,
+        summary, and without a summary the texts of the last messages. Remembered again, it is
+        written anew.
+
+        Args:
+            key: of the session.
+            summary: what it was about; this is what a search finds, besides the title.
+            end: also set the session's status to `ended`.
+
+        Returns:
+            the version of the entry.
+
+        Raises:
+            SessionNotFound: there is none.
+            InvalidInput: the summary is no text.
+            TooLarge: the entry is over `max_event_bytes`.
+        """
+        if end:
+            await self.sessions.update(key, status="ended")
+        return await remember(self.memory, key, partial(self.sessions.get, last=LAST), summary)
+
     def history(
         self,
         session: SessionKey | str,
@@ -189,6 +223,7 @@ class Sojourn:
             await self._buffered.close()
         self._closed = True
         await self.cache.close()
+        await self.memory.close()
         if self._engine is not None:
             await self._engine.close()
 
@@ -224,6 +259,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     buffer_calls: int = 10_000,
     buffer_bytes: int = 64 * MiB,
     buffer_seconds: float = 3600.0,
+    memory_ttl: float | None = 3 * DAY,
+    knowledge_ttl: float | None = 7 * DAY,
+    history_ttl: float | None = 30 * DAY,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -261,6 +299,10 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls: writes that may wait.
         buffer_bytes: bytes that they may have; as much again is kept of sessions that could go on.
         buffer_seconds: how long the oldest may wait; then new ones raise `BufferFull`.
+        memory_ttl: seconds that a memory of a user or an agent lives after it was stored; None for
+            ever.
+        knowledge_ttl: seconds that shared knowledge does; None for ever.
+        history_ttl: seconds that what is remembered of a session does; None for ever.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -284,6 +326,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls,
         buffer_bytes,
         buffer_seconds,
+        memory_ttl,
+        knowledge_ttl,
+        history_ttl,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -296,7 +341,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
         cache = Cache(InMemoryCache(), options.max_event_bytes)
-        return Sojourn(sessions, cache, doctor, hooks)
+        memory = _memory(InMemoryMemory(), options, shards=1)
+        return Sojourn(sessions, cache, doctor, hooks, memory=memory)
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -313,8 +359,10 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits, quarantine), cache, doctor, hooks, engine=engine)
+        room = Sessions(rows, limits, quarantine)
+        return Sojourn(room, cache, doctor, hooks, memory=memory, engine=engine)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -327,7 +375,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         told=hooks.tell_replay,
     )
     room = Sessions(buffered, limits, quarantine)
-    return Sojourn(room, cache, doctor, hooks, engine=engine, buffered=buffered)
+    return Sojourn(room, cache, doctor, hooks, memory=memory, engine=engine, buffered=buffered)
 
 
 def _in_memory(options: Options) -> InMemorySessions:
@@ -335,6 +383,16 @@ def _in_memory(options: Options) -> InMemorySessions:
         state_ttl=options.state_ttl,
         max_state_bytes=options.max_state_bytes,
         max_events=options.max_events,
+    )
+
+
+def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+    return Memory(
+        store,
+        Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
+        max_bytes=options.max_event_bytes,
+        patience=options.operation_timeout,
+        shards=shards,
     )
 
 

@@ -10,7 +10,8 @@
     ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
     ├── Conflict                  the server's state forbids the write; nothing was written
     │   ├── SessionExists         create() of an id that is taken
-    │   └── StaleSession          the version is no longer the one the caller expected
+    │   ├── StaleSession          the version is no longer the one the caller expected
+    │   └── StaleEntry            the same of an entry of the memory
     ├── Unavailable               the server cannot answer now: the truth is unknown, retry later
     │   ├── OutcomeUnknown        a write was sent and its reply never came
     │   ├── ServerBusy            loading, running a long script, or out of connections
@@ -45,6 +46,7 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "SojournError",
+    "StaleEntry",
     "StaleSession",
     "TooLarge",
     "Unavailable",
@@ -113,6 +115,20 @@ class StaleSession(Conflict):
     Attributes:
         expected: the version that the caller named.
         actual: the version on the server.
+    """
+
+    def __init__(self, message: str, *, expected: int, actual: int) -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(message)
+
+
+class StaleEntry(Conflict):
+    """A memory entry has changed since the version that the caller expected.
+
+    Attributes:
+        expected: the version that the caller named; 0 for "there must be none".
+        actual: the version on the server; 0 when there is none.
     """
 
     def __init__(self, message: str, *, expected: int, actual: int) -> None:

@@ -138,6 +138,16 @@ def parse_tag(value: object) -> str:
     return tag
 
 
+def parse_memory(kind: str, value: object) -> str:
+    """Check whose memory it is; the empty string is a user of its own, but no agent or category."""
+    return _parse(kind, value, empty=kind in ("user", "sessions"))
+
+
+def parse_prefix(value: object) -> str:
+    """Check how names of memory entries begin; all begin with the empty string."""
+    return _parse("prefix", value, empty=True)
+
+
 def operation_id_of(given: object) -> str:
     """The operation id of a write: what was given, checked, or a new one for None."""
     if given is None:

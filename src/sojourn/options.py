@@ -34,6 +34,9 @@ class Options(NamedTuple):
     buffer_calls: int = 10_000
     buffer_bytes: int = 64 * MiB
     buffer_seconds: float = 3600.0
+    memory_ttl: float | None = 3 * DAY
+    knowledge_ttl: float | None = 7 * DAY
+    history_ttl: float | None = 30 * DAY
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -55,7 +58,10 @@ class Options(NamedTuple):
                 raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
 
 
-_FOREVER = ("session_ttl", "state_ttl", "max_events")
+_FOREVER = (
+    *("session_ttl", "state_ttl", "max_events"),
+    *("memory_ttl", "knowledge_ttl", "history_ttl"),
+)
 """Options that may be `none`."""
 _WHOLE = (
     *("max_event_bytes", "max_state_bytes", "max_events", "near_cache_bytes", "replicas"),

@@ -81,10 +81,10 @@ async def _chosen(run: Run, kinds: set[Kind], *, endless_state: bool) -> set[Kin
 async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
     try:
         match kind.name:
-            case "session" | "events":
-                ttl = known(await ask(run, "HGET", kind.source, "ttl", keys=(kind.source,)))
-                return bool(ttl == b"")
-            case "sessions" | "expiry":
+            case "session" | "events" | "remembered":
+                field = "expires" if kind.name == "remembered" else "ttl"
+                return bool(await _field(run, kind.source, field) == b"")
+            case "sessions" | "expiry" | "memory" | "memories":
                 return await _last(run, kind.source) == math.inf
             case "users" | "apps":
                 return await _last(run, kind.source) > time.time() * 1000 + _FAR
@@ -94,6 +94,11 @@ async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
                 return False
     except CorruptRecord:  # a key of another type is none that Sojourn wrote
         return False
+
+
+async def _field(run: Run, key: str, name: str) -> Any:
+    """A field of a hash."""
+    return known(await ask(run, "HGET", key, name, keys=(key,)))
 
 
 async def _last(run: Run, index: str) -> float:

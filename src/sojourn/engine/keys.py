@@ -20,16 +20,21 @@ SHARDS = 16
 CACHE_SHARDS = 16
 """Over how many slots the cached entries of a tenant are spread."""
 
+MEMORY_SHARDS = 16
+"""Over how many slots the names of those who have memory entries are spread."""
+
 _REMEMBERED = 4096
 """Identities whose keys a process keeps."""
 
 _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
+    | {"memories", "memory"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _ID = r"[A-Za-z0-9_.~@+=,!$'%-]*"
 _TAG = rf"\{{{_ID}:{_ID}\}}"
+_OF = rf"\{{{_ID}:{_ID}:{_ID}\}}"
 _FORMS = {
     "session": rf"session:{_TAG}:{_ID}",
     "events": rf"session:{_TAG}:{_ID}:events",
@@ -46,6 +51,10 @@ _FORMS = {
     "lease": rf"cache:\{{{_ID}#\d+\}}:lease:{_ID}",
     "tags": rf"cache:\{{{_ID}#\d+\}}:tags",
     "cacheops": rf"cache:\{{{_ID}#\d+\}}:ops",
+    "memories": rf"memories:\{{{_ID}:{_ID}#\d+\}}(?::expiry)?",
+    "memory": rf"memory:{_OF}(?::(?:names|expiry|changes|deleted))?",
+    "memoryops": rf"memory:{_OF}:ops",
+    "remembered": rf"memory:{_OF}:entry:{_ID}",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -76,6 +85,17 @@ class CacheKeys(NamedTuple):
     entry: str
     lease: str
     tags: str
+    operations: str
+
+
+class MemoryKeys(NamedTuple):
+    """The keys that the entries of one memory scope share."""
+
+    head: str
+    names: str
+    expiry: str
+    changes: str
+    deleted: str
     operations: str
 
 
@@ -160,6 +180,25 @@ class Keys:
     def _cache(self, tenant: str, shard: int) -> str:
         return f"{self._start}cache:{{{escape(tenant)}#{shard}}}"
 
+    def memory(self, app: str, kind: str, name: str) -> MemoryKeys:
+        """What the entries of a memory scope share."""
+        head = f"{self._start}memory:{{{escape(app)}:{escape(kind)}:{escape(name)}}}"
+        parts = ("names", "expiry", "changes", "deleted", "ops")
+        return MemoryKeys(head, *(f"{head}:{part}" for part in parts))
+
+    def remembered(self, of: MemoryKeys, key: str) -> str:
+        """An entry of a memory scope."""
+        return f"{of.head}:entry:{escape(key)}"
+
+    def memories(self, app: str, kind: str, shard: int) -> tuple[str, str]:
+        """One shard of those of a kind who have memory entries: by name, and by expiry."""
+        names = f"{self._start}memories:{{{escape(app)}:{escape(kind)}#{shard}}}"
+        return names, f"{names}:expiry"
+
+    def memories_of(self, app: str, kind: str, name: str) -> tuple[str, str]:
+        """The shard that lists this one."""
+        return self.memories(app, kind, crc32(name.encode()) % MEMORY_SHARDS)
+
     @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns that cover every key, for an ACL."""
@@ -175,6 +214,8 @@ class Keys:
         name = found.lastgroup or ""
         if name == "events":
             return Kind(name, key.removesuffix(":events"))
+        if name in ("memory", "memories"):
+            return Kind(name, f"{key[: key.rindex('}') + 1]}:expiry")
         return Kind(name, f"{key}:expiry" if name == "sessions" else key)
 
 

@@ -9,6 +9,7 @@ yield store
 
 from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
+from sojourn.testing.memory import MemoryContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["CacheContract", "HistoryContract", "SessionsContract"]
+__all__ = ["CacheContract", "HistoryContract", "MemoryContract", "SessionsContract"]

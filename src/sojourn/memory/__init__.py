@@ -1,0 +1,24 @@
+"""What outlives sessions: memory of users and agents, shared knowledge, session history."""
+
+from sojourn.memory.about import LAST, remember
+from sojourn.memory.model import KEEP, Entry, Hit, Keep, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory.scope import Scope
+from sojourn.memory.service import Lives, Memory
+from sojourn.memory.store import MemoryStore
+
+__all__ = [
+    "KEEP",
+    "LAST",
+    "Entry",
+    "Hit",
+    "Keep",
+    "Kind",
+    "Lives",
+    "Memory",
+    "MemoryPage",
+    "MemoryStore",
+    "Scope",
+    "ScopeKey",
+    "ScopePage",
+    "remember",
+]

@@ -1,0 +1,92 @@
+"""What is refused before anything is sent, and how values become what stores keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from sojourn.codecs import encode
+from sojourn.errors import InvalidInput, InvalidValue, TooLarge
+from sojourn.ids import parse_entry
+from sojourn.memory.store import Item
+
+_TICK = 0.001
+_AGES = 10**10
+"""Seconds that no lifetime exceeds."""
+_TOO_MANY = 2**53
+_LARGEST_PAGE = 1000
+MOST = 1000
+"""Entries that one call may name."""
+
+
+def lifetime(seconds: object) -> float | None:
+    """A TTL in seconds, or None for ever."""
+    if seconds is None or (isinstance(seconds, int | float) and _TICK <= seconds <= _AGES):
+        return seconds
+    raise InvalidInput(
+        f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+    )
+
+
+def version(value: object) -> int | None:
+    """An expected version, or None for any."""
+    if value is None or (isinstance(value, int) and 0 <= value < _TOO_MANY):
+        return value
+    raise InvalidInput(f"expected_version must be a whole number of 0 or more, not {value!r}.")
+
+
+def limit(value: object) -> int:
+    """How many entries are wanted."""
+    if isinstance(value, int) and 1 <= value <= _LARGEST_PAGE:
+        return value
+    raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {value!r}.")
+
+
+def text(value: object, what: str) -> str:
+    """A string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
+    return value
+
+
+def keys(values: Iterable[object]) -> list[str]:
+    """Names of entries, each once."""
+    if isinstance(values, str):
+        raise InvalidInput("keys is a list of keys, not one string.")
+    found = list(dict.fromkeys(parse_entry(value) for value in values))
+    if len(found) > MOST:
+        raise InvalidInput(f"{len(found):,} entries at once are too many: {MOST:,} at most.")
+    return found
+
+
+def json_object(value: object, what: str) -> dict[str, Any]:
+    """A mapping of which JSON makes an object."""
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{what} must be a mapping, not {type(value).__name__}.")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def item(
+    key: object, value: Any, metadata: Mapping[str, Any] | None, searched: str | None, cap: int
+) -> Item:
+    """What to store.
+
+    Raises:
+        InvalidInput: the key, the text, or what JSON cannot hold.
+        TooLarge: all together is over the cap.
+    """
+    name = parse_entry(key)
+    made = Item(
+        name,
+        encode(value, f"The value of {name!r}"),
+        encode(json_object({} if metadata is None else metadata, "The metadata"), "The metadata"),
+        None if searched is None else text(searched, "text"),
+    )
+    size = len(made.value) + len(made.metadata) + len((made.text or "").encode())
+    if size > cap:
+        raise TooLarge(f"The entry {name!r}", size, cap, "max_event_bytes")
+    return made

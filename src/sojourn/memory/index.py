@@ -1,0 +1,155 @@
+"""The entries of one scope as this process knows them, in an SQLite database in its memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from asyncio import AbstractEventLoop, Lock
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from sojourn.codecs import decode
+from sojourn.memory.store import Changes, Item, Mark, Row
+from sojourn.memory.words import LONGEST, asked_words, stored_words, texts_in
+
+_SCHEMA = """
+CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
+    updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB);
+CREATE INDEX expiry ON entry (expires) WHERE expires IS NOT NULL;
+CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
+"""
+# `ascii` takes every other character for a part of a word: words come as `stored_words` cut them.
+
+_FIND = """
+SELECT key, value, metadata, text, version, created, updated, expires, -rank
+FROM word JOIN entry ON entry.id = word.rowid
+WHERE word MATCH ? ORDER BY rank, version DESC LIMIT ?
+"""
+
+
+class Found(NamedTuple):
+    """An entry that has words of a query, and how well it fits; above zero."""
+
+    row: Row
+    score: float
+
+
+class Index:
+    """What is searched of one scope. It may be used from several threads.
+
+    Attributes:
+        mark: what it knows.
+        entries: how many it has.
+        size: its bytes.
+        users: how many calls are at work with it.
+        turns: for each event loop, whose turn it is to ask the store what has changed.
+    """
+
+    def __init__(self) -> None:
+        self.mark: Mark | None = None
+        self.entries = 0
+        self.size = 0
+        self.users = 0
+        self.turns: WeakKeyDictionary[AbstractEventLoop, Lock] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.executescript(_SCHEMA)
+
+    def apply(self, since: Mark | None, changes: Changes) -> None:
+        """Take over what has changed since `since`, unless another thread knows more already."""
+        reached = changes.mark
+        with self._lock:
+            known = 0 if self.mark is None else self.mark.seq
+            if reached is None or (0 if since is None else since.seq) > known:
+                return
+            if self.mark is not None and reached.seq <= known:
+                return
+            self._db.execute("BEGIN")
+            try:
+                for row in changes.rows:
+                    self._forget(row.item.key, row.version)
+                    self._learn(row)
+                for key, version in changes.removed:
+                    self._forget(key, version)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+            self.mark = reached
+            self._measure()
+
+    def find(self, query: str, limit: int, now: float) -> list[Found]:
+        """Entries that have words of a query, the best first; of equals the newer."""
+        terms = asked_words(query)
+        with self._lock:
+            dead = self._db.execute("SELECT id FROM entry WHERE expires <= ?", (now,)).fetchall()
+            if dead:
+                self._remove(dead)
+                self._measure()
+            if not terms:
+                return []
+            rows = self._db.execute(_FIND, (" OR ".join(terms), limit)).fetchall()
+        return [
+            Found(
+                Row(Item(key.decode(), value, metadata, text), version, created, updated, expires),
+                score,
+            )
+            for key, value, metadata, text, version, created, updated, expires, score in rows
+        ]
+
+    def close(self) -> None:
+        """Give back its memory."""
+        with self._lock:
+            self._db.close()
+
+    def _learn(self, row: Row) -> None:
+        item = row.item
+        done = self._db.execute(
+            "INSERT INTO entry VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(item.key.encode(), row.version, row.created, row.updated, row.expires),
+                *(item.value, item.metadata, item.text, item.vector or None),
+            ),
+        )
+        self._db.execute(
+            "INSERT INTO word (rowid, words) VALUES (?, ?)", (done.lastrowid, _words_of(item))
+        )
+
+    def _forget(self, key: str, version: int) -> None:
+        self._remove(
+            self._db.execute(
+                "SELECT id FROM entry WHERE key = ? AND version <= ?", (key.encode(), version)
+            ).fetchall()
+        )
+
+    def _remove(self, ids: list[tuple[int]]) -> None:
+        self._db.executemany("DELETE FROM word WHERE rowid = ?", ids)
+        self._db.executemany("DELETE FROM entry WHERE id = ?", ids)
+
+    def _measure(self) -> None:
+        (self.entries,) = self._db.execute("SELECT count(*) FROM entry").fetchone()
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        self.size = pages * page
+
+
+def searched(item: Item) -> str:
+    """What is searched of an entry, besides its key."""
+    if item.text is not None:
+        return item.text
+    try:
+        value = decode(item.value)
+    except ValueError:  # whoever reads the entry hears of it
+        return ""
+    found: list[str] = []
+    room = LONGEST
+    for text in texts_in(value):
+        found.append(text)
+        room -= len(text)
+        if room <= 0:
+            break
+    return " ".join(found)
+
+
+def _words_of(item: Item) -> str:
+    return f"{stored_words(item.key)} {stored_words(searched(item))}"

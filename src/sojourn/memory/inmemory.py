@@ -1,0 +1,190 @@
+"""The twin of the memory on a server, in this process."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+import time
+from bisect import bisect_left, bisect_right, insort
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.rows import stale
+from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
+
+_REMEMBERED = 1000
+"""Operations and deletions of a scope that are remembered, as on a server."""
+_STEP = 500
+
+
+class _Scope:
+    """The entries of one scope."""
+
+    def __init__(self) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.seq = 0
+        self.floor = 0
+        self.rows: dict[str, Row] = {}
+        self.names: list[str] = []
+        self.changes: OrderedDict[str, int] = OrderedDict()
+        self.deleted: OrderedDict[str, int] = OrderedDict()
+        self.done: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()
+        self._expiry: list[tuple[float, str, int]] = []
+
+    def row(self, key: str, now: float) -> Row | None:
+        found = self.rows.get(key)
+        if found is None or (found.expires is not None and found.expires <= now):
+            return None
+        return found
+
+    def set(self, row: Row) -> None:
+        key = row.item.key
+        if key not in self.rows:
+            insort(self.names, key)
+        self.rows[key] = row
+        self.changes[key] = row.version
+        self.changes.move_to_end(key)
+        self.deleted.pop(key, None)
+        if row.expires is not None:
+            heapq.heappush(self._expiry, (row.expires, key, row.version))
+
+    def drop(self, key: str, seq: int) -> None:
+        if self.rows.pop(key, None) is not None:
+            del self.names[bisect_left(self.names, key)]
+        self.changes.pop(key, None)
+        self.deleted[key] = seq
+        while len(self.deleted) > _REMEMBERED:
+            _, oldest = self.deleted.popitem(last=False)
+            self.floor = max(self.floor, oldest)
+
+    def prune(self, now: float) -> None:
+        while self._expiry and self._expiry[0][0] <= now:
+            _, key, version = heapq.heappop(self._expiry)
+            row = self.rows.get(key)
+            if row is not None and row.version == version:
+                self.drop(key, version)
+
+    def remember(self, operation: tuple[str, tuple[str, ...]], result: int) -> None:
+        self.done[operation] = result
+        if len(self.done) > _REMEMBERED:
+            self.done.popitem(last=False)
+
+
+class InMemoryMemory:
+    """A `MemoryStore` in this process.
+
+    Args:
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._scopes: dict[ScopeKey, _Scope] = {}
+
+    async def put(
+        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
+    ) -> int:
+        """Store entries."""
+        ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
+        operation = (write.operation, tuple(item.key for item in items))
+        if operation in ours.done:
+            return ours.done[operation]
+        ours.prune(now)
+        for item in items:
+            _expect(ours, item.key, now, write.expected)
+        for item in items:
+            old = ours.row(item.key, now)
+            ours.seq += 1
+            expires = None if ttl is None else now + ttl
+            created = now if old is None else old.created
+            ours.set(Row(item, ours.seq, created, now, expires))
+        ours.remember(operation, ours.seq)
+        return ours.seq
+
+    async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
+        """Delete an entry."""
+        ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
+        operation = (write.operation, (key,))
+        if operation in ours.done:
+            return bool(ours.done[operation])
+        found = ours.row(key, now) is not None
+        if found:
+            _expect(ours, key, now, write.expected)
+            ours.seq += 1
+            ours.drop(key, ours.seq)
+        ours.remember(operation, int(found))
+        return found
+
+    async def clear(self, scope: ScopeKey, operation: str) -> None:  # noqa: ARG002 - repeatable
+        """Delete all entries."""
+        ours = self._scopes.get(scope)
+        for key in list(ours.rows) if ours else ():
+            assert ours is not None  # noqa: S101 - for the type checkers
+            ours.seq += 1
+            ours.drop(key, ours.seq)
+
+    async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
+        """Entries by their keys."""
+        ours, now = self._scopes.get(scope), self._clock()
+        return [None if ours is None else ours.row(key, now) for key in keys]
+
+    async def page(self, scope: ScopeKey, prefix: str, after: str | None, limit: int) -> Listed:
+        """A page of entries."""
+        ours, now = self._scopes.get(scope) or _Scope(), self._clock()
+        names = ours.names
+        first = bisect_left(names, prefix) if after is None else bisect_right(names, after)
+        found = [
+            name for name in islice(names, first, first + limit + 1) if name.startswith(prefix)
+        ]
+        rows = [row for name in found[:limit] if (row := ours.row(name, now)) is not None]
+        return Listed(rows, found[limit - 1] if len(found) > limit else None, [])
+
+    async def names(
+        self,
+        app: str,
+        kind: Kind,
+        shard: int,  # noqa: ARG002 - there is one
+        after: str | None,
+        limit: int,
+    ) -> Named:
+        """Those who have entries."""
+        now = self._clock()
+        found = sorted(
+            scope.name
+            for scope, ours in self._scopes.items()
+            if scope[:2] == (app, kind)
+            and (after is None or scope.name > after)
+            and any(ours.row(key, now) for key in ours.names)
+        )
+        return Named(found[:limit], found[limit - 1] if len(found) > limit else None)
+
+    async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
+        """What has changed."""
+        ours, now = self._scopes.get(scope), self._clock()
+        if ours is None:
+            return Changes(Mark("", 0), [], [], more=False, now=now)
+        seq = since.seq if since else 0
+        if since and (since.id != ours.id or 0 < seq < ours.floor):
+            return Changes(None, [], [], more=True, now=now)
+        found: list[str] = []
+        for key, at in reversed(ours.changes.items()):  # in the order of their numbers
+            if at <= seq:
+                break
+            found.append(key)
+        found.reverse()
+        more = len(found) > _STEP
+        found = found[:_STEP]
+        removed = [(key, at) for key, at in ours.deleted.items() if at > seq]
+        removed += [(key, ours.changes[key]) for key in found if ours.row(key, now) is None]
+        rows = [row for key in found if (row := ours.row(key, now)) is not None]
+        reached = ours.changes[found[-1]] if more else ours.seq
+        return Changes(Mark(ours.id, reached), rows, removed, more, now)
+
+
+def _expect(ours: _Scope, key: str, now: float, expected: int | None) -> None:
+    row = ours.row(key, now)
+    actual = 0 if row is None else row.version
+    if expected is not None and expected != actual:
+        raise stale(key, expected, actual)

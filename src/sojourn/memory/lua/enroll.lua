@@ -1,0 +1,13 @@
+-- Enter a name into the index of those who have entries, and take out some that have expired.
+--
+-- KEYS  1 names (zset: name → 0)   2 expiry (zset: name → until, ms)
+-- ARGV  1 name   2 ttl, ms or '' (never)
+-- Reply {'ok'}
+redis.call('ZCARD', KEYS[1])
+redis.call('ZADD', KEYS[2], 'GT', ARGV[2] == '' and '+inf' or whole(now + ARGV[2]), ARGV[1])
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+for _, name in ipairs(expired(KEYS[2])) do
+  for i = 1, 2 do redis.call('ZREM', KEYS[i], name) end
+end
+write_lifetime(KEYS[2], {KEYS[1], KEYS[2]}, 0)
+return {'ok'}

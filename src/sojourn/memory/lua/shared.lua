@@ -1,0 +1,82 @@
+-- Before every script of this room. Nothing here writes unless its name says so.
+
+-- The server's clock: milliseconds for lifetimes, seconds for people. Numbers go into commands as
+-- whole integers; `..` would round them to 14 digits: `whole` writes them out.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local seconds = string.format('%.6f', clock[1] + clock[2] / 1000000)
+local function whole(number) return string.format('%.0f', number) end
+
+-- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
+local function is_count(field)
+  return field and #field < 16 and string.find(field, '^%d+$')
+end
+
+-- The number of the last change in a scope, 0 before the first; nil when it cannot be read.
+-- All that a scope's entries share is looked at here, so that a key of another type stops a script
+-- before it writes. A head that was evicted is counted anew.
+--
+-- KEYS  1 head   2 names   3 expiry   4 changes   5 deleted   6 ops
+local function last_change()
+  local found = redis.call('HMGET', KEYS[1], 'id', 'seq')
+  for i = 2, 6 do redis.call('ZCARD', KEYS[i]) end
+  if found[1] and is_count(found[2]) then return tonumber(found[2]) end
+  if redis.call('EXISTS', KEYS[1]) == 1 then return nil end
+  local last = 0
+  for i = 4, 5 do
+    last = math.max(last, tonumber(redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2] or 0))
+  end
+  return last
+end
+
+-- The name of an operation on the entries KEYS[7…], as long for many as for one.
+local function operation_on(operation)
+  return operation .. ' ' .. redis.sha1hex(table.concat(KEYS, ' ', 7))
+end
+
+-- Names in an index that have expired, a bounded number at a time.
+local function expired(expiry)
+  return redis.call('ZRANGEBYSCORE', expiry, '-inf', '(' .. whole(now), 'LIMIT', 0, 100)
+end
+
+-- Take entries that have expired out of a scope. Who knows an older state of one than its last has
+-- to hear of it, as of one that was deleted.
+local function write_pruned()
+  for _, key in ipairs(expired(KEYS[3])) do
+    local seq = redis.call('ZSCORE', KEYS[4], key)
+    if seq then redis.call('ZADD', KEYS[5], seq, key) end
+    for i = 2, 4 do redis.call('ZREM', KEYS[i], key) end
+  end
+end
+
+-- Let keys live as long as the last of the names in an index, and `least` ms more than now.
+local function write_lifetime(expiry, keys, least)
+  local last = redis.call('ZREVRANGE', expiry, 0, 0, 'WITHSCORES')[2]
+  local ends = last ~= 'inf' and whole(math.max(tonumber(last or 0), now + least))
+  for _, key in ipairs(keys) do
+    if ends then redis.call('PEXPIREAT', key, ends) else redis.call('PERSIST', key) end
+  end
+end
+
+-- Take an entry out of a scope; the last thousand are remembered for those who know an older state.
+local function write_deleted(entry, key, seq)
+  redis.call('UNLINK', entry)
+  for i = 2, 4 do redis.call('ZREM', KEYS[i], key) end
+  redis.call('ZADD', KEYS[5], seq, key)
+end
+
+-- End of every change: its number, what is remembered of it, and how long all that is kept.
+local function write_change(seq, id, operation)
+  redis.call('HSET', KEYS[1], 'seq', whole(seq))
+  redis.call('HSETNX', KEYS[1], 'id', id)
+  local many = redis.call('ZCARD', KEYS[5]) - 1000
+  if many > 0 then
+    local floor = redis.call('ZRANGE', KEYS[5], many - 1, many - 1, 'WITHSCORES')[2]
+    redis.call('ZREMRANGEBYRANK', KEYS[5], 0, many - 1)
+    redis.call('HSET', KEYS[1], 'floor', whole(tonumber(floor)))
+  end
+  redis.call('ZADD', KEYS[6], seq, operation)
+  redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -1001)
+  redis.call('PEXPIRE', KEYS[6], 86400000)
+  write_lifetime(KEYS[3], {KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]}, 86400000)
+end

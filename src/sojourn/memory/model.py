@@ -1,0 +1,85 @@
+"""What is remembered: frozen values, without a word about where they are kept."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from sojourn.ids import AppName
+
+Keep = Literal["keep"]
+KEEP: Final[Keep] = "keep"
+"""The lifetime of the scope."""
+
+Kind = Literal["user", "agent", "knowledge", "sessions"]
+
+
+class ScopeKey(NamedTuple):
+    """Whose memory it is: the unit of locality, one slot in a Cluster."""
+
+    app: AppName
+    kind: Kind
+    name: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered under a key, as it stood at one instant.
+
+    Attributes:
+        key: its name in its scope.
+        value: JSON.
+        version: grows with every change, and never comes again in its scope.
+        created: seconds since the epoch.
+        updated: seconds since the epoch.
+        expires: when it is forgotten, seconds since the epoch; None is never.
+        metadata: JSON of the application's.
+        text: what is searched instead of the texts in the value; None when none was given.
+    """
+
+    key: str
+    value: Any
+    version: int
+    created: float
+    updated: float
+    expires: float | None
+    metadata: dict[str, Any]
+    text: str | None = None
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """What a search has found.
+
+    Attributes:
+        entry: the entry.
+        score: above zero; to be compared within one search only.
+    """
+
+    entry: Entry
+    score: float
+
+
+class MemoryPage(msgspec.Struct, frozen=True):
+    """A page of entries.
+
+    Attributes:
+        entries: in the order of their keys.
+        cursor: where the next page starts; None after the last.
+        corrupt: keys between those whose entries cannot be read; deleting them removes them.
+    """
+
+    entries: list[Entry]
+    cursor: str | None
+    corrupt: list[str] = msgspec.field(default_factory=list[str])
+
+
+class ScopePage(msgspec.Struct, frozen=True):
+    """A page of those who have entries.
+
+    Attributes:
+        names: users, agents or categories, in no promised order.
+        cursor: where the next page starts; None after the last.
+    """
+
+    names: list[str]
+    cursor: str | None

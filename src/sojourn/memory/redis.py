@@ -1,0 +1,263 @@
+"""The entries of the memory on a server."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from sojourn.engine.call import Argument, Call, Command, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys, MemoryKeys
+from sojourn.errors import CorruptRecord
+from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.rows import missing_or, parse_row, stale
+from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
+
+_LUA = files("sojourn.memory") / "lua"
+_PUT, _DELETE, _CLEAR, _ENROLL = (
+    Script.load(_LUA, name) for name in ("put", "delete", "clear", "enroll")
+)
+_STEP = 500
+"""Entries that one call reads or clears."""
+_ROLL = 10_000
+"""Scopes whose enrolment a process remembers."""
+_DAY = 86_400.0
+
+
+class RedisMemory:
+    """A `MemoryStore` over an engine.
+
+    Args:
+        engine: where calls go.
+        keys: builds the keys.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._roll: OrderedDict[ScopeKey, tuple[float, float | None]] = OrderedDict()
+        self._losses = 0
+
+    # ── writing ────────────────────────────────────────────────────────────────────────────────
+
+    async def put(
+        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
+    ) -> int:
+        """One round trip; one more for the first in a scope by this process, and once a day."""
+        await self._enroll(scope, ttl)
+        args: list[Argument] = [_optional(write.expected), "" if ttl is None else _ms(ttl)]
+        for item in items:
+            fields: list[Argument] = ["value", item.value, "metadata", item.metadata]
+            if item.text is not None:
+                fields += ["text", item.text]
+            if item.vector:
+                fields += ["vector", item.vector]
+            args += [item.key, len(fields), *fields]
+        status, said = await self._write(
+            _PUT, scope, [item.key for item in items], write.operation, args
+        )
+        if status == b"stale":
+            raise stale(items[0].key, write.expected, int(said))
+        return int(said)
+
+    async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
+        """One round trip."""
+        args = [_optional(write.expected), key]
+        status, said = await self._write(_DELETE, scope, [key], write.operation, args)
+        if status == b"stale":
+            raise stale(key, write.expected, int(said))
+        return bool(said == 1)
+
+    async def clear(self, scope: ScopeKey, operation: str) -> None:
+        """One round trip, and two for each 500 entries."""
+        ours = self._keys.memory(*scope)
+        call: Call[bytes | None] = Call(
+            "memory.clear", (ours.head,), only, commands=[("HGET", ours.head, "seq")]
+        )
+        most = (await self._engine.run(call) or b"0").decode()
+        after: str | None = None
+        while True:
+            keys, more = await self._names_in(ours.names, "", after, _STEP)
+            if keys:
+                await self._write(_CLEAR, scope, keys, operation, [most, *keys])
+            if not more:
+                return
+            after = keys[-1]
+
+    async def _write(
+        self,
+        script: Script,
+        scope: ScopeKey,
+        entries: Sequence[str],
+        operation: str,
+        args: Sequence[Argument],
+    ) -> tuple[bytes, Any]:
+        ours = self._keys.memory(*scope)
+        _, _, operation_id = operation.partition(" ")
+        call: Call[list[Any]] = Call(
+            name=f"memory.{script.name}",
+            keys=(*ours, *(self._keys.remembered(ours, each) for each in entries)),
+            read=only,
+            script=script,
+            args=(operation, secrets.token_urlsafe(12), *args),
+            operation_id=operation_id,
+        )
+        status, said = await self._engine.run(call)
+        if status == b"corrupt":
+            raise CorruptRecord(
+                f"{said.decode()} holds what Sojourn has not written. Nothing was changed; an "
+                "entry can be deleted.",
+                key=said.decode(),
+                raw=b"",
+            )
+        return status, said
+
+    async def _enroll(self, scope: ScopeKey, ttl: float | None) -> None:
+        """Enter a scope into the index, unless this process did so lately and for long enough."""
+        if self._losses != self._engine.losses:  # the server may be another since
+            self._losses = self._engine.losses
+            self._roll.clear()
+        due, lasting = self._roll.get(scope, (0.0, 0.0))
+        if due > time.monotonic() and (
+            lasting is None or (ttl is not None and ttl + _DAY <= lasting)
+        ):
+            return
+        until = None if ttl is None else 2 * (ttl + _DAY)
+        names, expiry = self._keys.memories_of(*scope)
+        call = Call(
+            "memory.enroll",
+            (names, expiry),
+            only,
+            script=_ENROLL,
+            args=(scope.name, "" if until is None else _ms(until)),
+        )
+        await self._engine.run(call)
+        self._roll[scope] = (time.monotonic() + _DAY, until)
+        self._roll.move_to_end(scope)
+        if len(self._roll) > _ROLL:
+            self._roll.popitem(last=False)
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
+        """One round trip."""
+        replies = await self._read(self._keys.memory(*scope), keys)
+        return [missing_or(found) for found in replies]
+
+    async def page(self, scope: ScopeKey, prefix: str, after: str | None, limit: int) -> Listed:
+        """Two round trips."""
+        ours = self._keys.memory(*scope)
+        keys, more = await self._names_in(ours.names, prefix, after, limit)
+        found = await self._read(ours, keys) if keys else []
+        return Listed(
+            [row for row in found if isinstance(row, Row)],
+            keys[-1] if more else None,
+            [key for key, row in zip(keys, found, strict=True) if isinstance(row, CorruptRecord)],
+        )
+
+    async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
+        """Two round trips: whose entries have all gone is still in the index for a while."""
+        index, _ = self._keys.memories(app, kind, shard)
+        names, more = await self._names_in(index, "", after, limit)
+        calls = [
+            Call(
+                "memory.last",
+                (expiry,),
+                _lives,
+                commands=[("ZREVRANGE", expiry, 0, 0, "WITHSCORES"), ("TIME",)],
+            )
+            for expiry in (self._keys.memory(app, kind, name).expiry for name in names)
+        ]
+        alive = await self._engine.run_all(calls)
+        there = [name for name, lives in zip(names, alive, strict=True) if lives]
+        return Named(there, names[-1] if more else None)
+
+    async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
+        """One round trip when nothing has changed; one more for what has."""
+        ours = self._keys.memory(*scope)
+        behind = f"({since.seq}" if since else "-inf"
+        commands: list[Command] = [
+            ("HMGET", ours.head, "id", "seq"),
+            ("ZRANGEBYSCORE", ours.changes, behind, "+inf", "WITHSCORES", "LIMIT", 0, _STEP + 1),
+            ("ZRANGEBYSCORE", ours.deleted, behind, "+inf", "WITHSCORES"),
+            ("HMGET", ours.head, "id", "floor"),  # at the end: what was forgotten meanwhile counts
+            ("TIME",),
+        ]
+        call: Call[Any] = Call("memory.changes", ours[:5], list, commands=commands, bulk=True)
+        before, changed, deleted, after, clock = await self._engine.run(call)
+        now = int(clock[0]) + int(clock[1]) / 1_000_000
+        try:
+            life = (before[0] or b"").decode()
+            seq, floor = int(before[1] or 0), int(after[1] or 0)
+            stored = [(key.decode(), int(at)) for key, at in _pairs(changed)]
+            gone = [(key.decode(), int(at)) for key, at in _pairs(deleted)]
+        except ValueError as error:
+            raise CorruptRecord(
+                f"{ours.head} or an index of it holds what Sojourn has not written.",
+                key=ours.head,
+                raw=repr(before).encode(),
+            ) from error
+        if before[0] != after[0] or (since and (life != since.id or 0 < since.seq < floor)):
+            return Changes(None, [], [], more=True, now=now)
+        more = len(stored) > _STEP
+        stored = stored[:_STEP]
+        found = await self._read(ours, [key for key, _ in stored]) if stored else []
+        rows = [row for row in found if isinstance(row, Row)]
+        here = {row.item.key for row in rows}
+        gone += [each for each in stored if each[0] not in here]
+        reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
+        return Changes(Mark(life, reached), rows, gone, more, now)
+
+    async def _read(
+        self, ours: MemoryKeys, keys: Sequence[str]
+    ) -> list[Row | CorruptRecord | None]:
+        names = [self._keys.remembered(ours, key) for key in keys]
+        call: Call[list[Any]] = Call(
+            name="memory.get",
+            keys=names,
+            read=list,
+            commands=[("HGETALL", name) for name in names],
+            bulk=len(names) > 1,
+            lenient=True,
+        )
+        replies = await self._engine.run(call)
+        return [parse_row(*each) for each in zip(keys, names, replies, strict=True)]
+
+    async def _names_in(
+        self, index: str, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[str], bool]:
+        """Names in an index that begin with a prefix, behind a name; whether more follow."""
+        low = b"[" + prefix.encode() if after is None else b"(" + after.encode()
+        high = b"(" + prefix.encode() + b"\xff" if prefix else b"+"  # UTF-8 has no such byte
+        command: Command = ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, limit + 1)
+        call: Call[list[bytes]] = Call("memory.index", (index,), only, commands=[command])
+        found = await self._engine.run(call)
+        try:
+            names = [name.decode() for name in found]
+        except ValueError as error:
+            raise CorruptRecord(
+                f"{index} holds a name that Sojourn has not written.", key=index, raw=b""
+            ) from error
+        return names[:limit], len(names) > limit
+
+
+def _pairs(flat: Sequence[Any]) -> zip[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _lives(replies: list[Any]) -> bool:
+    """Whether the last entry of a scope has not expired, by the server's clock."""
+    last, clock = replies
+    return bool(last) and float(last[1]) > int(clock[0]) * 1000 + int(clock[1]) / 1000
+
+
+def _optional(number: int | None) -> Argument:
+    return "" if number is None else number
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

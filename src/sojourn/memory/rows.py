@@ -1,0 +1,112 @@
+"""Hashes as rows, and what in them cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, TypeAlias, cast
+
+from sojourn.codecs import decode
+from sojourn.errors import CorruptRecord, StaleEntry
+from sojourn.memory.model import Entry
+from sojourn.memory.store import Item, Row
+
+Found: TypeAlias = Row | CorruptRecord | None
+
+
+def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
+    """An entry of the hash that a server gave; None for an empty one.
+
+    Args:
+        key: of the entry.
+        name: of the hash on the server.
+        reply: its fields and values; or that it is of another type.
+    """
+    if isinstance(reply, Exception):
+        return corrupt(name, "is of another type", b"")
+    if not reply:
+        return None
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
+    text = fields.get(b"text")
+    try:
+        return Row(
+            Item(
+                key,
+                fields[b"value"],
+                fields[b"metadata"],
+                None if text is None else text.decode(),
+                fields.get(b"vector", b""),
+            ),
+            int(fields[b"version"]),
+            _time(fields[b"created"]),
+            _time(fields[b"updated"]),
+            _time(fields[b"expires"]) / 1000 if fields[b"expires"] else None,
+        )
+    except (KeyError, ValueError) as error:
+        return corrupt(name, f"cannot be read ({error})", b"\n".join(reply))
+
+
+def missing_or(found: Found) -> Row | None:
+    """A row that could be read, or None for none.
+
+    Raises:
+        CorruptRecord: it could not.
+    """
+    if isinstance(found, CorruptRecord):
+        raise found
+    return found
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry of a row.
+
+    Raises:
+        CorruptRecord: its value is no JSON, or its metadata no object.
+    """
+    item = row.item
+    return Entry(
+        key=item.key,
+        value=_json(item.key, item.value),
+        version=row.version,
+        created=row.created,
+        updated=row.updated,
+        expires=row.expires,
+        metadata=_json(item.key, item.metadata, an_object=True),
+        text=item.text,
+    )
+
+
+def corrupt(name: str, what: str, raw: bytes) -> CorruptRecord:
+    """What is raised for an entry that others wrote, or that was damaged."""
+    return CorruptRecord(
+        f"The memory entry {name} {what}: others wrote it, or it was damaged. Delete it.",
+        key=name,
+        raw=raw,
+    )
+
+
+def stale(key: str, expected: int | None, actual: int) -> StaleEntry:
+    """What is raised when an entry has another version."""
+    return StaleEntry(
+        f"The entry {key!r} has version {actual}, not {expected} as expected (0 is none). Read it "
+        "again, then decide; merge() does so for objects.",
+        expected=expected or 0,
+        actual=actual,
+    )
+
+
+def _json(key: str, text: bytes, *, an_object: bool = False) -> Any:
+    try:
+        value = decode(text)
+    except ValueError as error:
+        raise corrupt(repr(key), "is no JSON", text) from error
+    if an_object and not isinstance(value, dict):
+        raise corrupt(repr(key), "has metadata that is no object", text)
+    return cast("Any", value)
+
+
+def _time(field: bytes) -> float:
+    value = float(field)
+    if not isfinite(value):
+        raise ValueError(f"{field!r} is no time")
+    return value

@@ -1,0 +1,292 @@
+"""One scope of the memory: a user's, an agent's, a category's. What users call."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
+from sojourn.ids import operation_id_of, parse_entry, parse_prefix
+from sojourn.memory import checks
+from sojourn.memory.cursor import cursor_of, place_of
+from sojourn.memory.model import KEEP, Entry, Hit, Keep, MemoryPage, ScopeKey
+from sojourn.memory.rows import entry_of
+from sojourn.memory.search import Searcher
+from sojourn.memory.store import Item, MemoryStore, Write
+from sojourn.resilience.deadline import from_now, no_later_than
+
+_PAUSE = 0.002
+_LONGEST_PAUSE = 0.1
+"""Seconds, at random up to so long, until a merge that came too late tries again."""
+
+
+class Limits(NamedTuple):
+    """What a scope may hold, and how long a call may take.
+
+    Attributes:
+        ttl: seconds that an entry lives if it is not said; None for ever.
+        max_bytes: the largest entry: value, metadata and text.
+        patience: seconds for all round trips of one call, but for a search.
+    """
+
+    ttl: float | None
+    max_bytes: int
+    patience: float
+
+
+class Scope:
+    """What is remembered of one user, by one agent, in one category. Made by `store.memory`.
+
+    Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. A
+    put renews an entry's lifetime, a read does not.
+
+    Every method may raise `Unavailable` and its kin when no server answers in time, and writes
+    `OutcomeUnknown` when they were sent and no reply came.
+
+    Attributes:
+        key: whose memory it is.
+    """
+
+    def __init__(
+        self, key: ScopeKey, store: MemoryStore, searcher: Searcher, limits: Limits
+    ) -> None:
+        self.key = key
+        self._store = store
+        self._searcher = searcher
+        self._limits = limits
+
+    async def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        text: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Store a value, instead of what was there. One round trip; a scope's first takes two.
+
+        Args:
+            key: of the entry, at most 512 bytes.
+            value: JSON.
+            text: what `search` looks at instead of the texts in the value.
+            metadata: JSON of the application's, not searched.
+            ttl: seconds that it lives, instead of the scope's; None for ever.
+            expected_version: the version that the entry must have; 0 for "there must be none".
+            operation_id: repeat a put with the same id and it takes effect once.
+
+        Returns:
+            the entry's version.
+
+        Raises:
+            InvalidInput: the key, the lifetime, or what JSON cannot hold.
+            TooLarge: the entry is over `max_event_bytes`.
+            StaleEntry: it has not the expected version; nothing was written.
+            CorruptRecord: what is there cannot be read; it can be deleted.
+        """
+        item = checks.item(key, value, metadata, text, self._limits.max_bytes)
+        write = Write(f"put {operation_id_of(operation_id)}", checks.version(expected_version))
+        with no_later_than(from_now(self._limits.patience)):
+            return await self._put([item], ttl, write)
+
+    async def put_many(
+        self,
+        items: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        operation_id: str | None = None,
+    ) -> dict[str, int]:
+        """Store values, all or none. One round trip; a scope's first takes two.
+
+        Args:
+            items: values by key, 1,000 at most.
+            metadata: of each of them.
+            ttl: as in `put`.
+            operation_id: repeat it with the same id and items and it takes effect once.
+
+        Returns:
+            the versions by key.
+
+        Raises:
+            InvalidInput: a key, a value, or too many of them.
+            TooLarge: one of the entries is over `max_event_bytes`.
+            CorruptRecord: what is in one's place cannot be read; it can be deleted.
+        """
+        named = checks.json_object(items, "The items")
+        checks.keys(named)
+        cap = self._limits.max_bytes
+        made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
+        write = Write(f"many {operation_id_of(operation_id)}")
+        if not made:
+            return {}
+        with no_later_than(from_now(self._limits.patience)):
+            last = await self._put(made, ttl, write)
+        first = last - len(made) + 1
+        return {item.key: first + place for place, item in enumerate(made)}
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value of an entry, or `default` when there is none. One round trip.
+
+        Raises:
+            CorruptRecord: it cannot be read; it can be deleted.
+        """
+        found = await self.entry(key)
+        return default if found is None else found.value
+
+    async def entry(self, key: str) -> Entry | None:
+        """An entry with its version and times, or None when there is none. One round trip.
+
+        Raises:
+            CorruptRecord: it cannot be read; it can be deleted.
+        """
+        (row,) = await self._store.get(self.key, [parse_entry(key)])
+        return None if row is None else entry_of(row)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of those entries that there are. One round trip.
+
+        Args:
+            keys: 1,000 at most.
+
+        Raises:
+            CorruptRecord: one of them cannot be read; it can be deleted.
+        """
+        wanted = checks.keys(keys)
+        if not wanted:
+            return {}
+        rows = await self._store.get(self.key, wanted)
+        return {row.item.key: entry_of(row).value for row in rows if row is not None}
+
+    async def merge(
+        self,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        ttl: float | Keep | None = KEEP,
+        operation_id: str | None = None,
+    ) -> int:
+        """Set members of an object, and leave its others as they are. Nothing of others is lost.
+
+        Two round trips; two more for each time that another writer comes in between. Without an
+        entry the changes become one. Metadata and text stay.
+
+        Args:
+            key: of the entry.
+            changes: JSON; each replaces the member of its name, and is not merged with it.
+            ttl: as in `put`.
+            operation_id: repeat a merge with the same id and it takes effect once.
+
+        Returns:
+            the entry's version.
+
+        Raises:
+            InvalidInput: the entry's value is no object, or JSON cannot hold the changes.
+            TooLarge: the entry would be over `max_event_bytes`.
+            StaleEntry: others wrote in between until the time was up; nothing was written.
+            CorruptRecord: the entry cannot be read; it can be deleted.
+        """
+        name = parse_entry(key)
+        changed = checks.json_object(changes, "The changes")
+        operation = f"merge {operation_id_of(operation_id)}"
+        end = from_now(self._limits.patience)
+        pause = _PAUSE
+        with no_later_than(end):
+            while True:
+                (row,) = await self._store.get(self.key, [name])
+                old = None if row is None else entry_of(row)
+                before: Any = {} if old is None else old.value
+                if not isinstance(before, dict):
+                    raise InvalidValue(
+                        f"The value of {name!r} is no object, so nothing can be merged into it."
+                    )
+                members = cast("dict[str, Any]", before)
+                item = checks.item(
+                    name,
+                    {**members, **changed},
+                    None if old is None else old.metadata,
+                    None if old is None else old.text,
+                    self._limits.max_bytes,
+                )
+                write = Write(operation, 0 if old is None else old.version)
+                try:
+                    return await self._put([item], ttl, write)
+                except StaleEntry:
+                    if from_now(pause) >= end:
+                        raise
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    async def delete(
+        self, key: str, *, expected_version: int | None = None, operation_id: str | None = None
+    ) -> bool:
+        """Delete an entry; whether there was one. One round trip.
+
+        Args:
+            key: of the entry.
+            expected_version: the version that it must have, if there is one.
+            operation_id: repeat a delete with the same id and it takes effect once.
+
+        Raises:
+            StaleEntry: it has not the expected version; it is still there.
+        """
+        write = Write(f"delete {operation_id_of(operation_id)}", checks.version(expected_version))
+        return await self._store.delete(self.key, parse_entry(key), write)
+
+    async def list(
+        self, *, limit: int = 100, cursor: str | None = None, prefix: str = ""
+    ) -> MemoryPage:
+        """Entries in the order of their keys. Two round trips a page.
+
+        An entry that is there all the time is on exactly one page. A page may be shorter than
+        `limit`, as some have expired.
+
+        Args:
+            limit: entries a page, 1,000 at most.
+            cursor: of the page before; None for the first.
+            prefix: how their keys begin.
+
+        Raises:
+            InvalidInput: the limit, or a cursor that no listing gave.
+        """
+        _, after = place_of(cursor)
+        found = await self._store.page(self.key, parse_prefix(prefix), after, checks.limit(limit))
+        page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
+        page.corrupt.extend(found.corrupt)
+        for row in found.rows:
+            try:
+                page.entries.append(entry_of(row))
+            except CorruptRecord:
+                page.corrupt.append(row.item.key)
+        return page
+
+    async def clear(self) -> None:
+        """Delete all entries that there are now. One round trip, and two for each 500 entries.
+
+        What others write meanwhile stays.
+        """
+        await self._store.clear(self.key, f"clear {operation_id_of(None)}")
+
+    async def search(self, query: str, *, limit: int = 10) -> Sequence[Hit]:
+        """Entries with words of a text, the best first.
+
+        One round trip when nothing has changed since this process looked last, and one more for
+        each 500 entries that have.
+
+        Args:
+            query: any text; nothing in it is an operator.
+            limit: how many at most.
+
+        Raises:
+            InvalidInput: the query is no text, or the limit.
+        """
+        wanted = checks.text(query, "query")
+        return await self._searcher.search(self.key, wanted, checks.limit(limit))
+
+    async def _put(self, items: Sequence[Item], ttl: float | Keep | None, write: Write) -> int:
+        life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
+        return await self._store.put(self.key, await self._searcher.placed(items), life, write)

@@ -1,0 +1,140 @@
+"""Searching scopes: an index for each in this process, kept in step with the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+from sojourn.errors import Closed, CorruptRecord
+from sojourn.memory.index import Found, Index
+from sojourn.memory.model import Hit, ScopeKey
+from sojourn.memory.rows import entry_of
+from sojourn.memory.store import Changes, Item, MemoryStore
+
+T = TypeVar("T")
+
+log = logging.getLogger("sojourn.memory")
+
+_ROOM = 128 * 1024 * 1024
+"""Bytes of all indexes together; those not used for longest go first."""
+_FEW = 200
+"""Entries that are searched, or taken over, beside the event loop's other work in no time."""
+_BRIEF = 65_536
+"""Bytes that are."""
+
+
+class Searcher:
+    """Searches the scopes of a store.
+
+    Args:
+        store: where entries are kept.
+        room: bytes for all indexes together.
+    """
+
+    def __init__(self, store: MemoryStore, room: int = _ROOM) -> None:
+        self._store = store
+        self._room = room
+        self._lock = threading.Lock()
+        self._indexes: OrderedDict[ScopeKey, Index] = OrderedDict()
+        self._closed = False
+
+    async def search(self, scope: ScopeKey, query: str, limit: int) -> list[Hit]:
+        """The entries that fit a query, the best first."""
+        while True:
+            with self._borrowed(scope) as index:
+                async with self._turn(index):
+                    now = await self._catch_up(scope, index)
+                if now is not None:
+                    find = partial(index.find, query, limit, now)
+                    return list(_hits(await _aside(find, big=index.entries > _FEW)))
+                self._drop(scope, index)
+
+    async def placed(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Items with their vectors."""
+        return items
+
+    def close(self) -> None:
+        """Let go of all indexes, for good; of those in use when they are not any more."""
+        with self._lock:
+            self._closed = True
+            indexes = list(self._indexes.values())
+            self._indexes.clear()
+            for index in indexes:
+                if index.users == 0:
+                    index.close()
+
+    async def _catch_up(self, scope: ScopeKey, index: Index) -> float | None:
+        """Take over what has changed; the store's time, or None when it has to begin anew."""
+        while True:
+            since = index.mark
+            changes = await self._store.changes(scope, since)
+            if changes.mark is None:
+                return None
+            if changes.mark != since:
+                await _aside(partial(index.apply, since, changes), big=_is_big(changes))
+            if not changes.more:
+                return changes.now
+
+    @contextmanager
+    def _borrowed(self, scope: ScopeKey) -> Generator[Index, None, None]:
+        """The index of a scope, which stays while it is in use; then others may have to go."""
+        with self._lock:
+            if self._closed:
+                raise Closed("This store is closed: open a new one.")
+            index = self._indexes.get(scope)
+            if index is None:
+                index = self._indexes[scope] = Index()
+            self._indexes.move_to_end(scope)
+            index.users += 1
+        try:
+            yield index
+        finally:
+            with self._lock:
+                index.users -= 1
+                if index.users == 0 and self._indexes.get(scope) is not index:
+                    index.close()
+                self._make_room(scope)
+
+    def _make_room(self, latest: ScopeKey) -> None:
+        total = sum(index.size for index in self._indexes.values())
+        for scope, index in list(self._indexes.items()):
+            if total <= self._room:
+                return
+            if index.users == 0 and scope != latest:
+                del self._indexes[scope]
+                total -= index.size
+                index.close()
+
+    def _drop(self, scope: ScopeKey, index: Index) -> None:
+        with self._lock:
+            if self._indexes.get(scope) is index:
+                del self._indexes[scope]
+
+    def _turn(self, index: Index) -> asyncio.Lock:
+        """So that those of one event loop who search the same scope do not all read the same."""
+        with self._lock:
+            return index.turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+
+async def _aside(work: Callable[[], T], *, big: bool) -> T:
+    """Do work of SQLite's, in another thread when it takes long."""
+    return await asyncio.to_thread(work) if big else work()
+
+
+def _is_big(changes: Changes) -> bool:
+    bytes_of_all = sum(len(row.item.value) + len(row.item.text or "") for row in changes.rows)
+    return len(changes.rows) + len(changes.removed) > _FEW or bytes_of_all > _BRIEF
+
+
+def _hits(found: list[Found]) -> Iterator[Hit]:
+    for row, score in found:
+        try:
+            yield Hit(entry_of(row), score)
+        except CorruptRecord as error:
+            log.warning("A search leaves out what cannot be read: %s", error)

@@ -1,0 +1,136 @@
+"""Memory that outlives sessions. What users call."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, get_args
+
+from sojourn.errors import InvalidInput
+from sojourn.ids import parse_app, parse_memory
+from sojourn.memory import checks
+from sojourn.memory.cursor import cursor_of, place_of
+from sojourn.memory.model import Kind, ScopeKey, ScopePage
+from sojourn.memory.scope import Limits, Scope
+from sojourn.memory.search import Searcher
+from sojourn.memory.store import MemoryStore
+from sojourn.resilience.deadline import from_now, no_later_than
+
+
+class Lives(NamedTuple):
+    """Seconds that entries live if it is not said; None for ever.
+
+    Attributes:
+        memory: those of users and agents.
+        knowledge: shared ones.
+        history: those about sessions.
+    """
+
+    memory: float | None
+    knowledge: float | None
+    history: float | None
+
+
+class Memory:
+    """The memory of a store. Made by `sojourn.open`, as `store.memory`.
+
+    Args:
+        store: where entries are kept.
+        lives: how long.
+        max_bytes: the largest entry.
+        patience: seconds that a call may take.
+        shards: over how many indexes the names of scopes are spread.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        lives: Lives,
+        *,
+        max_bytes: int,
+        patience: float,
+        shards: int,
+    ) -> None:
+        self._store = store
+        self._lives = lives
+        self._max_bytes = max_bytes
+        self._patience = patience
+        self._shards = shards
+        self._searcher = Searcher(store)
+
+    def user(self, user: str, *, app: str = "memory") -> Scope:
+        """What is known of a user. Asks nobody.
+
+        Raises:
+            InvalidId: it cannot name a key.
+        """
+        return self._scope(app, "user", user, self._lives.memory)
+
+    def agent(self, agent: str, *, app: str = "memory") -> Scope:
+        """What an agent has learnt. Asks nobody.
+
+        Raises:
+            InvalidId: it cannot name a key.
+        """
+        return self._scope(app, "agent", agent, self._lives.memory)
+
+    def knowledge(self, category: str, *, app: str = "memory") -> Scope:
+        """What all users and agents of an app know of something. Asks nobody.
+
+        Raises:
+            InvalidId: it cannot name a key.
+        """
+        return self._scope(app, "knowledge", category, self._lives.knowledge)
+
+    def sessions(self, user: str, *, app: str = "memory") -> Scope:
+        """What is remembered of a user's sessions, by their ids; `store.remember` writes it.
+
+        Asks nobody.
+
+        Raises:
+            InvalidId: it cannot name a key.
+        """
+        return self._scope(app, "sessions", user, self._lives.history)
+
+    async def scopes(
+        self, kind: Kind, *, app: str = "memory", limit: int = 100, cursor: str | None = None
+    ) -> ScopePage:
+        """The users, agents or categories that have entries. Two round trips for a part of them.
+
+        Names are spread over 16 parts; those that are empty cost one round trip. A page may be
+        shorter than `limit`.
+
+        Args:
+            kind: `user`, `agent`, `knowledge`, or `sessions`.
+            app: the application.
+            limit: names a page, 1,000 at most.
+            cursor: of the page before; None for the first.
+
+        Raises:
+            InvalidInput: an unknown kind, the limit, or a cursor that no listing gave.
+        """
+        if kind not in get_args(Kind):
+            raise InvalidInput(f"A kind is one of {', '.join(get_args(Kind))}, not {kind!r}.")
+        parse_app(app)
+        checks.limit(limit)
+        shard, after = place_of(cursor)
+        names: list[str] = []
+        with no_later_than(from_now(self._patience)):
+            while shard < self._shards:
+                room = limit - len(names)
+                found = await self._store.names(app, kind, shard, after, room)
+                names += found.names
+                after = found.last
+                if after is None:
+                    shard += 1
+                if len(names) >= limit:
+                    break
+        more = shard < self._shards
+        return ScopePage(names, cursor_of(shard, after) if more else None)
+
+    async def close(self) -> None:
+        """Let go of what was kept for searching. Idempotent."""
+        self._searcher.close()
+
+    def _scope(self, app: str, kind: Kind, name: str, ttl: float | None) -> Scope:
+        key = ScopeKey(parse_app(app), kind, parse_memory(kind, name))
+        limits = Limits(ttl, self._max_bytes, self._patience)
+        return Scope(key, self._store, self._searcher, limits)

@@ -1,0 +1,108 @@
+"""Texts as words that can be compared, in any language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, cast
+from unicodedata import category, normalize
+
+LONGEST = 100_000
+"""Characters of an entry that are searched."""
+
+_PLAIN = re.compile(r"[a-z0-9]+")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30fa\u30fc-\u30ff"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+"""Scripts that put no spaces between words, or join particles to them: Thai, Lao, Tibetan, Burmese,
+Khmer, Japanese, Chinese, Korean."""
+_ACCENT = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1-\u05c2\u05c4-\u05c5\u0610-\u061a\u0640"
+    "\u064b-\u0655\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f]"
+)
+"""Marks that many leave out. Those of Indic scripts and of kana make other letters, and stay."""
+_LETTERS = str.maketrans(
+    {
+        "ł": "l",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "ħ": "h",
+        "\u0131": "i",
+        "æ": "ae",
+        "œ": "oe",
+        "þ": "th",
+    }
+)
+_SPACE, _WORD, _RUN, _SYMBOL = range(4)
+
+
+def stored_words(text: str) -> str:
+    """The words under which a text is found, with spaces between."""
+    return " ".join(
+        part
+        for kind, word in _parts(text[:LONGEST])
+        for part in (_pairs(word) if kind == _RUN else [word])
+    )
+
+
+def asked_words(query: str, most: int = 500) -> list[str]:
+    """The first words of a query, each once, as terms for FTS5; none is read as an operator."""
+    terms: dict[str, None] = {}
+    for kind, word in _parts(query[:LONGEST]):
+        if kind != _RUN:
+            terms[f'"{word}"'] = None
+        elif len(word) == 1:
+            terms[f'"{word}"*'] = None
+        else:
+            terms.update((f'"{pair}"', None) for pair in _pairs(word)[:-1])
+        if len(terms) >= most:
+            break
+    return list(terms)[:most]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """The texts in a JSON value, in their order; names of members are none."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, dict):
+            waiting.extend(reversed(cast("dict[str, Any]", found).values()))
+        elif isinstance(found, list):
+            waiting.extend(reversed(cast("list[Any]", found)))  # type: ignore[redundant-cast]
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    if text.isascii():
+        for found in _PLAIN.finditer(text.lower()):
+            yield _WORD, found.group()
+        return
+    folded = normalize("NFKD", normalize("NFKC", text).casefold())
+    folded = normalize("NFC", _ACCENT.sub("", folded)).translate(_LETTERS)
+    for kind, run in groupby(folded, _kind):
+        if kind == _SYMBOL:
+            for symbol in run:
+                yield kind, symbol
+        elif kind != _SPACE:
+            yield kind, "".join(run)
+
+
+def _pairs(run: str) -> list[str]:
+    """Overlapping pairs of characters, and the last one alone: each begins one of them."""
+    return [run[place : place + 2] for place in range(len(run))]
+
+
+@lru_cache(4096)
+def _kind(character: str) -> int:
+    group = category(character)
+    if group == "So":  # emoji, dingbats
+        return _SYMBOL
+    if group[0] in "LNM" and not (character.isascii() and not character.isalnum()):
+        return _RUN if _UNSPACED.match(character) else _WORD
+    return _SPACE
