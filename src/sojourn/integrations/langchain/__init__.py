@@ -15,5 +15,6 @@ except ModuleNotFoundError as error:
 
 from sojourn.integrations.langchain.cache import LLMCache, LLMCacheStats
 from sojourn.integrations.langchain.history import ChatMessageHistory
+from sojourn.integrations.langchain.keyvalue import KeyValueStore
 
-__all__ = ["ChatMessageHistory", "LLMCache", "LLMCacheStats"]
+__all__ = ["ChatMessageHistory", "KeyValueStore", "LLMCache", "LLMCacheStats"]
