@@ -16,7 +16,7 @@ from sojourn.client import Sojourn
 
 
 @pytest.fixture
-def url(shared_server: Server) -> str:
+def server_url(shared_server: Server) -> str:
     """A server, with keys of the test's own."""
     return f"{shared_server.url}?namespace={token_hex(6)}"
 
@@ -24,7 +24,7 @@ def url(shared_server: Server) -> str:
 @pytest.fixture(params=["memory", "server"])
 def place(request: pytest.FixtureRequest) -> str:
     """In memory, and on a server."""
-    return "memory://" if request.param == "memory" else request.getfixturevalue("url")
+    return "memory://" if request.param == "memory" else request.getfixturevalue("server_url")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def ask(url: str, *questions: str, session: str = "ada") -> list[str]:
 async def test_the_second_process_remembers(
     request: pytest.FixtureRequest, tmp_path: Path, row: str
 ) -> None:
-    url = f"embedded:{tmp_path}" if row == "embedded" else request.getfixturevalue("url")
+    url = f"embedded:{tmp_path}" if row == "embedded" else request.getfixturevalue("server_url")
     assert ask(url, "My name is Ada.", "What is 17 times 23?") == [
         "Nice to meet you, Ada.",
         "It is 391.",

@@ -43,16 +43,16 @@ class TestAsync(AsyncCacheTestSuite):
 
 class TestByUrl(SyncCacheTestSuite):
     @pytest.fixture
-    def cache(self, url: str) -> Iterator[BaseCache]:
-        cache = LLMCache(url)
+    def cache(self, server_url: str) -> Iterator[BaseCache]:
+        cache = LLMCache(server_url)
         yield cache
         cache.close()
 
 
 class TestAsyncByUrl(AsyncCacheTestSuite):
     @pytest.fixture
-    async def cache(self, url: str) -> AsyncIterator[BaseCache]:  # type: ignore[override]
-        cache = LLMCache(url)
+    async def cache(self, server_url: str) -> AsyncIterator[BaseCache]:  # type: ignore[override]
+        cache = LLMCache(server_url)
         yield cache
         await cache.aclose()
 
@@ -110,11 +110,11 @@ async def test_clearing_forgets_this_tenants_answers_alone(store: Sojourn) -> No
     assert await store.cache.get("another", tenant="a") == 1
 
 
-async def test_an_answer_goes_with_its_ttl(url: str, shared_server: Server) -> None:
-    async with sojourn.open(url) as store:
+async def test_an_answer_goes_with_its_ttl(server_url: str, shared_server: Server) -> None:
+    async with sojourn.open(server_url) as store:
         await LLMCache(store, ttl=100).aupdate("p", "m", [Generation(text="x")])
         with shared_server.client() as client:
-            (key,) = client.scan_iter(f"{url.partition('=')[2]}:*llm*")
+            (key,) = client.scan_iter(f"{server_url.partition('=')[2]}:*llm*")
             assert 90 < client.ttl(key) <= 100
         with pytest.raises(InvalidInput):
             await LLMCache(store, ttl=-1).aupdate("p", "m", [Generation(text="x")])
@@ -153,12 +153,12 @@ async def _only_name(store: Sojourn) -> str:
     return name
 
 
-async def test_an_entry_that_is_no_json_is_a_miss(url: str, shared_server: Server) -> None:
-    async with sojourn.open(url) as store:
+async def test_an_entry_that_is_no_json_is_a_miss(server_url: str, shared_server: Server) -> None:
+    async with sojourn.open(server_url) as store:
         cache = LLMCache(store)
         await cache.aupdate("p", "m", [Generation(text="x")])
         with shared_server.client() as client:
-            (key,) = client.scan_iter(f"{url.partition('=')[2]}:*llm*")
+            (key,) = client.scan_iter(f"{server_url.partition('=')[2]}:*llm*")
             (field,) = [
                 name for name, value in client.hgetall(key).items() if value.startswith("[")
             ]
@@ -221,8 +221,8 @@ async def test_a_server_that_refuses_us_is_no_reason_to_fail(server: Server) -> 
         assert cache.stats().unavailable == 2
 
 
-def test_a_cache_is_shared_by_url(url: str) -> None:
-    one, two = LLMCache(url), LLMCache(url)
+def test_a_cache_is_shared_by_url(server_url: str) -> None:
+    one, two = LLMCache(server_url), LLMCache(server_url)
     one.update("p", "m", [Generation(text="x")])
     one.close()
     assert two.lookup("p", "m") == [Generation(text="x")]

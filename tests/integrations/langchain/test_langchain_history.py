@@ -133,8 +133,8 @@ async def test_a_batch_is_stored_whole_or_not_at_all(history: ChatMessageHistory
     assert await history.aget_messages() == []
 
 
-async def test_a_batch_is_one_round_trip(url: str) -> None:
-    async with sojourn.open(url) as store:
+async def test_a_batch_is_one_round_trip(server_url: str) -> None:
+    async with sojourn.open(server_url) as store:
         history = ChatMessageHistory("s", store)
         await history.aadd_messages([HumanMessage("first")])
         calls: list[str] = []

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from zlib import crc32
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -35,8 +36,10 @@ def lose_the_first(proxy: Proxy, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["lose", "trim", "drop"])
-async def test_a_lost_reply_stores_a_batch_once(shared_server: Server, url: str, what: str) -> None:
-    namespace = url.partition("=")[2]
+async def test_a_lost_reply_stores_a_batch_once(
+    shared_server: Server, server_url: str, what: str
+) -> None:
+    namespace = server_url.partition("=")[2]
     async with Proxy(shared_server.port) as proxy:
         history = ChatMessageHistory("s", proxy.url, namespace=namespace)
         await history.aadd_messages([HumanMessage("zero")])
@@ -47,9 +50,9 @@ async def test_a_lost_reply_stores_a_batch_once(shared_server: Server, url: str,
 
 
 async def test_a_batch_whose_fate_is_unknown_is_repeated_once(
-    shared_server: Server, url: str
+    shared_server: Server, server_url: str
 ) -> None:
-    namespace = url.partition("=")[2]
+    namespace = server_url.partition("=")[2]
     async with Proxy(shared_server.port) as proxy:
         history = ChatMessageHistory("s", proxy.url, namespace=namespace, operation_timeout=0.5)
         await history.aadd_messages([HumanMessage("zero")])
@@ -74,34 +77,37 @@ async def test_an_outage_is_not_an_empty_history() -> None:
 
 
 @pytest.mark.parametrize(
-    "dump", [{"type": "os.system"}, {"type": "ai", "tool_calls": 3}, {"lc": 1, "id": ["os"]}]
+    "dump", [{"type": "os.system"}, {"type": "ai", "tool_calls": 3}, {"lc": 1, "id": ["os"]}, {}]
 )
 async def test_a_message_that_cannot_be_read_is_in_the_quarantine(
-    shared_server: Server, url: str, dump: object
+    shared_server: Server, server_url: str, dump: object
 ) -> None:
-    namespace = url.partition("=")[2]
-    async with sojourn.open(url) as store:
+    namespace = server_url.partition("=")[2]
+    async with sojourn.open(server_url) as store:
         history = ChatMessageHistory("s", store)
         await history.aadd_messages(TWO)
         with shared_server.client() as client:
             log = f"{namespace}:session:{{history:s}}:s:events"
             row = json.loads(client.lindex(log, 0))
+            del row["crc"]
             row["payload"]["metadata"]["langchain"] = dump
-            client.lset(log, 0, json.dumps(row))
+            text = json.dumps(row, separators=(",", ":"))[:-1]
+            client.lset(log, 0, f'{text},"crc":"{crc32(text.encode()):08x}"}}')
         told: list[object] = []
         store.on_corrupt(told.append)
         assert await history.aget_messages() == TWO[1:]
         (kept,) = await store.sessions.quarantined("history", "s")
         assert b'"one"' in kept.raw
+        assert "langchain" in kept.reason
         assert len(told) == 1
 
 
-def test_two_processes_share_a_history(url: str) -> None:
+def test_two_processes_share_a_history(server_url: str) -> None:
     code = f"""
 import sys
 from langchain_core.messages import HumanMessage
 from sojourn.integrations.langchain import ChatMessageHistory
-history = ChatMessageHistory("s", {url!r})
+history = ChatMessageHistory("s", {server_url!r})
 who = sys.argv[1]
 for n in range(100):
     history.add_messages([HumanMessage(who, id=f"{{n}}a"), HumanMessage(who, id=f"{{n}}b")])
@@ -112,7 +118,7 @@ print(len(history.messages) >= 200)
         for who in ("ada", "bob")
     ]
     assert [process.communicate(timeout=60)[0] for process in processes] == ["True\n"] * 2
-    history = ChatMessageHistory("s", url)
+    history = ChatMessageHistory("s", server_url)
     found = history.messages
     history.close()
     for who in ("ada", "bob"):
@@ -132,9 +138,9 @@ def test_an_object_for_each_request_costs_no_connection(server: Server) -> None:
         history.close()
 
 
-async def test_the_last_one_closes_what_they_share(url: str) -> None:
-    one, two = ChatMessageHistory("s", url), ChatMessageHistory("s", url)
-    other = ChatMessageHistory("s", url, session_ttl=60)
+async def test_the_last_one_closes_what_they_share(server_url: str) -> None:
+    one, two = ChatMessageHistory("s", server_url), ChatMessageHistory("s", server_url)
+    other = ChatMessageHistory("s", server_url, session_ttl=60)
     assert one.store is two.store is not other.store
     await one.aadd_messages(TWO)
     await one.aclose()
@@ -145,13 +151,13 @@ async def test_the_last_one_closes_what_they_share(url: str) -> None:
         await two.aget_messages()
     assert await other.aget_messages() == TWO
     await other.aclose()
-    fresh = ChatMessageHistory("s", url)
+    fresh = ChatMessageHistory("s", server_url)
     assert await fresh.aget_messages() == TWO
     await fresh.aclose()
 
 
-async def test_a_lent_store_stays_open(url: str) -> None:
-    async with sojourn.open(url) as store:
+async def test_a_lent_store_stays_open(server_url: str) -> None:
+    async with sojourn.open(server_url) as store:
         history = ChatMessageHistory("s", store)
         await history.aclose()
         await history.aadd_messages(TWO)
@@ -159,8 +165,8 @@ async def test_a_lent_store_stays_open(url: str) -> None:
             ChatMessageHistory("s", store, namespace="x")
 
 
-def test_one_loop_after_another(url: str) -> None:
-    history = ChatMessageHistory("s", url)
+def test_one_loop_after_another(server_url: str) -> None:
+    history = ChatMessageHistory("s", server_url)
     for n in range(3):
         asyncio.run(history.aadd_messages([HumanMessage(str(n))]))
     assert [message.content for message in history.messages] == ["0", "1", "2"]
@@ -168,18 +174,18 @@ def test_one_loop_after_another(url: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_after_a_fork(url: str) -> None:
+def test_after_a_fork(server_url: str) -> None:
     code = f"""
 import os
 from langchain_core.messages import HumanMessage
 from sojourn.integrations.langchain import ChatMessageHistory
-history = ChatMessageHistory("s", {url!r})
+history = ChatMessageHistory("s", {server_url!r})
 history.add_messages([HumanMessage("before")])
 child = os.fork()
 who = "parent" if child else "child"
 for n in range(20):
     history.add_messages([HumanMessage(who)])
-    ChatMessageHistory("s", {url!r}).add_messages([HumanMessage(who)])
+    ChatMessageHistory("s", {server_url!r}).add_messages([HumanMessage(who)])
 if not child:
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -56,8 +56,8 @@ class TestAsync(BaseStoreAsyncTests[Any]):
 
 class TestByUrl(BaseStoreSyncTests[Any]):
     @pytest.fixture
-    def kv_store(self, url: str) -> Iterator[BaseStore[str, Any]]:
-        store: KeyValueStore[Any] = KeyValueStore("things", url)
+    def kv_store(self, server_url: str) -> Iterator[BaseStore[str, Any]]:
+        store: KeyValueStore[Any] = KeyValueStore("things", server_url)
         yield store
         store.close()
 
@@ -68,8 +68,8 @@ class TestByUrl(BaseStoreSyncTests[Any]):
 
 class TestAsyncByUrl(BaseStoreAsyncTests[Any]):
     @pytest.fixture
-    async def kv_store(self, url: str) -> AsyncIterator[BaseStore[str, Any]]:  # type: ignore[override]
-        store: KeyValueStore[Any] = KeyValueStore("things", url)
+    async def kv_store(self, server_url: str) -> AsyncIterator[BaseStore[str, Any]]:  # type: ignore[override]
+        store: KeyValueStore[Any] = KeyValueStore("things", server_url)
         yield store
         await store.aclose()
 
@@ -169,6 +169,22 @@ async def test_what_is_no_base64_is_loud(store: Sojourn) -> None:
     assert await values.amget(["k"]) == [None]
 
 
+async def test_an_entry_that_cannot_be_read_is_loud_and_can_be_deleted(
+    shared_server: Server, server_url: str
+) -> None:
+    async with sojourn.open(server_url) as store:
+        values: KeyValueStore[Any] = KeyValueStore("n", store)
+        await values.amset([("a", 1), ("b", 2)])
+        with shared_server.client() as client:
+            (entry,) = client.scan_iter(f"{server_url.partition('=')[2]}:*:entry:a")
+            client.hset(entry, "value", "{oops")
+        with pytest.raises(CorruptRecord):
+            await values.amget(["a", "b"])
+        assert [key async for key in values.ayield_keys()] == ["a", "b"]
+        await values.amdelete(["a"])
+        assert [key async for key in values.ayield_keys()] == ["b"]
+
+
 async def test_an_outage_is_not_a_missing_value() -> None:
     values: KeyValueStore[Any] = KeyValueStore("n", "redis://127.0.0.1:1", operation_timeout=0.2)
     with pytest.raises(Unavailable):
@@ -182,9 +198,11 @@ async def test_an_outage_is_not_a_missing_value() -> None:
     await values.aclose()
 
 
-async def test_a_lost_reply_sets_values_once(shared_server: Server, url: str) -> None:
+async def test_a_lost_reply_sets_values_once(shared_server: Server, server_url: str) -> None:
     async with Proxy(shared_server.port) as proxy:
-        values: KeyValueStore[Any] = KeyValueStore("n", proxy.url, namespace=url.partition("=")[2])
+        values: KeyValueStore[Any] = KeyValueStore(
+            "n", proxy.url, namespace=server_url.partition("=")[2]
+        )
         await values.amset([("a", 0)])
         lost: list[bytes] = []
 
