@@ -76,6 +76,7 @@ async def test_a_write_whose_reply_is_lost_is_done_once(
         lost = lose(proxy)
         result = await step(ours)
         assert lost
+        assert result is not False
         with server.client() as client:
             changes = int(client.hget(HEAD, "seq") or 0) - before
     assert changes == (2 if isinstance(result, dict) else 1)
@@ -128,6 +129,18 @@ async def test_a_server_that_forgot_everything_is_searched_anew(
     assert await ada.search("giraffe") == []
     await ada.put("l", "giraffe")
     assert [hit.entry.key for hit in await ada.search("giraffe")] == ["l"]
+
+
+async def test_who_has_entries_is_told_anew_to_a_server_that_forgot(
+    server: Server, store: sojourn.Sojourn, ada: Scope
+) -> None:
+    await ada.put("k", 1)
+    server.stop(9)
+    server.start()  # nothing was saved
+    async with asyncio.timeout(20):
+        while await ada.put("k", 1) != 1:
+            await asyncio.sleep(0.01)
+    assert (await store.memory.scopes("user")).names == ["ada"]
 
 
 @pytest.mark.parametrize("key", SHARED)

@@ -158,7 +158,7 @@ async def test_one_store_in_several_event_loops(server: Server) -> None:
     def run(name: str) -> None:
         try:
             asyncio.run(use(name))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(f"t{n}-",)) for n in range(4)]

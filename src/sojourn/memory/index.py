@@ -25,6 +25,10 @@ SELECT key, value, metadata, text, version, created, updated, expires, -rank
 FROM word JOIN entry ON entry.id = word.rowid
 WHERE word MATCH ? ORDER BY rank, version DESC LIMIT ?
 """
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word MATCH ? LIMIT ?)"
+
+_FEW = 200
+"""Entries among which no word is too common."""
 
 
 class Found(NamedTuple):
@@ -86,6 +90,7 @@ class Index:
             if dead:
                 self._remove(dead)
                 self._measure()
+            terms = self._telling(terms)
             if not terms:
                 return []
             rows = self._db.execute(_FIND, (" OR ".join(terms), limit)).fetchall()
@@ -96,6 +101,18 @@ class Index:
             )
             for key, value, metadata, text, version, created, updated, expires, score in rows
         ]
+
+    def _telling(self, terms: list[str]) -> list[str]:
+        """The terms without those of more than half of all entries, unless others find nothing.
+
+        In BM25 they weigh nothing, and cost most of the time.
+        """
+        if self.entries <= _FEW:
+            return terms
+        half = self.entries // 2
+        counts = [self._db.execute(_COUNT, (term, half + 1)).fetchone()[0] for term in terms]
+        rare = [term for term, count in zip(terms, counts, strict=True) if 0 < count <= half]
+        return rare or terms
 
     def close(self) -> None:
         """Give back its memory."""

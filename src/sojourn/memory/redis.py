@@ -60,6 +60,8 @@ class RedisMemory:
         status, said = await self._write(
             _PUT, scope, [item.key for item in items], write.operation, args
         )
+        if self._losses != self._engine.losses:  # it may have gone to a server that knows nothing
+            await self._enroll(scope, ttl)
         if status == b"stale":
             raise stale(items[0].key, write.expected, int(said))
         return int(said)

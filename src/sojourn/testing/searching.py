@@ -131,3 +131,9 @@ class SearchContract:
         for n in range(0, 1000, 100):
             await ada.delete(f"k{n}")
         assert [hit.entry.key for hit in await ada.search("word500")] == ["l500"]
+
+    async def test_what_is_everywhere_tells_nothing(self, ada: Scope) -> None:
+        await ada.put_many({f"k{n}": f"the weather of day{n}" for n in range(400)})
+        assert len(await ada.search("the weather", limit=1000)) == 400
+        assert [hit.entry.key for hit in await ada.search("what was the weather of day7")] == ["k7"]
+        assert len(await ada.search("the weather of nowhere", limit=1000)) == 400
