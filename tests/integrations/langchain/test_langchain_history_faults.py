@@ -185,8 +185,11 @@ child = os.fork()
 who = "parent" if child else "child"
 for n in range(20):
     history.add_messages([HumanMessage(who)])
-    ChatMessageHistory("s", {server_url!r}).add_messages([HumanMessage(who)])
+    again = ChatMessageHistory("s", {server_url!r})
+    again.add_messages([HumanMessage(who)])
+    again.close()
 if not child:
+    history.close()
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 said = [message.content for message in history.messages]

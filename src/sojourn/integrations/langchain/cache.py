@@ -12,6 +12,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
 from sojourn.cache.fingerprint import fingerprint
+from sojourn.client import Sojourn
 from sojourn.errors import (
     AccessDenied,
     Closed,
@@ -74,19 +75,20 @@ class LLMCache(BaseCache):
     Raises:
         sojourn.ConfigurationError: the URL; nothing is sent yet.
         sojourn.InvalidInput: one of the other arguments.
-
-    Attributes:
-        store: the open store.
     """
 
     def __init__(
         self, url_or_store: Where, *, ttl: float = DAY, tenant: str = "", **options: Any
     ) -> None:
         self._opened = Opened(url_or_store, options)
-        self.store = self._opened.store
         self._ttl = ttl
         self._tenant = tenant
         self._counts = Counter[str]()
+
+    @property
+    def store(self) -> Sojourn:
+        """The open store."""
+        return self._opened.store
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The answer to a prompt, or None. One round trip."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
+from sojourn.client import Sojourn
 from sojourn.ids import SessionKey
 from sojourn.integrations.langchain.messages import from_stored, to_stored
 from sojourn.integrations.langchain.opened import Opened
-from sojourn.sessions import EVENTS, KEEP, Keep, View
+from sojourn.sessions import EVENTS, KEEP, History, Keep, View
 from sojourn.sessions.history import message_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class ChatMessageHistory(BaseChatMessageHistory):
 
     Attributes:
         key: the session.
-        store: the open store.
     """
 
     def __init__(
@@ -71,10 +71,14 @@ class ChatMessageHistory(BaseChatMessageHistory):
     ) -> None:
         super().__init__()
         self._opened = Opened(url_or_store, options)
-        self.store = self._opened.store
-        self._history = self.store.history(session, app=app, ttl=ttl)
-        self.key = self._history.key
+        self.key = self.store.history(session, app=app).key
+        self._ttl: float | Keep | None = ttl
         self._last = last
+
+    @property
+    def store(self) -> Sojourn:
+        """The open store."""
+        return self._opened.store
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -110,11 +114,11 @@ class ChatMessageHistory(BaseChatMessageHistory):
 
     def clear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        self._opened.run(self._history.clear)
+        self._opened.run(self._history().clear)
 
     async def aclear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        await self._opened.wait(self._history.clear)
+        await self._opened.wait(self._history().clear)
 
     def close(self) -> None:
         """Close the store, unless it was lent or other objects use it."""
@@ -124,6 +128,9 @@ class ChatMessageHistory(BaseChatMessageHistory):
         """Close the store, unless it was lent or other objects use it."""
         await self._opened.wait(self._opened.close)
 
+    def _history(self) -> History:
+        return self.store.history(self.key, ttl=self._ttl)
+
     async def _get(self) -> list[BaseMessage]:
         session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
         return [] if session is None else session.events
@@ -132,4 +139,4 @@ class ChatMessageHistory(BaseChatMessageHistory):
         self, messages: Sequence[BaseMessage], operation_id: str | None
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         stored = [to_stored(message) for message in messages]
-        return partial(self._history.extend, stored, operation_id=operation_id)
+        return partial(self._history().extend, stored, operation_id=operation_id)

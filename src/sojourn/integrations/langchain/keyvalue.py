@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from langchain_core.stores import BaseStore
 
+from sojourn.client import Sojourn
 from sojourn.errors import CorruptRecord
 from sojourn.integrations.langchain.messages import faithful
 from sojourn.integrations.langchain.opened import Opened
-from sojourn.memory import KEEP, Keep
+from sojourn.memory import KEEP, Keep, Scope
 
 if TYPE_CHECKING:
     from sojourn.integrations.langchain.opened import Where
@@ -55,9 +56,6 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
     Raises:
         sojourn.ConfigurationError: the URL; nothing is sent yet.
         sojourn.InvalidInput: one of the other arguments.
-
-    Attributes:
-        store: the open store.
     """
 
     def __init__(
@@ -70,9 +68,13 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         **options: Any,
     ) -> None:
         self._opened = Opened(url_or_store, options)
-        self.store = self._opened.store
-        self._scope = self.store.memory.knowledge(name, app=app)
+        self._place = self.store.memory.knowledge(name, app=app).key
         self._ttl: float | Keep | None = ttl
+
+    @property
+    def store(self) -> Sojourn:
+        """The open store."""
+        return self._opened.store
 
     def mget(self, keys: Sequence[str]) -> list[V | None]:
         """As `amget`."""
@@ -145,29 +147,32 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         """Close the store, unless it was lent or other objects use it."""
         await self._opened.wait(self._opened.close)
 
+    def _scope(self) -> Scope:
+        return self.store.memory.knowledge(self._place.name, app=self._place.app)
+
     async def _get(self, keys: Sequence[str]) -> list[V | None]:
         found: dict[str, Any] = {}
         for some in _some(list(dict.fromkeys(keys))):
-            found |= await self._scope.get_many(some)
+            found |= await self._scope().get_many(some)
         values = {key: _value_of(key, kept) for key, kept in found.items()}
         return [values.get(key) for key in keys]
 
     async def _set(self, pairs: Sequence[tuple[str, V]]) -> None:
         kept = {key: _kept(key, value) for key, value in pairs}
         for some in _some(list(kept)):
-            await self._scope.put_many({key: kept[key] for key in some}, ttl=self._ttl)
+            await self._scope().put_many({key: kept[key] for key in some}, ttl=self._ttl)
 
     async def _delete(self, keys: Sequence[str]) -> None:
         for some in _some(list(dict.fromkeys(keys))):
             results = await asyncio.gather(
-                *(self._scope.delete(key) for key in some), return_exceptions=True
+                *(self._scope().delete(key) for key in some), return_exceptions=True
             )
             for result in results:  # all have ended
                 if isinstance(result, BaseException):
                     raise result
 
     async def _page(self, prefix: str | None, cursor: str | None) -> tuple[list[str], str | None]:
-        page = await self._scope.list(limit=_PAGE, cursor=cursor, prefix=prefix or "")
+        page = await self._scope().list(limit=_PAGE, cursor=cursor, prefix=prefix or "")
         return sorted([entry.key for entry in page.entries] + page.corrupt), page.cursor
 
 

@@ -24,12 +24,27 @@ T = TypeVar("T")
 
 
 class _Shared:
-    """A store that was opened by URL, and how many objects use it."""
+    """A store that was opened by URL, and how many objects use it.
 
-    def __init__(self, store: client.Sojourn) -> None:
-        self.store = store
-        self.users = 0
+    After a fork the child has one of its own, as connections are the parent's; what is kept in
+    memory was copied with it.
+    """
+
+    def __init__(self, url: Any, options: Mapping[str, Any]) -> None:
+        self._args = url, dict(options)
+        self._store = client.open(url, **options)
+        self._parents: list[client.Sojourn] = []
         self.pid = os.getpid()
+        self.users = 0
+
+    @property
+    def store(self) -> client.Sojourn:
+        if self.pid != os.getpid():
+            self.pid = os.getpid()
+            if self._store.where != "memory://":
+                self._parents.append(self._store)  # never collected here: that would close it
+                self._store = client.open(self._args[0], **self._args[1])
+        return self._store
 
 
 _guard = threading.Lock()
@@ -47,26 +62,28 @@ class Opened:
     Args:
         url_or_store: as `sojourn.open` takes it, or an open store.
         options: further arguments of `sojourn.open`.
-
-    Attributes:
-        store: the open store.
     """
 
     def __init__(self, url_or_store: Where, options: Mapping[str, Any]) -> None:
+        self._used: client.Sojourn | _Shared
         self._key: tuple[Any, str] | None = None
-        self._lent = isinstance(url_or_store, client.Sojourn)
         if isinstance(url_or_store, client.Sojourn):
             if options:
                 raise InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
+            self._used = url_or_store
             return
         key = url_or_store, repr(sorted(options.items()))
         with _guard:
             if key not in _shared:
-                _shared[key] = _Shared(client.open(url_or_store, **options))
-            _shared[key].users += 1
-            self.store = _shared[key].store
+                _shared[key] = _Shared(url_or_store, options)
+            self._used = _shared[key]
+            self._used.users += 1
         self._key = key
+
+    @property
+    def store(self) -> client.Sojourn:
+        """The open store."""
+        return self._used.store if isinstance(self._used, _Shared) else self._used
 
     def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function in the thread that all objects share; the caller waits."""
@@ -77,7 +94,7 @@ class Opened:
 
         The connections of a shared store then outlive the event loops of those who share it.
         """
-        if self._lent:
+        if isinstance(self._used, client.Sojourn):
             return await call()
         return await asyncio.wrap_future(_portal().start(call))
 
