@@ -14,7 +14,19 @@ import sojourn
 from sojourn import errors
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"click", "fastapi", "google", "hiredis", "pydantic", "rich", "typer", "uvloop"}
+EXTRAS = {
+    *(
+        "click",
+        "fastapi",
+        "google",
+        "hiredis",
+        "langchain_core",
+        "pydantic",
+        "rich",
+        "typer",
+        "uvloop",
+    )
+}
 HEAVY = EXTRAS | {"redis", "msgspec", "asyncio"}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from sojourn.errors import (
     CorruptRecord,
+    InvalidInput,
     InvalidValue,
     SessionExists,
     SessionNotFound,
@@ -21,6 +22,7 @@ from sojourn.sessions.model import Event, Session
 from sojourn.sessions.service import KEEP, Keep, Sessions
 
 KIND = "message"
+_PARTS = frozenset({"role", "content", "metadata"})
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,18 +85,26 @@ class History:
             TooLarge: the message is over the cap of an event.
             OutcomeUnknown: it was sent and no reply came.
         """
-        if not checks.text(role, "role"):
-            raise InvalidValue("The role must not be empty.")
-        payload: dict[str, Any] = {"content": content}
-        if metadata:
-            payload["metadata"] = dict(metadata)
-        event = Event(author=role, payload=payload, kind=KIND)
-        operation_id = operation_id_of(operation_id)
-        try:
-            await self._sessions.append(self.key, event, operation_id=operation_id)
-        except SessionNotFound:
-            await self._begin()
-            await self._sessions.append(self.key, event, operation_id=operation_id)
+        await self._append([_event(role, content, metadata)], operation_id)
+
+    async def extend(
+        self, messages: Sequence[Mapping[str, Any]], *, operation_id: str | None = None
+    ) -> None:
+        """Add messages, all or none. One round trip; the first of a session three, or four.
+
+        Args:
+            messages: each with `role`, `content`, and `metadata` if wanted, as for `append`. With
+                none of them nothing is sent.
+            operation_id: repeat it with the same id and the messages are there once.
+
+        Raises:
+            InvalidInput: a message is none, or has more than these; nothing was sent.
+            TooLarge: a message is over the cap of an event; nothing was sent.
+            OutcomeUnknown: they were sent and no reply came.
+        """
+        events = [_event_of(message) for message in messages]
+        if events:
+            await self._append(events, operation_id)
 
     async def all(self) -> list[Message]:
         """All messages, oldest first; none when there is no session. One round trip."""
@@ -137,7 +147,7 @@ class History:
                 continue
             except SessionNotFound:
                 return None
-            return _message(session.events[0])
+            return message_of(session.events[0])
 
     async def clear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
@@ -145,6 +155,14 @@ class History:
             await self._sessions.trim(self.key, keep=0)
         except SessionNotFound:
             return
+
+    async def _append(self, events: list[Event], operation_id: str | None) -> None:
+        operation_id = operation_id_of(operation_id)
+        try:
+            await self._sessions.append(self.key, *events, operation_id=operation_id)
+        except SessionNotFound:
+            await self._begin()
+            await self._sessions.append(self.key, *events, operation_id=operation_id)
 
     async def _begin(self) -> None:
         try:
@@ -164,11 +182,34 @@ def history_of(
     return History(sessions, key, ttl)
 
 
+def _event(role: str, content: Any, metadata: Mapping[str, Any] | None) -> Event:
+    if not checks.text(role, "role"):
+        raise InvalidValue("The role must not be empty.")
+    payload: dict[str, Any] = {"content": content}
+    if metadata:
+        payload["metadata"] = dict(metadata)
+    return Event(author=role, payload=payload, kind=KIND)
+
+
+def _event_of(message: Any) -> Event:
+    if not isinstance(message, Mapping):
+        raise InvalidInput(f"A message is a dict, not {type(message).__name__}.")
+    parts = cast("Mapping[Any, Any]", message)  # type: ignore[redundant-cast]
+    metadata: Any = parts.get("metadata") or {}
+    if not {"role", "content"} <= set(parts) <= _PARTS or not isinstance(metadata, Mapping):
+        raise InvalidInput(
+            "A message is a dict of role, content and, if wanted, a dict of metadata. What else "
+            "there is belongs in the metadata."
+        )
+    return _event(parts["role"], parts["content"], cast("Mapping[str, Any]", metadata))
+
+
 def _messages(session: Session[Event] | None) -> list[Message]:
-    return [] if session is None else [_message(event) for event in session.events]
+    return [] if session is None else [message_of(event) for event in session.events]
 
 
-def _message(event: Event) -> Message:
+def message_of(event: Event) -> Message:
+    """An event as a message; one that was not written as one is its author's, with its payload."""
     content, metadata = event.payload, None
     if event.kind == KIND and isinstance(content, dict) and "content" in content:
         written = cast("dict[str, Any]", content)

@@ -6,6 +6,7 @@ same incarnation, same epoch, and the last row known, read again, is byte for by
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -80,10 +81,14 @@ class NearCacheStats(NamedTuple):
 
 
 class NearCache:
-    """Runs of decoded events by session, bounded in bytes, least recently used first to go."""
+    """Runs of decoded events by session, bounded in bytes, least recently used first to go.
+
+    Several threads may use it, each with an event loop of its own.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[SessionKey, str], Known] = OrderedDict()
         self._size = 0
         self._hits = 0
@@ -91,10 +96,11 @@ class NearCache:
 
     def find(self, key: SessionKey, view: str) -> Known | None:
         """The run of a session in one view, unverified."""
-        known = self._runs.get((key, view))
-        if known is not None:
-            self._runs.move_to_end((key, view))
-        return known
+        with self._lock:
+            known = self._runs.get((key, view))
+            if known is not None:
+                self._runs.move_to_end((key, view))
+            return known
 
     def hit(self) -> None:
         """Count a read that an entry has served."""
@@ -106,17 +112,22 @@ class NearCache:
 
     def keep(self, key: SessionKey, view: str, known: Known) -> None:
         """Remember a run, and forget others until it fits. One that could never fit is not kept."""
-        self.drop(key, view)
-        if known.size > self._limit or not known.events:
-            return
-        self._runs[key, view] = known
-        self._size += known.size
-        while self._size > self._limit:
-            _, forgotten = self._runs.popitem(last=False)
-            self._size -= forgotten.size
+        with self._lock:
+            self._drop(key, view)
+            if known.size > self._limit or not known.events:
+                return
+            self._runs[key, view] = known
+            self._size += known.size
+            while self._size > self._limit:
+                _, forgotten = self._runs.popitem(last=False)
+                self._size -= forgotten.size
 
     def drop(self, key: SessionKey, view: str) -> None:
         """Forget a session."""
+        with self._lock:
+            self._drop(key, view)
+
+    def _drop(self, key: SessionKey, view: str) -> None:
         if known := self._runs.pop((key, view), None):
             self._size -= known.size
 

@@ -83,6 +83,7 @@ class RedisSessions:
             [self._create_call(key, birth), *self._commons.state_calls(key.owner)]
         )
         repeated = await self._created(reply, key, birth)
+        self._commons.keep_alive(key.owner, birth.life.span)  # the server may be another by now
         for state in states:
             _made_sure(state, birth)
         _, created, expires, _, _, until = reply

@@ -95,6 +95,32 @@ class HistoryContract:
             await history.append("user", "once", operation_id="op")
         assert len(await history.all()) == 1
 
+    async def test_a_batch_is_there_in_order_and_once(self, history: History) -> None:
+        said = [{"role": "user", "content": n, "metadata": {"n": n}} for n in range(50)]
+        await history.extend([])
+        assert await history.all() == []
+        for _ in range(2):
+            await history.extend(said, operation_id="op")
+        found = await history.all()
+        assert [(m.role, m.content, m.metadata) for m in found] == [
+            ("user", n, {"n": n}) for n in range(50)
+        ]
+
+    async def test_of_a_batch_all_is_stored_or_nothing(self, history: History) -> None:
+        fine = {"role": "user", "content": "x"}
+        wrong: list[Any] = [
+            {"role": "", "content": "x"},
+            {"role": "user", "content": {1, 2}},
+            {"role": "user"},
+            {"role": "user", "content": "x", "tool_calls": []},
+            {"role": "user", "content": "x", "metadata": 3},
+            "text",
+        ]
+        for each in wrong:
+            with pytest.raises(InvalidInput):
+                await history.extend([fine, each])
+        assert await history.all() == []
+
     async def test_it_is_a_view_of_the_session(self, store: Sojourn, app: str) -> None:
         made = await store.sessions.create(app, "ada")
         history = store.history(made.key)

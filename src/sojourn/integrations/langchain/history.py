@@ -1,0 +1,142 @@
+"""LangChain's chat history over the sessions room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import BaseMessage
+
+from sojourn.client import Sojourn
+from sojourn.ids import SessionKey
+from sojourn.integrations.langchain.messages import from_stored, to_stored
+from sojourn.integrations.langchain.opened import Opened
+from sojourn.sessions import EVENTS, KEEP, History, Keep, View
+from sojourn.sessions.history import message_of
+
+if TYPE_CHECKING:
+    from sojourn.integrations.langchain.opened import Where
+
+
+def _message(kept: Any) -> BaseMessage:
+    """Made for each caller: messages can be changed."""
+    return from_stored(message_of(EVENTS.copy(kept)))
+
+
+MESSAGES: Final[View[Any, BaseMessage]] = View("langchain", EVENTS.decode, _message, EVENTS.time_of)
+
+
+class ChatMessageHistory(BaseChatMessageHistory):
+    """The messages of one session as LangChain's message objects, in Redis or Valkey.
+
+    It is a view of the session: `store.history(session)` shows the same messages as role and
+    content, and messages that others wrote there are seen here. Every message class of
+    langchain-core comes back equal to what was added.
+
+    Every method has one for event loops, with an `a` before its name, and all may raise
+    `sojourn.Unavailable`, `sojourn.AccessDenied` and their kin: an outage never looks like an empty
+    history. A message that cannot be read is left out, as LangChain has no place to say so: the log
+    warns, `store.on_corrupt(hook)` tells it, and its bytes are in the quarantine.
+
+    Args:
+        session: a session's id, or its key.
+        url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
+            `close()` then leaves open. Objects of this process with the same URL and options share
+            one store, so that making one for each request costs nothing.
+        app: the application, when only an id is given.
+        ttl: seconds that a session made by its first message lives after each change; None for
+            ever; the store's (a day) if not given.
+        last: read only so many messages, the newest; None for all.
+        options: further arguments of `sojourn.open`.
+
+    Raises:
+        sojourn.ConfigurationError: the URL; nothing is sent yet.
+        sojourn.InvalidInput: one of the other arguments.
+
+    Attributes:
+        key: the session.
+    """
+
+    def __init__(
+        self,
+        session: SessionKey | str,
+        url_or_store: Where,
+        *,
+        app: str = "history",
+        ttl: float | Keep | None = KEEP,
+        last: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self._opened = Opened(url_or_store, options)
+        self.key = self.store.history(session, app=app).key
+        self._ttl: float | Keep | None = ttl
+        self._last = last
+
+    @property
+    def store(self) -> Sojourn:
+        """The open store."""
+        return self._opened.store
+
+    @property
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The messages, oldest first. One round trip."""
+        return self._opened.run(self._get)
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """The messages, oldest first. One round trip."""
+        return await self._opened.wait(self._get)
+
+    def add_messages(
+        self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
+    ) -> None:
+        """As `aadd_messages`."""
+        self._opened.run(self._adding(messages, operation_id))
+
+    async def aadd_messages(
+        self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
+    ) -> None:
+        """Add messages, all or none. One round trip; the first of a session three, or four.
+
+        Args:
+            messages: of the classes of langchain-core.
+            operation_id: repeat it with the same id and the messages are there once.
+
+        Raises:
+            sojourn.InvalidValue: JSON cannot hold a message without loss; nothing was sent.
+            sojourn.TooLarge: a message is over the cap of an event; nothing was sent.
+            sojourn.OutcomeUnknown: they were sent and no reply came; repeat it with its
+                `operation_id`.
+        """
+        await self._opened.wait(self._adding(messages, operation_id))
+
+    def clear(self) -> None:
+        """Take away all messages; the session and its state stay. One round trip."""
+        self._opened.run(self._history().clear)
+
+    async def aclear(self) -> None:
+        """Take away all messages; the session and its state stay. One round trip."""
+        await self._opened.wait(self._history().clear)
+
+    def close(self) -> None:
+        """Close the store, unless it was lent or other objects use it."""
+        self._opened.run(self._opened.close)
+
+    async def aclose(self) -> None:
+        """Close the store, unless it was lent or other objects use it."""
+        await self._opened.wait(self._opened.close)
+
+    def _history(self) -> History:
+        return self.store.history(self.key, ttl=self._ttl)
+
+    async def _get(self) -> list[BaseMessage]:
+        session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
+        return [] if session is None else session.events
+
+    def _adding(
+        self, messages: Sequence[BaseMessage], operation_id: str | None
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        stored = [to_stored(message) for message in messages]
+        return partial(self._history().extend, stored, operation_id=operation_id)

@@ -1,0 +1,242 @@
+"""A chat history of LangChain's is a view of a session."""
+
+from __future__ import annotations
+
+import asyncio
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables.history import RunnableWithMessageHistory
+from langchain_kit import everything
+
+import sojourn
+from servers import Server
+from sojourn import Event, InvalidValue, Message, SessionKey
+from sojourn.client import Sojourn
+from sojourn.integrations.langchain import ChatMessageHistory
+
+
+@pytest.fixture
+def session() -> str:
+    return f"s-{token_hex(4)}"
+
+
+@pytest.fixture
+def history(store: Sojourn, session: str) -> ChatMessageHistory:
+    return ChatMessageHistory(session, store)
+
+
+async def test_all_messages_come_back_in_order(
+    store: Sojourn, session: str, history: ChatMessageHistory
+) -> None:
+    assert await history.aget_messages() == []
+    await history.aadd_messages(everything())
+    await history.aadd_messages([HumanMessage("more")])
+    again = ChatMessageHistory(session, store)
+    assert await again.aget_messages() == [*everything(), HumanMessage("more")]
+
+
+def test_all_messages_come_back_without_a_loop(store_without_a_loop: Sojourn, session: str) -> None:
+    history = ChatMessageHistory(session, store_without_a_loop)
+    assert history.messages == []
+    history.add_messages(everything())
+    assert history.messages == everything()
+    history.clear()
+    assert history.messages == []
+    history.add_user_message("hi")
+    history.add_ai_message("hello")
+    assert str(history) == "Human: hi\nAI: hello"
+
+
+async def test_clear_leaves_the_session(store: Sojourn, history: ChatMessageHistory) -> None:
+    await history.aclear()
+    await history.aadd_messages([HumanMessage("one")])
+    await store.sessions.append(
+        history.key, Event(author="user", payload="two", state_delta={"k": 1})
+    )
+    await history.aclear()
+    assert await history.aget_messages() == []
+    await history.aadd_messages([HumanMessage("three")])
+    assert await history.aget_messages() == [HumanMessage("three")]
+    found = await store.sessions.get(history.key)
+    assert found is not None
+    assert found.state == {"k": 1}
+
+
+async def test_others_read_role_and_content(
+    store: Sojourn, session: str, history: ChatMessageHistory
+) -> None:
+    call = {"name": "f", "args": {}, "id": "c", "type": "tool_call"}
+    await history.aadd_messages(
+        [
+            SystemMessage("Be brief."),
+            HumanMessage([{"type": "text", "text": "hi"}]),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage("3", tool_call_id="c"),
+            ChatMessage("no", role="critic"),
+        ]
+    )
+    found = await store.history(session).all()
+    assert [(m.role, m.content) for m in found] == [
+        ("system", "Be brief."),
+        ("user", [{"type": "text", "text": "hi"}]),
+        ("assistant", ""),
+        ("tool", "3"),
+        ("critic", "no"),
+    ]
+    assert found[2].metadata == {"langchain": {"type": "ai", "tool_calls": [call]}}
+
+
+async def test_what_others_wrote_is_seen(
+    store: Sojourn, session: str, history: ChatMessageHistory
+) -> None:
+    await store.history(session).extend(
+        [
+            {"role": "user", "content": [{"type": "text", "text": "hi"}], "metadata": {"x": 1}},
+            {"role": "assistant", "content": "hello"},
+            {"role": "system", "content": {"a": 1}},
+            {"role": "planner", "content": [1]},
+        ]
+    )
+    found = await history.aget_messages()
+    said: list[Message] = await store.history(session).all()
+    assert found == [
+        HumanMessage([{"type": "text", "text": "hi"}], id=said[0].id),
+        AIMessage("hello", id=said[1].id),
+        SystemMessage('{"a":1}', id=said[2].id),
+        ChatMessage("[1]", role="planner", id=said[3].id),
+    ]
+
+
+async def test_messages_belong_to_whoever_read_them(history: ChatMessageHistory) -> None:
+    await history.aadd_messages([HumanMessage(["a"])])
+    (first,) = await history.aget_messages()
+    first.content.append("b")  # type: ignore[union-attr]
+    assert await history.aget_messages() == [HumanMessage(["a"])]
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(history: ChatMessageHistory) -> None:
+    unfit = ToolMessage("x", tool_call_id="1", artifact=object())
+    with pytest.raises(InvalidValue):
+        await history.aadd_messages([HumanMessage("fine"), unfit])
+    assert await history.aget_messages() == []
+
+
+async def test_a_batch_is_one_round_trip(server_url: str) -> None:
+    async with sojourn.open(server_url) as store:
+        history = ChatMessageHistory("s", store)
+        await history.aadd_messages([HumanMessage("first")])
+        calls: list[str] = []
+        store.on_call(lambda fact: calls.append(fact.name))
+        await history.aadd_messages([HumanMessage(str(n)) for n in range(100)])
+        assert calls == ["sessions.append"]
+        assert len(await history.aget_messages()) == 101
+
+
+async def test_nothing_to_add_asks_nobody() -> None:
+    async with sojourn.open("redis://127.0.0.1:1") as store:
+        await ChatMessageHistory("s", store).aadd_messages([])
+
+
+async def test_the_last_of_a_thousand(store: Sojourn, session: str) -> None:
+    messages: list[BaseMessage] = [HumanMessage(str(n), id=str(n)) for n in range(1000)]
+    await ChatMessageHistory(session, store).aadd_messages(messages)
+    assert await ChatMessageHistory(session, store, last=20).aget_messages() == messages[-20:]
+    assert await ChatMessageHistory(session, store).aget_messages() == messages
+
+
+async def test_a_session_of_a_user_may_be_given(store: Sojourn) -> None:
+    made = await store.sessions.create(f"app-{token_hex(4)}", "ada")
+    history = ChatMessageHistory(made.key, store)
+    await history.aadd_messages([HumanMessage("hi")])
+    found = await store.sessions.get(made.key)
+    assert found is not None
+    assert [event.author for event in found.events] == ["user"]
+    named = ChatMessageHistory("s", store, app="shop", ttl=60)
+    assert named.key == SessionKey.of("shop", "s", "s")
+    await named.aadd_messages([HumanMessage("hi")])
+    found = await store.sessions.get(named.key)
+    assert found is not None
+    assert found.ttl == 60
+
+
+async def test_sync_calls_beside_a_running_loop(history: ChatMessageHistory) -> None:
+    await history.aadd_messages([HumanMessage("one")])
+    await asyncio.to_thread(history.add_messages, [HumanMessage("two")])
+    history.add_messages([HumanMessage("three")])  # as in a notebook's cell
+    assert await history.aget_messages() == history.messages
+    assert [message.content for message in history.messages] == ["one", "two", "three"]
+
+
+def echo(messages: Any) -> AIMessage:
+    """How many messages the model was given, and the last."""
+    said = messages.to_messages()
+    return AIMessage(f"{len(said)}: {said[-1].content}", id="a")
+
+
+def chain(store: Sojourn, session: str) -> RunnableWithMessageHistory:
+    prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("past"), ("human", "{input}")])
+    return RunnableWithMessageHistory(
+        prompt | RunnableLambda(echo),
+        lambda session_id: ChatMessageHistory(session_id, store),
+        input_messages_key="input",
+        history_messages_key="past",
+    ).with_config(configurable={"session_id": session})  # type: ignore[return-value]
+
+
+SAID = [
+    HumanMessage("hi"),
+    AIMessage("1: hi", id="a"),
+    HumanMessage("again"),
+    AIMessage("3: again", id="a"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*RunnableWithMessageHistory")
+def test_a_runnable_remembers(store_without_a_loop: Sojourn, session: str) -> None:
+    store = store_without_a_loop
+    for text in ("hi", "again"):
+        answer = chain(store, session).invoke({"input": text})
+    assert answer.content == "3: again"
+    assert ChatMessageHistory(session, store).messages == SAID
+
+
+@pytest.mark.filterwarnings("ignore:.*RunnableWithMessageHistory")
+async def test_an_async_runnable_remembers(store: Sojourn, session: str) -> None:
+    for text in ("hi", "again"):
+        answer = await chain(store, session).ainvoke({"input": text})
+    assert answer.content == "3: again"
+    assert await ChatMessageHistory(session, store).aget_messages() == SAID
+
+
+@pytest.mark.filterwarnings("ignore:.*RunnableWithMessageHistory")
+async def test_a_runnable_over_messages_alone(store: Sojourn, session: str) -> None:
+    runnable = RunnableWithMessageHistory(
+        RunnableLambda(lambda messages: AIMessage(str(len(messages)))),
+        lambda session_id: ChatMessageHistory(session_id, store),
+    )
+    config: Any = {"configurable": {"session_id": session}}
+    await runnable.ainvoke([HumanMessage("a")], config)
+    await asyncio.to_thread(runnable.invoke, [HumanMessage("b")], config)
+    found = await ChatMessageHistory(session, store).aget_messages()
+    assert [message.content for message in found] == ["a", "1", "b", "3"]
+
+
+async def test_a_lent_client_stays_open(shared_server: Server, session: str) -> None:
+    with shared_server.client() as client:
+        history = ChatMessageHistory(session, client, namespace="lent")
+        await history.aadd_messages([HumanMessage("hi")])
+        await history.aclose()
+        assert client.ping()
+        assert client.exists(f"lent:session:{{history:{session}}}:{session}")
