@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sojourn.codecs import decode
+from sojourn.errors import ConfigurationError
 from sojourn.memory.store import Changes, Item, Mark, Row
 from sojourn.memory.vectors import Vectors, fused
 from sojourn.memory.words import LONGEST, asked_words, stored_words, texts_in
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+_NO_SEARCH = (
+    "This Python cannot search: its SQLite is missing, or has no FTS5. Use a build that has it; "
+    "all but search() works without."
+)
 _SCHEMA = """
 CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
     updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB);
@@ -62,8 +69,7 @@ class Index:
         self.turns: WeakKeyDictionary[AbstractEventLoop, Lock] = WeakKeyDictionary()
         self._vectors: Vectors | None = None
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._db.executescript(_SCHEMA)
+        self._db = _database()
 
     def apply(self, since: Mark | None, changes: Changes) -> None:
         """Take over what has changed since `since`, unless another thread knows more already."""
@@ -179,6 +185,21 @@ class Index:
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (page,) = self._db.execute("PRAGMA page_size").fetchone()
         self.size = pages * page + (0 if self._vectors is None else self._vectors.size)
+
+
+def _database() -> Connection:
+    try:
+        import sqlite3  # noqa: PLC0415 - some builds of Python have none, and most calls need none
+
+        db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    except ImportError as error:
+        raise ConfigurationError(_NO_SEARCH) from error
+    try:
+        db.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        db.close()
+        raise ConfigurationError(_NO_SEARCH) from error
+    return db
 
 
 def searched(item: Item) -> str:

@@ -268,6 +268,7 @@ class Scope:
 
         Raises:
             InvalidInput: the query is no text, or the limit.
+            ConfigurationError: the SQLite of this Python has no FTS5.
         """
         wanted = checks.text(query, "query")
         return await self._searcher.search(self.key, wanted, checks.limit(limit))
