@@ -34,7 +34,7 @@ from sojourn.cache import CacheStats
 from sojourn.client import Lent
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey, UserKey
-from sojourn.memory import Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory import Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,

@@ -113,8 +113,8 @@ async def test_what_has_expired_leaves_the_indexes_in_bounded_steps(
     store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
     ada = store.memory.user("ada", app="shop")
-    await ada.put_many({f"k{n}": n for n in range(250)}, ttl=0.05)
     await ada.put("stays", 1)
+    await ada.put_many({f"k{n}": n for n in range(250)}, ttl=0.05)
     async with asyncio.timeout(10):
         while await ada.entry("k249") is not None:
             await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 
@@ -10,7 +11,7 @@ import pytest
 
 import sojourn
 from servers import Server
-from sojourn.memory import Scope
+from sojourn.memory import Scope, index
 from sojourn.memory.search import Searcher
 from sojourn.memory.words import asked_words, stored_words
 from sojourn.telemetry import CallFact
@@ -220,6 +221,20 @@ async def test_big_work_is_done_beside_the_event_loop(
     await ada.put_many({f"k{n}": "giraffe" for n in range(400)})
     await ada.search("giraffe")
     assert len(aside) == 2  # taking over, and finding
+
+
+@pytest.mark.parametrize("missing", ["module", "fts5"])
+async def test_a_python_that_cannot_search_says_so(
+    ada: Scope, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    await ada.put("k", "giraffe")
+    if missing == "module":
+        monkeypatch.setitem(sys.modules, "sqlite3", None)
+    else:
+        monkeypatch.setattr(index, "_SCHEMA", index._SCHEMA.replace("fts5", "fts99"))
+    with pytest.raises(sojourn.ConfigurationError, match="FTS5"):
+        await ada.search("giraffe")
+    assert await ada.get("k") == "giraffe"
 
 
 def test_words() -> None:

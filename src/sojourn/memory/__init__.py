@@ -5,10 +5,12 @@ from sojourn.memory.model import KEEP, Entry, Hit, Keep, Kind, MemoryPage, Scope
 from sojourn.memory.scope import Scope
 from sojourn.memory.service import Lives, Memory
 from sojourn.memory.store import MemoryStore
+from sojourn.memory.vectors import Embed
 
 __all__ = [
     "KEEP",
     "LAST",
+    "Embed",
     "Entry",
     "Hit",
     "Keep",

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sojourn.codecs import decode
+from sojourn.errors import ConfigurationError
 from sojourn.memory.store import Changes, Item, Mark, Row
+from sojourn.memory.vectors import Vectors, fused
 from sojourn.memory.words import LONGEST, asked_words, stored_words, texts_in
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+_NO_SEARCH = (
+    "This Python cannot search: its SQLite is missing, or has no FTS5. Use a build that has it; "
+    "all but search() works without."
+)
 _SCHEMA = """
 CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
     updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB);
@@ -21,12 +29,16 @@ CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
 # `ascii` takes every other character for a part of a word: words come as `stored_words` cut them.
 
 _FIND = """
-SELECT key, value, metadata, text, version, created, updated, expires, -rank
-FROM word JOIN entry ON entry.id = word.rowid
+SELECT word.rowid, -rank FROM word JOIN entry ON entry.id = word.rowid
 WHERE word MATCH ? ORDER BY rank, version DESC LIMIT ?
+"""
+_READ = """
+SELECT key, value, metadata, text, version, created, updated, expires FROM entry WHERE id = ?
 """
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word MATCH ? LIMIT ?)"
 
+_CANDIDATES = 50
+"""Entries of which each of two rankings is made, before they are fused."""
 _FEW = 200
 """Entries among which no word is too common."""
 
@@ -55,9 +67,9 @@ class Index:
         self.size = 0
         self.users = 0
         self.turns: WeakKeyDictionary[AbstractEventLoop, Lock] = WeakKeyDictionary()
+        self._vectors: Vectors | None = None
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._db.executescript(_SCHEMA)
+        self._db = _database()
 
     def apply(self, since: Mark | None, changes: Changes) -> None:
         """Take over what has changed since `since`, unless another thread knows more already."""
@@ -82,25 +94,49 @@ class Index:
             self.mark = reached
             self._measure()
 
-    def find(self, query: str, limit: int, now: float) -> list[Found]:
-        """Entries that have words of a query, the best first; of equals the newer."""
+    def find(self, query: str, limit: int, now: float, vector: bytes = b"") -> list[Found]:
+        """Entries that have words of a query, the best first; of equals the newer.
+
+        Args:
+            query: any text.
+            limit: how many at most.
+            now: what has expired by then is left out.
+            vector: where the query stands among the entries' vectors; empty for nowhere.
+        """
         terms = asked_words(query)
         with self._lock:
             dead = self._db.execute("SELECT id FROM entry WHERE expires <= ?", (now,)).fetchall()
             if dead:
                 self._remove(dead)
                 self._measure()
-            terms = self._telling(terms)
-            if not terms:
-                return []
-            rows = self._db.execute(_FIND, (" OR ".join(terms), limit)).fetchall()
-        return [
-            Found(
-                Row(Item(key.decode(), value, metadata, text), version, created, updated, expires),
-                score,
+            if not vector:
+                best = self._by_words(terms, limit)
+            else:
+                many = max(_CANDIDATES, limit)
+                words = [number for number, _ in self._by_words(terms, many)]
+                best = fused(words, self._by_vector(vector, many))[:limit]
+            return [self._found(number, score) for number, score in best]
+
+    def _by_words(self, terms: list[str], limit: int) -> list[tuple[int, float]]:
+        terms = self._telling(terms)
+        if not terms:
+            return []
+        return self._db.execute(_FIND, (" OR ".join(terms), limit)).fetchall()
+
+    def _by_vector(self, vector: bytes, limit: int) -> list[int]:
+        if self._vectors is None or self._vectors.length != len(vector):
+            rows = self._db.execute(
+                "SELECT id, vector FROM entry WHERE length(vector) = ?", (len(vector),)
+            ).fetchall()
+            self._vectors = Vectors(
+                [number for number, _ in rows], [each for _, each in rows], len(vector)
             )
-            for key, value, metadata, text, version, created, updated, expires, score in rows
-        ]
+            self._measure()
+        return self._vectors.nearest(vector, limit)
+
+    def _found(self, number: int, score: float) -> Found:
+        key, value, metadata, text, *rest = self._db.execute(_READ, (number,)).fetchone()
+        return Found(Row(Item(key.decode(), value, metadata, text), *rest), score)
 
     def _telling(self, terms: list[str]) -> list[str]:
         """The terms without those of more than half of all entries, unless others find nothing.
@@ -140,6 +176,7 @@ class Index:
         )
 
     def _remove(self, ids: list[tuple[int]]) -> None:
+        self._vectors = None
         self._db.executemany("DELETE FROM word WHERE rowid = ?", ids)
         self._db.executemany("DELETE FROM entry WHERE id = ?", ids)
 
@@ -147,7 +184,22 @@ class Index:
         (self.entries,) = self._db.execute("SELECT count(*) FROM entry").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (page,) = self._db.execute("PRAGMA page_size").fetchone()
-        self.size = pages * page
+        self.size = pages * page + (0 if self._vectors is None else self._vectors.size)
+
+
+def _database() -> Connection:
+    try:
+        import sqlite3  # noqa: PLC0415 - some builds of Python have none, and most calls need none
+
+        db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    except ImportError as error:
+        raise ConfigurationError(_NO_SEARCH) from error
+    try:
+        db.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        db.close()
+        raise ConfigurationError(_NO_SEARCH) from error
+    return db
 
 
 def searched(item: Item) -> str:

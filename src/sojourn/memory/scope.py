@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -14,7 +15,7 @@ from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import KEEP, Entry, Hit, Keep, MemoryPage, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import Item, MemoryStore, Write
+from sojourn.memory.store import Item, MemoryStore, Row, Write
 from sojourn.resilience.deadline import from_now, no_later_than
 
 _PAUSE = 0.002
@@ -90,8 +91,7 @@ class Scope:
         """
         item = checks.item(key, value, metadata, text, self._limits.max_bytes)
         write = Write(f"put {operation_id_of(operation_id)}", checks.version(expected_version))
-        with no_later_than(from_now(self._limits.patience)):
-            return await self._put([item], ttl, write)
+        return await self._put([item], ttl, write)
 
     async def put_many(
         self,
@@ -124,8 +124,7 @@ class Scope:
         write = Write(f"many {operation_id_of(operation_id)}")
         if not made:
             return {}
-        with no_later_than(from_now(self._limits.patience)):
-            last = await self._put(made, ttl, write)
+        last = await self._put(made, ttl, write)
         first = last - len(made) + 1
         return {item.key: first + place for place, item in enumerate(made)}
 
@@ -193,33 +192,19 @@ class Scope:
         name = parse_entry(key)
         changed = checks.json_object(changes, "The changes")
         operation = f"merge {operation_id_of(operation_id)}"
-        end = from_now(self._limits.patience)
-        pause = _PAUSE
-        with no_later_than(end):
-            while True:
+        end, pause = from_now(self._limits.patience), _PAUSE
+        while True:
+            with no_later_than(end):
                 (row,) = await self._store.get(self.key, [name])
-                old = None if row is None else entry_of(row)
-                before: Any = {} if old is None else old.value
-                if not isinstance(before, dict):
-                    raise InvalidValue(
-                        f"The value of {name!r} is no object, so nothing can be merged into it."
-                    )
-                members = cast("dict[str, Any]", before)
-                item = checks.item(
-                    name,
-                    {**members, **changed},
-                    None if old is None else old.metadata,
-                    None if old is None else old.text,
-                    self._limits.max_bytes,
-                )
-                write = Write(operation, 0 if old is None else old.version)
-                try:
-                    return await self._put([item], ttl, write)
-                except StaleEntry:
-                    if from_now(pause) >= end:
-                        raise
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
+            item = self._merged(name, row, changed)
+            try:
+                write = Write(operation, 0 if row is None else row.version)
+                return await self._put([item], ttl, write, end)
+            except StaleEntry:
+                if from_now(pause) >= end:
+                    raise
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def delete(
         self, key: str, *, expected_version: int | None = None, operation_id: str | None = None
@@ -283,10 +268,36 @@ class Scope:
 
         Raises:
             InvalidInput: the query is no text, or the limit.
+            ConfigurationError: the SQLite of this Python has no FTS5.
         """
         wanted = checks.text(query, "query")
         return await self._searcher.search(self.key, wanted, checks.limit(limit))
 
-    async def _put(self, items: Sequence[Item], ttl: float | Keep | None, write: Write) -> int:
+    def _merged(self, name: str, row: Row | None, changed: dict[str, Any]) -> Item:
+        old = None if row is None else entry_of(row)
+        before: Any = {} if old is None else old.value
+        if not isinstance(before, dict):
+            raise InvalidValue(
+                f"The value of {name!r} is no object, so nothing can be merged into it."
+            )
+        return checks.item(
+            name,
+            {**cast("dict[str, Any]", before), **changed},
+            None if old is None else old.metadata,
+            None if old is None else old.text,
+            self._limits.max_bytes,
+        )
+
+    async def _put(
+        self,
+        items: Sequence[Item],
+        ttl: float | Keep | None,
+        write: Write,
+        end: float = math.inf,
+    ) -> int:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
-        return await self._store.put(self.key, await self._searcher.placed(items), life, write)
+        began = from_now(0)
+        placed = await self._searcher.placed(items)
+        spent = from_now(0) - began  # an embedding takes its own time
+        with no_later_than(min(from_now(self._limits.patience), end + spent)):
+            return await self._store.put(self.key, placed, life, write)

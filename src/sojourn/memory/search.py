@@ -12,10 +12,11 @@ from functools import partial
 from typing import TypeVar
 
 from sojourn.errors import Closed, CorruptRecord
-from sojourn.memory.index import Found, Index
+from sojourn.memory.index import Found, Index, searched
 from sojourn.memory.model import Hit, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.store import Changes, Item, MemoryStore
+from sojourn.memory.vectors import Embedder
 
 T = TypeVar("T")
 
@@ -35,6 +36,9 @@ class Searcher:
     Args:
         store: where entries are kept.
         room: bytes for all indexes together.
+
+    Attributes:
+        embedder: makes vectors of texts; None for a search by words alone.
     """
 
     def __init__(self, store: MemoryStore, room: int = _ROOM) -> None:
@@ -43,21 +47,28 @@ class Searcher:
         self._lock = threading.Lock()
         self._indexes: OrderedDict[ScopeKey, Index] = OrderedDict()
         self._closed = False
+        self.embedder: Embedder | None = None
 
     async def search(self, scope: ScopeKey, query: str, limit: int) -> list[Hit]:
         """The entries that fit a query, the best first."""
+        vector = b""
+        if self.embedder is not None and query.strip():
+            (vector,) = await self.embedder.vectors([query])
         while True:
             with self._borrowed(scope) as index:
                 async with self._turn(index):
                     now = await self._catch_up(scope, index)
                 if now is not None:
-                    find = partial(index.find, query, limit, now)
+                    find = partial(index.find, query, limit, now, vector)
                     return list(_hits(await _aside(find, big=index.entries > _FEW)))
                 self._drop(scope, index)
 
     async def placed(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Items with their vectors."""
-        return items
+        """Items with their vectors, when there is an embedding."""
+        if self.embedder is None:
+            return items
+        vectors = await self.embedder.vectors([searched(item) or item.key for item in items])
+        return [item._replace(vector=vector) for item, vector in zip(items, vectors, strict=True)]
 
     def close(self) -> None:
         """Let go of all indexes, for good; of those in use when they are not any more."""

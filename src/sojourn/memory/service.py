@@ -12,6 +12,7 @@ from sojourn.memory.model import Kind, ScopeKey, ScopePage
 from sojourn.memory.scope import Limits, Scope
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import MemoryStore
+from sojourn.memory.vectors import Embed, Embedder
 from sojourn.resilience.deadline import from_now, no_later_than
 
 
@@ -125,6 +126,25 @@ class Memory:
                     break
         more = shard < self._shards
         return ScopePage(names, cursor_of(shard, after) if more else None)
+
+    def embed_with(self, function: Embed, dimensions: int) -> None:
+        """From now on search by meaning as well as by words. Asks nobody.
+
+        Entries that this process puts get a vector, which is stored with them; a search ranks by
+        words and by the vectors' cosine, and fuses both (reciprocal rank fusion). Entries without a
+        vector, or with one of other dimensions, are still found by their words. All processes
+        should use the same model.
+
+        Args:
+            function: makes vectors of texts, async or not; one that is not runs in a thread. What
+                it raises, puts and searches raise, and nothing was written.
+            dimensions: numbers that a vector has.
+
+        Raises:
+            InvalidInput: it is no function, or the dimensions. Puts and searches raise it when the
+                function gives something else than such vectors.
+        """
+        self._searcher.embedder = Embedder(function, dimensions)
 
     async def close(self) -> None:
         """Let go of what was kept for searching. Idempotent."""

@@ -9,7 +9,7 @@ from sojourn.cache import CacheStats
 from sojourn.client import Lent
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey, UserKey
-from sojourn.memory import Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory import Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
@@ -106,6 +106,7 @@ class Memory:
     def knowledge(self, category: str, *, app: str=...) -> Scope: ...
     def sessions(self, user: str, *, app: str=...) -> Scope: ...
     def scopes(self, kind: Kind, *, app: str=..., limit: int=..., cursor: str | None=...) -> ScopePage: ...
+    def embed_with(self, function: Embed, dimensions: int) -> None: ...
     def close(self) -> None: ...
 
 class Scope:

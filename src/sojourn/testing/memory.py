@@ -228,7 +228,7 @@ class MemoryContract(SearchContract):
     async def test_what_has_expired_is_nowhere(self, store: Sojourn, ada: Scope, app: str) -> None:
         await ada.put("k", "giraffe", ttl=0.3)
         await ada.put("stays", "giraffe")
-        assert len(await ada.search("giraffe")) == 2
+        assert await ada.search("giraffe")  # now it is known, and when it ends
         await gone(ada, "k")
         assert [hit.entry.key for hit in await ada.search("giraffe")] == ["stays"]
         assert [entry.key for entry in (await ada.list()).entries] == ["stays"]

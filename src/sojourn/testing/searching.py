@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 
+from sojourn.client import Sojourn
 from sojourn.memory import Scope
 
 
@@ -137,3 +138,28 @@ class SearchContract:
         assert len(await ada.search("the weather", limit=1000)) == 400
         assert [hit.entry.key for hit in await ada.search("what was the weather of day7")] == ["k7"]
         assert len(await ada.search("the weather of nowhere", limit=1000)) == 400
+
+    async def test_meaning_joins_words(self, store: Sojourn, ada: Scope) -> None:
+        async def found(query: str) -> list[str]:
+            return [hit.entry.key for hit in await ada.search(query)]
+
+        await ada.put("1", "an automobile without a vector")
+        store.memory.embed_with(meaning, 3)
+        await ada.put_many({"2": "an automobile", "3": "an oak", "4": "a car and an elm"})
+        await ada.put("5", {"n": 1}, text="a truck")
+        assert await found("car") == ["4", "5", "2"]
+        assert set(await found("automobile")) == {"1", "2", "4", "5"}
+        assert await found("oak") == ["3", "4"]
+        await ada.merge("6", {"a": "birch"})
+        await ada.delete("3")
+        assert await found("oak") == ["6", "4"]
+        assert await ada.get("6") == {"a": "birch"}
+
+
+async def meaning(texts: list[str]) -> list[list[float]]:
+    """Cars, trees and the rest are three directions."""
+    cars, trees = {"car", "automobile", "truck"}, {"oak", "elm", "birch"}
+    return [
+        [float(len(words & cars)), float(len(words & trees)), 0.0]
+        for words in (set(text.lower().split()) for text in texts)
+    ]
