@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -449,3 +451,22 @@ def test_uvloop(shared_server: Server) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert sorted(runner.run(work())) == list(range(50))
+
+
+def test_a_loop_that_is_shut_down_leaves_no_task_behind(shared_server: Server) -> None:
+    app = f"shut-down-{secrets.token_hex(4)}"
+    code = f"""
+import asyncio, gc, sojourn
+from sojourn import Event, SessionKey
+keys = [SessionKey.of({app!r}, name, "s") for name in "abc"]
+for key in keys:
+    asyncio.run(sojourn.open({shared_server.url!r}).sessions.create(*key))
+store = sojourn.open({shared_server.url!r})
+for key in keys:  # what nobody waits for is still under way when the loop ends
+    asyncio.run(store.sessions.append(key, Event(author="a", payload=1)))
+    gc.collect()
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "destroyed" not in done.stderr

@@ -38,6 +38,8 @@ _REPLY_ERRORS = (
 )
 """What redis-py raises for an error reply; anything else means the connection is gone."""
 
+_MOMENT = 0.02
+"""Seconds until a task that others have cancelled is started again."""
 _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
@@ -198,8 +200,15 @@ class Wire:
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Go on when somebody else has cancelled the task while calls wait."""
-        if task.cancelled() and not self._closed and self._has_work():
+        """Go on when somebody else has cancelled the task while calls wait.
+
+        A moment later: a loop that is being shut down cancels all tasks, and wants no new one.
+        """
+        if task.cancelled() and not self._closed:
+            self._loop.call_later(_MOMENT, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._task is not None and self._task.done() and not self._closed and self._has_work():
             self._start()
 
     async def _serve(self) -> None:
