@@ -22,17 +22,19 @@ STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
 HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from sojourn.cache import CacheStats
 from sojourn.client import Lent, Stats
 from sojourn.doctor import Report
+from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
+    Entries,
     Event,
     Failures,
     Keep,
@@ -42,6 +44,7 @@ from sojourn.sessions import (
     Quarantined,
     Result,
     Session,
+    SessionBatch,
     SessionPage,
     View,
 )

@@ -70,7 +70,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "create": ("safe", "ada"),
     "get": (HERE,),
     "get_as": (EVENTS, HERE),
+    "get_many": ([HERE],),
     "append": (HERE, EVENT),
+    "append_many": ([(HERE, [EVENT])],),
     "update": (HERE,),
     "trim": (HERE,),
     "touch": (HERE,),
@@ -100,7 +102,10 @@ async def test_every_call_says_that_no_server_can_be_reached(name: str) -> None:
     async with sojourn.open(url, operation_timeout=0.05) as store:
         result = await getattr(store.sessions.safe, name)(*ARGUMENTS[name], **options)
         assert store.stats().failures == Failures(0, 0, 1, 0)
-    assert (result.status, result.value) == ("unavailable", None)
+    assert (result.status, result.value) == (
+        "unavailable",
+        [result.error] if name == "append_many" else None,
+    )
     assert type(result.error) is Unavailable
 
 

@@ -15,13 +15,14 @@ from sojourn.client import Sojourn
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
+from sojourn.testing.batch import BatchContract
 from sojourn.testing.damage import DamageContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
 
 
 @pytest.mark.anyio
-class SessionsContract(ReadingContract, RefusalsContract, DamageContract):
+class SessionsContract(ReadingContract, RefusalsContract, DamageContract, BatchContract):
     """Derive from it and give the fixture `store`."""
 
     @pytest.fixture
