@@ -15,6 +15,7 @@ from types import ModuleType
 from sojourn import client, sync
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
+from sojourn.notices import service as notices_service
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
 
@@ -22,7 +23,7 @@ STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
 HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -31,6 +32,7 @@ from sojourn.client import Lent, Stats
 from sojourn.doctor import Report
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
+from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
@@ -60,10 +62,11 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
     (doctor_service, "Doctor", "Doctor"),
+    (notices_service, "Notices", "Notices"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
-    "Store": ("sessions: Sessions", "cache: Cache", "doctor: Doctor"),
+    "Store": ("sessions: Sessions", "cache: Cache", "doctor: Doctor", "notices: Notices"),
     "History": ("key: SessionKey",),
 }
 
@@ -76,6 +79,7 @@ def plain(text: str) -> str:
             "Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]",
             "Callable[[Callable[P, T]], Callable[P, T]]",
         )
+        .replace("AsyncGenerator[Notice, None]", "Iterator[Notice]")
         .replace("_ = ", "")
     )
 

@@ -17,6 +17,9 @@ from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import Closed, InvalidInput
 from sojourn.ids import SessionKey
+from sojourn.notices import Notices, NoticeStore
+from sojourn.notices.inmemory import InMemoryNotices
+from sojourn.notices.redis import RedisNotices
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions import KEEP, Failures, History, Keep, NearCacheStats, Sessions
@@ -72,6 +75,7 @@ class Sojourn:
         sessions: the sessions room.
         cache: results of expensive steps.
         doctor: examines the server.
+        notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
     def __init__(
@@ -83,10 +87,12 @@ class Sojourn:
         *,
         engine: Engine | None = None,
         buffered: BufferedSessions | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self.sessions = sessions
         self.cache = cache
         self.doctor = doctor
+        self.notices = notices or Notices(None, 0.0)
         self._engine = engine
         self._hooks = hooks
         self._buffered = buffered
@@ -189,6 +195,7 @@ class Sojourn:
             await self._buffered.close()
         self._closed = True
         await self.cache.close()
+        self.notices.close()
         if self._engine is not None:
             await self._engine.close()
 
@@ -224,6 +231,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     buffer_calls: int = 10_000,
     buffer_bytes: int = 64 * MiB,
     buffer_seconds: float = 3600.0,
+    notices: bool = False,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -261,6 +269,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls: writes that may wait.
         buffer_bytes: bytes that they may have; as much again is kept of sessions that could go on.
         buffer_seconds: how long the oldest may wait; then new ones raise `BufferFull`.
+        notices: whether every change of a session is told to who listens (`store.notices`); the
+            server's user then needs the right to publish and subscribe.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -284,6 +294,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         buffer_calls,
         buffer_bytes,
         buffer_seconds,
+        notices,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)
@@ -293,10 +304,12 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         if options.durability == "replicas":
             raise InvalidInput("memory:// has no replicas that could confirm a write.")
         quarantine = Quarantine(InMemoryQuarantine(), hooks)
-        sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
+        told = InMemoryNotices(options.state_ttl)
+        twin = _in_memory(options, told if options.notices else None)
+        sessions = Sessions(twin, _limits(options, shards=1), quarantine)
         doctor = Doctor(None, "memory://", Keys(), endless_state=False)
         cache = Cache(InMemoryCache(), options.max_event_bytes)
-        return Sojourn(sessions, cache, doctor, hooks)
+        return Sojourn(sessions, cache, doctor, hooks, notices=_notices(told, options))
     server = _server(url, options.connect_timeout)
     patience = Patience(
         options.operation_timeout,
@@ -305,7 +318,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     )
     engine = Engine(server, patience=patience, hooks=hooks)
     policy = Policy(
-        options.session_ttl, options.state_ttl, options.max_state_bytes, options.max_events
+        options.session_ttl,
+        options.state_ttl,
+        options.max_state_bytes,
+        options.max_events,
+        options.notices,
     )
     keys = Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
@@ -313,8 +330,10 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     limits = _limits(options, shards=SHARDS)
     doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
     cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    told_of = _notices(RedisNotices(engine, keys), options)
     if options.on_outage == "raise":
-        return Sojourn(Sessions(rows, limits, quarantine), cache, doctor, hooks, engine=engine)
+        room = Sessions(rows, limits, quarantine)
+        return Sojourn(room, cache, doctor, hooks, engine=engine, notices=told_of)
     buffered = BufferedSessions(
         rows,
         _in_memory(options),
@@ -327,11 +346,16 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         told=hooks.tell_replay,
     )
     room = Sessions(buffered, limits, quarantine)
-    return Sojourn(room, cache, doctor, hooks, engine=engine, buffered=buffered)
+    return Sojourn(room, cache, doctor, hooks, engine=engine, buffered=buffered, notices=told_of)
 
 
-def _in_memory(options: Options) -> InMemorySessions:
+def _notices(store: NoticeStore, options: Options) -> Notices:
+    return Notices(store if options.notices else None, options.health_check_interval)
+
+
+def _in_memory(options: Options, told: InMemoryNotices | None = None) -> InMemorySessions:
     return InMemorySessions(
+        told=None if told is None else told.tell,
         state_ttl=options.state_ttl,
         max_state_bytes=options.max_state_bytes,
         max_events=options.max_events,

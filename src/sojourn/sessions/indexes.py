@@ -67,7 +67,15 @@ class Indexes:
             )
             sessions.append((key, stored))
         if gone:
-            self._engine.post(Call("sessions.prune", user[:2], only, script=_PRUNE))
+            self._engine.post(
+                Call(
+                    name="sessions.prune",
+                    keys=(*user[:2], *self._commons.told(owner)),
+                    read=only,
+                    script=_PRUNE,
+                    args=self._commons.told_for(),
+                )
+            )
         return Listed(sessions, page.places[-1] if page.more else None, corrupt)
 
     async def list_names(

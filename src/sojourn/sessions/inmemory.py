@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession, TooLarge
 from sojourn.ids import SessionKey, UserKey
@@ -35,6 +35,8 @@ from sojourn.sessions.store import (
 V = TypeVar("V")
 
 _STORED = "it is as before, and the event or session that set it is stored"
+
+Told = Literal["created", "appended", "updated", "trimmed", "deleted", "expired"]
 
 HORIZON = 1000
 """How many operation ids of a session are remembered."""
@@ -65,6 +67,7 @@ class InMemorySessions:
         max_state_bytes: cap of a state.
         max_events: cap of a log; None for none.
         clock: seconds since the epoch.
+        told: told of every change: whose, what was done, and the version after it.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class InMemorySessions:
         max_state_bytes: int,
         max_events: int | None,
         clock: Callable[[], float] = time.time,
+        told: Callable[[SessionKey, Told, int], None] | None = None,
     ) -> None:
+        self._told = told or _nobody
         self._state_ttl = state_ttl
         self._cap = max_state_bytes
         self._max_events = max_events
@@ -117,6 +122,7 @@ class InMemorySessions:
         )
         self._sessions[key] = _Session(head, dict(birth.state.session), created)
         _remember(past, name, None)
+        self._told(key, "created", 1)
         self._set_shared(key, birth.state)
         return self._born(key, head)
 
@@ -151,6 +157,7 @@ class InMemorySessions:
             dropped = seq - self._max_events
             del session.rows[: len(session.rows) - self._max_events]
         written = self._changed(session, name, seq=seq, dropped=dropped, updated=updated)
+        self._told(key, "appended", written.version)
         self._set_shared(key, delta)
         return written
 
@@ -177,14 +184,16 @@ class InMemorySessions:
         fields, head = change.fields, session.head
         if not fields and change.ttl == "keep":
             return Written(head.version, 0, repeated=False)
-        return self._changed(
+        written = self._changed(
             session,
             name,
             title=fields["title"].decode() if "title" in fields else head.title,
             status=fields["status"].decode() if "status" in fields else head.status,
             metadata=fields.get("metadata", head.metadata),
             updated=self._clock(),
-        )._replace(seq=0)
+        )
+        self._told(key, "updated", written.version)
+        return written._replace(seq=0)
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut rows off at the end and at the front."""
@@ -198,7 +207,7 @@ class InMemorySessions:
         front = 0 if keep is None else max(0, left - keep)
         del session.rows[max(0, len(session.rows) - behind) :]
         del session.rows[:front]
-        return self._changed(
+        written = self._changed(
             session,
             name,
             seq=head.seq - behind,
@@ -206,6 +215,8 @@ class InMemorySessions:
             epoch=head.epoch + (behind > 0),
             updated=self._clock(),
         )
+        self._told(key, "trimmed", written.version)
+        return written
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session."""
@@ -218,8 +229,9 @@ class InMemorySessions:
         session = self._alive(key)
         found = session is not None and write.incarnation in ("", session.head.incarnation)
         _remember(past, deleted if found else missed, None)
-        if found:
+        if session is not None and found:
             del self._sessions[key]
+            self._told(key, "deleted", session.head.version)
         return found
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
@@ -289,6 +301,7 @@ class InMemorySessions:
         if session.head.expires > self._clock():
             return session
         del self._sessions[key]
+        self._told(key, "expired", 0)
         return None
 
     def _writable(self, key: SessionKey, write: Write) -> _Session:
@@ -344,6 +357,10 @@ class InMemorySessions:
         size = _size({**old, **new})
         if new and size > self._cap:
             raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
+
+
+def _nobody(_key: SessionKey, _what: Told, _version: int) -> None:
+    pass
 
 
 def _later(now: float, ttl: float | None) -> float | None:

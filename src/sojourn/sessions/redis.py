@@ -85,7 +85,7 @@ class RedisSessions:
         ours, user = self._keys.session(key), self._keys.user(key)
         script: Call[Any] = Call(
             name="sessions.create",
-            keys=(*ours, *user[:5]),
+            keys=(*ours, *user[:5], *self._commons.told(key)),
             read=only,
             script=CREATE,
             args=(
@@ -151,7 +151,7 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.append",
-                keys=(*ours, *user[:4]),
+                keys=(*ours, *user[:4], *self._commons.told(key)),
                 read=only,
                 script=APPEND,
                 args=(
@@ -186,7 +186,7 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.update",
-                keys=(*ours, *user[:2]),
+                keys=(*ours, *user[:2], *self._commons.told(key)),
                 read=only,
                 script=UPDATE,
                 args=(
@@ -194,6 +194,7 @@ class RedisSessions:
                     key.session,
                     ttl,
                     *(part for pair in change.fields.items() for part in pair),
+                    *self._commons.told_for(),
                 ),
                 operation_id=write.operation_id,
             )
@@ -208,10 +209,16 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.trim",
-                keys=(*ours, *user[:2]),
+                keys=(*ours, *user[:2], *self._commons.told(key)),
                 read=only,
                 script=TRIM,
-                args=(*guarded(write), key.session, drop, "" if keep is None else keep),
+                args=(
+                    *guarded(write),
+                    key.session,
+                    drop,
+                    "" if keep is None else keep,
+                    *self._commons.told_for(),
+                ),
                 operation_id=write.operation_id,
             )
         )
@@ -225,10 +232,15 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.delete",
-                keys=(*ours, *user[:2], user.operations),
+                keys=(*ours, *user[:2], user.operations, *self._commons.told(key)),
                 read=only,
                 script=DELETE,
-                args=(write.operation_id, write.incarnation, key.session),
+                args=(
+                    write.operation_id,
+                    write.incarnation,
+                    key.session,
+                    *self._commons.told_for(),
+                ),
                 operation_id=write.operation_id,
             )
         )

@@ -1,6 +1,6 @@
 # Written by scripts/sync_stub.py from the asynchronous rooms.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -9,6 +9,7 @@ from sojourn.client import Lent, Stats
 from sojourn.doctor import Report
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
+from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
@@ -97,10 +98,17 @@ class Cache:
 class Doctor:
     def examine(self, *, keys: int=..., notifications: bool=...) -> Report: ...
 
+class Notices:
+    def subscribe(self, app: str, user: str, *, after: str | None=...) -> Iterator[Notice]: ...
+    def read(self, app: str, user: str, *, after: str=..., limit: int=...) -> list[Notice]: ...
+    def latest(self, app: str, user: str) -> str: ...
+    def close(self) -> None: ...
+
 class Store:
     sessions: Sessions
     cache: Cache
     doctor: Doctor
+    notices: Notices
     @property
     def where(self) -> str: ...
     def ping(self) -> None: ...
@@ -115,4 +123,4 @@ class Store:
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=...) -> Store: ...
+def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=..., notices: bool=...) -> Store: ...

@@ -13,6 +13,7 @@ from sojourn.cache import Cache
 from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
+from sojourn.notices import Notices
 from sojourn.sessions import History, SafeSessions, Sessions
 from sojourn.sync.portal import CallersThread, Portal
 
@@ -155,6 +156,7 @@ _FACADES: dict[type, type[Facade]] = {
     Cache: CacheFacade,
     Doctor: Facade,
     History: Facade,
+    Notices: Facade,
     SafeSessions: Facade,
     Sessions: Facade,
 }

@@ -9,6 +9,7 @@ yield store
 
 from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
+from sojourn.testing.notices import NoticesContract
 from sojourn.testing.sessions import SessionsContract
 
-__all__ = ["CacheContract", "HistoryContract", "SessionsContract"]
+__all__ = ["CacheContract", "HistoryContract", "NoticesContract", "SessionsContract"]

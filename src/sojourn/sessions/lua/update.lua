@@ -2,8 +2,10 @@
 --
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
+--       6 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
---       5 new ttl: ms, '' (never) or 'keep'      6… field, value, …
+--       5 new ttl: ms, '' (never) or 'keep'      6… field, value, …; where notices are
+--         wanted then the shared ttl, ms or ''
 -- Reply {'ok' | 'duplicate', version, ttl}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head = redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format')
@@ -25,10 +27,14 @@ redis.call('ZCARD', KEYS[5])
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
 local expires, updated = later(ttl), head[4]
 local fields = {'ttl', ttl, 'expires', expires}
-if #ARGV > 5 or ARGV[5] ~= 'keep' then -- otherwise it is a touch, which may be repeated
+local changed = #ARGV > 6 or ARGV[5] ~= 'keep'
+if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
   updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-  for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = 6, #ARGV - 1, 2 do
+    fields[#fields + 1] = ARGV[i]
+    fields[#fields + 1] = ARGV[i + 1]
+  end
   for _, value in ipairs({'version', version, 'updated', updated}) do
     fields[#fields + 1] = value
   end
@@ -40,4 +46,7 @@ write_hash(session, fields)
 write_expiry({session, events}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
 write_index_lifetime(KEYS[4], KEYS[5], ttl)
+if changed and KEYS[6] then
+  write_notices(KEYS[6], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {KEYS[4], KEYS[5]})
+end
 return {'ok', version, ttl}
