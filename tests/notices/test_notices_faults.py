@@ -145,6 +145,29 @@ async def test_a_failover(tmp_path: Path) -> None:
         sentinels.close()
 
 
+async def test_a_primary_that_freezes(tmp_path: Path) -> None:
+    """Nothing says that the connection to it is dead but what is met on the others."""
+    sentinels = SentinelSet(tmp_path, any_binary()).start()
+    try:
+        async with sojourn.open(
+            sentinels.url, notices=True, operation_timeout=0.5, health_check_interval=HOUR
+        ) as store:
+            key = (await store.sessions.create("shop", "ada", "s")).key
+            told: list[Notice] = []
+            listening = asyncio.create_task(heard(store, key, "0", 41, told))
+            await write(store, key, 20)
+            await until(lambda: len(told) == 21)
+            await store.ping()  # behind the read that found nothing more: it waits for a wake-up
+            old = sentinels.pause_primary()
+            await asyncio.to_thread(sentinels.await_new_primary, old)
+            await write(store, key, 20)
+            await listening
+            assert set(range(1, 42)) <= set(versions(told))
+            assert in_order(told)
+    finally:
+        sentinels.close()
+
+
 @pytest.mark.parametrize("binary", [redis_binary, valkey_binary])
 async def test_a_slot_that_moves(tmp_path: Path, binary) -> None:
     cluster = ClusterSet(tmp_path, binary()).start()
