@@ -155,9 +155,12 @@ async def test_a_primary_that_freezes(tmp_path: Path) -> None:
             key = (await store.sessions.create("shop", "ada", "s")).key
             told: list[Notice] = []
             listening = asyncio.create_task(heard(store, key, "0", 41, told))
-            await write(store, key, 20)
-            await until(lambda: len(told) == 21)
-            await store.ping()  # behind the read that found nothing more: it waits for a wake-up
+            stream, primary = "notices:{shop:ada}", sentinels.primary
+            await until(lambda: primary.ask("PUBSUB", "SHARDNUMSUB", stream) == [stream, 1])
+            for number in range(20):
+                await write(store, key, 1)
+                await until(lambda seen=number + 2: len(told) == seen)
+            await asyncio.sleep(0.1)  # it has looked once more, and waits for a wake-up
             old = sentinels.pause_primary()
             await asyncio.to_thread(sentinels.await_new_primary, old)
             await write(store, key, 20)
