@@ -18,6 +18,7 @@ from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
 from sojourn.memory import scope as memory_scope
 from sojourn.memory import service as memory_service
+from sojourn.notices import service as notices_service
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
 
@@ -25,19 +26,22 @@ STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
 HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.cache import CacheStats
-from sojourn.client import Lent
+
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey, UserKey
 from sojourn.memory import Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.errors import SojournError
+from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,
+    Entries,
     Event,
     Failures,
     Keep,
@@ -47,12 +51,14 @@ from sojourn.sessions import (
     Quarantined,
     Result,
     Session,
+    SessionBatch,
     SessionPage,
     Swept,
     View,
 )
 from sojourn.stats import Health, Stats
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+from sojourn.wiring import Lent
 
 E = TypeVar("E")
 P = ParamSpec("P")
@@ -67,12 +73,13 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (memory_scope, "Scope", "Scope"),
     (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
+    (notices_service, "Notices", "Notices"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
     "Store": (
         *("sessions: Sessions", "cache: Cache", "memory: Memory", "artifacts: Artifacts"),
-        "doctor: Doctor",
+        *("notices: Notices", "doctor: Doctor"),
     ),
     "Scope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
@@ -87,6 +94,7 @@ def plain(text: str) -> str:
             "Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]",
             "Callable[[Callable[P, T]], Callable[P, T]]",
         )
+        .replace("AsyncGenerator[Notice, None]", "Iterator[Notice]")
         .replace("_ = ", "")
     )
 

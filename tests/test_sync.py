@@ -201,5 +201,45 @@ def test_a_closed_store_leaves_no_thread(url: str) -> None:
     assert {each for each in threading.enumerate() if each.name == "sojourn sync"} <= before
 
 
+def test_notices(server: Server) -> None:
+    with sojourn.sync.open(server.url, notices=True) as store:
+        key = store.sessions.create("shop", "ada", "s").key
+        cursor = store.notices.latest("shop", "ada")
+        for _ in range(3):
+            store.sessions.append(key, Event(author="a", payload=1))
+        told = store.notices.read("shop", "ada")
+        assert [each.version for each in told] == [1, 2, 3, 4]
+        notices = store.notices.subscribe("shop", "ada", after=cursor)
+        assert [next(notices) for _ in range(3)] == told[1:]
+        notices.close()
+        with pytest.raises(sojourn.InvalidInput):
+            store.notices.subscribe("shop", "ada", after="x")
+        done = store.sessions.append_many([(key, [Event(author="a", payload=1)])])
+        assert len(done) == 1
+        assert list(store.sessions.get_many([key])) == [key]
+
+
+@pytest.mark.parametrize("url", ["memory://", ""])
+def test_closing_ends_who_waits_in_another_thread(server: Server, url: str) -> None:
+    store = sojourn.sync.open(url or server.url, notices=True)
+    ended: list[Exception] = []
+
+    def listen() -> None:
+        try:
+            for _ in store.notices.subscribe("shop", "ada"):
+                started.set()
+        except sojourn.Closed as error:
+            ended.append(error)
+
+    started = threading.Event()
+    thread = threading.Thread(target=listen)
+    thread.start()
+    while not started.is_set():
+        store.sessions.create("shop", "ada")
+    store.close()
+    thread.join(10)
+    assert len(ended) == 1
+
+
 def test_the_stub_is_up_to_date() -> None:
     subprocess.run([sys.executable, ROOT / "scripts/sync_stub.py", "--check"], check=True)

@@ -1,4 +1,4 @@
-"""`open(url)`: wires the rooms together and owns their lifetimes."""
+"""`open(url)`, and the store that it opens: it owns the lifetimes of its rooms."""
 
 from __future__ import annotations
 
@@ -7,44 +7,23 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
-from sojourn.artifacts import Artifacts
-from sojourn.artifacts.inmemory import InMemoryArtifacts
-from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.cache import Cache
-from sojourn.cache.inmemory import InMemoryCache
-from sojourn.cache.redis import RedisCache
-from sojourn.doctor import Doctor
 from sojourn.engine.call import Call
-from sojourn.engine.engine import Engine, Node
-from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
-from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience, Tally
-from sojourn.errors import Closed, InvalidInput, SojournError
+from sojourn.engine.engine import Node
+from sojourn.engine.wire import Tally
+from sojourn.errors import Closed, SojournError
 from sojourn.ids import SessionKey
-from sojourn.memory import LAST, Lives, Memory, MemoryStore, remember
-from sojourn.memory.inmemory import InMemoryMemory
-from sojourn.memory.redis import RedisMemory
+from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
-from sojourn.resilience.journal import Bounds, Journal
-from sojourn.sessions import KEEP, History, Keep, Sessions
-from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.commons import Policy
+from sojourn.sessions import KEEP, History, Keep
 from sojourn.sessions.history import history_of
-from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
-from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.sessions.service import Limits
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
+from sojourn.wiring import Rooms, rooms_at, rooms_in_memory
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
-
-    Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
+    from sojourn.wiring import Lent
 
 
 class Sojourn:
@@ -58,28 +37,19 @@ class Sojourn:
         memory: what outlives sessions.
         artifacts: files of sessions and users, in versions.
         doctor: examines the server.
+        notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        cache: Cache,
-        doctor: Doctor,
-        hooks: Hooks,
-        *,
-        memory: Memory,
-        artifacts: Artifacts,
-        engine: Engine | None = None,
-        buffered: BufferedSessions | None = None,
-    ) -> None:
-        self.sessions = sessions
-        self.cache = cache
-        self.memory = memory
-        self.artifacts = artifacts
-        self.doctor = doctor
-        self._engine = engine
+    def __init__(self, rooms: Rooms, hooks: Hooks) -> None:
+        self.sessions = rooms.sessions
+        self.cache = rooms.cache
+        self.memory = rooms.memory
+        self.artifacts = rooms.artifacts
+        self.notices = rooms.notices
+        self.doctor = rooms.doctor
+        self._engine = rooms.engine
+        self._buffered = rooms.buffered
         self._hooks = hooks
-        self._buffered = buffered
         self._closed = False
 
     @property
@@ -227,6 +197,7 @@ class Sojourn:
         self._closed = True
         await self.cache.close()
         await self.memory.close()
+        self.notices.close()
         if self._engine is not None:
             await self._engine.close()
 
@@ -277,6 +248,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     history_ttl: float | None = 30 * DAY,
     artifact_ttl: float | None = 30 * DAY,
     max_artifact_bytes: int = 64 * MiB,
+    notices: bool = False,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -322,129 +294,19 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         artifact_ttl: seconds that an artifact lives after it was last saved or loaded; None for
             ever.
         max_artifact_bytes: the largest version of an artifact, with its metadata.
+        notices: whether every change of a session is told to who listens (`store.notices`); the
+            server's user then needs the right to publish and subscribe.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
         InvalidInput: one of the other arguments.
     """
-    options = Options(
-        namespace,
-        session_ttl,
-        state_ttl,
-        max_event_bytes,
-        max_state_bytes,
-        max_events,
-        max_sessions,
-        near_cache_bytes,
-        connect_timeout,
-        operation_timeout,
-        health_check_interval,
-        durability,
-        replicas,
-        on_outage,
-        journal,
-        buffer_calls,
-        buffer_bytes,
-        buffer_seconds,
-        memory_ttl,
-        knowledge_ttl,
-        history_ttl,
-        artifact_ttl,
-        max_artifact_bytes,
-    )
+    arguments = {name: value for name, value in locals().items() if name in Options._fields}
+    options = Options(**arguments)
     if isinstance(url, str):
         url, options = from_query(url, options)
     options.check()
     hooks = Hooks()
     if url in ("memory:", "memory://"):
-        if options.durability == "replicas":
-            raise InvalidInput("memory:// has no replicas that could confirm a write.")
-        quarantine = Quarantine(InMemoryQuarantine(), hooks)
-        sessions = Sessions(_in_memory(options), _limits(options, shards=1), quarantine)
-        doctor = Doctor(None, "memory://", Keys(), endless_state=False)
-        cache = Cache(InMemoryCache(), options.max_event_bytes)
-        artifacts = Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes)
-        memory = _memory(InMemoryMemory(), options, shards=1)
-        return Sojourn(sessions, cache, doctor, hooks, memory=memory, artifacts=artifacts)
-    server = _server(url, options.connect_timeout)
-    patience = Patience(
-        options.operation_timeout,
-        options.health_check_interval,
-        options.replicas if options.durability == "replicas" else 0,
-    )
-    engine = Engine(server, patience=patience, hooks=hooks)
-    policy = Policy(
-        options.session_ttl,
-        options.state_ttl,
-        options.max_state_bytes,
-        options.max_events,
-        options.max_sessions,
-    )
-    keys = Keys(options.namespace)
-    quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
-    rows = RedisSessions(engine, keys, policy, quarantine)
-    limits = _limits(options, shards=SHARDS)
-    doctor = Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None)
-    cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
-    kept = RedisArtifacts(engine, keys, options.artifact_ttl)
-    artifacts = Artifacts(kept, options.max_artifact_bytes)
-    memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
-    if options.on_outage == "raise":
-        room = Sessions(rows, limits, quarantine)
-        return Sojourn(
-            *(room, cache, doctor, hooks), memory=memory, artifacts=artifacts, engine=engine
-        )
-    buffered = BufferedSessions(
-        rows,
-        _in_memory(options),
-        Journal(
-            Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
-            options.journal,
-        ),
-        held_bytes=options.buffer_bytes,
-        patience=options.operation_timeout,
-        told=hooks.tell_replay,
-    )
-    room = Sessions(buffered, limits, quarantine)
-    return Sojourn(
-        *(room, cache, doctor, hooks),
-        memory=memory,
-        artifacts=artifacts,
-        engine=engine,
-        buffered=buffered,
-    )
-
-
-def _in_memory(options: Options) -> InMemorySessions:
-    return InMemorySessions(
-        state_ttl=options.state_ttl,
-        max_state_bytes=options.max_state_bytes,
-        max_events=options.max_events,
-        max_sessions=options.max_sessions,
-    )
-
-
-def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
-    return Memory(
-        store,
-        Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
-        max_bytes=options.max_event_bytes,
-        patience=options.operation_timeout,
-        shards=shards,
-    )
-
-
-def _server(url: str | Lent, connect_timeout: float) -> Server:
-    if isinstance(url, str):
-        return Server.at(url, connect_timeout=connect_timeout)
-    return Server.of(url, connect_timeout=connect_timeout)
-
-
-def _limits(options: Options, *, shards: int) -> Limits:
-    return Limits(
-        options.session_ttl,
-        options.max_event_bytes,
-        shards,
-        options.near_cache_bytes,
-        options.operation_timeout,
-    )
+        return Sojourn(rooms_in_memory(options, hooks), hooks)
+    return Sojourn(rooms_at(url, options, hooks), hooks)

@@ -40,6 +40,7 @@ class Options(NamedTuple):
     history_ttl: float | None = 30 * DAY
     artifact_ttl: float | None = 30 * DAY
     max_artifact_bytes: int = 64 * MiB
+    notices: bool = False
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -57,7 +58,10 @@ class Options(NamedTuple):
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():
             least = 0 if name == "near_cache_bytes" else 0.001
-            if isinstance(value, int | float) and not least <= value <= 10**12:
+            if name in _FLAGS:
+                if not isinstance(value, bool):
+                    raise InvalidInput(f"{name} is True or False, not {value!r}.")
+            elif isinstance(value, int | float) and not least <= value <= 10**12:
                 raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
 
 
@@ -70,6 +74,11 @@ _WHOLE = (
     *("max_event_bytes", "max_state_bytes", "max_events", "max_sessions", "near_cache_bytes"),
     *("replicas", "buffer_calls", "buffer_bytes", "max_artifact_bytes"),
 )
+_FLAGS = ("notices",)
+_TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 _WORDS = ("namespace", "durability", "on_outage", "journal")
 
 
@@ -99,6 +108,10 @@ def from_query(url: str, options: Options) -> tuple[str, Options]:
 def _value(name: str, text: str) -> str | float | None:
     if name in _WORDS:
         return text
+    if name in _FLAGS:
+        if text.lower() not in _TRUTH:
+            raise ConfigurationError(f"{name} in the URL must be true or false, not {text!r}.")
+        return _TRUTH[text.lower()]
     if text.lower() == "none" and name in _FOREVER:
         return None
     try:

@@ -28,7 +28,7 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
         return
     keys = Keys(namespace)
     head, events, ops = keys.session(key)
-    by_update, by_expiry, state, outbox, operations, quarantine = keys.user(key)
+    by_update, by_expiry, state, outbox, operations, quarantine, notices = keys.user(key)
 
     kinds = {
         head: ("session", head),
@@ -40,6 +40,7 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
         outbox: ("outbox", outbox),
         operations: ("operations", operations),
         quarantine: ("quarantine", quarantine),
+        notices: ("notices", notices),
         keys.apps(): ("apps", keys.apps()),
         keys.app_state(app): ("state", keys.app_state(app)),
         keys.users_of(key.owner): ("users", keys.users_of(key.owner)),

@@ -71,7 +71,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "ensure": ("safe", "ada", "s"),
     "get": (HERE,),
     "get_as": (EVENTS, HERE),
+    "get_many": ([HERE],),
     "append": (HERE, EVENT),
+    "append_many": ([(HERE, [EVENT])],),
     "update": (HERE,),
     "save": (HERE,),
     "trim": (HERE,),
@@ -104,7 +106,10 @@ async def test_every_call_says_that_no_server_can_be_reached(name: str) -> None:
     async with sojourn.open(url, operation_timeout=0.05) as store:
         result = await getattr(store.sessions.safe, name)(*ARGUMENTS[name], **options)
         assert store.stats().failures == Failures(0, 0, 1, 0)
-    assert (result.status, result.value) == ("unavailable", None)
+    assert (result.status, result.value) == (
+        "unavailable",
+        [result.error] if name == "append_many" else None,
+    )
     assert type(result.error) is Unavailable
 
 

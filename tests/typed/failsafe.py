@@ -6,11 +6,12 @@ An ignore that is no longer needed is an error: then a wrong argument would pass
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_type
 
 import sojourn
-from sojourn import Event, Result, Session, SessionKey, SessionPage
-from sojourn.sessions import EVENTS, Appended, NamePage, SafeSessions
+from sojourn import Event, Result, Session, SessionKey, SessionPage, SojournError
+from sojourn.sessions import EVENTS, Appended, NamePage, SafeSessions, SessionBatch
 
 
 async def every_result_has_its_type(store: sojourn.Sojourn, key: SessionKey) -> None:
@@ -20,6 +21,8 @@ async def every_result_has_its_type(store: sojourn.Sojourn, key: SessionKey) -> 
     assert_type(await safe.get(key, last=20), Result[Session[Event]])
     assert_type(await safe.get_as(EVENTS, key, since=0.0), Result[Session[Event]])
     assert_type(await safe.append(key, event, event, incarnation="i"), Result[Appended])
+    assert_type(await safe.get_many([key], last=1), Result[SessionBatch])
+    assert_type(await safe.append_many([(key, [event])]), Result[Sequence[Appended | SojournError]])
     assert_type(await safe.update(key, ttl=None), Result[int])
     assert_type(await safe.touch(key), Result[bool])
     assert_type(await safe.delete(key, operation_id="op"), Result[bool])

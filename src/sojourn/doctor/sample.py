@@ -88,7 +88,7 @@ async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
                 return await _last(run, kind.source) == math.inf
             case "users" | "apps":
                 return await _last(run, kind.source) > time.time() * 1000 + _FAR
-            case "state" | "outbox" | "quarantine":
+            case "state" | "outbox" | "quarantine" | "notices":
                 return endless_state
             case _:  # operation ids are forgotten after a day
                 return False

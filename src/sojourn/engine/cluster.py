@@ -16,6 +16,7 @@ from sojourn.engine.address import Address
 from sojourn.engine.call import Call
 from sojourn.engine.faults import Redirect
 from sojourn.engine.lanes import Lanes
+from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
@@ -64,6 +65,10 @@ class Cluster:
         owner = self._owners[key_slot(keys[0].encode())] if keys else None
         pending.asking = False
         self._lanes(owner or self._any()).send(pending)
+
+    def listener_of(self, channel: str) -> Listener:
+        """Who listens to a channel: the node that is believed to have its slot."""
+        return self._lanes(self._owners[key_slot(channel.encode())] or self._any()).listener
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -114,19 +119,24 @@ class Cluster:
                 lost=self._refresh_soon,
                 elsewhere=lambda pending, to: self._redirect(pending, to, address),
                 again=self.send,
+                moved=lambda to: self._moved(to, address),
             )
         return lanes
 
     def _redirect(self, pending: Pending, to: Redirect, said_by: Address) -> bool:
         if pending.attempts % _TURNS == 0:
             return False  # nodes disagree: it rests, and goes by the map of then
-        address = Address(to.host or said_by.host, to.port)
         pending.asking = to.asking
+        self._lanes(self._moved(to, said_by)).send(pending)
+        return True
+
+    def _moved(self, to: Redirect, said_by: Address) -> Address:
+        """The node that has a slot; when that is for good, the map says so from now on."""
+        address = Address(to.host or said_by.host, to.port)
         if not to.asking:
             self._owners[to.slot] = address
             self._refresh_soon()
-        self._lanes(address).send(pending)
-        return True
+        return address
 
     # ── the map ────────────────────────────────────────────────────────────────────────────────
 

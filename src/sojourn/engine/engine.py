@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from sojourn.engine.call import Call
 from sojourn.engine.cluster import Cluster
 from sojourn.engine.lanes import Lanes
+from sojourn.engine.listener import Listener, Watch
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
@@ -150,6 +151,17 @@ class Engine:
         self._posted.discard(future)
         if not future.cancelled():
             future.exception()
+
+    def watch(self, channel: str) -> Watch:
+        """What wakes a task of the running loop when something is published on a channel.
+
+        Nothing is sent yet. All watches of a loop share one connection to a server.
+        """
+        return Watch(channel, self._listener)
+
+    def _listener(self, channel: str) -> Listener:
+        loop = asyncio.get_running_loop()
+        return (self._lanes.get(loop) or self._open(loop)).listener_of(channel)
 
     def _submit(
         self,

@@ -28,7 +28,7 @@ _REMEMBERED = 4096
 
 _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
-    | {"artifact", "artifacts", "memories", "memory"}
+    | {"artifact", "artifacts", "memories", "memory", "notices"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -45,6 +45,7 @@ _FORMS = {
     "outbox": rf"outbox:{_TAG}",
     "operations": rf"operations:{_TAG}",
     "quarantine": rf"quarantine:{_TAG}",
+    "notices": rf"notices:{_TAG}",
     "users": rf"users:\{{{_ID}#\d+\}}",
     "apps": "apps",
     "cached": rf"cache:\{{{_ID}#\d+\}}:entry:{_ID}",
@@ -81,6 +82,7 @@ class UserKeys(NamedTuple):
     outbox: str
     operations: str
     quarantine: str
+    notices: str
 
 
 class CacheKeys(NamedTuple):
@@ -161,6 +163,7 @@ class Keys:
             f"{start}outbox:{{{tag}}}",
             f"{start}operations:{{{tag}}}",
             f"{start}quarantine:{{{tag}}}",
+            f"{start}notices:{{{tag}}}",
         )
 
     def app_state(self, app: str) -> str:

@@ -9,6 +9,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
+from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.wire import Patience, Tally, Wire
 
@@ -19,7 +20,7 @@ Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Lanes:
-    """Two wires to one server, for small calls and for bulk.
+    """Two wires to one server, for small calls and for bulk, and a listener to its channels.
 
     Where writes wait for replicas, reads travel with the bulk, so that they do not wait as well.
 
@@ -32,6 +33,7 @@ class Lanes:
         lost: told when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
         again: takes a call that was put off; these lanes themselves if not given.
+        moved: told which node has a channel; None where there are no others.
 
     Attributes:
         server: where the last connection led to; None before the first.
@@ -48,6 +50,7 @@ class Lanes:
         lost: Callable[[], None] = lambda: None,
         elsewhere: Callable[[Pending, Redirect], bool] | None = None,
         again: Callable[[Pending], None] | None = None,
+        moved: Callable[[Redirect], object] | None = None,
     ) -> None:
         self.tally = tally
         self.lost = lost
@@ -59,6 +62,7 @@ class Lanes:
         self.server: Address | None = None
         self.small = Wire(self._connected, where, patience, self)
         self.bulk = Wire(self._connected, where, patience, self)
+        self.listener = Listener(self._connected, where, patience, lost=lost, moved=moved)
 
     @property
     def several(self) -> bool:
@@ -77,6 +81,10 @@ class Lanes:
             self.bulk.submit(pending)
         else:
             self.small.submit(pending)
+
+    def listener_of(self, channel: str) -> Listener:  # noqa: ARG002 - a Cluster goes by it
+        """Who listens to a channel."""
+        return self.listener
 
     def submit(self, pending: Pending) -> None:
         """Take a call that was put off."""
@@ -100,9 +108,10 @@ class Lanes:
         if self.server not in (None, server):
             self.small.leave()
             self.bulk.leave()
+            self.listener.leave()
         self.server = server
         return connection
 
     async def close(self) -> None:
-        """Drop both connections."""
-        await asyncio.gather(self.small.close(), self.bulk.close())
+        """Drop all connections."""
+        await asyncio.gather(self.small.close(), self.bulk.close(), self.listener.close())

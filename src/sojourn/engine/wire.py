@@ -29,7 +29,7 @@ from sojourn.engine.pending import Pending, Wait
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
 
-_REPLY_ERRORS = (
+REPLY_ERRORS = (
     driver.ResponseError,
     driver.BusyLoadingError,
     driver.ClusterDownError,
@@ -335,7 +335,7 @@ class Wire:
         while True:
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
-            except _REPLY_ERRORS as error:
+            except REPLY_ERRORS as error:
                 reply = error
             self._heard = True
             if not flying:

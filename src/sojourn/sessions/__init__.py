@@ -1,5 +1,6 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
+from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
 from sojourn.sessions.history import History, Message
 from sojourn.sessions.model import (
@@ -19,6 +20,7 @@ __all__ = [
     "EVENTS",
     "KEEP",
     "Appended",
+    "Entries",
     "Event",
     "Failures",
     "History",
@@ -30,6 +32,7 @@ __all__ = [
     "Result",
     "SafeSessions",
     "Session",
+    "SessionBatch",
     "SessionPage",
     "Sessions",
     "Swept",

@@ -16,7 +16,7 @@ from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
-from sojourn.ids import UserKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
@@ -34,13 +34,17 @@ _MONTH = 30 * 86_400
 
 
 class Policy(NamedTuple):
-    """Lifetimes in seconds (None is for ever) and caps in bytes or events (None is no cap)."""
+    """Lifetimes in seconds (None is for ever) and caps in bytes or events (None is no cap).
+
+    `notices` says whether every change of a session is told to who listens.
+    """
 
     session_ttl: float | None
     state_ttl: float | None
     max_state_bytes: int
     max_events: int | None
-    max_sessions: int | None
+    max_sessions: int | None = None
+    notices: bool = False
 
 
 class Drained(NamedTuple):
@@ -168,6 +172,14 @@ class Commons:
                 await self._inspection.report(owner, None, "app state", keys[1], app.flaws),
             ]
         )
+
+    def told(self, owner: UserKey | SessionKey) -> tuple[str, ...]:
+        """The last key of every script that changes a session, where notices are wanted."""
+        return (self._keys.user(owner).notices,) if self._policy.notices else ()
+
+    def told_for(self) -> tuple[str, ...]:
+        """The last argument of those that do not have it already: how long notices live."""
+        return (ms(self._policy.state_ttl),) if self._policy.notices else ()
 
     # ── indexes ────────────────────────────────────────────────────────────────────────────────
 

@@ -61,7 +61,7 @@ class Result(msgspec.Struct, Generic[T], frozen=True):
             `unavailable`: the truth cannot be known now: `Unavailable` and its kin, `AccessDenied`,
             `ConfigurationError`, `ServerFault`, `Closed`.
             `failed`: `CorruptRecord`, or a bug: in Sojourn, or an argument of a wrong type.
-        value: what the call returns; None unless `ok`.
+        value: what the call returns; None unless `ok`, or a batch that was written in part.
         error: what the call would raise; None only when `ok`.
     """
 
@@ -109,6 +109,9 @@ class SafeSessions:
 
     What is not there is `not_found`: `get` gives no None, `touch` and `delete` no False.
 
+    `append_many` is `ok` when all entries are. If not, status and error are those of the first that
+    is not, and `Result.value` has what became of each.
+
     Each error is counted (`store.stats().failures`) and logged as a warning, a bug with where it
     happened. While the server cannot answer, a call that meets the same error again logs it at
     debug level. No content is logged, and no id but a write's: `Result.error` may have them.
@@ -122,7 +125,9 @@ class SafeSessions:
         self.create = self._safe(sessions.create)
         self.get = self._safe(sessions.get)
         self.get_as = self._safe(sessions.get_as)
+        self.get_many = self._safe(sessions.get_many)
         self.append = self._safe(sessions.append)
+        self.append_many = self._safe(sessions.append_many)
         self.update = self._safe(sessions.update)
         self.save = self._safe(sessions.save)
         self.trim = self._safe(sessions.trim)
@@ -159,6 +164,9 @@ class SafeSessions:
                 value = await method(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - that is what this room is for
                 return self._ended(safe.__name__, error)
+            if errors := _errors_in(value):
+                ended = [self._ended(safe.__name__, each) for each in errors]
+                return Result(ended[0].status, value, errors[0])
             self._told.pop(safe.__name__, None)
             if value is None or value is False:
                 return Result("not_found", error=SessionNotFound("There is no such session."))
@@ -194,6 +202,13 @@ class SafeSessions:
         if status == "failed":
             detail = "\n" + "".join(format_tb(error.__traceback__)).rstrip()
         log.log(level, "sessions.%s: %s, %s%s", name, status, kind.__name__, detail)
+
+
+def _errors_in(value: object) -> list[SojournError]:
+    """What became of the entries of a batch that were not written."""
+    if not isinstance(value, list):
+        return []
+    return [each for each in cast("list[object]", value) if isinstance(each, SojournError)]
 
 
 def _status_of(error: Exception) -> Status:

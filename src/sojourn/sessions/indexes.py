@@ -72,7 +72,13 @@ class Indexes:
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
-        return Call("sessions.prune", self._keys.user(owner)[:2], only, script=_PRUNE)
+        return Call(
+            name="sessions.prune",
+            keys=(*self._keys.user(owner)[:2], *self._commons.told(owner)),
+            read=only,
+            script=_PRUNE,
+            args=self._commons.told_for(),
+        )
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int

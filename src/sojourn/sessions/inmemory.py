@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sojourn.errors import SessionExists, TooLarge
 from sojourn.ids import SessionKey, UserKey
@@ -39,6 +39,8 @@ from sojourn.sessions.store import (
 V = TypeVar("V")
 
 _STORED = "it is as before, and the event or session that set it is stored"
+
+Told = Literal["created", "appended", "updated", "trimmed", "deleted", "expired"]
 
 HORIZON = 1000
 """How many operation ids of a session are remembered."""
@@ -70,6 +72,7 @@ class InMemorySessions:
         max_events: cap of a log; None for none.
         max_sessions: cap of a user's sessions; None for none.
         clock: seconds since the epoch.
+        told: told of every change: whose, what was done, and the version after it.
     """
 
     def __init__(
@@ -80,7 +83,9 @@ class InMemorySessions:
         max_events: int | None,
         max_sessions: int | None = None,
         clock: Callable[[], float] = time.time,
+        told: Callable[[SessionKey, Told, int], None] | None = None,
     ) -> None:
+        self._told = told or _nobody
         self._state_ttl = state_ttl
         self._cap = max_state_bytes
         self._max_events = max_events
@@ -120,6 +125,7 @@ class InMemorySessions:
         head = head.told(birth.fields).from_now(now)
         self._sessions[key] = _Session(head, dict(birth.state.session), created)
         _remember(past, name, None)
+        self._told(key, "created", 1)
         self._set_shared(key, birth.state)
         return self._born(key, head)
 
@@ -163,6 +169,7 @@ class InMemorySessions:
             dropped = seq - self._max_events
             del session.rows[: len(session.rows) - self._max_events]
         written = self._changed(session, name, seq=seq, dropped=dropped, updated=updated)
+        self._told(key, "appended", written.version)
         self._set_shared(key, delta)
         return written
 
@@ -191,7 +198,9 @@ class InMemorySessions:
         session.head = head.told(change.fields)
         if change.is_touch:
             return Written(head.version, 0, repeated=False)
-        return self._changed(session, name, updated=self._clock())._replace(seq=0)
+        written = self._changed(session, name, updated=self._clock())
+        self._told(key, "updated", written.version)
+        return written._replace(seq=0)
 
     async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
         """Put a session in the place of what is there, or make it."""
@@ -223,9 +232,11 @@ class InMemorySessions:
         dropped = 0 if self._max_events is None else max(0, seq - self._max_events)
         session.head = head.from_now(now).told(change.fields)
         session.state, session.rows = dict(image.state), list(image.rows[dropped:])
-        return self._changed(
+        written = self._changed(
             session, name, seq=seq, dropped=dropped, epoch=head.epoch + 1, updated=now
         )
+        self._told(key, "created" if written.version == 1 else "updated", written.version)
+        return written
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut rows off at the end and at the front."""
@@ -239,7 +250,7 @@ class InMemorySessions:
         front = 0 if keep is None else max(0, left - keep)
         del session.rows[max(0, len(session.rows) - behind) :]
         del session.rows[:front]
-        return self._changed(
+        written = self._changed(
             session,
             name,
             seq=head.seq - behind,
@@ -247,6 +258,8 @@ class InMemorySessions:
             epoch=head.epoch + (behind > 0),
             updated=self._clock(),
         )
+        self._told(key, "trimmed", written.version)
+        return written
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session."""
@@ -259,8 +272,9 @@ class InMemorySessions:
         session = self._alive(key)
         found = session is not None and write.incarnation in ("", session.head.incarnation)
         _remember(past, deleted if found else missed, None)
-        if found:
+        if session is not None and found:
             del self._sessions[key]
+            self._told(key, "deleted", session.head.version)
         return found
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
@@ -340,6 +354,7 @@ class InMemorySessions:
         if session.head.expires > self._clock():
             return session
         del self._sessions[key]
+        self._told(key, "expired", 0)
         return None
 
     def _writable(self, key: SessionKey, write: Write) -> _Session:
@@ -399,6 +414,10 @@ class InMemorySessions:
         size = _size({**old, **new})
         if new and size > self._cap:
             raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
+
+
+def _nobody(_key: SessionKey, _what: Told, _version: int) -> None:
+    pass
 
 
 def _size(pairs: Pairs) -> int:

@@ -127,7 +127,11 @@ class RedisSessions:
         life = birth.life
         return Call(
             name="sessions.create",
-            keys=(*self._keys.session(key), *self._keys.user(key)[:5]),
+            keys=(
+                *self._keys.session(key),
+                *self._keys.user(key)[:5],
+                *self._commons.told(key),
+            ),
             read=only,
             script=CREATE,
             args=(
@@ -175,7 +179,7 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.append",
-                keys=(*ours, *user[:4]),
+                keys=(*ours, *user[:4], *self._commons.told(key)),
                 read=only,
                 script=APPEND,
                 args=(
@@ -210,7 +214,7 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.update",
-                keys=(*ours, *user[:2]),
+                keys=(*ours, *user[:2], *self._commons.told(key)),
                 read=only,
                 script=UPDATE,
                 args=(
@@ -218,6 +222,7 @@ class RedisSessions:
                     key.session,
                     *life,
                     *(part for pair in change.fields.items() for part in pair),
+                    *self._commons.told_for(),
                 ),
                 operation_id=write.operation_id,
             )
@@ -235,7 +240,12 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.save",
-                keys=(*self._keys.session(key), *user[:2], user.operations),
+                keys=(
+                    *self._keys.session(key),
+                    *user[:2],
+                    user.operations,
+                    *self._commons.told(key),
+                ),
                 read=only,
                 script=SAVE,
                 args=(
@@ -250,6 +260,7 @@ class RedisSessions:
                     *counted(image.state),
                     len(image.rows),
                     *image.rows,
+                    *self._commons.told_for(),
                 ),
                 operation_id=write.operation_id,
                 bulk=len(image.rows) > _SHORT,
@@ -265,10 +276,16 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.trim",
-                keys=(*ours, *user[:2]),
+                keys=(*ours, *user[:2], *self._commons.told(key)),
                 read=only,
                 script=TRIM,
-                args=(*guarded(write), key.session, drop, "" if keep is None else keep),
+                args=(
+                    *guarded(write),
+                    key.session,
+                    drop,
+                    "" if keep is None else keep,
+                    *self._commons.told_for(),
+                ),
                 operation_id=write.operation_id,
             )
         )
@@ -282,10 +299,15 @@ class RedisSessions:
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.delete",
-                keys=(*ours, *user[:2], user.operations),
+                keys=(*ours, *user[:2], user.operations, *self._commons.told(key)),
                 read=only,
                 script=DELETE,
-                args=(write.operation_id, write.incarnation, key.session),
+                args=(
+                    write.operation_id,
+                    write.incarnation,
+                    key.session,
+                    *self._commons.told_for(),
+                ),
                 operation_id=write.operation_id,
             )
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import cached_property, wraps
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property, partial, wraps
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -14,6 +14,7 @@ from sojourn.errors import (
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
+    SojournError,
     Unavailable,
 )
 from sojourn.ids import (
@@ -24,7 +25,8 @@ from sojourn.ids import (
     user_key,
 )
 from sojourn.resilience.deadline import from_now, no_later_than
-from sojourn.sessions import checks
+from sojourn.sessions import batch, checks
+from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events
 from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.listing import Filter, Listing
@@ -346,6 +348,47 @@ class Sessions:
         first = written.seq - len(rows) + 1
         seqs = range(0) if written.repeated else range(first, written.seq + 1)
         return Appended(written.version, seqs, written.repeated, written.durable)
+
+    async def get_many(
+        self, keys: Iterable[SessionKey], *, last: int | None = None
+    ) -> SessionBatch:
+        """Several sessions, by key; those that are not there are missing. One round trip per node.
+
+        Args:
+            keys: which sessions, of any users.
+            last: only this many events of each from the end; 0 for none, None for all.
+
+        Returns:
+            a dict. As in `list`, a session that cannot be read is left out, in the quarantine, and
+            named: `SessionBatch.corrupt`.
+
+        Raises:
+            InvalidInput: a key that is none, or a negative filter; nothing was sent.
+            Unavailable: one of them cannot be known; then none is given.
+        """
+        checks.count(last, "last")
+        return await batch.get_many(partial(self.get, last=last), keys)
+
+    async def append_many(
+        self, entries: Entries, *, operation_id: str | None = None
+    ) -> Sequence[Appended | SojournError]:
+        """Append to several sessions, each by itself all or nothing. One round trip per node.
+
+        One round trip more when a delta touches `app:` state. Each entry is a session's key and
+        its events, as `append` takes them; no session stands in two entries.
+
+        Args:
+            entries: pairs of a key and a list of events.
+            operation_id: repeat all with the same id, in the same order, and each takes effect
+                once: entry n, from 0, is written under `{operation_id}.{n}`.
+
+        Returns:
+            for each entry, in order, what `append` returns, or the error that it raises.
+
+        Raises:
+            InvalidInput: what is no such pair, or a session twice; nothing was sent.
+        """
+        return await batch.append_many(self.append, entries, operation_id)
 
     async def update(
         self,

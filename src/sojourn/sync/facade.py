@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
 from typing import Any, Self, TypeVar
 
@@ -15,6 +15,7 @@ from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
 from sojourn.memory import Memory, Scope
+from sojourn.notices import Notice, Notices
 from sojourn.sessions import History, SafeSessions, Sessions
 from sojourn.sync.portal import CallersThread, Portal
 
@@ -108,6 +109,31 @@ class CacheFacade(Facade):
         return decorate
 
 
+class NoticesFacade(Facade):
+    """The notices: each step of a subscription waits in the thread that takes it."""
+
+    def subscribe(self, app: str, user: str, **options: Any) -> Iterator[Notice]:
+        """As `Notices.subscribe`, as a plain iterator."""
+        portal = self._portal()
+        notices: AsyncGenerator[Notice, None] = self._room().subscribe(app, user, **options)
+
+        async def step() -> Notice:
+            return await anext(notices)
+
+        async def end() -> None:
+            await notices.aclose()
+
+        def steps() -> Iterator[Notice]:
+            try:
+                while True:
+                    yield portal.run(step)
+            except GeneratorExit:
+                portal.run(end)
+                raise
+
+        return steps()
+
+
 class Store(Facade):
     """An open store for callers without an event loop: `with sojourn.sync.open(url) as store`.
 
@@ -160,6 +186,7 @@ _FACADES: dict[type, type[Facade]] = {
     History: Facade,
     Memory: Facade,
     Scope: Facade,
+    Notices: NoticesFacade,
     SafeSessions: Facade,
     Sessions: Facade,
 }

@@ -11,6 +11,7 @@ from sojourn.testing.artifacts import ArtifactsContract
 from sojourn.testing.cache import CacheContract
 from sojourn.testing.history import HistoryContract
 from sojourn.testing.memory import MemoryContract
+from sojourn.testing.notices import NoticesContract
 from sojourn.testing.sessions import SessionsContract
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "CacheContract",
     "HistoryContract",
     "MemoryContract",
+    "NoticesContract",
     "SessionsContract",
 ]

@@ -15,6 +15,7 @@ from sojourn.client import Sojourn
 from sojourn.errors import Conflict, SessionExists, SessionNotFound, StaleSession
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
+from sojourn.testing.batch import BatchContract
 from sojourn.testing.damage import DamageContract
 from sojourn.testing.managing import ManagingContract
 from sojourn.testing.reading import ReadingContract, logged, said
@@ -22,7 +23,9 @@ from sojourn.testing.refusals import RefusalsContract
 
 
 @pytest.mark.anyio
-class SessionsContract(ReadingContract, RefusalsContract, ManagingContract, DamageContract):
+class SessionsContract(
+    ReadingContract, RefusalsContract, ManagingContract, BatchContract, DamageContract
+):
     """Derive from it and give the fixture `store`."""
 
     @pytest.fixture

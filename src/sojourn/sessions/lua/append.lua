@@ -3,6 +3,7 @@
 -- KEYS  1 session (hash)   2 events (list)      3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
 --       6 state of the user (hash)              7 outbox (hash: operation id → app delta)
+--       8 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 expected version or ''   4 session id
 --       5 updated, s       6 shared ttl, ms or '' (never)   7 cap of a state, bytes
 --       8 cap of the log, events or ''          9 app delta as JSON or ''
@@ -96,5 +97,8 @@ if n_user > 0 then
 end
 if ARGV[9] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[9], ARGV[6])
+end
+if KEYS[8] then
+  write_notices(KEYS[8], ARGV[6], {{'appended', ARGV[4], version}}, {KEYS[4], KEYS[5]})
 end
 return {'ok', version, seq, stamp, 0, span(ttl, last)}

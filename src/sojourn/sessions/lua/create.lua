@@ -4,6 +4,7 @@
 --       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
 --       6 state of the user (hash)              7 outbox (hash: operation id → app delta)
 --       8 operations of the user (zset: operation id → ms)
+--       9 notices (stream), where they are wanted
 -- ARGV  1 operation id, which becomes the incarnation       2 session id
 --       3 created, s, or '' (the server's)      4 ttl of the session, ms or '' (never)
 --       5 shared ttl, ms or ''                  6 cap of a state, bytes
@@ -88,5 +89,11 @@ if n_user > 0 then
 end
 if ARGV[7] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[7], ARGV[5])
+end
+if KEYS[9] then
+  local changes = {}
+  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
+  changes[#changes + 1] = {'created', ARGV[2], 1}
+  write_notices(KEYS[9], ARGV[5], changes, {KEYS[4], KEYS[5]})
 end
 return {'ok', created, expires, stamp, pending, last}

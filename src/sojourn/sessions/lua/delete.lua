@@ -3,13 +3,14 @@
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset)
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
 --       6 operations of the user (zset: operation id → ms)
--- ARGV  1 operation id     2 incarnation or ''   3 session id
+--       7 notices (stream), where they are wanted
+-- ARGV  1 operation id     2 incarnation or ''   3 session id   4 shared ttl, ms or '', for notices
 -- Reply {'ok'} {'duplicate'} {'missing'}
 local operations = KEYS[6]
 local deleted, missed = 'delete:' .. ARGV[3] .. ':' .. ARGV[1], 'missed:' .. ARGV[3] .. ':' .. ARGV[1]
 if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
 if redis.call('ZSCORE', operations, missed) then return {'missing'} end
-local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
+local incarnation, version = unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version'))
 local exists = incarnation or redis.call('EXISTS', KEYS[1]) == 1 -- one that cannot be read goes, too
 redis.call('LLEN', KEYS[2])
 for i = 3, 5 do redis.call('ZCARD', KEYS[i]) end
@@ -22,4 +23,7 @@ if found or not exists then -- first what frees memory: then a full server lets 
   write_index_lifetime(KEYS[4], KEYS[5], now) -- it may have been the last that never expires
 end
 write_user_operation(operations, found and deleted or missed)
+if found and KEYS[7] then
+  write_notices(KEYS[7], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}})
+end
 return {found and 'ok' or 'missing'}

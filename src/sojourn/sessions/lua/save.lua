@@ -3,12 +3,13 @@
 -- KEYS  1 session (hash)   2 events (list)      3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
 --       6 operations of the user (zset: operation id → ms)
+--       7 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 expected version or '', 0 for none
 --       4 session id       5 ttl: ms, '' (never) or 'keep'      6 until: ms, '' (never) or 'keep'
 --       7 ttl of a new one, ms or ''            8 cap of a state, bytes
 --       9 cap of the log, events or ''         10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
---         pairs; number of events, then the events
+--         pairs; number of events, then the events; the shared ttl, ms or '', for notices
 -- Reply {'ok' | 'duplicate', version, span, last seq}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}:
 --       nothing was written
@@ -74,4 +75,8 @@ write_expiry({session, events}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
 if not incarnation then write_user_operation(operations, born) end
+if KEYS[7] then
+  local kind = incarnation and 'updated' or 'created'
+  write_notices(KEYS[7], ARGV[#ARGV], {{kind, ARGV[4], version}}, {KEYS[4], KEYS[5]})
+end
 return {'ok', version, span(ttl, last), count}

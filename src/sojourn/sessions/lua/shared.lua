@@ -131,3 +131,28 @@ local function write_outbox(key, operation, delta, ttl)
   redis.call('HSET', key, operation, string.format('{"stamp":%.0f,"delta":', stamp) .. delta .. '}')
   write_lifetime(key, left, ttl)
 end
+
+-- Tell who listens of changes, each {kind, session, version}: entries of the user's stream, and one
+-- wake-up. An entry's id holds the server's clock, ms, and a number one higher than that of the
+-- entry before; a new stream's first number is its time in microseconds. What fails here (a key of
+-- another type, a channel that this user may not use) fails no write. A user's indexes, where they
+-- are given, outlive the sessions in them by as much as notices: else nobody would come upon the last
+-- that expires.
+local function write_notices(key, ttl, changes, indexes)
+  local lasting = ttl == '' and '2592000000' or ttl
+  for _, index in ipairs(indexes or {}) do write_lifetime(index, redis.call('PTTL', index), lasting) end
+  local last = redis.pcall('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  if last.err then return end
+  local ms, number = now, stamp
+  if last[1] then
+    local at, before = string.match(last[1][1], '^(%d+)-(%d+)$')
+    ms, number = math.max(now, tonumber(at)), tonumber(before) + 1
+  end
+  local left = redis.call('PTTL', key)
+  for i, change in ipairs(changes) do
+    redis.pcall('XADD', key, 'MAXLEN', '~', 1000, string.format('%.0f-%.0f', ms, number + i - 1),
+      'kind', change[1], 'session', change[2], 'version', change[3])
+  end
+  write_lifetime(key, left, ttl)
+  if type(redis.pcall('SPUBLISH', key, '')) == 'table' then redis.pcall('PUBLISH', key, '') end
+end

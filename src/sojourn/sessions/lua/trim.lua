@@ -2,8 +2,10 @@
 --
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
+--       6 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 how many to drop at the end      6 how many to keep of the rest or '' (all)
+--       7 shared ttl, ms or '', for notices
 -- Reply {'ok' | 'duplicate', version, span, last seq}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head = redis.call('HMGET', session,
@@ -46,4 +48,7 @@ redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 
 write_expiry({session, events}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
+if KEYS[6] then
+  write_notices(KEYS[6], ARGV[7], {{'trimmed', ARGV[4], version}}, {KEYS[4], KEYS[5]})
+end
 return {'ok', version, span(ttl, last), seq}

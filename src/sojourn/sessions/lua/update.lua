@@ -2,9 +2,10 @@
 --
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset: operation id → version)
 --       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
+--       6 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 new ttl: ms, '' (never) or 'keep'      6 new until: ms, '' (never) or 'keep'
---       7… field, value, …
+--       7… field, value, …; where notices are wanted then the shared ttl, ms or ''
 -- Reply {'ok' | 'duplicate', version, span}   {'missing'} {'stale', version} {'corrupt'}
 local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
 local head =
@@ -28,10 +29,14 @@ local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
 local last = ARGV[6] == 'keep' and head[6] or ARGV[6]
 local expires, updated = later(ttl, last), head[4]
 local fields = {'ttl', ttl, 'until', last, 'expires', expires}
-if #ARGV > 6 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep' then -- else a touch, which may be repeated
+local changed = #ARGV > 7 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
+if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
   updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-  for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = 7, #ARGV - 1, 2 do
+    fields[#fields + 1] = ARGV[i]
+    fields[#fields + 1] = ARGV[i + 1]
+  end
   for _, value in ipairs({'version', version, 'updated', updated}) do
     fields[#fields + 1] = value
   end
@@ -43,4 +48,7 @@ write_hash(session, fields)
 write_expiry({session, events}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
 write_index_lifetime(KEYS[4], KEYS[5], expires)
+if changed and KEYS[6] then
+  write_notices(KEYS[6], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {KEYS[4], KEYS[5]})
+end
 return {'ok', version, span(ttl, last)}

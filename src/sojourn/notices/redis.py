@@ -1,0 +1,86 @@
+"""Notices on a server: a stream for each user, which the scripts that change sessions write."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, get_args
+
+from sojourn.engine.call import Call
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.ids import UserKey
+from sojourn.notices.model import Entry, Kind, Page, Place
+from sojourn.notices.store import Watch
+
+log = logging.getLogger("sojourn.notices")
+
+_KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in get_args(Kind)}
+
+
+class RedisNotices:
+    """A `NoticeStore` over an engine. A user's channel has the name of the stream.
+
+    Args:
+        engine: where calls go.
+        keys: builds the keys.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    async def read(self, owner: UserKey, after: Place, limit: int) -> Page:
+        """One round trip."""
+        stream = self._keys.user(owner).notices
+        start = "-" if after.at == 0 else f"({after.text()}"
+        entries, newest = await self._engine.run(
+            Call(
+                name="notices.read",
+                keys=(stream,),
+                read=list,
+                commands=[
+                    ("XRANGE", stream, start, "+", "COUNT", limit),
+                    ("XREVRANGE", stream, "+", "-", "COUNT", 1),
+                ],
+            )
+        )
+        return Page([_entry(each) for each in entries], _place(newest[0][0]) if newest else None)
+
+    async def newest(self, owner: UserKey) -> Place:
+        """One round trip."""
+        stream = self._keys.user(owner).notices
+        newest, (seconds, micros) = await self._engine.run(
+            Call(
+                name="notices.newest",
+                keys=(stream,),
+                read=list,
+                commands=[("XREVRANGE", stream, "+", "-", "COUNT", 1), ("TIME",)],
+            )
+        )
+        if newest:
+            return _place(newest[0][0])
+        return Place(int(seconds) * 1000 + int(micros) // 1000, 0)
+
+    def watch(self, owner: UserKey) -> Watch:
+        """All of an event loop share one connection to a server."""
+        return self._engine.watch(self._keys.user(owner).notices)
+
+    def close(self) -> None:
+        """The engine wakes them when it is closed."""
+
+
+def _entry(stored: list[Any]) -> Entry:
+    """An entry of a stream; one that cannot be read is as good as one that is missing."""
+    place = _place(stored[0])
+    fields = dict(zip(stored[1][::2], stored[1][1::2], strict=True))
+    try:
+        session, version = fields[b"session"].decode(), int(fields[b"version"])
+        return Entry(place, _KINDS[fields[b"kind"]], session, version)
+    except (LookupError, ValueError):
+        log.warning("The notice %s cannot be read: it counts as missed.", place.text())
+        return Entry(place, "missed", "", 0)
+
+
+def _place(stored: bytes) -> Place:
+    at, _, number = stored.partition(b"-")
+    return Place(int(at), int(number))

@@ -1,0 +1,129 @@
+"""What users of the notices room call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
+from sojourn.ids import UserKey, user_key
+from sojourn.notices.model import Notice, Place
+from sojourn.notices.store import REMEMBERED, NoticeStore
+
+_PAGE = 100
+"""Notices that a subscriber holds at most."""
+_AGAIN = 1.0
+"""Seconds until a read that found no server is repeated, unless a wake-up comes before."""
+
+
+class Notices:
+    """Notices of changes. Made by `sojourn.open(…, notices=True)`, as `store.notices`.
+
+    Args:
+        store: where they are kept; None when the store was opened without them.
+        poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
+    """
+
+    def __init__(self, store: NoticeStore | None, poll: float) -> None:
+        self._store = store
+        self._poll = poll
+        self._closed = False
+
+    def subscribe(
+        self, app: str, user: str, *, after: str | None = None
+    ) -> AsyncGenerator[Notice, None]:
+        """The changes of a user's sessions as they happen: each once, in order.
+
+        It lasts until the store is closed or the iteration is: `async for notice in …`. An outage,
+        a failover, a lost connection only delay notices. Who is slow finds about the last 1,000;
+        when notices were dropped before they were read, a `missed` stands in their place.
+
+        One round trip for each 100 notices; all subscribers of an event loop share one connection
+        to each server, on which wake-ups come.
+
+        Args:
+            app: the application.
+            user: the user.
+            after: a `Notice.id`, to go on behind it; `"0"` for all that are remembered; None for
+                those from the first step of the iteration on.
+
+        Raises:
+            InvalidInput: an id, or a cursor that is none.
+            ConfigurationError: the store was opened without `notices=True`.
+            AccessDenied: this user may not subscribe to the channel (while iterating).
+            Unavailable: with `after=None`, where to begin cannot be known (while iterating).
+            Closed: the store is closed (while iterating).
+        """
+        owner, place = user_key(app, user), None if after is None else Place.parse(after)
+        return self._follow(self._wanted(), owner, place)
+
+    async def read(
+        self, app: str, user: str, *, after: str = "0", limit: int = _PAGE
+    ) -> list[Notice]:
+        """The notices behind a cursor, for who asks now and then. One round trip.
+
+        Args:
+            app: the application.
+            user: the user.
+            after: a `Notice.id`, or what `latest` gave; `"0"` for all that are remembered.
+            limit: how many at most, up to 1,000.
+
+        Raises:
+            InvalidInput: an id, a cursor or a limit.
+            ConfigurationError: the store was opened without `notices=True`.
+        """
+        owner, place = user_key(app, user), Place.parse(after)
+        if not isinstance(limit, int) or not 1 <= limit <= REMEMBERED:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
+        page = await self._wanted().read(owner, place, limit)
+        return page.notices(place)[:limit]
+
+    async def latest(self, app: str, user: str) -> str:
+        """The cursor behind everything that has happened until now. One round trip.
+
+        Take it before listing sessions, and subscribe after it: then no change is missed.
+
+        Raises:
+            InvalidInput: an id.
+            ConfigurationError: the store was opened without `notices=True`.
+        """
+        return (await self._wanted().newest(user_key(app, user))).text()
+
+    def close(self) -> None:
+        """End all iterations with `Closed`. The store does it when it is closed."""
+        self._closed = True
+        if self._store is not None:
+            self._store.close()
+
+    def _wanted(self) -> NoticeStore:
+        if self._closed:
+            raise Closed("This store is closed: open a new one.")
+        if self._store is None:
+            raise ConfigurationError(
+                "This store was opened without notices, so its changes tell nobody: open it, and "
+                "every other that writes, with notices=True."
+            )
+        return self._store
+
+    async def _follow(
+        self, store: NoticeStore, owner: UserKey, place: Place | None
+    ) -> AsyncGenerator[Notice, None]:
+        watch = store.watch(owner)
+        try:
+            if place is None:
+                place = await self._wanted().newest(owner)
+            while True:
+                wanted = self._wanted()
+                try:
+                    page = await wanted.read(owner, place, _PAGE)
+                except (Closed, Unavailable):  # what is under way ends when a loop disconnects
+                    self._wanted()
+                    await watch.wait(min(_AGAIN, self._poll))
+                    continue
+                notices = page.notices(place)
+                for notice in notices:
+                    yield notice
+                    place = Place.parse(notice.id)
+                if not notices:
+                    await watch.wait(self._poll)
+        finally:
+            watch.close()

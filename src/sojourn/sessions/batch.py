@@ -1,0 +1,108 @@
+"""Many sessions in one round trip per node: calls that wait at the same moment leave together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+
+from sojourn.errors import CorruptRecord, InvalidInput, SojournError
+from sojourn.ids import SessionKey, new_operation_id, operation_id_of
+from sojourn.sessions import checks
+from sojourn.sessions.model import Appended, Event, Session
+
+T = TypeVar("T")
+
+Entries: TypeAlias = Iterable[tuple[SessionKey, Sequence[Event]]]
+"""Sessions, each with the events to append to it."""
+
+
+class SessionBatch(dict[SessionKey, Session[Event]]):
+    """Sessions by their keys; those that are not there are not in it.
+
+    Attributes:
+        corrupt: sessions that cannot be read; what is wrong is in the quarantine.
+    """
+
+    corrupt: list[SessionKey]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.corrupt = []
+
+
+async def get_many(
+    get: Callable[[SessionKey], Awaitable[Session[Event] | None]], keys: object
+) -> SessionBatch:
+    """The sessions that are there, in the order of the keys.
+
+    Args:
+        get: reads one.
+        keys: an iterable of their keys.
+
+    Raises:
+        SojournError: of one of them, but for CorruptRecord.
+    """
+    wanted = [checked(each) for each in dict.fromkeys(_several(keys, "get_many"))]
+    found = SessionBatch()
+    for key, outcome in zip(wanted, await _settled(map(get, wanted)), strict=True):
+        if isinstance(outcome, CorruptRecord):
+            found.corrupt.append(key)
+        elif isinstance(outcome, SojournError):
+            raise outcome
+        elif outcome is not None:
+            found[key] = outcome
+    return found
+
+
+async def append_many(
+    append: Callable[..., Coroutine[Any, Any, Appended]], entries: object, operation_id: str | None
+) -> list[Appended | SojournError]:
+    """What became of each entry, in order.
+
+    Args:
+        append: appends to one session.
+        entries: as `Entries`.
+        operation_id: entry n is written under this id, a dot, and n.
+    """
+    name = new_operation_id() if operation_id is None else operation_id_of(operation_id)
+    pairs = [_entry(each) for each in _several(entries, "append_many")]
+    operation_id_of(f"{name}.{len(pairs)}")
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise InvalidInput(
+            "append_many() takes a session once: put its events into one entry, where they keep "
+            "their order. Nothing was written."
+        )
+    return await _settled(
+        append(key, *events, operation_id=f"{name}.{n}") for n, (key, events) in enumerate(pairs)
+    )
+
+
+def checked(key: object) -> SessionKey:
+    """A session's key, also when it was made without `SessionKey.of`."""
+    return SessionKey.of(*checks.key(key))
+
+
+def _several(values: object, call: str) -> list[object]:
+    if isinstance(values, str | bytes | SessionKey) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{call}() takes several at once, not {type(values).__name__}.")
+    return list(cast("Iterable[object]", values))
+
+
+def _entry(value: object) -> tuple[SessionKey, Sequence[Event]]:
+    pair = cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
+    if len(pair) != 2 or not isinstance(pair[1], list | tuple):  # noqa: PLR2004 - a pair
+        raise InvalidInput(
+            "append_many() takes pairs of a session's key and a list of events. Nothing was "
+            "written."
+        )
+    return checked(pair[0]), cast("Sequence[Event]", pair[1])
+
+
+async def _settled(calls: Iterable[Awaitable[T]]) -> list[T | SojournError]:
+    """What each call gives or raises; all have run their course."""
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, SojournError):
+            raise outcome
+    return cast("list[T | SojournError]", outcomes)

@@ -1,0 +1,101 @@
+"""What every store of sessions owes those who save or load many at once."""
+
+# ruff: noqa: D102, S101 - cases are named by what they show, and assert
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sojourn.client import Sojourn
+from sojourn.errors import InvalidId, InvalidInput, SessionNotFound, TooLarge
+from sojourn.ids import SessionKey
+from sojourn.sessions import Appended, Event, Session
+from sojourn.testing.reading import logged, said
+
+
+class BatchContract:
+    """A part of SessionsContract."""
+
+    async def made(self, store: Sojourn, app: str, number: int) -> list[SessionKey]:
+        """So many sessions, each of another user."""
+        return [(await store.sessions.create(app, f"u{n}", "s")).key for n in range(number)]
+
+    async def test_many_are_written_and_read_at_once(self, store: Sojourn, app: str) -> None:
+        keys = await self.made(store, app, 20)
+        done = await store.sessions.append_many([(key, [said(1), said(2)]) for key in keys])
+        assert done == [Appended(2, range(1, 3))] * 20
+        read = await store.sessions.get_many(keys)
+        assert list(read) == keys
+        assert [read[key] for key in keys] == [await store.sessions.get(key) for key in keys]
+        tails = await store.sessions.get_many(reversed(keys), last=1)
+        assert [[event.seq for event in tails[key].events] for key in keys] == [[2]] * 20
+
+    async def test_those_that_are_not_there_are_missing(
+        self, store: Sojourn, app: str, session: Session[Event]
+    ) -> None:
+        nobody = SessionKey.of(app, "ada", "nobody")
+        assert await store.sessions.get_many([]) == {}
+        assert await store.sessions.get_many([nobody, session.key, session.key]) == {
+            session.key: session
+        }
+
+    async def test_each_entry_has_its_own_outcome(
+        self, store: Sojourn, app: str, session: Session[Event]
+    ) -> None:
+        nobody = SessionKey.of(app, "ada", "nobody")
+        other = (await store.sessions.create(app, "eve")).key
+        third = (await store.sessions.create(app, "eve")).key
+        large = Event(author="a", payload="x" * 9_000_000)
+        done = await store.sessions.append_many(
+            [(nobody, [said(1)]), (session.key, [said(1)]), (other, [said(1), large]), (third, [])]
+        )
+        kinds: list[type] = [SessionNotFound, Appended, TooLarge, InvalidInput]
+        assert [type(each) for each in done] == kinds
+        assert await logged(store, session.key) == [1]
+        assert await logged(store, other) == []
+
+    async def test_a_repeated_batch_takes_effect_once(self, store: Sojourn, app: str) -> None:
+        keys = await self.made(store, app, 3)
+        entries = [(key, [said(n)]) for n, key in enumerate(keys)]
+        first = await store.sessions.append_many(entries[:2], operation_id="op")
+        again = await store.sessions.append_many(entries, operation_id="op")
+        assert [isinstance(each, Appended) and each.repeated for each in first] == [False] * 2
+        assert [isinstance(each, Appended) and each.repeated for each in again] == [True] * 2 + [
+            False
+        ]
+        assert [await logged(store, key) for key in keys] == [[0], [1], [2]]
+
+    async def test_wrong_batches_write_nothing(
+        self, store: Sojourn, session: Session[Event]
+    ) -> None:
+        key, good = session.key, (session.key, [said(1)])
+        unchecked: Any = SessionKey("a", "", "")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        wrong: list[Any] = [key, "text", 5, [key], [good, good], [(key, said(1))], [(key, "text")]]
+        for entries in wrong:
+            with pytest.raises(InvalidInput):
+                await store.sessions.append_many(entries)
+        wrong = [key, "text", 5, [5], [unchecked]]
+        for keys in wrong:
+            with pytest.raises(InvalidInput):
+                await store.sessions.get_many(keys)
+        with pytest.raises(InvalidId):
+            await store.sessions.append_many([(unchecked, [said(1)])])
+        with pytest.raises(InvalidInput):
+            await store.sessions.get_many([key], last=-1)
+        assert await store.sessions.get(key) == session
+
+    async def test_safe_batches(self, store: Sojourn, app: str, session: Session[Event]) -> None:
+        nobody = SessionKey.of(app, "ada", "nobody")
+        before = store.sessions.safe.failures.not_found
+        done = await store.sessions.safe.append_many(
+            [(session.key, [said(1)]), (nobody, [said(1)])]
+        )
+        assert (done.status, type(done.error)) == ("not_found", SessionNotFound)
+        assert [type(each) for each in done.value or ()] == [Appended, SessionNotFound]
+        assert (await store.sessions.safe.append_many([(session.key, [said(2)])])).status == "ok"
+        assert store.sessions.safe.failures.not_found == before + 1
+        read = await store.sessions.safe.get_many([session.key, nobody])
+        assert list(read.unwrap()) == [session.key]

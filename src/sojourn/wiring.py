@@ -1,0 +1,164 @@
+"""The rooms of a store, wired to what they stand on. It decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from sojourn.artifacts import Artifacts
+from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.redis import RedisArtifacts
+from sojourn.cache import Cache
+from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.redis import RedisCache
+from sojourn.doctor import Doctor
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
+from sojourn.engine.server import Server
+from sojourn.engine.wire import Patience
+from sojourn.errors import InvalidInput
+from sojourn.memory import Lives, Memory, MemoryStore
+from sojourn.memory.inmemory import InMemoryMemory
+from sojourn.memory.redis import RedisMemory
+from sojourn.notices import Notices, NoticeStore
+from sojourn.notices.inmemory import InMemoryNotices
+from sojourn.notices.redis import RedisNotices
+from sojourn.options import Options
+from sojourn.resilience.journal import Bounds, Journal
+from sojourn.sessions import Sessions
+from sojourn.sessions.buffered import BufferedSessions
+from sojourn.sessions.commons import Policy
+from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
+from sojourn.sessions.redis import RedisSessions
+from sojourn.sessions.redis_quarantine import RedisQuarantine
+from sojourn.sessions.service import Limits
+from sojourn.telemetry import Hooks
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
+
+
+class Rooms(NamedTuple):
+    """What a store consists of.
+
+    Attributes:
+        sessions: and the other rooms.
+        engine: what they share; None in memory.
+        buffered: what goes on in an outage, where that is wanted.
+    """
+
+    sessions: Sessions
+    cache: Cache
+    memory: Memory
+    artifacts: Artifacts
+    notices: Notices
+    doctor: Doctor
+    engine: Engine | None = None
+    buffered: BufferedSessions | None = None
+
+
+def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
+    """The rooms of a store in this process."""
+    if options.durability == "replicas":
+        raise InvalidInput("memory:// has no replicas that could confirm a write.")
+    told = InMemoryNotices(options.state_ttl)
+    twin = _twin(options, told if options.notices else None)
+    return Rooms(
+        sessions=Sessions(
+            twin, _limits(options, shards=1), Quarantine(InMemoryQuarantine(), hooks)
+        ),
+        cache=Cache(InMemoryCache(), options.max_event_bytes),
+        memory=_memory(InMemoryMemory(), options, shards=1),
+        artifacts=Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes),
+        notices=_notices(told, options),
+        doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+    )
+
+
+def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
+    """The rooms of a store on a server."""
+    timeout = options.connect_timeout
+    if isinstance(url, str):
+        server = Server.at(url, connect_timeout=timeout)
+    else:
+        server = Server.of(url, connect_timeout=timeout)
+    patience = Patience(
+        options.operation_timeout,
+        options.health_check_interval,
+        options.replicas if options.durability == "replicas" else 0,
+    )
+    engine, keys = Engine(server, patience=patience, hooks=hooks), Keys(options.namespace)
+    quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
+    policy = Policy(
+        options.session_ttl,
+        options.state_ttl,
+        options.max_state_bytes,
+        options.max_events,
+        options.max_sessions,
+        options.notices,
+    )
+    rows = RedisSessions(engine, keys, policy, quarantine)
+    buffered = _buffered(rows, options, hooks) if options.on_outage == "buffer" else None
+    return Rooms(
+        sessions=Sessions(buffered or rows, _limits(options, shards=SHARDS), quarantine),
+        cache=Cache(RedisCache(engine, keys), options.max_event_bytes),
+        memory=_memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS),
+        artifacts=Artifacts(
+            RedisArtifacts(engine, keys, options.artifact_ttl), options.max_artifact_bytes
+        ),
+        notices=_notices(RedisNotices(engine, keys), options),
+        doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        engine=engine,
+        buffered=buffered,
+    )
+
+
+def _buffered(rows: RedisSessions, options: Options, hooks: Hooks) -> BufferedSessions:
+    return BufferedSessions(
+        rows,
+        _twin(options),
+        Journal(
+            Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
+            options.journal,
+        ),
+        held_bytes=options.buffer_bytes,
+        patience=options.operation_timeout,
+        told=hooks.tell_replay,
+    )
+
+
+def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySessions:
+    return InMemorySessions(
+        told=None if told is None else told.tell,
+        state_ttl=options.state_ttl,
+        max_state_bytes=options.max_state_bytes,
+        max_events=options.max_events,
+        max_sessions=options.max_sessions,
+    )
+
+
+def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+    return Memory(
+        store,
+        Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
+        max_bytes=options.max_event_bytes,
+        patience=options.operation_timeout,
+        shards=shards,
+    )
+
+
+def _notices(store: NoticeStore, options: Options) -> Notices:
+    return Notices(store if options.notices else None, options.health_check_interval)
+
+
+def _limits(options: Options, *, shards: int) -> Limits:
+    return Limits(
+        options.session_ttl,
+        options.max_event_bytes,
+        shards,
+        options.near_cache_bytes,
+        options.operation_timeout,
+    )
