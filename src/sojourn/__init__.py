@@ -40,7 +40,9 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey
+    from sojourn.process import close_default, default, force_memory
     from sojourn.sessions import Event, History, Message, Quarantined, Result, Session, SessionPage
+    from sojourn.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -53,7 +55,11 @@ _HOME = {
     "Session": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
     "SessionPage": "sojourn.sessions",
+    "Settings": "sojourn.settings",
     "Sojourn": "sojourn.client",
+    "close_default": "sojourn.process",
+    "default": "sojourn.process",
+    "force_memory": "sojourn.process",
     "open": "sojourn.client",
 }
 """Where a name lives; an error lives in `sojourn.errors`."""
@@ -83,12 +89,16 @@ __all__ = [
     "SessionKey",
     "SessionNotFound",
     "SessionPage",
+    "Settings",
     "Sojourn",
     "SojournError",
     "StaleSession",
     "TooLarge",
     "Unavailable",
     "UnsupportedServer",
+    "close_default",
+    "default",
+    "force_memory",
     "open",
 ]
 
