@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from sojourn.options import Durability, OnOutage
 
@@ -24,6 +24,12 @@ def _not_of_kubernetes(text: Any) -> Any:
     return None if isinstance(text, str) and text.startswith("tcp://") else text
 
 
+def _in_utf8(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        secret.get_secret_value().encode()  # else a ValueError
+    return secret
+
+
 _MOST = 10**12
 _HOSTNAME = r"[^\s:/?#@\[\]\\,%]+"
 _IPV6 = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+(?:%[^\s:/?#@\[\]\\,%]+)?"
@@ -41,8 +47,9 @@ Number = Annotated[int | None, Field(ge=0, le=_MOST), Form("a whole number, 0 or
 Switch = Annotated[bool | None, Form("true or false")]
 Namespace = Annotated[str, Form("letters, digits and _.-")]
 Folder = Annotated[str | None, Form("a folder")]
-Secret = Annotated[SecretStr | None, Form("text in UTF-8")]
-Url = Annotated[SecretStr | None, Form("a URL that sojourn.open takes, as redis://host:6379/0")]
+_Hidden = Annotated[SecretStr | None, AfterValidator(_in_utf8)]
+Secret = Annotated[_Hidden, Form("text in UTF-8")]
+Url = Annotated[_Hidden, Form("a URL that sojourn.open takes, as redis://host:6379/0")]
 Host = Annotated[
     str | None,
     Field(pattern=rf"^(?:{_HOSTNAME}|{_IPV6}|\[{_IPV6}\])$"),

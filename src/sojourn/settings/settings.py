@@ -176,6 +176,9 @@ class Settings(Variables):
             _check(url)
             Keys(options.namespace)
         except (ConfigurationError, InvalidInput) as error:
+            raw = _shown(self.sojourn_url or self.redis_url)
+            if "@" in raw.partition("?")[2]:  # a password may have been cut in two
+                return f"{variable} is wrong. A password's / ? # are written %2F %3F %23."
             return f"{variable} is wrong. {error}"
         for name, (other, word) in _NEED.items():
             if getattr(options, name) != getattr(_OPEN, name) and getattr(options, other) != word:
@@ -242,6 +245,8 @@ def _lacking(url: str) -> set[str]:
 def _completed(url: str, password: str, db: int) -> str:
     """A URL with the password and the database of variables of their own, where it has none."""
     lacking = _lacking(url)
+    if not lacking:
+        return url
     scheme, _, rest = url.partition("://")
     if password and "redis_password" in lacking:
         netloc = re.split("[/?#]", rest, maxsplit=1)[0]

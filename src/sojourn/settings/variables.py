@@ -32,7 +32,11 @@ class Variables(BaseSettings):
     """As they stand in the environment, each of the right form. An empty one is not set."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     sojourn_url: Url = None

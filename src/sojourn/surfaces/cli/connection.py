@@ -14,7 +14,6 @@ from sojourn.doctor import Doctor
 from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
 from sojourn.sessions import Sessions
-from sojourn.settings import Settings
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
 from sojourn.surfaces.cli.plain import visible
@@ -80,7 +79,7 @@ def connect(
 
 def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:
     """What the command line says, else the environment, else the embedded server."""
-    settings = Settings()
+    settings = sojourn.Settings()
     if url is None:
         url = settings.url
         said_by = settings.said_by or "the default; choose with --url or SOJOURN_URL"
