@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("sojourn")
 
-LAST_SECONDS = 5.0
+_LAST_SECONDS = 5.0
 """How long closing may take when the process ends."""
 
 
@@ -42,11 +42,6 @@ class _Place:
             if self._store is None or self._store.closed:
                 self._store = self._opener()
             return self._store
-
-    @property
-    def filled(self) -> bool:
-        """Whether there is one to be closed."""
-        return self._store is not None and not self._store.closed
 
     def take(self) -> Sojourn | None:
         """The store if there is one; the next `get` opens another."""
@@ -131,18 +126,14 @@ class _InThisThread(ThreadPoolExecutor):
         return future
 
 
-async def close_at_last() -> None:
-    """As `close_default`, when the interpreter ends."""
-    asyncio.get_running_loop().set_default_executor(_InThisThread())
-    await close_default()
-
-
 def _close_at_exit() -> None:
-    if not _places[-1].filled:
+    store = _places[-1].take()
+    if store is None or store.closed:
         return
     loop = asyncio.new_event_loop()
+    loop.set_default_executor(_InThisThread())
     try:
-        loop.run_until_complete(asyncio.wait_for(close_at_last(), LAST_SECONDS))
+        loop.run_until_complete(asyncio.wait_for(store.close(), _LAST_SECONDS))
     except (SojournError, TimeoutError) as error:
         log.warning("The store of this process was not closed in order: %s", type(error).__name__)
     finally:

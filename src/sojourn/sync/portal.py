@@ -21,11 +21,6 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    @property
-    def running(self) -> bool:
-        """Whether there is a thread now."""
-        return self._thread is not None
-
     def start(self, call: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         """Run a coroutine function there; the future has its result."""
         with self._starting:
