@@ -164,18 +164,19 @@ store.close()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_threads_of_a_child_do_not_take_the_parents_thread(server: Server) -> None:
     code = f"""
-import os, threading, sojourn, sojourn.sync
+import os, threading, sojourn.sync
+from sojourn.sync import facade
 store = sojourn.sync.open({server.url!r})
 key = store.sessions.create("shop", "ada").key
 opening, go_on = threading.Event(), threading.Event()
-real = sojourn.open
-def slow(*args, **options):
+real = facade.Portal
+def slow():
     opening.set()
     assert go_on.wait(10)
-    return real(*args, **options)
+    return real()
 child = os.fork()
 if child == 0:
-    sojourn.open = slow
+    facade.Portal = slow
     found = []
     get = lambda: found.append(store.sessions.get(key))
     threads = [threading.Thread(target=get, daemon=True) for _ in range(2)]
