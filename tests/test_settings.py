@@ -25,7 +25,11 @@ from sojourn.settings import Settings
 from sojourn.settings import settings as reading
 
 ROOT = Path(__file__).parents[1]
-MEMORY = ("memory_ttl", "knowledge_ttl", "history_ttl")
+LATER = {
+    *("sojourn_memory_ttl", "sojourn_knowledge_ttl", "sojourn_history_ttl"),
+    *("sojourn_max_sessions", "sojourn_artifact_ttl", "sojourn_max_artifact_bytes"),
+}
+"""Variables that have no effect where `open` lacks the argument."""
 READ = hypothesis(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -38,6 +42,9 @@ SAID: dict[str, tuple[str, str, Any]] = {
     "SOJOURN_MEMORY_TTL": ("60", "memory_ttl", 60.0),
     "SOJOURN_KNOWLEDGE_TTL": ("None", "knowledge_ttl", None),
     "SOJOURN_HISTORY_TTL": ("0.5", "history_ttl", 0.5),
+    "SOJOURN_ARTIFACT_TTL": ("60", "artifact_ttl", 60.0),
+    "SOJOURN_MAX_ARTIFACT_BYTES": ("100", "max_artifact_bytes", 100),
+    "SOJOURN_MAX_SESSIONS": ("100", "max_sessions", 100),
     "SOJOURN_MAX_EVENT_BYTES": ("100", "max_event_bytes", 100),
     "SOJOURN_MAX_STATE_BYTES": ("100", "max_state_bytes", 100),
     "SOJOURN_MAX_EVENTS": ("none", "max_events", None),
@@ -122,7 +129,7 @@ def test_the_table_has_every_variable() -> None:
 def test_every_argument_of_open_has_a_variable_with_its_default() -> None:
     arguments = inspect.signature(sojourn.open).parameters
     ours = {name for name in Settings.model_fields if name.startswith("sojourn_")}
-    assert {f"sojourn_{name}" for name in arguments} | {f"sojourn_{n}" for n in MEMORY} == ours
+    assert {f"sojourn_{name}" for name in arguments} | LATER == ours
     for name, argument in arguments.items():
         if name != "url":
             assert Settings.model_fields[f"sojourn_{name}"].default == argument.default, name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sojourn.options import Options
+from sojourn.options import MiB, Options
 from sojourn.settings.forms import (
     Cap,
     Count,
@@ -53,12 +53,18 @@ class Variables(BaseSettings):
     """Seconds that shared knowledge lives."""
     sojourn_history_ttl: Life = 720 * _HOUR
     """Seconds that the history of a user's sessions lives."""
+    sojourn_artifact_ttl: Life = 720 * _HOUR
+    """Seconds that artifacts live."""
     sojourn_max_event_bytes: Count = _OPEN.max_event_bytes
     """The largest event, as JSON."""
     sojourn_max_state_bytes: Count = _OPEN.max_state_bytes
     """The largest state of a session, a user or an app."""
+    sojourn_max_artifact_bytes: Count = 64 * MiB
+    """The largest artifact."""
     sojourn_max_events: Cap = _OPEN.max_events
     """The longest log; the oldest events go first."""
+    sojourn_max_sessions: Cap = None
+    """The most sessions of a user."""
     sojourn_near_cache_bytes: Size = _OPEN.near_cache_bytes
     """Memory for decoded events; 0 for none."""
     sojourn_connect_timeout: Seconds = _OPEN.connect_timeout
