@@ -166,6 +166,7 @@ def stub() -> str:
     tree = ast.parse(inspect.getsource(client))
     (opened,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "open")
     lines += ["", signature(opened).replace("-> Sojourn", "-> Store").lstrip()]
+    lines += ["", "def default() -> Store: ...", "", "def close_default() -> None: ..."]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,3 +163,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No variable of ours is set; those that the test sets go with it."""
+    words = ("SOJOURN_", "REDIS_", "MEMORY_TTL", "KNOWLEDGE_TTL", "HISTORY_TTL")
+    for name in [name for name in os.environ if name.upper().startswith(words)]:
+        monkeypatch.delenv(name)
+    return monkeypatch

@@ -14,20 +14,9 @@ import sojourn
 from sojourn import errors
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {
-    *(
-        "click",
-        "fastapi",
-        "google",
-        "hiredis",
-        "langchain_core",
-        "pydantic",
-        "rich",
-        "typer",
-        "uvloop",
-    )
-}
-HEAVY = EXTRAS | {"redis", "msgspec", "asyncio"}
+EXTRAS = {"click", "fastapi", "google", "hiredis", "langchain_core", "rich", "typer", "uvloop"}
+SETTINGS = {"dotenv", "pydantic", "pydantic_core", "pydantic_settings"}
+HEAVY = EXTRAS | SETTINGS | {"redis", "msgspec", "asyncio"}
 
 
 def python(code: str, *options: str) -> str:
@@ -55,6 +44,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
             ),
             *("Sojourn", "open"),
             *("Artifact", "ArtifactVersion", "UserKey"),
+            *("Settings", "Sojourn", "close_default", "default", "force_memory", "open"),
             *errors.__all__,
         }
     )
@@ -75,9 +65,18 @@ def test_importing_costs_next_to_nothing() -> None:
 
 
 def test_opening_needs_no_extra() -> None:
-    assert not imported_by("import sojourn; sojourn.open('redis://localhost')") & (
-        EXTRAS - {"hiredis"}
+    for opened in ("sojourn.open('redis://localhost')", "sojourn.sync.open('redis://localhost')"):
+        found = imported_by(f"import sojourn; {opened}")
+        assert not found & (EXTRAS - {"hiredis"} | SETTINGS)
+
+
+def test_the_environment_is_read_without_an_extra() -> None:
+    code = (
+        "import os, sojourn; os.environ['SOJOURN_URL'] = 'memory://'; sojourn.sync.default().ping()"
     )
+    found = imported_by(code)
+    assert found >= {"pydantic_settings"}
+    assert not found & (EXTRAS - {"hiredis"})
 
 
 @pytest.mark.parametrize(

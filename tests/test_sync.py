@@ -186,6 +186,50 @@ store.close()
     assert done.stdout == "True\nTrue\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_threads_of_a_child_do_not_take_the_parents_thread(server: Server) -> None:
+    code = f"""
+import os, threading, sojourn.sync
+from sojourn.sync import facade
+store = sojourn.sync.open({server.url!r})
+key = store.sessions.create("shop", "ada").key
+opening, go_on = threading.Event(), threading.Event()
+real = facade.Portal
+def slow():
+    opening.set()
+    assert go_on.wait(10)
+    return real()
+child = os.fork()
+if child == 0:
+    facade.Portal = slow
+    found = []
+    get = lambda: found.append(store.sessions.get(key))
+    threads = [threading.Thread(target=get, daemon=True) for _ in range(2)]
+    threads[0].start()
+    assert opening.wait(10)
+    threads[1].start()
+    threads[1].join(0.5)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    os._exit(len(found) != 2)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+store.close()
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0\n"
+
+
+def test_a_hook_that_calls_is_told_so(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """It runs in the thread that makes the calls, which would wait for itself."""
+    with sojourn.sync.open(server.url) as ours:
+        key = ours.sessions.create("shop", "ada").key
+        ours.on_call(lambda fact: ours.ping())
+        assert ours.sessions.get(key) is not None
+    assert "wait for itself" in caplog.text
+
+
 def test_no_server(url: str) -> None:
     with (
         sojourn.sync.open("redis://127.0.0.1:1", operation_timeout=0.2) as store,

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey, UserKey
+    from sojourn.process import close_default, default, force_memory
     from sojourn.sessions import Event, History, Message, Quarantined, Result, Session, SessionPage
+    from sojourn.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -58,8 +60,12 @@ _HOME = {
     "Session": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
     "SessionPage": "sojourn.sessions",
+    "Settings": "sojourn.settings",
     "Sojourn": "sojourn.client",
     "UserKey": "sojourn.ids",
+    "close_default": "sojourn.process",
+    "default": "sojourn.process",
+    "force_memory": "sojourn.process",
     "open": "sojourn.client",
 }
 """Where a name lives; an error lives in `sojourn.errors`."""
@@ -91,6 +97,7 @@ __all__ = [
     "SessionKey",
     "SessionNotFound",
     "SessionPage",
+    "Settings",
     "Sojourn",
     "SojournError",
     "StaleEntry",
@@ -100,6 +107,9 @@ __all__ = [
     "Unavailable",
     "UnsupportedServer",
     "UserKey",
+    "close_default",
+    "default",
+    "force_memory",
     "open",
 ]
 

@@ -57,6 +57,11 @@ class Sojourn:
         """The server's address, without secrets; `memory://` in this process."""
         return self._engine.where if self._engine is not None else "memory://"
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called: every other call then raises `Closed`."""
+        return self._closed
+
     async def ping(self) -> None:
         """Make sure that the server answers. One round trip.
 

@@ -70,7 +70,7 @@ async def test_a_message_wakes_all_who_listen_to_its_channel(
     two.close()
     assert publish(process, "a") == 1
     await wake(one)
-    assert engine.losses == 0
+    assert engine.tally.losses == 0
 
 
 async def test_a_channel_that_is_left_and_joined_again(process: Process, engine: Engine) -> None:
@@ -97,7 +97,7 @@ async def test_a_lost_connection_wakes_and_is_made_again(process: Process, engin
     await wake(watch)  # it is there again
     assert publish(process, "a") == 1
     await wake(watch)
-    assert engine.losses == 1
+    assert engine.tally.losses == 1
 
 
 async def test_a_connection_that_has_died_silently_is_noticed(process: Process) -> None:
@@ -110,7 +110,7 @@ async def test_a_connection_that_has_died_silently_is_noticed(process: Process) 
             async with asyncio.timeout(10):
                 while not proxy.requests:
                     await watch.wait(0.02)
-        assert (proxy.connections, engine.losses) == (1, 0)
+        assert (proxy.connections, engine.tally.losses) == (1, 0)
         proxy.on_request = lambda _: "mute"
         await wake(watch)
         proxy.on_request = lambda _: "pass"

@@ -273,6 +273,18 @@ def test_each_command_says_what_it_uses(cli: Cli) -> None:
     assert ran.err.startswith(f"sojourn: using {where}, namespace {cli.namespace} (--url)\n")
 
 
+def test_the_environment_is_the_applications(cli: Cli) -> None:
+    """A command reads what `sojourn.default()` reads, but for the outage buffer."""
+    key = cli.create("shop", "ada", "s1")
+    words = ("sessions", "show", *key, "--json", "--namespace", cli.namespace)
+    buffer = {"REDIS_FALLBACK_TO_MEMORY": "true", "SOJOURN_JOURNAL": "/dev/null/journal"}
+
+    ran = Cli("", "").call(*words, REDIS_URL=cli.url, **buffer)
+
+    assert ran.documents[0]["session"] == "s1"
+    assert f"using {cli.url}, namespace {cli.namespace} (REDIS_URL)" in ran.err
+
+
 def test_the_default_is_embedded(tmp_path: Path) -> None:
     cli = Cli("", "")
 

@@ -92,6 +92,21 @@ def test_memory_says_why() -> None:
     assert "always be empty" in error_of(Cli("memory://", "").run("sessions", "ls"))
 
 
+def test_a_wrong_variable_is_2_and_named() -> None:
+    ran = Cli("", "").call("sessions", "ls", REDIS_PORT="hunter2")
+
+    assert ran.code == 2
+    assert "REDIS_PORT must be a port" in error_of(ran)
+    assert "hunter2" not in ran.err
+
+
+def test_a_disabled_server_has_nothing_to_show() -> None:
+    ran = Cli("", "").call("sessions", "ls", REDIS_ENABLED="false")
+
+    assert ran.code == 2
+    assert "REDIS_ENABLED" in error_of(ran)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -53,7 +53,7 @@ class Lanes:
         moved: Callable[[Redirect], object] | None = None,
     ) -> None:
         self.tally = tally
-        self.lost = lost
+        self._lost = lost
         self.changed = changed
         self._connect = connect
         self._elsewhere = elsewhere
@@ -62,7 +62,7 @@ class Lanes:
         self.server: Address | None = None
         self.small = Wire(self._connected, where, patience, self)
         self.bulk = Wire(self._connected, where, patience, self)
-        self.listener = Listener(self._connected, where, patience, lost=lost, moved=moved)
+        self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
 
     @property
     def several(self) -> bool:
@@ -73,6 +73,11 @@ class Lanes:
     def is_idle(self) -> bool:
         """Whether no call is under way."""
         return self.small.is_idle and self.bulk.is_idle
+
+    def lost(self) -> None:
+        """A connection has ended, or could not be made."""
+        self.tally.losses += 1
+        self._lost()
 
     def send(self, pending: Pending) -> None:
         """Take a call."""

@@ -232,7 +232,7 @@ class Wire:
                 self._breaker.failed()
                 if self._breaker.is_open:
                     self._end_all(lambda each: each.expire(self._where, self._last_error))
-                self._lost()
+                self._events.lost()
                 await asyncio.sleep(self._backoff.compute(failures))
                 continue
             self._last_error = None
@@ -243,10 +243,6 @@ class Wire:
             failures = 0 if self._heard else failures + 1
             if failures:  # it lets us in and says nothing: do not storm it
                 await asyncio.sleep(self._backoff.compute(failures))
-
-    def _lost(self) -> None:
-        self._events.tally.losses += 1
-        self._events.lost()
 
     def _has_work(self) -> bool:
         return any(not pending.future.done() for pending in self._waiting)
@@ -270,7 +266,7 @@ class Wire:
             self._requeue()  # before anything is awaited: no reply may meet another's call
             if not self._closed:
                 self._breaker.attempt()  # connect again at once: the next call need not wait
-                self._lost()
+                self._events.lost()
             await connection.disconnect(nowait=True)
             for outcome in await asyncio.gather(*both, return_exceptions=True):
                 if isinstance(outcome, Exception):

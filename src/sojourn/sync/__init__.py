@@ -9,11 +9,12 @@ from any thread, also one beside a running event loop, and from a process that w
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from sojourn.sync.facade import Store
 
-__all__ = ["Store", "open"]
+__all__ = ["Store", "close_default", "default", "open"]
 
 
 def open(url: Any, **options: Any) -> Store:  # noqa: A001 - sojourn.sync.open(url)
@@ -24,3 +25,19 @@ def open(url: Any, **options: Any) -> Store:  # noqa: A001 - sojourn.sync.open(u
         InvalidInput: one of the other arguments.
     """
     return Store(url, options)
+
+
+def default() -> Store:
+    """The store of this process, `sojourn.default()`, for callers without an event loop.
+
+    Always the same object. Every call of it goes to what `sojourn.default()` gives then: opened at
+    first use, another after `close_default()` or a fork, `memory://` inside
+    `sojourn.force_memory()`.
+    """
+    store: Store = import_module("sojourn.sync.process").STORE
+    return store
+
+
+def close_default() -> None:
+    """Close the store of this process, as `sojourn.close_default` does."""
+    default().close()

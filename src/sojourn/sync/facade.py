@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
 from typing import Any, Self, TypeVar
@@ -146,6 +147,7 @@ class Store(Facade):
         self._store = sojourn.open(url, **options)
         self._pid = os.getpid()
         self._parents: object = None
+        self._renewing = threading.Lock()
         super().__init__(self._own_portal, self._own_store)
 
     def close(self) -> None:
@@ -172,11 +174,14 @@ class Store(Facade):
         """Threads and connections are the parent's. What is kept in memory was copied with it."""
         if self._pid == os.getpid():
             return
-        self._pid = os.getpid()
-        self._parents = self._here, self._store  # never collected here: that would close them
-        self._here = Portal()
-        if self._store.where != "memory://":
-            self._store = sojourn.open(self._args[0], **self._args[1])
+        with self._renewing:
+            if self._pid == os.getpid():
+                return
+            self._parents = self._here, self._store  # never collected here: that would close them
+            self._here = Portal()
+            if self._store.where != "memory://":
+                self._store = sojourn.open(self._args[0], **self._args[1])
+            self._pid = os.getpid()  # the last: from now on other threads do not wait
 
 
 _FACADES: dict[type, type[Facade]] = {

@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from sojourn.errors import InvalidInput
+
 T = TypeVar("T")
 
 
@@ -22,7 +24,16 @@ class Portal:
         self._thread: threading.Thread | None = None
 
     def start(self, call: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Run a coroutine function there; the future has its result."""
+        """Run a coroutine function there; the future has its result.
+
+        Raises:
+            InvalidInput: this is that thread, so that the caller would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            raise InvalidInput(
+                "A hook runs in the thread that makes the store's calls, so a call from there "
+                "would wait for itself for ever: hand it to a thread of your own."
+            )
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -19,10 +18,11 @@ from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
 from sojourn.surfaces.cli.plain import visible
 
+_BUFFER = ("on_outage", "journal", "buffer_calls", "buffer_bytes", "buffer_seconds")
+"""Arguments that are the application's: a command tells of an outage and buffers nothing."""
+
 _SILENCE = logging.NullHandler()
 """Here what Sojourn logs is told as notes and errors; without any handler Python would print it."""
-
-DEFAULT_URL = "embedded:.sojourn"
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Connection:
 class _Target(NamedTuple):
     url: str
     said_by: str
-    namespace: str
+    arguments: dict[str, Any]
 
 
 @contextmanager
@@ -61,10 +61,11 @@ def connect(
     logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
         target = _target(url, namespace, said_by)
-        store = sojourn.open(target.url, namespace=target.namespace)
+        store = sojourn.open(target.url, **target.arguments)
         where = store.where
-        if target.namespace:
-            where += f", namespace {visible(target.namespace)}"
+        _, options = from_query(target.url, Options(**target.arguments))
+        if options.namespace:
+            where += f", namespace {visible(options.namespace)}"
         note(f"using {where} ({target.said_by})")
         with asyncio.Runner() as runner:
             try:
@@ -78,16 +79,16 @@ def connect(
 
 def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:
     """What the command line says, else the environment, else the embedded server."""
+    settings = sojourn.Settings()
     if url is None:
-        url, said_by = os.environ.get("SOJOURN_URL") or None, "SOJOURN_URL"
-    if url is None:
-        url, said_by = DEFAULT_URL, "the default; choose with --url or SOJOURN_URL"
+        url = settings.url
+        said_by = settings.said_by or "the default; choose with --url or SOJOURN_URL"
     if url.partition(":")[0].lower() == "memory":
         raise ConfigurationError(
-            "memory:// is the memory of one process, so here it would always be empty: name the "
-            "server of your application, as in --url redis://localhost:6379."
+            f"memory:// ({said_by}) is the memory of one process, so here it would always be "
+            "empty: name the server of your application, as in --url redis://localhost:6379."
         )
-    if namespace is None:
-        namespace = os.environ.get("SOJOURN_NAMESPACE", "")
-    _, options = from_query(url, Options(namespace=namespace))
-    return _Target(url, said_by, options.namespace)
+    arguments = {name: each for name, each in settings.arguments.items() if name not in _BUFFER}
+    if namespace is not None:
+        arguments["namespace"] = namespace
+    return _Target(url, said_by, arguments)

@@ -23,7 +23,7 @@ Url = Annotated[
         metavar="URL",
         show_default=False,
         help="redis://, rediss://, unix:// or embedded:DIR; else the environment's SOJOURN_URL, "
-        "else embedded:.sojourn.",
+        "REDIS_URL or REDIS_HOST, else embedded:.sojourn.",
     ),
 ]
 Namespace = Annotated[
