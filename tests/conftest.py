@@ -89,6 +89,9 @@ TOPOLOGIES: dict[str, Start] = {
     "cluster": _cluster,
 }
 
+ROWS = [row for row in os.environ.get("TOPOLOGIES", "").split(",") if row] or list(TOPOLOGIES)
+"""Those that the suites run on: all, or the ones that the environment names."""
+
 GUARDED: dict[str, Start] = {"sentinel-acl": _sentinel_acl, "cluster-acl": _cluster_acl}
 """Sets with TLS and an ACL user, for tests of their own: each connection of redis-py reads all CAs
 of the system, so that every suite on them would take minutes."""
@@ -108,7 +111,7 @@ def start(row: str, folder: Path) -> Started:
         pytest.skip(f"topology {row} not run: {missing}")
 
 
-@pytest.fixture(scope="session", params=list(TOPOLOGIES))
+@pytest.fixture(scope="session", params=ROWS)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of each topology in turn."""
     started = start(request.param, tmp_path_factory.mktemp(request.param))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.codecs import decode
+from sojourn.resilience.atomic import atomic
 
 _OPERATIONS = 100_000
 """How many operation ids are remembered."""
@@ -20,6 +21,7 @@ class _Kept:
     versions: list[Draft] = field(default_factory=list[Draft])
 
 
+@atomic
 class InMemoryArtifacts:
     """An `ArtifactStore` in this process.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sojourn.cache.store import Entry, EntryKey, Fetched
+from sojourn.resilience.atomic import atomic
 
 _ENTRIES = 100_000
 """How many are kept; those not used for longest go first."""
@@ -26,6 +27,7 @@ class _Lease(NamedTuple):
     ends: float
 
 
+@atomic
 class InMemoryCache:
     """A `CacheStore` in this process.
 

@@ -13,6 +13,7 @@ from itertools import islice
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
+from sojourn.resilience.atomic import atomic
 
 _REMEMBERED = 1000
 """Operations and deletions of a scope that are remembered, as on a server."""
@@ -72,6 +73,7 @@ class _Scope:
             self.done.popitem(last=False)
 
 
+@atomic
 class InMemoryMemory:
     """A `MemoryStore` in this process.
 

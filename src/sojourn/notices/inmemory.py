@@ -14,6 +14,7 @@ from weakref import WeakSet
 from sojourn.ids import SessionKey, UserKey
 from sojourn.notices.model import Entry, Kind, Page, Place
 from sojourn.notices.store import REMEMBERED
+from sojourn.resilience.atomic import atomic
 
 
 def _entries() -> deque[Entry]:
@@ -51,6 +52,7 @@ class InMemoryWatch:
         self._drop(self)
 
 
+@atomic
 class InMemoryNotices:
     """A `NoticeStore` in this process.
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from sojourn.errors import SessionExists, TooLarge
 from sojourn.ids import SessionKey, UserKey
+from sojourn.resilience.atomic import atomic
 from sojourn.sessions import refusals
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
@@ -63,6 +64,7 @@ class _Shared:
     expires: float | None = None
 
 
+@atomic
 class InMemorySessions:
     """Sessions in this process, gone with it.
 
