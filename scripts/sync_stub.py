@@ -32,7 +32,7 @@ from sojourn.cache import CacheStats
 from sojourn.client import Lent
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey
-from sojourn.memory import Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.options import Durability, OnOutage
 from sojourn.sessions import (
     Appended,

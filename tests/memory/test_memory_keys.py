@@ -18,7 +18,7 @@ from sojourn.engine.keys import Keys
 
 HEAD = "memory:{shop:user:ada}"
 parts = st.text(max_size=12)
-kinds = st.sampled_from(["user", "agent", "knowledge", "sessions"])
+kinds = st.sampled_from(["user", "agent", "knowledge", "sessions", "events"])
 identities = st.tuples(parts, kinds, parts, parts)
 
 
@@ -133,6 +133,7 @@ async def test_lifetimes_come_from_the_options_and_the_url(server: Server) -> No
             store.memory.agent("a"): 10,
             store.memory.knowledge("a"): 20,
             store.memory.sessions("a"): None,
+            store.memory.events("a"): None,
         }
         for scope, ttl in scopes.items():
             await scope.put("k", 1)
