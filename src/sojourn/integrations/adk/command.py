@@ -28,6 +28,7 @@ register()
 '''
 
 _OPTION = "--session_service_uri"
+_MEMORY = "--memory_service_uri"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
             return
         register()
         _check_uri(arguments)
+        _check_memory(arguments)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -82,7 +84,7 @@ def _check_uri(arguments: Sequence[str]) -> None:
     scheme = uri.partition(":")[0]
     known = get_service_registry()._session_factories  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     if scheme in SCHEMES:
-        _check_ours(uri)
+        _check_ours(_OPTION, uri)
     elif scheme not in known and not _is_a_database(uri):
         raise click.ClickException(
             f"{_OPTION}: nothing here knows the scheme {scheme!r}. Sojourn knows "
@@ -91,11 +93,18 @@ def _check_uri(arguments: Sequence[str]) -> None:
         )
 
 
-def _check_ours(uri: str) -> None:
+def _check_memory(arguments: Sequence[str]) -> None:
+    """Refuse a URI of ours that is wrong before anything starts; ADK refuses unknown schemes."""
+    uri = _value_of(_MEMORY, arguments)
+    if uri is not None and uri.partition(":")[0] in SCHEMES:
+        _check_ours(_MEMORY, uri)
+
+
+def _check_ours(option: str, uri: str) -> None:
     try:
         client.open(uri)
     except SojournError as error:
-        raise click.ClickException(f"{_OPTION}: {error}") from error
+        raise click.ClickException(f"{option}: {error}") from error
 
 
 def _is_a_database(uri: str) -> bool:
