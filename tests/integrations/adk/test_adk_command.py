@@ -119,6 +119,21 @@ def test_a_wrong_uri_is_one_line(uri):
     assert "s3cret" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("uri", ["redis://:s3cret@h:port", "nope://:s3cret@h"])
+def test_a_wrong_uri_for_memory_is_one_line(uri):
+    done = adk("web", f"--memory_service_uri={uri}", str(EXAMPLES))
+    assert "memory" in one_line_of(done)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_an_unreachable_server_for_memory_is_one_line():
+    port = free_port()
+    uri = f"--memory_service_uri=redis://:s3cret@127.0.0.1:{port}"
+    done = adk("web", uri, f"--port={free_port()}", str(EXAMPLES))
+    assert f"127.0.0.1:{port}" in one_line_of(done)
+    assert "s3cret" not in done.stdout + done.stderr
+
+
 def test_init_writes_what_plain_adk_loads(tmp_path):
     assert run("-c", LOAD, str(tmp_path)).stdout.strip() == "[]"
     done = adk("init", str(tmp_path))

@@ -7,12 +7,18 @@ import sys
 
 import click
 import pytest
-from adk_kit import Desk, texts
+from adk_kit import Desk, event, texts
 from google.adk.cli.service_registry import ServiceRegistry
 from google.adk.sessions import InMemorySessionService
 
 from servers import Server, any_binary, free_port
-from sojourn.integrations.adk import SessionService, register, session_service
+from sojourn.integrations.adk import (
+    MemoryService,
+    SessionService,
+    memory_service,
+    register,
+    session_service,
+)
 
 SECRET = "hunter2secret"
 
@@ -27,6 +33,8 @@ def registry() -> ServiceRegistry:
 def test_our_schemes_are_registered_and_memory_is_not(registry):
     for scheme in ("redis", "rediss", "unix", "embedded"):
         assert scheme in registry._session_factories
+        assert scheme in registry._memory_factories
+    assert registry.create_memory_service("memory://") is None
     assert registry.create_session_service("memory://") is None
     assert registry.create_session_service("mysql://x") is None
 
@@ -122,6 +130,25 @@ def test_a_wrong_uri_is_one_line(uri):
     with pytest.raises(click.ClickException) as caught:
         session_service(uri)
     assert "--session_service_uri" in one_line(caught)
+
+
+async def test_memory_has_a_factory_of_the_same_schemes(registry, shared_server, redis, app):
+    uri = f"{shared_server.url}?history_ttl=100"
+    service = registry.create_memory_service(uri, agents_dir="x")
+    assert isinstance(service, MemoryService)
+    where = {"app_name": app, "user_id": "ada"}
+    await service.add_events_to_memory(**where, events=[event("green tea")])
+    assert len((await service.search_memory(**where, query="tea")).memories) == 1
+    (key,) = redis.scan_iter(f"memory:{{{app}:*:entry:*")
+    assert 0 < redis.ttl(key) <= 100
+    await service.close()
+
+
+@pytest.mark.parametrize("uri", [f"redis://:{SECRET}@h:port", f"redis://:{SECRET}@127.0.0.1:1"])
+def test_a_wrong_uri_for_memory_is_one_line(uri):
+    with pytest.raises(click.ClickException) as caught:
+        memory_service(uri)
+    assert "--memory_service_uri" in one_line(caught)
 
 
 def test_an_unreachable_server_is_one_line_with_its_address(registry):

@@ -8,7 +8,7 @@ from being added again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -52,32 +52,27 @@ class _Stored(msgspec.Struct):
 
 
 def of_events(
-    found: Iterable[AdkEvent], session: str | None, metadata: Mapping[str, Any]
-) -> dict[str, Draft]:
-    """What to add of events: those that have a text.
+    found: Iterable[AdkEvent], session: str | None, metadata: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, Draft]]:
+    """What to add of events, with its key: those that have a text.
 
     Raises:
         InvalidValue: JSON cannot hold one of them.
     """
-    drafts: dict[str, Draft] = {}
     for event in found:
         text = _text_of(event.content)
         if event.content is None or not text:
             continue
         name = name_of(event.id)
-        drafts[f"{name}.{_digest(session or '', 'session')}"] = Draft(
-            value=_value(
-                event.content,
-                id=event.id,
-                session=session or None,
-                author=event.author,
-                time=event.timestamp,
-            ),
-            text=text,
-            metadata=metadata,
-            unless=name,
+        value = _value(
+            event.content,
+            id=event.id,
+            session=session or None,
+            author=event.author,
+            time=event.timestamp,
         )
-    return drafts
+        key = f"{name}.{_digest(session or '', 'session')}"
+        yield key, Draft(value=value, text=text, metadata=metadata, unless=name)
 
 
 def of_memory(

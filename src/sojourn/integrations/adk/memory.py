@@ -92,7 +92,7 @@ class MemoryService(BaseMemoryService):
         Raises:
             sojourn.InvalidInput: an event is over `max_event_bytes`, or holds what JSON cannot.
         """
-        drafts = entries.of_events(session.events, session.id, {})
+        drafts = dict(entries.of_events(session.events, session.id))
         scope = self._scope(session.app_name, session.user_id)
         await scope.add(drafts, replace=True, ttl=self._ttl)
 
@@ -119,7 +119,9 @@ class MemoryService(BaseMemoryService):
             sojourn.InvalidInput: the metadata, or an event as in `add_session_to_memory`.
         """
         metadata, ttl = self._metadata(custom_metadata)
-        drafts = entries.of_events(events, session_id, metadata)
+        drafts: dict[str, Draft] = {}
+        for key, draft in entries.of_events(events, session_id, metadata):
+            drafts.setdefault(key, draft)
         await self._scope(app_name, user_id).add(drafts, ttl=ttl)
 
     async def add_memory(
