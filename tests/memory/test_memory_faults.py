@@ -221,8 +221,9 @@ async def test_a_damaged_entry_is_loud_and_can_be_deleted(
         hits = await other.memory.user("ada").search("giraffe")
         assert [hit.entry.key for hit in hits] == ["l"]
     if field == "version":
-        with pytest.raises(CorruptRecord):
-            await ada.put("k", 1)
+        for step in (ada.put("k", 1), add(ada, "m", "k"), add(ada, "m", unless="k")):
+            with pytest.raises(CorruptRecord):
+                await step
     assert await ada.delete("k")
     assert await ada.put("k", 1, expected_version=0)
 

@@ -15,6 +15,7 @@ import sojourn
 from servers import Server
 from sojourn.doctor.model import Level
 from sojourn.engine.keys import Keys
+from sojourn.memory import Draft
 
 HEAD = "memory:{shop:user:ada}"
 parts = st.text(max_size=12)
@@ -95,6 +96,20 @@ async def test_every_key_has_its_lifetime(store: sojourn.Sojourn, client: redis.
     await ada.delete("l")
     forgotten = {key for key in client.scan_iter("*") if client.pttl(key) == -1}
     assert forgotten == {*Keys().memories_of("shop", "user", "ada")}
+
+
+async def test_what_is_added_again_has_its_new_lifetime_on_the_server(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    ada = store.memory.user("ada", app="shop")
+    again = {"k": Draft(value=1), "l": Draft(value=1, unless="guard")}
+    await ada.put_many({"k": 1, "guard": 1}, ttl=100)
+    for ttl, expected in ((50, 100), (1000, 1000), (None, -0.001)):
+        await ada.add(again, ttl=ttl)
+        for key in ("k", "guard"):
+            lives = client.pttl(f"{HEAD}:entry:{key}") / 1000
+            assert expected - 10 < lives <= expected
+    assert not client.exists(f"{HEAD}:entry:l")
 
 
 async def test_a_touch_of_nothing_leaves_nothing_for_ever(

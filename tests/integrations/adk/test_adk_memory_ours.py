@@ -119,7 +119,7 @@ async def test_memories_can_be_added_as_such(recall, elsewhere):
 
 
 async def test_a_memory_with_the_id_of_another_replaces_it(recall):
-    await recall.learn(said("tea was said", "m"))
+    await recall.learn(said("tea was said", "m"), session="m")
     for text in ("green tea", "black tea"):
         await recall.store(MemoryEntry(id="m", content=content(text)))
     assert await recall.texts("tea") == ["black tea", "tea was said"]
