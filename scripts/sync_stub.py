@@ -35,7 +35,7 @@ from sojourn.cache import CacheStats
 
 from sojourn.doctor import Report
 from sojourn.ids import SessionKey, UserKey
-from sojourn.memory import Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage

@@ -158,7 +158,7 @@ def parse_tag(value: object) -> str:
 
 def parse_memory(kind: str, value: object) -> str:
     """Check whose memory it is; the empty string is a user of its own, but no agent or category."""
-    return _parse(kind, value, empty=kind in ("user", "sessions"))
+    return _parse(kind, value, empty=kind in ("user", "sessions", "events"))
 
 
 def parse_prefix(value: object) -> str:

@@ -35,6 +35,9 @@ class AdkHttp:
     def post_run(self, session_id: str, text: str) -> httpx.Response:
         return self.http.post("/run", json=message(session_id, text))
 
+    def patch_memory(self, session_id: str) -> httpx.Response:
+        return self.http.patch(f"/apps/{APP}/users/{USER}/memory", json={"sessionId": session_id})
+
     def say(self, session_id: str, text: str) -> str:
         events = self.post_run(session_id, text).raise_for_status().json()
         return text_of(events[-1])

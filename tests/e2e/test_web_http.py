@@ -10,6 +10,7 @@ import pytest
 from e2e.adk_http import APP, USER, AdkHttp, text_of
 from e2e.web_process import EXAMPLES, PLAIN_ADK, SOJOURN_ADK
 from servers import until
+from sojourn.integrations.adk import MemoryService
 
 
 def test_a_conversation_outlives_kill_9_of_the_web_process(start_web, embedded_uri):
@@ -124,6 +125,22 @@ def test_a_session_gets_the_ttl_that_its_creator_asks_for(start_server, start_we
         ttls = [client.ttl(key) for key in client.scan_iter(f"*{session_id}*")]
     assert ttls
     assert all(0 < ttl <= 101 for ttl in ttls)
+
+
+async def test_a_session_is_added_to_memory_that_outlives_the_web_process(start_server, start_web):
+    server = start_server()
+    web = start_web(server.url, options=[f"--memory_service_uri={server.url}"])
+    adk = AdkHttp(web.url)
+    session_id = adk.create()
+    adk.say(session_id, "Store favourite_drink with value jasmine")
+    for known, status in ((session_id, 200), ("unknown", 404)):
+        assert adk.patch_memory(known).status_code == status
+    web.kill()
+
+    memory = MemoryService(server.url)
+    found = await memory.search_memory(app_name=APP, user_id=USER, query="jasmine")
+    assert {each.author for each in found.memories} == {"user", APP}
+    await memory.close()
 
 
 def test_the_api_server_without_a_ui_keeps_sessions_too(start_web, embedded_uri):

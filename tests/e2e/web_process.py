@@ -41,12 +41,14 @@ class WebProcess:
         command: Sequence[str] = SOJOURN_ADK,
         subcommand: str = "web",
         agents: Path = EXAMPLES,
+        options: Sequence[str] = (),
     ) -> None:
         self.session_uri = session_uri
         self.directory = directory
         self.command = command
         self.subcommand = subcommand
         self.agents = agents
+        self.options = options
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -88,6 +90,7 @@ class WebProcess:
 
     def _spawn(self) -> None:
         options = ["--port", str(self.port), f"--session_service_uri={self.session_uri}"]
+        options += self.options
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*self.command, self.subcommand, *options, str(self.agents)],

@@ -13,7 +13,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import CorruptRecord, OutcomeUnknown, Unavailable
-from sojourn.memory import Scope
+from sojourn.memory import Draft, Scope
 
 HEAD = "memory:{memory:user:ada}"
 SHARED = [HEAD, *(f"{HEAD}:{part}" for part in ("names", "expiry", "changes", "deleted", "ops"))]
@@ -50,6 +50,10 @@ def lose(proxy: Proxy, script: str = "EVALSHA", what: str = "lose") -> list[byte
     return lost
 
 
+def add(scope: Scope, *keys: str, unless: str | None = None, **options: Any) -> Awaitable[None]:
+    return scope.add({key: Draft(value="added", unless=unless) for key in keys}, **options)
+
+
 Step = Callable[[Scope], Awaitable[Any]]
 
 
@@ -58,6 +62,7 @@ Step = Callable[[Scope], Awaitable[Any]]
     [
         (lambda ada: ada.put("k", {"n": 2}, expected_version=1), {"n": 2}),
         (lambda ada: ada.put_many({"k": 1, "l": 2}), 1),
+        (lambda ada: ada.add({"k": Draft(value=1)}, replace=True), 1),
         (lambda ada: ada.merge("k", {"m": 1}), {"n": 1, "m": 1}),
         (lambda ada: ada.delete("k", expected_version=1), None),
         (lambda ada: ada.clear(), None),
@@ -112,6 +117,7 @@ async def test_an_outage_is_not_emptiness(server: Server) -> None:
             ada.list(),
             ada.search("giraffe"),
             ada.put("k", 1),
+            ada.add({"k": Draft(value=1)}),
             ada.delete("k"),
             ada.clear(),
             store.memory.scopes("user"),
@@ -151,7 +157,13 @@ async def test_a_foreign_shared_key_stops_a_write_before_it_starts(
     client.delete(key)
     client.set(key, "mine")
     before = client.hgetall(f"{HEAD}:entry:k")
-    for step in (ada.put("k", 2), ada.put("l", 2), ada.delete("k"), ada.merge("m", {"a": 1})):
+    for step in (
+        ada.put("k", 2),
+        ada.put("l", 2),
+        ada.delete("k"),
+        add(ada, "l"),
+        ada.merge("m", {"a": 1}),
+    ):
         with pytest.raises(CorruptRecord):
             await step
     assert client.get(key) == "mine"
@@ -170,6 +182,11 @@ async def test_a_foreign_key_in_an_entrys_place_is_refused_and_left_alone(
             await step
     with pytest.raises(CorruptRecord):
         await ada.put_many({"a": "changed", "k": 1})
+    for replace in (False, True):
+        with pytest.raises(CorruptRecord):
+            await add(ada, "a", "k", replace=replace)
+    with pytest.raises(CorruptRecord):
+        await add(ada, "a", unless="k", replace=True)
     assert client.lrange(f"{HEAD}:entry:k", 0, -1) == ["mine"]
     page = await ada.list()
     assert ([entry.key for entry in page.entries], page.corrupt) == (["a", "z"], ["k"])
@@ -204,8 +221,9 @@ async def test_a_damaged_entry_is_loud_and_can_be_deleted(
         hits = await other.memory.user("ada").search("giraffe")
         assert [hit.entry.key for hit in hits] == ["l"]
     if field == "version":
-        with pytest.raises(CorruptRecord):
-            await ada.put("k", 1)
+        for step in (ada.put("k", 1), add(ada, "m", "k"), add(ada, "m", unless="k")):
+            with pytest.raises(CorruptRecord):
+                await step
     assert await ada.delete("k")
     assert await ada.put("k", 1, expected_version=0)
 

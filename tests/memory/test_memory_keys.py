@@ -15,10 +15,11 @@ import sojourn
 from servers import Server
 from sojourn.doctor.model import Level
 from sojourn.engine.keys import Keys
+from sojourn.memory import Draft
 
 HEAD = "memory:{shop:user:ada}"
 parts = st.text(max_size=12)
-kinds = st.sampled_from(["user", "agent", "knowledge", "sessions"])
+kinds = st.sampled_from(["user", "agent", "knowledge", "sessions", "events"])
 identities = st.tuples(parts, kinds, parts, parts)
 
 
@@ -97,6 +98,20 @@ async def test_every_key_has_its_lifetime(store: sojourn.Sojourn, client: redis.
     assert forgotten == {*Keys().memories_of("shop", "user", "ada")}
 
 
+async def test_what_is_added_again_has_its_new_lifetime_on_the_server(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    ada = store.memory.user("ada", app="shop")
+    again = {"k": Draft(value=1), "l": Draft(value=1, unless="guard")}
+    await ada.put_many({"k": 1, "guard": 1}, ttl=100)
+    for ttl, expected in ((50, 100), (1000, 1000), (None, -0.001)):
+        await ada.add(again, ttl=ttl)
+        for key in ("k", "guard"):
+            lives = client.pttl(f"{HEAD}:entry:{key}") / 1000
+            assert expected - 10 < lives <= expected
+    assert not client.exists(f"{HEAD}:entry:l")
+
+
 async def test_a_touch_of_nothing_leaves_nothing_for_ever(
     store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
@@ -133,6 +148,7 @@ async def test_lifetimes_come_from_the_options_and_the_url(server: Server) -> No
             store.memory.agent("a"): 10,
             store.memory.knowledge("a"): 20,
             store.memory.sessions("a"): None,
+            store.memory.events("a"): None,
         }
         for scope, ttl in scopes.items():
             await scope.put("k", 1)

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 import sojourn
 from servers import Server
 from sojourn import SojournError
+from sojourn.memory import Draft
 
 users = st.sampled_from(["", "ada"])
 keys = st.sampled_from(["a", "a:b", "é", "b"])
@@ -70,6 +71,22 @@ class Twins(RuleBasedStateMachine):
     def put_many(self, user: str, items: dict[str, Any], op: str) -> None:
         self.both(user, lambda scope: scope.put_many(items, operation_id=op))
 
+    @rule(
+        user=users,
+        items=st.dictionaries(
+            keys, st.tuples(values, st.none() | words, st.none() | keys), max_size=3
+        ),
+        op=operations,
+        replace=st.booleans(),
+        ttl=st.none() | st.sampled_from([100, 1000]),
+    )
+    def add(self, user: str, items: dict[str, Any], op: str, **options: Any) -> None:
+        drafts = {
+            key: Draft(value=value, text=text, unless=unless)
+            for key, (value, text, unless) in items.items()
+        }
+        self.both(user, lambda scope: scope.add(drafts, operation_id=op, **options))
+
     @rule(user=users, key=keys, changes=st.dictionaries(keys, words, max_size=2), op=operations)
     def merge(self, user: str, key: str, changes: dict[str, Any], op: str) -> None:
         self.both(user, lambda scope: scope.merge(key, changes, operation_id=op))
@@ -88,7 +105,9 @@ class Twins(RuleBasedStateMachine):
             found, cursor = [], None
             while True:
                 page = await scope.list(limit=limit, cursor=cursor, prefix=prefix)
-                found += [(e.key, e.value, e.version, e.text) for e in page.entries]
+                found += [
+                    (e.key, e.value, e.version, e.text, e.expires is None) for e in page.entries
+                ]
                 cursor = page.cursor
                 if cursor is None:
                     return found

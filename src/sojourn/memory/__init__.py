@@ -1,7 +1,17 @@
 """What outlives sessions: memory of users and agents, shared knowledge, session history."""
 
 from sojourn.memory.about import LAST, remember
-from sojourn.memory.model import KEEP, Entry, Hit, Keep, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory.model import (
+    KEEP,
+    Draft,
+    Entry,
+    Hit,
+    Keep,
+    Kind,
+    MemoryPage,
+    ScopeKey,
+    ScopePage,
+)
 from sojourn.memory.scope import Scope
 from sojourn.memory.service import Lives, Memory
 from sojourn.memory.store import MemoryStore
@@ -10,6 +20,7 @@ from sojourn.memory.vectors import Embed
 __all__ = [
     "KEEP",
     "LAST",
+    "Draft",
     "Embed",
     "Entry",
     "Hit",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from sojourn.codecs import encode
 from sojourn.errors import InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import parse_entry
+from sojourn.memory.model import Draft
 from sojourn.memory.store import Item
 
 _TICK = 0.001
@@ -17,6 +18,8 @@ _TOO_MANY = 2**53
 _LARGEST_PAGE = 1000
 MOST = 1000
 """Entries that one call may name."""
+_BATCH = 500
+_BATCH_BYTES = 1024 * 1024
 
 
 def lifetime(seconds: object) -> float | None:
@@ -68,6 +71,30 @@ def json_object(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidValue(f"{what} must be a mapping, not {type(value).__name__}.")
     return dict(cast("Mapping[str, Any]", value))
+
+
+def draft(key: object, value: Draft, cap: int) -> Item:
+    """What to add.
+
+    Raises:
+        InvalidInput: the key, the text, or what JSON cannot hold.
+        TooLarge: all together is over the cap.
+    """
+    made = item(key, value.value, value.metadata, value.text, cap)
+    return made if value.unless is None else made._replace(unless=parse_entry(value.unless))
+
+
+def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Items in their order, as many together as a server takes in between other work."""
+    first, size = 0, 0
+    for place, each in enumerate(items):
+        bytes_of_it = len(each.value) + len(each.metadata) + len(each.text or "")
+        if place > first and (place - first == _BATCH or size + bytes_of_it > _BATCH_BYTES):
+            yield items[first:place]
+            first, size = place, 0
+        size += bytes_of_it
+    if items:
+        yield items[first:]
 
 
 def item(

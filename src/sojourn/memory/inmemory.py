@@ -18,6 +18,8 @@ from sojourn.resilience.atomic import atomic
 _REMEMBERED = 1000
 """Operations and deletions of a scope that are remembered, as on a server."""
 _STEP = 500
+_NEARLY = 0.99
+"""The part of a lifetime that is not worth a renewal."""
 
 
 class _Scope:
@@ -104,6 +106,39 @@ class InMemoryMemory:
             ours.set(Row(item, ours.seq, created, now, expires))
         ours.remember(operation, ours.seq)
         return ours.seq
+
+    async def add(
+        self,
+        scope: ScopeKey,
+        items: Sequence[Item],
+        ttl: float | None,
+        operation: str,
+        *,
+        replace: bool,
+    ) -> None:
+        """Store entries that are not there."""
+        ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
+        done = (operation, tuple(f"{item.key} {item.unless}" for item in items))
+        if done in ours.done:
+            return
+        ours.prune(now)
+        expires = None if ttl is None else now + ttl
+        plan: list[Row] = []
+        for item in items:
+            guard = ours.row(item.unless, now) if item.unless else None
+            old = guard or ours.row(item.key, now)
+            new = item._replace(unless="")
+            if old is None:
+                plan.append(Row(new, 0, now, now, expires))
+            elif guard is None and replace and old.item != new:
+                plan.append(Row(new, 0, old.created, now, expires))
+            elif old.expires is not None and (ttl is None or old.expires < now + ttl * _NEARLY):
+                plan.append(old._replace(expires=expires))
+        for row in plan:
+            ours.seq += 1
+            ours.set(row._replace(version=ours.seq))
+        if plan:
+            ours.remember(done, ours.seq)
 
     async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
         """Delete an entry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
 """The lifetime of the scope."""
 
-Kind = Literal["user", "agent", "knowledge", "sessions"]
+Kind = Literal["user", "agent", "knowledge", "sessions", "events"]
 
 
 class ScopeKey(NamedTuple):
@@ -21,6 +22,22 @@ class ScopeKey(NamedTuple):
     app: AppName
     kind: Kind
     name: str
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be remembered under a key.
+
+    Attributes:
+        value: JSON.
+        text: what is searched instead of the texts in the value; None for those.
+        metadata: JSON of the application's, not searched.
+        unless: the key of an entry that keeps this one from being stored; None for no such.
+    """
+
+    value: Any
+    text: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    unless: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

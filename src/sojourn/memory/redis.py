@@ -18,8 +18,8 @@ from sojourn.memory.rows import missing_or, parse_row, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 
 _LUA = files("sojourn.memory") / "lua"
-_PUT, _DELETE, _CLEAR, _ENROLL = (
-    Script.load(_LUA, name) for name in ("put", "delete", "clear", "enroll")
+_PUT, _ADD, _DELETE, _CLEAR, _ENROLL = (
+    Script.load(_LUA, name) for name in ("put", "add", "delete", "clear", "enroll")
 )
 _STEP = 500
 """Entries that one call reads or clears."""
@@ -49,13 +49,9 @@ class RedisMemory:
     ) -> int:
         """One round trip; one more for the first in a scope by this process, and once a day."""
         await self._enroll(scope, ttl)
-        args: list[Argument] = [_optional(write.expected), "" if ttl is None else _ms(ttl)]
+        args: list[Argument] = [_optional(write.expected), _life(ttl)]
         for item in items:
-            fields: list[Argument] = ["value", item.value, "metadata", item.metadata]
-            if item.text is not None:
-                fields += ["text", item.text]
-            if item.vector:
-                fields += ["vector", item.vector]
+            fields = _fields(item)
             args += [item.key, len(fields), *fields]
         status, said = await self._write(
             _PUT, scope, [item.key for item in items], write.operation, args
@@ -65,6 +61,26 @@ class RedisMemory:
         if status == b"stale":
             raise stale(items[0].key, write.expected, int(said))
         return int(said)
+
+    async def add(
+        self,
+        scope: ScopeKey,
+        items: Sequence[Item],
+        ttl: float | None,
+        operation: str,
+        *,
+        replace: bool,
+    ) -> None:
+        """As many round trips as `put`."""
+        await self._enroll(scope, ttl)
+        args: list[Argument] = ["replace" if replace else "", _life(ttl)]
+        for item in items:
+            fields = _fields(item)
+            args += [item.key, item.unless, len(fields), *fields]
+        keys = [key for item in items for key in (item.key, item.unless or item.key)]
+        await self._write(_ADD, scope, keys, operation, args)
+        if self._losses != self._engine.tally.losses:
+            await self._enroll(scope, ttl)
 
     async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
         """One round trip."""
@@ -135,7 +151,7 @@ class RedisMemory:
             (names, expiry),
             only,
             script=_ENROLL,
-            args=(scope.name, "" if until is None else _ms(until)),
+            args=(scope.name, _life(until)),
         )
         await self._engine.run(call)
         self._roll[scope] = (time.monotonic() + _DAY, until)
@@ -261,5 +277,16 @@ def _optional(number: int | None) -> Argument:
     return "" if number is None else number
 
 
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+def _life(ttl: float | None) -> Argument:
+    """A lifetime in ms; empty for ever."""
+    return "" if ttl is None else max(1, round(ttl * 1000))
+
+
+def _fields(item: Item) -> list[Argument]:
+    """What of an item stands in its hash: field, value, and so on."""
+    fields: list[Argument] = ["value", item.value, "metadata", item.metadata]
+    if item.text is not None:
+        fields += ["text", item.text]
+    if item.vector:
+        fields += ["vector", item.vector]
+    return fields

@@ -12,7 +12,7 @@ from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
-from sojourn.memory.model import KEEP, Entry, Hit, Keep, MemoryPage, ScopeKey
+from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, MemoryStore, Row, Write
@@ -127,6 +127,41 @@ class Scope:
         last = await self._put(made, ttl, write)
         first = last - len(made) + 1
         return {item.key: first + place for place, item in enumerate(made)}
+
+    async def add(
+        self,
+        drafts: Mapping[str, Draft],
+        *,
+        replace: bool = False,
+        ttl: float | Keep | None = KEEP,
+        operation_id: str | None = None,
+    ) -> None:
+        """Store what is not there yet. One round trip for each 500 entries or MiB.
+
+        What is there stays as it is and lives on, as if it were stored now; an entry that keeps
+        others away does, too, and counts if it was there before the call. All checks come before
+        the first entry; of each 500, all or none are stored. A scope's first add takes one more
+        round trip.
+
+        Args:
+            drafts: by key, as many as you like.
+            replace: store also what is there with another value, text or metadata.
+            ttl: as in `put`; it shortens no life.
+            operation_id: repeat it with the same id and drafts and it takes effect once.
+
+        Raises:
+            InvalidInput: a key, or what JSON cannot hold.
+            TooLarge: one of the entries is over `max_event_bytes`.
+            CorruptRecord: what is in one's place cannot be read; it can be deleted.
+        """
+        cap = self._limits.max_bytes
+        made = [checks.draft(key, draft, cap) for key, draft in drafts.items()]
+        life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
+        operation = f"add {operation_id_of(operation_id)}"
+        for batch in checks.batches(made):
+            with no_later_than(from_now(self._limits.patience)):
+                items = await self._searcher.placed(batch)
+                await self._store.add(self.key, items, life, operation, replace=replace)
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value of an entry, or `default` when there is none. One round trip.

@@ -91,6 +91,16 @@ class Memory:
         """
         return self._scope(app, "sessions", user, self._lives.history)
 
+    def events(self, user: str, *, app: str = "memory") -> Scope:
+        """What was said in a user's sessions, word for word. Asks nobody.
+
+        ADK's memory service writes it. Entries live as long as those of `sessions`.
+
+        Raises:
+            InvalidId: it cannot name a key.
+        """
+        return self._scope(app, "events", user, self._lives.history)
+
     async def scopes(
         self, kind: Kind, *, app: str = "memory", limit: int = 100, cursor: str | None = None
     ) -> ScopePage:
@@ -100,7 +110,7 @@ class Memory:
         shorter than `limit`.
 
         Args:
-            kind: `user`, `agent`, `knowledge`, or `sessions`.
+            kind: `user`, `agent`, `knowledge`, `sessions`, or `events`.
             app: the application.
             limit: names a page, 1,000 at most.
             cursor: of the page before; None for the first.

@@ -17,6 +17,7 @@ class Item(NamedTuple):
         metadata: JSON text of an object.
         text: what is searched instead of the texts in the value; None for those.
         vector: where the text stands among others, as float32 numbers; empty for nowhere.
+        unless: the name of an entry that keeps it from being added; empty for no such.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Item(NamedTuple):
     metadata: bytes
     text: str | None = None
     vector: bytes = b""
+    unless: str = ""
 
 
 class Row(NamedTuple):
@@ -109,6 +111,22 @@ class MemoryStore(Protocol):
 
         Raises:
             StaleEntry: the one entry has not the expected version.
+        """
+        ...
+
+    async def add(
+        self,
+        scope: ScopeKey,
+        items: Sequence[Item],
+        ttl: float | None,
+        operation: str,
+        *,
+        replace: bool,
+    ) -> None:
+        """Store entries that are not there, and that no other keeps away.
+
+        What is there lives as long as if it were new, or as before if that is longer; so does what
+        keeps others away. With `replace` it becomes what is given, if that is something else.
         """
         ...
 

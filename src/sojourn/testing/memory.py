@@ -15,11 +15,12 @@ from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput, SessionNotFound, StaleEntry, TooLarge
 from sojourn.memory import Scope
 from sojourn.sessions import Event
+from sojourn.testing.adding import AddContract
 from sojourn.testing.searching import SearchContract
 
 
 @pytest.mark.anyio
-class MemoryContract(SearchContract):
+class MemoryContract(AddContract, SearchContract):
     """Derive from it and give the fixture `store`."""
 
     @pytest.fixture
@@ -71,6 +72,7 @@ class MemoryContract(SearchContract):
             memory.agent("a", app=app),
             memory.knowledge("a", app=app),
             memory.sessions("a", app=app),
+            memory.events("a", app=app),
         ]
         for number, scope in enumerate(scopes):
             await scope.put("k", number, text="word")
@@ -213,6 +215,7 @@ class MemoryContract(SearchContract):
             (memory.agent("a", app=app), 72),
             (memory.knowledge("c", app=app), 168),
             (memory.sessions("u", app=app), 720),
+            (memory.events("u", app=app), 720),
         ]
         for scope, hours in lives:
             await scope.put("k", 1)

@@ -119,16 +119,18 @@ def test_a_wrong_uri_is_one_line(uri):
     assert "s3cret" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("what", ["artifact", "memory"])
 @pytest.mark.parametrize("uri", ["redis://:s3cret@h:port", "nope://:s3cret@h"])
-def test_a_wrong_uri_for_artifacts_is_one_line(uri):
-    done = adk("web", f"--artifact_service_uri={uri}", str(EXAMPLES))
-    assert "artifact" in one_line_of(done)
+def test_a_wrong_uri_for_another_service_is_one_line(what, uri):
+    done = adk("web", f"--{what}_service_uri={uri}", str(EXAMPLES))
+    assert what in one_line_of(done)
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_an_unreachable_server_for_artifacts_is_one_line():
+@pytest.mark.parametrize("what", ["artifact", "memory"])
+def test_an_unreachable_server_for_another_service_is_one_line(what):
     port = free_port()
-    uri = f"--artifact_service_uri=redis://:s3cret@127.0.0.1:{port}"
+    uri = f"--{what}_service_uri=redis://:s3cret@127.0.0.1:{port}"
     done = adk("web", uri, f"--port={free_port()}", str(EXAMPLES))
     assert f"127.0.0.1:{port}" in one_line_of(done)
     assert "s3cret" not in done.stdout + done.stderr

@@ -7,15 +7,17 @@ import sys
 
 import click
 import pytest
-from adk_kit import Desk, texts
+from adk_kit import Desk, event, texts
 from google.adk.cli.service_registry import ServiceRegistry
 from google.adk.sessions import InMemorySessionService
 
 from servers import Server, any_binary, free_port
 from sojourn.integrations.adk import (
     ArtifactService,
+    MemoryService,
     SessionService,
     artifact_service,
+    memory_service,
     register,
     session_service,
 )
@@ -34,7 +36,9 @@ def test_our_schemes_are_registered_and_memory_is_not(registry):
     for scheme in ("redis", "rediss", "unix", "embedded"):
         assert scheme in registry._session_factories
         assert scheme in registry._artifact_factories
+        assert scheme in registry._memory_factories
     assert registry.create_artifact_service("memory://") is None
+    assert registry.create_memory_service("memory://") is None
     assert registry.create_session_service("memory://") is None
     assert registry.create_session_service("mysql://x") is None
 
@@ -145,11 +149,24 @@ async def test_artifacts_have_a_factory_of_the_same_schemes(registry, shared_ser
     await service.close()
 
 
+async def test_memory_has_a_factory_of_the_same_schemes(registry, shared_server, redis, app):
+    uri = f"{shared_server.url}?history_ttl=100"
+    service = registry.create_memory_service(uri, agents_dir="x")
+    assert isinstance(service, MemoryService)
+    where = {"app_name": app, "user_id": "ada"}
+    await service.add_events_to_memory(**where, events=[event("green tea")])
+    assert len((await service.search_memory(**where, query="tea")).memories) == 1
+    (key,) = redis.scan_iter(f"memory:{{{app}:*:entry:*")
+    assert 0 < redis.ttl(key) <= 100
+    await service.close()
+
+
 @pytest.mark.parametrize("uri", [f"redis://:{SECRET}@h:port", f"redis://:{SECRET}@127.0.0.1:1"])
-def test_a_wrong_uri_for_artifacts_is_one_line(uri):
+@pytest.mark.parametrize("what", ["artifact", "memory"])
+def test_a_wrong_uri_for_another_service_is_one_line(uri, what):
     with pytest.raises(click.ClickException) as caught:
-        artifact_service(uri)
-    assert "--artifact_service_uri" in one_line(caught)
+        {"artifact": artifact_service, "memory": memory_service}[what](uri)
+    assert f"--{what}_service_uri" in one_line(caught)
 
 
 def test_an_unreachable_server_is_one_line_with_its_address(registry):

@@ -29,6 +29,7 @@ register()
 
 _OPTION = "--session_service_uri"
 _ARTIFACTS = "--artifact_service_uri"
+_MEMORY = "--memory_service_uri"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> None:
             return
         register()
         _check_uri(arguments)
-        _check_artifacts(arguments)
+        for option in (_ARTIFACTS, _MEMORY):
+            _check_other(option, arguments)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -93,11 +95,11 @@ def _check_uri(arguments: Sequence[str]) -> None:
         )
 
 
-def _check_artifacts(arguments: Sequence[str]) -> None:
+def _check_other(option: str, arguments: Sequence[str]) -> None:
     """Refuse a URI of ours that is wrong before anything starts; ADK refuses unknown schemes."""
-    uri = _value_of(_ARTIFACTS, arguments)
+    uri = _value_of(option, arguments)
     if uri is not None and uri.partition(":")[0] in SCHEMES:
-        _check_ours(_ARTIFACTS, uri)
+        _check_ours(option, uri)
 
 
 def _check_ours(option: str, uri: str) -> None:

@@ -69,7 +69,7 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
             values[key] = msgspec.Raw(_encode(to_jsonable_python(value, inf_nan_mode="null")))
         except _NOT_JSON:
             log.warning("The state value %r is not JSON; what can be is stored as text", key)
-            values[key] = _as_json(value)
+            values[key] = as_json(value)
     return values
 
 
@@ -121,7 +121,7 @@ def _payload(event: AdkEvent) -> bytes:
         return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
     except _NOT_JSON:
         log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
-        return bytes(_as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
+        return bytes(as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
 
 
 def _with_auth(event: AdkEvent) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _with_auth(event: AdkEvent) -> dict[str, Any]:
     return plain
 
 
-def _as_json(value: object) -> msgspec.Raw:
+def as_json(value: object) -> msgspec.Raw:
     """JSON of anything: unknown objects by their text, halves of characters mended or marked."""
     try:
         plain = to_jsonable_python(

@@ -12,13 +12,16 @@ from google.adk.cli.service_registry import ServiceRegistry, get_service_registr
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.artifacts import ArtifactService
+from sojourn.integrations.adk.memory import MemoryService
 from sojourn.integrations.adk.sessions import SessionService
+
+_Service = SessionService | MemoryService | ArtifactService
 
 
 def register(registry: ServiceRegistry | None = None) -> None:
     """Let ADK know `redis`, `rediss`, `unix` and `embedded`; `memory` stays ADK's.
 
-    For sessions and for artifacts.
+    For sessions, memory and artifacts.
 
     Args:
         registry: ADK's own if not given.
@@ -27,6 +30,7 @@ def register(registry: ServiceRegistry | None = None) -> None:
     for scheme in SCHEMES:
         registry.register_session_service(scheme, session_service)
         registry.register_artifact_service(scheme, artifact_service)
+        registry.register_memory_service(scheme, memory_service)
 
 
 def session_service(uri: str, **kwargs: Any) -> SessionService:
@@ -67,7 +71,26 @@ def artifact_service(uri: str, **kwargs: Any) -> ArtifactService:
     return service
 
 
-def _in_a_loop_of_its_own(service: SessionService | ArtifactService) -> None:
+def memory_service(uri: str, **kwargs: Any) -> MemoryService:
+    """The same for memory.
+
+    Args:
+        uri: as `sojourn.open` takes it.
+        kwargs: arguments of `MemoryService`; ADK's `agents_dir` is ignored.
+
+    Raises:
+        click.ClickException: the URI is wrong or the server cannot be used, in one line.
+    """
+    kwargs.pop("agents_dir", None)
+    try:
+        service = MemoryService(uri, **kwargs)
+        _in_a_loop_of_its_own(service)
+    except SojournError as error:
+        raise click.ClickException(f"--memory_service_uri: {error}") from error
+    return service
+
+
+def _in_a_loop_of_its_own(service: _Service) -> None:
     """ADK calls factories before its loop runs, or from inside it: ask in a thread either way."""
     failed: list[SojournError] = []
 
@@ -84,6 +107,6 @@ def _in_a_loop_of_its_own(service: SessionService | ArtifactService) -> None:
         raise failed[0]
 
 
-async def _ask(service: SessionService | ArtifactService) -> None:
+async def _ask(service: _Service) -> None:
     await service.store.ping()
     await service.store.disconnect()

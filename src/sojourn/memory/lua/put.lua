@@ -29,14 +29,7 @@ local at = 5
 for i = 7, #KEYS do
   local key, last = ARGV[at], at + 1 + ARGV[at + 1]
   seq = seq + 1
-  redis.call('ZADD', KEYS[2], 0, key)
-  redis.call('ZADD', KEYS[3], expires == '' and '+inf' or expires, key)
-  redis.call('ZADD', KEYS[4], seq, key)
-  redis.call('ZREM', KEYS[5], key)
-  redis.call('UNLINK', KEYS[i])
-  redis.call('HSET', KEYS[i], 'version', whole(seq), 'created', created[i] or seconds,
-    'updated', seconds, 'expires', expires, unpack(ARGV, at + 2, last))
-  if expires ~= '' then redis.call('PEXPIREAT', KEYS[i], expires) end
+  write_entry(KEYS[i], key, seq, expires, created[i], unpack(ARGV, at + 2, last))
   at = last + 1
 end
 write_change(seq, ARGV[2], operation)

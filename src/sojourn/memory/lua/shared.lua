@@ -58,6 +58,23 @@ local function write_lifetime(expiry, keys, least)
   end
 end
 
+-- Enter the number of an entry's last change, and its expiry ('' is never), into the indexes.
+local function write_indexed(entry, key, seq, expires)
+  redis.call('ZADD', KEYS[2], 0, key)
+  redis.call('ZADD', KEYS[3], expires == '' and '+inf' or expires, key)
+  redis.call('ZADD', KEYS[4], seq, key)
+  redis.call('ZREM', KEYS[5], key)
+  if expires == '' then redis.call('PERSIST', entry) else redis.call('PEXPIREAT', entry, expires) end
+end
+
+-- Store an entry: its fields come last, as field, value, …
+local function write_entry(entry, key, seq, expires, created, ...)
+  redis.call('UNLINK', entry)
+  redis.call('HSET', entry, 'version', whole(seq), 'created', created or seconds,
+    'updated', seconds, 'expires', expires, ...)
+  write_indexed(entry, key, seq, expires)
+end
+
 -- Take an entry out of a scope; the last thousand are remembered for those who know an older state.
 local function write_deleted(entry, key, seq)
   redis.call('UNLINK', entry)
