@@ -164,7 +164,7 @@ def test_a_row_says_what_is_ours_or_that_there_is_none() -> None:
         "store.stats().type",
         "store.sessions.list(pattern=, author=)",
         "sojourn.Session.owner",
-        "sojourn.integrations.adk.MemoryService",
+        "sojourn.integrations.adk.StateService",
         "sojourn.Settings.redis_pool",
         "SOJOURN_POOL",
         "session:{app}:id",

@@ -44,7 +44,7 @@ class CacheStats(NamedTuple):
         hits: fresh values given.
         stale: values given that were past their TTL, while another is computed.
         misses: times that there was none.
-        waits: misses for which another's computation was waited for.
+        waits: times that another's computation was waited for; then a hit, as a rule.
         computed: values that this process computed.
         unavailable: times that no server answered, and the value was computed for this call alone.
     """

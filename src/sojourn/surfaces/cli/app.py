@@ -92,6 +92,10 @@ def _ls(
     *,
     app: OnlyApp = None,
     user: OnlyUser = None,
+    pattern: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only ids that match, as 'order-*'.")
+    ] = None,
+    status: Annotated[str | None, typer.Option(metavar="WORD", help="Only of this status.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     as_json: Json = False,
     url: Url = None,
@@ -100,7 +104,7 @@ def _ls(
     """List sessions: of a user, of an app, or all."""
     with connect(url, namespace) as store:
         corrupt: list[SessionKey] = []
-        found = walk(store.sessions, app, user, corrupt)
+        found = walk(store.sessions, app, user, corrupt, pattern=pattern, status=status)
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
         note_corrupt(corrupt, "not listed")
 

@@ -15,6 +15,8 @@ def summary(session: Session[Any]) -> dict[str, Any]:
         **session.key._asdict(),
         "title": session.title,
         "status": session.status,
+        "backend": session.backend,
+        "flow": session.flow,
         "metadata": session.metadata,
         "length": session.length,
         "version": session.version,
@@ -22,6 +24,7 @@ def summary(session: Session[Any]) -> dict[str, Any]:
         "created": session.created,
         "updated": session.updated,
         "ttl": session.ttl,
+        "until": session.until,
         "expires": expires,
         "expires_in": None if expires is None else round(max(0.0, expires - time.time()), 3),
     }

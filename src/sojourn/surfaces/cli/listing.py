@@ -22,16 +22,20 @@ Batch = Sequence[Session[Any]]
 
 
 async def walk(
-    sessions: Sessions, app: str | None, user: str | None, corrupt: list[SessionKey]
+    sessions: Sessions,
+    app: str | None,
+    user: str | None,
+    corrupt: list[SessionKey],
+    **wanted: str | None,
 ) -> AsyncIterator[Session[Any]]:
     """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
 
-    Those that cannot be read are added to `corrupt`.
+    Those that cannot be read are added to `corrupt`; `wanted` are the filters of `Sessions.list`.
     """
     async for name in every_app(sessions, app):
         cursor = None
         while True:
-            found = await sessions.list(name, user, limit=PAGE, cursor=cursor)
+            found = await sessions.list(name, user, limit=PAGE, cursor=cursor, **wanted)
             corrupt += found.corrupt
             for session in found.sessions:
                 yield session

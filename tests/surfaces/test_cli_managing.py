@@ -1,4 +1,4 @@
-"""`sojourn sessions sweep`."""
+"""`sojourn sessions`: sweep, filters, and the words of a session."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def test_all_apps_are_swept(cli: Cli) -> None:
     ran = cli.run("sessions", "sweep", "--app", "one")
     assert ran.code == 0
     assert "1 users" in ran.out
+
+
+def test_sessions_are_listed_by_pattern_and_status_and_shown_with_their_words(cli: Cli) -> None:
+    async def prepare() -> None:
+        async with sojourn.open(cli.url, namespace=cli.namespace) as store:
+            for name, status in (("order-1", "open"), ("order-2", "closed"), ("call-1", "open")):
+                await store.sessions.create(
+                    "one", "ada", name, status=status, backend="flowise", flow="greeting"
+                )
+
+    asyncio.run(prepare())
+    ran = cli.run("sessions", "ls", "--pattern", "order-*", "--status", "open", "--json")
+    assert [each["session"] for each in ran.documents] == ["order-1"]
+    assert (ran.documents[0]["backend"], ran.documents[0]["flow"]) == ("flowise", "greeting")
+    assert "flowise" in cli.run("sessions", "show", "one", "ada", "order-1").out
