@@ -33,9 +33,9 @@ elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
 elseif ARGV[2] ~= '' then
   return {'missing'}
-elseif redis.call('ZSCORE', operations, born) then
-  return {'gone'}
 end
+-- Done to one that is gone since: neither revive it nor overwrite its successor.
+if redis.call('ZSCORE', operations, born) then return {'gone'} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then
   return incarnation and {'stale', version} or {'missing'}
 end
@@ -74,7 +74,7 @@ redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
 write_expiry({session, events}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
-if not incarnation then write_user_operation(operations, born) end
+write_user_operation(operations, born)
 if KEYS[7] then
   local kind = incarnation and 'updated' or 'created'
   write_notices(KEYS[7], ARGV[#ARGV], {{kind, ARGV[4], version}}, {KEYS[4], KEYS[5]})

@@ -48,7 +48,7 @@ local function write_operation(ops, operation, version, ttl)
   if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
 end
 
--- Remember a create or delete of a user, the last thousand, for a day.
+-- Remember a create, save or delete of a user, the last thousand, for a day.
 local function write_user_operation(operations, name)
   redis.call('ZADD', operations, now, name)
   redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
