@@ -51,6 +51,8 @@ redis.call('ZCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
 if ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[2]) -- it has this place already
+  if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[10]) then return {'full', alive} end
 end
 local pending = redis.call('HLEN', KEYS[7])

@@ -54,6 +54,8 @@ redis.call('LLEN', events)
 for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
 if not incarnation and ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[4]) -- it has this place already
+  if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[10]) then return {'full', alive} end
 end
 
