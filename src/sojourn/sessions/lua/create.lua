@@ -66,12 +66,8 @@ local expires = later(ttl, last)
 redis.call('ZADD', KEYS[4], created, ARGV[2])
 -- What an evicted or expired session of this id may have left behind is not part of this one.
 redis.call('UNLINK', session, KEYS[2], KEYS[3])
-local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
-if #dead > 0 then
-  redis.call('ZREM', KEYS[4], unpack(dead))
-  redis.call('ZREM', KEYS[5], unpack(dead))
-  redis.call('ZADD', KEYS[4], created, ARGV[2]) -- a dead one may have had this id
-end
+local dead = write_pruned(KEYS[4], KEYS[5])
+if #dead > 0 then redis.call('ZADD', KEYS[4], created, ARGV[2]) end -- one may have had this id
 
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',

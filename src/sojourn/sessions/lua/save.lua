@@ -65,7 +65,12 @@ local expires = later(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
 redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
 redis.call('UNLINK', session, events)
-if not incarnation then redis.call('UNLINK', ops) end
+local dead = {}
+if not incarnation then
+  redis.call('UNLINK', ops)
+  dead = write_pruned(KEYS[4], KEYS[5])
+  if #dead > 0 then redis.call('ZADD', KEYS[4], updated, ARGV[4]) end -- one may have had this id
+end
 redis.call('HSET', session,
   'format', '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
   'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
@@ -78,7 +83,9 @@ write_operation(ops, name, version, ttl)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
 write_user_operation(operations, born)
 if KEYS[7] then
-  local kind = incarnation and 'updated' or 'created'
-  write_notices(KEYS[7], ARGV[#ARGV], {{kind, ARGV[4], version}}, {KEYS[4], KEYS[5]})
+  local changes = {}
+  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
+  changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
+  write_notices(KEYS[7], ARGV[#ARGV], changes, {KEYS[4], KEYS[5]})
 end
 return {'ok', version, span(ttl, last), count}

@@ -71,6 +71,16 @@ local function write_index_lifetime(by_update, by_expiry, expires)
   end
 end
 
+-- Take some sessions that have expired out of their user's indexes; gives their ids.
+local function write_pruned(by_update, by_expiry)
+  local dead = redis.call('ZRANGEBYSCORE', by_expiry, '-inf', now, 'LIMIT', 0, 100)
+  if #dead > 0 then
+    redis.call('ZREM', by_update, unpack(dead))
+    redis.call('ZREM', by_expiry, unpack(dead))
+  end
+  return dead
+end
+
 -- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
 local function is_count(field)
   return field and #field < 16 and string.find(field, '^%d+$')
