@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sojourn
-from servers import Server, free_port
+from cluster import ClusterSet
+from servers import Server, any_binary, free_port
 
 
 async def test_a_server_that_answers(shared_server: Server) -> None:
@@ -44,6 +47,22 @@ async def test_every_topology_tells_its_kind_and_its_nodes(url: str) -> None:
         kind = store.stats().kind
         assert kind == url.partition(":")[0]
         assert len({node.where for node in health.nodes}) == (3 if "cluster" in kind else 1)
+
+
+async def test_a_node_that_is_frozen_hides_no_other(tmp_path: Path) -> None:
+    cluster = ClusterSet(tmp_path, any_binary(), node_timeout=60_000).start()
+    try:
+        async with sojourn.open(cluster.url, operation_timeout=0.5) as store:
+            for frozen in cluster.nodes[:3]:
+                assert (await store.health()).available
+                frozen.pause()
+                health = await store.health()
+                frozen.resume()
+                assert not health.available
+                down = [node.where for node in health.nodes if node.latency is None]
+                assert (len(health.nodes), down) == (3, [f"redis://127.0.0.1:{frozen.port}"])
+    finally:
+        cluster.close()
 
 
 async def test_memory_is_always_there() -> None:

@@ -89,6 +89,25 @@ async def test_a_channel_that_is_left_and_joined_again(process: Process, engine:
         await asyncio.sleep(0)
 
 
+async def test_who_comes_while_the_last_leaves_has_lost_nothing(
+    process: Process, engine: Engine
+) -> None:
+    for turns in range(20):
+        watch = engine.watch("a")
+        await wake(watch)
+        watch.close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        watch = engine.watch("a")
+        await wake(watch)
+        assert publish(process, "a") == 1
+        await wake(watch)
+        watch.close()
+        await asyncio.sleep(0)
+    assert engine.tally.losses == 0
+    assert engine.tally.connections > 0
+
+
 async def test_a_lost_connection_wakes_and_is_made_again(process: Process, engine: Engine) -> None:
     watch = engine.watch("a")
     await wake(watch)

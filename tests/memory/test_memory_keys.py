@@ -140,6 +140,18 @@ async def test_what_has_expired_leaves_the_indexes_in_bounded_steps(
             assert client.zcard(f"{HEAD}:{part}") == left
 
 
+async def test_many_that_expire_do_not_gather(store: sojourn.Sojourn, client: redis.Redis) -> None:
+    ada = store.memory.user("ada", app="shop")
+    await ada.put("stays", 1)
+    for turn in range(4):
+        await ada.put_many({f"{turn}-{n}": n for n in range(300)}, ttl=0.05)
+        async with asyncio.timeout(10):
+            while await ada.entry(f"{turn}-299") is not None:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.002)
+    assert client.zcard(f"{HEAD}:names") == 301
+
+
 async def test_lifetimes_come_from_the_options_and_the_url(server: Server) -> None:
     url = f"{server.url}?memory_ttl=10&history_ttl=none"
     async with sojourn.open(url, knowledge_ttl=20) as store:

@@ -12,7 +12,9 @@ import pytest
 import sojourn
 from servers import Server
 from sojourn.memory import Scope, index
+from sojourn.memory.index import Index
 from sojourn.memory.search import Searcher
+from sojourn.memory.store import Changes, Item, Mark, Row
 from sojourn.memory.words import asked_words, stored_words
 from sojourn.telemetry import CallFact
 
@@ -169,6 +171,23 @@ async def test_one_store_in_several_event_loops(server: Server) -> None:
         await asyncio.to_thread(thread.join, 60)
     await store.close()
     assert failures == []
+
+
+def test_a_thread_that_comes_late_with_an_older_entry() -> None:
+    def row(key: str, version: int) -> Row:
+        item = Item(key, b'"word %d"' % version, b"{}")
+        return Row(item, version, 0.0, 0.0, None)
+
+    index = Index()
+    start = Mark("life", 10)
+    index.apply(None, Changes(start, [row("k", 10)], [], more=False, now=0.0))
+    # Both have asked for what is behind 10; who asked first was slower to read the entry.
+    index.apply(start, Changes(Mark("life", 11), [row("k", 13)], [], more=False, now=0.0))
+    late = Changes(Mark("life", 12), [row("k", 11), row("l", 12)], [], more=False, now=0.0)
+    index.apply(start, late)
+    found = {hit.row.item.key: hit.row.version for hit in index.find("word", 10, 0.0)}
+    assert found == {"k": 13, "l": 12}
+    index.close()
 
 
 async def test_a_search_that_is_cancelled_leaves_a_sound_index(ada: Scope) -> None:

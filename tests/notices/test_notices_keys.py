@@ -76,6 +76,16 @@ async def test_every_change_gives_the_stream_its_lifetime(
     assert 29 * DAY < server.ask("PTTL", STREAM) < 31 * DAY
 
 
+async def test_a_delete_leaves_the_indexes_until_the_last_has_expired(
+    server: Server, store: sojourn.Sojourn
+) -> None:
+    key = (await store.sessions.create("shop", "ada", ttl=None)).key
+    await store.sessions.create("shop", "ada", "short", ttl=10)
+    await store.sessions.delete(key)
+    for index in ("sessions:{shop:ada}", "sessions:{shop:ada}:expiry"):
+        assert 29 * DAY < server.ask("PTTL", index) < 31 * DAY
+
+
 async def test_who_does_not_use_them_pays_nothing(server: Server) -> None:
     costs: list[dict[str, int]] = []
     numkeys: list[int] = []

@@ -95,3 +95,18 @@ async def test_a_session_that_expired_is_listed_when_it_is_created_again(
     page = await store.sessions.list("shop", "ada")
     assert [session.key for session in page.sessions] == [stays.key, again.key]
     assert [client.zcard(index) for index in INDEXES] == [2, 2]
+
+
+async def test_who_only_saves_does_not_gather_what_has_expired(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    stays = (await store.sessions.create("shop", "ada", "stays")).key
+    for n in range(5):
+        await store.sessions.save(SessionKey.of("shop", "ada", f"s{n}"), ttl=0.01)
+        while client.exists(f"session:{{shop:ada}}:s{n}"):
+            await asyncio.sleep(0.005)
+    again = SessionKey.of("shop", "ada", "s4")
+    await store.sessions.save(again)
+    page = await store.sessions.list("shop", "ada")
+    assert [session.key for session in page.sessions] == [stays, again]
+    assert [client.zcard(index) for index in INDEXES] == [2, 2]

@@ -65,3 +65,31 @@ async def test_a_repeated_create_is_not_counted_twice(url: str, app: str) -> Non
     async with sojourn.open(url, max_sessions=1) as store:
         one = await store.sessions.create(app, "ada", "s", operation_id="op")
         assert await store.sessions.create(app, "ada", "s", operation_id="op") == one
+
+
+async def test_what_was_evicted_makes_room_once_it_is_listed(
+    shared_server: Server, app: str
+) -> None:
+    async with sojourn.open(shared_server.url, max_sessions=1) as store:
+        await store.sessions.create(app, "ada", "s")
+        with shared_server.client() as client:
+            client.delete(f"session:{{{app}:ada}}:s")
+        with pytest.raises(TooManySessions):
+            await store.sessions.create(app, "ada", "other")
+        assert (await store.sessions.list(app, "ada")).sessions == []
+        async with asyncio.timeout(5):
+            while await store.sessions.count(app, "ada"):
+                await asyncio.sleep(0.01)
+        await store.sessions.create(app, "ada", "other")
+
+
+async def test_what_was_evicted_does_not_stand_in_its_own_way(
+    shared_server: Server, app: str
+) -> None:
+    async with sojourn.open(shared_server.url, max_sessions=1) as store:
+        key = (await store.sessions.create(app, "ada", "s")).key
+        with shared_server.client() as client:
+            client.delete(f"session:{{{app}:ada}}:s")
+            assert (await store.sessions.ensure(app, "ada", "s")).version == 1
+            client.delete(f"session:{{{app}:ada}}:s")
+        assert await store.sessions.save(key) == 1

@@ -54,7 +54,7 @@ class Cluster:
         self._loop = asyncio.get_running_loop()
         self._owners: list[Address | None] = [None] * SLOTS
         self._nodes: dict[Address, Lanes] = {}
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[bool] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
         self._refresh_soon()
@@ -86,11 +86,13 @@ class Cluster:
         known = sorted({owner for owner in self._owners if owner is not None})
         return known or list(self._seed.addresses)
 
-    async def known(self) -> None:
-        """Wait until the map has been asked for anew."""
+    async def known(self) -> bool:
+        """Wait until the map has been asked for anew; whether any node has answered."""
         self._refresh_soon()
-        if self._refreshing is not None:
-            await asyncio.wait([self._refreshing])
+        if (asked := self._refreshing) is None:
+            return False
+        await asyncio.wait([asked])
+        return not asked.cancelled() and asked.exception() is None and asked.result()
 
     def node(self, address: Address) -> Lanes:
         """The connections to one node."""
@@ -145,12 +147,12 @@ class Cluster:
             self._refreshing = self._loop.create_task(self._refresh(), name="sojourn cluster map")
             self._refreshing.add_done_callback(self._refreshed)
 
-    def _refreshed(self, task: asyncio.Task[None]) -> None:
+    def _refreshed(self, task: asyncio.Task[bool]) -> None:
         self._refreshing = None
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
-    async def _refresh(self) -> None:
+    async def _refresh(self) -> bool:
         """Ask all known nodes at once, believe the first, and send on what waited for the lost.
 
         A node without slots is left: its replica may have taken its place, and it may be dead.
@@ -162,10 +164,11 @@ class Cluster:
                 owners = await answered
                 if owners is not None:
                     self._adopt(owners)
-                    return
+                    return True
         finally:
             for task in questions:
                 task.cancel()
+        return False
 
     async def _ask(self, address: Address) -> list[Address | None] | None:
         """The owners of all slots as a node sees them; None when it cannot say."""

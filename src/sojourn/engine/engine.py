@@ -101,11 +101,11 @@ class Engine:
         """
         if not self._server.addresses:
             return [Node(self.where, self.run)]
-        await self.run(Call("engine.ping", (), bool, commands=[("PING",)]))
         loop = asyncio.get_running_loop()
         lanes = self._lanes.get(loop) or self._open(loop)
+        if not (isinstance(lanes, Cluster) and await lanes.known()):  # else a dead one may be asked
+            await self.run(Call("engine.ping", (), bool, commands=[("PING",)]))
         if isinstance(lanes, Cluster):
-            await lanes.known()
             found = {address: lanes.node(address) for address in lanes.addresses()}
         else:
             found = {lanes.server or self._server.addresses[0]: lanes}

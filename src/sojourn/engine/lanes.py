@@ -109,6 +109,7 @@ class Lanes:
         It may be a primary of before, which still answers and no longer knows the truth.
         """
         connection = await self._connect()
+        self.tally.connections += 1
         server = Address(getattr(connection, "host", ""), getattr(connection, "port", 0))
         if self.server not in (None, server):
             self.small.leave()

@@ -201,6 +201,7 @@ class Listener:
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            left = writer.done() and not writer.cancelled() and writer.exception() is None
             for task in both:
                 task.cancel()
             self._reader = None
@@ -209,11 +210,12 @@ class Listener:
             self._asked.clear()
             await connection.disconnect(nowait=True)
             await asyncio.gather(*both, return_exceptions=True)
-            if not self._watches:
+            if left:  # nobody listened; who came since has the next connection
                 self._failures = 0
-            elif not self._closed:
-                self._lost()
-            self._let_go()
+            else:
+                if self._watches and not self._closed:
+                    self._lost()
+                self._let_go()
 
     def _let_go(self, error: BaseException | None = None) -> None:
         """Wake all who listen, and forget them."""

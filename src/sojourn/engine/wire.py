@@ -236,7 +236,6 @@ class Wire:
                 await asyncio.sleep(self._backoff.compute(failures))
                 continue
             self._last_error = None
-            self._events.tally.connections += 1
             self._breaker.succeeded()
             self._heard = False
             await self._carry(connection)

@@ -84,7 +84,8 @@ class Index:
             try:
                 for row in changes.rows:
                     self._forget(row.item.key, row.version)
-                    self._learn(row)
+                    if not self._knows(row.item.key):  # else a newer one, from another thread
+                        self._learn(row)
                 for key, version in changes.removed:
                     self._forget(key, version)
             except BaseException:
@@ -167,6 +168,10 @@ class Index:
         self._db.execute(
             "INSERT INTO word (rowid, words) VALUES (?, ?)", (done.lastrowid, _words_of(item))
         )
+
+    def _knows(self, key: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM entry WHERE key = ?", (key.encode(),))
+        return found.fetchone() is not None
 
     def _forget(self, key: str, version: int) -> None:
         self._remove(

@@ -18,6 +18,8 @@ _NUMBER = (int, float)
 _AGES = 10**10
 """Seconds that no lifetime exceeds."""
 _TICK = 0.001
+_LAST = 10**11
+"""Seconds since the epoch that no end exceeds; scripts count its milliseconds without rounding."""
 _TOO_MANY = 2**63
 """A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
@@ -102,7 +104,13 @@ def fields(metadata: object = None, **words: object) -> dict[str, bytes]:
 
 def end(value: object) -> float | None:
     """An instant that a session does not outlive, or None."""
-    return None if value is None else instant(value, "until")
+    if value is None:
+        return None
+    if (at := instant(value, "until")) <= _LAST:
+        return at
+    raise InvalidInput(
+        f"until must be seconds since the epoch, not {value!r}: divide milliseconds by 1,000."
+    )
 
 
 def lifetime(seconds: object, what: str = "ttl") -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
@@ -14,7 +14,10 @@ from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.store import Listed, Named, Place, Stored
 
-_PRUNE = Script.load(LUA, "prune")
+_PRUNE, _MEND = (Script.load(LUA, name) for name in ("prune", "mend"))
+
+_MENDED = 1000
+"""Sessions that have gone which one page of a list takes out."""
 
 
 class Indexes:
@@ -50,10 +53,10 @@ class Indexes:
         shared = await self._commons.report(owner, ours, app)
         sessions: list[tuple[SessionKey, Stored]] = []
         corrupt: list[SessionKey] = []
-        gone = False
+        gone: list[SessionKey] = []
         for key, head, reply in zip(keys, heads, replies, strict=True):
             if not reply:
-                gone = True
+                gone.append(key)
                 continue
             found = parse_head(reply)
             if found.flaws:
@@ -68,6 +71,7 @@ class Indexes:
             sessions.append((key, stored))
         if gone:
             self._engine.post(self.prune_call(owner))
+            self._engine.post(self.mend_call(owner, gone[:_MENDED]))  # evicted
         return Listed(sessions, page.places[-1] if page.more else None, corrupt)
 
     def prune_call(self, owner: UserKey) -> Call[int]:
@@ -78,6 +82,17 @@ class Indexes:
             read=only,
             script=_PRUNE,
             args=self._commons.told_for(),
+        )
+
+    def mend_call(self, owner: UserKey, keys: Sequence[SessionKey]) -> Call[list[int]]:
+        """Make the indexes true of some sessions; gives how many went out, and how many came in."""
+        heads = [self._keys.session(key).head for key in keys]
+        return Call(
+            name="sessions.sweep",
+            keys=(*self._keys.user(owner)[:2], *heads),
+            read=only,
+            script=_MEND,
+            args=[key.session for key in keys],
         )
 
     async def list_names(

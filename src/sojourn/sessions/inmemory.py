@@ -214,17 +214,21 @@ class InMemorySessions:
             self._writable(key, write)
             if name in session.operations:
                 return Written(session.operations[name], session.head.seq, repeated=True)
+            if born in past:
+                raise refusals.gone(key)
             _check_version(key, session.head, write)
-        elif write.incarnation or write.expected:
+        elif write.incarnation:
             raise refusals.missing(key)
         elif born in past:
             raise refusals.gone(key)
+        elif write.expected:
+            raise refusals.missing(key)
         self._check("state", {}, image.state)
         if session is None:
             self._check_room(key)
             head = Head(write.operation_id, 0, -1, 0, 0, now, now, image.ttl, None, None)
             session = self._sessions[key] = _Session(head, {}, now)
-            _remember(past, born, None)
+        _remember(past, born, None)
         head, change = session.head, image.change
         head = head._replace(
             ttl=head.ttl if change.ttl == "keep" else change.ttl,

@@ -18,10 +18,10 @@ def exists(key: SessionKey) -> SessionExists:
 
 
 def gone(key: SessionKey) -> Conflict:
-    """A repeated create of what was deleted since."""
+    """A repeated create or save of what was deleted since."""
     return Conflict(
-        f"The session {key.session!r} was created by this operation before and is gone since: it "
-        "is not created again. Use a new operation_id for a new session."
+        f"The session {key.session!r} was written by this operation before and is gone since: it "
+        "is not made again. Use a new operation_id for a new session."
     )
 
 

@@ -479,7 +479,7 @@ class Sessions:
             SessionNotFound: a version above 0 was expected and there is no session.
             StaleSession: not the expected version.
             TooManySessions: it would be a new one, and the user has as many as one may have.
-            Conflict: this very operation made it before, and it is gone since.
+            Conflict: this very operation wrote it before, and it is gone since.
         """
         checks.key(key)
         own = by_scope(checks.encoded(state or {}))

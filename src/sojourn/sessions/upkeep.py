@@ -12,7 +12,7 @@ from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.store import Tidied
 
-_MEND, _COUNT = (Script.load(LUA, name) for name in ("mend", "count"))
+_COUNT = Script.load(LUA, "count")
 
 _STEP = 200
 """Sessions that one round trip looks at."""
@@ -66,24 +66,15 @@ class Upkeep:
         return Call("sessions.sweep", (index,), only, commands=[command])
 
     async def _mend(self, owner: UserKey, names: list[bytes]) -> tuple[int, int]:
-        ids: list[str] = []
+        keys: list[SessionKey] = []
         for name in names:
             try:
-                ids.append(parse_session(name.decode()))
+                keys.append(SessionKey(*owner, parse_session(name.decode())))
             except ValueError:  # a listing reports it
                 continue
-        heads = [self._keys.session(SessionKey(*owner, parse_session(each))).head for each in ids]
         dropped = entered = 0
-        for start in range(0, len(ids), _STEP):  # a small index comes as a whole
-            part = slice(start, start + _STEP)
-            gone, new = await self._engine.run(
-                Call(
-                    name="sessions.sweep",
-                    keys=(*self._keys.user(owner)[:2], *heads[part]),
-                    read=only,
-                    script=_MEND,
-                    args=ids[part],
-                )
-            )
+        for start in range(0, len(keys), _STEP):  # a small index comes as a whole
+            part = keys[start : start + _STEP]
+            gone, new = await self._engine.run(self._indexes.mend_call(owner, part))
             dropped, entered = dropped + gone, entered + new
         return dropped, entered

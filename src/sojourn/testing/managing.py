@@ -153,6 +153,19 @@ class ManagingContract:
         with pytest.raises(Conflict):
             await store.sessions.save(session.key, operation_id="op")
 
+    async def test_a_save_repeated_after_a_delete_revives_nothing(
+        self, store: Sojourn, session: Session[Event]
+    ) -> None:
+        await store.sessions.save(session.key, title="old", operation_id="op")
+        await store.sessions.delete(session.key)
+        with pytest.raises(Conflict):
+            await store.sessions.save(session.key, title="old", operation_id="op")
+        assert await store.sessions.get(session.key) is None
+        await store.sessions.create(*session.key, title="new")
+        with pytest.raises(Conflict):
+            await store.sessions.save(session.key, title="old", operation_id="op")
+        assert (await found(store, session.key)).title == "new"
+
     async def test_a_repeated_save_takes_effect_once(
         self, store: Sojourn, session: Session[Event]
     ) -> None:
@@ -201,6 +214,19 @@ class ManagingContract:
         assert sliding.expires < made.created + 15
         await store.sessions.update(made.key, until=None)
         assert (await found(store, made.key)).expires is None
+
+    async def test_an_end_in_milliseconds_is_refused(
+        self, store: Sojourn, session: Session[Event]
+    ) -> None:
+        far = time.time() * 1000
+        with pytest.raises(InvalidInput, match="milliseconds"):
+            await store.sessions.create(session.key.app, "ada", until=far)
+        with pytest.raises(InvalidInput, match="milliseconds"):
+            await store.sessions.update(session.key, until=far)
+        with pytest.raises(InvalidInput, match="milliseconds"):
+            await store.sessions.save(session.key, until=far)
+        await store.sessions.update(session.key, until=10.0**11)
+        assert (await found(store, session.key)).until == 10.0**11
 
     @pytest.mark.parametrize("end", ["max_age", "until"])
     async def test_a_session_ends_though_it_is_used(

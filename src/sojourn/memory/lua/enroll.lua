@@ -6,7 +6,7 @@
 redis.call('ZCARD', KEYS[1])
 redis.call('ZADD', KEYS[2], 'GT', ARGV[2] == '' and '+inf' or whole(now + ARGV[2]), ARGV[1])
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
-for _, name in ipairs(expired(KEYS[2])) do
+for _, name in ipairs(expired(KEYS[2], 100)) do
   for i = 1, 2 do redis.call('ZREM', KEYS[i], name) end
 end
 write_lifetime(KEYS[2], {KEYS[1], KEYS[2]}, 0)

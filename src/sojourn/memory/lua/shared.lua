@@ -35,14 +35,14 @@ local function operation_on(operation)
 end
 
 -- Names in an index that have expired, a bounded number at a time.
-local function expired(expiry)
-  return redis.call('ZRANGEBYSCORE', expiry, '-inf', '(' .. whole(now), 'LIMIT', 0, 100)
+local function expired(expiry, many)
+  return redis.call('ZRANGEBYSCORE', expiry, '-inf', '(' .. whole(now), 'LIMIT', 0, many)
 end
 
--- Take entries that have expired out of a scope. Who knows an older state of one than its last has
+-- Take entries that have expired out of a scope, at most 99 more than a put brings. Who knows an older state of one than its last has
 -- to hear of it, as of one that was deleted.
 local function write_pruned()
-  for _, key in ipairs(expired(KEYS[3])) do
+  for _, key in ipairs(expired(KEYS[3], 93 + #KEYS)) do
     local seq = redis.call('ZSCORE', KEYS[4], key)
     if seq then redis.call('ZADD', KEYS[5], seq, key) end
     for i = 2, 4 do redis.call('ZREM', KEYS[i], key) end

@@ -51,6 +51,8 @@ redis.call('ZCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
 if ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[2]) -- it has this place already
+  if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[10]) then return {'full', alive} end
 end
 local pending = redis.call('HLEN', KEYS[7])
@@ -64,12 +66,8 @@ local expires = later(ttl, last)
 redis.call('ZADD', KEYS[4], created, ARGV[2])
 -- What an evicted or expired session of this id may have left behind is not part of this one.
 redis.call('UNLINK', session, KEYS[2], KEYS[3])
-local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
-if #dead > 0 then
-  redis.call('ZREM', KEYS[4], unpack(dead))
-  redis.call('ZREM', KEYS[5], unpack(dead))
-  redis.call('ZADD', KEYS[4], created, ARGV[2]) -- a dead one may have had this id
-end
+local dead = write_pruned(KEYS[4], KEYS[5])
+if #dead > 0 then redis.call('ZADD', KEYS[4], created, ARGV[2]) end -- one may have had this id
 
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', '1', 'epoch', '0', 'seq', '0', 'dropped', '0',

@@ -24,6 +24,7 @@ if found or not exists then -- first what frees memory: then a full server lets 
 end
 write_user_operation(operations, found and deleted or missed)
 if found and KEYS[7] then
-  write_notices(KEYS[7], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}})
+  write_notices(KEYS[7], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}},
+    {KEYS[4], KEYS[5]})
 end
 return {found and 'ok' or 'missing'}

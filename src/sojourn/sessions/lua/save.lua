@@ -33,9 +33,9 @@ elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
 elseif ARGV[2] ~= '' then
   return {'missing'}
-elseif redis.call('ZSCORE', operations, born) then
-  return {'gone'}
 end
+-- Done to one that is gone since: neither revive it nor overwrite its successor.
+if redis.call('ZSCORE', operations, born) then return {'gone'} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then
   return incarnation and {'stale', version} or {'missing'}
 end
@@ -54,6 +54,8 @@ redis.call('LLEN', events)
 for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
 if not incarnation and ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[4]) -- it has this place already
+  if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[10]) then return {'full', alive} end
 end
 
@@ -63,7 +65,12 @@ local expires = later(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
 redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
 redis.call('UNLINK', session, events)
-if not incarnation then redis.call('UNLINK', ops) end
+local dead = {}
+if not incarnation then
+  redis.call('UNLINK', ops)
+  dead = write_pruned(KEYS[4], KEYS[5])
+  if #dead > 0 then redis.call('ZADD', KEYS[4], updated, ARGV[4]) end -- one may have had this id
+end
 redis.call('HSET', session,
   'format', '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
   'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
@@ -74,9 +81,11 @@ redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
 write_expiry({session, events}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
-if not incarnation then write_user_operation(operations, born) end
+write_user_operation(operations, born)
 if KEYS[7] then
-  local kind = incarnation and 'updated' or 'created'
-  write_notices(KEYS[7], ARGV[#ARGV], {{kind, ARGV[4], version}}, {KEYS[4], KEYS[5]})
+  local changes = {}
+  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
+  changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
+  write_notices(KEYS[7], ARGV[#ARGV], changes, {KEYS[4], KEYS[5]})
 end
 return {'ok', version, span(ttl, last), count}

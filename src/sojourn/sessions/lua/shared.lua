@@ -48,7 +48,7 @@ local function write_operation(ops, operation, version, ttl)
   if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
 end
 
--- Remember a create or delete of a user, the last thousand, for a day.
+-- Remember a create, save or delete of a user, the last thousand, for a day.
 local function write_user_operation(operations, name)
   redis.call('ZADD', operations, now, name)
   redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
@@ -69,6 +69,16 @@ local function write_index_lifetime(by_update, by_expiry, expires)
       write_lifetime(key, left, ttl)
     end
   end
+end
+
+-- Take some sessions that have expired out of their user's indexes; gives their ids.
+local function write_pruned(by_update, by_expiry)
+  local dead = redis.call('ZRANGEBYSCORE', by_expiry, '-inf', now, 'LIMIT', 0, 100)
+  if #dead > 0 then
+    redis.call('ZREM', by_update, unpack(dead))
+    redis.call('ZREM', by_expiry, unpack(dead))
+  end
+  return dead
 end
 
 -- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
