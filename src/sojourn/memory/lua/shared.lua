@@ -39,8 +39,8 @@ local function expired(expiry, many)
   return redis.call('ZRANGEBYSCORE', expiry, '-inf', '(' .. whole(now), 'LIMIT', 0, many)
 end
 
--- Take entries that have expired out of a scope, at most 99 more than a put brings. Who knows an older state of one than its last has
--- to hear of it, as of one that was deleted.
+-- Take entries that have expired out of a scope, at most 99 more than a put brings. Who knows an
+-- older state of one than its last has to hear of it, as of one that was deleted.
 local function write_pruned()
   for _, key in ipairs(expired(KEYS[3], 93 + #KEYS)) do
     local seq = redis.call('ZSCORE', KEYS[4], key)
