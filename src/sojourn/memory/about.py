@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from sojourn import codecs
 from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey
-from sojourn.memory import checks
 from sojourn.memory.service import Memory
 
 LAST = 6
@@ -92,7 +92,7 @@ async def remember(
         InvalidInput: the summary is no text.
     """
     if summary is not None:
-        checks.text(summary, "summary")
+        codecs.text(summary, "summary")
     session = await read(key)
     if session is None:
         raise SessionNotFound(f"There is no session {key.session!r} that could be remembered.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sojourn.codecs import encode
+from sojourn.codecs import encode, text
 from sojourn.errors import InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import parse_entry
 from sojourn.memory.model import Draft
@@ -43,17 +43,6 @@ def limit(value: object) -> int:
     if isinstance(value, int) and 1 <= value <= _LARGEST_PAGE:
         return value
     raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {value!r}.")
-
-
-def text(value: object, what: str) -> str:
-    """A string that UTF-8 can hold."""
-    if not isinstance(value, str):
-        raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
-    return value
 
 
 def keys(values: Iterable[object]) -> list[str]:

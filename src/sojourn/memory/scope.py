@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from sojourn import codecs
 from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
@@ -305,7 +306,7 @@ class Scope:
             InvalidInput: the query is no text, or the limit.
             ConfigurationError: the SQLite of this Python has no FTS5.
         """
-        wanted = checks.text(query, "query")
+        wanted = codecs.text(query, "query")
         return await self._searcher.search(self.key, wanted, checks.limit(limit))
 
     def _merged(self, name: str, row: Row | None, changed: dict[str, Any]) -> Item:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from sojourn.codecs import encode
+from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
@@ -23,17 +23,6 @@ _LAST = 10**11
 _TOO_MANY = 2**63
 """A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
-
-
-def text(value: object, what: str) -> str:
-    """A string that UTF-8 can hold."""
-    if not isinstance(value, str):
-        raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
-    return value
 
 
 def text_or_none(value: object, what: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from sojourn import codecs
 from sojourn.codecs import encode, encode_object
 from sojourn.errors import TooLarge
 from sojourn.sessions import checks, scope
@@ -48,10 +49,10 @@ def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
         payload = msgspec.Raw(encode(payload, "The payload of an event"))
     return encode_row(
         Row(
-            id=checks.text(event.id, "event id"),
+            id=codecs.text(event.id, "event id"),
             time=checks.instant(event.time, "time of an event"),
-            author=checks.text(event.author, "author"),
-            kind=checks.text(event.kind, "kind of event"),
+            author=codecs.text(event.author, "author"),
+            kind=codecs.text(event.kind, "kind of event"),
             payload=payload,
             state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
         )

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from sojourn import codecs
 from sojourn.errors import (
     CorruptRecord,
     InvalidInput,
@@ -183,7 +184,7 @@ def history_of(
 
 
 def _event(role: str, content: Any, metadata: Mapping[str, Any] | None) -> Event:
-    if not checks.text(role, "role"):
+    if not codecs.text(role, "role"):
         raise InvalidValue("The role must not be empty.")
     payload: dict[str, Any] = {"content": content}
     if metadata:

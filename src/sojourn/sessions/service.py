@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from sojourn import codecs
 from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
@@ -678,7 +679,7 @@ class Sessions:
         It comes back when it is still in its place and is read again; a process that has reported
         it before waits a day with that.
         """
-        return await self._quarantine.remove(user_key(app, user), checks.text(id, "id"))
+        return await self._quarantine.remove(user_key(app, user), codecs.text(id, "id"))
 
     @property
     def corrupt(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from google.adk.cli.service_registry import ServiceRegistry, get_service_registry
@@ -16,6 +16,7 @@ from sojourn.integrations.adk.memory import MemoryService
 from sojourn.integrations.adk.sessions import SessionService
 
 _Service = SessionService | MemoryService | ArtifactService
+S = TypeVar("S", SessionService, MemoryService, ArtifactService)
 
 
 def register(registry: ServiceRegistry | None = None) -> None:
@@ -43,13 +44,7 @@ def session_service(uri: str, **kwargs: Any) -> SessionService:
     Raises:
         click.ClickException: the URI is wrong or the server cannot be used, in one line.
     """
-    kwargs.pop("agents_dir", None)
-    try:
-        service = SessionService(uri, **kwargs)
-        _in_a_loop_of_its_own(service)
-    except SojournError as error:
-        raise click.ClickException(f"--session_service_uri: {error}") from error
-    return service
+    return _made(SessionService, "--session_service_uri", uri, kwargs)
 
 
 def artifact_service(uri: str, **kwargs: Any) -> ArtifactService:
@@ -62,13 +57,7 @@ def artifact_service(uri: str, **kwargs: Any) -> ArtifactService:
     Raises:
         click.ClickException: the URI is wrong or the server cannot be used, in one line.
     """
-    kwargs.pop("agents_dir", None)
-    try:
-        service = ArtifactService(uri, **kwargs)
-        _in_a_loop_of_its_own(service)
-    except SojournError as error:
-        raise click.ClickException(f"--artifact_service_uri: {error}") from error
-    return service
+    return _made(ArtifactService, "--artifact_service_uri", uri, kwargs)
 
 
 def memory_service(uri: str, **kwargs: Any) -> MemoryService:
@@ -81,12 +70,16 @@ def memory_service(uri: str, **kwargs: Any) -> MemoryService:
     Raises:
         click.ClickException: the URI is wrong or the server cannot be used, in one line.
     """
+    return _made(MemoryService, "--memory_service_uri", uri, kwargs)
+
+
+def _made(kind: type[S], option: str, uri: str, kwargs: dict[str, Any]) -> S:
     kwargs.pop("agents_dir", None)
     try:
-        service = MemoryService(uri, **kwargs)
+        service = kind(uri, **kwargs)
         _in_a_loop_of_its_own(service)
     except SojournError as error:
-        raise click.ClickException(f"--memory_service_uri: {error}") from error
+        raise click.ClickException(f"{option}: {error}") from error
     return service
 
 
