@@ -58,13 +58,16 @@ class Options(NamedTuple):
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():
             least = 0 if name == "near_cache_bytes" else 0.001
+            most = _AGES if name.endswith("_ttl") else 10**12
             if name in _FLAGS:
                 if not isinstance(value, bool):
                     raise InvalidInput(f"{name} is True or False, not {value!r}.")
-            elif isinstance(value, int | float) and not least <= value <= 10**12:
+            elif isinstance(value, int | float) and not least <= value <= most:
                 raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
 
 
+_AGES = 10**10
+"""Seconds that no lifetime exceeds: scripts count its milliseconds without rounding."""
 _FOREVER = (
     *("session_ttl", "state_ttl", "max_events", "max_sessions"),
     *("memory_ttl", "knowledge_ttl", "history_ttl", "artifact_ttl"),

@@ -47,6 +47,8 @@ def test_a_wrong_url_is_refused_before_anything_is_sent(url: str, hint: str) -> 
     "options",
     [
         {"session_ttl": 0},
+        {"session_ttl": 1e12},
+        {"artifact_ttl": 1e12},
         {"state_ttl": -1},
         {"max_event_bytes": 0},
         {"max_events": 0},

@@ -35,11 +35,13 @@ _HOSTNAME = r"[^\s:/?#@\[\]\\,%]+"
 _IPV6 = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]+(?:%[^\s:/?#@\[\]\\,%]+)?"
 
 _Amount = Annotated[float, Field(ge=0.001, le=_MOST)]
+_Age = Annotated[float, Field(ge=0.001, le=10**10)]
+_AgeInHours = Annotated[float, Field(ge=0.001, le=10**10 // 3600)]
 _Whole = Annotated[int, Field(ge=1, le=_MOST)]
 
 Seconds = Annotated[_Amount, Form("seconds above zero")]
-Life = Annotated[_Amount | None, BeforeValidator(_none), Form("seconds above zero, or none")]
-Hours = Annotated[_Amount | None, BeforeValidator(_none), Form("hours above zero, or none")]
+Life = Annotated[_Age | None, BeforeValidator(_none), Form("seconds above zero, or none")]
+Hours = Annotated[_AgeInHours | None, BeforeValidator(_none), Form("hours above zero, or none")]
 Count = Annotated[_Whole, Form("a whole number above zero")]
 Cap = Annotated[_Whole | None, BeforeValidator(_none), Form("a whole number above zero, or none")]
 Size = Annotated[int, Field(ge=0, le=_MOST), Form("a whole number, 0 or more")]
