@@ -76,6 +76,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "append_many": ([(HERE, [EVENT])],),
     "update": (HERE,),
     "save": (HERE,),
+    "save_many": ({HERE: {}},),
     "trim": (HERE,),
     "touch": (HERE,),
     "delete": (HERE,),
@@ -108,7 +109,7 @@ async def test_every_call_says_that_no_server_can_be_reached(name: str) -> None:
         assert store.stats().failures == Failures(0, 0, 1, 0)
     assert (result.status, result.value) == (
         "unavailable",
-        [result.error] if name == "append_many" else None,
+        [result.error] if name in ("append_many", "save_many") else None,
     )
     assert type(result.error) is Unavailable
 

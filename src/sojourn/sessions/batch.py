@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from sojourn.errors import CorruptRecord, InvalidInput, SojournError
@@ -12,6 +12,14 @@ from sojourn.sessions import checks
 from sojourn.sessions.model import Appended, Event, Session
 
 T = TypeVar("T")
+
+_SAVED = frozenset(
+    {
+        *("events", "state", "title", "status", "backend", "flow", "metadata", "ttl", "until"),
+        *("incarnation", "expected_version"),
+    }
+)
+"""What a save may be told of one session of several."""
 
 Entries: TypeAlias = Iterable[tuple[SessionKey, Sequence[Event]]]
 """Sessions, each with the events to append to it."""
@@ -78,6 +86,29 @@ async def append_many(
     )
 
 
+async def save_many(
+    save: Callable[..., Coroutine[Any, Any, int]], sessions: object, operation_id: str | None
+) -> list[int | SojournError]:
+    """What became of each session, in order.
+
+    Args:
+        save: writes one session as a whole.
+        sessions: the arguments of `save` by the sessions' keys.
+        operation_id: session n is written under this id, a dot, and n.
+    """
+    name = new_operation_id() if operation_id is None else operation_id_of(operation_id)
+    if not isinstance(sessions, Mapping):
+        raise InvalidInput(f"save_many() takes a mapping by keys, not {type(sessions).__name__}.")
+    wanted = [
+        (checked(key), _arguments(options))
+        for key, options in cast("Mapping[object, object]", sessions).items()
+    ]
+    operation_id_of(f"{name}.{len(wanted)}")
+    return await _settled(
+        save(key, **options, operation_id=f"{name}.{n}") for n, (key, options) in enumerate(wanted)
+    )
+
+
 def checked(key: object) -> SessionKey:
     """A session's key, also when it was made without `SessionKey.of`."""
     return SessionKey.of(*checks.key(key))
@@ -87,6 +118,17 @@ def _several(values: object, call: str) -> list[object]:
     if isinstance(values, str | bytes | SessionKey) or not isinstance(values, Iterable):
         raise InvalidInput(f"{call}() takes several at once, not {type(values).__name__}.")
     return list(cast("Iterable[object]", values))
+
+
+def _arguments(options: object) -> dict[str, Any]:
+    if isinstance(options, Mapping):
+        given = dict(cast("Mapping[str, Any]", options))
+        if given.keys() <= _SAVED:
+            return given
+    raise InvalidInput(
+        f"save_many() takes a mapping of {', '.join(sorted(_SAVED))} for each session. Nothing was "
+        "written."
+    )
 
 
 def _entry(value: object) -> tuple[SessionKey, Sequence[Event]]:

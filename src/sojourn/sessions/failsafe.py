@@ -109,8 +109,8 @@ class SafeSessions:
 
     What is not there is `not_found`: `get` gives no None, `touch` and `delete` no False.
 
-    `append_many` is `ok` when all entries are. If not, status and error are those of the first that
-    is not, and `Result.value` has what became of each.
+    `append_many` and `save_many` are `ok` when all entries are. If not, status and error are those
+    of the first that is not, and `Result.value` has what became of each.
 
     Each error is counted (`store.stats().failures`) and logged as a warning, a bug with where it
     happened. While the server cannot answer, a call that meets the same error again logs it at
@@ -130,6 +130,7 @@ class SafeSessions:
         self.append_many = self._safe(sessions.append_many)
         self.update = self._safe(sessions.update)
         self.save = self._safe(sessions.save)
+        self.save_many = self._safe(sessions.save_many)
         self.trim = self._safe(sessions.trim)
         self.touch = self._safe(sessions.touch)
         self.delete = self._safe(sessions.delete)

@@ -501,6 +501,29 @@ class Sessions:
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.save(key, image, write)).version
 
+    async def save_many(
+        self,
+        sessions: Mapping[SessionKey, Mapping[str, Any]],
+        *,
+        operation_id: str | None = None,
+    ) -> Sequence[int | SojournError]:
+        """Write several sessions as a whole, each all or nothing. One round trip per node.
+
+        One round trip more when a user is new to this process.
+
+        Args:
+            sessions: what `save` takes of each (events, state, title …), by its key.
+            operation_id: repeat all with the same id, in the same order, and each takes effect
+                once: session n, from 0, is written under `{operation_id}.{n}`.
+
+        Returns:
+            for each session, in order, what `save` returns, or the error that it raises.
+
+        Raises:
+            InvalidInput: no such mapping, or a word that `save` does not know; nothing was sent.
+        """
+        return await batch.save_many(self.save, sessions, operation_id)
+
     async def trim(
         self,
         key: SessionKey,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sojourn.client import Sojourn
-from sojourn.errors import InvalidId, InvalidInput, SessionNotFound, TooLarge
+from sojourn.errors import InvalidId, InvalidInput, SessionNotFound, StaleSession, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import Appended, Event, Session
 from sojourn.testing.reading import logged, said
@@ -67,6 +67,24 @@ class BatchContract:
             False
         ]
         assert [await logged(store, key) for key in keys] == [[0], [1], [2]]
+
+    async def test_whole_sessions_are_saved_at_once(self, store: Sojourn, app: str) -> None:
+        keys = [SessionKey.of(app, f"u{n % 3}", f"s{n}") for n in range(9)]
+        whole = {key: {"state": {"n": n}, "flow": f"f{n}"} for n, key in enumerate(keys)}
+        for _ in range(2):
+            assert await store.sessions.save_many(whole, operation_id="op") == [1] * 9
+        found = await store.sessions.get_many(keys)
+        assert [(each.state["n"], each.flow) for each in found.values()] == [
+            (n, f"f{n}") for n in range(9)
+        ]
+        again = {keys[0]: {"expected_version": 1}, keys[1]: {"expected_version": 7}}
+        _, stale = await store.sessions.save_many(again)
+        assert isinstance(stale, StaleSession)
+        assert [each.version for each in (await store.sessions.get_many(keys[:2])).values()] == [
+            *(2, 1),
+        ]
+        with pytest.raises(InvalidInput, match="events"):
+            await store.sessions.save_many({keys[0]: {"histroy": []}})
 
     async def test_wrong_batches_write_nothing(
         self, store: Sojourn, session: Session[Event]
