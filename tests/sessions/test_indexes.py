@@ -11,6 +11,7 @@ import redis
 import sojourn
 from servers import Server
 from sojourn import Event, SessionKey
+from sojourn.telemetry import CallFact
 
 INDEXES = ("sessions:{shop:ada}", "sessions:{shop:ada}:expiry")
 
@@ -110,3 +111,26 @@ async def test_who_only_saves_does_not_gather_what_has_expired(
     page = await store.sessions.list("shop", "ada")
     assert [session.key for session in page.sessions] == [stays, again]
     assert [client.zcard(index) for index in INDEXES] == [2, 2]
+
+
+async def test_sessions_of_one_instant_are_listed_though_others_go(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    for n in range(40):
+        await store.sessions.create("shop", "ada", f"s{n:02}", created=1000.0)
+    goes = iter(range(20))
+
+    def take_one_out(fact: CallFact) -> None:
+        if fact.name == "sessions.index" and (n := next(goes, None)) is not None:
+            for index in INDEXES:
+                client.zrem(index, f"s{n:02}")
+
+    store.on_call(take_one_out)
+    seen: list[str] = []
+    cursor = None
+    while cursor is not None or not seen:
+        page = await store.sessions.list("shop", "ada", limit=10, cursor=cursor)
+        seen += [each.key.session for each in page.sessions]
+        cursor = page.cursor
+    assert sorted(seen) == sorted(set(seen))
+    assert {f"s{n:02}" for n in range(20, 40)} <= set(seen)

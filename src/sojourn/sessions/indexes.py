@@ -111,19 +111,23 @@ class Indexes:
         limit: int,
         parse: Callable[[str], str],
     ) -> Named:
-        """Entries of a sorted set behind a place: those of its score may be on both sides of it."""
+        """Entries of a sorted set behind a place: those of its score may be on both sides of it.
+
+        Each read begins with that score: from an offset, what others take out in between would make
+        it pass over some.
+        """
         low = "-inf" if after is None else after.score
-        found: list[Place] = []
-        flaws: list[Flaw] = []
-        offset, size = 0, limit + 1
-        while len(found) <= limit:
+        size = limit + (1 if after is None else 2)
+        while True:
+            found: list[Place] = []
+            flaws: list[Flaw] = []
             command: Command = ("ZRANGEBYSCORE", index, low, "+inf", "WITHSCORES")
             flat: list[bytes] | Exception = await self._engine.run(
                 Call(
                     name="sessions.index",
                     keys=(index,),
                     read=only,
-                    commands=[(*command, "LIMIT", offset, size)],
+                    commands=[(*command, "LIMIT", 0, size)],
                     lenient=True,
                 )
             )
@@ -137,8 +141,8 @@ class Indexes:
                     continue
                 if after is None or place > after:
                     found.append(place)
-            offset += size
-            if len(flat) < 2 * size:
+            if len(found) > limit or len(flat) < 2 * size:
                 break
+            size *= 4
         await self._inspection.report(owner, None, "index", index, flaws)
         return Named(found[:limit], len(found) > limit)

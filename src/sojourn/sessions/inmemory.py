@@ -107,7 +107,7 @@ class InMemorySessions:
         if session is not None:
             raise refusals.exists(key)
         name = f"create:{key.session}:{birth.operation_id}"
-        if name in past:
+        if name in past or f"save:{key.session}:{birth.operation_id}" in past:
             raise refusals.gone(key)
         self.check_birth(key, birth)
         self._check_room(key)
@@ -219,7 +219,7 @@ class InMemorySessions:
             _check_version(key, session.head, write)
         elif write.incarnation:
             raise refusals.missing(key)
-        elif born in past:
+        elif born in past or f"create:{key.session}:{write.operation_id}" in past:
             raise refusals.gone(key)
         elif write.expected:
             raise refusals.missing(key)

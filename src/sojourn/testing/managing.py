@@ -166,6 +166,17 @@ class ManagingContract:
             await store.sessions.save(session.key, title="old", operation_id="op")
         assert (await found(store, session.key)).title == "new"
 
+    async def test_no_incarnation_comes_again(self, store: Sojourn, app: str) -> None:
+        saved, made = (SessionKey.of(app, "ada", name) for name in ("saved", "made"))
+        await store.sessions.save(saved, operation_id="op")
+        await store.sessions.create(*made, operation_id="op")
+        await store.sessions.delete(saved)
+        await store.sessions.delete(made)
+        with pytest.raises(Conflict):
+            await store.sessions.create(*saved, operation_id="op")
+        with pytest.raises(Conflict):
+            await store.sessions.save(made, operation_id="op")
+
     async def test_a_repeated_save_takes_effect_once(
         self, store: Sojourn, session: Session[Event]
     ) -> None:

@@ -27,7 +27,9 @@ if ours then
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
 local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
-if redis.call('ZSCORE', operations, name) then return {'gone'} end
+for _, made in ipairs({name, 'save:' .. ARGV[2] .. ':' .. ARGV[1]}) do -- no incarnation comes again
+  if redis.call('ZSCORE', operations, made) then return {'gone'} end
+end
 
 local first_field, n_fields = 12, tonumber(ARGV[11])
 local at = first_field + 2 * n_fields

@@ -35,7 +35,11 @@ elseif ARGV[2] ~= '' then
   return {'missing'}
 end
 -- Done to one that is gone since: neither revive it nor overwrite its successor.
-if redis.call('ZSCORE', operations, born) then return {'gone'} end
+local made = 'create:' .. ARGV[4] .. ':' .. ARGV[1] -- no incarnation comes again
+if redis.call('ZSCORE', operations, born)
+    or not incarnation and redis.call('ZSCORE', operations, made) then
+  return {'gone'}
+end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then
   return incarnation and {'stale', version} or {'missing'}
 end
