@@ -52,8 +52,8 @@ _DENIED: _Rule = (
 )
 _FOREIGN: _Rule = (
     CorruptRecord,
-    "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}). A read "
-    "puts it into the quarantine and names it: move it away or delete it.",
+    "A key of Sojourn's on {where} holds something that Sojourn did not write ({detail}). Move it "
+    "away or delete it; if it is a session's, a read puts it into the quarantine and names it.",
 )
 _CERTIFICATE: _Rule = (
     ConfigurationError,
