@@ -66,6 +66,17 @@ async def test_many_users_and_sessions_are_swept_step_by_step(
         assert await store.sessions.count(app, "many") == 225
 
 
+async def test_a_full_server_is_swept(server: Server, app: str) -> None:
+    async with sojourn.open(server.url) as store:
+        await store.sessions.create(app, "ada", "lives")
+        await store.sessions.create(app, "ada", "evicted")
+        with server.client() as client:
+            client.delete(f"session:{{{app}:ada}}:evicted")
+            client.config_set("maxmemory", 1)
+        assert await store.sessions.sweep(app) == Swept(1, 0, 1, 0, 0, None)
+        assert await store.sessions.count(app, "ada") == 1
+
+
 async def test_in_memory_there_is_only_what_has_expired(app: str) -> None:
     async with sojourn.open("memory://") as store:
         await store.sessions.create(app, "ada", "s")

@@ -12,7 +12,9 @@ for i, id in ipairs(ARGV) do
     dropped = dropped + math.min(1, was)
   elseif kind == 'hash' then
     local head = redis.call('HMGET', KEYS[i + 2], 'updated', 'expires')
-    if is_time(head[1]) and is_span(head[2]) then
+    -- A full server refuses a ZADD that would change nothing, too.
+    local known = redis.call('ZSCORE', KEYS[1], id) and redis.call('ZSCORE', KEYS[2], id)
+    if not known and is_time(head[1]) and is_span(head[2]) then
       local added = redis.call('ZADD', KEYS[1], 'NX', head[1], id)
         + redis.call('ZADD', KEYS[2], 'NX', head[2] == '' and '+inf' or head[2], id)
       if added > 0 then
