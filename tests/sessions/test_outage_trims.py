@@ -11,7 +11,7 @@ from outage_kit import ALWAYS, buffering, replayed, said, texts
 import sojourn
 from proxy import Proxy
 from servers import Server, any_binary
-from sojourn import Event, Session, Unavailable
+from sojourn import Event, OutcomeUnknown, Session, Unavailable
 from sojourn.client import Sojourn
 
 
@@ -98,3 +98,22 @@ async def test_what_was_cut_in_an_outage_is_not_held_after_it(
             await store.sessions.get(made.key)
         assert texts(await other.sessions.get(made.key)) == ["one", "two", "theirs", "ours"]
         proxy.on_request = lambda _: "pass"
+
+
+@pytest.mark.parametrize("call", ["update", "trim", "save", "delete"])
+async def test_what_is_in_doubt_is_not_held(server: Server, call: str) -> None:
+    async with (
+        Proxy(server.port) as proxy,
+        sojourn.open(proxy.url, on_outage="buffer", operation_timeout=0.3) as store,
+    ):
+        made = await store.sessions.create("shop", "ada", title="before")
+        options: dict[str, object] = {
+            "update": {"title": "after"},
+            "trim": {"keep": 0},
+            "save": {"title": "after"},
+        }.get(call, {})
+        proxy.on_request = lambda _: "lose"
+        with pytest.raises(OutcomeUnknown):
+            await getattr(store.sessions, call)(made.key, **options)
+        with pytest.raises(Unavailable):
+            await store.sessions.get(made.key)

@@ -33,8 +33,8 @@ async def test_what_is_amiss_is_mended(shared_server: Server, app: str) -> None:
                     await asyncio.sleep(0.01)
             stray = '{"stamp":1,"delta":{"left":"7"}}'
             client.hset(f"outbox:{tag}", "op", stray)
-            assert await store.sessions.sweep(app) == Swept(1, 1, 1, 2, 1, None)
-            assert await store.sessions.sweep(app) == Swept(1, 0, 0, 0, 0, None)
+            assert await store.sessions.sweep(app) == Swept(1, 1, 1, 2, 1, 0, None)
+            assert await store.sessions.sweep(app) == Swept(1, 0, 0, 0, 0, 0, None)
             for index in (f"sessions:{tag}", f"sessions:{tag}:expiry"):
                 assert set(client.zrange(index, 0, -1)) == {"lives", "unlisted", "undated"}
                 assert client.ttl(index) > 0
@@ -73,8 +73,19 @@ async def test_a_full_server_is_swept(server: Server, app: str) -> None:
         with server.client() as client:
             client.delete(f"session:{{{app}:ada}}:evicted")
             client.config_set("maxmemory", 1)
-        assert await store.sessions.sweep(app) == Swept(1, 0, 1, 0, 0, None)
+        assert await store.sessions.sweep(app) == Swept(1, 0, 1, 0, 0, 0, None)
         assert await store.sessions.count(app, "ada") == 1
+
+
+async def test_an_index_that_is_none_stops_no_sweep(shared_server: Server, app: str) -> None:
+    async with sojourn.open(shared_server.url) as store:
+        for user in ("ada", "bob"):
+            await store.sessions.create(app, user)
+        with shared_server.client() as client:
+            client.set(f"sessions:{{{app}:ada}}", "x")
+            client.delete(*client.keys(f"session:{{{app}:bob}}:*"))
+        swept = await store.sessions.sweep(app)
+        assert (swept.users, swept.corrupt, swept.dropped) == (2, 1, 1)
 
 
 async def test_in_memory_there_is_only_what_has_expired(app: str) -> None:

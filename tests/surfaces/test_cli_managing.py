@@ -22,7 +22,7 @@ def test_all_apps_are_swept(cli: Cli) -> None:
     asyncio.run(prepare())
     (done,) = cli.run("sessions", "sweep", "--json").documents
     assert done["users"] == 2
-    assert set(done) == {"users", "expired", "dropped", "restored", "carried"}
+    assert set(done) == {"users", "expired", "dropped", "restored", "carried", "corrupt"}
     ran = cli.run("sessions", "sweep", "--app", "one")
     assert ran.code == 0
     assert "1 users" in ran.out

@@ -152,7 +152,7 @@ class BufferedSessions:
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Update on the server; in an outage it raises."""
-        with self._in_time():
+        with self._sure_of(key):
             await self._replayer.catch_up(key)
             written = await self._store.update(key, change, write)
         self._held.changed(key, change, written)
@@ -160,7 +160,7 @@ class BufferedSessions:
 
     async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
         """Save on the server; in an outage it raises."""
-        with self._in_time():
+        with self._sure_of(key):
             await self._replayer.catch_up(key)
             written = await self._store.save(key, image, write)
         self._held.drop(key)
@@ -168,7 +168,7 @@ class BufferedSessions:
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
         """Cut events off on the server; in an outage it raises."""
-        with self._in_time():
+        with self._sure_of(key):
             await self._replayer.catch_up(key)
             written = await self._store.trim(key, drop, keep, write)
         self._held.drop(key)
@@ -176,7 +176,7 @@ class BufferedSessions:
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete on the server; in an outage it raises."""
-        with self._in_time():
+        with self._sure_of(key):
             await self._replayer.catch_up(key)
             deleted = await self._store.delete(key, write)
         self._held.drop(key)
@@ -229,6 +229,16 @@ class BufferedSessions:
 
     def _in_time(self) -> no_later_than:
         return no_later_than(from_now(self._patience))
+
+    @contextmanager
+    def _sure_of(self, key: SessionKey) -> Generator[None]:
+        """What is held of a session is no more what is known of it when a write is in doubt."""
+        with self._in_time():
+            try:
+                yield
+            except OutcomeUnknown:
+                self._held.drop(key)
+                raise
 
     async def _catch_up(self, key: SessionKey) -> None:
         """What waits for a session comes before anything new, unless it goes on here."""

@@ -140,6 +140,7 @@ class Swept(msgspec.Struct, frozen=True):
         dropped: listed sessions that were gone before their time.
         restored: sessions that an index had lost.
         carried: deltas of `app:` state that were finished for a client that had died.
+        corrupt: users whose indexes are keys of another type; a list of their sessions says more.
         cursor: where the next sweep goes on; None when all users of the app were looked at.
     """
 
@@ -148,6 +149,7 @@ class Swept(msgspec.Struct, frozen=True):
     dropped: int
     restored: int
     carried: int
+    corrupt: int
     cursor: str | None
 
 

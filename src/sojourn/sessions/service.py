@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial, wraps
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
@@ -12,6 +13,7 @@ from sojourn import codecs
 from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
+    CorruptRecord,
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
@@ -44,7 +46,7 @@ from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Birth, Change, Image, Life, SessionStore, Window
+from sojourn.sessions.store import Birth, Change, Image, Life, SessionStore, Tidied, Window
 
 E = TypeVar("E")
 M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -242,6 +244,7 @@ class Sessions:
             InvalidInput: an id, the state or the metadata; nothing was sent.
             TooLarge: the state of the new session is over its cap.
             TooManySessions: there is none, and the user has as many as `max_sessions` allows.
+            Conflict: this very operation created it before, and it is gone since.
             CorruptRecord: there is one, and its fields cannot be read.
         """
         key = SessionKey.of(app, user, session)
@@ -668,13 +671,17 @@ class Sessions:
             InvalidInput: a limit under 1, or a cursor that is none of this.
         """
         page = await self.users(app, limit=limit, cursor=cursor)
-        done = [await self._store.tidy(user_key(app, user)) for user in page.names]
+        done: list[Tidied] = []
+        for user in page.names:
+            with suppress(CorruptRecord):
+                done.append(await self._store.tidy(user_key(app, user)))
         return Swept(
-            users=len(done),
+            users=len(page.names),
             expired=sum(each.expired for each in done),
             dropped=sum(each.dropped for each in done),
             restored=sum(each.restored for each in done),
             carried=sum(each.carried for each in done),
+            corrupt=len(page.names) - len(done),
             cursor=page.cursor,
         )
 

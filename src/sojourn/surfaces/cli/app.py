@@ -242,6 +242,8 @@ def _sweep(
                 f"{done.dropped:,} vanished sessions taken off their lists, {done.restored:,} put "
                 f"back, {done.carried:,} unfinished changes of app state finished."
             )
+            if done.corrupt:
+                note(f"{done.corrupt:,} users were left out: their index is a key of another type.")
 
 
 def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:

@@ -8,7 +8,7 @@ from sojourn.surfaces.cli.listing import every_app
 
 async def sweep_all(sessions: Sessions, app: str | None) -> Swept:
     """Sweep an app, or all, to the end; the sum of what was done."""
-    total = Swept(0, 0, 0, 0, 0, None)
+    total = Swept(0, 0, 0, 0, 0, 0, None)
     async for name in every_app(sessions, app):
         cursor = None
         while True:
@@ -19,6 +19,7 @@ async def sweep_all(sessions: Sessions, app: str | None) -> Swept:
                 total.dropped + swept.dropped,
                 total.restored + swept.restored,
                 total.carried + swept.carried,
+                total.corrupt + swept.corrupt,
                 None,
             )
             cursor = swept.cursor
