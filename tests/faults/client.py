@@ -112,6 +112,13 @@ class Client:
             self._own[place] = name
         return name
 
+    async def create_surely(self, place: Place) -> str:
+        """Create a session, again and again while that fails. Gives its incarnation."""
+        while True:
+            incarnation = await self.create(place)
+            if self.book.entries[-1].outcome == "acknowledged":
+                return incarnation
+
     async def append(self, place: Place, incarnation: str) -> None:
         name = self._next()
         size = 70_000 if self._dice.random() < 0.01 else self._dice.randrange(200)

@@ -77,7 +77,7 @@ class Load:
             first = self._client("first", self.stores[0])
             for app, user in USERS:
                 place = Place(app, user, "shared")
-                self._shared.append((place, await first.create(place)))
+                self._shared.append((place, await first.create_surely(place)))
             for n in range(self._count):
                 client = self._client(f"c{n}", self.stores[n % len(self.stores)])
                 task = asyncio.create_task(client.run(self._shared, self._stop))

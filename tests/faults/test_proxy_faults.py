@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -85,3 +86,18 @@ async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
             while sum(hits.values()) < 10:
                 await load.written(50)
     assert {"doubled event", "doubled change"} <= set(load.report([direct]).kinds)
+
+
+async def test_a_stall_before_the_load_begins_is_no_finding(
+    proxies: list[Proxy], direct: redis.Redis
+) -> None:
+    """The sessions that all share are there before anybody looks for them."""
+    proxies[0].on_request = lambda _: "stall"
+
+    def heal() -> None:
+        proxies[0].on_request = lambda _: "pass"
+
+    asyncio.get_running_loop().call_later(3 * HASTY.timeout, heal)
+    async with Load(*(proxy.url for proxy in proxies), ways=HASTY, namespace="network") as load:
+        await load.written(50)
+    assert load.report([direct]).problems() == []
