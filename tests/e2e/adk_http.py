@@ -14,7 +14,9 @@ class AdkHttp:
 
     def __init__(self, url: str) -> None:
         # Longer than any deadline of the server, so that its answer is what a test sees.
-        self.http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        # A new connection each time: the server may close an idle one while it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=url, timeout=30, trust_env=False, limits=limits)
 
     def post_session(self, **body: Any) -> httpx.Response:
         return self.http.post(f"/apps/{APP}/users/{USER}/sessions", json=body)
