@@ -11,6 +11,7 @@
     ├── Conflict                  the server's state forbids the write; nothing was written
     │   ├── SessionExists         create() of an id that is taken
     │   ├── TooManySessions       the user has as many sessions as `max_sessions` allows
+    │   ├── Erased                the user was forgotten after this write was made
     │   ├── StaleSession          the version is no longer the one the caller expected
     │   └── StaleEntry            the same of an entry of the memory
     ├── Unavailable               the server cannot answer now: the truth is unknown, retry later
@@ -19,6 +20,11 @@
     │   ├── ServerReadOnly        a replica, or a primary that refuses writes
     │   ├── ServerOutOfMemory     maxmemory is reached
     │   └── BufferFull            out of reach, and the outage buffer takes no more
+    ├── Refused                   a guard refuses the caller; nothing was done
+    │   ├── InvalidBinding        a session's binding is forged, moved or outdated
+    │   ├── InvalidToken          a CSRF token is missing, forged or another session's
+    │   └── Throttled             too many failures of this peer: later
+    ├── InvalidArchive            an export that is damaged, cut short or of a newer format
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
     ├── ServerFault               the server answered what it should not have
@@ -36,10 +42,15 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "CorruptRecord",
+    "Erased",
+    "InvalidArchive",
+    "InvalidBinding",
     "InvalidId",
     "InvalidInput",
+    "InvalidToken",
     "InvalidValue",
     "OutcomeUnknown",
+    "Refused",
     "ServerBusy",
     "ServerFault",
     "ServerOutOfMemory",
@@ -49,6 +60,7 @@ __all__ = [
     "SojournError",
     "StaleEntry",
     "StaleSession",
+    "Throttled",
     "TooLarge",
     "TooManySessions",
     "Unavailable",
@@ -115,6 +127,10 @@ class TooManySessions(Conflict):
     """The user has as many sessions as one may have."""
 
 
+class Erased(Conflict):
+    """The user was forgotten after this write was made: it is not done any more."""
+
+
 class StaleSession(Conflict):
     """The session has changed since the version that the caller expected.
 
@@ -175,6 +191,42 @@ class ServerOutOfMemory(Unavailable):
 
 class BufferFull(Unavailable):
     """The server is out of reach, and the outage buffer takes no more. Nothing was taken."""
+
+
+class Refused(SojournError):
+    """A guard refuses the caller. Nothing was done."""
+
+
+class InvalidBinding(Refused):
+    """A session's binding is forged, moved to another user, session or client, or outdated."""
+
+
+class InvalidToken(Refused):
+    """A CSRF token is missing, forged, outdated or another session's."""
+
+
+class Throttled(Refused):
+    """Too many failures of this peer.
+
+    Attributes:
+        retry_after: seconds until it may try again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class InvalidArchive(SojournError):
+    """An export is damaged, cut short, or of a format that this version does not know.
+
+    Attributes:
+        line: the line where that was found, from 1; 0 when it is the whole.
+    """
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        self.line = line
+        super().__init__(message)
 
 
 class AccessDenied(SojournError):

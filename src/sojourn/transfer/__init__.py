@@ -1,0 +1,1 @@
+"""Data in and out: export, import, and migration from other layouts."""
