@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sojourn.codecs import text
 from sojourn.errors import InvalidId
 from sojourn.ids import AppName, UserId, UserKey
 
@@ -32,15 +33,14 @@ class Principal(NamedTuple):
 
         Raises:
             InvalidId: no such names, or the wildcard `*`.
+            InvalidInput: the peer is no text.
         """
-        if not isinstance(peer, str):
-            raise InvalidId(f"The peer must be a string, not {type(peer).__name__}.")
         owner = UserKey.of(app, user)
         if not owner.user:
             raise InvalidId("The user is empty: a principal is somebody.")
         if "*" in (owner.app, owner.user):
             raise InvalidId("A principal is one user of one app; '*' names nobody.")
-        return cls(owner.app, owner.user, peer)
+        return cls(owner.app, owner.user, text(peer, "peer"))
 
     @property
     def owner(self) -> UserKey:
