@@ -16,6 +16,7 @@ from sojourn.errors import Closed, SojournError
 from sojourn.ids import SessionKey
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.security import AccessLog, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.sessions import KEEP, History, Keep
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
@@ -47,6 +48,8 @@ class Sojourn:
         self.artifacts = rooms.artifacts
         self.notices = rooms.notices
         self.doctor = rooms.doctor
+        self._security = rooms.security
+        self._guard = self.guard()
         self._engine = rooms.engine
         self._buffered = rooms.buffered
         self._hooks = hooks
@@ -182,6 +185,37 @@ class Sojourn:
             InvalidId: it cannot name a session.
         """
         return history_of(self.sessions, session, app, ttl)
+
+    def as_user(self, principal: Principal) -> UserStore:
+        """The store as one user sees it, who can name nobody else. Asks nobody.
+
+        Decisions are counted only; `guard` makes handles whose decisions are logged.
+
+        Args:
+            principal: who calls, as a credential said: `Principal.of(app, user)`.
+
+        Raises:
+            InvalidInput: it is no principal, or names nobody.
+        """
+        return self._guard.as_user(principal)
+
+    def guard(
+        self,
+        *,
+        log: AccessLog | None = None,
+        check_id: Callable[[str], object] | None = None,
+        limiter: Limiter | None = None,
+    ) -> Guard:
+        """What makes handles for outer surfaces, which serve callers that they do not trust.
+
+        Args:
+            log: where decisions go; counted only, if not given.
+            check_id: what an id that callers bring for a new session must be: it raises `InvalidId`
+                for others. Any id that can name a key will do, if not given.
+            limiter: slows and refuses peers that guess ids; none does, if not given.
+        """
+        rooms = Guarded(self.sessions, self.cache, self.memory, self.artifacts, self.notices)
+        return Guard(rooms, self._security, log=log, check_id=check_id, limiter=limiter)
 
     async def disconnect(self) -> None:
         """Close the connections of the running event loop.

@@ -24,6 +24,9 @@ from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.security.inmemory import InMemorySecurity
+from sojourn.security.redis import RedisSecurity
+from sojourn.security.store import SecurityStore
 from sojourn.sessions import Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
@@ -56,6 +59,7 @@ class Rooms(NamedTuple):
     artifacts: Artifacts
     notices: Notices
     doctor: Doctor
+    security: SecurityStore
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
 
@@ -75,6 +79,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         artifacts=Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes),
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+        security=InMemorySecurity(options.state_ttl),
     )
 
 
@@ -111,6 +116,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         ),
         notices=_notices(RedisNotices(engine, keys), options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        security=RedisSecurity(engine, keys, options.state_ttl),
         engine=engine,
         buffered=buffered,
     )

@@ -29,6 +29,7 @@ _REMEMBERED = 4096
 _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
     | {"artifact", "artifacts", "memories", "memory", "notices"}
+    | {"owner", "security"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -59,6 +60,8 @@ _FORMS = {
     "artifact": rf"artifact:{_TAG}:{_ID}:{_ID}",
     "artifactdata": rf"artifact:{_TAG}:{_ID}:{_ID}:data:{_ID}",
     "artifactops": rf"artifact:{_TAG}:{_ID}:{_ID}:(?:saved|deleted):{_ID}",
+    "owner": rf"owner:{_TAG}",
+    "security": rf"security:\{{{_ID}\}}(?::flagged)?",
     "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
 }
 """What the keys below look like, by their kind."""
@@ -228,6 +231,15 @@ class Keys:
         """The index of the artifacts of a session, or of those of a user."""
         session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
         return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
+
+    def owner(self, app: str, session: str) -> str:
+        """Whose session an id is, whoever names it."""
+        return f"{self._start}owner:{{{escape(app)}:{escape(session)}}}"
+
+    def security(self, app: str) -> tuple[str, str]:
+        """What guards have counted for an app, and which sessions they flagged."""
+        counts = f"{self._start}security:{{{escape(app)}}}"
+        return counts, f"{counts}:flagged"
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -23,6 +23,9 @@ Sink: TypeAlias = Callable[["Decision"], None]
 """Takes a decision somewhere. It must not block for long, and not raise."""
 
 MIN_SALT = 16
+
+MOST_FLAGGED = 100_000
+"""Sessions that a process knows as flagged; of more it forgets the first."""
 
 
 class Decision(NamedTuple):
@@ -124,6 +127,7 @@ class AccessLog:
         self._sinks = sinks
         self._salt = secrets.token_bytes(32) if salt is None else bytes(salt)
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._flagged: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def decided(
@@ -134,6 +138,7 @@ class AccessLog:
         *,
         principal: Principal | None = None,
         session: str | None = None,
+        flagged: bool = False,
     ) -> Decision:
         """Record a decision. Nothing is sent.
 
@@ -143,6 +148,7 @@ class AccessLog:
             reason: a word of the caller's code.
             principal: who wanted it, where that is known.
             session: the id that it was about, as it came.
+            flagged: it says that somebody else tried this session.
 
         Returns:
             the record.
@@ -160,6 +166,10 @@ class AccessLog:
         )
         with self._lock:
             self._counts[outcome, reason] += 1
+            if flagged and decision.session:
+                self._flagged[decision.session] = None
+                while len(self._flagged) > MOST_FLAGGED:
+                    self._flagged.popitem(last=False)
         for sink in self._sinks:
             sink(decision)
         return decision
@@ -180,3 +190,9 @@ class AccessLog:
         """How many decisions of this process had which outcome and reason."""
         with self._lock:
             return dict(self._counts)
+
+    @property
+    def flagged(self) -> int:
+        """How many different sessions of this process somebody else tried, up to 100,000."""
+        with self._lock:
+            return len(self._flagged)

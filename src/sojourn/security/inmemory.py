@@ -1,0 +1,58 @@
+"""What the guard keeps, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from sojourn.ids import AppName, SessionId, SessionKey
+from sojourn.security.store import Totals, owner_digest, session_digest
+
+_MOST = 100_000
+"""Of owners, and of flagged sessions of an app: what is older falls out."""
+
+
+class InMemorySecurity:
+    """A `SecurityStore` for `memory://`.
+
+    Args:
+        ttl: seconds that an owner is remembered; None for ever.
+        clock: seconds.
+    """
+
+    def __init__(self, ttl: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl = float("inf") if ttl is None else ttl
+        self._clock = clock
+        self._owners: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._counts: dict[str, Counter[str]] = {}
+        self._flagged: dict[str, OrderedDict[str, None]] = {}
+
+    async def claim(self, key: SessionKey) -> None:
+        """Remember whose session this is."""
+        place = key.app, key.session
+        if await self.owner_of(*place) is not None:  # the first one stays, as with NX
+            return
+        self._owners.pop(place, None)
+        self._owners[place] = owner_digest(key), self._clock() + self._ttl
+        while len(self._owners) > _MOST:
+            self._owners.popitem(last=False)
+
+    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
+        """The digest of whose session it is or was."""
+        digest, until = self._owners.get((app, session), (None, 0.0))
+        return digest if self._clock() < until else None
+
+    async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
+        """Count a decision."""
+        self._counts.setdefault(app, Counter())[what] += 1
+        if flagged is None:
+            return
+        sessions = self._flagged.setdefault(app, OrderedDict())
+        sessions[session_digest(app, flagged)] = None
+        while len(sessions) > _MOST:
+            sessions.popitem(last=False)
+
+    async def totals(self, app: AppName) -> Totals:
+        """What was counted."""
+        return Totals(dict(self._counts.get(app, {})), len(self._flagged.get(app, ())))

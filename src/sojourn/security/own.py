@@ -1,0 +1,298 @@
+"""The sessions of one user: the room without a way to name anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypedDict, Unpack
+
+from sojourn.errors import Refused
+from sojourn.ids import SessionKey, new_incarnation, operation_id_of, session_id_of
+from sojourn.security.gate import Gate
+from sojourn.sessions import KEEP, Appended, Event, Keep, Session, SessionPage, Sessions
+from sojourn.sessions.scope import split
+
+
+class Fields(TypedDict, total=False):
+    """What `Sessions.create` and its kin may be told of a session."""
+
+    title: str
+    status: str
+    backend: str
+    flow: str
+    metadata: Mapping[str, Any] | None
+
+
+class Lifetime(Fields, total=False):
+    """The same with how long it lives."""
+
+    ttl: float | Keep | None
+    max_age: float | None
+    until: float | None
+
+
+class UserSessions:
+    """The sessions of one user, by their ids. Made by `store.as_user`, as its `sessions`.
+
+    Methods are those of `Sessions`, raise the same and cost the same, with three exceptions.
+    A session of somebody else is one that is not there. What is not there costs two round trips
+    more, whosever it is. `create` and `ensure` take along, in the same moment, a record of whose
+    the id is; it needs a connection of its own only in a Cluster.
+
+    `app:` state belongs to all users: a caller reads it and never sets it (`Refused`).
+    """
+
+    def __init__(self, gate: Gate, sessions: Sessions) -> None:
+        self._gate = gate
+        self._sessions = sessions
+
+    async def create(
+        self,
+        session: str | None = None,
+        *,
+        state: Mapping[str, Any] | None = None,
+        operation_id: str | None = None,
+        **fields: Unpack[Lifetime],
+    ) -> Session[Event]:
+        """Create a session: see `Sessions.create`.
+
+        Args:
+            session: its id, where the guard's policy lets callers bring one; made if not given.
+            state: its first state.
+            operation_id: repeat a create with the same id and it takes effect once.
+            fields: title, status, backend, flow, metadata, ttl, max_age, until.
+
+        Raises:
+            InvalidId: the policy refuses the id; nothing was sent.
+            Refused: `app:` state.
+        """
+
+        async def made() -> Session[Event]:
+            self._gate.check_new(session)
+            _refuse_app(state or {})
+            operation = new_incarnation() if operation_id is None else operation_id_of(operation_id)
+            key = self._gate.key(session_id_of(operation) if session is None else session)
+            return await self._gate.claimed(
+                key,
+                self._sessions.create(
+                    *key,
+                    state=state,
+                    operation_id=operation,
+                    fresh=session is None,
+                    **fields,
+                ),
+            )
+
+        return await self._gate.to("sessions.create", made, of=lambda born: born.key.session)
+
+    async def ensure(
+        self,
+        session: str,
+        *,
+        last: int | None = None,
+        state: Mapping[str, Any] | None = None,
+        operation_id: str | None = None,
+        **fields: Unpack[Lifetime],
+    ) -> Session[Event]:
+        """Get a session, and create it if there is none: see `Sessions.ensure`.
+
+        Raises:
+            InvalidId: the policy refuses the id, also of a session that is there.
+            Refused: `app:` state.
+        """
+
+        async def made(key: SessionKey) -> Session[Event]:
+            self._gate.check_new(session)
+            _refuse_app(state or {})
+            return await self._gate.claimed(
+                key,
+                self._sessions.ensure(
+                    *key, last=last, state=state, operation_id=operation_id, **fields
+                ),
+            )
+
+        return await self._gate.on("sessions.ensure", session, made)
+
+    async def get(
+        self,
+        session: str,
+        *,
+        last: int | None = None,
+        since: float | None = None,
+        after: int | None = None,
+    ) -> Session[Event] | None:
+        """A session with its events: see `Sessions.get`."""
+        return await self._gate.on(
+            "sessions.get",
+            session,
+            partial(self._sessions.get, last=last, since=since, after=after),
+        )
+
+    async def append(
+        self,
+        session: str,
+        *events: Event,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> Appended:
+        """Append events: see `Sessions.append`.
+
+        Raises:
+            Refused: a delta of `app:` state.
+        """
+
+        async def appended(key: SessionKey) -> Appended:
+            for event in events:
+                _refuse_app(event.state_delta)
+            return await self._sessions.append(
+                key,
+                *events,
+                incarnation=incarnation,
+                expected_version=expected_version,
+                operation_id=operation_id,
+            )
+
+        return await self._gate.on("sessions.append", session, appended)
+
+    async def update(
+        self,
+        session: str,
+        *,
+        title: str | None = None,
+        status: str | None = None,
+        backend: str | None = None,
+        flow: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        until: float | Keep | None = KEEP,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Change fields of a session: see `Sessions.update`."""
+        return await self._gate.on(
+            "sessions.update",
+            session,
+            partial(
+                self._sessions.update,
+                title=title,
+                status=status,
+                backend=backend,
+                flow=flow,
+                metadata=metadata,
+                ttl=ttl,
+                until=until,
+                expected_version=expected_version,
+                operation_id=operation_id,
+            ),
+        )
+
+    async def save(
+        self,
+        session: str,
+        *,
+        events: Sequence[Event] = (),
+        state: Mapping[str, Any] | None = None,
+        ttl: float | Keep | None = KEEP,
+        until: float | Keep | None = KEEP,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+        **fields: Unpack[Fields],
+    ) -> int:
+        """Write a session as a whole: see `Sessions.save`.
+
+        Raises:
+            InvalidId: the policy refuses the id, also of a session that is there.
+        """
+
+        async def saved(key: SessionKey) -> int:
+            self._gate.check_new(session)
+            return await self._gate.claimed(
+                key,
+                self._sessions.save(
+                    key,
+                    events=events,
+                    state=state,
+                    ttl=ttl,
+                    until=until,
+                    expected_version=expected_version,
+                    operation_id=operation_id,
+                    **fields,
+                ),
+            )
+
+        return await self._gate.on("sessions.save", session, saved)
+
+    async def trim(
+        self,
+        session: str,
+        *,
+        drop: int = 0,
+        keep: int | None = None,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Cut events off the log for good: see `Sessions.trim`."""
+        return await self._gate.on(
+            "sessions.trim",
+            session,
+            partial(
+                self._sessions.trim,
+                drop=drop,
+                keep=keep,
+                expected_version=expected_version,
+                operation_id=operation_id,
+            ),
+        )
+
+    async def touch(self, session: str) -> bool:
+        """Let a session live for its TTL from now: see `Sessions.touch`."""
+        return await self._gate.on("sessions.touch", session, self._sessions.touch)
+
+    async def delete(self, session: str, *, operation_id: str | None = None) -> bool:
+        """Delete a session and its events: see `Sessions.delete`."""
+        return await self._gate.on(
+            "sessions.delete", session, partial(self._sessions.delete, operation_id=operation_id)
+        )
+
+    async def list(
+        self,
+        *,
+        pattern: str | None = None,
+        status: str | None = None,
+        backend: str | None = None,
+        flow: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> SessionPage:
+        """A page of the user's own sessions: see `Sessions.list`."""
+        return await self._gate.to(
+            "sessions.list",
+            partial(
+                self._sessions.list,
+                *self._gate.principal.owner,
+                pattern=pattern,
+                status=status,
+                backend=backend,
+                flow=flow,
+                limit=limit,
+                cursor=cursor,
+            ),
+        )
+
+    async def count(self) -> int:
+        """How many sessions the user has: see `Sessions.count`."""
+        return await self._gate.to(
+            "sessions.count", partial(self._sessions.count, *self._gate.principal.owner)
+        )
+
+    async def user_state(self) -> dict[str, Any]:
+        """The user's own state, keys without `user:`: see `Sessions.user_state`."""
+        return await self._gate.to(
+            "sessions.user_state", partial(self._sessions.user_state, *self._gate.principal.owner)
+        )
+
+
+def _refuse_app(state: Mapping[str, Any]) -> None:
+    if split(state).app:
+        raise Refused("State of the app belongs to all its users: a caller reads it only.")

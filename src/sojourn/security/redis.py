@@ -1,0 +1,65 @@
+"""What the guard keeps, on a server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from sojourn.engine.call import Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.ids import AppName, SessionId, SessionKey, new_operation_id
+from sojourn.security.store import Totals, owner_digest, session_digest
+
+_COUNT = Script.load(files("sojourn.security") / "lua", "count")
+
+
+class RedisSecurity:
+    """A `SecurityStore` over an engine.
+
+    Args:
+        engine: where calls go.
+        keys: builds the keys.
+        ttl: seconds that an owner is remembered; None for ever.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._ttl = () if ttl is None else ("PX", max(1, round(ttl * 1000)))
+
+    async def claim(self, key: SessionKey) -> None:
+        """Remember whose session this is."""
+        name = self._keys.owner(key.app, key.session)
+        command = ("SET", name, owner_digest(key), "NX", *self._ttl)
+        await self._engine.run(Call("security.claim", (name,), only, commands=[command]))
+
+    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
+        """The digest of whose session it is or was."""
+        name = self._keys.owner(app, session)
+        call: Call[bytes | None] = Call("security.owner", (name,), only, commands=[("GET", name)])
+        return await self._engine.run(call)
+
+    async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
+        """Count a decision."""
+        await self._engine.run(
+            Call(
+                name="security.count",
+                keys=self._keys.security(app),
+                read=only,
+                script=_COUNT,
+                args=(what, "" if flagged is None else session_digest(app, flagged)),
+                operation_id=new_operation_id(),
+                repeatable=False,
+            )
+        )
+
+    async def totals(self, app: AppName) -> Totals:
+        """What was counted."""
+        counts, flagged = keys = self._keys.security(app)
+        call: Call[list[Any]] = Call(
+            "security.totals", keys, list, commands=[("HGETALL", counts), ("PFCOUNT", flagged)]
+        )
+        found, number = await self._engine.run(call)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return Totals({name.decode(): int(value) for name, value in pairs}, number)

@@ -1,0 +1,55 @@
+"""What the guard keeps for all processes: whose an id is, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from sojourn.ids import AppName, SessionId, SessionKey, escape
+
+
+class Totals(NamedTuple):
+    """What all processes have counted for an app, until 30 days after the last of it.
+
+    Attributes:
+        counts: how often which `outcome:reason` was.
+        flagged: about how many different sessions were attempted by somebody else.
+    """
+
+    counts: Mapping[str, int]
+    flagged: int
+
+
+class SecurityStore(Protocol):
+    """Where that is kept. Every method costs one round trip."""
+
+    async def claim(self, key: SessionKey) -> None:
+        """Remember whose session this is; a digest of it, for as long as the state of users."""
+        ...
+
+    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
+        """The digest of whose session it is or was; None when nobody remembers."""
+        ...
+
+    async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
+        """Count a decision, and the session that it flags."""
+        ...
+
+    async def totals(self, app: AppName) -> Totals:
+        """What was counted."""
+        ...
+
+
+def owner_digest(key: SessionKey) -> bytes:
+    """Tells whether two users of an id are the same; two sessions of a user have two digests."""
+    return blake2b(_named(*key), digest_size=8).hexdigest().encode()
+
+
+def session_digest(app: AppName, session: SessionId) -> str:
+    """Stands for a session among the flagged."""
+    return blake2b(_named(app, session), digest_size=16).hexdigest()
+
+
+def _named(*ids: str) -> bytes:
+    return ":".join(map(escape, ids)).encode()
