@@ -19,6 +19,9 @@ from sojourn.doctor import service as doctor_service
 from sojourn.memory import scope as memory_scope
 from sojourn.memory import service as memory_service
 from sojourn.notices import service as notices_service
+from sojourn.security import guard as security_guard
+from sojourn.security import kept as security_kept
+from sojourn.security import own as security_own
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
 
@@ -28,7 +31,7 @@ HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.cache import CacheStats
@@ -39,6 +42,8 @@ from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey,
 from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
+from sojourn.security import AccessLog, Limiter, Principal, SecurityStats
+from sojourn.security.own import Fields, Lifetime
 from sojourn.sessions import (
     Appended,
     Entries,
@@ -74,6 +79,14 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
     (notices_service, "Notices", "Notices"),
+    (security_own, "UserSessions", "UserSessions"),
+    (security_kept, "UserMemory", "UserMemory"),
+    (security_kept, "UserCache", "UserCache"),
+    (security_kept, "UserArtifacts", "UserArtifacts"),
+    (security_kept, "UserHistory", "UserHistory"),
+    (security_kept, "UserNotices", "UserNotices"),
+    (security_guard, "UserStore", "UserStore"),
+    (security_guard, "Guard", "Guard"),
     (client, "Sojourn", "Store"),
 )
 ATTRIBUTES = {
@@ -81,6 +94,12 @@ ATTRIBUTES = {
         *("sessions: Sessions", "cache: Cache", "memory: Memory", "artifacts: Artifacts"),
         *("notices: Notices", "doctor: Doctor"),
     ),
+    "UserStore": (
+        *("principal: Principal", "sessions: UserSessions", "memory: UserMemory"),
+        *("remembered: UserMemory", "said: UserMemory", "cache: UserCache"),
+        *("artifacts: UserArtifacts", "notices: UserNotices"),
+    ),
+    "Guard": ("log: AccessLog",),
     "Scope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
 }

@@ -3,6 +3,8 @@
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.gate import Limiter
 from sojourn.security.guard import Guard, Guarded, SecurityStats, UserStore
+from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMemory, UserNotices
+from sojourn.security.own import UserSessions
 from sojourn.security.principal import Principal
 
 __all__ = [
@@ -16,5 +18,11 @@ __all__ = [
     "Outcome",
     "Principal",
     "SecurityStats",
+    "UserArtifacts",
+    "UserCache",
+    "UserHistory",
+    "UserMemory",
+    "UserNotices",
+    "UserSessions",
     "UserStore",
 ]

@@ -17,6 +17,16 @@ from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
 from sojourn.memory import Memory, Scope
 from sojourn.notices import Notice, Notices
+from sojourn.security import (
+    Guard,
+    UserArtifacts,
+    UserCache,
+    UserHistory,
+    UserMemory,
+    UserNotices,
+    UserSessions,
+    UserStore,
+)
 from sojourn.sessions import History, SafeSessions, Sessions
 from sojourn.sync.portal import CallersThread, Portal
 
@@ -113,10 +123,10 @@ class CacheFacade(Facade):
 class NoticesFacade(Facade):
     """The notices: each step of a subscription waits in the thread that takes it."""
 
-    def subscribe(self, app: str, user: str, **options: Any) -> Iterator[Notice]:
+    def subscribe(self, *owner: str, **options: Any) -> Iterator[Notice]:
         """As `Notices.subscribe`, as a plain iterator."""
         portal = self._portal()
-        notices: AsyncGenerator[Notice, None] = self._room().subscribe(app, user, **options)
+        notices: AsyncGenerator[Notice, None] = self._room().subscribe(*owner, **options)
 
         async def step() -> Notice:
             return await anext(notices)
@@ -194,5 +204,13 @@ _FACADES: dict[type, type[Facade]] = {
     Notices: NoticesFacade,
     SafeSessions: Facade,
     Sessions: Facade,
+    Guard: Facade,
+    UserStore: Facade,
+    UserSessions: Facade,
+    UserMemory: Facade,
+    UserCache: CacheFacade,
+    UserArtifacts: Facade,
+    UserHistory: Facade,
+    UserNotices: NoticesFacade,
 }
 """What is wrapped, and by what."""
