@@ -51,6 +51,9 @@ def decode(data: bytes) -> Any:
     """The value of JSON text.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or nested too deeply.
     """
-    return _decode(data)
+    try:
+        return _decode(data)
+    except RecursionError as error:
+        raise ValueError(f"JSON is nested too deeply: {error}") from error

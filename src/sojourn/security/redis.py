@@ -8,6 +8,7 @@ from typing import Any
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, new_operation_id
 from sojourn.security.store import Totals, owner_digest, session_digest
 
@@ -62,4 +63,11 @@ class RedisSecurity:
         )
         found, number = await self._engine.run(call)
         pairs = zip(found[::2], found[1::2], strict=True)
-        return Totals({name.decode(): int(value) for name, value in pairs}, number)
+        try:
+            return Totals({name.decode(): int(value) for name, value in pairs}, number)
+        except ValueError as error:
+            raise CorruptRecord(
+                f"The counts in {counts} cannot be read: deleting the key begins them anew.",
+                key=counts,
+                raw=b"",
+            ) from error
