@@ -34,6 +34,7 @@ from sojourn.surfaces.cli.options import (
 )
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
+from sojourn.surfaces.cli.security import security
 from sojourn.surfaces.cli.sweeping import sweep_all
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
 )
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
+app.command("security", epilog=HELP)(security)
 
 
 def main(arguments: Sequence[str]) -> None:

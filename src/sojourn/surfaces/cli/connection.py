@@ -13,6 +13,7 @@ from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
+from sojourn.security import Guard
 from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
@@ -33,12 +34,14 @@ class Connection:
     Attributes:
         sessions: the sessions room.
         doctor: examines the server.
+        guard: knows what was refused.
         where: the server's address and namespace, without secrets.
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
+        self.guard: Guard = store.guard()
         self.where = where
         self._runner = runner
 
