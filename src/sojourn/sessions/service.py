@@ -665,6 +665,8 @@ class Sessions:
 
         Raises:
             InvalidInput: a limit under 1, or a cursor that is none of this listing.
+            CorruptRecord: the index of this user is a key of another type. A listing of the app
+                names the user (`SessionPage.corrupt_users`) and goes on.
         """
         checks.page_size(limit)
         wanted = Filter(
