@@ -299,6 +299,40 @@ def test_options_in_the_url_count_too(read: Read) -> None:
     assert "SOJOURN_URL" in refusal(read, SOJOURN_URL="redis://h?namespace=session")
 
 
+@pytest.mark.parametrize(
+    ("variables", "blamed", "spared"),
+    [
+        ({"REDIS_URL": "redis+cluster://a:1", "REDIS_DB": "1"}, "REDIS_DB", "REDIS_URL"),
+        ({"SOJOURN_URL": "redis://h?replicas=2"}, "SOJOURN_URL", "SOJOURN_REPLICAS"),
+        ({"REDIS_URL": "redis://h?journal=/tmp/j"}, "REDIS_URL", "SOJOURN_JOURNAL"),
+        ({"SOJOURN_REPLICAS": "2", "REDIS_HOST": "h"}, "SOJOURN_REPLICAS", "REDIS_HOST"),
+        ({"SOJOURN_URL": "redis://h?state_ttl=0", "SOJOURN_STATE_TTL": "9"}, "_URL", "_STATE"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_nothing_else(
+    read: Read, variables: dict[str, str], blamed: str, spared: str
+) -> None:
+    said = refusal(read, **variables)
+    assert blamed in said
+    assert spared not in said
+
+
+def test_a_url_that_overrules_a_variable_is_named(read: Read) -> None:
+    said = refusal(
+        read,
+        SOJOURN_REPLICAS="2",
+        SOJOURN_DURABILITY="replicas",
+        SOJOURN_URL="redis://h?durability=primary",
+    )
+    assert said.endswith("belongs to durability=replicas, and SOJOURN_URL says otherwise.")
+    assert said.startswith("SOJOURN_REPLICAS")
+
+
+def test_a_value_that_has_its_form_and_no_meaning_is_refused_by_name(read: Read) -> None:
+    with pytest.raises(ConfigurationError, match=r"^SOJOURN_NOTICES is wrong"):
+        Settings(sojourn_notices=None, sojourn_session_ttl=60)
+
+
 # ── secrets ────────────────────────────────────────────────────────────────────────────────────
 
 PASSWORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)

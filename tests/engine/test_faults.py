@@ -54,6 +54,13 @@ def test_every_exception_of_the_driver_becomes_ours(kind: type[BaseException]) -
     assert "redis://here:1" in str(ours)
 
 
+@pytest.mark.parametrize("where", ["rediss://h:1", "rediss+sentinel://h:1/m", "redis://h:1"])
+def test_what_is_out_of_reach_says_what_to_check(where: str) -> None:
+    said = str(translate(redis.exceptions.ConnectionError("wrong version number"), where))
+    assert ("speaks TLS there" in said) == where.startswith("rediss")
+    assert "Check that the server runs" in said
+
+
 @pytest.mark.parametrize(
     "error",
     [OSError(111, "refused"), TimeoutError(), ConnectionResetError(), EOFError(), KeyError()],

@@ -114,6 +114,13 @@ class Twins(RuleBasedStateMachine):
 
         self.both(user, call)
 
+    @rule(user=users, limit=st.integers(1, 3))
+    def latest(self, user: str, limit: int) -> None:
+        async def call(scope: Any) -> Any:
+            return [(e.key, e.value, e.version) for e in (await scope.latest(limit=limit)).entries]
+
+        self.both(user, call)
+
     @rule(user=users, query=words, limit=st.integers(1, 3))
     def search(self, user: str, query: str, limit: int) -> None:
         async def call(scope: Any) -> Any:

@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "get_as": (EVENTS, HERE),
     "get_many": ([HERE],),
     "append": (HERE, EVENT),
+    "begin": (HERE, EVENT),
     "append_many": ([(HERE, [EVENT])],),
     "update": (HERE,),
     "save": (HERE,),

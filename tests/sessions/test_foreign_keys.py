@@ -9,7 +9,7 @@ import pytest
 from corruption_kit import METADATA, PAYLOADS, STATE, Bench
 
 import sojourn
-from sojourn import CorruptRecord, Event
+from sojourn import CorruptRecord, Event, SessionKey, UserKey
 
 KINDS: dict[str, tuple[Any, ...]] = {
     "string": ("SET", b"mine \xff\x00"),
@@ -166,6 +166,26 @@ async def test_an_index_of_another_type_is_refused_by_name(bench: Bench) -> None
     assert caught.value.key == bench.index
     assert await bench.kept() == {(bench.index, "", raw)}
     assert (await bench.get()).complete
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_a_list_of_an_app_goes_on_behind_an_index_of_another_type(
+    bench: Bench, limit: int
+) -> None:
+    app = bench.key.app
+    raw = put(bench, bench.index, "string")
+    others = {(await bench.store.sessions.create(app, f"u{n}")).key for n in range(5)}
+    found, users, cursor = set[SessionKey](), list[UserKey](), None
+    while True:
+        page = await bench.store.sessions.list(app, limit=limit, cursor=cursor)
+        found |= {session.key for session in page.sessions}
+        users += page.corrupt_users
+        assert page.corrupt == []
+        if (cursor := page.cursor) is None:
+            break
+    assert found == others
+    assert users == [bench.key.owner]
+    assert await bench.kept() == {(bench.index, "", raw)}
 
 
 async def test_a_create_finds_shared_state_of_another_type(bench: Bench) -> None:

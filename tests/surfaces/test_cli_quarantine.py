@@ -233,6 +233,25 @@ def test_a_session_that_cannot_be_read_is_named_and_no_other_is_hidden(
     assert [each["field"] for each in cli.run("quarantine", "ls", "--json").documents] == ["seq"]
 
 
+def test_a_user_whose_index_is_foreign_is_named_and_no_other_is_hidden(
+    cli: Cli, client: redis.Redis, ada: SessionKey
+) -> None:
+    cli.create(*ada)
+    (index,) = client.keys("*sessions:{shop:ada}")
+    client.delete(index)
+    client.set(index, "mine")
+    who = "the sessions of user ada of app shop, whose index is a key of another type"
+    ran = cli.run("sessions", "clear", "--app", "shop", "--yes")
+    assert "There are no sessions that can be read of app shop" in ran.out
+    assert f"sojourn: not deleted: {who}" in notes(ran)
+    other = cli.create("shop", "bob", "s2")
+    ran = cli.run("sessions", "ls", "--json", "--app", "shop")
+    assert [each["session"] for each in ran.documents] == ["s2"]
+    assert f"sojourn: not listed: {who}" in notes(ran)
+    cli.run("sessions", "clear", "--app", "shop", "--yes")
+    assert not cli.exists(other)
+
+
 def test_help_names_the_commands() -> None:
     cli = Cli("", "")
     assert "quarantine" in cli.run().out

@@ -58,8 +58,9 @@ class InMemoryCache:
             self._entries.move_to_end(key)
             if entry.fresh > now:
                 return Fetched("hit", entry.value, leased=False, since=stamp)
-        leased = bool(token) and self._holder(key) in ("", token)
-        if leased:
+        holder = self._holder(key)
+        leased = bool(token) and holder in ("", token)
+        if leased and not holder:
             self._leases[key] = _Lease(token, now + lease)
         if entry is None:
             return Fetched("miss", b"", leased, stamp)

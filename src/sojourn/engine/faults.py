@@ -63,7 +63,7 @@ _CERTIFICATE: _Rule = (
 _FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
 _DOWN: _Rule = (
     Unavailable,
-    "No answer from {where} ({detail}). Check that the server runs and can be reached.",
+    "No answer from {where} ({detail}). {advice}",
 )
 
 # The most particular first: redis-py takes the code off the message of the classes it knows.
@@ -116,7 +116,7 @@ def translate(error: BaseException, where: str) -> SojournError:
     if isinstance(error, SojournError):
         return error
     kind, template = _rule_for(error)
-    message = template.format(where=where, detail=_detail(error))
+    message = template.format(where=where, detail=_detail(error), advice=advice(where))
     if kind is CorruptRecord:
         return CorruptRecord(message, key="", raw=b"")
     return kind(message)

@@ -178,6 +178,12 @@ class InMemoryMemory:
         rows = [row for name in found[:limit] if (row := ours.row(name, now)) is not None]
         return Listed(rows, found[limit - 1] if len(found) > limit else None, [])
 
+    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
+        """The entries that were changed last."""
+        ours, now = self._scopes.get(scope) or _Scope(), self._clock()
+        keys = islice(reversed(ours.changes), limit)
+        return Listed([row for key in keys if (row := ours.row(key, now)) is not None], None, [])
+
     async def names(
         self,
         app: str,

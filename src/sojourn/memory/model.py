@@ -80,7 +80,7 @@ class MemoryPage(msgspec.Struct, frozen=True):
     """A page of entries.
 
     Attributes:
-        entries: in the order of their keys.
+        entries: in the order of their keys; of `latest`, the newest change first.
         cursor: where the next page starts; None after the last.
         corrupt: keys between those whose entries cannot be read; deleting them removes them.
     """

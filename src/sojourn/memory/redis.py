@@ -170,10 +170,20 @@ class RedisMemory:
         """Two round trips."""
         ours = self._keys.memory(*scope)
         keys, more = await self._names_in(ours.names, prefix, after, limit)
+        return await self._listed(ours, keys, keys[-1] if more else None)
+
+    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
+        """Two round trips."""
+        ours = self._keys.memory(*scope)
+        command: Command = ("ZREVRANGE", ours.changes, 0, limit - 1)
+        call: Call[list[bytes]] = Call("memory.index", (ours.changes,), only, commands=[command])
+        return await self._listed(ours, _texts(ours.changes, await self._engine.run(call)), None)
+
+    async def _listed(self, ours: MemoryKeys, keys: Sequence[str], last: str | None) -> Listed:
         found = await self._read(ours, keys) if keys else []
         return Listed(
             [row for row in found if isinstance(row, Row)],
-            keys[-1] if more else None,
+            last,
             [key for key, row in zip(keys, found, strict=True) if isinstance(row, CorruptRecord)],
         )
 
@@ -253,14 +263,17 @@ class RedisMemory:
         high = b"(" + prefix.encode() + b"\xff" if prefix else b"+"  # UTF-8 has no such byte
         command: Command = ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, limit + 1)
         call: Call[list[bytes]] = Call("memory.index", (index,), only, commands=[command])
-        found = await self._engine.run(call)
-        try:
-            names = [name.decode() for name in found]
-        except ValueError as error:
-            raise CorruptRecord(
-                f"{index} holds a name that Sojourn has not written.", key=index, raw=b""
-            ) from error
+        names = _texts(index, await self._engine.run(call))
         return names[:limit], len(names) > limit
+
+
+def _texts(index: str, names: list[bytes]) -> list[str]:
+    try:
+        return [name.decode() for name in names]
+    except ValueError as error:
+        raise CorruptRecord(
+            f"{index} holds a name that Sojourn has not written.", key=index, raw=b""
+        ) from error
 
 
 def _pairs(flat: Sequence[Any]) -> zip[tuple[Any, Any]]:

@@ -16,7 +16,7 @@ from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import Item, MemoryStore, Row, Write
+from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
 from sojourn.resilience.deadline import from_now, no_later_than
 
 _PAUSE = 0.002
@@ -276,14 +276,21 @@ class Scope:
         """
         _, after = place_of(cursor)
         found = await self._store.page(self.key, parse_prefix(prefix), after, checks.limit(limit))
-        page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
-        page.corrupt.extend(found.corrupt)
-        for row in found.rows:
-            try:
-                page.entries.append(entry_of(row))
-            except CorruptRecord:
-                page.corrupt.append(row.item.key)
-        return page
+        return _page_of(found)
+
+    async def latest(self, *, limit: int = 10) -> MemoryPage:
+        """The entries that were changed last, the newest first. Two round trips.
+
+        There is one page of them: its cursor is None, and `list` has them all. It may be shorter
+        than `limit`, as some have expired.
+
+        Args:
+            limit: entries, 1,000 at most.
+
+        Raises:
+            InvalidInput: the limit.
+        """
+        return _page_of(await self._store.latest(self.key, checks.limit(limit)))
 
     async def clear(self) -> None:
         """Delete all entries that there are now. One round trip, and two for each 500 entries.
@@ -337,3 +344,14 @@ class Scope:
         spent = from_now(0) - began  # an embedding takes its own time
         with no_later_than(min(from_now(self._limits.patience), end + spent)):
             return await self._store.put(self.key, placed, life, write)
+
+
+def _page_of(found: Listed) -> MemoryPage:
+    page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
+    page.corrupt.extend(found.corrupt)
+    for row in found.rows:
+        try:
+            page.entries.append(entry_of(row))
+        except CorruptRecord:
+            page.corrupt.append(row.item.key)
+    return page

@@ -150,6 +150,10 @@ class MemoryStore(Protocol):
         """Entries whose keys begin with a prefix, behind a key."""
         ...
 
+    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
+        """The entries that were changed last, the newest first; nothing is said of what follows."""
+        ...
+
     async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
         """Those of one shard who have entries, behind a name."""
         ...

@@ -16,6 +16,8 @@ from sojourn.errors import (
     BufferFull,
     OutcomeUnknown,
     ServerOutOfMemory,
+    SessionExists,
+    SessionNotFound,
     SojournError,
     Unavailable,
 )
@@ -35,6 +37,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Rows,
     SessionStore,
     Stored,
     Tidied,
@@ -149,6 +152,15 @@ class BufferedSessions:
         finally:
             if not self._replayer.waits_for(key):  # it was refused, and nothing else went on here
                 self._unpin(key)
+
+    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
+        """As `append`; then as `create` and `append` again, so that what is made is held."""
+        try:
+            return await self.append(key, *first, write)
+        except SessionNotFound:
+            with suppress(SessionExists):  # another writer was first
+                await self.create(key, birth)
+            return await self.append(key, *first, write)
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
         """Update on the server; in an outage it raises."""

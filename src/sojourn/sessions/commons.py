@@ -185,10 +185,18 @@ class Commons:
 
     async def enroll(self, owner: UserKey, ttl: float | None) -> None:
         """Enter a user into its app's index, unless this process did so lately. One round trip."""
-        if self._is_due(owner, ttl):
-            await self._engine.run_all(self._enrolment(owner, ttl))
-            self._enrolled(owner, ttl)
-            self._refresh(owner)
+        if due := self.enrolment(owner, ttl):
+            await self._engine.run_all(due)
+            self.enrolled(owner, ttl)
+
+    def enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
+        """What enters a user into its app's index; nothing if this process did so lately."""
+        return self._enrolment(owner, ttl) if self._is_due(owner, ttl) else []
+
+    def enrolled(self, owner: UserKey, ttl: float | None) -> None:
+        """A user is in its app's index now."""
+        self._enrolled(owner, ttl)
+        self._refresh(owner)
 
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.

@@ -127,6 +127,7 @@ class SafeSessions:
         self.get_as = self._safe(sessions.get_as)
         self.get_many = self._safe(sessions.get_many)
         self.append = self._safe(sessions.append)
+        self.begin = self._safe(sessions.begin)
         self.append_many = self._safe(sessions.append_many)
         self.update = self._safe(sessions.update)
         self.save = self._safe(sessions.save)

@@ -12,12 +12,11 @@ from sojourn.errors import (
     CorruptRecord,
     InvalidInput,
     InvalidValue,
-    SessionExists,
     SessionNotFound,
     StaleSession,
     Unavailable,
 )
-from sojourn.ids import SessionKey, operation_id_of
+from sojourn.ids import SessionKey
 from sojourn.sessions import checks
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.service import KEEP, Keep, Sessions
@@ -73,7 +72,7 @@ class History:
         *,
         operation_id: str | None = None,
     ) -> None:
-        """Add a message. One round trip; the first of a session three, or four.
+        """Add a message. One round trip; the first of a session two.
 
         Args:
             role: who says it.
@@ -91,7 +90,7 @@ class History:
     async def extend(
         self, messages: Sequence[Mapping[str, Any]], *, operation_id: str | None = None
     ) -> None:
-        """Add messages, all or none. One round trip; the first of a session three, or four.
+        """Add messages, all or none. One round trip; the first of a session two.
 
         Args:
             messages: each with `role`, `content`, and `metadata` if wanted, as for `append`. With
@@ -158,18 +157,7 @@ class History:
             return
 
     async def _append(self, events: list[Event], operation_id: str | None) -> None:
-        operation_id = operation_id_of(operation_id)
-        try:
-            await self._sessions.append(self.key, *events, operation_id=operation_id)
-        except SessionNotFound:
-            await self._begin()
-            await self._sessions.append(self.key, *events, operation_id=operation_id)
-
-    async def _begin(self) -> None:
-        try:
-            await self._sessions.create(*self.key, ttl=self._ttl)
-        except SessionExists:  # another writer was first
-            return
+        await self._sessions.begin(self.key, *events, ttl=self._ttl, operation_id=operation_id)
 
 
 def history_of(

@@ -30,6 +30,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Rows,
     Stored,
     Tidied,
     Window,
@@ -174,6 +175,12 @@ class InMemorySessions:
         self._told(key, "appended", written.version)
         self._set_shared(key, delta)
         return written
+
+    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
+        """Append, to a new session if there is none."""
+        if self._alive(key) is None:
+            await self.create(key, birth)
+        return await self.append(key, *first, write)
 
     def admit(self, key: SessionKey, delta: Delta, write: Write) -> Written | None:
         """Raise what an append would raise; what it would return if it is a repetition."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import msgspec
+
+from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, user_key
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
@@ -71,11 +74,11 @@ class Listing:
             if owner is not None:
                 page, place = await self._of_user(owner, place, room)
             else:
-                page, place = await self._of_app(name, place, room)
+                page, place = await self._of_app(name, place, room, found.corrupt_users)
             looks += 1
             found.sessions.extend(filter(wanted.admits, self._states.sessions(page)))
             found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
-        return SessionPage(found.sessions, place and place.text(), found.corrupt)
+        return msgspec.structs.replace(found, cursor=place and place.text())
 
     async def _of_user(
         self, owner: UserKey, place: Cursor, limit: int
@@ -85,9 +88,12 @@ class Listing:
         return page, None if page.after is None else place._replace(session=page.after)
 
     async def _of_app(
-        self, app: AppName, place: Cursor, limit: int
+        self, app: AppName, place: Cursor, limit: int, corrupt: list[UserKey]
     ) -> tuple[Listed, Cursor | None]:
-        """The next sessions of a user, or of the next one, and where to go on."""
+        """The next sessions of a user, or of the next one, and where to go on.
+
+        A user whose index cannot be read is added to `corrupt`.
+        """
         if place.session is None:  # the user at hand is done
             users = await self._store.list_names(app, place.shard, place.name, 1)
             if not users.places:
@@ -95,7 +101,11 @@ class Listing:
                 return Listed([], None), None if last else Cursor(shard=place.shard + 1)
             place = Cursor(place.shard, users.places[0])
         owner = UserKey(app, parse_user(place.name.name if place.name else ""))
-        page, rest = await self._of_user(owner, place, limit)
+        try:
+            page, rest = await self._of_user(owner, place, limit)
+        except CorruptRecord:  # told, and in the user's quarantine
+            corrupt.append(owner)
+            page, rest = Listed([], None), None
         return page, rest or place._replace(session=None)
 
     async def users(self, app: str, limit: int, cursor: str | None) -> NamePage:

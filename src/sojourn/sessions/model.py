@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 
 E = TypeVar("E")
 
@@ -112,11 +112,14 @@ class SessionPage(msgspec.Struct, frozen=True):
         sessions: oldest update first within a user.
         cursor: where the next page starts; None after the last.
         corrupt: sessions between those that cannot be read; what is wrong is in the quarantine.
+        corrupt_users: in a page of an app, users whose index is a key of another type: which
+            sessions they have cannot be known.
     """
 
     sessions: list[Session[Any]]
     cursor: str | None
     corrupt: list[SessionKey] = msgspec.field(default_factory=list[SessionKey])
+    corrupt_users: list[UserKey] = msgspec.field(default_factory=list[UserKey])
 
 
 class NamePage(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from sojourn.engine.call import Argument, Call, Script, only
@@ -42,6 +43,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Rows,
     Stored,
     Tidied,
     Window,
@@ -175,29 +177,65 @@ class RedisSessions:
     ) -> Written:
         """One round trip; one more when the delta touches the app's state."""
         end = from_now(self._engine.timeout)
+        reply = await self._engine.run(self._append_call(key, rows, delta, updated, write))
+        return await self._appended(reply, key, delta, write, end)
+
+    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
+        """One round trip as `append`; two where there is no session.
+
+        The user is entered into the app's index while the append finds that out; the create and the
+        append that is repeated behind it leave together. Where they do not arrive in that order
+        (two connections, a Cluster that moves slots) the append is repeated once more.
+        """
+        end = from_now(self._engine.timeout)
+        append, span = self._append_call(key, *first, write), birth.life.span
+        due = self._commons.enrolment(key.owner, span)
+        reply, *entered = await self._engine.settle_all([append, *due])
+        failed = [each for each in entered if isinstance(each, BaseException)]
+        if due and not failed:
+            self._commons.enrolled(key.owner, span)
+        if _is_missing(reply):
+            for each in failed:
+                raise each
+            create = self._create_call(key, birth)
+            made, reply = await self._engine.settle_all([create, append])
+            if _is_missing(reply):
+                with suppress(SessionExists):  # another writer was first
+                    await self._created(made, key, birth)
+                reply = await self._engine.run(append)
+        if isinstance(reply, BaseException):
+            raise reply
+        return await self._appended(reply, key, first.delta, write, end)
+
+    def _append_call(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
+    ) -> Call[Any]:
         ours, user = self._keys.session(key), self._keys.user(key)
-        reply: list[Any] = await self._engine.run(
-            Call(
-                name="sessions.append",
-                keys=(*ours, *user[:4], *self._commons.told(key)),
-                read=only,
-                script=APPEND,
-                args=(
-                    *guarded(write),
-                    key.session,
-                    updated,
-                    self._shared_ttl,
-                    self._policy.max_state_bytes,
-                    _cap(self._policy.max_events),
-                    as_object(delta.app),
-                    len(rows),
-                    *rows,
-                    *counted(delta.session),
-                    *counted(delta.user),
-                ),
-                operation_id=write.operation_id,
-            )
+        return Call(
+            name="sessions.append",
+            keys=(*ours, *user[:4], *self._commons.told(key)),
+            read=only,
+            script=APPEND,
+            args=(
+                *guarded(write),
+                key.session,
+                updated,
+                self._shared_ttl,
+                self._policy.max_state_bytes,
+                _cap(self._policy.max_events),
+                as_object(delta.app),
+                len(rows),
+                *rows,
+                *counted(delta.session),
+                *counted(delta.user),
+            ),
+            operation_id=write.operation_id,
         )
+
+    async def _appended(
+        self, reply: list[Any], key: SessionKey, delta: Delta, write: Write, end: float
+    ) -> Written:
+        """Raise what became of an append, or carry its app delta on."""
         self._refused(reply, key, write)
         status, version, seq, stamp, waiting, ttl = reply
         if delta.app or waiting:
@@ -385,6 +423,10 @@ def _made_sure(result: Any, birth: Birth | None) -> None:
         ) from result
     if isinstance(result, BaseException):
         raise result
+
+
+def _is_missing(reply: Any) -> bool:
+    return not isinstance(reply, BaseException) and reply[0] == b"missing"
 
 
 def _cap(number: int | None) -> Argument:

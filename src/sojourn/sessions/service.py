@@ -46,7 +46,17 @@ from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Birth, Change, Image, Life, SessionStore, Tidied, Window
+from sojourn.sessions.store import (
+    Birth,
+    Change,
+    Image,
+    Life,
+    Rows,
+    SessionStore,
+    Tidied,
+    Window,
+    Written,
+)
 
 E = TypeVar("E")
 M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -349,9 +359,46 @@ class Sessions:
         written = await self._store.append(
             key, rows, by_scope(changes), float(events[-1].time), write
         )
-        first = written.seq - len(rows) + 1
-        seqs = range(0) if written.repeated else range(first, written.seq + 1)
-        return Appended(written.version, seqs, written.repeated, written.durable)
+        return _appended(written, len(rows))
+
+    @_in_time
+    async def begin(
+        self,
+        key: SessionKey,
+        *events: Event,
+        ttl: float | Keep | None = KEEP,
+        operation_id: str | None = None,
+    ) -> Appended:
+        """Append events, in order; create the session first if there is none.
+
+        One round trip where there is one, otherwise two (with `on_outage="buffer"` three, or four).
+        What is in between is harmless: a session without events.
+
+        Args:
+            key: to which session.
+            events: at least one.
+            ttl: of a new session: see `create`.
+            operation_id: repeat it with the same id and the events are there once.
+
+        Raises:
+            InvalidInput: as `append`; so is TooLarge.
+            TooManySessions: there is none, and the user has as many as `max_sessions` allows.
+            SessionNotFound: it was deleted while this was under way.
+        """
+        checks.key(key)
+        if not events:
+            raise InvalidInput("begin() needs at least one event.")
+        rows, changes = encode_events(events, self._limits.max_event_bytes)
+        birth = Birth(
+            operation_id=new_incarnation(),
+            created=None,
+            life=self._life(ttl, None, None),
+            fields=checks.fields(title="", status="active", backend="", flow="", metadata={}),
+            state=by_scope({}),
+        )
+        first = Rows(rows, by_scope(changes), float(events[-1].time))
+        written = await self._store.begin(key, birth, first, checks.write_of(operation_id))
+        return _appended(written, len(rows))
 
     async def get_many(
         self, keys: Iterable[SessionKey], *, last: int | None = None
@@ -618,6 +665,8 @@ class Sessions:
 
         Raises:
             InvalidInput: a limit under 1, or a cursor that is none of this listing.
+            CorruptRecord: the index of this user is a key of another type. A listing of the app
+                names the user (`SessionPage.corrupt_users`) and goes on.
         """
         checks.page_size(limit)
         wanted = Filter(
@@ -726,3 +775,9 @@ class Sessions:
             checks.lifetime(max_age, "max_age"),
             checks.end(until),
         )
+
+
+def _appended(written: Written, count: int) -> Appended:
+    first = written.seq - count + 1
+    seqs = range(0) if written.repeated else range(first, written.seq + 1)
+    return Appended(written.version, seqs, written.repeated, written.durable)

@@ -65,6 +65,14 @@ class Life(NamedTuple):
         return min((end for end in ends if end is not None), default=None)
 
 
+class Rows(NamedTuple):
+    """Rows to append, the state that they set, and the time of the last of them."""
+
+    rows: Sequence[bytes]
+    delta: Delta
+    updated: float
+
+
 class Birth(NamedTuple):
     """A session to create. `created` None means the server's clock.
 
@@ -258,7 +266,7 @@ class Tidied(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Fourteen methods, each one atomic step.
+    """Where sessions are kept. Fifteen methods, each but `begin` one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
@@ -282,6 +290,10 @@ class SessionStore(Protocol):
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """Append rows and set state. Raises SessionNotFound, StaleSession, TooLarge."""
+        ...
+
+    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
+        """Append; where there is no session, create it and append. Raises as both."""
         ...
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:

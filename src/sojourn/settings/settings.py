@@ -172,6 +172,8 @@ class Settings(Variables):
             return f"SOJOURN_NAMESPACE is wrong. {error}"
         variable, options = self.said_by, Options(**self.arguments)
         try:
+            if self.said_by == "REDIS_URL" and _is_too_many(_shown(self.redis_url), self.redis_db):
+                return "REDIS_DB is wrong. A Redis Cluster has no databases but 0: unset it."
             url, options = from_query(self.url, options)
             _check(url)
             Keys(options.namespace)
@@ -180,14 +182,42 @@ class Settings(Variables):
             if "@" in raw.partition("?")[2]:  # a password may have been cut in two
                 return f"{variable} is wrong. A password's / ? # are written %2F %3F %23."
             return f"{variable} is wrong. {error}"
+        return self._contradiction_of(options)
+
+    def _contradiction_of(self, options: Options) -> str:
+        """What of the options is wrong together, or has its form and no meaning."""
         for name, (other, word) in _NEED.items():
             if getattr(options, name) != getattr(_OPEN, name) and getattr(options, other) != word:
-                return f"SOJOURN_{name.upper()} belongs to SOJOURN_{other.upper()}={word}."
+                return self._lonely(name, other, word, options)
         try:
             options.check()
-        except InvalidInput as error:  # of the URL's query: the variables have their forms
-            return f"{variable} is wrong. {error}"
+        except InvalidInput as error:
+            return f"{self._at_fault(options)} is wrong. {error}"
         return ""
+
+    def _lonely(self, name: str, other: str, word: str, options: Options) -> str:
+        """An argument stands without the one that it belongs to."""
+        if (source := self._source(name, options)) == self.said_by:
+            return f"{source} is wrong. {name} belongs to {other}={word}."
+        if self._source(other, options) == self.said_by and self._names_of(other):
+            return f"{source} belongs to {other}={word}, and {self.said_by} says otherwise."
+        return f"{source} belongs to SOJOURN_{other.upper()}={word}."
+
+    def _at_fault(self, options: Options) -> str:
+        """The variable without which the options would be right; else the one with the URL."""
+        for name in self.arguments:
+            try:
+                options._replace(**{name: getattr(_OPEN, name)}).check()
+            except InvalidInput:
+                continue
+            return self._source(name, options)
+        return self.said_by
+
+    def _source(self, argument: str, options: Options) -> str:
+        """The variable that an argument is from: its own, or that of the URL, which wins."""
+        names = self._names_of(argument)
+        ours = bool(names) and self._read(argument) == getattr(options, argument)
+        return names[0].upper() if ours else self.said_by
 
     def _tell(self) -> None:
         """Say once in a process what may surprise."""
@@ -242,6 +272,11 @@ def _lacking(url: str) -> set[str]:
     return {f"redis_{name}" for name in ("db", "password") if name not in said}
 
 
+def _is_too_many(url: str, db: int | None) -> bool:
+    """Whether a database is asked for where there is but one."""
+    return bool(db) and url.partition(":")[0].endswith("+cluster") and "redis_db" in _lacking(url)
+
+
 def _completed(url: str, password: str, db: int) -> str:
     """A URL with the password and the database of variables of their own, where it has none."""
     lacking = _lacking(url)
@@ -254,7 +289,5 @@ def _completed(url: str, password: str, db: int) -> str:
         secret = quote(password, safe="")
         rest = f"{user.rstrip(':')}:{secret}@{hosts}{rest.removeprefix(netloc)}"
     if db and "redis_db" in lacking:
-        if scheme.endswith("+cluster"):
-            raise ConfigurationError("A Redis Cluster has no databases but 0: unset REDIS_DB.")
         rest += f"{'&' if '?' in rest else '?'}db={db}"
     return f"{scheme}://{rest}"

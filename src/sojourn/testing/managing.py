@@ -74,6 +74,34 @@ class ManagingContract:
             await store.sessions.ensure(app, "ada", "s", operation_id="op")
         assert await store.sessions.get(made.key) is None
 
+    async def test_begin_appends_and_makes_what_is_not_there(
+        self, store: Sojourn, app: str
+    ) -> None:
+        key = SessionKey.of(app, "ada", "s")
+        event = Event(author="a", payload=1, state_delta={"n": 1, "user:n": 2, "app:n": 3})
+        made = await store.sessions.begin(key, event, ttl=60, operation_id="op")
+        assert (made.version, list(made.seqs), made.repeated) == (2, [1], False)
+        session = await found(store, key)
+        assert session.state == event.state_delta
+        assert session.ttl == 60
+        assert [each.key for each in (await store.sessions.list(app)).sessions] == [key]
+        again = await store.sessions.begin(key, event, ttl=60, operation_id="op")
+        assert (again.version, again.repeated) == (2, True)
+        more = await store.sessions.begin(key, said(2), said(3), ttl=None)
+        assert (more.version, list(more.seqs)) == (3, [2, 3])
+        assert (await found(store, key)).ttl == 60
+
+    async def test_many_that_begin_one_lose_nothing(self, store: Sojourn, app: str) -> None:
+        key = SessionKey.of(app, "ada", "s")
+        await asyncio.gather(*(store.sessions.begin(key, said(n)) for n in range(20)))
+        assert sorted(await logged(store, key)) == list(range(20))
+
+    async def test_begin_without_an_event_makes_nothing(self, store: Sojourn, app: str) -> None:
+        key = SessionKey.of(app, "ada", "s")
+        with pytest.raises(InvalidInput):
+            await store.sessions.begin(key)
+        assert await store.sessions.get(key) is None
+
     # ── whole sessions ─────────────────────────────────────────────────────────────────────────
 
     async def test_what_is_saved_is_loaded(self, store: Sojourn, app: str) -> None:

@@ -296,6 +296,20 @@ class MemoryContract(AddContract, SearchContract):
         assert (await store.memory.scopes("knowledge", app=app)).names == ["returns"]
         assert (await store.memory.scopes("agent", app=app)).names == []
 
+    async def test_the_latest_are_those_changed_last(self, ada: Scope) -> None:
+        assert (await ada.latest()).entries == []
+        for key in ("b", "a", "d", "c"):
+            await ada.put(key, key)
+        await ada.put("a", "again")
+        await ada.delete("d")
+        page = await ada.latest()
+        assert [entry.value for entry in page.entries] == ["again", "c", "b"]
+        assert (page.cursor, page.corrupt) == (None, [])
+        assert [entry.key for entry in (await ada.latest(limit=2)).entries] == ["a", "c"]
+        for limit in (0, 1001):
+            with pytest.raises(InvalidInput):
+                await ada.latest(limit=limit)
+
     async def test_clear(self, ada: Scope) -> None:
         await ada.put_many({f"k{n}": f"word {n}" for n in range(700)})
         assert len(await ada.search("word", limit=1000)) == 700

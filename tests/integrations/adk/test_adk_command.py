@@ -141,6 +141,8 @@ def test_init_writes_what_plain_adk_loads(tmp_path):
     done = adk("init", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert str(tmp_path / "services.py") in done.stdout
+    for service in ("session", "memory", "artifact"):
+        assert f"--{service}_service_uri=" in done.stdout
     assert run("-c", LOAD, str(tmp_path)).stdout.strip() == "['embedded', 'redis']"
 
 
@@ -160,6 +162,15 @@ def test_init_again_changes_nothing(tmp_path):
     assert done.returncode == 0
     assert "already" in done.stdout
     assert (tmp_path / "services.py").read_bytes() == before
+
+
+def test_init_knows_what_an_older_version_wrote(tmp_path):
+    adk("init", str(tmp_path))
+    written = tmp_path / "services.py"
+    older = '"""An older text."""' + written.read_text().partition("\n")[2]
+    written.write_text(older)
+    assert "already" in adk("init", str(tmp_path)).stdout
+    assert written.read_text() == older
 
 
 def test_init_leaves_a_foreign_file_alone(tmp_path):

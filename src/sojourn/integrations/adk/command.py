@@ -17,7 +17,7 @@ from sojourn.errors import SojournError
 from sojourn.integrations.adk.registry import register
 
 _SERVICES = '''\
-"""Lets plain `adk web` know Sojourn's session URIs; ADK loads this file from the agents' folder."""
+"""Lets plain `adk web` know Sojourn's URIs: sessions, memory, artifacts. ADK loads this file."""
 
 try:
     from sojourn.integrations.adk import register
@@ -26,6 +26,9 @@ except ModuleNotFoundError as error:  # ADK would pass over it in silence
 
 register()
 '''
+
+_KNOWN = "\n    from sojourn.integrations.adk import register\n"
+"""Is in what any version of this has written."""
 
 _OPTION = "--session_service_uri"
 _ARTIFACTS = "--artifact_service_uri"
@@ -67,7 +70,7 @@ def _init(arguments: Sequence[str]) -> None:
 
 def _write_services(target: Path) -> None:
     if target.exists():
-        if target.read_text("utf-8") == _SERVICES:
+        if _KNOWN in target.read_text("utf-8"):
             click.echo(f"{target} is there already.")
             return
         raise click.ClickException(
@@ -75,7 +78,10 @@ def _write_services(target: Path) -> None:
             "register; register()"
         )
     target.write_text(_SERVICES, "utf-8")
-    click.echo(f"Wrote {target}. Now: adk web {_OPTION}=redis://localhost:6379 {target.parent}")
+    options = (_OPTION, _MEMORY, _ARTIFACTS)
+    all_three = " ".join(f"{option}=redis://localhost:6379" for option in options)
+    click.echo(f"Wrote {target}. Now, with those that you want of the three:")
+    click.echo(f"adk web {all_three} {target.parent}")
 
 
 def _check_uri(arguments: Sequence[str]) -> None:

@@ -98,7 +98,7 @@ class ChatMessageHistory(BaseChatMessageHistory):
     async def aadd_messages(
         self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
     ) -> None:
-        """Add messages, all or none. One round trip; the first of a session three, or four.
+        """Add messages, all or none. One round trip; the first of a session two.
 
         Args:
             messages: of the classes of langchain-core.

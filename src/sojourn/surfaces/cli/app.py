@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import sojourn
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event
 from sojourn.surfaces.cli import documents, quarantine
 from sojourn.surfaces.cli.connection import connect
@@ -105,7 +105,7 @@ def _ls(
 ) -> None:
     """List sessions: of a user, of an app, or all."""
     with connect(url, namespace) as store:
-        corrupt: list[SessionKey] = []
+        corrupt: list[SessionKey | UserKey] = []
         found = walk(store.sessions, app, user, corrupt, pattern=pattern, status=status)
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
         note_corrupt(corrupt, "not listed")
@@ -205,14 +205,17 @@ def _clear(
     with one_line_errors():
         scope = _scope(app, user, everything=everything)
     with connect(url, namespace) as store:
-        count = store.run(tally(scope.walk(store.sessions)))
+        corrupt: list[SessionKey | UserKey] = []
+        count = store.run(tally(scope.walk(store.sessions, corrupt)))
         if not count.sessions:
-            show(f"There are no sessions of {scope} on {store.where}.")
+            what = "sessions that can be read" if corrupt else "sessions"
+            show(f"There are no {what} of {scope} on {store.where}.")
+            note_corrupt(corrupt, "not deleted")
             return
         if not yes:
             confirm(f"Delete {count} ({scope}) on {store.where}? {UNTOUCHED}")
         removal = Removal(store.sessions)
-        corrupt: list[SessionKey] = []
+        corrupt.clear()
         try:
             with progress_of(count.sessions) as progress:
                 store.run(removal.run(scope.walk(store.sessions, corrupt), progress))

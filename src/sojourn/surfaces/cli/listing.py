@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
@@ -25,18 +25,19 @@ async def walk(
     sessions: Sessions,
     app: str | None,
     user: str | None,
-    corrupt: list[SessionKey],
+    corrupt: list[SessionKey | UserKey],
     **wanted: str | None,
 ) -> AsyncIterator[Session[Any]]:
     """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
 
-    Those that cannot be read are added to `corrupt`; `wanted` are the filters of `Sessions.list`.
+    Those that cannot be read are added to `corrupt`, as are users whose index cannot; `wanted` are
+    the filters of `Sessions.list`.
     """
     async for name in every_app(sessions, app):
         cursor = None
         while True:
             found = await sessions.list(name, user, limit=PAGE, cursor=cursor, **wanted)
-            corrupt += found.corrupt
+            corrupt += [*found.corrupt, *found.corrupt_users]
             for session in found.sessions:
                 yield session
             cursor = found.cursor
@@ -80,11 +81,14 @@ async def list_sessions(
     return f"{counted(count)}; there are more" if more else counted(count)
 
 
-def note_corrupt(keys: Sequence[SessionKey], what: str) -> None:
-    """Say that sessions were passed over because they cannot be read."""
-    if keys:
+def note_corrupt(corrupt: Sequence[SessionKey | UserKey], what: str) -> None:
+    """Say that sessions were passed over because they, or the indexes of users, cannot be read."""
+    if keys := [each for each in corrupt if isinstance(each, SessionKey)]:
         many = f"{counted(len(keys))}, the first is " if len(keys) > 1 else ""
         note(f"cannot be read and {what}: {many}{named(keys[0])}")
+    for owner in (each for each in corrupt if isinstance(each, UserKey)):
+        who = f"user {visible(owner.user)} of app {visible(owner.app)}"
+        note(f"{what}: the sessions of {who}, whose index is a key of another type")
 
 
 def counted(count: int) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.exits import Ended, ExitCode
 from sojourn.surfaces.cli.listing import counted, walk
@@ -38,7 +38,7 @@ class Scope(NamedTuple):
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
     def walk(
-        self, sessions: Sessions, corrupt: list[SessionKey] | None = None
+        self, sessions: Sessions, corrupt: list[SessionKey | UserKey] | None = None
     ) -> AsyncIterator[Session[Any]]:
         """Its sessions; those that cannot be read are added to `corrupt`."""
         return walk(sessions, self.app, self.user, [] if corrupt is None else corrupt)
