@@ -121,6 +121,10 @@ class UserMemory:
         page = partial(self._scope.list, limit=limit, cursor=cursor, prefix=prefix)
         return await self._to("list", page)
 
+    async def latest(self, *, limit: int = 10) -> MemoryPage:
+        """The entries that changed last, newest first: see `Scope.latest`."""
+        return await self._to("latest", partial(self._scope.latest, limit=limit))
+
     async def clear(self) -> None:
         """Delete all entries: see `Scope.clear`."""
         await self._to("clear", self._scope.clear)
