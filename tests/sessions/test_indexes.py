@@ -134,3 +134,20 @@ async def test_sessions_of_one_instant_are_listed_though_others_go(
         cursor = page.cursor
     assert sorted(seen) == sorted(set(seen))
     assert {f"s{n:02}" for n in range(20, 40)} <= set(seen)
+
+
+async def test_who_could_not_be_listed_while_others_waited_for_nothing_is_listed_later(
+    server: Server, client: redis.Redis
+) -> None:
+    """The index of an app's users is of another type while a session is appended to."""
+    async with sojourn.open(server.url) as before, sojourn.open(server.url) as store:
+        made = await before.sessions.create("shop", "ada")
+        (index,) = client.keys("users:*")
+        client.delete(index)
+        client.set(index, "foreign")
+        await store.sessions.append(made.key, Event(author="user", payload="hi"))
+        await store.ping()
+        client.delete(index)
+
+        await store.sessions.create("shop", "ada")
+        assert (await store.sessions.users("shop")).names == ["ada"]

@@ -141,16 +141,22 @@ class Engine:
             for call, reply in zip(calls, replies, strict=True)
         ]
 
-    def post(self, call: Call[Any]) -> None:
-        """Send a call that nobody waits for: one that is harmless to lose and to repeat."""
+    def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
+        """Send a call that nobody waits for: one that is harmless to lose and to repeat.
+
+        Args:
+            call: what to send.
+            lost: called when it ended with an error.
+        """
+
+        def heard(future: asyncio.Future[Any]) -> None:
+            self._posted.discard(future)
+            if (future.cancelled() or future.exception()) and lost is not None:
+                lost()
+
         future = self._submit(call).future
         self._posted.add(future)
-        future.add_done_callback(self._heard)
-
-    def _heard(self, future: asyncio.Future[Any]) -> None:
-        self._posted.discard(future)
-        if not future.cancelled():
-            future.exception()
+        future.add_done_callback(heard)
 
     def watch(self, channel: str) -> Watch:
         """What wakes a task of the running loop when something is published on a channel.

@@ -209,7 +209,7 @@ class Commons:
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call)
+            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
         self._refresh(owner)
 
     def _refresh(self, owner: UserKey) -> None:
