@@ -50,6 +50,7 @@ from sojourn.sessions import (
     NearCacheStats,
     Quarantined,
     Result,
+    Rotated,
     Session,
     SessionBatch,
     SessionPage,

@@ -53,9 +53,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """The messages of one session. Made by `store.history`; it keeps nothing itself.
 
-    The session is made by the first message. What others write to it is seen by the next call. An
-    event that was not written as a message is one all the same: its author is the role, its payload
-    the content.
+    The session is made by the first message; where the store was opened with `strict_ids`, a
+    message to a session that is not there raises `SessionNotFound` instead. What others write to it
+    is seen by the next call. An event that was not written as a message is one all the same: its
+    author is the role, its payload the content.
 
     Every method may raise `Unavailable` and its kin when no server answers in time.
     """
@@ -162,6 +163,8 @@ class History:
         try:
             await self._sessions.append(self.key, *events, operation_id=operation_id)
         except SessionNotFound:
+            if self._sessions.strict_ids:
+                raise
             await self._begin()
             await self._sessions.append(self.key, *events, operation_id=operation_id)
 
