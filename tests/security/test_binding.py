@@ -97,7 +97,9 @@ def test_a_token_that_was_moved_is_refused(other: str) -> None:
 
 def test_a_token_for_any_client_is_not_for_a_certain_one(bindings: Bindings) -> None:
     token = bindings.issue(KEY, "inc")
-    assert refused(bindings, token, KEY, "inc", "agent") == "forged"
+    for client in ("agent", ""):
+        assert refused(bindings, token, KEY, "inc", client) == "forged"
+    assert refused(bindings, bindings.issue(KEY, "inc", fingerprint=""), KEY, "inc") == "forged"
 
 
 def test_all_changes_of_one_bit_are_refused() -> None:
