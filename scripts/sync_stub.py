@@ -55,6 +55,7 @@ from sojourn.sessions import (
     NearCacheStats,
     Quarantined,
     Result,
+    Rotated,
     Session,
     SessionBatch,
     SessionPage,

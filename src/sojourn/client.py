@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Node
 from sojourn.engine.wire import Tally
-from sojourn.errors import Closed, SojournError
-from sojourn.ids import SessionKey
+from sojourn.errors import Closed, OutcomeUnknown, SojournError, Unavailable
+from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.security import AccessLog, Guard, Guarded, Limiter, Principal, UserStore
-from sojourn.sessions import KEEP, History, Keep
+from sojourn.sessions import KEEP, History, Keep, Rotated
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
@@ -166,6 +166,39 @@ class Sojourn:
             await self.sessions.update(key, status="ended")
         return await remember(self.memory, key, partial(self.sessions.get, last=LAST), summary)
 
+    async def rotate(
+        self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
+    ) -> Rotated:
+        """Give a session a new id and take its artifacts along, as after a login.
+
+        Two round trips; two more with artifacts. First the session is rotated, in one step, as
+        `sessions.rotate` says; then its artifacts are moved. When the process dies in between, or
+        the server is lost, repeat it with the same `operation_id`: the answer has the same key, and
+        the rest is moved. What is remembered of the session keeps the old id as its name.
+
+        Args:
+            key: which session.
+            incarnation: only if it is still this one (`Session.incarnation`).
+            operation_id: repeat a rotation with the same id within 24 h and it takes effect once.
+
+        Raises:
+            SessionNotFound: deleted, expired, rotated by another, or not this incarnation.
+            OutcomeUnknown: it may be done in part or not: repeat it with its `operation_id`.
+            Conflict: an artifact was saved under the new id meanwhile that has the name of one of
+                the old: it stays behind. `sessions.rotate`, repeated, gives the new key.
+        """
+        operation_id = operation_id_of(operation_id)
+        done = await self.sessions.rotate(key, incarnation=incarnation, operation_id=operation_id)
+        try:
+            await self.artifacts.move(key, done.key)
+        except Unavailable as error:
+            raise OutcomeUnknown(
+                f"The session has a new id, but its artifacts could not all be moved ({error}). "
+                f"Repeat it with operation_id={operation_id!r}, it takes effect once.",
+                operation_id=operation_id,
+            ) from error
+        return done
+
     def history(
         self,
         session: SessionKey | str,
@@ -271,6 +304,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     max_state_bytes: int = 8 * MiB,
     max_events: int | None = None,
     max_sessions: int | None = None,
+    strict_ids: bool = False,
     near_cache_bytes: int = 64 * MiB,
     connect_timeout: float = 2.0,
     operation_timeout: float = 2.0,
@@ -305,6 +339,9 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_state_bytes: the largest state of a session, a user or an app: keys and JSON.
         max_events: the longest log, oldest events go first; None for any length.
         max_sessions: how many sessions a user may have at once; None for any number.
+        strict_ids: whether only ids of our making name sessions: `create` with an id raises
+            `InvalidId`; `ensure`, `save` and histories of a session that is not there raise
+            `SessionNotFound` and create none.
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
         connect_timeout: seconds.
         operation_timeout: seconds until an operation without a reply ends with an error, whatever

@@ -198,7 +198,17 @@ class Refused(SojournError):
 
 
 class InvalidBinding(Refused):
-    """A session's binding is forged, moved to another user, session or client, or outdated."""
+    """A session's binding is forged, moved to another user, session or client, or outdated.
+
+    Attributes:
+        reason: for the log and not for who asks: `forged` (or moved), `outdated`; empty if unknown.
+    """
+
+    def __init__(
+        self, message: str = "The session's binding is not valid.", *, reason: str = ""
+    ) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class InvalidToken(Refused):

@@ -113,6 +113,11 @@ def session_id_of(operation_id: str) -> SessionId:
     return SessionId(blake2b(operation_id.encode(), digest_size=16).hexdigest())
 
 
+def new_session_id() -> SessionId:
+    """The id of a session: 128 random bits, and nothing else."""
+    return SessionId(secrets.token_hex(16))
+
+
 def new_operation_id() -> str:
     """An id for one write, of 96 random bits."""
     return secrets.token_urlsafe(12)

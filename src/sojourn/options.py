@@ -24,6 +24,7 @@ class Options(NamedTuple):
     max_state_bytes: int = 8 * MiB
     max_events: int | None = None
     max_sessions: int | None = None
+    strict_ids: bool = False
     near_cache_bytes: int = 64 * MiB
     connect_timeout: float = 2.0
     operation_timeout: float = 2.0
@@ -77,7 +78,7 @@ _WHOLE = (
     *("max_event_bytes", "max_state_bytes", "max_events", "max_sessions", "near_cache_bytes"),
     *("replicas", "buffer_calls", "buffer_bytes", "max_artifact_bytes"),
 )
-_FLAGS = ("notices",)
+_FLAGS = ("notices", "strict_ids")
 _TRUTH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),

@@ -167,4 +167,5 @@ def _limits(options: Options, *, shards: int) -> Limits:
         shards,
         options.near_cache_bytes,
         options.operation_timeout,
+        options.strict_ids,
     )

@@ -87,6 +87,10 @@ class Twins(RuleBasedStateMachine):
     def delete(self, session: str, name: str, op: str | None) -> None:
         self.both(lambda room: room.delete(self.owner(session), name, operation_id=op))
 
+    @rule(session=sessions, to=sessions)
+    def move(self, session: str, to: str) -> None:
+        self.both(lambda room: room.move(self.owner(session), self.owner(to)))
+
     @rule(session=sessions, name=names)
     def versions(self, session: str, name: str) -> None:
         self.both(lambda room: room.versions(self.owner(session), name))

@@ -83,7 +83,13 @@ async def inherit(url: str, journal: str) -> None:
             await asyncio.sleep(0.001)
 
 
-LIVES = {life.__name__: life for life in (live, go_on, inherit)}
+async def rotate(url: str, *names: str) -> None:
+    """Give a session another id."""
+    async with sojourn.open(url) as store:
+        await store.rotate(sojourn.SessionKey.of(*names), operation_id="r")
+
+
+LIVES = {life.__name__: life for life in (live, go_on, inherit, rotate)}
 
 
 def main() -> None:

@@ -81,6 +81,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "trim": (HERE,),
     "touch": (HERE,),
     "delete": (HERE,),
+    "rotate": (HERE,),
     "list": ("safe",),
     "users": ("safe",),
     "count": ("safe", "ada"),

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 import sojourn
 from servers import Server
 from sojourn import Event, SessionKey, SessionNotFound, SojournError
+from sojourn.sessions.store import Write
 
 names = st.sampled_from(["a", "a:b", "c"])
 users = st.sampled_from(["", "ada"])
@@ -45,6 +46,7 @@ class Twins(RuleBasedStateMachine):
         self.app = f"twin-{secrets.token_hex(6)}"
         options: dict[str, Any] = {"max_events": 6, "max_state_bytes": 60, "max_sessions": 2}
         self.stores = [sojourn.open(where, **options) for where in (self.url, "memory://")]
+        self.turn = 0
         self.seen: set[SessionKey] = set()
 
     def teardown(self) -> None:
@@ -167,6 +169,13 @@ class Twins(RuleBasedStateMachine):
     @rule(user=users, name=names, op=operations)
     def delete(self, user: str, name: str, op: str | None) -> None:
         self.both(lambda sessions: sessions.delete(self.key(user, name), operation_id=op))
+
+    @rule(user=users, name=names, to=names, op=operations)
+    def rotate(self, user: str, name: str, to: str, op: str | None) -> None:
+        key, new = self.key(user, name), self.key(user, to)
+        self.turn += 1
+        write = Write(op or secrets.token_hex(8))
+        self.both(lambda room: room._store.rotate(key, new, f"i:{self.turn}", write))
 
     @rule(user=users, name=names)
     def touch(self, user: str, name: str) -> None:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sojourn.artifacts import refusals
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.codecs import decode
 from sojourn.resilience.atomic import atomic
@@ -19,6 +20,7 @@ _OPERATIONS = 100_000
 class _Kept:
     expires: float | None
     versions: list[Draft] = field(default_factory=list[Draft])
+    operations: list[str] = field(default_factory=list[str])
 
 
 @atomic
@@ -49,6 +51,7 @@ class InMemoryArtifacts:
         kept.versions.append(
             draft._replace(created=self._clock()) if draft.created is None else draft
         )
+        kept.operations.append(operation_id)
         return self._remember(operation, version)
 
     async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
@@ -76,6 +79,18 @@ class InMemoryArtifacts:
         """The names of the artifacts of an owner."""
         places = [place for place in self._kept if place.owner == owner]
         return sorted(place.name for place in places if self._alive(place))
+
+    async def move(self, place: Place, to: Owner) -> bool:
+        """Give an artifact to another owner."""
+        new, kept = Place(to, place.name), self._alive(place)
+        if kept is None:
+            return False
+        if self._alive(new) is not None:
+            raise refusals.exists(place.name)
+        self._kept[new] = self._kept.pop(place)
+        for version, operation_id in enumerate(kept.operations):
+            self._remember(("save", new, operation_id), version)
+        return True
 
     async def delete(self, place: Place, operation_id: str) -> bool:
         """Delete all versions."""

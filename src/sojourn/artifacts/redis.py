@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
-from sojourn.artifacts import records
+from sojourn.artifacts import records, refusals
 from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.engine.call import Call, Script, only
@@ -20,9 +20,9 @@ from sojourn.ids import escape
 from sojourn.resilience.deadline import from_now, no_later_than
 
 _LUA = files("sojourn.artifacts") / "lua"
-_UPLOAD, _SAVE, _TOUCH, _FIND, _VERSIONS, _NAMES, _DELETE = (
+_UPLOAD, _SAVE, _TOUCH, _FIND, _VERSIONS, _NAMES, _MOVE, _DELETE = (
     Script.load(_LUA, name)
-    for name in ("upload", "save", "touch", "find", "versions", "names", "delete")
+    for name in ("upload", "save", "touch", "find", "versions", "names", "move", "delete")
 )
 
 _SMALL = 64 * 1024
@@ -231,6 +231,36 @@ class RedisArtifacts:
                     raw=name,
                 ) from error
         return sorted(names)
+
+    async def move(self, place: Place, to: Owner) -> bool:
+        """Give an artifact to another owner."""
+        ours, theirs = self._keys.artifact(*place), self._keys.artifact(to, place.name)
+        others: Sequence[str] = ()
+        with no_later_than(from_now(self._engine.timeout)):
+            for _ in range(_TRIES):
+                call: Call[list[bytes]] = Call(
+                    name="artifacts.move",
+                    keys=(ours.head, ours.names, theirs.head, theirs.names, *others),
+                    read=only,
+                    script=_MOVE,
+                    args=(place.name,),
+                )
+                what, *rest = await self._engine.run(call)
+                if what == b"exists":
+                    raise refusals.exists(place.name)
+                if what != b"keys":
+                    return what == b"ok"
+                kept = zip(
+                    _named(ours, rest),
+                    _named(theirs, rest),
+                    [f"{theirs.saved}:{name.decode(errors='replace')}" for name in rest],
+                    strict=True,
+                )
+                others = [key for keys in kept for key in keys]
+        raise Unavailable(
+            f"Others save the artifact {place.name!r} all the time, so it was not moved: stop "
+            "them, or try again."
+        )
 
     async def delete(self, place: Place, operation_id: str) -> bool:
         """Delete all versions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -138,6 +139,35 @@ class Artifacts:
     async def names(self, owner: SessionKey | UserKey) -> list[str]:
         """The names of all artifacts of a session, or of a user's own, in order. One round trip."""
         return await self._store.names(_owner(owner))
+
+    async def move(self, owner: SessionKey | UserKey, to: SessionKey | UserKey) -> list[str]:
+        """Give all artifacts of an owner to another one of the same user, each all or nothing.
+
+        Versions, their numbers and their lifetime stay. Repeat it after an error: what was moved
+        stays moved. Three round trips, whatever their number.
+
+        Args:
+            owner: the session or the user that has them.
+            to: who shall have them.
+
+        Returns:
+            the names of those that were moved by this call, in order.
+
+        Raises:
+            InvalidInput: the two are of different users, or the same; nothing was sent.
+            Conflict: the new owner has an artifact of the same name; all others were moved.
+        """
+        here, there = _owner(owner), _owner(to)
+        if here == there or here[:2] != there[:2]:
+            raise InvalidInput("Artifacts move from one owner to another one of the same user.")
+        names = await self._store.names(here)
+        moved = await asyncio.gather(
+            *(self._store.move(Place(here, name), there) for name in names), return_exceptions=True
+        )
+        for each in moved:
+            if isinstance(each, BaseException):
+                raise each
+        return [name for name, done in zip(names, moved, strict=True) if done]
 
     async def delete(
         self, owner: SessionKey | UserKey, name: str, *, operation_id: str | None = None

@@ -70,6 +70,13 @@ class ArtifactStore(Protocol):
         """The names of the artifacts of an owner, in order."""
         ...
 
+    async def move(self, place: Place, to: Owner) -> bool:
+        """Give an artifact to another owner of the same user; whether there was one.
+
+        Raises Conflict.
+        """
+        ...
+
     async def delete(self, place: Place, operation_id: str) -> bool:
         """Delete all versions; whether there were any."""
         ...

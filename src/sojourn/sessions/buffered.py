@@ -37,6 +37,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Renamed,
     Rows,
     SessionStore,
     Stored,
@@ -193,6 +194,16 @@ class BufferedSessions:
             deleted = await self._store.delete(key, write)
         self._held.drop(key)
         return deleted
+
+    async def rotate(
+        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
+    ) -> Renamed:
+        """Rotate on the server; in an outage it raises."""
+        with self._sure_of(key):
+            await self._replayer.catch_up(key)
+            renamed = await self._store.rotate(key, new, incarnation, write)
+        self._held.drop(key)
+        return renamed
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 

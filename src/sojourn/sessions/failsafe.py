@@ -135,6 +135,7 @@ class SafeSessions:
         self.trim = self._safe(sessions.trim)
         self.touch = self._safe(sessions.touch)
         self.delete = self._safe(sessions.delete)
+        self.rotate = self._safe(sessions.rotate)
         self.ensure = self._safe(sessions.ensure)
         self.list = self._safe(sessions.list)
         self.users = self._safe(sessions.users)

@@ -52,9 +52,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """The messages of one session. Made by `store.history`; it keeps nothing itself.
 
-    The session is made by the first message. What others write to it is seen by the next call. An
-    event that was not written as a message is one all the same: its author is the role, its payload
-    the content.
+    The session is made by the first message; where the store was opened with `strict_ids`, a
+    message to a session that is not there raises `SessionNotFound` instead. What others write to it
+    is seen by the next call. An event that was not written as a message is one all the same: its
+    author is the role, its payload the content.
 
     Every method may raise `Unavailable` and its kin when no server answers in time.
     """

@@ -30,6 +30,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Renamed,
     Rows,
     Stored,
     Tidied,
@@ -96,7 +97,7 @@ class InMemorySessions:
         self._clock = clock
         self._sessions: dict[SessionKey, _Session] = {}
         self._shared: dict[UserKey | str, _Shared] = {}
-        self._operations: dict[UserKey, OrderedDict[str, None]] = {}
+        self._operations: dict[UserKey, OrderedDict[str, Renamed | None]] = {}
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """Create a session."""
@@ -224,7 +225,7 @@ class InMemorySessions:
             if born in past:
                 raise refusals.gone(key)
             _check_version(key, session.head, write)
-        elif write.incarnation:
+        elif write.incarnation or not image.new:
             raise refusals.missing(key)
         elif born in past or f"create:{key.session}:{write.operation_id}" in past:
             raise refusals.gone(key)
@@ -289,6 +290,27 @@ class InMemorySessions:
             del self._sessions[key]
             self._told(key, "deleted", session.head.version)
         return found
+
+    async def rotate(
+        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
+    ) -> Renamed:
+        """Give a session another id."""
+        past = self._operations.setdefault(key.owner, OrderedDict())
+        name = f"rotate:{len(key.session)}:{key.session}:{write.operation_id}"
+        done = past.get(name)
+        if done is not None:
+            return done._replace(repeated=True)
+        session = self._writable(key, write)
+        if self._alive(new) is not None:
+            raise refusals.exists(new)
+        done = Renamed(new.session, incarnation)
+        _remember(past, name, done)
+        self._sessions[new] = self._sessions.pop(key)
+        session.head = session.head._replace(incarnation=incarnation)
+        session.place = max(session.place, self._clock())
+        self._told(key, "deleted", session.head.version)
+        self._told(new, "created", session.head.version)
+        return done
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """A page of a user's sessions."""

@@ -105,6 +105,20 @@ class Appended(msgspec.Struct, frozen=True):
     durable: bool = True
 
 
+class Rotated(msgspec.Struct, frozen=True):
+    """What a rotation has done.
+
+    Attributes:
+        key: the session's identity from now on.
+        incarnation: its incarnation from now on.
+        repeated: it had been done before, and this is what it did.
+    """
+
+    key: SessionKey
+    incarnation: str
+    repeated: bool = False
+
+
 class SessionPage(msgspec.Struct, frozen=True):
     """A page of sessions, with state and without events.
 

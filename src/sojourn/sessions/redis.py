@@ -16,7 +16,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import SessionKey, UserKey, parse_session
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import refusals
 from sojourn.sessions.commons import LUA, Commons, Policy
@@ -43,6 +43,7 @@ from sojourn.sessions.store import (
     Named,
     Pairs,
     Place,
+    Renamed,
     Rows,
     Stored,
     Tidied,
@@ -52,8 +53,9 @@ from sojourn.sessions.store import (
 )
 from sojourn.sessions.upkeep import Upkeep
 
-CREATE, APPEND, UPDATE, SAVE, TRIM, DELETE = (
-    Script.load(LUA, name) for name in ("create", "append", "update", "save", "trim", "delete")
+CREATE, APPEND, UPDATE, SAVE, TRIM, DELETE, ROTATE = (
+    Script.load(LUA, name)
+    for name in ("create", "append", "update", "save", "trim", "delete", "rotate")
 )
 
 _SHORT = 64
@@ -272,7 +274,8 @@ class RedisSessions:
     async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
         """One round trip; one more for the first session of a user in this process."""
         change = image.change
-        await self._commons.enroll(key.owner, Life(image.ttl).span)
+        if image.new:
+            await self._commons.enroll(key.owner, Life(image.ttl).span)
         user = self._keys.user(key)
         life = ("keep" if each == "keep" else ms(each) for each in (change.ttl, change.until))
         reply: list[Any] = await self._engine.run(
@@ -290,7 +293,7 @@ class RedisSessions:
                     *guarded(write),
                     key.session,
                     *life,
-                    ms(image.ttl),
+                    ms(image.ttl) if image.new else "none",
                     self._policy.max_state_bytes,
                     _cap(self._policy.max_events),
                     _cap(self._policy.max_sessions),
@@ -350,6 +353,40 @@ class RedisSessions:
             )
         )
         return bool(reply[0] != b"missing")
+
+    async def rotate(
+        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
+    ) -> Renamed:
+        """One round trip."""
+        user = self._keys.user(key)
+        reply: list[Any] = await self._engine.run(
+            Call(
+                name="sessions.rotate",
+                keys=(
+                    *self._keys.session(key),
+                    *self._keys.session(new),
+                    *user[:2],
+                    user.operations,
+                    *self._commons.told(key),
+                ),
+                read=only,
+                script=ROTATE,
+                args=(
+                    write.operation_id,
+                    write.incarnation,
+                    key.session,
+                    new.session,
+                    incarnation,
+                    *self._commons.told_for(),
+                ),
+                operation_id=write.operation_id,
+            )
+        )
+        if reply[0] == b"exists":
+            raise refusals.exists(new)
+        self._refused(reply, key, write)
+        status, session, incarnation = (part.decode() for part in reply)
+        return Renamed(parse_session(session), incarnation, status == "duplicate")
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 

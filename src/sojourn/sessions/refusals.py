@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from sojourn.errors import (
     Conflict,
+    InvalidId,
     SessionExists,
     SessionNotFound,
     StaleSession,
     TooManySessions,
 )
 from sojourn.ids import SessionKey
+
+
+def brought() -> InvalidId:
+    """An id that its caller brings, where only ours are taken."""
+    return InvalidId(
+        "This store was opened with strict_ids: it makes the ids of its sessions itself. Leave the "
+        "id out and keep the one that create() returns. Nothing was sent."
+    )
+
+
+def unknown(key: SessionKey) -> SessionNotFound:
+    """There is none, and none is made."""
+    return SessionNotFound(
+        f"There is no session {key.session!r} of this user, and where a store was opened with "
+        "strict_ids an id that is not known makes none: create() one without an id."
+    )
 
 
 def exists(key: SessionKey) -> SessionExists:

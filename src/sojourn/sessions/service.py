@@ -23,12 +23,13 @@ from sojourn.errors import (
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
+    new_session_id,
     operation_id_of,
     session_id_of,
     user_key,
 )
 from sojourn.resilience.deadline import from_now, no_later_than
-from sojourn.sessions import batch, checks
+from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events
 from sojourn.sessions.failsafe import SafeSessions
@@ -38,6 +39,7 @@ from sojourn.sessions.model import (
     Event,
     NamePage,
     Quarantined,
+    Rotated,
     Session,
     SessionPage,
     Swept,
@@ -74,6 +76,7 @@ class Limits(NamedTuple):
         shards: among how many index entries the store spreads an app's users.
         cache_bytes: the size of the near-cache.
         patience: seconds that an operation may take, whatever the number of its round trips.
+        strict_ids: whether only ids of our making name sessions.
     """
 
     session_ttl: float | None
@@ -81,6 +84,7 @@ class Limits(NamedTuple):
     shards: int
     cache_bytes: int
     patience: float
+    strict_ids: bool = False
 
 
 def _in_time(method: M) -> M:
@@ -109,6 +113,11 @@ class Sessions:
         self._states = States(quarantine)
         self._reader = Reader(store, self._cache, self._states, quarantine)
         self._listing = Listing(store, self._states, limits.shards)
+
+    @property
+    def strict_ids(self) -> bool:
+        """Whether no call creates a session under an id that its caller brings."""
+        return self._limits.strict_ids
 
     @cached_property
     def safe(self) -> SafeSessions:
@@ -140,7 +149,8 @@ class Sessions:
         Args:
             app: the application.
             user: the user.
-            session: its id; if not given, made of the operation id, which is 128 random bits then.
+            session: its id; if not given, made of the operation id, which is 128 random bits unless
+                it is given: the id is as hard to guess as that.
             state: its first state, with `user:` and `app:` keys as in `Event.state_delta`.
             ttl: seconds it lives after each change, instead of the store's; None for ever.
             max_age: seconds it lives at most, from now, whatever is changed.
@@ -156,12 +166,15 @@ class Sessions:
                 out; only then the outage buffer may take the create.
 
         Raises:
-            InvalidInput: an id, the state or the metadata; nothing was sent.
+            InvalidInput: an id, the state or the metadata; nothing was sent. Where the store was
+                opened with `strict_ids`, any id: leave it out.
             TooLarge: the state is over its cap.
             SessionExists: the id is taken; no state was touched.
             TooManySessions: the user has as many as `max_sessions` allows.
             Conflict: this very operation created it before, and it is gone since.
         """
+        if session is not None and self.strict_ids:
+            raise refusals.brought()
         operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
         key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
         birth = Birth(
@@ -252,6 +265,7 @@ class Sessions:
 
         Raises:
             InvalidInput: an id, the state or the metadata; nothing was sent.
+            SessionNotFound: there is none, and the store was opened with `strict_ids`.
             TooLarge: the state of the new session is over its cap.
             TooManySessions: there is none, and the user has as many as `max_sessions` allows.
             Conflict: this very operation created it before, and it is gone since.
@@ -270,6 +284,11 @@ class Sessions:
             state=by_scope(checks.encoded(state or {})),
         )
         window = Window(last=checks.count(last, "last"))
+        if self.strict_ids:
+            found = await self._reader.get(key, EVENTS, last=last)
+            if found is None:
+                raise refusals.unknown(key)
+            return found
         return await self._reader.of(key, EVENTS, await self._store.ensure(key, birth, window))
 
     @_in_time
@@ -383,11 +402,14 @@ class Sessions:
         Raises:
             InvalidInput: as `append`; so is TooLarge.
             TooManySessions: there is none, and the user has as many as `max_sessions` allows.
-            SessionNotFound: it was deleted while this was under way.
+            SessionNotFound: it was deleted while this was under way; or there is none, and the
+                store was opened with `strict_ids`.
         """
         checks.key(key)
         if not events:
             raise InvalidInput("begin() needs at least one event.")
+        if self.strict_ids:
+            return await self.append(key, *events, operation_id=operation_id)
         rows, changes = encode_events(events, self._limits.max_event_bytes)
         birth = Birth(
             operation_id=new_incarnation(),
@@ -527,7 +549,8 @@ class Sessions:
         Raises:
             InvalidInput: a value that cannot be stored, or `user:` or `app:` state.
             TooLarge: an event or the state is over its cap; nothing was written.
-            SessionNotFound: a version above 0 was expected and there is no session.
+            SessionNotFound: there is none, and a version above 0 was expected, or the store was
+                opened with `strict_ids`.
             StaleSession: not the expected version.
             TooManySessions: it would be a new one, and the user has as many as one may have.
             Conflict: this very operation wrote it before, and it is gone since.
@@ -547,7 +570,7 @@ class Sessions:
             KEEP if until == KEEP else checks.end(until),
         )
         rows, _ = encode_events(events, self._limits.max_event_bytes)
-        image = Image(change, self._limits.session_ttl, own.session, rows)
+        image = Image(change, self._limits.session_ttl, own.session, rows, new=not self.strict_ids)
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.save(key, image, write)).version
 
@@ -633,6 +656,31 @@ class Sessions:
             whether there was one.
         """
         return await self._store.delete(checks.key(key), checks.write_of(operation_id, incarnation))
+
+    async def rotate(
+        self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
+    ) -> Rotated:
+        """Give a session a new id, as after a login. One round trip.
+
+        Its log, state, fields and lifetime stay as they are. Under the old id there is no session
+        any more, for every process: reads find none, writes raise `SessionNotFound`, also those
+        that wait in an outage buffer. Of two that rotate it at the same time one succeeds. Its
+        artifacts stay behind: `store.rotate` takes them along.
+
+        Args:
+            key: which session.
+            incarnation: only if it is still this one (`Session.incarnation`).
+            operation_id: repeat a rotation with the same id within 24 h and the answer is the same,
+                whatever has become of the session since. The new id is not made of it.
+
+        Raises:
+            SessionNotFound: deleted, expired, rotated by another, or not this incarnation.
+            CorruptRecord: its fields cannot be read; nothing was written.
+        """
+        new = SessionKey(*checks.key(key).owner, new_session_id())
+        write = checks.write_of(operation_id, incarnation)
+        done = await self._store.rotate(key, new, new_incarnation(), write)
+        return Rotated(new._replace(session=done.session), done.incarnation, done.repeated)
 
     async def list(
         self,

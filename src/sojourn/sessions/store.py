@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import SessionId, SessionKey, UserKey
 
 Pairs = Mapping[str, bytes]
 """State keys without their scope → JSON text."""
@@ -109,12 +109,14 @@ class Image(NamedTuple):
         ttl: of a new session, in seconds; None for ever.
         state: its own.
         rows: its log.
+        new: whether it may make a session where there is none.
     """
 
     change: Change
     ttl: float | None
     state: Pairs
     rows: Sequence[bytes]
+    new: bool = True
 
 
 class Window(NamedTuple):
@@ -224,6 +226,14 @@ class Written(NamedTuple):
     durable: bool = True
 
 
+class Renamed(NamedTuple):
+    """The id and the incarnation that a rotation led to, and whether it was a repetition."""
+
+    session: SessionId
+    incarnation: str
+    repeated: bool = False
+
+
 class Place(NamedTuple):
     """A place in an index: the score and the name of the last entry seen."""
 
@@ -266,7 +276,7 @@ class Tidied(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Fifteen methods, each but `begin` one atomic step.
+    """Where sessions are kept. Sixteen methods, each but `begin` one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
@@ -313,6 +323,15 @@ class SessionStore(Protocol):
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session; whether there was one."""
+        ...
+
+    async def rotate(
+        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
+    ) -> Renamed:
+        """Give a session the id and incarnation `new`, or those that this operation gave before.
+
+        Raises SessionNotFound, SessionExists.
+        """
         ...
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:

@@ -64,6 +64,8 @@ class Variables(BaseSettings):
     """The longest log; the oldest events go first."""
     sojourn_max_sessions: Cap = _OPEN.max_sessions
     """The most sessions of a user."""
+    sojourn_strict_ids: Switch = _OPEN.strict_ids
+    """Whether only ids that Sojourn makes name sessions."""
     sojourn_near_cache_bytes: Size = _OPEN.near_cache_bytes
     """Memory for decoded events; 0 for none."""
     sojourn_connect_timeout: Seconds = _OPEN.connect_timeout

@@ -13,7 +13,7 @@ import pytest
 
 from sojourn.artifacts import Artifact
 from sojourn.client import Sojourn
-from sojourn.errors import InvalidInput
+from sojourn.errors import Conflict, InvalidInput
 from sojourn.ids import SessionKey, UserKey
 
 PIECE = 512 * 1024
@@ -202,6 +202,63 @@ class ArtifactsContract:
         for found in seen:
             assert found is None or found.data == found.data[:1] * (found.size)
         assert seen
+
+    async def test_artifacts_move_with_their_versions(
+        self, store: Sojourn, key: SessionKey
+    ) -> None:
+        to = SessionKey.of(key.app, key.user, "t")
+        for n in range(3):
+            await store.artifacts.save(key, "a", b"%d" % n * PIECE * n, metadata={"n": n})
+        await store.artifacts.save(key, "b", b"b", mime_type="text/plain")
+        versions = await store.artifacts.versions(key, "a")
+        data = await data_of(store, key, "a")
+        assert await store.artifacts.move(key, to) == ["a", "b"]
+        assert await store.artifacts.names(key) == []
+        assert await store.artifacts.versions(key, "a") == []
+        assert await store.artifacts.names(to) == ["a", "b"]
+        assert await store.artifacts.versions(to, "a") == versions
+        assert await data_of(store, to, "a") == data
+        assert await store.artifacts.move(key, to) == []
+        assert await store.artifacts.save(to, "a", b"more") == 3
+        assert await store.artifacts.delete(to, "a")
+        assert await store.artifacts.names(to) == ["b"]
+
+    async def test_a_save_repeated_after_the_move_is_one_version(
+        self, store: Sojourn, key: SessionKey
+    ) -> None:
+        await store.artifacts.save(key, "a", b"0")
+        await store.artifacts.save(key, "a", b"1", operation_id="op")
+        await store.artifacts.move(key, key.owner)
+        for owner in (key, key.owner):
+            assert await store.artifacts.save(owner, "a", b"1", operation_id="op") == 1
+        assert await store.artifacts.names(key) == []
+        assert await data_of(store, key.owner, "a") == [b"0", b"1"]
+        await store.artifacts.delete(key.owner, "a")
+        await store.artifacts.save(key.owner, "a", b"1", operation_id="op")
+        assert await store.artifacts.names(key.owner) == []
+
+    async def test_what_the_new_owner_has_is_not_overwritten(
+        self, store: Sojourn, key: SessionKey
+    ) -> None:
+        for name in ("a", "b", "c"):
+            await store.artifacts.save(key, name, b"session's")
+        await store.artifacts.save(key.owner, "b", b"user's")
+        with pytest.raises(Conflict, match="'b'"):
+            await store.artifacts.move(key, key.owner)
+        assert await store.artifacts.names(key) == ["b"]
+        assert await data_of(store, key.owner, "b") == [b"user's"]
+        await store.artifacts.delete(key.owner, "b")
+        assert await store.artifacts.move(key, key.owner) == ["b"]
+        assert await data_of(store, key.owner, "b") == [b"session's"]
+
+    async def test_artifacts_never_move_to_another_user(
+        self, store: Sojourn, key: SessionKey
+    ) -> None:
+        await store.artifacts.save(key, "a", b"1")
+        for to in (key, SessionKey.of(key.app, "bob", "s"), UserKey.of("other", key.user)):
+            with pytest.raises(InvalidInput):
+                await store.artifacts.move(key, to)
+        assert await store.artifacts.names(key) == ["a"]
 
     @pytest.mark.parametrize(
         "wrong",

@@ -67,6 +67,16 @@ class NoticesContract:
         assert times == sorted(times)
         assert len({each.id for each in told}) == len(told)
 
+    async def test_a_rotation_is_told_as_an_end_and_a_beginning(
+        self, store: Sojourn, app: str
+    ) -> None:
+        key = (await store.sessions.create(app, "ada", "s")).key
+        await store.sessions.append(key, said())
+        done = await store.sessions.rotate(key, operation_id="r")
+        await store.sessions.rotate(key, operation_id="r")
+        told = what(await store.notices.read(app, "ada"))
+        assert told[2:] == [("deleted", "s", 2), ("created", done.key.session, 2)]
+
     async def test_what_changes_nothing_is_not_told(self, store: Sojourn, app: str) -> None:
         key = (await store.sessions.create(app, "ada", "s", operation_id="c")).key
         await store.sessions.append(key, said(), operation_id="a")

@@ -20,11 +20,17 @@ from sojourn.testing.damage import DamageContract
 from sojourn.testing.managing import ManagingContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
+from sojourn.testing.rotating import RotatingContract
 
 
 @pytest.mark.anyio
 class SessionsContract(
-    ReadingContract, RefusalsContract, ManagingContract, BatchContract, DamageContract
+    ReadingContract,
+    RefusalsContract,
+    ManagingContract,
+    RotatingContract,
+    BatchContract,
+    DamageContract,
 ):
     """Derive from it and give the fixture `store`."""
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from google.adk.errors.already_exists_error import AlreadyExistsError
+from google.adk.errors.input_validation_error import InputValidationError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.events.event import Event as AdkEvent
 from google.adk.platform import time as platform_time
-from google.adk.platform import uuid as platform_uuid
 from google.adk.sessions.base_session_service import (
     BaseSessionService,
     GetSessionConfig,
@@ -104,22 +104,26 @@ class SessionService(BaseSessionService):
             app_name: the app.
             user_id: the user.
             state: the first state; `temp:` keys are not stored.
-            session_id: the id, stripped; made if empty.
+            session_id: the id, stripped; 128 random bits if empty.
             ttl: seconds, for this session only.
 
         Raises:
             AlreadyExistsError: the id is taken; shared state is as before.
+            InputValidationError: an id is given, and the store was opened with `strict_ids`.
         """
         asked = session_id.strip() if session_id else ""
+        if asked and self.store.sessions.strict_ids:
+            raise InputValidationError(
+                "This service takes no ids of its callers (strict_ids): leave session_id out."
+            )
         try:
             session = await self.store.sessions.create(
                 app_name,
                 user_id,
-                asked or platform_uuid.new_uuid(),
+                asked or None,
                 state=events.jsonable(state or {}),
                 ttl=self._ttl if ttl == KEEP else ttl,
                 created=platform_time.get_time(),
-                fresh=not asked,
             )
         except errors.SessionExists as error:
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error

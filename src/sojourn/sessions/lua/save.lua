@@ -6,7 +6,7 @@
 --       7 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 expected version or '', 0 for none
 --       4 session id       5 ttl: ms, '' (never) or 'keep'      6 until: ms, '' (never) or 'keep'
---       7 ttl of a new one, ms or ''            8 cap of a state, bytes
+--       7 ttl of a new one, ms or '', or 'none' for no new one     8 cap of a state, bytes
 --       9 cap of the log, events or ''         10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of events, then the events; the shared ttl, ms or '', for notices
@@ -31,7 +31,7 @@ if incarnation then
   if done then return {'duplicate', done, span(ttl, last), tonumber(head[6])} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
-elseif ARGV[2] ~= '' then
+elseif ARGV[2] ~= '' or ARGV[7] == 'none' then
   return {'missing'}
 end
 -- Done to one that is gone since: neither revive it nor overwrite its successor.
