@@ -48,6 +48,7 @@ class Sojourn:
         self.notices = rooms.notices
         self.doctor = rooms.doctor
         self._engine = rooms.engine
+        self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks
         self._closed = False

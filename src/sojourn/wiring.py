@@ -48,6 +48,7 @@ class Rooms(NamedTuple):
         sessions: and the other rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
+        keys: how all of them name theirs.
     """
 
     sessions: Sessions
@@ -58,6 +59,7 @@ class Rooms(NamedTuple):
     doctor: Doctor
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
+    keys: Keys = Keys()
 
 
 def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
@@ -113,6 +115,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         engine=engine,
         buffered=buffered,
+        keys=keys,
     )
 
 

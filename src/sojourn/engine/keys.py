@@ -29,6 +29,7 @@ _REMEMBERED = 4096
 _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
     | {"artifact", "artifacts", "memories", "memory", "notices"}
+    | {"enumeration"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -60,6 +61,7 @@ _FORMS = {
     "artifactdata": rf"artifact:{_TAG}:{_ID}:{_ID}:data:{_ID}",
     "artifactops": rf"artifact:{_TAG}:{_ID}:{_ID}:(?:saved|deleted):{_ID}",
     "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
+    "enumeration": rf"enumeration:\{{{_ID}#\d+\}}",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -228,6 +230,10 @@ class Keys:
         """The index of the artifacts of a session, or of those of a user."""
         session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
         return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
+
+    def enumeration(self, app: str, bucket: int) -> str:
+        """How often the peers of a bucket have named what is not there, or not theirs."""
+        return f"{self._start}enumeration:{{{escape(app)}#{bucket}}}"
 
     @property
     def patterns(self) -> tuple[str, ...]:

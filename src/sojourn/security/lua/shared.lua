@@ -1,0 +1,1 @@
+-- Before every script of this room. Nothing here writes.
