@@ -72,7 +72,9 @@ class Caller:
         self, method: str, target: str, body: Any = None, *, kind: str = "application/json"
     ) -> tuple[int, bytes]:
         """The status and the body of an answer; of a WebSocket its close code."""
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         headers = [(b"content-type", kind.encode())] if data else []
         if method == "WEBSOCKET":
             return await self.live(target, [])
@@ -297,12 +299,15 @@ async def test_no_body_runs_as_another(house: House, endpoint: str) -> None:
     for body in BODIES:
         assert forbidden(await bob("POST", endpoint, body)), body
     assert forbidden(await bob("POST", f"{endpoint}?user_id=ada", run("bob", "s1")))
-    assert forbidden(await bob("POST", endpoint, json.dumps(run("bob", "s1")).encode(), kind="multipart/form-data; boundary=x"))
+    form = "multipart/form-data; boundary=x"
+    assert forbidden(await bob("POST", endpoint, run("ada", "s1"), kind=form))
     assert (await bob("POST", endpoint, run("bob", "s1")))[0] == 404  # ADK: no such session of his
     ada = house.of("ada")
     assert (await ada("POST", endpoint, run("ada", "s1")))[0] == 200
     snake = {"app_name": APP, "user_id": "ada", "session_id": "s1"}
-    assert (await ada("POST", endpoint, snake | {"new_message": run("", "")["newMessage"]}))[0] == 200
+    assert (await ada("POST", endpoint, snake | {"new_message": run("", "")["newMessage"]}))[
+        0
+    ] == 200
 
 
 @pytest.mark.parametrize(
@@ -398,7 +403,8 @@ async def test_a_token_for_some_apps_is_for_no_other(house: House) -> None:
     eve = house.of("eve")
     assert forbidden(await eve("GET", f"/apps/{APP}/users/eve/sessions"))
     assert forbidden(await eve("POST", "/run", run("eve", "s1")))
-    assert forbidden(await eve("POST", "/run", {k: v for k, v in run("eve", "s").items() if k != "appName"}))
+    unsaid = {key: value for key, value in run("eve", "s1").items() if key != "appName"}
+    assert forbidden(await eve("POST", "/run", unsaid))
     assert forbidden(await eve("GET", "/list-apps"))
     assert (await eve("GET", "/apps/other/users/eve/sessions"))[0] == 200
 
@@ -411,7 +417,9 @@ async def test_ids_of_any_letters_are_compared_as_adk_reads_them(house: House) -
     assert (await odd("GET", f"/apps/{APP}/users/o'neil%2F%C3%BC:%3F/sessions"))[0] == 403
 
 
-@pytest.mark.parametrize("header", ["Basic {}", "bearer", "Bearer", "{}", "Bearer {},", "Bearer x {}"])
+@pytest.mark.parametrize(
+    "header", ["Basic {}", "bearer", "Bearer", "{}", "Bearer {},", "Bearer x {}"]
+)
 async def test_only_a_bearer_token_is_one(house: House, header: str) -> None:
     caller = Caller(house.app, None)
     caller.headers.append((b"authorization", header.format(TOKENS["ada"]).encode()))

@@ -77,10 +77,8 @@ def tokens_from(source: str) -> Tokens:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # no TOML or no UTF-8; the error may quote a token
-        raise ConfigurationError(f"{path} is no TOML file.") from (
-            None if isinstance(error, UnicodeDecodeError) else error
-        )
+    except ValueError:  # its cause holds the whole text
+        raise ConfigurationError(f"{path} is no TOML file in UTF-8.") from None
     table = document.get(_TABLE)
     if set(document) != {_TABLE} or not isinstance(table, dict) or not table:
         raise ConfigurationError(f"{path} needs one table, [tokens], with at least one token.")
