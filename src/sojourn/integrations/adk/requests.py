@@ -165,8 +165,7 @@ def _members(value: Any) -> Iterator[tuple[str, Any]]:
             yield from members.items()
             waiting.extend(members.values())
         elif isinstance(each, list):
-            items: list[Any] = each
-            waiting.extend(items)
+            waiting.extend(cast("Any", each))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -129,8 +129,7 @@ def _line(path: Path, number: int, digest: str, who: object) -> tuple[bytes, Hol
         entry = cast("dict[str, Any]", who)
         user, apps = entry.get("user"), entry.get("apps")
         if set(entry) == {"user", "apps"} and isinstance(user, str) and isinstance(apps, list):
-            names: list[Any] = apps
-            return bytes.fromhex(digest), _holder(user, names, where)
+            return bytes.fromhex(digest), _holder(user, cast("Any", apps), where)
     raise ConfigurationError(f'{where} needs = "USER", or = {{ user = "USER", apps = ["APP"] }}.')
 
 
