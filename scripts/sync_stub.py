@@ -42,7 +42,7 @@ from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey,
 from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
-from sojourn.security import AccessLog, Limiter, Principal, SecurityStats
+from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
 from sojourn.security.own import Fields, Lifetime
 from sojourn.sessions import (
     Appended,

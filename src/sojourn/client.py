@@ -16,7 +16,7 @@ from sojourn.errors import Closed, OutcomeUnknown, SojournError, Unavailable
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
-from sojourn.security import AccessLog, Guard, Guarded, Limiter, Principal, UserStore
+from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.sessions import KEEP, History, Keep, Rotated
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
@@ -51,6 +51,7 @@ class Sojourn:
         self._security = rooms.security
         self._guard = self.guard()
         self._engine = rooms.engine
+        self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks
         self._closed = False
@@ -238,6 +239,7 @@ class Sojourn:
         log: AccessLog | None = None,
         check_id: Callable[[str], object] | None = None,
         limiter: Limiter | None = None,
+        bindings: Bindings | None = None,
     ) -> Guard:
         """What makes handles for outer surfaces, which serve callers that they do not trust.
 
@@ -245,10 +247,20 @@ class Sojourn:
             log: where decisions go; counted only, if not given.
             check_id: what an id that callers bring for a new session must be: it raises `InvalidId`
                 for others. Any id that can name a key will do, if not given.
-            limiter: slows and refuses peers that guess ids; none does, if not given.
+            limiter: an `Enumeration`: slows and refuses peers that guess ids; none, if not given.
+            bindings: binds sessions to their users and clients; none, if not given.
         """
-        rooms = Guarded(self.sessions, self.cache, self.memory, self.artifacts, self.notices)
-        return Guard(rooms, self._security, log=log, check_id=check_id, limiter=limiter)
+        rooms = Guarded(
+            self.sessions, self.cache, self.memory, self.artifacts, self.notices, self.rotate
+        )
+        return Guard(
+            rooms,
+            self._security,
+            log=log,
+            check_id=check_id,
+            limiter=limiter,
+            bindings=bindings,
+        )
 
     async def disconnect(self) -> None:
         """Close the connections of the running event loop.

@@ -51,6 +51,7 @@ class Rooms(NamedTuple):
         sessions: and the other rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
+        keys: how all of them name theirs.
     """
 
     sessions: Sessions
@@ -62,6 +63,7 @@ class Rooms(NamedTuple):
     security: SecurityStore
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
+    keys: Keys = Keys()
 
 
 def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
@@ -119,6 +121,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         security=RedisSecurity(engine, keys, options.state_ttl),
         engine=engine,
         buffered=buffered,
+        keys=keys,
     )
 
 

@@ -2,6 +2,7 @@
 
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.binding import Bindings
+from sojourn.security.enumeration import Enumeration
 from sojourn.security.gate import Limiter
 from sojourn.security.guard import Guard, Guarded, SecurityStats, UserStore
 from sojourn.security.ids import IdPolicy
@@ -14,6 +15,7 @@ __all__ = [
     "AccessLog",
     "Bindings",
     "Decision",
+    "Enumeration",
     "Guard",
     "Guarded",
     "IdPolicy",

@@ -75,13 +75,20 @@ class Gate:
         """The caller's session of this id, whatever it looks like."""
         return SessionKey.of(*self.principal.owner, session)
 
+    async def claim(self, key: SessionKey) -> None:
+        """Remember whose session this is."""
+        try:
+            await self._checks.store.claim(key)
+        except SojournError as error:  # then foreign is unknown, to the log
+            log.warning("Whose a session is was not remembered: %s", error)
+
     async def claimed(self, key: SessionKey, made: Awaitable[T]) -> T:
         """Make a session, and remember at the same moment whose it is.
 
         So the access log tells foreign ids from unknown ones. Who owns what was not made is no
         harm.
         """
-        claim = asyncio.ensure_future(self._claim(key))
+        claim = asyncio.ensure_future(self.claim(key))
         try:
             return await made
         finally:
@@ -181,12 +188,6 @@ class Gate:
         await self._count(f"not_found:{reason}", key.session if reason == "foreign" else None)
         if self._checks.limiter is not None and self.principal.peer and reason != "gone":
             await self._checks.limiter.failed(self.principal.peer, self.principal.app)
-
-    async def _claim(self, key: SessionKey) -> None:
-        try:
-            await self._checks.store.claim(key)
-        except SojournError as error:  # then foreign is unknown, to the log
-            log.warning("Whose a session is was not remembered: %s", error)
 
     async def _admit(self) -> None:
         if self._checks.limiter is not None and self.principal.peer:

@@ -13,9 +13,10 @@ from sojourn.ids import SessionKey, parse_app
 from sojourn.memory import LAST, Memory, remember
 from sojourn.notices import Notices
 from sojourn.security.audit import AccessLog
+from sojourn.security.binding import Bindings
 from sojourn.security.gate import Checks, Gate, Limiter
 from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMemory, UserNotices
-from sojourn.security.own import UserSessions
+from sojourn.security.own import Rotate, UserSessions
 from sojourn.security.principal import Principal
 from sojourn.security.store import SecurityStore
 from sojourn.sessions import KEEP, Keep, Sessions
@@ -23,13 +24,14 @@ from sojourn.sessions.history import history_of
 
 
 class Guarded(NamedTuple):
-    """The rooms that a handle opens a part of."""
+    """The rooms that a handle opens a part of, and what the store does over several."""
 
     sessions: Sessions
     cache: Cache
     memory: Memory
     artifacts: Artifacts
     notices: Notices
+    rotate: Rotate
 
 
 class SecurityStats(NamedTuple):
@@ -62,10 +64,10 @@ class UserStore:
         notices: what happens to the user's sessions.
     """
 
-    def __init__(self, gate: Gate, rooms: Guarded) -> None:
+    def __init__(self, gate: Gate, rooms: Guarded, bindings: Bindings | None) -> None:
         app, user = gate.principal.owner
         self.principal = gate.principal
-        self.sessions = UserSessions(gate, rooms.sessions)
+        self.sessions = UserSessions(gate, rooms.sessions, rooms.rotate, bindings)
         self.memory = UserMemory(gate, rooms.memory.user(user, app=app), "memory")
         self.remembered = UserMemory(gate, rooms.memory.sessions(user, app=app), "remembered")
         self.said = UserMemory(gate, rooms.memory.events(user, app=app), "said")
@@ -113,6 +115,7 @@ class Guard:
         check_id: what an id that callers bring for a new session must be: `IdPolicy.check`; raises
             `InvalidId`. Any id that can name a key, if not given.
         limiter: an `Enumeration`, which slows and refuses peers that guess ids.
+        bindings: what binds sessions to their users and clients.
     """
 
     def __init__(
@@ -123,10 +126,12 @@ class Guard:
         log: AccessLog | None = None,
         check_id: Callable[[str], object] | None = None,
         limiter: Limiter | None = None,
+        bindings: Bindings | None = None,
     ) -> None:
         self.log = AccessLog() if log is None else log
         self._rooms = rooms
         self._store = store
+        self._bindings = bindings
         self._checks = Checks(self.log, store, check_id or _any, limiter)
 
     def as_user(self, principal: Principal) -> UserStore:
@@ -142,7 +147,8 @@ class Guard:
         if not isinstance(principal, Principal):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput("as_user() takes a Principal: Principal.of(app, user).")
         app, user, peer = principal
-        return UserStore(Gate(Principal.of(app, user, peer=peer), self._checks), self._rooms)
+        gate = Gate(Principal.of(app, user, peer=peer), self._checks)
+        return UserStore(gate, self._rooms, self._bindings)
 
     def stats(self) -> SecurityStats:
         """What this process has decided. Asks nobody."""

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, Unpack
 
-from sojourn.errors import Refused
+from sojourn.errors import ConfigurationError, InvalidInput, Refused, SessionNotFound
 from sojourn.ids import SessionKey, new_incarnation, operation_id_of, session_id_of
+from sojourn.security.binding import Bindings
 from sojourn.security.gate import Gate
-from sojourn.sessions import KEEP, Appended, Event, Keep, Session, SessionPage, Sessions
+from sojourn.sessions import KEEP, Appended, Event, Keep, Rotated, Session, SessionPage, Sessions
 from sojourn.sessions.scope import split
+
+
+class Rotate(Protocol):
+    """As `Sojourn.rotate`."""
+
+    async def __call__(self, key: SessionKey, *, operation_id: str | None = None) -> Rotated:
+        """Give a session a new id."""
+        ...
 
 
 class Fields(TypedDict, total=False):
@@ -42,9 +51,13 @@ class UserSessions:
     `app:` state belongs to all users: a caller reads it and never sets it (`Refused`).
     """
 
-    def __init__(self, gate: Gate, sessions: Sessions) -> None:
+    def __init__(
+        self, gate: Gate, sessions: Sessions, rotate: Rotate, bindings: Bindings | None
+    ) -> None:
         self._gate = gate
         self._sessions = sessions
+        self._rotate = rotate
+        self._bindings = bindings
 
     async def create(
         self,
@@ -248,6 +261,66 @@ class UserSessions:
     async def touch(self, session: str) -> bool:
         """Let a session live for its TTL from now: see `Sessions.touch`."""
         return await self._gate.on("sessions.touch", session, self._sessions.touch)
+
+    async def rotate(self, session: str, *, operation_id: str | None = None) -> Rotated:
+        """Give a session a new id, and take its artifacts along: see `Sojourn.rotate`."""
+
+        async def rotated(key: SessionKey) -> Rotated:
+            done = await self._rotate(key, operation_id=operation_id)
+            await self._gate.claim(done.key)
+            return done
+
+        return await self._gate.on("sessions.rotate", session, rotated)
+
+    def bind(self, session: Session[Any], *, fingerprint: str | None = None) -> str:
+        """A token that binds a session to its user, and to a client: see `Bindings.issue`.
+
+        Raises:
+            InvalidInput: it is no session of this user, or the fingerprint.
+            ConfigurationError: the guard was made without `bindings`.
+        """
+        if session.key.owner != self._gate.principal.owner:
+            raise InvalidInput("A session is bound to its own user.")
+        return self._wanted().issue(session.key, session.incarnation, fingerprint=fingerprint)
+
+    async def bound(
+        self,
+        session: str,
+        token: object,
+        *,
+        fingerprint: str | None = None,
+        last: int | None = 0,
+    ) -> Session[Event]:
+        """A session, if a token binds it to this user and client. One round trip with `last` to 64.
+
+        Args:
+            session: its id.
+            token: what the client showed, whatever it is: see `Bindings.check`.
+            fingerprint: of the client.
+            last: read only this many events from the end; 0 for none, None for all.
+
+        Raises:
+            InvalidBinding: forged, moved or outdated.
+            SessionNotFound: there is none.
+            ConfigurationError: the guard was made without `bindings`.
+        """
+        bindings = self._wanted()
+
+        async def checked(key: SessionKey) -> Session[Event]:
+            found = await self._sessions.get(key, last=last)
+            if found is None:
+                raise SessionNotFound("There is no such session.")
+            bindings.check(token, key, found.incarnation, fingerprint)
+            return found
+
+        return await self._gate.on("sessions.bound", session, checked)
+
+    def _wanted(self) -> Bindings:
+        if self._bindings is None:
+            raise ConfigurationError(
+                "Bindings need secrets: store.guard(bindings=Bindings(Keyring(…)))."
+            )
+        return self._bindings
 
     async def delete(self, session: str, *, operation_id: str | None = None) -> bool:
         """Delete a session and its events: see `Sessions.delete`."""

@@ -12,7 +12,7 @@ from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, new_operation_id
 from sojourn.security.store import Totals, owner_digest, session_digest
 
-_COUNT = Script.load(files("sojourn.security") / "lua", "count")
+_RECORD = Script.load(files("sojourn.security") / "lua", "record")
 
 
 class RedisSecurity:
@@ -48,7 +48,7 @@ class RedisSecurity:
                 name="security.count",
                 keys=self._keys.security(app),
                 read=only,
-                script=_COUNT,
+                script=_RECORD,
                 args=(what, "" if flagged is None else session_digest(app, flagged)),
                 operation_id=new_operation_id(),
                 repeatable=False,

@@ -14,6 +14,7 @@ from google.adk.cli.service_registry import get_service_registry
 from sojourn import client
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
+from sojourn.integrations.adk import guarded
 from sojourn.integrations.adk.registry import register
 
 _SERVICES = '''\
@@ -36,7 +37,7 @@ _MEMORY = "--memory_service_uri"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run `init DIR`, or whatever ADK makes of the arguments. Ends the process.
+    """Run `init DIR`, `token USER`, or whatever ADK makes of the arguments. Ends the process.
 
     Args:
         arguments: what stands behind `sojourn adk`.
@@ -45,10 +46,15 @@ def main(arguments: Sequence[str]) -> None:
         if arguments[:1] == ["init"]:
             _init(arguments[1:])
             return
+        if arguments[:1] == ["token"]:
+            guarded.token.main(args=list(arguments[1:]), prog_name="sojourn adk token")
+        arguments, options = guarded.options_of(arguments)
         register()
         _check_uri(arguments)
         for option in (_ARTIFACTS, _MEMORY):
             _check_other(option, arguments)
+        if options is not None:
+            guarded.guard_what_is_served(options, _value_of(_OPTION, arguments))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -1,9 +1,11 @@
--- Count a decision, and a session that was attempted by somebody else.
--- KEYS: counts, flagged. ARGV: what to count, a session's digest or nothing.
-redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
-redis.call('PEXPIRE', KEYS[1], MONTH)
-if ARGV[2] ~= '' then
-  redis.call('PFADD', KEYS[2], ARGV[2])
-  redis.call('PEXPIRE', KEYS[2], MONTH)
+-- Count failures; the first one of a window says when it ends.
+--
+-- KEYS  1 counter (string)   ARGV  1 how many   2 window, ms
+-- Reply {count, ms left}
+local found = redis.call('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 or not string.match(found or '', '^%d+$') then -- none runs, or what a human has set
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return {tonumber(ARGV[1]), tonumber(ARGV[2])}
 end
-return 1
+return {redis.call('INCRBY', KEYS[1], ARGV[1]), left}

@@ -1,0 +1,218 @@
+"""Whoever tries one id after the other is slowed, then refused for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from sojourn.codecs import text
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.errors import ConfigurationError, InvalidInput, Throttled, Unavailable
+from sojourn.ids import parse_app
+from sojourn.security.counters import Bucket, Counters, InMemoryCounters, RedisCounters
+
+if TYPE_CHECKING:
+    from sojourn.security.windows import Limiter
+
+log = logging.getLogger("sojourn.security")
+
+BUCKETS = 65_536
+"""Into how many counters the peers of an app fall: the most that it can have at once."""
+
+_CLEAN_SECONDS = 1.0
+"""For how long a peer that had no failures is not looked at again."""
+_CLEAN = 4096
+"""How many such peers a process keeps in mind."""
+
+
+class Store(Protocol):
+    """What of an open store (`sojourn.open`) is used here."""
+
+    _engine: Engine | None
+    _keys: Keys
+
+
+class Enumeration:
+    """Counts what a peer has named in vain: ids that are unknown or another's, wrong tokens.
+
+    Failures are counted on the store's server, so that all processes see the same. Within `limit`
+    nothing happens. Beyond it each `check` waits: `delay` seconds, twice as long with each further
+    failure, `longest` at most. From `refused` failures on `check` raises until the window ends.
+
+    Peers fall into 65,536 counters for each app, by a hash of their address; addresses of IPv6
+    count by their first 64 bits. Each counter takes less than 200 bytes on the server and goes with
+    its window: at most 13 MB for an app, whatever is sent. So `app` must be a name that the
+    application knows, never a caller's text. Two peers share a counter once in 65,536 times; with a
+    `salt` nobody can find out which.
+
+    In an outage the process counts alone: it has counted all the time what it has seen itself. So
+    nobody is locked out, and nobody may try more than `refused` times with each process.
+
+    Args:
+        store: an open store; it stays open.
+        limit: failures in a window that have no effect.
+        refused: failures from which on a peer is refused; twice the limit if not given.
+        window: seconds, from the first failure on.
+        delay: seconds that the first check beyond the limit waits.
+        longest: seconds that a check waits at most.
+        salt: up to 64 bytes, the same for all processes of a deployment.
+        sleep: waits; another one for tests.
+
+    Raises:
+        ConfigurationError: the library `limits` is not installed.
+        InvalidInput: one of the numbers makes no sense, or the salt is too long.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limit: int = 10,
+        refused: int | None = None,
+        window: int = 600,
+        delay: float = 0.1,
+        longest: float = 5.0,
+        salt: bytes = b"",
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        refused = 2 * limit if refused is None else refused
+        if not 1 <= limit <= refused or window < 1 or not 0 <= delay <= longest:
+            raise InvalidInput(
+                "Enumeration needs 1 <= limit <= refused, a window of at least a second, and "
+                "0 <= delay <= longest."
+            )
+        if len(salt) > blake2b.MAX_KEY_SIZE:
+            raise InvalidInput(f"The salt has at most {blake2b.MAX_KEY_SIZE} bytes.")
+        try:
+            windows = import_module("sojourn.security.windows")
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("sojourn"):
+                raise
+            raise ConfigurationError(
+                f"Enumeration needs the library {error.name}: pip install 'sojourn[security]'"
+            ) from error
+
+        def limiter(counters: Counters) -> Limiter:
+            made: Limiter = windows.Limiter(windows.CounterStorage(counters))
+            return made
+
+        self._item = windows.Window(refused, int(window))
+        self._own = limiter(InMemoryCounters())
+        engine, keys = store._engine, store._keys  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._shared = None if engine is None else limiter(RedisCounters(engine, keys))
+        self._limit = limit
+        self._delays = delay, longest
+        self._salt = bytes(salt)
+        self._sleep = sleep
+        self._clean: OrderedDict[Bucket, float] = OrderedDict()
+        self._alone = False
+
+    async def failed(self, peer: str, app: str) -> None:
+        """Count a failure. One round trip; waits for nothing else, and raises nothing in an outage.
+
+        Args:
+            peer: the caller's address, not empty.
+            app: the application, a name that the caller could not choose.
+
+        Raises:
+            InvalidInput: no such peer or app.
+            AccessDenied: the server's user may not touch `enumeration:*`.
+        """
+        bucket = self._bucket(peer, app)
+        self._clean.pop(bucket, None)
+        await self._own.hit(self._item, bucket.app, str(bucket.number))
+        if self._shared is None:
+            return
+        try:
+            await self._shared.hit(self._item, bucket.app, str(bucket.number))
+        except Unavailable as error:
+            self._tell(error)
+        else:
+            self._tell(None)
+
+    async def check(self, peer: str, app: str) -> None:
+        """Let a peer pass, at once or after a while. Call it before looking for what it names.
+
+        One round trip; none for a peer that had no failures when this process last asked, less than
+        a second ago. Calls made at the same moment see the same count: a peer can have as many
+        answers more than allowed as it has requests under way.
+
+        Args:
+            peer: the caller's address, not empty.
+            app: the application, a name that the caller could not choose.
+
+        Raises:
+            Throttled: it has failed too often; `retry_after` says for how long.
+            InvalidInput: no such peer or app.
+            AccessDenied: the server's user may not touch `enumeration:*`.
+        """
+        bucket = self._bucket(peer, app)
+        now = time.monotonic()
+        if self._clean.get(bucket, 0.0) > now:
+            return
+        ends, remaining = await self._stats(bucket)
+        failures = self._item.amount - remaining
+        if not failures:
+            self._remember(bucket, now + _CLEAN_SECONDS)
+        if not remaining:
+            raise Throttled(
+                "Too many failures of this peer: it is refused for a while.",
+                retry_after=max(0.0, ends - time.time()),
+            )
+        if failures >= self._limit:
+            first, longest = self._delays
+            await self._sleep(min(longest, first * 2.0 ** min(failures - self._limit, 64)))
+
+    async def _stats(self, bucket: Bucket) -> tuple[float, int]:
+        identifiers = bucket.app, str(bucket.number)
+        if self._shared is not None:
+            try:
+                found = await self._shared.get_window_stats(self._item, *identifiers)
+            except Unavailable as error:
+                self._tell(error)
+            else:
+                self._tell(None)
+                return found
+        return await self._own.get_window_stats(self._item, *identifiers)
+
+    def _bucket(self, peer: str, app: str) -> Bucket:
+        name = _network(text(peer, "peer"))
+        if not name:
+            raise InvalidInput("The peer is empty: who cannot be told apart cannot be counted.")
+        digest = blake2b(name, key=self._salt, digest_size=8, person=b"sojourn-enum").digest()
+        return Bucket(parse_app(app), int.from_bytes(digest, "big") % BUCKETS)
+
+    def _remember(self, bucket: Bucket, until: float) -> None:
+        self._clean[bucket] = until
+        self._clean.move_to_end(bucket)
+        if len(self._clean) > _CLEAN:
+            self._clean.popitem(last=False)
+
+    def _tell(self, error: Unavailable | None) -> None:
+        """Say once that an outage has begun, and that it is over."""
+        if error is not None and not self._alone:
+            log.warning("Failures of peers are counted by this process alone: %s", error)
+        if error is None and self._alone:
+            log.info("Failures of peers are counted on the server again.")
+        self._alone = error is not None
+
+
+def _network(peer: str) -> bytes:
+    """What counts as one peer: an address of IPv4, a /64 of IPv6, or whatever else was given."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return peer.encode()
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return address.packed[:8]
+        address = address.ipv4_mapped
+    return address.packed

@@ -1,0 +1,5 @@
+"""What stands in front of web applications: plain ASGI, for any framework."""
+
+from sojourn.surfaces.http.csrf import CSRF
+
+__all__ = ["CSRF"]
