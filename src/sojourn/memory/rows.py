@@ -14,6 +14,10 @@ from sojourn.memory.store import Item, Row
 Found: TypeAlias = Row | CorruptRecord | None
 
 
+MOST = 2**53
+"""What a script can count exactly."""
+
+
 def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
     """An entry of the hash that a server gave; None for an empty one.
 
@@ -37,7 +41,7 @@ def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
                 None if text is None else text.decode(),
                 fields.get(b"vector", b""),
             ),
-            int(fields[b"version"]),
+            _version(fields[b"version"]),
             _time(fields[b"created"]),
             _time(fields[b"updated"]),
             _time(fields[b"expires"]) / 1000 if fields[b"expires"] else None,
@@ -103,6 +107,13 @@ def _json(key: str, text: bytes, *, an_object: bool = False) -> Any:
     if an_object and not isinstance(value, dict):
         raise corrupt(repr(key), "has metadata that is no object", text)
     return cast("Any", value)
+
+
+def _version(text: bytes) -> int:
+    version = int(text)
+    if not 0 < version < MOST:
+        raise ValueError("its version is none")
+    return version
 
 
 def _time(field: bytes) -> float:
