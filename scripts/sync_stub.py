@@ -39,17 +39,20 @@ from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey,
 from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
+from sojourn.security.forgetting import Receipt
 from sojourn.sessions import (
     Appended,
     Entries,
     Event,
     Failures,
+    Forgotten,
     Keep,
     Message,
     NamePage,
     NearCacheStats,
     Quarantined,
     Result,
+    Revoked,
     Session,
     SessionBatch,
     SessionPage,

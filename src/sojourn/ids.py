@@ -133,6 +133,11 @@ def unescape(value: str) -> str:
     return unquote(value, errors="strict")
 
 
+def tenant_of(owner: UserKey) -> str:
+    """The cache tenant that is a user's own: `store.forget` empties it with the user."""
+    return f"{escape(owner.app)}:{escape(owner.user)}"
+
+
 def parse_tenant(value: object) -> str:
     """Check a tenant of the cache; the empty string is a tenant of its own."""
     return _parse("tenant", value, empty=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
@@ -24,6 +25,8 @@ from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.security.forgetting import Forgetter
+from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
@@ -48,6 +51,7 @@ class Rooms(NamedTuple):
         sessions: and the other rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
+        forgetter: forgets users in all of them.
     """
 
     sessions: Sessions
@@ -56,6 +60,7 @@ class Rooms(NamedTuple):
     artifacts: Artifacts
     notices: Notices
     doctor: Doctor
+    forgetter: Forgetter
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
 
@@ -66,15 +71,21 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         raise InvalidInput("memory:// has no replicas that could confirm a write.")
     told = InMemoryNotices(options.state_ttl)
     twin = _twin(options, told if options.notices else None)
+    kept, records = InMemoryQuarantine(), InMemoryCache()
+    entries, files = InMemoryMemory(), InMemoryArtifacts(options.artifact_ttl)
+    quarantine, cache = Quarantine(kept, hooks), Cache(records, options.max_event_bytes)
+    memory = _memory(entries, options, shards=1)
+    artifacts = Artifacts(files, options.max_artifact_bytes)
+    sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
+    traces = TwinTraces((twin, told, kept, files), entries, records)
     return Rooms(
-        sessions=Sessions(
-            twin, _limits(options, shards=1), Quarantine(InMemoryQuarantine(), hooks)
-        ),
-        cache=Cache(InMemoryCache(), options.max_event_bytes),
-        memory=_memory(InMemoryMemory(), options, shards=1),
-        artifacts=Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes),
+        sessions=sessions,
+        cache=cache,
+        memory=memory,
+        artifacts=artifacts,
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
     )
 
 
@@ -101,22 +112,38 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         options.notices,
     )
     rows = RedisSessions(engine, keys, policy, quarantine)
-    buffered = _buffered(rows, options, hooks) if options.on_outage == "buffer" else None
+    buffered = (
+        _buffered(rows, options, hooks, engine.down_since)
+        if options.on_outage == "buffer"
+        else None
+    )
+    cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
+    files = RedisArtifacts(engine, keys, options.artifact_ttl)
+    artifacts = Artifacts(files, options.max_artifact_bytes)
+    told = RedisNotices(engine, keys)
+    limits = _limits(options, shards=SHARDS)
+    sessions = Sessions(buffered or rows, limits, quarantine, artifacts.clear)
+    traces = RedisTraces(engine, keys)
     return Rooms(
-        sessions=Sessions(buffered or rows, _limits(options, shards=SHARDS), quarantine),
-        cache=Cache(RedisCache(engine, keys), options.max_event_bytes),
-        memory=_memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS),
-        artifacts=Artifacts(
-            RedisArtifacts(engine, keys, options.artifact_ttl), options.max_artifact_bytes
-        ),
-        notices=_notices(RedisNotices(engine, keys), options),
+        sessions=sessions,
+        cache=cache,
+        memory=memory,
+        artifacts=artifacts,
+        notices=_notices(told, options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
         engine=engine,
         buffered=buffered,
     )
 
 
-def _buffered(rows: RedisSessions, options: Options, hooks: Hooks) -> BufferedSessions:
+def _buffered(
+    rows: RedisSessions,
+    options: Options,
+    hooks: Hooks,
+    down_since: Callable[[], float | None],
+) -> BufferedSessions:
     return BufferedSessions(
         rows,
         _twin(options),
@@ -127,6 +154,8 @@ def _buffered(rows: RedisSessions, options: Options, hooks: Hooks) -> BufferedSe
         held_bytes=options.buffer_bytes,
         patience=options.operation_timeout,
         told=hooks.tell_replay,
+        lasting=options.buffer_seconds,
+        down_since=down_since,
     )
 
 
