@@ -180,7 +180,7 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
 
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
-    return Notices(store if options.notices else None, options.health_check_interval)
+    return Notices(store if options.notices else None, options.health_check_interval, store)
 
 
 def _limits(options: Options, *, shards: int) -> Limits:

@@ -40,8 +40,15 @@ class Forgotten(NamedTuple):
 
     def plus(self, more: Forgotten) -> Forgotten:
         """Both together."""
-        counts = dict(zip(self._fields, map(sum, zip(self, more, strict=True)), strict=True))
-        return Forgotten()._replace(**counts)
+        return Forgotten(
+            sessions=self.sessions + more.sessions,
+            events=self.events + more.events,
+            operations=self.operations + more.operations,
+            user_state=self.user_state + more.user_state,
+            app_deltas=self.app_deltas + more.app_deltas,
+            buffered=self.buffered + more.buffered,
+            time=self.time or more.time,
+        )
 
 
 def anywhere(user: UserId) -> UserKey:
