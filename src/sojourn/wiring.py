@@ -144,7 +144,7 @@ def _buffered(
     hooks: Hooks,
     down_since: Callable[[], float | None],
 ) -> BufferedSessions:
-    return BufferedSessions(
+    buffered = BufferedSessions(
         rows,
         _twin(options),
         Journal(
@@ -157,6 +157,8 @@ def _buffered(
         lasting=options.buffer_seconds,
         down_since=down_since,
     )
+    hooks.add_outage(lambda fact: None if fact.down else buffered.answered())
+    return buffered
 
 
 def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySessions:

@@ -99,7 +99,7 @@ class BufferedSessions:
                 raise
             with _in_doubt(error) as sent:
                 return await self._create_here(key, birth, sent=sent)
-        self._answered()
+        self.answered()
         self._held.born(key, birth, born)
         return born
 
@@ -116,7 +116,7 @@ class BufferedSessions:
             if here is None:
                 raise
             return here
-        self._answered()
+        self.answered()
         self._held.seen(key, stored)
         return stored
 
@@ -147,7 +147,7 @@ class BufferedSessions:
                     raise
                 doubt = error
             else:
-                self._answered()
+                self.answered()
                 if key in self._pinned:  # by another task, while this was under way
                     with suppress(SojournError):  # it is done, whatever is thought of it here
                         here = write._replace(expected=None)
@@ -207,7 +207,7 @@ class BufferedSessions:
             if here is None:
                 raise
             return here
-        self._answered()
+        self.answered()
         if stored is None:
             self._held.drop(key)
         else:
@@ -347,7 +347,7 @@ class BufferedSessions:
         self._check_lasting(error)
         return window_of(held, window)._replace(durable=False)
 
-    def _answered(self) -> None:
+    def answered(self) -> None:
         """The server has: there is no outage, unless a part of it is out of reach."""
         if self._down_since() is None:
             self._cut_off = None
@@ -380,6 +380,7 @@ class BufferedSessions:
 
         What went on here is held as it stands, if nobody has written in between.
         """
+        self.answered()
         head = self._twin.head(key)
         self._held.drop(key)
         applied = None if last is None or last.repeated else last.version
