@@ -44,11 +44,13 @@ from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
 from sojourn.security.own import Fields, Lifetime
+from sojourn.security.forgetting import Receipt
 from sojourn.sessions import (
     Appended,
     Entries,
     Event,
     Failures,
+    Forgotten,
     Keep,
     Message,
     NamePage,
@@ -56,6 +58,7 @@ from sojourn.sessions import (
     Quarantined,
     Result,
     Rotated,
+    Revoked,
     Session,
     SessionBatch,
     SessionPage,

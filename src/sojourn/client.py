@@ -17,6 +17,7 @@ from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
+from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
@@ -50,6 +51,7 @@ class Sojourn:
         self.doctor = rooms.doctor
         self._security = rooms.security
         self._guard = self.guard()
+        self._forgetter = rooms.forgetter
         self._engine = rooms.engine
         self._keys = rooms.keys
         self._buffered = rooms.buffered
@@ -199,6 +201,40 @@ class Sojourn:
                 operation_id=operation_id,
             ) from error
         return done
+
+    async def forget(self, user: str, *, app: str | None = None) -> Receipt:
+        """Delete everything about a user, in every room, index and journal of this process.
+
+        Sessions with their events, state and artifacts; the user's own state, memories, artifacts,
+        notices, quarantined records, and the cache entries of `ids.tenant_of(owner)`. What another
+        process has buffered in an outage is refused when that is over: `Erased`. What the user
+        begins from then on is kept as ever; what others write meanwhile may go, too.
+
+        For people who look after a store, not for agents: it looks at every key of the server,
+        four times for each app, 1,000 in a round trip. Interrupted, do it again: it finishes.
+
+        Args:
+            user: whom to forget.
+            app: only in this app; None for all apps.
+
+        Returns:
+            how much of each kind is gone, and no content.
+
+        Raises:
+            InvalidId: it cannot name a user.
+            Unavailable: not all is done; do it again.
+        """
+        if self._closed:
+            raise Closed("This store is closed: open a new one.")
+        return await self._forgetter.forget(user, app)
+
+    async def apps_of(self, user: str) -> list[str]:
+        """The apps that keep something about a user, in order. It looks at every key three times.
+
+        Raises:
+            InvalidId: it cannot name a user.
+        """
+        return await self._forgetter.apps_of(user)
 
     def history(
         self,

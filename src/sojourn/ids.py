@@ -139,7 +139,7 @@ def unescape(value: str) -> str:
 
 
 def tenant_of(owner: UserKey) -> str:
-    """The tenant of the cache whose entries are a user's own."""
+    """The cache tenant that is a user's own: `store.forget` empties it with the user."""
     return f"{escape(owner.app)}:{escape(owner.user)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
@@ -24,9 +25,11 @@ from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.security.forgetting import Forgetter
 from sojourn.security.inmemory import InMemorySecurity
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
+from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
@@ -52,6 +55,7 @@ class Rooms(NamedTuple):
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
         keys: how all of them name theirs.
+        forgetter: forgets users in all of them.
     """
 
     sessions: Sessions
@@ -61,6 +65,7 @@ class Rooms(NamedTuple):
     notices: Notices
     doctor: Doctor
     security: SecurityStore
+    forgetter: Forgetter
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
     keys: Keys = Keys()
@@ -72,16 +77,22 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         raise InvalidInput("memory:// has no replicas that could confirm a write.")
     told = InMemoryNotices(options.state_ttl)
     twin = _twin(options, told if options.notices else None)
+    kept, records = InMemoryQuarantine(), InMemoryCache()
+    entries, files = InMemoryMemory(), InMemoryArtifacts(options.artifact_ttl)
+    quarantine, cache = Quarantine(kept, hooks), Cache(records, options.max_event_bytes)
+    memory = _memory(entries, options, shards=1)
+    artifacts = Artifacts(files, options.max_artifact_bytes)
+    sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
+    traces = TwinTraces((twin, told, kept, files), entries, records)
     return Rooms(
-        sessions=Sessions(
-            twin, _limits(options, shards=1), Quarantine(InMemoryQuarantine(), hooks)
-        ),
-        cache=Cache(InMemoryCache(), options.max_event_bytes),
-        memory=_memory(InMemoryMemory(), options, shards=1),
-        artifacts=Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes),
+        sessions=sessions,
+        cache=cache,
+        memory=memory,
+        artifacts=artifacts,
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
         security=InMemorySecurity(options.state_ttl),
+        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
     )
 
 
@@ -108,25 +119,41 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         options.notices,
     )
     rows = RedisSessions(engine, keys, policy, quarantine)
-    buffered = _buffered(rows, options, hooks) if options.on_outage == "buffer" else None
+    buffered = (
+        _buffered(rows, options, hooks, engine.down_since)
+        if options.on_outage == "buffer"
+        else None
+    )
+    cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
+    memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
+    files = RedisArtifacts(engine, keys, options.artifact_ttl)
+    artifacts = Artifacts(files, options.max_artifact_bytes)
+    told = RedisNotices(engine, keys)
+    limits = _limits(options, shards=SHARDS)
+    sessions = Sessions(buffered or rows, limits, quarantine, artifacts.clear)
+    traces = RedisTraces(engine, keys)
     return Rooms(
-        sessions=Sessions(buffered or rows, _limits(options, shards=SHARDS), quarantine),
-        cache=Cache(RedisCache(engine, keys), options.max_event_bytes),
-        memory=_memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS),
-        artifacts=Artifacts(
-            RedisArtifacts(engine, keys, options.artifact_ttl), options.max_artifact_bytes
-        ),
-        notices=_notices(RedisNotices(engine, keys), options),
+        sessions=sessions,
+        cache=cache,
+        memory=memory,
+        artifacts=artifacts,
+        notices=_notices(told, options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         security=RedisSecurity(engine, keys, options.state_ttl),
+        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
         engine=engine,
         buffered=buffered,
         keys=keys,
     )
 
 
-def _buffered(rows: RedisSessions, options: Options, hooks: Hooks) -> BufferedSessions:
-    return BufferedSessions(
+def _buffered(
+    rows: RedisSessions,
+    options: Options,
+    hooks: Hooks,
+    down_since: Callable[[], float | None],
+) -> BufferedSessions:
+    buffered = BufferedSessions(
         rows,
         _twin(options),
         Journal(
@@ -136,7 +163,11 @@ def _buffered(rows: RedisSessions, options: Options, hooks: Hooks) -> BufferedSe
         held_bytes=options.buffer_bytes,
         patience=options.operation_timeout,
         told=hooks.tell_replay,
+        lasting=options.buffer_seconds,
+        down_since=down_since,
     )
+    hooks.add_outage(lambda fact: None if fact.down else buffered.answered())
+    return buffered
 
 
 def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySessions:
@@ -160,7 +191,7 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
 
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
-    return Notices(store if options.notices else None, options.health_check_interval)
+    return Notices(store if options.notices else None, options.health_check_interval, store)
 
 
 def _limits(options: Options, *, shards: int) -> Limits:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sojourn.artifacts import refusals
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.codecs import decode
+from sojourn.ids import UserKey
 from sojourn.resilience.atomic import atomic
 
 _OPERATIONS = 100_000
@@ -100,6 +101,27 @@ class InMemoryArtifacts:
             self._kept.pop(place, None)
             self._remember(operation, found)
         return bool(self._done[operation])
+
+    async def owners(self, user: UserKey) -> list[Owner]:
+        """The user, and those of the user's sessions, that have artifacts."""
+        places = [place for place in list(self._kept) if self._alive(place) is not None]
+        owners = {place.owner for place in places if place.owner[:2] == user}
+        return sorted(owners, key=lambda owner: owner[2:])
+
+    async def forget(self, user: UserKey) -> int:
+        """Delete all that is kept of a user and the user's sessions."""
+        ours = [place for place in self._kept if place.owner[:2] == user]
+        alive = sum(self._alive(place) is not None for place in ours)
+        for place in ours:
+            self._kept.pop(place, None)
+        for operation in [each for each in self._done if each[1].owner[:2] == user]:
+            del self._done[operation]
+        return alive
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which something is kept of a user."""
+        places = [*self._kept, *(place for _, place, _ in self._done)]
+        return {place.owner.app for place in places if place.owner.user == user}
 
     def _alive(self, place: Place) -> _Kept | None:
         kept = self._kept.get(place)

@@ -15,8 +15,9 @@ from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import ArtifactKeys, Keys
+from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, Unavailable
-from sojourn.ids import escape
+from sojourn.ids import SessionId, SessionKey, UserKey, escape, unescape
 from sojourn.resilience.deadline import from_now, no_later_than
 
 _LUA = files("sojourn.artifacts") / "lua"
@@ -285,6 +286,24 @@ class RedisArtifacts:
             f"Others save the artifact {place.name!r} all the time, so it was not deleted: stop "
             "them, or try again."
         )
+
+    async def owners(self, user: UserKey) -> list[Owner]:
+        """A round trip for each 1,000 keys of the server."""
+        keys = await found(self._engine, self._keys.artifacts_by(user))
+        owners: dict[Owner, None] = {}
+        for key in keys:
+            kind = self._keys.kind_of(key)
+            if kind is not None and kind.name == "artifacts":
+                session = unescape(key[key.index("}") + 2 :])
+                owners[SessionKey(*user, SessionId(session)) if session else user] = None
+        return list(owners)
+
+    async def forget(self, user: UserKey) -> int:
+        """A round trip for each 1,000 keys of the server, and for each 500 that are deleted."""
+        keys = await found(self._engine, self._keys.artifacts_by(user))
+        kinds = [(key, kind.name) for key in keys if (kind := self._keys.kind_of(key))]
+        await unlink(self._engine, [key for key, _ in kinds])
+        return sum(kind == "artifact" for _, kind in kinds)
 
 
 def _named(ours: ArtifactKeys, names: Sequence[bytes]) -> list[str]:

@@ -11,7 +11,7 @@ from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
 from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
-from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact
+from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
 
 BINARY = "application/octet-stream"
 
@@ -183,6 +183,32 @@ class Artifacts:
             OutcomeUnknown: whether it was deleted is not known; repeat it with that id.
         """
         return await self._store.delete(_place(owner, name), operation_id_of(operation_id))
+
+    async def clear(self, owner: SessionKey | UserKey) -> int:
+        """Delete all artifacts of a session, or of a user's own; how many.
+
+        One round trip, and two for each artifact. What others save meanwhile may stay.
+        """
+        whose = _owner(owner)
+        names = await self._store.names(whose)
+        return sum(
+            [await self._store.delete(Place(whose, n), operation_id_of(None)) for n in names]
+        )
+
+    async def owners(self, app: str, user: str) -> list[SessionKey | UserKey]:
+        """The user, and those of the user's sessions, that have artifacts, in order.
+
+        Also sessions that have ended. No index knows that: a round trip for each 1,000 keys of the
+        server.
+        """
+        return await self._store.owners(user_key(app, user))
+
+    async def forget(self, app: str, user: str) -> int:
+        """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
+
+        `store.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
+        """
+        return await self._store.forget(user_key(app, user))
 
 
 def _owner(value: object) -> Owner:

@@ -77,6 +77,14 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    async def owners(self, user: UserKey) -> list[Owner]:
+        """The user, and those of the user's sessions, that have artifacts. Looks at every key."""
+        ...
+
+    async def forget(self, user: UserKey) -> int:
+        """Delete all that is kept of a user and the user's sessions; how many artifacts."""
+        ...
+
     async def delete(self, place: Place, operation_id: str) -> bool:
         """Delete all versions; whether there were any."""
         ...

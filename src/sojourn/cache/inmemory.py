@@ -106,6 +106,29 @@ class InMemoryCache:
         """Make the entries of a tag count as missing."""
         self._invalidated[(tenant, tag)] = self._now()
 
+    async def names(self, tenant: str) -> list[str]:
+        """The names of a tenant's entries."""
+        now = self._clock()
+        entries = self._entries.items()
+        return sorted(key.name for key, it in entries if key.tenant == tenant and it.ends > now)
+
+    async def forget(self, tenant: str) -> int:
+        """Delete all that is kept of a tenant."""
+        names = await self.names(tenant)
+        for key in [each for each in (*self._entries, *self._leases) if each.tenant == tenant]:
+            self._entries.pop(key, None)
+            self._leases.pop(key, None)
+        for tag in [each for each in self._invalidated if each[0] == tenant]:
+            del self._invalidated[tag]
+        for operation in [each for each in self._done if each[0].tenant == tenant]:
+            del self._done[operation]
+        return len(names)
+
+    def tenants(self) -> set[str]:
+        """Those of whom something is kept."""
+        keys = [*self._entries, *self._leases, *(key for key, _, _ in self._done)]
+        return {key.tenant for key in keys} | {tenant for tenant, _ in self._invalidated}
+
     def _now(self) -> int:
         """Microseconds, each later than the last, as no two scripts run at once on a server."""
         self._stamp = max(self._stamp + 1, int(self._clock() * 1_000_000))

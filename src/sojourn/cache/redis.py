@@ -9,6 +9,8 @@ from sojourn.cache.store import LONGEST, Entry, EntryKey, Fetched
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import CACHE_SHARDS, Keys
+from sojourn.engine.scan import found, unlink
+from sojourn.ids import unescape
 
 _LUA = files("sojourn.cache") / "lua"
 _FETCH, _PUT, _FULFIL, _RENEW, _DELETE, _INVALIDATE = (
@@ -105,6 +107,20 @@ class RedisCache:
             for shard in range(CACHE_SHARDS)
         ]
         await self._engine.run_all(calls)
+
+    async def names(self, tenant: str) -> list[str]:
+        """A round trip for each 1,000 keys of the server."""
+        return [unescape(key.rpartition(":")[2]) for key in await self._all(tenant, "cached")]
+
+    async def forget(self, tenant: str) -> int:
+        """A round trip for each 1,000 keys of the server, and for each 500 that are deleted."""
+        keys = await self._all(tenant, "cached", "lease", "tags", "cacheops")
+        await unlink(self._engine, keys)
+        return sum(":entry:" in key for key in keys)
+
+    async def _all(self, tenant: str, *kinds: str) -> list[str]:
+        keys = await found(self._engine, self._keys.cached_by(tenant))
+        return [key for key in keys if (kind := self._keys.kind_of(key)) and kind.name in kinds]
 
 
 def _flat(entry: Entry) -> tuple[Argument, ...]:

@@ -150,6 +150,20 @@ class Cache:
         """
         await self._store.invalidate(parse_tenant(tenant), parse_tag(tag))
 
+    async def names(self, *, tenant: str = "") -> list[str]:
+        """The names of all entries of a tenant, in order.
+
+        No index knows them: a round trip for each 1,000 keys of the server.
+        """
+        return await self._store.names(parse_tenant(tenant))
+
+    async def forget(self, tenant: str) -> int:
+        """Delete all that is kept of a tenant; how many entries.
+
+        What is being computed will not be kept. A round trip for each 1,000 keys of the server.
+        """
+        return await self._store.forget(parse_tenant(tenant))
+
     async def fetch(
         self,
         name: str,

@@ -80,6 +80,14 @@ class CacheStore(Protocol):
         """Delete an entry, and revoke the lease on it; whether there was one."""
         ...
 
+    async def names(self, tenant: str) -> list[str]:
+        """The names of a tenant's entries, in order. Looks at every key."""
+        ...
+
+    async def forget(self, tenant: str) -> int:
+        """Delete all that is kept of a tenant; how many entries. Looks at every key."""
+        ...
+
     async def invalidate(self, tenant: str, tag: str) -> None:
         """Make all entries of a tag stored until now, or being computed now, count as missing."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -64,6 +65,7 @@ class Engine:
         self._posted: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._down_since: float | None = None
         self.tally = Tally()
         self.outages = 0
 
@@ -76,6 +78,10 @@ class Engine:
     def is_down(self) -> bool:
         """Whether the server, or a node of it, is known to be out of reach: calls fail at once."""
         return bool(self._down)
+
+    def down_since(self) -> float | None:
+        """Since when `is_down` holds, as `time.monotonic` counts; None when it does not."""
+        return self._down_since
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Send one call. One round trip.
@@ -234,6 +240,7 @@ class Engine:
         self._tell_outage(before)
 
     def _tell_outage(self, before: bool) -> None:
+        self._down_since = (self._down_since or time.monotonic()) if self.is_down else None
         if before != (down := self.is_down) and not self._closed:
             self.outages += down
             self._hooks.tell_outage(OutageFact(self.where, down))

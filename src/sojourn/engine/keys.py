@@ -7,12 +7,12 @@ Keys of an app have a tag of their own; its users are spread over `SHARDS` slots
 from __future__ import annotations
 
 import re
-from binascii import crc32
-from functools import lru_cache
+from binascii import crc32, crc_hqx
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from sojourn.errors import InvalidId
-from sojourn.ids import SessionKey, UserKey, escape
+from sojourn.ids import SessionKey, UserKey, escape, unescape
 
 SHARDS = 16
 """Among how many keys the users of an app are spread."""
@@ -23,6 +23,9 @@ CACHE_SHARDS = 16
 MEMORY_SHARDS = 16
 """Over how many slots the names of those who have memory entries are spread."""
 
+_SLOTS = 16384
+"""Of a Cluster."""
+
 _REMEMBERED = 4096
 """Identities whose keys a process keeps."""
 
@@ -31,6 +34,7 @@ _RESERVED = frozenset(
     | {"artifact", "artifacts", "memories", "memory", "notices"}
     | {"owner", "security"}
     | {"enumeration"}
+    | {"erased"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -65,6 +69,7 @@ _FORMS = {
     "security": rf"security:\{{{_ID}\}}(?::flagged)?",
     "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
     "enumeration": rf"enumeration:\{{{_ID}#\d+\}}",
+    "erased": r"erased:\{\d+\}",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -247,6 +252,43 @@ class Keys:
         """How often the peers of a bucket have named what is not there, or not theirs."""
         return f"{self._start}enumeration:{{{escape(app)}#{bucket}}}"
 
+    # ── what was revoked or forgotten, and what is to be ───────────────────────────────────────
+
+    def erased(self, of: UserKey | str) -> str:
+        """The tombstones of a slot, that of a user's sessions or of an app; it names nobody."""
+        tag = escape(of) if isinstance(of, str) else _tag(of)
+        return f"{self._start}erased:{{{_numbers()[_slot(tag)]}}}"
+
+    def sessions_by(self, owner: UserKey) -> str:
+        """A glob of all keys of a user's sessions."""
+        return f"{self._start}session:{{{_tag(owner)}}}:*"
+
+    def artifacts_by(self, owner: UserKey) -> str:
+        """A glob of all keys of the artifacts of a user and of the user's sessions."""
+        return f"{self._start}artifact*:{{{_tag(owner)}}}*"
+
+    def memory_by(self, app: str, name: str) -> str:
+        """A glob of all keys of the memory of one name; of agents and categories, too."""
+        return f"{self._start}memory:{{{escape(app)}:*:{escape(name)}}}*"
+
+    def cached_by(self, tenant: str) -> str:
+        """A glob of all keys of a tenant's cached entries."""
+        return f"{self._start}cache:{{{escape(tenant)}#*"
+
+    def named_by(self, user: str) -> tuple[str, ...]:
+        """Globs of all keys that have a user's name in them, of any app, and of index shards."""
+        start, name = self._start, escape(user)
+        return (
+            f"{start}*{{*:{name}}}*",
+            f"{start}cache:{{*%3A{escape(name)}#*",
+            f"{start}memories:{{*#{crc32(user.encode()) % MEMORY_SHARDS}}}",
+        )
+
+    def tag_of(self, key: str) -> tuple[str, ...]:
+        """What stands in the braces of a key, without the number of a shard."""
+        tag = key[key.find("{") + 1 : key.find("}")].partition("#")[0]
+        return tuple(map(unescape, tag.split(":")))
+
     @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns that cover every key, for an ACL."""
@@ -267,6 +309,24 @@ class Keys:
         if name == "artifactdata":
             return Kind(name, key.rsplit(":", 2)[0])
         return Kind(name, f"{key}:expiry" if name == "sessions" else key)
+
+
+def _slot(tag: str) -> int:
+    """The slot that a hash tag has in a Cluster."""
+    return crc_hqx(tag.encode(), 0) % _SLOTS
+
+
+@cache
+def _numbers() -> list[str]:
+    """For each slot the smallest whole number, in decimal, that has it as a hash tag."""
+    found, left, number = [""] * _SLOTS, _SLOTS, 0
+    while left:
+        slot = _slot(str(number))
+        if not found[slot]:
+            found[slot] = str(number)
+            left -= 1
+        number += 1
+    return found
 
 
 def _tag(owner: UserKey | SessionKey) -> str:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
@@ -161,6 +162,18 @@ class InMemoryMemory:
             assert ours is not None  # noqa: S101 - for the type checkers
             ours.seq += 1
             ours.drop(key, ours.seq)
+
+    async def forget(self, app: AppName, name: str, kinds: Sequence[Kind]) -> int:
+        """Delete all that is kept of a name."""
+        now, count = self._clock(), 0
+        for kind in kinds:
+            ours = self._scopes.pop(ScopeKey(app, kind, name), None)
+            count += sum(ours.row(key, now) is not None for key in ours.names) if ours else 0
+        return count
+
+    def apps_of(self, user: str, kinds: Sequence[Kind]) -> set[str]:
+        """The apps in which something is kept of a user."""
+        return {app for app, kind, name in self._scopes if name == user and kind in kinds}
 
     async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
         """Entries by their keys."""

@@ -15,6 +15,9 @@ KEEP: Final[Keep] = "keep"
 
 Kind = Literal["user", "agent", "knowledge", "sessions", "events"]
 
+OF_USERS: Final[tuple[Kind, ...]] = ("user", "sessions", "events")
+"""Kinds whose names are users."""
+
 
 class ScopeKey(NamedTuple):
     """Whose memory it is: the unit of locality, one slot in a Cluster."""

@@ -7,19 +7,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
+from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord
+from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import missing_or, parse_row, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 
 _LUA = files("sojourn.memory") / "lua"
-_PUT, _ADD, _DELETE, _CLEAR, _ENROLL = (
-    Script.load(_LUA, name) for name in ("put", "add", "delete", "clear", "enroll")
+_PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET = (
+    Script.load(_LUA, name) for name in ("put", "add", "delete", "clear", "enroll", "forget")
 )
 _STEP = 500
 """Entries that one call reads or clears."""
@@ -48,7 +50,7 @@ class RedisMemory:
         self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
     ) -> int:
         """One round trip; one more for the first in a scope by this process, and once a day."""
-        await self._enroll(scope, ttl)
+        due = await self._enroll(scope, ttl)
         args: list[Argument] = [_optional(write.expected), _life(ttl)]
         for item in items:
             fields = _fields(item)
@@ -58,6 +60,8 @@ class RedisMemory:
         )
         if self._losses != self._engine.tally.losses:  # the server may know nothing
             await self._enroll(scope, ttl)
+        elif not due and status == b"ok" and int(said) <= len(items):
+            self._enroll_again(scope, ttl)
         if status == b"stale":
             raise stale(items[0].key, write.expected, int(said))
         return int(said)
@@ -72,15 +76,17 @@ class RedisMemory:
         replace: bool,
     ) -> None:
         """As many round trips as `put`."""
-        await self._enroll(scope, ttl)
+        due = await self._enroll(scope, ttl)
         args: list[Argument] = ["replace" if replace else "", _life(ttl)]
         for item in items:
             fields = _fields(item)
             args += [item.key, item.unless, len(fields), *fields]
         keys = [key for item in items for key in (item.key, item.unless or item.key)]
-        await self._write(_ADD, scope, keys, operation, args)
+        _, said = await self._write(_ADD, scope, keys, operation, args)
         if self._losses != self._engine.tally.losses:
             await self._enroll(scope, ttl)
+        elif not due and int(said) <= len(items):
+            self._enroll_again(scope, ttl)
 
     async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
         """One round trip."""
@@ -105,6 +111,53 @@ class RedisMemory:
             if not more:
                 return
             after = keys[-1]
+
+    async def forget(self, app: AppName, name: str, kinds: Sequence[Kind]) -> int:
+        """A round trip for each 1,000 keys of the server, two for each 500 entries, and some."""
+        count = 0
+        heads: set[str] = set()
+        for kind in kinds:
+            scope = ScopeKey(app, kind, name)
+            ours = self._keys.memory(*scope)
+            heads.add(ours.head)
+            left = True
+            while left:
+                listed = await self._indexed(ours)
+                last, many = await self._engine.run(self._forget_call(ours, listed))
+                left, count = not last, count + many
+            self._roll.pop(scope, None)
+            await self._engine.run_all(
+                [
+                    Call("memory.strike", (index,), only, commands=[("ZREM", index, name)])
+                    for index in self._keys.memories_of(*scope)
+                ]
+            )
+        lost = await found(self._engine, self._keys.memory_by(app, name))
+        lost = [key for key in lost if key[: key.index("}") + 1] in heads]
+        await unlink(self._engine, [key for key in lost if self._keys.kind_of(key)])
+        return count + sum(":entry:" in key for key in lost)
+
+    async def _indexed(self, ours: MemoryKeys) -> list[bytes]:
+        """Some keys in the indexes of a scope."""
+        names: dict[bytes, None] = {}
+        for index in (ours.names, ours.expiry, ours.changes):
+            call: Call[Any] = Call(
+                "memory.index", (index,), only, commands=[("ZRANGE", index, 0, 149)], lenient=True
+            )
+            listed = await self._engine.run(call)
+            if isinstance(listed, list):
+                names |= dict.fromkeys(cast("list[bytes]", listed))
+        return list(names)
+
+    def _forget_call(self, ours: MemoryKeys, names: Sequence[bytes]) -> Call[list[int]]:
+        texts = [name.decode(errors="replace") for name in names]
+        return Call(
+            name="memory.forget",
+            keys=(*ours, *(self._keys.remembered(ours, each) for each in texts)),
+            read=only,
+            script=_FORGET,
+            args=names,
+        )
 
     async def _write(
         self,
@@ -134,8 +187,12 @@ class RedisMemory:
             )
         return status, said
 
-    async def _enroll(self, scope: ScopeKey, ttl: float | None) -> None:
-        """Enter a scope into the index, unless this process did so lately and for long enough."""
+    async def _enroll(self, scope: ScopeKey, ttl: float | None) -> bool:
+        """Enter a scope into the index, unless this process did so lately and for long enough.
+
+        Returns:
+            whether it did so now.
+        """
         if self._losses != self._engine.tally.losses:  # the server may be another since
             self._losses = self._engine.tally.losses
             self._roll.clear()
@@ -143,21 +200,28 @@ class RedisMemory:
         if due > time.monotonic() and (
             lasting is None or (ttl is not None and ttl + _DAY <= lasting)
         ):
-            return
+            return False
         until = None if ttl is None else 2 * (ttl + _DAY)
-        names, expiry = self._keys.memories_of(*scope)
-        call = Call(
-            "memory.enroll",
-            (names, expiry),
-            only,
-            script=_ENROLL,
-            args=(scope.name, _life(until)),
-        )
-        await self._engine.run(call)
+        await self._engine.run(self._enrolment(scope, until))
         self._roll[scope] = (time.monotonic() + _DAY, until)
         self._roll.move_to_end(scope)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
+        return True
+
+    def _enroll_again(self, scope: ScopeKey, ttl: float | None) -> None:
+        """Enter a scope that had no entry: others may have forgotten its name since."""
+        until = None if ttl is None else 2 * (ttl + _DAY)
+        self._engine.post(self._enrolment(scope, until))
+
+    def _enrolment(self, scope: ScopeKey, until: float | None) -> Call[Any]:
+        return Call(
+            "memory.enroll",
+            self._keys.memories_of(*scope),
+            only,
+            script=_ENROLL,
+            args=(scope.name, _life(until)),
+        )
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 

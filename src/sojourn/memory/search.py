@@ -70,6 +70,13 @@ class Searcher:
         vectors = await self.embedder.vectors([searched(item) or item.key for item in items])
         return [item._replace(vector=vector) for item, vector in zip(items, vectors, strict=True)]
 
+    def forget(self, scope: ScopeKey) -> None:
+        """Let go of the index of a scope; of one in use when it is not any more."""
+        with self._lock:
+            index = self._indexes.pop(scope, None)
+            if index is not None and index.users == 0:
+                index.close()
+
     def close(self) -> None:
         """Let go of all indexes, for good; of those in use when they are not any more."""
         with self._lock:

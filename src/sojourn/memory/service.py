@@ -8,7 +8,7 @@ from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
-from sojourn.memory.model import Kind, ScopeKey, ScopePage
+from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
 from sojourn.memory.scope import Limits, Scope
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import MemoryStore
@@ -136,6 +136,20 @@ class Memory:
                     break
         more = shard < self._shards
         return ScopePage(names, cursor_of(shard, after) if more else None)
+
+    async def forget(self, user: str, *, app: str = "memory") -> int:
+        """Delete all that is remembered of a user, of the user's sessions and events; how many.
+
+        Entries of agents and categories stay. This process lets go of its search index at once,
+        others when they search next. `store.forget` does it in all rooms. A round trip for each
+        1,000 keys of the server.
+        """
+        name = parse_memory("user", user)
+        of = parse_app(app)
+        count = await self._store.forget(of, name, OF_USERS)
+        for kind in OF_USERS:
+            self._searcher.forget(ScopeKey(of, kind, name))
+        return count
 
     def embed_with(self, function: Embed, dimensions: int) -> None:
         """From now on search by meaning as well as by words. Asks nobody.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 
 
@@ -140,6 +141,10 @@ class MemoryStore(Protocol):
 
     async def clear(self, scope: ScopeKey, operation: str) -> None:
         """Delete the entries that there are now."""
+        ...
+
+    async def forget(self, app: AppName, name: str, kinds: Sequence[Kind]) -> int:
+        """Delete all that is kept of a name; how many entries. Looks at every key."""
         ...
 
     async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:

@@ -95,6 +95,15 @@ class InMemoryNotices:
         stream = self._stream(owner)
         return Place(int(self._clock() * 1000), 0) if stream is None else stream.entries[-1].place
 
+    async def forget(self, owner: UserKey) -> int:
+        """Delete all notices of a user."""
+        stream = self._streams.pop(owner, None)
+        return 0 if stream is None else len(stream.entries)
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which something is kept of a user."""
+        return {owner.app for owner in self._streams if owner.user == user}
+
     def watch(self, owner: UserKey) -> InMemoryWatch:
         """What wakes a subscriber to a user's notices."""
         watches = self._watches.setdefault(owner, WeakSet())

@@ -61,6 +61,16 @@ class RedisNotices:
             return _place(newest[0][0])
         return Place(int(seconds) * 1000 + int(micros) // 1000, 0)
 
+    async def forget(self, owner: UserKey) -> int:
+        """One round trip."""
+        stream = self._keys.user(owner).notices
+        commands = [("XLEN", stream), ("UNLINK", stream)]
+        call: Call[list[Any]] = Call(
+            "notices.forget", (stream,), list, commands=commands, lenient=True
+        )
+        count, _ = await self._engine.run(call)
+        return count if isinstance(count, int) else 0
+
     def watch(self, owner: UserKey) -> Watch:
         """All of an event loop share one connection to a server."""
         return self._engine.watch(self._keys.user(owner).notices)

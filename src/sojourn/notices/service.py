@@ -21,10 +21,14 @@ class Notices:
     Args:
         store: where they are kept; None when the store was opened without them.
         poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
+        kept: where others keep them in any case; None where nobody does.
     """
 
-    def __init__(self, store: NoticeStore | None, poll: float) -> None:
+    def __init__(
+        self, store: NoticeStore | None, poll: float, kept: NoticeStore | None = None
+    ) -> None:
         self._store = store
+        self._kept = kept
         self._poll = poll
         self._closed = False
 
@@ -76,6 +80,19 @@ class Notices:
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
         page = await self._wanted().read(owner, place, limit)
         return page.notices(place)[:limit]
+
+    async def kept(self, app: str, user: str) -> list[Notice]:
+        """All that are remembered, also when this store was opened without notices.
+
+        One round trip.
+
+        Raises:
+            InvalidInput: an id.
+        """
+        store, start = self._kept or self._store, Place.parse("0")
+        if store is None:
+            return []
+        return (await store.read(user_key(app, user), start, 2 * REMEMBERED)).notices(start)
 
     async def latest(self, app: str, user: str) -> str:
         """The cursor behind everything that has happened until now. One round trip.

@@ -37,6 +37,10 @@ class NoticeStore(Protocol):
         """The place of a user's newest notice; where there is none, a place at this time."""
         ...
 
+    async def forget(self, owner: UserKey) -> int:
+        """Delete all notices of a user; how many."""
+        ...
+
     def watch(self, owner: UserKey) -> Watch:
         """What wakes a subscriber to a user's notices. Nothing is sent yet."""
         ...

@@ -30,6 +30,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SUFFIX = ".journal"
+_OLD = 3600.0
+"""Seconds after which nobody goes on with a file that has not got its name yet."""
 
 
 class Bounds(NamedTuple):
@@ -182,6 +184,29 @@ class Journal:
                 f"({error}): it goes on waiting."
             ) from error
 
+    def discard(self, unwanted: Callable[[bytes], bool]) -> int:
+        """Forget entries, and what was kept aside, that are not wanted; how many.
+
+        On disk as well, where entries that are done may stand until the last one is. Blocks.
+
+        Raises:
+            Unavailable: the disk does not take it; what waits still does.
+        """
+        kept = [entry for entry in self._entries if not unwanted(entry.data)]
+        count = len(self._entries) - len(kept)
+        if self._file is not None:
+            try:
+                count += self._file.drop_aside(unwanted)
+                self._file.replace([_added(entry) for entry in kept])
+            except OSError as error:
+                raise Unavailable(
+                    f"The journal at {self._file.path} cannot be written anew ({error}), so what "
+                    "it holds is not all forgotten. Check the disk and do it again."
+                ) from error
+        self._entries = deque(kept)
+        self._size = sum(len(entry.data) for entry in kept)
+        return count
+
     def close(self) -> None:
         """Let another process take over what is left."""
         if self._file is not None:
@@ -200,6 +225,7 @@ class _File:
         self._descriptor = -1
         self._syncing = threading.Lock()
         self._synced = 0
+        self._refused = directory / "refused.jsonl"
         self.path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
         self.written = 0
         with self._no_os_error():
@@ -222,21 +248,89 @@ class _File:
 
         It gets its name when it is locked: before, another process would take it for a dead one's.
         """
-        draft = self.path.with_suffix(".new")
         with self._no_os_error():
-            self._descriptor = os.open(draft, _FLAGS, 0o600)
             try:
-                _lock(self._descriptor)
-                draft.rename(self.path)
-                _sync_folder(self._directory)
+                self._descriptor = self._begin([])
                 return self._inherit()
             except BaseException:
                 self.close(remove=False)  # what it took over is there for the next process
                 raise
 
+    def _begin(self, texts: list[bytes]) -> int:
+        """A file at our path with these lines, locked, and on disk."""
+        draft = self.path.with_suffix(".new")
+        descriptor = os.open(draft, _FLAGS, 0o600)
+        try:
+            _lock(descriptor)
+            _write_all(descriptor, b"".join(map(_line, texts)))
+            os.fsync(descriptor)
+            draft.rename(self.path)
+            _sync_folder(self._directory)
+        except BaseException:
+            os.close(descriptor)
+            draft.unlink(missing_ok=True)
+            raise
+        return descriptor
+
+    def replace(self, texts: list[bytes]) -> None:
+        """Go on in a new file with these lines only.
+
+        It is there before the old one goes: a process that dies in between leaves both, and what is
+        done twice takes effect once.
+        """
+        if self._descriptor < 0:
+            return
+        with self._syncing:
+            old, before = self.path, self._descriptor
+            self.path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
+            try:
+                self._descriptor = self._begin(texts)
+            except BaseException:
+                self.path = old
+                raise
+            old.unlink(missing_ok=True)
+            os.ftruncate(before, 0)
+            os.close(before)
+            self._synced = self.written
+
+    def drop_aside(self, unwanted: Callable[[bytes], bool]) -> int:
+        """Take out of the file of what was refused; how many."""
+        if not self._refused.exists():
+            return 0
+        with self._aside() as descriptor:
+            lines = _read_all(descriptor).split(b"\n")[:-1]
+            kept = [line for line in lines if not unwanted(line)]
+            if len(kept) == len(lines):
+                return 0
+            draft = self._refused.with_suffix(".new")
+            copy = os.open(draft, _FLAGS | os.O_TRUNC, 0o600)
+            try:
+                _write_all(copy, b"".join(line + b"\n" for line in kept))
+                os.fsync(copy)
+            finally:
+                os.close(copy)
+            draft.replace(self._refused)
+            _sync_folder(self._directory)
+            return len(lines) - len(kept)
+
+    @contextmanager
+    def _aside(self) -> Generator[int]:
+        """The file of what was refused, which all processes share: locked, and not replaced."""
+        while True:
+            descriptor = os.open(self._refused, _FLAGS, 0o600)
+            try:
+                if fcntl is not None:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _is_at(descriptor, self._refused):
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
     def _inherit(self) -> list[Entry]:
         """What is left goes into our file first; then theirs are removed."""
         entries: list[Entry] = []
+        self._clear_drafts()
         for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=_age):
             if path == self.path or (descriptor := _claim(path)) is None:
                 continue
@@ -250,6 +344,13 @@ class _File:
             finally:
                 os.close(descriptor)
         return entries
+
+    def _clear_drafts(self) -> None:
+        """What a process left that died while it wrote a file anew: the old one is there still."""
+        for path in self._directory.glob("*.new"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _OLD:
+                    path.unlink()
 
     def write(self, text: bytes) -> None:
         """Append a line, or nothing of it."""
@@ -282,12 +383,9 @@ class _File:
 
     def keep_aside(self, data: bytes) -> None:
         """Append to the file of what was refused."""
-        descriptor = os.open(self._directory / "refused.jsonl", _FLAGS, 0o600)
-        try:
+        with self._aside() as descriptor:
             _write_all(descriptor, data + b"\n")
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def close(self, *, remove: bool) -> None:
         """Give up the lock."""
@@ -355,6 +453,22 @@ def _age(path: Path) -> float:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _read_all(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    parts: list[bytes] = []
+    while part := os.read(descriptor, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(directory: Path) -> None:

@@ -2,12 +2,14 @@
 
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
+from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.history import History, Message
 from sojourn.sessions.model import (
     Appended,
     Event,
     NamePage,
     Quarantined,
+    Revoked,
     Rotated,
     Session,
     SessionPage,
@@ -24,6 +26,7 @@ __all__ = [
     "Entries",
     "Event",
     "Failures",
+    "Forgotten",
     "History",
     "Keep",
     "Message",
@@ -31,6 +34,7 @@ __all__ = [
     "NearCacheStats",
     "Quarantined",
     "Result",
+    "Revoked",
     "Rotated",
     "SafeSessions",
     "Session",

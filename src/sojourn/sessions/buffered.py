@@ -24,6 +24,7 @@ from sojourn.errors import (
 from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.resilience.journal import Journal
+from sojourn.sessions.graves import Buried, Fate, Forgotten
 from sojourn.sessions.held import Held, window_of
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.replay import Kept, Replayer
@@ -59,6 +60,8 @@ class BufferedSessions:
         held_bytes: memory for the sessions that could go on.
         patience: seconds that a call may take, with what must be replayed before it.
         told: who gets a report when buffered writes have been replayed.
+        lasting: seconds from the beginning of an outage for which sessions go on.
+        down_since: since when the server is known to be out of reach (`time.monotonic`), or None.
     """
 
     def __init__(
@@ -70,8 +73,13 @@ class BufferedSessions:
         held_bytes: int,
         patience: float,
         told: Callable[[ReplayReport], None],
+        lasting: float,
+        down_since: Callable[[], float | None],
     ) -> None:
         self._store = store
+        self._lasting = lasting
+        self._down_since = down_since
+        self._cut_off: float | None = None
         self._twin = twin
         self._patience = patience
         self._held = Held(held_bytes)
@@ -95,6 +103,7 @@ class BufferedSessions:
                 raise
             with _in_doubt(error) as sent:
                 return await self._create_here(key, birth, sent=sent)
+        self.answered()
         self._held.born(key, birth, born)
         return born
 
@@ -111,6 +120,7 @@ class BufferedSessions:
             if here is None:
                 raise
             return here
+        self.answered()
         self._held.seen(key, stored)
         return stored
 
@@ -141,6 +151,7 @@ class BufferedSessions:
                     raise
                 doubt = error
             else:
+                self.answered()
                 if key in self._pinned:  # by another task, while this was under way
                     with suppress(SojournError):  # it is done, whatever is thought of it here
                         here = write._replace(expected=None)
@@ -219,6 +230,7 @@ class BufferedSessions:
             if here is None:
                 raise
             return here
+        self.answered()
         if stored is None:
             self._held.drop(key)
         else:
@@ -249,6 +261,23 @@ class BufferedSessions:
         """Read it from the server; in an outage it raises."""
         self._replayer.wake()
         return await self._store.shared_state(owner)
+
+    async def bury(self, what: Buried, fate: Fate) -> float:
+        """On the server; in an outage it raises."""
+        return await self._store.bury(what, fate)
+
+    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+        """As the server knows; in an outage it raises."""
+        return await self._store.buried(key, age)
+
+    async def forget(self, owner: UserKey) -> Forgotten:
+        """On the server and in this process; in an outage it raises."""
+        keys, count = await self._replayer.discard(owner)
+        for key in keys:
+            self._unpin(key)
+        await self._twin.forget(owner)
+        self._held.forget(owner)
+        return (await self._store.forget(owner)).plus(Forgotten(buffered=count))
 
     def _in_time(self) -> no_later_than:
         return no_later_than(from_now(self._patience))
@@ -283,6 +312,7 @@ class BufferedSessions:
         """Pin a session that is held; nobody can promise a version that others may have changed."""
         if isinstance(error, ServerOutOfMemory) or write.expected is not None:
             return False
+        self._check_lasting(error)
         if key in self._pinned:
             return True
         held = self._held.get(key)
@@ -317,6 +347,7 @@ class BufferedSessions:
                 "The server is out of reach and the session goes on in the outage buffer: whether "
                 f"it is at version {write.expected} cannot be known. Nothing was written."
             )
+        self._check_lasting()
         if self._twin.head(key) is None:
             raise _expired_here()
         repeated = self._twin.admit(key, delta, write)
@@ -336,9 +367,32 @@ class BufferedSessions:
         held = self._held.get(key)
         if held is None or isinstance(error, ServerOutOfMemory):
             return None
+        self._check_lasting(error)
         return window_of(held, window)._replace(durable=False)
 
+    def answered(self) -> None:
+        """The server has: there is no outage, unless a part of it is out of reach."""
+        if self._down_since() is None:
+            self._cut_off = None
+
+    def _check_lasting(self, error: Unavailable | None = None) -> None:
+        """Go on for a while only: others may have revoked a session since, or forgotten its user.
+
+        Raises:
+            Unavailable: the outage has lasted for too long.
+        """
+        now = time.monotonic()
+        if self._cut_off is None:
+            self._cut_off = now
+        since = min(self._cut_off, self._down_since() or now)
+        if now - since > self._lasting:
+            raise Unavailable(
+                f"The server is out of reach for more than buffer_seconds={self._lasting:g}: "
+                "whether the session was revoked meanwhile cannot be known. Nothing was written."
+            ) from error
+
     async def _read_here(self, key: SessionKey, window: Window) -> Stored:
+        self._check_lasting()
         stored = await self._twin.read(key, window)
         if stored is None:
             raise _expired_here()
@@ -349,6 +403,7 @@ class BufferedSessions:
 
         What went on here is held as it stands, if nobody has written in between.
         """
+        self.answered()
         head = self._twin.head(key)
         self._held.drop(key)
         applied = None if last is None or last.repeated else last.version

@@ -183,11 +183,17 @@ class Commons:
 
     # ── indexes ────────────────────────────────────────────────────────────────────────────────
 
-    async def enroll(self, owner: UserKey, ttl: float | None) -> None:
-        """Enter a user into its app's index, unless this process did so lately. One round trip."""
-        if due := self.enrolment(owner, ttl):
+    async def enroll(self, owner: UserKey, ttl: float | None) -> bool:
+        """Enter a user into its app's index, unless this process did so lately. One round trip.
+
+        Returns:
+            whether it did so now.
+        """
+        due = self.enrolment(owner, ttl)
+        if due:
             await self._engine.run_all(due)
             self.enrolled(owner, ttl)
+        return bool(due)
 
     def enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
         """What enters a user into its app's index; nothing if this process did so lately."""
@@ -197,6 +203,19 @@ class Commons:
         """A user is in its app's index now."""
         self._enrolled(owner, ttl)
         self._refresh(owner)
+
+    def enroll_again(self, owner: UserKey, ttl: float | None) -> None:
+        """Enter a user who had no session: others may have forgotten this one since."""
+        for call in self._enrolment(owner, ttl):
+            self._engine.post(call)
+
+    async def strike(self, owner: UserKey) -> None:
+        """Take a user out of its app's index. One round trip."""
+        self._roll.pop(owner, None)
+        index = self._keys.users_of(owner)
+        await self._engine.run(
+            Call("sessions.strike", (index,), only, commands=[("ZREM", index, owner.user)])
+        )
 
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.

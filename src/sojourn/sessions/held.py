@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.rows import wanted
 from sojourn.sessions.store import Birth, Born, Change, Delta, Head, Stored, Window, Written
 
@@ -119,6 +119,11 @@ class Held:
         self._sessions[key] = stored._replace(rows=rows)
         self._size += _EACH + _bytes(rows)
         self._trim(key)
+
+    def forget(self, owner: UserKey) -> None:
+        """Forget all sessions of a user."""
+        for key in [key for key in self._sessions if key.owner == owner]:
+            self.drop(key)
 
     def drop(self, key: SessionKey) -> None:
         """Forget a session."""

@@ -18,6 +18,7 @@ from sojourn.errors import SessionExists, TooLarge
 from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import refusals
+from sojourn.sessions.graves import REMEMBERED, Buried, Fate, Forgotten, anywhere
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
     Birth,
@@ -98,10 +99,13 @@ class InMemorySessions:
         self._sessions: dict[SessionKey, _Session] = {}
         self._shared: dict[UserKey | str, _Shared] = {}
         self._operations: dict[UserKey, OrderedDict[str, Renamed | None]] = {}
+        self._graves: dict[tuple[Buried, Fate], float] = {}
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """Create a session."""
         now = self._clock()
+        if birth.age is not None and (fate := await self.buried(key, birth.age)):
+            raise refusals.erased(fate)
         past = self._operations.setdefault(key.owner, OrderedDict())
         session = self._alive(key)
         if session is not None and session.head.incarnation == birth.operation_id:
@@ -143,7 +147,10 @@ class InMemorySessions:
         return stored
 
     def check_birth(self, key: SessionKey, birth: Birth) -> None:
-        """Raise TooLarge if a create would and nothing of it would be stored."""
+        """Raise what a create would if nothing of it would be stored: TooLarge, InvalidInput."""
+        until, now = birth.life.until, self._clock()
+        if birth.age is None and until is not None and until <= now:
+            raise refusals.past(key, round((now - until) * 1000))
         self._check("state", {}, birth.state.session)
         self._check("user state", self._values(key.owner), birth.state.user)
 
@@ -353,6 +360,46 @@ class InMemorySessions:
         """How many sessions a user has."""
         ours = [key for key in self._sessions if key.owner == owner]
         return sum(self._alive(key) is not None for key in ours)
+
+    async def bury(self, what: Buried, fate: Fate) -> float:
+        """Let no create that waits now come to life later."""
+        now = self._clock()
+        kept = {each: since for each, since in self._graves.items() if since > now - REMEMBERED}
+        self._graves = {**kept, (what, fate): now}
+        return now
+
+    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+        """Whether a session, its user or its app was revoked or forgotten in the last `age` s."""
+        made = self._clock() - max(0.0, age)
+        fates: tuple[Fate, ...] = ("forgotten", "revoked")
+        for fate in fates:
+            for each in (key, key.owner, str(key.app), anywhere(key.user)):
+                if self._graves.get((each, fate), -inf) >= made:
+                    return fate
+        return None
+
+    async def forget(self, owner: UserKey) -> Forgotten:
+        """Delete all that is kept of a user."""
+        ours = [key for key in self._sessions if key.owner == owner]
+        gone = [session for key in ours if (session := self._alive(key)) is not None]
+        done = Forgotten(
+            sessions=len(gone),
+            events=sum(len(session.rows) for session in gone),
+            operations=sum(len(session.operations) for session in gone)
+            + len(self._operations.get(owner, ())),
+            user_state=len(self._values(owner)),
+        )
+        for key in ours:
+            self._sessions.pop(key, None)
+        self._shared.pop(owner, None)
+        self._operations.pop(owner, None)
+        return done
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which something is kept of a user."""
+        owners = {key.owner for key in self._sessions} | set(self._operations)
+        owners |= {key for key in self._shared if isinstance(key, UserKey)}
+        return {owner.app for owner in owners if owner.user == user}
 
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
 

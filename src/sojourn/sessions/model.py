@@ -170,6 +170,22 @@ class Swept(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class Revoked(msgspec.Struct, frozen=True):
+    """What a revocation has done.
+
+    Attributes:
+        users: how many users it looked at.
+        sessions: sessions that are gone now.
+        artifacts: their artifacts, each with all of its versions.
+        cursor: where the next one goes on; None at the end.
+    """
+
+    users: int
+    sessions: int
+    artifacts: int
+    cursor: str | None
+
+
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could not be read, as it stood.
 

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.store import Head, Stored
 
 _DECODED = 6
@@ -126,6 +126,12 @@ class NearCache:
         """Forget a session."""
         with self._lock:
             self._drop(key, view)
+
+    def forget(self, owner: UserKey) -> None:
+        """Forget all sessions of a user."""
+        with self._lock:
+            for key, view in [each for each in self._runs if each[0].owner == owner]:
+                self._drop(key, view)
 
     def _drop(self, key: SessionKey, view: str) -> None:
         if known := self._runs.pop((key, view), None):

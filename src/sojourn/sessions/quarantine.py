@@ -76,6 +76,10 @@ class QuarantineStore(Protocol):
         """Forget a record; whether it was there."""
         ...
 
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all records of a user; how many."""
+        ...
+
 
 class Quarantine:
     """The quarantine of a store. Adding to it sends nothing that a reader would wait for.
@@ -129,6 +133,10 @@ class Quarantine:
         """What is kept of a user, oldest first. One round trip."""
         return await self._store.records(owner)
 
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all records of a user; how many. One round trip."""
+        return await self._store.forget(owner)
+
     async def remove(self, owner: UserKey, id: str) -> bool:  # noqa: A002 - as the field
         """Forget a record; whether it was there. One round trip."""
         return await self._store.remove(owner, id)
@@ -163,6 +171,14 @@ class InMemoryQuarantine:
     async def records(self, owner: UserKey) -> list[Quarantined]:
         """What is kept of a user."""
         return list(self._records.get(owner, {}).values())
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all records of a user."""
+        return len(self._records.pop(owner, {}))
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which something is kept of a user."""
+        return {owner.app for owner in self._records if owner.user == user}
 
     async def remove(self, owner: UserKey, id: str) -> bool:  # noqa: A002 - as the field
         """Forget a record."""

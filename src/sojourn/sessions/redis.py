@@ -20,6 +20,8 @@ from sojourn.ids import SessionKey, UserKey, parse_session
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import refusals
 from sojourn.sessions.commons import LUA, Commons, Policy
+from sojourn.sessions.forgetting import Forgetting
+from sojourn.sessions.graves import Buried, Fate, Forgotten, names_of
 from sojourn.sessions.hashes import FOREIGN
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import Inspection
@@ -74,23 +76,31 @@ class RedisSessions:
         self._indexes = Indexes(engine, keys, self._commons, self._inspection)
         self._upkeep = Upkeep(engine, keys, self._commons, self._indexes)
         self._snapshots = Snapshots(engine, keys, self._commons, self._inspection)
+        self._forgetting = Forgetting(engine, keys, self._commons)
         self._shared_ttl = ms(policy.state_ttl)
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """One round trip; one more for the first session of a user in this process, or app state.
 
         The user is entered into the app's index first: a user without sessions is harmless there,
-        a session without its user would be invisible.
+        a session without its user would be invisible. One that has waited is written first: who was
+        forgotten since is not to be entered anywhere.
         """
-        await self._commons.enroll(key.owner, birth.life.span)
+        waited = birth.age is not None
+        if birth.age is not None and (fate := await self.buried(key, birth.age)):
+            raise refusals.erased(fate)
+        known = not waited and not await self._commons.enroll(key.owner, birth.life.span)
         reply, *states = await self._engine.settle_all(
             [self._create_call(key, birth), *self._commons.state_calls(key.owner)]
         )
-        repeated = await self._created(reply, key, birth)
+        repeated = await self._created(reply, key, birth, known=known)
+        if waited:
+            await self._commons.enroll(key.owner, birth.life.span)
+            await self._not_buried(key, birth)
         self._commons.keep_alive(key.owner, birth.life.span)  # the server may be another by now
         for state in states:
             _made_sure(state, birth)
-        _, created, expires, _, _, until = reply
+        _, created, expires, _, _, until, _ = reply
         user_found, app_found = states
         flawed = await self._commons.report(key.owner, user_found, app_found)
         return Born(
@@ -105,14 +115,14 @@ class RedisSessions:
 
     async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
         """As `create`, and the reading travels with it unless it may be large."""
-        await self._commons.enroll(key.owner, birth.life.span)
+        known = not await self._commons.enroll(key.owner, birth.life.span)
         create, read = self._create_call(key, birth), self._snapshots.call(key, window)
         _, app_call = self._commons.state_calls(key.owner)
         while True:
             together = [create] if read.bulk else [create, read, app_call]
             reply, *seen = await self._engine.settle_all(together)
             try:
-                await self._created(reply, key, birth)
+                await self._created(reply, key, birth, known=known)
                 ours = True
             except SessionExists:
                 ours = False
@@ -134,6 +144,7 @@ class RedisSessions:
             keys=(
                 *self._keys.session(key),
                 *self._keys.user(key)[:5],
+                *(() if birth.age is None else (self._keys.erased(key.owner),)),
                 *self._commons.told(key),
             ),
             read=only,
@@ -149,6 +160,7 @@ class RedisSessions:
                 ms(life.max_age),
                 ms(life.until),
                 _cap(self._policy.max_sessions),
+                *self._waited(key, birth),
                 *counted(birth.fields),
                 *counted(birth.state.session),
                 *counted(birth.state.user),
@@ -156,8 +168,31 @@ class RedisSessions:
             operation_id=birth.operation_id,
         )
 
-    async def _created(self, reply: Any, key: SessionKey, birth: Birth) -> bool:
-        """Raise what became of a create; whether it is a repetition."""
+    def _waited(self, key: SessionKey, birth: Birth) -> tuple[Argument, Argument]:
+        """For how long a create has waited, and what may have been buried since."""
+        if birth.age is None:
+            return "", ""
+        return self._forgetting.waited(birth.age), names_of(key)
+
+    async def _not_buried(self, key: SessionKey, birth: Birth) -> None:
+        """Raise what was revoked or forgotten while a create that had waited was done.
+
+        What is buried in another slot, an app or a user of any app, the script cannot know; and a
+        name may have been entered into an index after it was struck off.
+        """
+        fate = None if birth.age is None else await self.buried(key, birth.age)
+        if fate == "forgotten":
+            await self.forget(key.owner)
+        elif fate is not None:
+            await self.delete(key, Write(f"{birth.operation_id[:120]}.undone", birth.operation_id))
+        if fate is not None:
+            raise refusals.erased(fate)
+
+    async def _created(self, reply: Any, key: SessionKey, birth: Birth, *, known: bool) -> bool:
+        """Raise what became of a create; whether it is a repetition.
+
+        `known` says that the user was not entered into the app's index with it.
+        """
         if isinstance(reply, BaseException):
             raise reply
         status = reply[0]
@@ -167,8 +202,14 @@ class RedisSessions:
             raise refusals.gone(key)
         if status == b"full":
             raise refusals.full(key, int(reply[1]))
+        if status == b"past":
+            raise refusals.past(key, int(reply[1]))
+        if status == b"erased":
+            raise refusals.erased(reply[1].decode())
         if status not in (b"ok", b"duplicate"):
             self._not_fitting(reply, key)
+        if known and reply[6]:
+            self._commons.enroll_again(key.owner, birth.life.span)
         stamp, waiting = reply[3:5]
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
@@ -203,7 +244,7 @@ class RedisSessions:
             made, reply = await self._engine.settle_all([create, append])
             if _is_missing(reply):
                 with suppress(SessionExists):  # another writer was first
-                    await self._created(made, key, birth)
+                    await self._created(made, key, birth, known=not due)
                 reply = await self._engine.run(append)
         if isinstance(reply, BaseException):
             raise reply
@@ -274,8 +315,7 @@ class RedisSessions:
     async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
         """One round trip; one more for the first session of a user in this process."""
         change = image.change
-        if image.new:
-            await self._commons.enroll(key.owner, Life(image.ttl).span)
+        known = image.new and not await self._commons.enroll(key.owner, Life(image.ttl).span)
         user = self._keys.user(key)
         life = ("keep" if each == "keep" else ms(each) for each in (change.ttl, change.until))
         reply: list[Any] = await self._engine.run(
@@ -308,6 +348,8 @@ class RedisSessions:
             )
         )
         self._refused(reply, key, write)
+        if known and reply[4]:
+            self._commons.enroll_again(key.owner, Life(image.ttl).span)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
         return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
@@ -420,6 +462,20 @@ class RedisSessions:
     async def count(self, owner: UserKey) -> int:
         """One round trip."""
         return await self._upkeep.count(owner)
+
+    # ── revoking and forgetting ────────────────────────────────────────────────────────────────
+
+    async def bury(self, what: Buried, fate: Fate) -> float:
+        """One round trip."""
+        return await self._forgetting.bury(what, fate)
+
+    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+        """One round trip."""
+        return await self._forgetting.buried(key, age)
+
+    async def forget(self, owner: UserKey) -> Forgotten:
+        """A round trip for each 1,000 keys of the server, two for each 200 sessions, and some."""
+        return await self._forgetting.forget(owner)
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 

@@ -83,6 +83,19 @@ class RedisQuarantine:
         found = [_record(key, id_, record) for id_, record in pairs(flat) if id_ != _SUM]
         return sorted(found, key=lambda each: (each.time, each.id))
 
+    async def forget(self, owner: UserKey) -> int:
+        """One round trip."""
+        key = self._keys.user(owner).quarantine
+        call: Call[list[object]] = Call(
+            name="sessions.release",
+            keys=(key,),
+            read=list,
+            commands=[("HLEN", key), ("UNLINK", key)],
+            lenient=True,
+        )
+        count, _ = await self._engine.run(call)
+        return max(0, count - 1) if isinstance(count, int) else 0
+
     async def remove(self, owner: UserKey, id: str) -> bool:  # noqa: A002 - as the field
         """One round trip."""
         key = self._keys.user(owner).quarantine

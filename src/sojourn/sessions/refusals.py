@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from sojourn.errors import (
     Conflict,
+    Erased,
     InvalidId,
+    InvalidInput,
     SessionExists,
     SessionNotFound,
     StaleSession,
     TooManySessions,
 )
 from sojourn.ids import SessionKey
+from sojourn.sessions.graves import REMEMBERED, Fate
 
 
 def brought() -> InvalidId:
@@ -65,4 +68,28 @@ def stale(key: SessionKey, *, actual: int, expected: int) -> StaleSession:
         "repeat. Nothing was written.",
         expected=expected,
         actual=actual,
+    )
+
+
+def past(key: SessionKey, ms: int) -> InvalidInput:
+    """It would have ended before it begins."""
+    return InvalidInput(
+        f"The session {key.session!r} would have ended before it begins: `until` was "
+        f"{ms / 1000:,.3f} s ago by the server's clock. Nothing was written: give a later one, or "
+        "max_age."
+    )
+
+
+def erased(fate: Fate) -> Conflict:
+    """A write that waited while what it belongs to was revoked or forgotten. It names nobody."""
+    if fate == "forgotten":
+        return Erased("The user was forgotten after this write was made: nothing of it is kept.")
+    return Conflict("The session was revoked after this write was made. Nothing was written.")
+
+
+def outdated() -> Conflict:
+    """A create that has waited for longer than anybody knows what was revoked since."""
+    return Conflict(
+        f"This create has waited for more than {REMEMBERED / 86_400:g} days: whether the session "
+        "was revoked or its user forgotten since is not known any more. Nothing was written."
     )

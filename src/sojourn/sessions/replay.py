@@ -17,15 +17,18 @@ import msgspec
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
+    Erased,
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
     SojournError,
     Unavailable,
 )
-from sojourn.ids import SessionId, SessionKey, parse_app, parse_user
+from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
 from sojourn.resilience.deadline import end_of_operation
 from sojourn.resilience.journal import Entry, Journal
+from sojourn.sessions import refusals
+from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.store import (
     Birth,
     Delta,
@@ -240,6 +243,20 @@ class Replayer:
         if self._journal:
             await self._replay_in_time()
 
+    async def discard(self, owner: UserKey) -> tuple[set[SessionKey], int]:
+        """Forget what waits of a user, and what of it was refused; of which sessions, how many.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        self.wake()
+        async with self._one_at_a_time():
+            keys = {key for key in self._waiting if key.owner == owner}
+            count = self._journal.discard(lambda data: _owner_of(data) == owner)
+            for key in keys:
+                del self._waiting[key]
+        return keys, count
+
     async def close(self) -> None:
         """Try once more; what then is left stays on disk, or is lost and reported so."""
         if not self._opened:
@@ -308,12 +325,14 @@ class Replayer:
 
     async def _apply(self, kept: Kept, entry: Entry) -> Written | None:
         """Do what was kept, once; None when it was refused."""
-        key, name = kept.session_key, kept.operation_id
+        key, name, age = kept.session_key, kept.operation_id, time.time() - entry.added
         try:
             if kept.birth is not None:
+                if age > REMEMBERED:
+                    raise refusals.outdated()
                 created, ttl, until, words = kept.birth
                 life, fields = Life(ttl, until=until), _pairs(words)
-                birth = Birth(name, created, life, fields, kept.delta, fresh=True)
+                birth = Birth(name, created, life, fields, kept.delta, fresh=True, age=age)
                 done = Written(1, 0, (await self._store.create(key, birth)).repeated)
             elif await self._is_in_log(key, kept, entry):
                 done = Written(0, 0, repeated=True)
@@ -322,8 +341,14 @@ class Replayer:
                 rows = [row.encode() for row in kept.rows]
                 write = Write(name, kept.incarnation)
                 done = await self._store.append(key, rows, kept.delta, kept.updated, write)
-        except _REFUSALS as error:
+        except _REFUSALS as refused:
+            error: SojournError = refused
+            if kept.birth is None and await self._store.buried(key, age) == "forgotten":
+                error = refusals.erased("forgotten")
             reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, Erased):  # nothing of it is kept, not even for people
+                self._refused.append(Refused(name, reason, b""))
+                return None
             self._journal.keep_aside(_encode({"reason": reason, "write": msgspec.Raw(entry.data)}))
             self._refused.append(Refused(name, reason, entry.data))
             return None
@@ -371,6 +396,25 @@ async def _end(task: asyncio.Task[None]) -> None:
         return
     with suppress(RuntimeError):  # it is closed
         loop.call_soon_threadsafe(task.cancel)
+
+
+class _Whose(msgspec.Struct):
+    """As much of a write, or of a refused one, as says whose it is."""
+
+    key: tuple[str, str, str] | None = None
+    write: _Whose | None = None
+
+
+_read_whose = msgspec.json.Decoder(_Whose).decode
+
+
+def _owner_of(data: bytes) -> UserKey | None:
+    try:
+        found = _read_whose(data)
+    except ValueError:
+        return None
+    key = found.key or (found.write and found.write.key)
+    return UserKey(parse_app(key[0]), parse_user(key[1])) if key else None
 
 
 def _texts(pairs: Pairs) -> _Texts:

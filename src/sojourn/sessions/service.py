@@ -25,6 +25,7 @@ from sojourn.ids import (
     new_incarnation,
     new_session_id,
     operation_id_of,
+    parse_user,
     session_id_of,
     user_key,
 )
@@ -33,12 +34,14 @@ from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events
 from sojourn.sessions.failsafe import SafeSessions
+from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import (
     Appended,
     Event,
     NamePage,
     Quarantined,
+    Revoked,
     Rotated,
     Session,
     SessionPage,
@@ -47,6 +50,7 @@ from sojourn.sessions.model import (
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
+from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.states import States
 from sojourn.sessions.store import (
     Birth,
@@ -105,7 +109,13 @@ class Sessions:
     `OutcomeUnknown` when a write was sent and its reply never came.
     """
 
-    def __init__(self, store: SessionStore, limits: Limits, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        limits: Limits,
+        quarantine: Quarantine,
+        discard: Discard = nothing_else,
+    ) -> None:
         self._store = store
         self._limits = limits
         self._quarantine = quarantine
@@ -113,6 +123,7 @@ class Sessions:
         self._states = States(quarantine)
         self._reader = Reader(store, self._cache, self._states, quarantine)
         self._listing = Listing(store, self._states, limits.shards)
+        self._revoking = Revoking(store, self._listing, discard)
 
     @property
     def strict_ids(self) -> bool:
@@ -154,7 +165,8 @@ class Sessions:
             state: its first state, with `user:` and `app:` keys as in `Event.state_delta`.
             ttl: seconds it lives after each change, instead of the store's; None for ever.
             max_age: seconds it lives at most, from now, whatever is changed.
-            until: when it expires at the latest, seconds since the epoch.
+            until: when it expires at the latest, seconds since the epoch. Of `ttl`, `max_age` and
+                `until` the earliest ends it.
             title: a name for people.
             status: a word of the application's.
             backend: which system runs it, a word of the application's.
@@ -167,7 +179,8 @@ class Sessions:
 
         Raises:
             InvalidInput: an id, the state or the metadata; nothing was sent. Where the store was
-                opened with `strict_ids`, any id: leave it out.
+                opened with `strict_ids`, any id: leave it out. Or `until` has passed by the
+                server's clock, which alone decides that: nothing was written.
             TooLarge: the state is over its cap.
             SessionExists: the id is taken; no state was touched.
             TooManySessions: the user has as many as `max_sessions` allows.
@@ -264,7 +277,8 @@ class Sessions:
             operation_id: see `create`.
 
         Raises:
-            InvalidInput: an id, the state or the metadata; nothing was sent.
+            InvalidInput: an id, the state or the metadata; nothing was sent. Or there is none, and
+                `until` has passed by the server's clock: nothing was written.
             SessionNotFound: there is none, and the store was opened with `strict_ids`.
             TooLarge: the state of the new session is over its cap.
             TooManySessions: there is none, and the user has as many as `max_sessions` allows.
@@ -781,6 +795,66 @@ class Sessions:
             corrupt=len(page.names) - len(done),
             cursor=page.cursor,
         )
+
+    async def revoke(self, key: SessionKey) -> Revoked:
+        """End a session for good, with its artifacts. Two round trips, two more for each artifact.
+
+        It is deleted, and what waits for it in the outage buffer of another process is refused when
+        that is replayed, a create included. Who reads it is told at once that it is gone; who is
+        cut off with `on_outage="buffer"` may go on with what it holds until `buffer_seconds` after
+        its outage began. A session of this id that is created from now on is another one.
+
+        Args:
+            key: which session. Revoking what is not there is no error. Interrupted, repeat it.
+        """
+        return await self._revoking.session(checks.key(key))
+
+    async def revoke_user(self, app: str, user: str) -> Revoked:
+        """End all sessions of a user, as `revoke` does. State, memories and own artifacts stay.
+
+        Three round trips for each 100 sessions, two more for each artifact, and one; each has the
+        time-out of an operation. What the user begins while it runs may end, too.
+        """
+        return await self._revoking.user(user_key(app, user))
+
+    async def revoke_app(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Revoked:
+        """End all sessions of some users of an app, as `revoke` does; page by page those of all.
+
+        The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
+        round trips of `revoke_user` for each user.
+
+        Args:
+            app: whose users.
+            limit: how many users at most.
+            cursor: `Revoked.cursor` of the page before.
+
+        Raises:
+            InvalidInput: a limit under 1, or a cursor that is none of this.
+        """
+        checks.page_size(limit)
+        return await self._revoking.app(app, limit, cursor)
+
+    async def forget(self, app: str | None, user: str) -> Forgotten:
+        """Delete all that this room keeps of a user; `store.forget` does it in all rooms.
+
+        From now on no write that waits elsewhere since before is done any more: `Erased`. Who comes
+        back begins anew. A round trip for each 1,000 keys of the server. Interrupted, repeat it.
+
+        Args:
+            app: the application; None only refuses what waits, of any app, and deletes nothing.
+            user: the user.
+
+        Raises:
+            Unavailable: also when the journal of this process cannot be written anew, or a change
+                of app state cannot be carried out now.
+        """
+        owner = anywhere(parse_user(user)) if app is None else user_key(app, user)
+        since = await self._store.bury(owner, "forgotten")
+        if app is None:
+            return Forgotten(time=since)
+        done = await self._store.forget(owner)
+        self._cache.forget(owner)
+        return done._replace(time=since)
 
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip.

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.ids import SessionId, SessionKey, UserKey
+from sojourn.sessions.graves import Buried, Fate, Forgotten
 
 Pairs = Mapping[str, bytes]
 """State keys without their scope → JSON text."""
@@ -77,7 +78,8 @@ class Birth(NamedTuple):
     """A session to create. `created` None means the server's clock.
 
     `fields` are all of those that a change may set; `fresh` says that the id was made for it, so
-    that no other session can have it.
+    that no other session can have it. `age` are the seconds that it has waited in an outage buffer;
+    None for one that has not: then nothing can have been revoked or forgotten since.
     """
 
     operation_id: str
@@ -86,6 +88,7 @@ class Birth(NamedTuple):
     fields: Pairs
     state: Delta
     fresh: bool = False
+    age: float | None = None
 
 
 class Change(NamedTuple):
@@ -276,13 +279,17 @@ class Tidied(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Sixteen methods, each but `begin` one atomic step.
+    """Where sessions are kept. Each method but `forget` is one atomic step.
 
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
-        """Create a session. Raises SessionExists, TooManySessions, TooLarge."""
+        """Create a session. Raises SessionExists, TooManySessions, TooLarge.
+
+        InvalidInput when it would have ended already; Conflict or Erased when it has waited, and it
+        or its user or app was revoked or forgotten since.
+        """
         ...
 
     async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
@@ -354,4 +361,16 @@ class SessionStore(Protocol):
 
     async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
         """The state of a user and of its app. Raises CorruptRecord when the user's is foreign."""
+        ...
+
+    async def bury(self, what: Buried, fate: Fate) -> float:
+        """Let no create that waits now come to life later; when that was, by the store's clock."""
+        ...
+
+    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+        """Whether a session, its user or its app was revoked or forgotten in the last `age` s."""
+        ...
+
+    async def forget(self, owner: UserKey) -> Forgotten:
+        """Delete all that is kept of a user. Interrupted, it can be done again."""
         ...

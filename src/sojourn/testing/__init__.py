@@ -9,6 +9,7 @@ yield store
 
 from sojourn.testing.artifacts import ArtifactsContract
 from sojourn.testing.cache import CacheContract
+from sojourn.testing.forgetting import ForgettingContract
 from sojourn.testing.history import HistoryContract
 from sojourn.testing.memory import MemoryContract
 from sojourn.testing.notices import NoticesContract
@@ -17,6 +18,7 @@ from sojourn.testing.sessions import SessionsContract
 __all__ = [
     "ArtifactsContract",
     "CacheContract",
+    "ForgettingContract",
     "HistoryContract",
     "MemoryContract",
     "NoticesContract",

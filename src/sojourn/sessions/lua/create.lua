@@ -4,26 +4,32 @@
 --       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
 --       6 state of the user (hash)              7 outbox (hash: operation id → app delta)
 --       8 operations of the user (zset: operation id → ms)
---       9 notices (stream), where they are wanted
+--       9 tombstones of the slot (hash), for one that has waited in an outage buffer
+--       9 or 10 notices (stream), where they are wanted
 -- ARGV  1 operation id, which becomes the incarnation       2 session id
 --       3 created, s, or '' (the server's)      4 ttl of the session, ms or '' (never)
 --       5 shared ttl, ms or ''                  6 cap of a state, bytes
 --       7 app delta as JSON or ''               8 age that it reaches at most, ms or ''
 --       9 when it expires at the latest, ms or ''             10 cap of a user's sessions or ''
---      11 number of fields, then the pairs (title, status, …); number of session pairs, then the
+--      11 for how many ms it has waited, or ''                12 what it may be buried as, or ''
+--      13 number of fields, then the pairs (title, status, …); number of session pairs, then the
 --         pairs; number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox,
---         until or ''}
---       {'exists'} {'gone'} {'full', sessions} {'state' | 'user state', bytes} {'corrupt'}:
+--         until or '', 1 if the user had no session}
+--       {'erased', 'revoked' | 'forgotten'} {'past', ms} {'exists'} {'gone'} {'full', sessions} {'state' | 'user state', bytes} {'corrupt'}:
 --       nothing was written
-local session, operations = KEYS[1], KEYS[8]
+local session, operations, notices = KEYS[1], KEYS[8], KEYS[ARGV[11] == '' and 9 or 10]
+if ARGV[11] ~= '' then
+  local kind = buried(KEYS[9], ARGV[11], ARGV[12])
+  if kind ~= '' then return {'erased', kind} end
+end
 local incarnation = redis.call('HGET', session, 'incarnation')
 local ours = incarnation == ARGV[1]
 if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires', 'until')
   if not (is_time(head[1]) and is_span(head[2]) and is_span(head[3])) then return {'corrupt'} end
-  return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7]), head[3]}
+  return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7]), head[3], 0}
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
 local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
@@ -31,7 +37,12 @@ for _, made in ipairs({name, 'save:' .. ARGV[2] .. ':' .. ARGV[1]}) do -- no inc
   if redis.call('ZSCORE', operations, made) then return {'gone'} end
 end
 
-local first_field, n_fields = 12, tonumber(ARGV[11])
+-- One that has waited was acknowledged: what it leaves for others is written all the same.
+if ARGV[11] == '' and ARGV[9] ~= '' and tonumber(ARGV[9]) <= now then
+  return {'past', now - ARGV[9]}
+end
+
+local first_field, n_fields = 14, tonumber(ARGV[13])
 local at = first_field + 2 * n_fields
 local session_pairs, n_session = at + 1, tonumber(ARGV[at])
 at = session_pairs + 2 * n_session
@@ -49,7 +60,7 @@ if n_user > 0 then
 end
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
-redis.call('ZCARD', KEYS[4])
+local first = redis.call('ZCARD', KEYS[4]) == 0 and 1 or 0
 redis.call('ZCARD', KEYS[5])
 if ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
@@ -90,10 +101,10 @@ end
 if ARGV[7] ~= '' then
   write_outbox(KEYS[7], ARGV[1], ARGV[7], ARGV[5])
 end
-if KEYS[9] then
+if notices then
   local changes = {}
   for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
   changes[#changes + 1] = {'created', ARGV[2], 1}
-  write_notices(KEYS[9], ARGV[5], changes, {KEYS[4], KEYS[5]})
+  write_notices(notices, ARGV[5], changes, {KEYS[4], KEYS[5]})
 end
-return {'ok', created, expires, stamp, pending, last}
+return {'ok', created, expires, stamp, pending, last, first}

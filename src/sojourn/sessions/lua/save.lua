@@ -10,7 +10,7 @@
 --       9 cap of the log, events or ''         10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of events, then the events; the shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq}
+-- Reply {'ok' | 'duplicate', version, span, last seq, 1 if the user had no session}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}:
 --       nothing was written
 local session, events, ops, operations = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
@@ -28,7 +28,7 @@ if incarnation then
   end
   version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5], head[7]
   local done = redis.call('ZSCORE', ops, name)
-  if done then return {'duplicate', done, span(ttl, last), tonumber(head[6])} end
+  if done then return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
 elseif ARGV[2] ~= '' or ARGV[7] == 'none' then
@@ -56,6 +56,7 @@ for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
 if bytes > tonumber(ARGV[8]) then return {'state', bytes} end
 redis.call('LLEN', events)
 for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
+local first = redis.call('ZCARD', KEYS[4]) == 0 and 1 or 0
 if not incarnation and ARGV[10] ~= '' then
   local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
   local evicted = redis.call('ZSCORE', KEYS[5], ARGV[4]) -- it has this place already
@@ -92,4 +93,4 @@ if KEYS[7] then
   changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
   write_notices(KEYS[7], ARGV[#ARGV], changes, {KEYS[4], KEYS[5]})
 end
-return {'ok', version, span(ttl, last), count}
+return {'ok', version, span(ttl, last), count, first}

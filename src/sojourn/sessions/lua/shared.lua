@@ -142,6 +142,23 @@ local function write_outbox(key, operation, delta, ttl)
   write_lifetime(key, left, ttl)
 end
 
+-- Whether something was buried since a write that waited for `age` ms: 'revoked', 'forgotten' or ''.
+-- `names` are what it may have been buried as, a space between them; tombstones have hashes of those.
+local function buried(tombstones, age, names)
+  local made, kind = now - age, ''
+  local fields = redis.call('HGETALL', tombstones)
+  for i = 1, #fields, 2 do
+    local salt, hash = string.match(fields[i], '^(%x+):(%x+)$')
+    local at, what = string.match(fields[i + 1], '^(%d+) (%a+)$')
+    if salt and at and tonumber(at) >= made then
+      for name in string.gmatch(names, '%S+') do
+        if redis.sha1hex(salt .. ':' .. name) == hash and kind ~= 'forgotten' then kind = what end
+      end
+    end
+  end
+  return kind
+end
+
 -- Tell who listens of changes, each {kind, session, version}: entries of the user's stream, and one
 -- wake-up. An entry's id holds the server's clock, ms, and a number one higher than that of the
 -- entry before; a new stream's first number is its time in microseconds. What fails here (a key of

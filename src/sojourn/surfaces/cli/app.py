@@ -12,7 +12,7 @@ import typer
 import sojourn
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event
-from sojourn.surfaces.cli import documents, quarantine
+from sojourn.surfaces.cli import documents, quarantine, users
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.detail import detail
@@ -34,6 +34,7 @@ from sojourn.surfaces.cli.options import (
 )
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
+from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.security import security
 from sojourn.surfaces.cli.sweeping import sweep_all
 
@@ -48,6 +49,8 @@ app.add_typer(_sessions, name="sessions", help="Look into the sessions of a stor
 app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
 )
+app.add_typer(users.commands, name="user", help="What a store keeps about a user.")
+_sessions.command("revoke", epilog=f"{EPILOG}\n\n{HELP}")(revoke)
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 app.command("security", epilog=HELP)(security)
 
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
         with suppress(AttributeError, ValueError):  # a stream that a test or a host has replaced
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     words = list(arguments)
-    if words in ([], ["sessions"], ["quarantine"]):
+    if words in ([], ["sessions"], ["quarantine"], ["user"]):
         words.append("--help")
     app(args=words, prog_name="sojourn")
 

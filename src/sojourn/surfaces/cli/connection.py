@@ -32,6 +32,7 @@ class Connection:
     """An open store, and the event loop that it lives in.
 
     Attributes:
+        store: all of it.
         sessions: the sessions room.
         doctor: examines the server.
         guard: knows what was refused.
@@ -39,6 +40,7 @@ class Connection:
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
+        self.store = store
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
         self.guard: Guard = store.guard()

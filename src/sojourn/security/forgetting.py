@@ -1,0 +1,113 @@
+"""Forgetting a user in all rooms, and the receipt for it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from sojourn.artifacts import Artifacts
+from sojourn.cache import Cache
+from sojourn.ids import UserKey, parse_app, parse_user, tenant_of, user_key
+from sojourn.memory import Memory
+from sojourn.notices import NoticeStore
+from sojourn.sessions import Sessions
+
+
+class Receipt(NamedTuple):
+    """What was forgotten. It holds no content and no name.
+
+    Attributes:
+        time: since when nothing that was buffered before is written any more: the server's clock,
+            seconds since the epoch.
+        salt: random, of this receipt.
+        who: SHA-256 of the salt, a colon and the user's id, in hexadecimal: who knows the id can
+            show that the receipt is the user's.
+        apps: in how many apps something was looked for.
+        erased: how many of each kind are gone. A run that finishes what another began has only the
+            rest.
+    """
+
+    time: float
+    salt: str
+    who: str
+    apps: int
+    erased: Mapping[str, int]
+
+    def is_of(self, user: str) -> bool:
+        """Whether it is this user's."""
+        return self.who == _digest(self.salt, user)
+
+
+class _Quarantine(Protocol):
+    async def forget(self, owner: UserKey) -> int: ...
+
+
+class Forgetter:
+    """Forgets users of a store.
+
+    Args:
+        sessions: and the other rooms.
+        memory: what outlives sessions.
+        artifacts: files.
+        cache: results.
+        notices: what happened.
+        quarantine: what could not be read.
+        find: the apps that keep something about a user.
+    """
+
+    def __init__(  # noqa: PLR0917 - the rooms
+        self,
+        sessions: Sessions,
+        memory: Memory,
+        artifacts: Artifacts,
+        cache: Cache,
+        notices: NoticeStore,
+        quarantine: _Quarantine,
+        find: Callable[[str], Awaitable[set[str]]],
+    ) -> None:
+        self._sessions = sessions
+        self._memory = memory
+        self._artifacts = artifacts
+        self._cache = cache
+        self._notices = notices
+        self._quarantine = quarantine
+        self._find = find
+
+    async def apps_of(self, user: str) -> list[str]:
+        """The apps that keep something about a user."""
+        return sorted(await self._find(parse_user(user)))
+
+    async def forget(self, user: str, app: str | None) -> Receipt:
+        """Forget a user in an app, or in all."""
+        if app is None:  # first of all: in which app something waits elsewhere, nobody knows
+            since = (await self._sessions.forget(None, user)).time
+            apps = await self.apps_of(user)
+        else:
+            since, apps = 0.0, [str(parse_app(app))]
+        erased = Counter[str]()
+        for name in apps:
+            began = await self._forget_in(user_key(name, user), erased)
+            since = since or began
+        salt = secrets.token_hex(16)
+        return Receipt(since, salt, _digest(salt, user), len(apps), dict(erased))
+
+    async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
+        """The sessions first: from their tombstone on nothing comes back."""
+        app, user = owner
+        sessions = await self._sessions.forget(app, user)
+        counts = sessions._asdict()
+        since: float = counts.pop("time")
+        erased.update(counts)
+        erased["memories"] += await self._memory.forget(user, app=app)
+        erased["artifacts"] += await self._artifacts.forget(app, user)
+        erased["cached"] += await self._cache.forget(tenant_of(owner))
+        erased["notices"] += await self._notices.forget(owner)
+        erased["quarantined"] += await self._quarantine.forget(owner)
+        return since
+
+
+def _digest(salt: str, user: str) -> str:
+    return hashlib.sha256(f"{salt}:{user}".encode()).hexdigest()

@@ -1,0 +1,159 @@
+"""Forgetting a user, and remembering that it was: on a server."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sojourn.engine.call import Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.engine.scan import found
+from sojourn.errors import Unavailable
+from sojourn.ids import SessionId, SessionKey, UserKey, parse_session, unescape
+from sojourn.sessions.commons import LUA, Commons
+from sojourn.sessions.graves import (
+    REMEMBERED,
+    Buried,
+    Fate,
+    Forgotten,
+    anywhere,
+    mark_of,
+    name_of,
+    names_of,
+)
+
+_BURY, _BURIED, _FORGET = (Script.load(LUA, name) for name in ("bury", "buried", "forget"))
+
+_STEP = 200
+"""Sessions that one script deletes."""
+
+
+class Forgetting:
+    """Tombstones and the end of users of one deployment, over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys, commons: Commons) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._commons = commons
+
+    def waited(self, age: float) -> int:
+        """For how many ms a write has waited, when it gets there as late as it may."""
+        return math.ceil((max(0.0, age) + self._engine.timeout) * 1000)
+
+    async def bury(self, what: Buried, fate: Fate) -> float:
+        """One round trip."""
+        slot = what.owner if isinstance(what, SessionKey) else what
+        call: Call[int] = Call(
+            name="sessions.bury",
+            keys=(self._keys.erased(slot),),
+            read=only,
+            script=_BURY,
+            args=(mark_of(what), fate, round(REMEMBERED * 1000)),
+        )
+        return await self._engine.run(call) / 1000
+
+    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+        """One round trip."""
+        calls = [
+            Call(
+                name="sessions.buried",
+                keys=(self._keys.erased(slot),),
+                read=only,
+                script=_BURIED,
+                args=(self.waited(age), names),
+            )
+            for slot, names in (
+                (key.owner, names_of(key)),
+                (str(key.app), name_of(str(key.app))),
+                (anywhere(key.user), name_of(anywhere(key.user))),
+            )
+        ]
+        fates = {fate.decode() for fate in await self._engine.run_all(calls)}
+        if "forgotten" in fates:
+            return "forgotten"
+        return "revoked" if "revoked" in fates else None
+
+    async def forget(self, owner: UserKey) -> Forgotten:
+        """What its indexes lead to first, then what they have lost."""
+        done = Forgotten()
+        while True:
+            done = done.plus(Forgotten(app_deltas=await self._carry_out(owner)))
+            names = await self._listed(owner)
+            last, part = await self._delete(owner, names)
+            done = done.plus(part)
+            if last:
+                break
+        lost = await self._lost(owner)
+        for start in range(0, len(lost), _STEP):
+            _, part = await self._delete(owner, lost[start : start + _STEP])
+            done = done.plus(part)
+        await self._commons.strike(owner)
+        return done
+
+    async def _carry_out(self, owner: UserKey) -> int:
+        """The deltas of app state that wait are the app's: they are not forgotten."""
+        outbox = self._keys.user(owner).outbox
+        size: Call[Any] = Call(
+            "sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)], lenient=True
+        )
+        waiting = await self._engine.run(size)
+        if not waiting or not isinstance(waiting, int):
+            return 0
+        drained = await self._commons.drain(owner)
+        if drained.left:
+            raise Unavailable(
+                "Changes of app state that this user's sessions have made cannot be carried out "
+                "now, so not all of the user was forgotten. Do it again; if the state of the app "
+                "is a key of another type, delete that first."
+            )
+        return waiting
+
+    async def _listed(self, owner: UserKey) -> list[bytes]:
+        """Some names in the indexes."""
+        names: dict[bytes, None] = {}
+        for index in self._keys.user(owner)[:2]:
+            call: Call[Any] = Call(
+                "sessions.index",
+                (index,),
+                only,
+                commands=[("ZRANGE", index, 0, _STEP - 1)],
+                lenient=True,
+            )
+            listed = await self._engine.run(call)
+            if isinstance(listed, list):
+                names |= dict.fromkeys(cast("list[bytes]", listed))
+        return list(names)
+
+    async def _lost(self, owner: UserKey) -> list[bytes]:
+        """Sessions that no index names any more."""
+        heads = await found(self._engine, self._keys.sessions_by(owner))
+        kinds = ("session", "events", "ops")
+        ours = [key for key in heads if (kind := self._keys.kind_of(key)) and kind.name in kinds]
+        escaped = {key[key.index("}:") + 2 :].partition(":")[0] for key in ours}
+        return [unescape(each).encode() for each in sorted(escaped)]
+
+    async def _delete(self, owner: UserKey, names: Sequence[bytes]) -> tuple[bool, Forgotten]:
+        """Delete sessions, and all else if none is left; whether that was so."""
+        sessions = [key for name in names if (key := _key(owner, name)) is not None]
+        user = self._keys.user(owner)
+        call: Call[list[int]] = Call(
+            name="sessions.forget",
+            keys=(
+                *(user.by_update, user.by_expiry, user.operations, user.state, user.outbox),
+                *(each for key in sessions for each in self._keys.session(key)),
+            ),
+            read=only,
+            script=_FORGET,
+            args=names,
+        )
+        last, *counts = await self._engine.run(call)
+        return bool(last), Forgotten(*counts)
+
+
+def _key(owner: UserKey, name: bytes) -> SessionKey | None:
+    try:
+        return SessionKey(*owner, SessionId(parse_session(name.decode())))
+    except ValueError:
+        return None

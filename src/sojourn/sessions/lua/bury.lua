@@ -1,0 +1,14 @@
+-- Remember that a session, a user or an app was revoked or forgotten now; repeated, that it was then.
+--
+-- KEYS  1 tombstones of the slot (hash: SALT:HASH → MS KIND)
+-- ARGV  1 salt and hash of its name   2 'revoked' or 'forgotten'   3 how long that is remembered, ms
+-- Reply when that was, ms
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  local at = tonumber(string.match(fields[i + 1], '^%d+') or 0)
+  if fields[i] == ARGV[1] then return at end
+  if at < now - ARGV[3] then redis.call('HDEL', KEYS[1], fields[i]) end
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return now

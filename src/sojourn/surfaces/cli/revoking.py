@@ -1,0 +1,68 @@
+"""`sojourn sessions revoke`: sessions that end everywhere, and with them what waits for them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sojourn.ids import SessionKey, parse_app, user_key
+from sojourn.sessions import Revoked, Sessions
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import show, write_json
+from sojourn.surfaces.cli.listing import counted
+from sojourn.surfaces.cli.options import App, Json, Namespace, Url, Yes
+from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.removal import UNTOUCHED, Scope, confirm
+
+_User = Annotated[str | None, typer.Argument(metavar="USER", show_default=False)]
+_Session = Annotated[str | None, typer.Argument(metavar="SESSION", show_default=False)]
+
+
+def revoke(
+    app: App,
+    user: _User = None,
+    session: _Session = None,
+    *,
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Revoke a session, all of a user, or all of an app; of more than one after asking.
+
+    They are deleted with their artifacts, and what other processes have buffered for them in an
+    outage is refused when that is over. State of users and apps stays.
+    """
+    with connect(url, namespace) as store:
+        parse_app(app)
+        key = None if user is None or session is None else SessionKey.of(app, user, session)
+        what = str(Scope(app, user)) if key is None else named(key)
+        if key is None and not yes:
+            confirm(f"Revoke all sessions of {what} on {store.where}? {UNTOUCHED}")
+        if key is not None:
+            done = store.run(store.sessions.revoke(key))
+        elif user is not None:
+            done = store.run(store.sessions.revoke_user(*user_key(app, user)))
+        else:
+            done = store.run(_all(store.sessions, app))
+        if as_json:
+            write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
+        else:
+            artifacts = "1 artifact" if done.artifacts == 1 else f"{done.artifacts:,} artifacts"
+            show(
+                f"Revoked {counted(done.sessions)} ({what}) on {store.where}, with {artifacts}. "
+                f"{UNTOUCHED}"
+            )
+
+
+async def _all(sessions: Sessions, app: str) -> Revoked:
+    """Those of all users of an app."""
+    users = revoked = artifacts = 0
+    cursor: str | None = None
+    while True:
+        page = await sessions.revoke_app(app, cursor=cursor)
+        users, revoked = users + page.users, revoked + page.sessions
+        artifacts, cursor = artifacts + page.artifacts, page.cursor
+        if cursor is None:
+            return Revoked(users, revoked, artifacts, None)

@@ -1,0 +1,228 @@
+"""Everything that a store keeps about a user, as readable JSON: a line a record.
+
+    {"kind": "event", "key": {"app": "shop", "session": "8e42", "seq": 3}, "value": {…}}
+
+Kinds: `session`, `event`, `user_state`, `memory`, `artifact`, `cached`, `notice`, `quarantined`,
+and `unreadable` for what cannot be read as one of those. Bytes are in base64. It is for people:
+what another store could take over is another format.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple
+
+from sojourn.client import Sojourn
+from sojourn.errors import CorruptRecord
+from sojourn.ids import SessionKey, UserKey, tenant_of, user_key
+from sojourn.memory.model import OF_USERS
+from sojourn.sessions import Event, Session
+
+_PAGE = 100
+
+
+class Record(NamedTuple):
+    """A line of the export.
+
+    Attributes:
+        kind: what it is.
+        key: what names it.
+        value: JSON.
+    """
+
+    kind: str
+    key: Mapping[str, Any]
+    value: Any
+
+    def line(self) -> str:
+        """As JSON in ASCII, so that no byte needs trust, with a line end."""
+        return json.dumps(self._asdict()) + "\n"
+
+
+async def export(
+    store: Sojourn, user: str, write: Callable[[str], object], *, app: str | None = None
+) -> Mapping[str, int]:
+    """Write everything about a user, a line at a time; how many records of each kind.
+
+    It is no snapshot. Ids of operations are left out, and what only waits in an outage buffer.
+
+    Args:
+        store: which store.
+        user: about whom.
+        write: takes a line.
+        app: only of this app; None for all.
+
+    Raises:
+        InvalidId: it cannot name a user.
+        Unavailable: no server answers in time; what was written is not all.
+    """
+    counts = Counter[str]()
+    async for record in records(store, user, app=app):
+        write(record.line())
+        counts[record.kind] += 1
+    return dict(counts)
+
+
+async def records(store: Sojourn, user: str, *, app: str | None = None) -> AsyncIterator[Record]:
+    """Everything about a user. One session with its events, or one artifact, is held at a time."""
+    for name in await store.apps_of(user) if app is None else [app]:
+        owner = user_key(name, user)
+        for part in (_sessions, _state, _memories, _artifacts, _cached, _notices, _quarantined):
+            async for record in part(store, owner):
+                yield record
+
+
+async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    cursor: str | None = None
+    while True:
+        page = await store.sessions.list(*owner, limit=_PAGE, cursor=cursor)
+        for key in page.corrupt:
+            yield _unreadable("session", {"app": key.app, "session": key.session})
+        for listed in page.sessions:
+            session = await store.sessions.get(listed.key)
+            if session is not None:
+                for record in _session(session):
+                    yield record
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _session(session: Session[Event]) -> list[Record]:
+    """A session, then its events. State of its app is not the user's."""
+    place = {"app": session.key.app, "session": session.key.session}
+    value = {
+        "title": session.title,
+        "status": session.status,
+        "backend": session.backend,
+        "flow": session.flow,
+        "metadata": session.metadata,
+        "state": {k: v for k, v in session.state.items() if not k.startswith(("app:", "user:"))},
+        "created": session.created,
+        "updated": session.updated,
+        "ttl": session.ttl,
+        "until": session.until,
+        "expires": session.expires,
+        "version": session.version,
+        "length": session.length,
+        "complete": session.complete,
+    }
+    return [Record("session", place, value), *(_event(place, each) for each in session.events)]
+
+
+def _event(place: Mapping[str, Any], event: Event) -> Record:
+    value = {
+        "id": event.id,
+        "time": event.time,
+        "author": event.author,
+        "kind": event.kind,
+        "payload": event.payload,
+        "state_delta": dict(event.state_delta),
+    }
+    return Record("event", {**place, "seq": event.seq}, value)
+
+
+async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    try:
+        state = await store.sessions.user_state(*owner)
+    except CorruptRecord as error:
+        yield _unreadable("user_state", {"app": owner.app}, error)
+        return
+    if state:
+        yield Record("user_state", {"app": owner.app}, state)
+
+
+async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    memory = store.memory
+    for of, scope in zip(OF_USERS, (memory.user, memory.sessions, memory.events), strict=True):
+        place = {"app": owner.app, "of": of}
+        cursor: str | None = None
+        while True:
+            page = await scope(owner.user, app=owner.app).list(limit=_PAGE, cursor=cursor)
+            for name in page.corrupt:
+                yield _unreadable("memory", {**place, "name": name})
+            for entry in page.entries:
+                value = {
+                    "value": entry.value,
+                    "metadata": entry.metadata,
+                    "text": entry.text,
+                    "created": entry.created,
+                    "updated": entry.updated,
+                    "expires": entry.expires,
+                    "version": entry.version,
+                }
+                yield Record("memory", {**place, "name": entry.key}, value)
+            cursor = page.cursor
+            if cursor is None:
+                break
+
+
+async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    for of in await store.artifacts.owners(*owner):
+        session = of.session if isinstance(of, SessionKey) else None
+        for name in await store.artifacts.names(of):
+            place = {"app": owner.app, "session": session, "name": name}
+            try:
+                versions = await store.artifacts.versions(of, name)
+            except CorruptRecord as error:
+                yield _unreadable("artifact", place, error)
+                continue
+            for version in (each.version for each in versions):
+                yield await _artifact(store, of, place, version)
+
+
+async def _artifact(
+    store: Sojourn, of: SessionKey | UserKey, place: Mapping[str, Any], version: int
+) -> Record:
+    key = {**place, "version": version}
+    try:
+        found = await store.artifacts.load(of, place["name"], version=version)
+    except CorruptRecord as error:
+        return _unreadable("artifact", key, error)
+    if found is None:
+        return _unreadable("artifact", key)
+    value = {
+        "mime_type": found.mime_type,
+        "metadata": found.metadata,
+        "created": found.created,
+        "data": b64encode(found.data).decode(),
+    }
+    return Record("artifact", key, value)
+
+
+async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    tenant, nothing = tenant_of(owner), object()
+    for name in await store.cache.names(tenant=tenant):
+        key = {"app": owner.app, "name": name}
+        try:
+            value = await store.cache.get(name, nothing, tenant=tenant, stale=True)
+        except CorruptRecord as error:
+            yield _unreadable("cached", key, error)
+            continue
+        if value is not nothing:
+            yield Record("cached", key, value)
+
+
+async def _notices(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    for notice in await store.notices.kept(*owner):
+        value = {"kind": notice.kind, "session": notice.session, "version": notice.version}
+        yield Record("notice", {"app": owner.app, "id": notice.id}, value)
+
+
+async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+    for each in await store.sessions.quarantined(*owner):
+        value = {
+            "key": each.key,
+            "field": each.field,
+            "reason": each.reason,
+            "time": each.time,
+            "raw": b64encode(each.raw).decode(),
+        }
+        yield Record("quarantined", {"app": owner.app, "id": each.id}, value)
+
+
+def _unreadable(kind: str, key: Mapping[str, Any], error: CorruptRecord | None = None) -> Record:
+    return Record("unreadable", {"kind": kind, **key}, "" if error is None else str(error))
