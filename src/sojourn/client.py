@@ -48,6 +48,7 @@ class Sojourn:
         self.artifacts = rooms.artifacts
         self.notices = rooms.notices
         self.doctor = rooms.doctor
+        self._streams = rooms.streams
         self._security = rooms.security
         self._guard = self.guard()
         self._engine = rooms.engine
@@ -214,7 +215,9 @@ class Sojourn:
                 for others. Any id that can name a key will do, if not given.
             limiter: slows and refuses peers that guess ids; none does, if not given.
         """
-        rooms = Guarded(self.sessions, self.cache, self.memory, self.artifacts, self.notices)
+        rooms = Guarded(
+            self.sessions, self.cache, self.memory, self.artifacts, self.notices, self._streams
+        )
         return Guard(rooms, self._security, log=log, check_id=check_id, limiter=limiter)
 
     async def disconnect(self) -> None:

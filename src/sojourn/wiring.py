@@ -35,6 +35,10 @@ from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
+from sojourn.streams import Streams
+from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.redis import RedisStreams
+from sojourn.streams.store import Bounds
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ class Rooms(NamedTuple):
     notices: Notices
     doctor: Doctor
     security: SecurityStore
+    streams: Streams
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
 
@@ -80,6 +85,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
         security=InMemorySecurity(options.state_ttl),
+        streams=Streams(InMemoryStreams(Bounds())),
     )
 
 
@@ -117,6 +123,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         notices=_notices(RedisNotices(engine, keys), options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         security=RedisSecurity(engine, keys, options.state_ttl),
+        streams=Streams(RedisStreams(engine, keys, Bounds())),
         engine=engine,
         buffered=buffered,
     )

@@ -30,6 +30,7 @@ _RESERVED = frozenset(
     {"apps", "cache", "operations", "outbox", "quarantine", "session", "sessions", "state", "users"}
     | {"artifact", "artifacts", "memories", "memory", "notices"}
     | {"owner", "security"}
+    | {"mcp"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -63,6 +64,7 @@ _FORMS = {
     "owner": rf"owner:{_TAG}",
     "security": rf"security:\{{{_ID}\}}(?::flagged)?",
     "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
+    "mcp": rf"mcp:{_TAG}:{_ID}",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -240,6 +242,10 @@ class Keys:
         """What guards have counted for an app, and which sessions they flagged."""
         counts = f"{self._start}security:{{{escape(app)}}}"
         return counts, f"{counts}:flagged"
+
+    def mcp(self, key: SessionKey) -> str:
+        """What a client of the MCP server was told lately, in the slot of its user."""
+        return f"{self._start}mcp:{{{_tag(key)}}}:{escape(key.session)}"
 
     @property
     def patterns(self) -> tuple[str, ...]:
