@@ -38,7 +38,7 @@ from sojourn.sessions.service import Limits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.redis import RedisStreams
-from sojourn.streams.store import Bounds
+from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
         security=InMemorySecurity(options.state_ttl),
-        streams=Streams(InMemoryStreams(Bounds())),
+        streams=Streams(InMemoryStreams(Reach())),
     )
 
 
@@ -123,7 +123,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         notices=_notices(RedisNotices(engine, keys), options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         security=RedisSecurity(engine, keys, options.state_ttl),
-        streams=Streams(RedisStreams(engine, keys, Bounds())),
+        streams=Streams(RedisStreams(engine, keys, Reach())),
         engine=engine,
         buffered=buffered,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from functools import partial
 
 from sojourn.errors import InvalidId
 from sojourn.security.gate import Gate
@@ -46,11 +45,12 @@ class UserStreams:
         return await self._streams.add(key, stream, message, operation_id=operation_id)
 
     async def after(self, connection: str, number: int) -> Sequence[Told] | None:
-        """The messages of a stream behind one of them: see `Streams.after`."""
-        return await self._gate.on(
-            "streams.after", connection, partial(self._streams.after, number=number)
-        )
+        """The messages of a stream behind one of them: see `Streams.after`. It is not logged."""
+        return await self._streams.after(self._gate.key(connection), number)
 
     async def close(self, connection: str) -> bool:
         """Forget a connection: see `Streams.close`."""
-        return await self._gate.on("streams.close", connection, self._streams.close)
+        try:
+            return await self._gate.on("streams.close", connection, self._streams.close)
+        except InvalidId:
+            return False

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sojourn.ids import SessionKey
 from sojourn.resilience.atomic import atomic
 from sojourn.streams.model import Told
-from sojourn.streams.store import Bounds
+from sojourn.streams.store import Reach
 
 _MOST = 10_000
 """Connections that are kept; those not used for longest go first."""
@@ -27,12 +27,12 @@ class InMemoryStreams:
     """A `StreamStore` in this process.
 
     Args:
-        bounds: how much is kept.
+        reach: how much is kept.
         clock: seconds.
     """
 
-    def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bounds = bounds
+    def __init__(self, reach: Reach, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reach = reach
         self._clock = clock
         self._open: OrderedDict[SessionKey, _Connection] = OrderedDict()
 
@@ -77,10 +77,10 @@ class InMemoryStreams:
         if not begun and found.ends <= self._clock():
             del self._open[key]
             return None
-        found.ends = self._clock() + self._bounds.ttl
+        found.ends = self._clock() + self._reach.ttl
         self._open.move_to_end(key)
         return found
 
     def _over(self, found: _Connection) -> bool:
         size = sum(len((told.stream + told.message).encode()) for told in found.told.values())
-        return len(found.told) > self._bounds.messages or size > self._bounds.bytes
+        return len(found.told) > self._reach.messages or size > self._reach.bytes

@@ -13,7 +13,7 @@ from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey
 from sojourn.streams.model import Told
-from sojourn.streams.store import Bounds
+from sojourn.streams.store import Reach
 
 _LUA = files("sojourn.streams") / "lua"
 _OPEN, _ADD = (Script.load(_LUA, name) for name in ("open", "add"))
@@ -26,14 +26,14 @@ class RedisStreams:
     Args:
         engine: where calls go.
         keys: builds the keys.
-        bounds: how much is kept.
+        reach: how much is kept.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, bounds: Bounds) -> None:
+    def __init__(self, engine: Engine, keys: Keys, reach: Reach) -> None:
         self._engine = engine
         self._keys = keys
-        self._bounds = bounds
-        self._ttl = round(bounds.ttl * 1000)
+        self._reach = reach
+        self._ttl = round(reach.ttl * 1000)
 
     async def open(self, key: SessionKey) -> None:
         """Begin a connection."""
@@ -52,7 +52,7 @@ class RedisStreams:
 
     async def add(self, key: SessionKey, stream: str, message: str, operation_id: str) -> int:
         """Add a message."""
-        bounds = self._bounds
+        reach = self._reach
         call: Call[int] = Call(
             name="streams.add",
             keys=(self._keys.mcp(key),),
@@ -62,8 +62,8 @@ class RedisStreams:
                 operation_id,
                 msgspec.json.encode((stream, message)),
                 self._ttl,
-                bounds.messages,
-                bounds.bytes,
+                reach.messages,
+                reach.bytes,
             ),
             operation_id=operation_id,
         )

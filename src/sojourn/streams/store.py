@@ -8,7 +8,7 @@ from sojourn.ids import SessionKey
 from sojourn.streams.model import Told
 
 
-class Bounds(NamedTuple):
+class Reach(NamedTuple):
     """How much is kept of a connection.
 
     Attributes:

@@ -33,12 +33,14 @@ class Connection:
     Attributes:
         sessions: the sessions room.
         doctor: examines the server.
+        guard: makes handles that can name one user only.
         where: the server's address and namespace, without secrets.
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
+        self.guard = store.guard
         self.where = where
         self._runner = runner
 
@@ -55,12 +57,15 @@ class _Target(NamedTuple):
 
 @contextmanager
 def connect(
-    url: str | None, namespace: str | None, *, said_by: str = "--url"
+    url: str | None, namespace: str | None, *, said_by: str = "--url", memory: bool = False
 ) -> Generator[Connection]:
-    """Open the store of a command and say which; errors inside become a line and an exit code."""
+    """Open the store of a command and say which; errors inside become a line and an exit code.
+
+    With `memory` it may be `memory://`: the command goes on for long.
+    """
     logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
-        target = _target(url, namespace, said_by)
+        target = _target(url, namespace, said_by, memory=memory)
         store = sojourn.open(target.url, **target.arguments)
         where = store.where
         _, options = from_query(target.url, Options(**target.arguments))
@@ -77,13 +82,13 @@ def connect(
             note(f"{count:,} stored {records} cannot be read: see sojourn quarantine ls")
 
 
-def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:
+def _target(url: str | None, namespace: str | None, said_by: str, *, memory: bool) -> _Target:
     """What the command line says, else the environment, else the embedded server."""
     settings = sojourn.Settings()
     if url is None:
         url = settings.url
         said_by = settings.said_by or "the default; choose with --url or SOJOURN_URL"
-    if url.partition(":")[0].lower() == "memory":
+    if not memory and url.partition(":")[0].lower() == "memory":
         raise ConfigurationError(
             f"memory:// ({said_by}) is the memory of one process, so here it would always be "
             "empty: name the server of your application, as in --url redis://localhost:6379."

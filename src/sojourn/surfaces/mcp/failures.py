@@ -27,26 +27,27 @@ log = logging.getLogger("sojourn.mcp")
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 
+_TEXTS: dict[type[SojournError], str] = {
+    SessionNotFound: "There is no such session: session_list has yours, session_create makes one.",
+    Unavailable: "The store does not answer now. Nothing is lost: try again in some seconds.",
+    CorruptRecord: "What is stored there cannot be read. Deleting it, or storing it anew, helps.",
+    SojournError: "The store refuses to work. Who runs this server finds why in its log.",
+}
+"""For an error of the kind, and its kin. What a server or its address said is not in them."""
+
+
 def text_of(error: SojournError) -> str:
-    """What a caller may read of an error. What a server or its address said stays here."""
-    match error:
-        case SessionNotFound():
-            return "There is no such session: session_list has yours, session_create makes one."
-        case StaleSession() | StaleEntry():
-            return f"{error} Read it again, and repeat the call with the version that it has now."
-        case OutcomeUnknown():
-            return (
-                "It may have happened or not: the store did not answer in time. Repeat the call "
-                f"with operation_id {error.operation_id!r}: it takes effect once either way."
-            )
-        case Unavailable():
-            return "The store does not answer now. Nothing is lost: try again in some seconds."
-        case CorruptRecord():
-            return "What is stored there cannot be read. Deleting it, or storing it anew, helps."
-        case InvalidInput() | Conflict() | Refused():
-            return str(error)
-        case _:
-            return "The store refuses to work. The one who runs this server finds why in its log."
+    """What a caller may read of an error."""
+    if isinstance(error, OutcomeUnknown):
+        return (
+            "It may have happened or not: the store did not answer in time. Repeat the call with "
+            f"operation_id {error.operation_id!r}: it takes effect once either way."
+        )
+    if isinstance(error, StaleSession | StaleEntry):
+        return f"{error} Read it again, and repeat the call with the version that it has now."
+    if isinstance(error, InvalidInput | Conflict | Refused):
+        return str(error)
+    return next(text for kind, text in _TEXTS.items() if isinstance(error, kind))
 
 
 def told(function: F) -> F:
