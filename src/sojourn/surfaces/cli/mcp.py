@@ -100,7 +100,7 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
 
     served = application(
         Desk(store.guard(log=log), Identity(app, user)),
-        verifier=None if web.auth is None else Tokens.read(web.auth),
+        verifier=None if web.auth is None else Tokens.read(web.auth, app),
         hosts=web.hosts,
         origins=web.origins,
     )

@@ -16,6 +16,8 @@ ANSWER_BYTES = 128 * 1024
 
 PREVIEW = 2000
 """Characters that are left of a value that is too large."""
+_LEAST = 100
+"""The same where there is no room left, in a list of many."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -113,11 +115,16 @@ class Sized:
             if self.takes(document.model_dump()):
                 taken.append(document)
                 continue
-            if not taken:
-                taken.append(_cut(document))
-                self.left = 0
-            break
+            return taken or [self.one(document)]
         return taken
+
+    def one(self, document: M) -> M:
+        """A document as it is, or cut when there is not enough room for it."""
+        if self.takes(document.model_dump()):
+            return document
+        short = _cut(document, PREVIEW if self.left > PREVIEW else _LEAST)
+        self.left = max(0, self.left - _size(short.model_dump()))
+        return short
 
 
 def summary(session: Session[Any]) -> SessionDocument:
@@ -217,11 +224,11 @@ _LARGE = ("payload", "state_delta", "content", "value", "metadata")
 """What can be large in a document; what is cut off it is None."""
 
 
-def _cut(document: M) -> M:
+def _cut(document: M, characters: int) -> M:
     """The document with how its largest part begins, instead of that and its others."""
     parts = {name: getattr(document, name) for name in _LARGE if hasattr(document, name)}
     largest = max(parts.values(), key=_size)
-    preview = encode(largest, "The value").decode()[:PREVIEW]
+    preview = encode(largest, "The value").decode()[:characters]
     return document.model_copy(update={**dict.fromkeys(parts), "preview": preview})
 
 

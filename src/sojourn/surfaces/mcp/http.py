@@ -60,7 +60,7 @@ from sojourn.surfaces.mcp.server import server_of
 PATH = "/mcp"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds that a client which asks again waits for an answer that others may be working on."""
 _LONGEST = 60.0
 """Seconds that a request is worked on when its client has gone."""
@@ -80,15 +80,22 @@ class Handshaken:
         server: answers requests.
         desk: knows who calls, and the store.
         security: which hosts and origins may be named.
+        patience: seconds that a client which asks again waits for an answer still to come.
     """
 
     def __init__(
-        self, server: MCPServer[Desk], desk: Desk, security: TransportSecuritySettings
+        self,
+        server: MCPServer[Desk],
+        desk: Desk,
+        security: TransportSecuritySettings,
+        *,
+        patience: float,
     ) -> None:
         server.streamable_http_app(stateless_http=True, transport_security=security)
         self._modern = server.session_manager
         self._desk = desk
         self._security = TransportSecurityMiddleware(security)
+        self._patience = patience
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
@@ -137,7 +144,7 @@ class Handshaken:
             connection = await own.streams.open()
         elif not await own.streams.touch(connection):
             return _unknown()
-        told = Told(own.streams, connection, patience=_PATIENCE)
+        told = Told(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         await self._running.start(self._serve, transport, version)
         try:
@@ -159,7 +166,7 @@ class Handshaken:
             return _unknown()
         if not _is_number(last) or await own.streams.after(connection, int(last)) is None:
             return _unknown()
-        told = Told(own.streams, connection, patience=_PATIENCE)
+        told = Told(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         async with transport.connect():
             await transport.handle_request(request.scope, request.receive, send)
@@ -204,6 +211,7 @@ def application(
     verifier: TokenVerifier | None = None,
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
+    patience: float = PATIENCE,
 ) -> Starlette:
     """The server as an ASGI application, at `/mcp`.
 
@@ -213,6 +221,7 @@ def application(
             user.
         hosts: `Host` headers to take beside those of loopback; `name:*` is any port.
         origins: `Origin` headers to take beside those of loopback.
+        patience: seconds that a client which asks again waits for an answer still to come.
     """
     security = TransportSecuritySettings(
         allowed_hosts=[*hosts, *LOOPBACK, *(f"{host}:*" for host in LOOPBACK)],
@@ -221,8 +230,7 @@ def application(
             *(f"http://{host}{port}" for host in LOOPBACK for port in ("", ":*")),
         ],
     )
-    server = server_of(desk)
-    served = Handshaken(server, desk, security)
+    served = Handshaken(server_of(desk), desk, security, patience=patience)
     endpoint: Any = RequestBodyLimitMiddleware(served, DEFAULT_MAX_REQUEST_BODY_SIZE)
     middleware: list[Middleware] = []
     if verifier is not None:

@@ -97,8 +97,7 @@ async def memory_get(own: Own, key: Key) -> FoundEntry:
     entry = await own.memory.entry(key)
     if entry is None:
         return FoundEntry(found=False, entry=None)
-    (document,) = Sized().fill([entry], remembered)
-    return FoundEntry(found=True, entry=document)
+    return FoundEntry(found=True, entry=Sized().one(remembered(entry)))
 
 
 async def memory_merge(
@@ -142,7 +141,7 @@ async def memory_list(
     """List what is remembered, in the order of the keys. A page may have fewer than `limit`."""
     found = await own.memory.list(prefix=prefix, limit=limit, cursor=cursor)
     room = Sized()
-    entries = [room.fill([entry], remembered)[0] for entry in found.entries]
+    entries = [room.one(remembered(entry)) for entry in found.entries]
     return Entries(entries=entries, cursor=found.cursor)
 
 
@@ -156,7 +155,7 @@ async def memory_search(
     room = Sized()
     hits: list[ScoredEntry] = []
     for hit in await own.memory.search(query, limit=limit):
-        (document,) = room.fill([hit.entry], remembered)
+        document = room.one(remembered(hit.entry))
         hits.append(ScoredEntry(**document.model_dump(), score=hit.score))
     return Hits(hits=hits)
 

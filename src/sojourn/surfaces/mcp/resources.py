@@ -71,7 +71,7 @@ async def _entry(key: str, context: Context[Any, Any]) -> str:
     found = await own.memory.entry(key)
     if found is None:
         raise ResourceNotFoundError("There is no such resource.")
-    return _text(*Sized().fill([found], remembered))
+    return _text(Sized().one(remembered(found)))
 
 
 async def _listing(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

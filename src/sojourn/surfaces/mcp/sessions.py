@@ -37,7 +37,7 @@ from sojourn.surfaces.mcp.fields import (
     Text,
 )
 from sojourn.surfaces.mcp.pages import page
-from sojourn.surfaces.mcp.tools import ADDS, READS, REMOVES, SETS, tool
+from sojourn.surfaces.mcp.tools import ADDS, LOGS, READS, REMOVES, SETS, tool
 
 
 class NewEvent(BaseModel, extra="forbid"):
@@ -299,7 +299,7 @@ TOOLS: list[Any] = [
     tool(session_update, "Change a session", SETS),
     tool(session_delete, "Delete a session", REMOVES),
     tool(session_state, "Read a session's state", READS),
-    tool(session_set_state, "Set a session's state", SETS),
+    tool(session_set_state, "Set a session's state", LOGS),
     tool(history_append, "Add a message", ADDS),
     tool(history_read, "Read messages", READS),
 ]

@@ -27,6 +27,8 @@ READS = Effect(reads=True, repeatable=True)
 ADDS = Effect()
 SETS = Effect(destroys=True, repeatable=True)
 """It replaces what was there; twice is as once."""
+LOGS = Effect(destroys=True)
+"""The same, and the log says so each time."""
 REMOVES = Effect(destroys=True, repeatable=True)
 
 
