@@ -80,12 +80,12 @@ class Web:
             yield client
 
     def http(self, user: str | None = None, **headers: str) -> httpx2.AsyncClient:
-        """HTTP by hand."""
+        """HTTP by hand, at `/mcp`."""
         return web_client(self.url, user, **headers)
 
 
 def web_client(url: str, user: str | None = None, **headers: str) -> httpx2.AsyncClient:
-    """HTTP by hand, with the headers that the protocol wants."""
+    """HTTP by hand, with the headers that the protocol wants, at `/mcp`."""
     sent = {
         "accept": "application/json, text/event-stream",
         "content-type": "application/json",
@@ -93,7 +93,7 @@ def web_client(url: str, user: str | None = None, **headers: str) -> httpx2.Asyn
     }
     if user is not None:
         sent["authorization"] = f"Bearer {TOKENS[user]}"
-    return httpx2.AsyncClient(base_url=url, headers=sent, timeout=20)
+    return httpx2.AsyncClient(base_url=url.removesuffix("/mcp"), headers=sent, timeout=20)
 
 
 @asynccontextmanager

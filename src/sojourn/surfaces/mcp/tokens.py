@@ -81,4 +81,5 @@ def _user(who: Any, app: str, where: str) -> str:
         Principal.of(app, who)
     except InvalidInput as error:
         raise ConfigurationError(f"{where}: {error}") from error
-    return who if app in cast("list[Any]", apps) else ""
+    good = cast("list[Any]", apps)  # type: ignore[redundant-cast]
+    return who if app in good else ""
