@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
+import signal
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -207,24 +208,34 @@ async def test_work_goes_on_over_stdio_when_the_server_was_killed(
     shared_server: Server, mode: str
 ) -> None:
     """Whoever starts it again finds what was answered, once."""
-    name, namespace = secrets.token_hex(4), f"mcp-{secrets.token_hex(4)}"
+    session, namespace = secrets.token_hex(4), f"mcp-{secrets.token_hex(4)}"
     words = ("--user", "ada", "--url", shared_server.url, "--namespace", namespace)
-    for number in range(2):
-        async with stdio(*words, mode=mode) as client:
-            await call(client, "session_create", session=name, operation_id="create")
-            for each in range(number + 2):
-                await append(client, name, each)
-            assert await payloads(client, name) == list(range(number + 2))
+    others = children()
+    async with stdio(*words, mode=mode) as client:
+        await call(client, "session_create", session=session)
+        await append(client, session, 0)
+        (server,) = children() - others
+        os.kill(server, signal.SIGKILL)
+        with pytest.raises(MCPError):
+            await append(client, session, 1)
+    async with stdio(*words, mode=mode) as client:
+        for number in range(2):
+            await append(client, session, number)
+        assert await payloads(client, session) == [0, 1]
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(word) for each in lists for word in each.read_text().split()}
 
 
 def parsed(text: str) -> list[dict[str, str]]:
     """Server-sent events."""
-    blocks = text.replace("\r\n", "\n").split("\n\n")
-    found = [
-        dict(line.split(": ", 1) if ": " in line else (line.rstrip(":"), "") for line in block.split("\n"))
-        for block in blocks
-        if block.strip()
-    ]
+    found: list[dict[str, str]] = []
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        fields = (line.partition(":") for line in block.split("\n") if line)
+        found.append({name: value.removeprefix(" ") for name, _, value in fields})
     return [each for each in found if "data" in each]
 
 
