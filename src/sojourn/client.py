@@ -49,6 +49,7 @@ class Sojourn:
         self.artifacts = rooms.artifacts
         self.notices = rooms.notices
         self.doctor = rooms.doctor
+        self._streams = rooms.streams
         self._security = rooms.security
         self._guard = self.guard()
         self._forgetter = rooms.forgetter
@@ -287,7 +288,13 @@ class Sojourn:
             bindings: binds sessions to their users and clients; none, if not given.
         """
         rooms = Guarded(
-            self.sessions, self.cache, self.memory, self.artifacts, self.notices, self.rotate
+            self.sessions,
+            self.cache,
+            self.memory,
+            self.artifacts,
+            self.notices,
+            self._streams,
+            self.rotate,
         )
         return Guard(
             rooms,

@@ -38,6 +38,10 @@ from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
+from sojourn.streams import Streams
+from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.redis import RedisStreams
+from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -66,6 +70,7 @@ class Rooms(NamedTuple):
     doctor: Doctor
     security: SecurityStore
     forgetter: Forgetter
+    streams: Streams
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
     keys: Keys = Keys()
@@ -93,6 +98,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
         security=InMemorySecurity(options.state_ttl),
         forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
+        streams=Streams(InMemoryStreams(Reach())),
     )
 
 
@@ -141,6 +147,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         security=RedisSecurity(engine, keys, options.state_ttl),
         forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
+        streams=Streams(RedisStreams(engine, keys, Reach())),
         engine=engine,
         buffered=buffered,
         keys=keys,

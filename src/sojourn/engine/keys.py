@@ -35,6 +35,7 @@ _RESERVED = frozenset(
     | {"owner", "security"}
     | {"enumeration"}
     | {"erased"}
+    | {"mcp"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -70,6 +71,7 @@ _FORMS = {
     "artifacts": rf"artifacts:{_TAG}(?::{_ID})?",
     "enumeration": rf"enumeration:\{{{_ID}#\d+\}}",
     "erased": r"erased:\{\d+\}",
+    "mcp": rf"mcp:{_TAG}:{_ID}",
 }
 """What the keys below look like, by their kind."""
 _KIND = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -288,6 +290,10 @@ class Keys:
         """What stands in the braces of a key, without the number of a shard."""
         tag = key[key.find("{") + 1 : key.find("}")].partition("#")[0]
         return tuple(map(unescape, tag.split(":")))
+
+    def mcp(self, key: SessionKey) -> str:
+        """What a client of the MCP server was told lately, in the slot of its user."""
+        return f"{self._start}mcp:{{{_tag(key)}}}:{escape(key.session)}"
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -19,8 +19,10 @@ from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMem
 from sojourn.security.own import Rotate, UserSessions
 from sojourn.security.principal import Principal
 from sojourn.security.store import SecurityStore
+from sojourn.security.told import UserStreams
 from sojourn.sessions import KEEP, Keep, Sessions
 from sojourn.sessions.history import history_of
+from sojourn.streams import Streams
 
 
 class Guarded(NamedTuple):
@@ -31,6 +33,7 @@ class Guarded(NamedTuple):
     memory: Memory
     artifacts: Artifacts
     notices: Notices
+    streams: Streams
     rotate: Rotate
 
 
@@ -62,6 +65,7 @@ class UserStore:
         cache: results of expensive steps, in a tenant of the user's own.
         artifacts: files of the user and of the user's sessions.
         notices: what happens to the user's sessions.
+        streams: what clients of the user were told lately.
     """
 
     def __init__(self, gate: Gate, rooms: Guarded, bindings: Bindings | None) -> None:
@@ -74,6 +78,7 @@ class UserStore:
         self.cache = UserCache(gate, rooms.cache)
         self.artifacts = UserArtifacts(gate, rooms.artifacts)
         self.notices = UserNotices(gate, rooms.notices)
+        self.streams = UserStreams(gate, rooms.streams)
         self._gate = gate
         self._rooms = rooms
 

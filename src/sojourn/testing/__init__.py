@@ -14,6 +14,7 @@ from sojourn.testing.history import HistoryContract
 from sojourn.testing.memory import MemoryContract
 from sojourn.testing.notices import NoticesContract
 from sojourn.testing.sessions import SessionsContract
+from sojourn.testing.streams import StreamsContract
 
 __all__ = [
     "ArtifactsContract",
@@ -23,4 +24,5 @@ __all__ = [
     "MemoryContract",
     "NoticesContract",
     "SessionsContract",
+    "StreamsContract",
 ]

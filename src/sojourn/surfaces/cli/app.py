@@ -21,6 +21,7 @@ from sojourn.surfaces.cli.events import event_block
 from sojourn.surfaces.cli.exits import EPILOG, HELP, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow, missing
 from sojourn.surfaces.cli.listing import Batch, list_sessions, note_corrupt, table, walk
+from sojourn.surfaces.cli.mcp import HELP_MCP, mcp
 from sojourn.surfaces.cli.options import (
     App,
     Json,
@@ -53,6 +54,7 @@ app.add_typer(users.commands, name="user", help="What a store keeps about a user
 _sessions.command("revoke", epilog=f"{EPILOG}\n\n{HELP}")(revoke)
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 app.command("security", epilog=HELP)(security)
+app.command("mcp", epilog=f"{HELP_MCP}\n\n{HELP}")(mcp)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
-from sojourn.security import Guard
 from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
@@ -35,7 +34,7 @@ class Connection:
         store: all of it.
         sessions: the sessions room.
         doctor: examines the server.
-        guard: knows what was refused.
+        guard: makes handles that can name one user only.
         where: the server's address and namespace, without secrets.
     """
 
@@ -43,7 +42,7 @@ class Connection:
         self.store = store
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
-        self.guard: Guard = store.guard()
+        self.guard = store.guard
         self.where = where
         self._runner = runner
 
@@ -60,12 +59,15 @@ class _Target(NamedTuple):
 
 @contextmanager
 def connect(
-    url: str | None, namespace: str | None, *, said_by: str = "--url"
+    url: str | None, namespace: str | None, *, said_by: str = "--url", memory: bool = False
 ) -> Generator[Connection]:
-    """Open the store of a command and say which; errors inside become a line and an exit code."""
+    """Open the store of a command and say which; errors inside become a line and an exit code.
+
+    With `memory` it may be `memory://`: the command goes on for long.
+    """
     logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
-        target = _target(url, namespace, said_by)
+        target = _target(url, namespace, said_by, memory=memory)
         store = sojourn.open(target.url, **target.arguments)
         where = store.where
         _, options = from_query(target.url, Options(**target.arguments))
@@ -82,13 +84,13 @@ def connect(
             note(f"{count:,} stored {records} cannot be read: see sojourn quarantine ls")
 
 
-def _target(url: str | None, namespace: str | None, said_by: str) -> _Target:
+def _target(url: str | None, namespace: str | None, said_by: str, *, memory: bool) -> _Target:
     """What the command line says, else the environment, else the embedded server."""
     settings = sojourn.Settings()
     if url is None:
         url = settings.url
         said_by = settings.said_by or "the default; choose with --url or SOJOURN_URL"
-    if url.partition(":")[0].lower() == "memory":
+    if not memory and url.partition(":")[0].lower() == "memory":
         raise ConfigurationError(
             f"memory:// ({said_by}) is the memory of one process, so here it would always be "
             "empty: name the server of your application, as in --url redis://localhost:6379."

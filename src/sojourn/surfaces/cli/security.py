@@ -26,7 +26,7 @@ def security(
     Counted until 30 days after the last of it. Who it was is in the access logs.
     """
     with connect(url, namespace) as store:
-        stats = store.run(store.guard.fleet(app))
+        stats = store.run(store.guard().fleet(app))
         if as_json:
             document = {**stats._asdict(), "app": app}
             del document["allowed"]

@@ -1,0 +1,2 @@
+-- Before every script of this room. A connection is one hash: `format`, `seq`, `dropped`, `bytes`,
+-- and for each message kept NUMBER → operation id, newline, JSON, and op:OPERATION → NUMBER.

@@ -1,0 +1,19 @@
+"""What a client was told: frozen values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Told(NamedTuple):
+    """A message to a client.
+
+    Attributes:
+        number: counts the messages of a connection, from 1.
+        stream: which of the connection's streams it belongs to.
+        message: its text; empty for one that only marks a place.
+    """
+
+    number: int
+    stream: str
+    message: str

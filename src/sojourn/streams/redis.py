@@ -1,0 +1,97 @@
+"""The connections of clients on a server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from sojourn.engine.call import Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.errors import CorruptRecord
+from sojourn.ids import SessionKey
+from sojourn.streams.model import Told
+from sojourn.streams.store import Reach
+
+_LUA = files("sojourn.streams") / "lua"
+_OPEN, _ADD = (Script.load(_LUA, name) for name in ("open", "add"))
+_decode = msgspec.json.Decoder(tuple[str, str]).decode
+
+
+class RedisStreams:
+    """A `StreamStore` over an engine.
+
+    Args:
+        engine: where calls go.
+        keys: builds the keys.
+        reach: how much is kept.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys, reach: Reach) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._reach = reach
+        self._ttl = round(reach.ttl * 1000)
+
+    async def open(self, key: SessionKey) -> None:
+        """Begin a connection."""
+        call: Call[int] = Call(
+            "streams.open", (self._keys.mcp(key),), only, script=_OPEN, args=(self._ttl,)
+        )
+        await self._engine.run(call)
+
+    async def touch(self, key: SessionKey) -> bool:
+        """Let a connection live on."""
+        name = self._keys.mcp(key)
+        call: Call[int] = Call(
+            "streams.touch", (name,), only, commands=[("PEXPIRE", name, self._ttl)]
+        )
+        return await self._engine.run(call) == 1
+
+    async def add(self, key: SessionKey, stream: str, message: str, operation_id: str) -> int:
+        """Add a message."""
+        reach = self._reach
+        call: Call[int] = Call(
+            name="streams.add",
+            keys=(self._keys.mcp(key),),
+            read=only,
+            script=_ADD,
+            args=(
+                operation_id,
+                msgspec.json.encode((stream, message)),
+                self._ttl,
+                reach.messages,
+                reach.bytes,
+            ),
+            operation_id=operation_id,
+        )
+        return await self._engine.run(call)
+
+    async def read(self, key: SessionKey) -> list[Told]:
+        """The messages that are kept."""
+        name = self._keys.mcp(key)
+        call: Call[list[Any]] = Call(
+            "streams.read", (name,), only, commands=[("HGETALL", name)], bulk=True
+        )
+        flat = await self._engine.run(call)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return sorted(_told(name, field, value) for field, value in pairs if field.isdigit())
+
+    async def close(self, key: SessionKey) -> bool:
+        """Forget a connection."""
+        name = self._keys.mcp(key)
+        call: Call[int] = Call("streams.close", (name,), only, commands=[("UNLINK", name)])
+        return await self._engine.run(call) == 1
+
+
+def _told(name: str, field: bytes, value: bytes) -> Told:
+    try:
+        return Told(int(field), *_decode(value.partition(b"\n")[2]))
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise CorruptRecord(
+            "A message that was kept for a client is none: others wrote it, or it was damaged.",
+            key=name,
+            raw=value,
+        ) from error

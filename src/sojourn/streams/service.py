@@ -1,0 +1,70 @@
+"""What users of the streams room call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sojourn.codecs import text
+from sojourn.ids import SessionKey, operation_id_of
+from sojourn.streams.model import Told
+from sojourn.streams.store import StreamStore
+
+
+class Streams:
+    """Connections of clients, and the last that each was told. Made by `sojourn.open`.
+
+    A connection's key is app, user and an id of its own. It is forgotten an hour after the last
+    thing that happened to it; of its messages the last 256 are kept, of 2 MiB at most.
+
+    Every method may raise `Unavailable` and its kin when no server answers in time.
+    """
+
+    def __init__(self, store: StreamStore) -> None:
+        self._store = store
+
+    async def open(self, key: SessionKey) -> None:
+        """Begin a connection. One round trip."""
+        await self._store.open(key)
+
+    async def touch(self, key: SessionKey) -> bool:
+        """Let a connection live for an hour from now; whether there is one. One round trip."""
+        return await self._store.touch(key)
+
+    async def add(
+        self, key: SessionKey, stream: str, message: str, *, operation_id: str | None = None
+    ) -> int:
+        """Keep a message. One round trip.
+
+        Args:
+            key: of the connection.
+            stream: which of its streams the message belongs to.
+            message: its text; empty to mark a place only.
+            operation_id: repeat it with the same id and the message is there once.
+
+        Returns:
+            its number; 0 when there is no such connection.
+        """
+        operation = operation_id_of(operation_id)
+        return await self._store.add(
+            key, text(stream, "stream"), text(message, "message"), operation
+        )
+
+    async def after(self, key: SessionKey, number: int) -> Sequence[Told] | None:
+        """The messages of a stream behind one of them, oldest first. One round trip.
+
+        Args:
+            key: of the connection.
+            number: of the last message that the client has; it also says which stream.
+
+        Returns:
+            the message itself and those behind it; None when it is not kept, or never was.
+        """
+        kept = await self._store.read(key)
+        last = next((told for told in kept if told.number == number), None)
+        if last is None:
+            return None
+        return [told for told in kept if told.number >= number and told.stream == last.stream]
+
+    async def close(self, key: SessionKey) -> bool:
+        """Forget a connection and its messages; whether there was one. One round trip."""
+        return await self._store.close(key)

@@ -1,0 +1,239 @@
+"""What tools answer, in bounded size: what is too large is cut, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from sojourn.codecs import encode
+from sojourn.memory import Entry
+from sojourn.sessions import Event, Message, Session
+
+ANSWER_BYTES = 128 * 1024
+"""Of JSON in an answer. A client gets it twice: as text for the model and as an object."""
+
+PREVIEW = 2000
+"""Characters that are left of a value that is too large."""
+_LEAST = 100
+"""The same where there is no room left, in a list of many."""
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+_CUT = "The value is too large for an answer; this is how its JSON begins. null: it is whole."
+
+
+class SessionDocument(BaseModel):
+    """A session without its events and state."""
+
+    session: str = Field(description="Its id.")
+    title: str
+    status: str
+    backend: str
+    flow: str
+    metadata: Any
+    events: int = Field(description="How many it has had.")
+    version: int = Field(description="Counts its changes; for `expected_version`.")
+    created: float = Field(description="Seconds since the epoch; so are the others.")
+    updated: float
+    expires: float | None
+
+
+class StateDocument(BaseModel):
+    """State of a session, merged with its user's and its app's."""
+
+    state: dict[str, Any]
+    cut: list[str] = Field(description="Keys left out: they are too large. Ask with a prefix.")
+
+
+class WholeSession(SessionDocument, StateDocument):
+    """A session with its state and its last events."""
+
+    last: list[EventDocument] = Field(description="Its last events; session_events has the others.")
+    complete: bool = Field(description="False when something of it cannot be read.")
+
+
+class EventDocument(BaseModel):
+    """An event."""
+
+    seq: int = Field(description="Its place in the session, from 1.")
+    id: str
+    time: float
+    author: str
+    kind: str
+    payload: Any
+    state_delta: Any
+    preview: str | None = Field(default=None, description=_CUT)
+
+
+class MessageDocument(BaseModel):
+    """A message of a conversation."""
+
+    seq: int
+    id: str
+    time: float
+    role: str
+    content: Any
+    metadata: Any
+    preview: str | None = Field(default=None, description=_CUT)
+
+
+class EntryDocument(BaseModel):
+    """An entry of the memory."""
+
+    key: str
+    value: Any
+    version: int
+    created: float
+    updated: float
+    expires: float | None
+    metadata: Any
+    preview: str | None = Field(default=None, description=_CUT)
+
+
+class Sized:
+    """Room for an answer, which what is taken into it uses up."""
+
+    def __init__(self, room: int = ANSWER_BYTES) -> None:
+        self.left = room
+
+    def takes(self, value: Any) -> bool:
+        """Use up the room that a value needs; False when there is not enough."""
+        size = _size(value)
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    def fill(self, items: Iterable[T], made: Callable[[T], M]) -> list[M]:
+        """As many of the items as there is room for, and the first in any case, cut if need be."""
+        taken: list[M] = []
+        for item in items:
+            document = made(item)
+            if self.takes(document.model_dump()):
+                taken.append(document)
+                continue
+            return taken or [self.one(document)]
+        return taken
+
+    def one(self, document: M) -> M:
+        """A document as it is, or cut when there is not enough room for it."""
+        if self.takes(document.model_dump()):
+            return document
+        short = _cut(document, PREVIEW if self.left > PREVIEW else _LEAST)
+        self.left = max(0, self.left - _size(short.model_dump()))
+        return short
+
+
+def summary(session: Session[Any]) -> SessionDocument:
+    """A session without its events and state."""
+    return SessionDocument(**_fields(session))
+
+
+def state_of(state: Mapping[str, Any], room: Sized, prefix: str = "") -> StateDocument:
+    """The state whose keys begin so, the keys in order."""
+    document = StateDocument(state={}, cut=[])
+    for key in sorted(key for key in state if key.startswith(prefix)):
+        if room.takes({key: state[key]}):
+            document.state[key] = state[key]
+        elif room.takes(key):
+            document.cut.append(key)
+    return document
+
+
+def whole(session: Session[Event]) -> WholeSession:
+    """A session with its state and those of its events that were read."""
+    room = Sized()
+    fields = _fields(session)
+    if not room.takes(fields):
+        fields["metadata"] = None
+    state = state_of(session.state, Sized(room.left // 2))
+    last = room.fill(reversed(session.events), happened)
+    return WholeSession(
+        **fields,
+        state=state.state,
+        cut=state.cut,
+        last=list(reversed(last)),
+        complete=session.complete,
+    )
+
+
+def happened(event: Event) -> EventDocument:
+    """An event."""
+    return EventDocument(
+        seq=event.seq,
+        id=event.id,
+        time=event.time,
+        author=event.author,
+        kind=event.kind,
+        payload=event.payload,
+        state_delta=dict(event.state_delta),
+    )
+
+
+def said(message: Message) -> MessageDocument:
+    """A message."""
+    return MessageDocument(
+        seq=message.seq,
+        id=message.id,
+        time=message.time,
+        role=message.role,
+        content=message.content,
+        metadata=dict(message.metadata),
+    )
+
+
+def remembered(entry: Entry) -> EntryDocument:
+    """An entry of the memory."""
+    return EntryDocument(
+        key=entry.key,
+        value=entry.value,
+        version=entry.version,
+        created=entry.created,
+        updated=entry.updated,
+        expires=entry.expires,
+        metadata=entry.metadata,
+    )
+
+
+def preview_of(value: Any) -> str | None:
+    """How the JSON of a value begins that has no room in an answer; None when it has."""
+    text = encode(value, "The value")
+    return None if len(text) <= ANSWER_BYTES else text.decode()[:PREVIEW]
+
+
+def _fields(session: Session[Any]) -> dict[str, Any]:
+    return {
+        "session": session.key.session,
+        "title": session.title,
+        "status": session.status,
+        "backend": session.backend,
+        "flow": session.flow,
+        "metadata": session.metadata,
+        "events": session.length,
+        "version": session.version,
+        "created": session.created,
+        "updated": session.updated,
+        "expires": session.expires,
+    }
+
+
+_LARGE = ("payload", "state_delta", "content", "value", "metadata")
+"""What can be large in a document; what is cut off it is None."""
+
+
+def _cut(document: M, characters: int) -> M:
+    """The document with how its largest part begins, instead of that and its others."""
+    parts = {name: getattr(document, name) for name in _LARGE if hasattr(document, name)}
+    largest = max(parts.values(), key=_size)
+    preview = encode(largest, "The value").decode()[:characters]
+    return document.model_copy(update={**dict.fromkeys(parts), "preview": preview})
+
+
+def _size(value: Any) -> int:
+    return len(encode(value, "The value"))
+
+
+WholeSession.model_rebuild()

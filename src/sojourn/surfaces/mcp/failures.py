@@ -1,0 +1,85 @@
+"""What a model reads when something failed: what happened and what to do, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+
+from sojourn.errors import (
+    Conflict,
+    CorruptRecord,
+    InvalidInput,
+    OutcomeUnknown,
+    Refused,
+    SessionNotFound,
+    SojournError,
+    StaleEntry,
+    StaleSession,
+    Unavailable,
+)
+
+log = logging.getLogger("sojourn.mcp")
+
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+
+_TEXTS: dict[type[SojournError], str] = {
+    SessionNotFound: "There is no such session: session_list has yours, session_create makes one.",
+    Unavailable: "The store does not answer now. Nothing is lost: try again in some seconds.",
+    CorruptRecord: "What is stored there cannot be read. Deleting it, or storing it anew, helps.",
+    SojournError: "The store refuses to work. Who runs this server finds why in its log.",
+}
+"""For an error of the kind, and its kin. What a server or its address said is not in them."""
+
+
+def text_of(error: SojournError) -> str:
+    """What a caller may read of an error."""
+    if isinstance(error, OutcomeUnknown):
+        return (
+            "It may have happened or not: the store did not answer in time. Repeat the call with "
+            f"operation_id {error.operation_id!r}: it takes effect once either way."
+        )
+    if isinstance(error, StaleSession | StaleEntry):
+        return f"{error} Read it again, and repeat the call with the version that it has now."
+    if isinstance(error, InvalidInput | Conflict | Refused):
+        return str(error)
+    return next(text for kind, text in _TEXTS.items() if isinstance(error, kind))
+
+
+def told(function: F) -> F:
+    """Let a tool end with a text for the model."""
+
+    @wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except SojournError as error:
+            _log(function.__name__, error)
+            raise ToolError(text_of(error)) from error
+
+    return cast("F", call)
+
+
+def read(function: F) -> F:
+    """Let the reading of a resource end with a text for the client."""
+
+    @wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except (SessionNotFound, InvalidInput) as error:
+            raise ResourceNotFoundError("There is no such resource.") from error
+        except SojournError as error:
+            _log(function.__name__, error)
+            raise ResourceError(text_of(error)) from error
+
+    return cast("F", call)
+
+
+def _log(name: str, error: SojournError) -> None:
+    if not isinstance(error, InvalidInput | Conflict | Refused | SessionNotFound):
+        log.warning("%s: %s: %s", name, type(error).__name__, error)

@@ -1,0 +1,50 @@
+"""The server of the protocol: its tools, its resources, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from mcp.server.mcpserver import MCPServer
+
+from sojourn.surfaces.mcp import memory, sessions
+from sojourn.surfaces.mcp.caller import Desk
+from sojourn.surfaces.mcp.resources import add_resources
+
+_INSTRUCTIONS = """\
+A durable store of one user: sessions (logs of events with state), conversations, a memory that
+outlives sessions, and a cache. What a tool acknowledged is kept, also when this server restarts.
+
+Each tool that changes something takes an `operation_id`. Make one up for each change. If the answer
+does not come, repeat the very same call with the same id: it takes effect once.
+
+Lists come in pages: go on with `cursor` until it is null."""
+
+
+def server_of(desk: Desk) -> MCPServer[Desk]:
+    """A server whose requests are answered from this desk."""
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Desk]) -> AsyncGenerator[Desk]:
+        yield desk
+
+    server = MCPServer[Desk](
+        name="sojourn",
+        title="Sojourn",
+        instructions=_INSTRUCTIONS,
+        version=_version(),
+        tools=[*sessions.TOOLS, *memory.TOOLS],
+        lifespan=lifespan,
+        subscriptions=False,
+        log_level="WARNING",
+    )
+    add_resources(server)
+    return server
+
+
+def _version() -> str:
+    try:
+        return version("sojourn")
+    except PackageNotFoundError:
+        return ""

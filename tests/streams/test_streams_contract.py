@@ -1,0 +1,17 @@
+"""The contract of what clients are told again, on every topology."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import sojourn
+from sojourn.testing import StreamsContract
+
+
+class TestStreams(StreamsContract):
+    @pytest.fixture
+    async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
+        async with sojourn.open(url) as store:
+            yield store

@@ -1,0 +1,60 @@
+"""What the guide on MCP says is so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+from mcp_kit import Web, call
+from test_mcp_schema import TOOLS
+
+from servers import Server
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "mcp.md").read_text("utf-8")
+
+
+def block(language: str, place: int = 0) -> str:
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)[place]
+
+
+async def test_the_configuration_of_a_client_works(shared_server: Server) -> None:
+    entry: dict[str, Any] = json.loads(block("json"))["mcpServers"]["sojourn"]
+    assert entry["command"] == "sojourn"
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "sojourn", *entry["args"], "--namespace", "mcp-guide"],
+        env={**os.environ, **dict.fromkeys(entry["env"], shared_server.url)},
+    )
+    async with Client(server) as client:
+        await call(client, "memory_put", key="k", value=1)
+
+
+async def test_the_program_and_the_token_file_work(shared_server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    file.write_text(block("toml"))
+    file.chmod(0o600)
+    assert set(tomllib.loads(block("toml"))) == {"tokens"}
+    web = Web(shared_server.url, "--namespace", "mcp-guide", "--user", "ada")
+    try:
+        program = block("python").replace("http://127.0.0.1:8010/mcp", web.url)
+        lines = "".join(f"    {line}\n" for line in program.splitlines())
+        names: dict[str, Any] = {}
+        exec(f"async def main():\n{lines}    return session\n", names)
+        session = await names["main"]()
+        async with web.client() as client:
+            found = await call(client, "history_read", session=session)
+        assert [each["content"] for each in found["messages"]] == ["To Rome"]
+        web.kill()
+        web = Web(shared_server.url, "--auth", str(file), "--app", "shop")
+    finally:
+        web.kill()
+
+
+def test_each_tool_is_in_the_guide() -> None:
+    assert set(re.findall(r"`((?:session|history|memory|cache)_\w+)`", GUIDE)) == set(TOOLS)
