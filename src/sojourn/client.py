@@ -47,6 +47,7 @@ class Sojourn:
         self.artifacts = rooms.artifacts
         self.notices = rooms.notices
         self.doctor = rooms.doctor
+        self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._buffered = rooms.buffered
         self._hooks = hooks

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
+from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.redis import RedisArtifacts
+from sojourn.artifacts.redis_archive import RedisArtifactArchive
+from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
+from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
+from sojourn.cache.redis_archive import RedisCacheArchive
+from sojourn.cache.store import CacheStore
 from sojourn.doctor import Doctor
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
@@ -17,21 +23,26 @@ from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import InvalidInput
 from sojourn.memory import Lives, Memory, MemoryStore
+from sojourn.memory.archive import MemoryArchive
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.redis import RedisMemory
+from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.notices import Notices, NoticeStore
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions import Sessions
+from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
+from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
+from sojourn.sessions.store import SessionStore
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -41,11 +52,27 @@ if TYPE_CHECKING:
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
 
+class Stores(NamedTuple):
+    """Where things are kept, beneath the rooms, for export and import."""
+
+    sessions: SessionStore
+    session_archive: SessionArchive
+    memory: MemoryStore
+    memory_archive: MemoryArchive
+    artifacts: ArtifactStore
+    artifact_archive: ArtifactArchive
+    cache: CacheStore
+    cache_archive: CacheArchive
+    options: Options
+    shards: int
+
+
 class Rooms(NamedTuple):
     """What a store consists of.
 
     Attributes:
         sessions: and the other rooms.
+        stores: what is beneath the rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
     """
@@ -56,6 +83,7 @@ class Rooms(NamedTuple):
     artifacts: Artifacts
     notices: Notices
     doctor: Doctor
+    stores: Stores
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
 
@@ -66,15 +94,22 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         raise InvalidInput("memory:// has no replicas that could confirm a write.")
     told = InMemoryNotices(options.state_ttl)
     twin = _twin(options, told if options.notices else None)
+    cache, memory, artifacts = (
+        *(InMemoryCache(), InMemoryMemory()),
+        InMemoryArtifacts(options.artifact_ttl),
+    )
     return Rooms(
         sessions=Sessions(
             twin, _limits(options, shards=1), Quarantine(InMemoryQuarantine(), hooks)
         ),
-        cache=Cache(InMemoryCache(), options.max_event_bytes),
-        memory=_memory(InMemoryMemory(), options, shards=1),
-        artifacts=Artifacts(InMemoryArtifacts(options.artifact_ttl), options.max_artifact_bytes),
+        cache=Cache(cache, options.max_event_bytes),
+        memory=_memory(memory, options, shards=1),
+        artifacts=Artifacts(artifacts, options.max_artifact_bytes),
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+        stores=Stores(
+            *(twin, twin, memory, memory, artifacts, artifacts, cache, cache), options, shards=1
+        ),
     )
 
 
@@ -102,15 +137,24 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
     )
     rows = RedisSessions(engine, keys, policy, quarantine)
     buffered = _buffered(rows, options, hooks) if options.on_outage == "buffer" else None
+    cache, memory = RedisCache(engine, keys), RedisMemory(engine, keys)
+    artifacts = RedisArtifacts(engine, keys, options.artifact_ttl)
+    stores = Stores(
+        *(rows, RedisArchive(engine, keys, policy, quarantine)),
+        *(memory, RedisMemoryArchive(engine, keys)),
+        *(artifacts, RedisArtifactArchive(engine, keys)),
+        *(cache, RedisCacheArchive(engine, keys)),
+        options,
+        shards=SHARDS,
+    )
     return Rooms(
         sessions=Sessions(buffered or rows, _limits(options, shards=SHARDS), quarantine),
-        cache=Cache(RedisCache(engine, keys), options.max_event_bytes),
-        memory=_memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS),
-        artifacts=Artifacts(
-            RedisArtifacts(engine, keys, options.artifact_ttl), options.max_artifact_bytes
-        ),
+        cache=Cache(cache, options.max_event_bytes),
+        memory=_memory(memory, options, shards=MEMORY_SHARDS),
+        artifacts=Artifacts(artifacts, options.max_artifact_bytes),
         notices=_notices(RedisNotices(engine, keys), options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        stores=stores,
         engine=engine,
         buffered=buffered,
     )

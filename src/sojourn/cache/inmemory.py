@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
+from sojourn.cache.archive import Kept
 from sojourn.cache.store import Entry, EntryKey, Fetched
 from sojourn.resilience.atomic import atomic
 
@@ -104,6 +105,19 @@ class InMemoryCache:
     async def invalidate(self, tenant: str, tag: str) -> None:
         """Make the entries of a tag count as missing."""
         self._invalidated[(tenant, tag)] = self._now()
+
+    async def names(self) -> AsyncIterator[EntryKey]:
+        """Those that there are."""
+        for key in list(self._entries):
+            yield key
+
+    async def kept(self, key: EntryKey) -> Kept | None:
+        """An entry that counts."""
+        found = await self.fetch(key, "", 0)
+        if found.status == "miss":
+            return None
+        entry = self._entries[key]
+        return Kept(entry.value, entry.fresh, entry.ends, entry.tags)
 
     def _now(self) -> int:
         """Microseconds, each later than the last, as no two scripts run at once on a server."""

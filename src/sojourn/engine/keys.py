@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sojourn.errors import InvalidId
-from sojourn.ids import SessionKey, UserKey, escape
+from sojourn.ids import SessionKey, UserKey, escape, unescape
 
 SHARDS = 16
 """Among how many keys the users of an app are spread."""
@@ -39,6 +39,7 @@ _FORMS = {
     "session": rf"session:{_TAG}:{_ID}",
     "events": rf"session:{_TAG}:{_ID}:events",
     "ops": rf"session:{_TAG}:{_ID}:ops",
+    "staged": rf"session:{_TAG}:{_ID}:staged:{_ID}",
     "sessions": rf"sessions:{_TAG}",
     "expiry": rf"sessions:{_TAG}:expiry",
     "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
@@ -153,6 +154,10 @@ class Keys:
         head = f"{self._start}session:{{{_tag(key)}}}:{escape(key.session)}"
         return SessionKeys(head, f"{head}:events", f"{head}:ops")
 
+    def staged(self, key: SessionKey, name: str) -> str:
+        """Where rows wait for the session whose log they will be."""
+        return f"{self.session(key).head}:staged:{escape(name)}"
+
     def _user(self, owner: UserKey | SessionKey) -> UserKeys:
         """The keys of a user, in the slot of the user's sessions."""
         start, tag = self._start, _tag(owner)
@@ -228,6 +233,22 @@ class Keys:
         """The index of the artifacts of a session, or of those of a user."""
         session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
         return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
+
+    def pattern(self, word: str) -> str:
+        """What matches every key that begins with a word of ours, for SCAN."""
+        return f"{self._start}{word}:*"
+
+    def named(self, key: str) -> tuple[str, ...]:
+        """The ids in a key: those of its tag, without a shard, then those behind it.
+
+        Raises:
+            ValueError: it is no key of this deployment.
+        """
+        if self.kind_of(key) is None:
+            raise ValueError("no key of ours")
+        tag, _, rest = key[key.index("{") + 1 :].partition("}")
+        parts = tag.partition("#")[0].split(":") + rest.split(":")[1:]
+        return tuple(map(unescape, parts))
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -49,3 +49,11 @@ def stale(key: SessionKey, *, actual: int, expected: int) -> StaleSession:
         expected=expected,
         actual=actual,
     )
+
+
+def incomplete(key: SessionKey, wanted: int, there: int) -> Conflict:
+    """The rows that a session was to be made of are not all there."""
+    return Conflict(
+        f"The session {key.session!r} was not restored: of its first {wanted:,} events {there:,} "
+        "are there. The server evicts keys, or others restore the same session. Try once more."
+    )
