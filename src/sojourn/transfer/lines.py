@@ -36,7 +36,7 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     cache: bool = False
 
 
-class Header(_Line, tag="archive"):
+class Header(_Line, frozen=True, tag="archive"):
     """The first line. `source` is the server's address, without secrets."""
 
     format: int
@@ -47,7 +47,7 @@ class Header(_Line, tag="archive"):
     wanted: Wanted
 
 
-class SessionLine(_Line, tag="session"):
+class SessionLine(_Line, frozen=True, tag="session"):
     """A session and its first events. `seq - dropped` events belong to it: others may follow."""
 
     app: str
@@ -72,18 +72,18 @@ class SessionLine(_Line, tag="session"):
     events: list[msgspec.Raw]
 
 
-class EventsLine(_Line, tag="events"):
+class EventsLine(_Line, frozen=True, tag="events"):
     """The next events of the session before; `first` is the number of the first."""
 
     first: int
     events: list[msgspec.Raw]
 
 
-class VoidLine(_Line, tag="void"):
+class VoidLine(_Line, frozen=True, tag="void"):
     """What was begun before changed while it was read: it counts for nothing."""
 
 
-class StateLine(_Line, tag="state"):
+class StateLine(_Line, frozen=True, tag="state"):
     """The state of a user; of an app when `user` is null."""
 
     app: str
@@ -106,7 +106,7 @@ class EntryRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     expires: float | None
 
 
-class MemoryLine(_Line, tag="memory"):
+class MemoryLine(_Line, frozen=True, tag="memory"):
     """Entries of one scope of the memory, in the order of their keys."""
 
     app: str
@@ -125,7 +125,7 @@ class VersionRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     metadata: msgspec.Raw
 
 
-class ArtifactLine(_Line, tag="artifact"):
+class ArtifactLine(_Line, frozen=True, tag="artifact"):
     """An artifact of a session, or of a user when `session` is null. Its data follow."""
 
     app: str
@@ -136,7 +136,7 @@ class ArtifactLine(_Line, tag="artifact"):
     versions: list[VersionRecord]
 
 
-class DataLine(_Line, tag="data"):
+class DataLine(_Line, frozen=True, tag="data"):
     """A piece of a version's data, of 512 KiB but the last, in base64."""
 
     version: int
@@ -144,7 +144,7 @@ class DataLine(_Line, tag="data"):
     data: bytes
 
 
-class CacheLine(_Line, tag="cached"):
+class CacheLine(_Line, frozen=True, tag="cached"):
     """A cached value. It is fresh until one instant and kept until another."""
 
     tenant: str
@@ -155,7 +155,7 @@ class CacheLine(_Line, tag="cached"):
     tags: list[str]
 
 
-class UnreadableLine(_Line, tag="unreadable"):
+class UnreadableLine(_Line, frozen=True, tag="unreadable"):
     """Something of the store that could not be read and is not in the archive."""
 
     what: str
@@ -173,7 +173,7 @@ class Counts(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     unreadable: int = 0
 
 
-class Trailer(_Line, tag="end"):
+class Trailer(_Line, frozen=True, tag="end"):
     """The last line: how many lines there are before it, and of what."""
 
     lines: int
@@ -194,7 +194,15 @@ Line: TypeAlias = (
     | Trailer
 )
 
+
+class _Any(msgspec.Struct):
+    """Of a line of whatever version, what it says of its format."""
+
+    format: int = FORMAT
+
+
 _encode = msgspec.json.Encoder().encode
+_format = msgspec.json.Decoder(_Any).decode
 _decode = msgspec.json.Decoder(Line).decode
 
 
@@ -222,13 +230,19 @@ def unseal(data: bytes, before: str) -> tuple[Line, str]:
     if data[-_TAIL_BYTES:] != _TAIL % own.encode():
         raise ValueError("its sum is wrong: it was damaged or changed, or lines before it are gone")
     try:
+        if not before and (stated := _format(body + b"}").format) != FORMAT:
+            raise ValueError(  # noqa: TRY301
+                f"the archive is of format {stated}; this version of Sojourn reads {FORMAT}"
+            )
         return _decode(body + b"}"), own
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise ValueError(f"it is no line that this version knows ({error})") from None
-    except ValueError:
+    except msgspec.DecodeError:
         raise ValueError("it is no JSON object of a line") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
 
 
 def _sum(body: bytes, before: str) -> str:

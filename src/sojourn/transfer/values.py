@@ -14,6 +14,7 @@ from sojourn.artifacts.archive import Version
 from sojourn.artifacts.records import chunks_of
 from sojourn.artifacts.store import Owner, Place
 from sojourn.ids import (
+    AppName,
     SessionKey,
     UserKey,
     parse_app,
@@ -34,6 +35,7 @@ from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
     EntryRecord,
+    Line,
     MemoryLine,
     SessionLine,
     StateLine,
@@ -116,6 +118,27 @@ def rows_of(events: Iterable[msgspec.Raw], limits: Limits | None = None) -> list
     return rows
 
 
+def check(line: Line, limits: Limits) -> None:
+    """Refuse a line that holds what no store would have written.
+
+    Raises:
+        ValueError: it does; the message quotes nothing of it.
+    """
+    match line:
+        case SessionLine():
+            _check_session(line, limits)
+        case StateLine():
+            _check_state(line, limits)
+        case MemoryLine():
+            _check_memory(line, limits)
+        case ArtifactLine():
+            _check_artifact(line, limits)
+        case CacheLine():
+            _check_cached(line, limits)
+        case _:
+            pass
+
+
 # ── sessions ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -168,12 +191,7 @@ class Digest:
         return urlsafe_b64encode(self._sum.digest()).decode().rstrip("=")
 
 
-def check_session(line: SessionLine, limits: Limits) -> None:
-    """Refuse a session that no store would have written.
-
-    Raises:
-        ValueError: it is none.
-    """
+def _check_session(line: SessionLine, limits: Limits) -> None:
     key_of(line)
     for number in (line.epoch, line.version, line.seq, line.dropped):
         _count(number)
@@ -194,14 +212,13 @@ def check_session(line: SessionLine, limits: Limits) -> None:
         raise ValueError("it holds state that is not its own")
 
 
-def check_state(line: StateLine, limits: Limits) -> None:
-    """Refuse the state of a user or app that no store would have written."""
+def _check_state(line: StateLine, limits: Limits) -> None:
     state_owner(line)
     _instant(line.expires)
     _state(line.values, limits)
 
 
-def state_owner(line: StateLine) -> UserKey | str:
+def state_owner(line: StateLine) -> UserKey | AppName:
     """Whose state it is."""
     return parse_app(line.app) if line.user is None else UserKey.of(line.app, line.user)
 
@@ -243,8 +260,7 @@ def row_of(entry: EntryRecord) -> Row:
     return Row(item, entry.version, entry.created, entry.updated, entry.expires)
 
 
-def check_memory(line: MemoryLine, limits: Limits) -> None:
-    """Refuse entries that no store would have written."""
+def _check_memory(line: MemoryLine, limits: Limits) -> None:
     scope_of(line)
     for each in line.entries:
         parse_entry(each.key)
@@ -295,8 +311,7 @@ def version_of(record: VersionRecord, name: str) -> Version:
     )
 
 
-def check_artifact(line: ArtifactLine, limits: Limits) -> None:
-    """Refuse an artifact that no store would have written."""
+def _check_artifact(line: ArtifactLine, limits: Limits) -> None:
     place_of(line)
     _instant(line.expires)
     if not line.versions:
@@ -311,8 +326,7 @@ def check_artifact(line: ArtifactLine, limits: Limits) -> None:
             raise ValueError("the checksum of a version is none")
 
 
-def check_cached(line: CacheLine, limits: Limits) -> None:
-    """Refuse a cached value that no store would have written."""
+def _check_cached(line: CacheLine, limits: Limits) -> None:
     parse_tenant(line.tenant)
     parse_entry(line.name)
     for tag in line.tags:

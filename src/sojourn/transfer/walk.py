@@ -10,7 +10,6 @@ import msgspec
 
 from sojourn.artifacts.records import CHUNK, chunks_of
 from sojourn.transfer.lines import (
-    FORMAT,
     ArtifactLine,
     CacheLine,
     Counts,
@@ -27,11 +26,7 @@ from sojourn.transfer.lines import (
 )
 from sojourn.transfer.values import (
     Limits,
-    check_artifact,
-    check_cached,
-    check_memory,
-    check_session,
-    check_state,
+    check,
     rows_of,
 )
 
@@ -39,10 +34,8 @@ from sojourn.transfer.values import (
 class Walk:
     """Goes through an archive, line by line.
 
-    Args:
-        limits: of the store that it is for; None trusts what the lines hold.
-
     Attributes:
+        limits: of the store that it is for; None trusts what the lines hold.
         header: the first line; None before it.
         session: a session of which events are to follow; None when there is none.
         seq: the number of its last event so far.
@@ -52,7 +45,7 @@ class Walk:
     """
 
     def __init__(self, limits: Limits | None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._counts: Counter[str] = Counter()
         self._version = self._chunk = self._crc = 0
         self.header: Header | None = None
@@ -84,7 +77,7 @@ class Walk:
             raise ValueError("an archive has one header, and begins with it")
         match line:
             case Header():
-                self._head(line)
+                self.header = line
             case UnreadableLine():
                 self._counts["unreadable"] += 1
             case EventsLine():
@@ -106,41 +99,27 @@ class Walk:
         """What may only come when nothing is left open."""
         if not self.between:
             raise ValueError("what was begun before it is not complete")
-        limits = self._limits
+        if self.limits is not None:
+            check(line, self.limits)
         match line:
             case SessionLine():
-                if limits is not None:
-                    check_session(line, limits)
                 self.session, self.seq = line, line.dropped
                 self._grow(line, line.events)
             case ArtifactLine():
-                if limits is not None:
-                    check_artifact(line, limits)
                 self.artifact = line
                 self._version = self._chunk = self._crc = 0
             case StateLine():
-                if limits is not None:
-                    check_state(line, limits)
                 self._counts["states"] += 1
             case MemoryLine():
-                if limits is not None:
-                    check_memory(line, limits)
                 self._counts["memories"] += len(line.entries)
+                if not line.entries:
+                    raise ValueError("it has no entries")
             case CacheLine():
-                if limits is not None:
-                    check_cached(line, limits)
                 self._counts["cached"] += 1
             case Trailer():
                 if (line.lines, line.counts) != (self.lines, self.counts):
                     raise ValueError("it counts other lines than there are")
                 self.ended = True
-
-    def _head(self, line: Header) -> None:
-        if line.format != FORMAT:
-            raise ValueError(
-                f"the archive is of format {line.format}; this version of Sojourn reads {FORMAT}"
-            )
-        self.header = line
 
     def _events(self, line: EventsLine) -> None:
         if self.session is None:
@@ -150,8 +129,8 @@ class Walk:
         self._grow(self.session, line.events)
 
     def _grow(self, session: SessionLine, events: Sequence[msgspec.Raw]) -> None:
-        if self._limits is not None:
-            rows_of(events, self._limits)
+        if self.limits is not None:
+            rows_of(events, self.limits)
         self.seq += len(events)
         if self.seq > session.seq:
             raise ValueError("there are more events than the session has")
