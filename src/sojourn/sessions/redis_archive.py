@@ -127,15 +127,15 @@ class RedisArchive:
             name="sessions.state",
             keys=(key,),
             read=list,
-            commands=[("HGETALL", key), ("PTTL", key), ("TIME",)],
+            commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
             lenient=True,
         )
-        fields, left, clock = await self._engine.run(call)
+        clock, left, fields = await self._engine.run(call)
         found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
         if FOREIGN in found.flaws:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")
-        now = int(clock[0]) + int(clock[1]) / 1_000_000
-        expires = None if left < 0 else round(now + left / 1000, 3)
+        now = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        expires = None if left < 0 else (now + left) / 1000
         return Shared(found.pairs, expires, not found.flaws)
 
     async def reinstate(

@@ -11,7 +11,7 @@ from sojourn.memory.store import Row
 from sojourn.sessions.store import Head, Pairs, Stored
 from sojourn.transfer.lines import EventsLine, SessionLine
 from sojourn.transfer.reading import Mark, Reader
-from sojourn.transfer.values import head_of, pairs_of, rows_of
+from sojourn.transfer.values import head_of, in_ms, pairs_of, rows_of
 
 
 class Rows:
@@ -73,7 +73,7 @@ _FIELDS = ("seq", "dropped", "created", "updated", "title", "status", "backend",
 def same_fields(found: Stored, line: SessionLine) -> bool:
     """Whether a session is what a line says, but for its log."""
     head = found.head
-    if not found.readable or (head.ttl, head.until) != (line.ttl, line.until):
+    if not found.readable or (in_ms(head.ttl), in_ms(head.until)) != (line.ttl, line.until):
         return False
     fields = all(getattr(head, name) == getattr(line, name) for name in _FIELDS)
     return (

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import get_args
 
-from sojourn.artifacts.archive import Kept
-from sojourn.artifacts.records import chunks_of
-from sojourn.artifacts.store import Place
 from sojourn.cache.store import EntryKey
 from sojourn.errors import CorruptRecord
-from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
+from sojourn.ids import AppName, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
+from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.lines import (
-    ArtifactLine,
     CacheLine,
-    DataLine,
     EntryRecord,
     MemoryLine,
     StateLine,
@@ -28,12 +24,11 @@ from sojourn.transfer.model import Progress, Told, Watch
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import (
     app_place,
-    artifact_place,
     cache_place,
     scope_place,
     user_place,
 )
-from sojourn.transfer.values import entry_record, is_json, on_one_line, version_record
+from sojourn.transfer.values import entry_record, is_json, on_one_line
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
@@ -62,6 +57,7 @@ class Export:
         self._stores = stores
         self._writer = writer
         self._wanted = wanted
+        self._picks = Picks(wanted)
         self._told = told
         self._watch = watch
         self._done = writer.done
@@ -72,20 +68,19 @@ class Export:
         if self._writer.walk.artifact is not None:
             self._writer.write(VoidLine())
         await self._logs.go_on()
-        for app in await self._apps():
-            await self._app(app)
-        for app in sorted(await self._memory_apps()):
-            await self._memories(parse_app(app))
-        await self._artifacts()
+        for name in sorted({*await self._apps()}):
+            await self._app(parse_app(name))
+        for name in sorted(await self._memory_apps()):
+            await self._memories(parse_app(name))
+        await ArtifactsOut(self._stores, self._writer, self._picks, self._lost).run(self._report)
         if self._wanted.cache:
             await self._cached()
 
     # ── sessions and state ─────────────────────────────────────────────────────────────────────
 
-    async def _apps(self) -> list[AppName]:
-        if self._wanted.app is not None:
-            return [parse_app(self._wanted.app)]
-        return sorted({parse_app(name) for name in await self._names(None, 0)})
+    async def _apps(self) -> list[str]:
+        app = self._wanted.app
+        return await self._names(None, 0) if app is None else [app]
 
     async def _names(self, app: str | None, shard: int) -> list[str]:
         """The users of a part of an app, or the apps."""
@@ -131,7 +126,7 @@ class Export:
                 [
                     (key, stored)
                     for key, stored in page.sessions
-                    if self._in_time(stored.head.updated) and not self._done.of(key)
+                    if self._picks.in_time(stored.head.updated) and not self._done.of(key)
                 ]
             )
             self._report()
@@ -195,7 +190,7 @@ class Export:
             for key in page.corrupt:
                 self._lost_entry(scope, key)
             self._write_entries(
-                scope, [entry_record(row) for row in page.rows if self._in_time(row.updated)]
+                scope, [entry_record(row) for row in page.rows if self._picks.in_time(row.updated)]
             )
             self._report()
             after = page.last
@@ -225,68 +220,6 @@ class Export:
 
     def _lost_entry(self, scope: ScopeKey, key: str) -> None:
         self._lost(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
-
-    # ── artifacts ──────────────────────────────────────────────────────────────────────────────
-
-    async def _artifacts(self) -> None:
-        archive, store = self._stores.artifact_archive, self._stores.artifacts
-        with plan() as owners:
-            async for owner in archive.owners():
-                if self._wanted.app in (None, owner.app) and self._wanted.user in (
-                    None,
-                    owner.user,
-                ):
-                    owners.add(*owner)
-            for app, user, session in owners:
-                owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
-                try:
-                    names = await store.names(owner)
-                except CorruptRecord as error:
-                    self._lost(str(error))
-                    continue
-                for name in names:
-                    if not self._done.has_whole(artifact_place(app, user, session, name)):
-                        await self._artifact(Place(owner, name))
-                self._report()
-
-    async def _artifact(self, place: Place) -> None:
-        archive = self._stores.artifact_archive
-        try:
-            kept = await archive.kept(place)
-            if kept is None:
-                await self._stores.artifacts.find(place, None)  # raises if it was lost
-                return
-            if self._in_time(kept.versions[-1].created):
-                await self._write_artifact(place, kept)
-        except CorruptRecord as error:
-            if self._writer.walk.artifact is not None:
-                self._writer.write(VoidLine())
-            self._lost(f"artifact {place.name!r}: {error}")
-
-    async def _write_artifact(self, place: Place, kept: Kept) -> None:
-        owner = place.owner
-        for version in kept.versions:
-            if not is_json(version.metadata, an_object=True):
-                key = version.data
-                raise CorruptRecord("The metadata of a version are no JSON.", key=key, raw=b"")
-        self._writer.write(
-            ArtifactLine(
-                app=owner.app,
-                user=owner.user,
-                session=owner.session if isinstance(owner, SessionKey) else None,
-                name=place.name,
-                expires=kept.expires,
-                versions=[version_record(version) for version in kept.versions],
-            )
-        )
-        for number, version in enumerate(kept.versions):
-            for chunk in range(chunks_of(version.size)):
-                data = await self._stores.artifact_archive.chunk(place, version, chunk)
-                try:
-                    self._writer.write(DataLine(version=number, chunk=chunk, data=data))
-                except ValueError as error:
-                    message = f"Version {number} is not as it was written."
-                    raise CorruptRecord(message, key=version.data, raw=data) from error
 
     # ── the cache ──────────────────────────────────────────────────────────────────────────────
 
@@ -322,12 +255,6 @@ class Export:
                 self._report()
 
     # ── around ─────────────────────────────────────────────────────────────────────────────────
-
-    def _in_time(self, instant: float) -> bool:
-        wanted = self._wanted
-        return (wanted.since is None or instant >= wanted.since) and (
-            wanted.until is None or instant < wanted.until
-        )
 
     def _lost(self, what: str) -> None:
         if what in self._done.unreadable:  # by a run before, or at the first attempt

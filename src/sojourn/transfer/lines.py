@@ -231,7 +231,7 @@ def unseal(data: bytes, before: str) -> tuple[Line, str]:
         raise ValueError("its sum is wrong: it was damaged or changed, or lines before it are gone")
     try:
         if not before and (stated := _format(body + b"}").format) != FORMAT:
-            raise ValueError(  # noqa: TRY301
+            raise ValueError(
                 f"the archive is of format {stated}; this version of Sojourn reads {FORMAT}"
             )
         return _decode(body + b"}"), own

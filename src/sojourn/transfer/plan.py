@@ -1,9 +1,9 @@
-"""Names that a server gives in no order and perhaps twice: in order, each once, and not in memory."""
+"""Names that a server gives in no order, perhaps twice: in order, once, and not in memory."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 
 
@@ -25,7 +25,7 @@ class Plan:
 
 
 @contextmanager
-def plan() -> Iterator[Plan]:
+def plan() -> Generator[Plan]:
     """A plan for as long as it is needed."""
     with closing(sqlite3.connect("")) as base:  # the empty name: a file that SQLite deletes
         yield Plan(base)

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from sojourn.errors import ConfigurationError, InvalidArchive
+from sojourn.transfer.checking import Limits
 from sojourn.transfer.lines import Line, unseal
 from sojourn.transfer.model import Progress, Verified, Watch
-from sojourn.transfer.values import Limits
 from sojourn.transfer.walk import Walk
 
 MiB = 1024 * 1024
@@ -116,9 +116,8 @@ def check_file(reader: Reader, limits: Limits, watch: Watch | None) -> Verified:
             watch(told("checking", walk, reader))
     if not walk.ended or walk.header is None:
         raise InvalidArchive(
-            f"The archive has no end: after {reader.at.line:,} lines the export was stopped. Run it "
-            "again, with the same file, and it goes on there.",
-            line=0,
+            f"The archive has no end: after {reader.at.line:,} lines the export was stopped. Run "
+            "it again, with the same file, and it goes on there.",
         )
     return Verified(
         counts=walk.counts,
@@ -137,6 +136,12 @@ def invalid(line: int, error: Exception) -> InvalidArchive:
     """A line that is not as it should be."""
     what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     return InvalidArchive(f"Line {line:,} of the archive cannot be used: {what}.", line=line)
+
+
+def changed(reader: Reader) -> InvalidArchive:
+    """What was made sure of is something else now."""
+    line = reader.at.line
+    return InvalidArchive(f"The archive changed while it was read, at line {line:,}.", line=line)
 
 
 def unusable(path: Path, error: OSError) -> ConfigurationError:

@@ -13,12 +13,13 @@ import sojourn
 from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_user
+from sojourn.transfer.checking import Limits
 from sojourn.transfer.exporting import Export
 from sojourn.transfer.importing import Import
 from sojourn.transfer.lines import FORMAT, Header, Wanted
 from sojourn.transfer.model import Existing, Exported, Imported, Progress, Told, Verified, Watch
 from sojourn.transfer.reading import MAX_LINE, Reader, check_file
-from sojourn.transfer.values import Limits
+from sojourn.transfer.tally import Tally
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
@@ -161,13 +162,13 @@ async def import_(
         limits = Limits.of(stores.options)
         sure = await asyncio.to_thread(check_file, reader, limits, watch)
         reader.rewind()
-        work = Import(stores, reader, existing, told, watch)
-        await work.run()
+        tally = Tally(existing, told)
+        await Import(stores, reader, tally, watch).run()
         return Imported(
-            counts=work.counts,
-            identical=work.identical,
-            conflicts=work.conflicts,
-            expired=work.expired,
+            counts=tally.counts,
+            identical=tally.identical,
+            conflicts=tally.conflicts,
+            expired=tally.expired,
             bytes=sure.bytes,
             seconds=time.monotonic() - began,
         )

@@ -9,6 +9,7 @@ from zlib import crc32
 import msgspec
 
 from sojourn.artifacts.records import CHUNK, chunks_of
+from sojourn.transfer.checking import Limits, check, check_events
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -23,11 +24,6 @@ from sojourn.transfer.lines import (
     Trailer,
     UnreadableLine,
     VoidLine,
-)
-from sojourn.transfer.values import (
-    Limits,
-    check,
-    rows_of,
 )
 
 
@@ -112,8 +108,6 @@ class Walk:
                 self._counts["states"] += 1
             case MemoryLine():
                 self._counts["memories"] += len(line.entries)
-                if not line.entries:
-                    raise ValueError("it has no entries")
             case CacheLine():
                 self._counts["cached"] += 1
             case Trailer():
@@ -130,7 +124,7 @@ class Walk:
 
     def _grow(self, session: SessionLine, events: Sequence[msgspec.Raw]) -> None:
         if self.limits is not None:
-            rows_of(events, self.limits)
+            check_events(events, self.limits)
         self.seq += len(events)
         if self.seq > session.seq:
             raise ValueError("there are more events than the session has")

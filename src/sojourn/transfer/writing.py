@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Self
 
 from sojourn.errors import ConfigurationError, InvalidInput
+from sojourn.transfer.checking import Limits
 from sojourn.transfer.lines import Counts, Header, Line, Trailer, seal
 from sojourn.transfer.reading import Reader, invalid, unusable
 from sojourn.transfer.resuming import Done
-from sojourn.transfer.values import Limits
 from sojourn.transfer.walk import Walk
 
 _FLUSHED = 1024 * 1024
@@ -51,7 +51,7 @@ class Writer:
             self.resumed = os.fstat(self._file.fileno()).st_size > 0
             if self.resumed:
                 self._resume(header)
-            os.chmod(path, 0o600)
+            path.chmod(0o600)
         except BaseException:
             self._file.close()
             raise

@@ -35,6 +35,7 @@ from sojourn.surfaces.cli.options import (
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
 from sojourn.surfaces.cli.sweeping import sweep_all
+from sojourn.surfaces.cli.transfer import HELP_TRANSFER, export_to, import_from
 
 app = typer.Typer(
     add_completion=False,
@@ -48,6 +49,8 @@ app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
 )
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
+app.command("export", epilog=HELP_TRANSFER)(export_to)
+app.command("import", epilog=HELP_TRANSFER)(import_from)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -33,12 +33,14 @@ class Connection:
     Attributes:
         sessions: the sessions room.
         doctor: examines the server.
+        store: the store itself.
         where: the server's address and namespace, without secrets.
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
+        self.store = store
         self.where = where
         self._runner = runner
 
