@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.sessions.store import Head, Pairs
+from sojourn.sessions.store import Head, Pairs, Stored
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of something to restore; but for the first, nothing was written."""
@@ -71,6 +71,14 @@ class Shared(NamedTuple):
 
 class SessionArchive(Protocol):
     """Sessions as they are stored, out and in. Reading lengthens no lifetime."""
+
+    async def find(self, key: SessionKey) -> Stored | None:
+        """A session with its own state and no rows.
+
+        Raises:
+            CorruptRecord: its fields cannot be read.
+        """
+        ...
 
     async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
         """Rows from a number on: `most` at most, and none after so many bytes. None: no session.

@@ -333,6 +333,11 @@ class InMemorySessions:
 
     # ── out and in, as it is stored ────────────────────────────────────────────────────────────
 
+    async def find(self, key: SessionKey) -> Stored | None:
+        """A session with its own state and no rows."""
+        session = self._alive(key)
+        return None if session is None else Stored(session.head, dict(session.state), {}, {}, [], 0)
+
     async def stretch(
         self, key: SessionKey, first: int, most: int, size: int
     ) -> archive.Stretch | None:

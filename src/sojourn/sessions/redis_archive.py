@@ -13,11 +13,11 @@ from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
 from sojourn.sessions.archive import STAGED, Image, Outcome, Shared, Stretch
 from sojourn.sessions.commons import ENROLL, LUA, Commons, Policy
-from sojourn.sessions.hashes import FOREIGN, app_state, user_state
+from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.replies import counted, ms
-from sojourn.sessions.store import Pairs
+from sojourn.sessions.store import Pairs, Stored
 
 _STRETCH, _STAGE, _RESTORE, _REINSTATE = (
     Script.load(LUA, name) for name in ("stretch", "stage", "restore", "reinstate")
@@ -34,6 +34,20 @@ class RedisArchive:
         self._keys = keys
         self._policy = policy
         self._commons = Commons(engine, keys, policy, Inspection(engine, quarantine))
+
+    async def find(self, key: SessionKey) -> Stored | None:
+        """One round trip."""
+        name = self._keys.session(key).head
+        call: Call[list[Any]] = Call(
+            "sessions.find", (name,), only, commands=[("HGETALL", name)], bulk=True, lenient=True
+        )
+        fields = await self._engine.run(call)
+        if not fields:
+            return None
+        head, state, flaws = parse_head(fields)
+        if head is None:
+            raise CorruptRecord(f"The session at {name!r} cannot be read.", key=name, raw=b"")
+        return Stored(head, state, {}, {}, [], 0, readable=not flaws)
 
     async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
         """One round trip."""
@@ -70,7 +84,7 @@ class RedisArchive:
     async def restore(self, key: SessionKey, image: Image, *, replace: bool) -> Outcome:
         """One round trip; one more for the first session of a user in this process."""
         head = image.head
-        await self._commons.enroll(key.owner, head.span)
+        await self._commons.enter(key.owner, head.span)
         user = self._keys.user(key)
         fields = {
             name: getattr(head, name).encode() for name in ("title", "status", "backend", "flow")
@@ -105,7 +119,7 @@ class RedisArchive:
         status, *said = await self._engine.run(call)
         match status:
             case b"ok" | b"duplicate":
-                self._commons.keep_alive(key.owner, head.span)
+                await self._commons.enter(key.owner, head.span)  # the server may be another now
                 return "restored"
             case b"gone":
                 raise refusals.gone(key)
@@ -143,7 +157,7 @@ class RedisArchive:
     ) -> Outcome:
         """Two round trips; for a user one, when it was entered into its app's index lately."""
         if isinstance(of, UserKey):
-            await self._commons.enroll(of, self._policy.state_ttl)
+            await self._commons.enter(of, self._policy.state_ttl)
             named = ""
         else:
             named = f"restored-{new_operation_id()}"

@@ -28,7 +28,7 @@ from sojourn.transfer.resuming import (
     scope_place,
     user_place,
 )
-from sojourn.transfer.values import entry_record, is_json, on_one_line
+from sojourn.transfer.values import entry_record, in_ms, is_json, on_one_line
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
@@ -61,7 +61,7 @@ class Export:
         self._told = told
         self._watch = watch
         self._done = writer.done
-        self._logs = Logs(stores.sessions, stores.session_archive, writer, self._lost)
+        self._logs = Logs(stores.session_archive, writer, self._lost)
 
     async def run(self) -> None:
         """Write all that is wanted and not there yet."""
@@ -145,7 +145,8 @@ class Export:
         values = dict(self._logs.readable(what, found.pairs))
         if values:
             app, user = of if isinstance(of, UserKey) else (of, None)
-            self._writer.write(StateLine(app=app, user=user, expires=found.expires, values=values))
+            expires = in_ms(found.expires)
+            self._writer.write(StateLine(app=app, user=user, expires=expires, values=values))
 
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import Row
 from sojourn.sessions.archive import Image
-from sojourn.sessions.store import Pairs, Stored, Window
+from sojourn.sessions.store import Pairs, Stored
 from sojourn.transfer.artifacts_in import ArtifactsIn
 from sojourn.transfer.comparing import (
     Rows,
@@ -191,7 +191,7 @@ class Import:
     ) -> bool:
         """Whether a session is there and stays: the same, or something else that is kept."""
         try:
-            found = await self._stores.sessions.read(key, Window(last=0))
+            found = await self._stores.session_archive.find(key)
             if found is None:
                 return False
             if was_restored(found.head, line, name) or await self._is_same(key, line, found, same):

@@ -10,7 +10,7 @@ import msgspec
 from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import SessionArchive, Stretch
-from sojourn.sessions.store import Pairs, SessionStore, Stored, Window
+from sojourn.sessions.store import Pairs, Stored
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
 from sojourn.transfer.values import event_of, is_json, is_sound, on_one_line, session_line
 from sojourn.transfer.writing import Writer
@@ -30,20 +30,17 @@ class Logs:
     """Writes sessions.
 
     Args:
-        sessions: where they are.
-        archive: their logs.
+        archive: where they are.
         writer: writes them.
         lost: told what cannot be read.
     """
 
     def __init__(
         self,
-        sessions: SessionStore,
         archive: SessionArchive,
         writer: Writer,
         lost: Callable[[str], None],
     ) -> None:
-        self._sessions = sessions
         self._archive = archive
         self._writer = writer
         self._lost = lost
@@ -78,7 +75,7 @@ class Logs:
 
     async def _anew(self, key: SessionKey) -> None:
         try:
-            stored = await self._sessions.read(key, Window(last=0))
+            stored = await self._archive.find(key)
             if stored is not None:
                 await self._write(key, stored, await self._archive.stretch(key, 1, MOST, SIZE))
         except CorruptRecord as error:
@@ -88,7 +85,7 @@ class Logs:
         for _ in range(_TRIES):
             if await self._attempt(key, stored, stretch):
                 return
-            again = await self._sessions.read(key, Window(last=0))
+            again = await self._archive.find(key)
             if again is None:  # deleted, or expired
                 return
             stored, stretch = again, await self._archive.stretch(key, 1, MOST, SIZE)

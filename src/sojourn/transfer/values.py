@@ -39,7 +39,7 @@ _quoted = msgspec.json.Encoder().encode
 
 def in_ms(instant: float | None) -> float | None:
     """A lifetime or its end, in seconds, as servers keep it: in whole milliseconds."""
-    return None if instant is None else round(instant, 3)
+    return None if instant is None else round(float(instant), 3)
 
 
 def is_sound(row: bytes) -> bool:
