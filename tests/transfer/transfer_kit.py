@@ -18,6 +18,7 @@ LONG = SessionKey.of("shop", "ada", "long")
 EVENTS = 1300
 """Of the long session: several windows."""
 
+_OWNERS = (UserKey.of("shop", "ada"), SessionKey.of("shop", "ada", "gone"))
 _SCOPES = (("user", "ada"), ("agent", "bot"), ("knowledge", "cats"), ("sessions", "ada"))
 
 
@@ -82,26 +83,34 @@ async def picture(store: Sojourn, *, cache: bool = True) -> dict[str, Any]:
     for key in keys:  # in their order; reading them lets the state live on
         found[f"session {key}"] = await session(store, key)
     found["order"] = sorted(keys, key=lambda key: key.owner)
+    await _memories(store, found)
+    await _artifacts(store, found)
+    if cache:
+        found["cached"] = await store.cache.get("c", tenant="x")
+    return found
+
+
+async def _memories(store: Sojourn, found: dict[str, Any]) -> None:
     for kind, name in (*_SCOPES, ("user", "")):
         page = await getattr(store.memory, kind)(name, app="shop").list(limit=1000)
         found[f"memory {kind} {name}"] = [
             (*_fields(entry, "expires"), _about(entry.expires)) for entry in page.entries
         ]
-    for owner in (UserKey.of("shop", "ada"), SessionKey.of("shop", "ada", "gone")):
+
+
+async def _artifacts(store: Sojourn, found: dict[str, Any]) -> None:
+    for owner in _OWNERS:
         for name in await store.artifacts.names(owner):
             place = sojourn.artifacts.store.Place(owner, name)
             kept = await store.stores.artifact_archive.kept(place)
             assert kept is not None
             versions = await store.artifacts.versions(owner, name)
             found[f"artifact {owner} {name}"] = (_about(kept.expires), versions)
-    for owner in (UserKey.of("shop", "ada"), SessionKey.of("shop", "ada", "gone")):
+    for owner in _OWNERS:
         for name in await store.artifacts.names(owner):
             for each in await store.artifacts.versions(owner, name):
                 data = await store.artifacts.load(owner, name, version=each.version)
                 found[f"data {owner} {name} {each.version}"] = data
-    if cache:
-        found["cached"] = await store.cache.get("c", tenant="x")
-    return found
 
 
 async def session(store: Sojourn, key: SessionKey) -> Any:
@@ -145,7 +154,7 @@ def lines_of(path: Path) -> list[Line]:
 
 
 def rewrite(path: Path, lines: list[Any]) -> None:
-    """An archive of other lines, with sums that are right. Bytes and dicts stand for themselves."""
+    """An archive of other lines, with sums that are right."""
     before, out = "", b""
     for line in lines:
         data, before = seal(line, before)
