@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -104,8 +105,9 @@ def _users() -> list[str]:
     return ["ada", "bob", "", "%C3%BC%3A%7B%7D%2F%25"]
 
 
-def test_only_its_owner_may_read_an_archive(archive: Path):
-    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+async def test_only_its_owner_may_read_an_archive(archive: Path):
+    found = await asyncio.to_thread(archive.stat)
+    assert stat.S_IMODE(found.st_mode) == 0o600
 
 
 async def test_filters_narrow_an_export(source: Sojourn, tmp_path: Path):
