@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from transfer_kit import LONG, fill, lines_of, picture, rewrite, run_mortal
+from transfer_kit import LONG, fill, lines_of, picture, rewrite, run_mortal, said
 
 import sojourn
 from sojourn import Sojourn, transfer
@@ -100,6 +100,32 @@ async def test_a_log_that_was_rewritten_meanwhile_is_begun_anew(filled: Sojourn,
         found = await other.sessions.get(LONG)
     assert found is not None
     assert [event.seq for event in found.events] == list(range(8, 1298))
+
+
+async def test_a_log_that_is_another_one_now_is_begun_anew(filled: Sojourn, tmp_path: Path):
+    path = tmp_path / "archive"
+    await transfer.export(filled, path)
+    lines = lines_of(path)
+    first = next(i for i, line in enumerate(lines) if isinstance(line, EventsLine))
+    rewrite(path, lines[:first])
+    await filled.sessions.save(LONG, events=[said(-n) for n in range(1, 1301)])
+    await transfer.export(filled, path)
+    async with sojourn.open("memory://") as other:
+        await transfer.import_(other, path)
+        found = await other.sessions.get(LONG)
+    assert found is not None
+    assert {event.payload["n"] for event in found.events} == set(range(-1300, 0))
+
+
+async def test_a_long_half_line_is_cut_off(filled: Sojourn, tmp_path: Path):
+    path = tmp_path / "archive"
+    done = await transfer.export(filled, path)
+    lines = lines_of(path)
+    rewrite(path, lines[:-2])
+    with path.open("ab") as file:
+        file.write(b"{" * 3_000_000)
+    assert (await transfer.export(filled, path)).counts == done.counts
+    await transfer.verify(path)
 
 
 async def test_a_log_that_is_cut_while_it_is_read_is_one_log_in_the_archive(

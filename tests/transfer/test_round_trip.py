@@ -13,6 +13,7 @@ import sojourn
 from cluster import ClusterSet
 from servers import any_binary
 from sojourn import SessionKey, Sojourn, transfer
+from sojourn.sessions.archive import Image
 
 
 async def test_all_is_the_same_after_a_round_trip(url: str, source: Sojourn, tmp_path: Path):
@@ -73,6 +74,41 @@ async def test_an_imported_memory_is_searched_and_changed_as_any(store: Sojourn,
     assert [hit.entry.key for hit in await scope.search("blue")] == ["one"]
     before = {entry.key: entry.version for entry in (await scope.list()).entries}
     assert await scope.put("one", 4, expected_version=before["one"]) > max(before.values())
+
+
+async def test_what_is_imported_into_a_memory_is_found_by_who_knows_it(url: str, archive: Path):
+    async with sojourn.open(url, namespace="known") as store:
+        scope = store.memory.user("ada", app="shop")
+        for number in range(9):
+            await scope.put("other", {"v": [f"green {number}"]})
+        assert len(await scope.search("green")) == 1
+        await transfer.import_(store, archive)
+        assert [hit.entry.key for hit in await scope.search("blue")] == ["one"]
+        entries = (await scope.list()).entries
+        assert len({entry.version for entry in entries}) == len(entries) == 3
+
+
+async def test_rows_are_staged_once_whoever_sends_them(url: str):
+    async with sojourn.open(url, namespace="staged") as store:
+        stage = store.stores.session_archive.stage
+        assert await stage(LONG, "x", 0, [b"1", b"2"]) == 2
+        assert await stage(LONG, "x", 0, [b"1", b"2", b"3"]) == 3
+        assert await stage(LONG, "x", 2, [b"3"]) == 3
+        assert await stage(LONG, "x", 2, [b"3", b"4"]) == 4
+        assert await stage(LONG, "x", 9, [b"10"]) == 4
+        assert await stage(LONG, "y", 0, []) == 0
+
+
+async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, source: Sojourn):
+    found = await source.stores.session_archive.find(LONG)
+    assert found is not None
+    image = Image(found.head, found.state, "z", 2, [])
+    async with sojourn.open(url, namespace="staged") as store:
+        archive = store.stores.session_archive
+        await archive.stage(LONG, "z", 0, [b"1"])
+        with pytest.raises(sojourn.Conflict, match="1 are there"):
+            await archive.restore(LONG, image, replace=False)
+        assert await store.sessions.get(LONG) is None
 
 
 async def test_an_export_reads_only(target, store: Sojourn, archive: Path, tmp_path: Path):
