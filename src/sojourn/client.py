@@ -53,6 +53,7 @@ class Sojourn:
         self._security = rooms.security
         self._guard = self.guard()
         self._forgetter = rooms.forgetter
+        self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._keys = rooms.keys
         self._buffered = rooms.buffered

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
+from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.redis import RedisArtifacts
+from sojourn.artifacts.redis_archive import RedisArtifactArchive
+from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
+from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
+from sojourn.cache.redis_archive import RedisCacheArchive
+from sojourn.cache.store import CacheStore
 from sojourn.doctor import Doctor
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
@@ -18,8 +24,10 @@ from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import InvalidInput
 from sojourn.memory import Lives, Memory, MemoryStore
+from sojourn.memory.archive import MemoryArchive
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.redis import RedisMemory
+from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.notices import Notices, NoticeStore
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
@@ -31,13 +39,16 @@ from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
+from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
+from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
+from sojourn.sessions.store import SessionStore
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.redis import RedisStreams
@@ -51,11 +62,27 @@ if TYPE_CHECKING:
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
 
+class Stores(NamedTuple):
+    """Where things are kept, beneath the rooms, for export and import."""
+
+    sessions: SessionStore
+    session_archive: SessionArchive
+    memory: MemoryStore
+    memory_archive: MemoryArchive
+    artifacts: ArtifactStore
+    artifact_archive: ArtifactArchive
+    cache: CacheStore
+    cache_archive: CacheArchive
+    options: Options
+    shards: int
+
+
 class Rooms(NamedTuple):
     """What a store consists of.
 
     Attributes:
         sessions: and the other rooms.
+        stores: what is beneath the rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
         keys: how all of them name theirs.
@@ -71,6 +98,7 @@ class Rooms(NamedTuple):
     security: SecurityStore
     forgetter: Forgetter
     streams: Streams
+    stores: Stores
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
     keys: Keys = Keys()
@@ -99,6 +127,9 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         security=InMemorySecurity(options.state_ttl),
         forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
         streams=Streams(InMemoryStreams(Reach())),
+        stores=Stores(
+            *(twin, twin, entries, entries, files, files, records, records), options, shards=1
+        ),
     )
 
 
@@ -130,8 +161,9 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         if options.on_outage == "buffer"
         else None
     )
-    cache = Cache(RedisCache(engine, keys), options.max_event_bytes)
-    memory = _memory(RedisMemory(engine, keys), options, shards=MEMORY_SHARDS)
+    records, entries = RedisCache(engine, keys), RedisMemory(engine, keys)
+    cache = Cache(records, options.max_event_bytes)
+    memory = _memory(entries, options, shards=MEMORY_SHARDS)
     files = RedisArtifacts(engine, keys, options.artifact_ttl)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     told = RedisNotices(engine, keys)
@@ -148,6 +180,14 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         security=RedisSecurity(engine, keys, options.state_ttl),
         forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
         streams=Streams(RedisStreams(engine, keys, Reach())),
+        stores=Stores(
+            *(rows, RedisArchive(engine, keys, policy, quarantine)),
+            *(entries, RedisMemoryArchive(engine, keys)),
+            *(files, RedisArtifactArchive(engine, keys)),
+            *(records, RedisCacheArchive(engine, keys)),
+            options,
+            shards=SHARDS,
+        ),
         engine=engine,
         buffered=buffered,
         keys=keys,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from sojourn.artifacts import refusals
+from sojourn.artifacts.archive import Kept, Outcome, Version
+from sojourn.artifacts.records import CHUNK
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
 from sojourn.codecs import decode
+from sojourn.errors import CorruptRecord
 from sojourn.ids import UserKey
 from sojourn.resilience.atomic import atomic
 
@@ -38,6 +42,7 @@ class InMemoryArtifacts:
         self._clock = clock
         self._kept: dict[Place, _Kept] = {}
         self._done: OrderedDict[tuple[str, Place, str], int] = OrderedDict()
+        self._uploads: dict[tuple[Place, str], dict[int, bytes]] = {}
 
     async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
         """Add a version."""
@@ -122,6 +127,52 @@ class InMemoryArtifacts:
         """The apps in which something is kept of a user."""
         places = [*self._kept, *(place for _, place, _ in self._done)]
         return {place.owner.app for place in places if place.owner.user == user}
+
+    async def every_owner(self) -> AsyncIterator[Owner]:
+        """Those who have artifacts."""
+        for place in list(self._kept):
+            yield place.owner
+
+    async def kept(self, place: Place) -> Kept | None:
+        """An artifact without its data."""
+        kept = self._alive(place)
+        if kept is None:
+            return None
+        return Kept(
+            kept.expires,
+            [
+                Version(
+                    *(each.created or 0.0, len(each.data), f"{crc32(each.data):08x}"),
+                    *(each.mime_type, each.metadata, str(number)),
+                )
+                for number, each in enumerate(kept.versions)
+            ],
+        )
+
+    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+        """A piece of the data of a version."""
+        kept = self._alive(place)
+        if kept is None:
+            raise CorruptRecord(f"{place.name!r} has expired.", key=place.name, raw=b"")
+        return kept.versions[int(version.data)].data[number * CHUNK : (number + 1) * CHUNK]
+
+    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+        """Send a piece of the data."""
+        self._uploads.setdefault((place, name), {})[number] = chunk
+
+    async def restore(self, place: Place, kept: Kept) -> Outcome:
+        """Make an artifact of what was uploaded."""
+        if kept.expires is not None and kept.expires <= self._clock():
+            return "expired"
+        if self._alive(place) is not None:
+            return "exists"
+        drafts: list[Draft] = []
+        for each in kept.versions:
+            chunks = self._uploads.pop((place, each.data), {})
+            data = b"".join(chunks[number] for number in sorted(chunks))
+            drafts.append(Draft(data, each.mime_type, each.metadata, each.created))
+        self._kept[place] = _Kept(kept.expires, drafts)
+        return "restored"
 
     def _alive(self, place: Place) -> _Kept | None:
         kept = self._kept.get(place)

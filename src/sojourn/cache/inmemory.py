@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
+from sojourn.cache.archive import Kept
 from sojourn.cache.store import Entry, EntryKey, Fetched
 from sojourn.resilience.atomic import atomic
 
@@ -128,6 +129,19 @@ class InMemoryCache:
         """Those of whom something is kept."""
         keys = [*self._entries, *self._leases, *(key for key, _, _ in self._done)]
         return {key.tenant for key in keys} | {tenant for tenant, _ in self._invalidated}
+
+    async def every(self) -> AsyncIterator[EntryKey]:
+        """Those that there are."""
+        for key in list(self._entries):
+            yield key
+
+    async def kept(self, key: EntryKey) -> Kept | None:
+        """An entry that counts."""
+        found = await self.fetch(key, "", 0)
+        if found.status == "miss":
+            return None
+        entry = self._entries[key]
+        return Kept(entry.value, entry.fresh, entry.ends, entry.tags)
 
     def _now(self) -> int:
         """Microseconds, each later than the last, as no two scripts run at once on a server."""

@@ -46,6 +46,7 @@ _FORMS = {
     "session": rf"session:{_TAG}:{_ID}",
     "events": rf"session:{_TAG}:{_ID}:events",
     "ops": rf"session:{_TAG}:{_ID}:ops",
+    "staged": rf"session:{_TAG}:{_ID}:staged:{_ID}",
     "sessions": rf"sessions:{_TAG}",
     "expiry": rf"sessions:{_TAG}:expiry",
     "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
@@ -164,6 +165,10 @@ class Keys:
         """The keys of a session."""
         head = f"{self._start}session:{{{_tag(key)}}}:{escape(key.session)}"
         return SessionKeys(head, f"{head}:events", f"{head}:ops")
+
+    def staged(self, key: SessionKey, name: str) -> str:
+        """Where rows wait for the session whose log they will be."""
+        return f"{self.session(key).head}:staged:{escape(name)}"
 
     def _user(self, owner: UserKey | SessionKey) -> UserKeys:
         """The keys of a user, in the slot of the user's sessions."""
@@ -294,6 +299,22 @@ class Keys:
     def mcp(self, key: SessionKey) -> str:
         """What a client of the MCP server was told lately, in the slot of its user."""
         return f"{self._start}mcp:{{{_tag(key)}}}:{escape(key.session)}"
+
+    def pattern(self, word: str) -> str:
+        """What matches every key that begins with a word of ours, for SCAN."""
+        return f"{self._start}{word}:*"
+
+    def named(self, key: str) -> tuple[str, ...]:
+        """The ids in a key: those of its tag, without a shard, then those behind it.
+
+        Raises:
+            ValueError: it is no key of this deployment.
+        """
+        if self.kind_of(key) is None:
+            raise ValueError("no key of ours")
+        tag, _, rest = key[key.index("{") + 1 :].partition("}")
+        parts = tag.partition("#")[0].split(":") + rest.split(":")[1:]
+        return tuple(map(unescape, parts))
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
-"""Finding keys by a glob, for what nobody waits for: every key of every node is passed by once."""
+"""Finding keys by a pattern, for administrators: every key of every node is passed by once."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
-from sojourn.engine.call import Call, only
+from sojourn.engine.call import Call, Command, only
 from sojourn.engine.engine import Engine
 
 _STEP = 1000
@@ -13,24 +14,34 @@ _TOGETHER = 500
 """Keys that are deleted in one round trip."""
 
 
-async def scan(engine: Engine, glob: str) -> AsyncIterator[list[str]]:
-    """The names of the keys that match, some at a time; a name may come twice.
+async def scan(engine: Engine, pattern: str) -> AsyncIterator[str]:
+    """The names of the keys that match, of all nodes. A round trip for each 1,000 keys there are.
 
-    What is there from the beginning to the end is found, unless its slot is moved meanwhile. A
-    round trip for each 1,000 keys of the server. Names that are no UTF-8 are none of ours.
+    What is there from the beginning to the end comes at least once, unless its slot is moved
+    meanwhile. Names that are no UTF-8 are none of ours.
+
+    Raises:
+        Unavailable: a node does not answer in time.
+        AccessDenied: the server's user may not SCAN.
     """
     for node in await engine.nodes():
-        cursor: bytes | str = "0"
-        while cursor != b"0":
-            command = ("SCAN", cursor, "MATCH", glob, "COUNT", _STEP)
-            cursor, names = await node.run(Call("engine.scan", (), only, commands=[command]))
-            if found := [text for name in names if (text := _text(name))]:
-                yield found
+        cursor = b"0"
+        while True:
+            command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _STEP)
+            call: Call[Any] = Call("engine.scan", (), only, commands=[command])
+            cursor, names = await node.run(call)
+            for name in names:
+                try:
+                    yield name.decode()
+                except UnicodeDecodeError:
+                    continue
+            if cursor == b"0":
+                break
 
 
-async def found(engine: Engine, glob: str) -> list[str]:
+async def found(engine: Engine, pattern: str) -> list[str]:
     """All names of keys that match, in order."""
-    return sorted({name async for names in scan(engine, glob) for name in names})
+    return sorted({name async for name in scan(engine, pattern)})
 
 
 async def unlink(engine: Engine, names: Sequence[str]) -> None:
@@ -40,10 +51,3 @@ async def unlink(engine: Engine, names: Sequence[str]) -> None:
         await engine.run_all(
             [Call("engine.unlink", (name,), only, commands=[("UNLINK", name)]) for name in part]
         )
-
-
-def _text(name: bytes) -> str:
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        return ""

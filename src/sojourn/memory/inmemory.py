@@ -216,6 +216,33 @@ class InMemoryMemory:
         )
         return Named(found[:limit], found[limit - 1] if len(found) > limit else None)
 
+    async def apps(self) -> set[str]:
+        """The apps that have entries."""
+        return {scope.app for scope in self._scopes}
+
+    async def restore(
+        self, scope: ScopeKey, rows: Sequence[Row], operation: str, *, replace: bool
+    ) -> list[str]:
+        """Write entries with their versions, times and lifetimes."""
+        ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
+        done = (f"restore {operation}", tuple(row.item.key for row in rows))
+        if done in ours.done:
+            return []
+        ours.prune(now)
+        there = [row.item.key for row in rows if ours.row(row.item.key, now) is not None]
+        for row in rows:
+            key = row.item.key
+            if (key in there and not replace) or (row.expires or now + 1) <= now:
+                continue
+            numbers = {*ours.changes.values(), *ours.deleted.values()}
+            taken = key in there or row.version in numbers
+            ours.set(row._replace(version=ours.seq + 1) if taken else row)
+            ours.seq = max(ours.seq, ours.rows[key].version)
+        ours.changes = OrderedDict(sorted(ours.changes.items(), key=lambda change: change[1]))
+        ours.id = secrets.token_urlsafe(12)
+        ours.remember(done, ours.seq)
+        return [] if replace else there
+
     async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
         """What has changed."""
         ours, now = self._scopes.get(scope), self._clock()

@@ -217,6 +217,12 @@ class Commons:
             Call("sessions.strike", (index,), only, commands=[("ZREM", index, owner.user)])
         )
 
+    async def enter(self, owner: UserKey, ttl: float | None) -> None:
+        """As `enroll`, but what the user shares with others does not live for longer."""
+        if self._is_due(owner, ttl):
+            await self._engine.run_all(self._enrolment(owner, ttl))
+            self._enrolled(owner, ttl)
+
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
 

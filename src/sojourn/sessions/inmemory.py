@@ -15,9 +15,9 @@ from math import inf
 from typing import Any, Literal, TypeVar
 
 from sojourn.errors import SessionExists, TooLarge
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
-from sojourn.sessions import refusals
+from sojourn.sessions import archive, refusals
 from sojourn.sessions.graves import REMEMBERED, Buried, Fate, Forgotten, anywhere
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import (
@@ -100,6 +100,7 @@ class InMemorySessions:
         self._shared: dict[UserKey | str, _Shared] = {}
         self._operations: dict[UserKey, OrderedDict[str, Renamed | None]] = {}
         self._graves: dict[tuple[Buried, Fate], float] = {}
+        self._staged: dict[tuple[SessionKey, str], list[bytes]] = {}
 
     async def create(self, key: SessionKey, birth: Birth) -> Born:
         """Create a session."""
@@ -341,8 +342,13 @@ class InMemorySessions:
         self, app: str | None, shard: int, after: Place | None, limit: int
     ) -> Named:
         """A page of users or apps; all in the first shard."""
-        alive = [key for key in list(self._sessions) if self._alive(key) is not None]
-        names = {key.user for key in alive if key.app == app} if app else {k.app for k in alive}
+        alive: list[SessionKey | UserKey] = [
+            key for key in list(self._sessions) if self._alive(key) is not None
+        ]
+        shared = [of for of in list(self._shared) if self._values(of)]
+        alive += [of for of in shared if isinstance(of, UserKey)]
+        apps = {key.app for key in alive} | {of for of in shared if isinstance(of, str)}
+        names: set[str] = {key.user for key in alive if key.app == app} if app else {*apps}
         order = [(Place(inf, name), name) for name in sorted(names)] if shard == 0 else []
         page, more = _page(order, after, limit)
         return Named([place for place, _ in page], more)
@@ -400,6 +406,84 @@ class InMemorySessions:
         owners = {key.owner for key in self._sessions} | set(self._operations)
         owners |= {key for key in self._shared if isinstance(key, UserKey)}
         return {owner.app for owner in owners if owner.user == user}
+
+    # ── out and in, as it is stored ────────────────────────────────────────────────────────────
+
+    async def find(self, key: SessionKey) -> Stored | None:
+        """A session with its own state and no rows."""
+        session = self._alive(key)
+        return None if session is None else Stored(session.head, dict(session.state), {}, {}, [], 0)
+
+    async def stretch(
+        self, key: SessionKey, first: int, most: int, size: int
+    ) -> archive.Stretch | None:
+        """Rows from a number on."""
+        session = self._alive(key)
+        if session is None:
+            return None
+        head = session.head
+        first = max(first, head.dropped + 1)
+        start, rows = first - head.dropped - 1, list[bytes]()
+        for row in session.rows[start : start + most]:
+            rows.append(row)
+            size -= len(row)
+            if size <= 0:
+                break
+        return archive.Stretch(head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows)
+
+    async def stage(self, key: SessionKey, name: str, before: int, rows: Sequence[bytes]) -> int:
+        """Keep rows of a log that is not there yet."""
+        staged = self._staged.setdefault((key, name), [])
+        if len(staged) >= before:
+            staged += rows[len(staged) - before :]
+        return len(staged)
+
+    async def restore(
+        self, key: SessionKey, image: archive.Image, *, replace: bool
+    ) -> archive.Outcome:
+        """Write a session in one step."""
+        head, now = image.head, self._clock()
+        there = self._alive(key)
+        if there is not None and there.head.incarnation == head.incarnation:
+            return "restored"
+        past = self._operations.setdefault(key.owner, OrderedDict())
+        born = f"save:{key.session}:{head.incarnation}"
+        if born in past:
+            raise refusals.gone(key)
+        if head.expires is not None and head.expires <= now:
+            return "expired"
+        if there is not None and not replace:
+            return "exists"
+        self._check("state", {}, image.state)
+        if there is None:
+            self._check_room(key)
+        staged = self._staged.pop((key, image.staged), [])
+        if len(staged) != image.before:
+            raise refusals.incomplete(key, image.before, len(staged))
+        rows = [*staged, *image.rows]
+        self._sessions[key] = _Session(
+            head._replace(epoch=0), dict(image.state), head.updated, rows
+        )
+        _remember(past, born, None)
+        self._told(key, "created" if there is None else "updated", head.version)
+        return "restored"
+
+    async def shared(self, of: UserKey | AppName) -> archive.Shared:
+        """The state of a user or an app."""
+        values = self._values(of)
+        return archive.Shared(dict(values), self._shared[of].expires if values else None)
+
+    async def reinstate(
+        self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
+    ) -> archive.Outcome:
+        """Write the state of a user or an app in one step."""
+        if expires is not None and expires <= self._clock():
+            return "expired"
+        if self._values(of) and not replace:
+            return "exists"
+        self._check("state", {}, pairs)
+        self._shared[of] = _Shared(dict(pairs), expires)
+        return "restored"
 
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
 

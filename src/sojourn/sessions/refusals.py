@@ -93,3 +93,11 @@ def outdated() -> Conflict:
         f"This create has waited for more than {REMEMBERED / 86_400:g} days: whether the session "
         "was revoked or its user forgotten since is not known any more. Nothing was written."
     )
+
+
+def incomplete(key: SessionKey, wanted: int, there: int) -> Conflict:
+    """The rows that a session was to be made of are not all there."""
+    return Conflict(
+        f"The session {key.session!r} was not restored: of its first {wanted:,} events {there:,} "
+        "are there. The server evicts keys, or others restore the same session. Try once more."
+    )

@@ -1,1 +1,16 @@
 """Data in and out: export, import, and migration from other layouts."""
+
+from sojourn.transfer.lines import Counts
+from sojourn.transfer.model import Exported, Imported, Progress, Verified
+from sojourn.transfer.service import export, import_, verify
+
+__all__ = [
+    "Counts",
+    "Exported",
+    "Imported",
+    "Progress",
+    "Verified",
+    "export",
+    "import_",
+    "verify",
+]

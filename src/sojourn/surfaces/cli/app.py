@@ -38,6 +38,7 @@ from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, pro
 from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.security import security
 from sojourn.surfaces.cli.sweeping import sweep_all
+from sojourn.surfaces.cli.transfer import HELP_TRANSFER, export_to, import_from
 
 app = typer.Typer(
     add_completion=False,
@@ -55,6 +56,8 @@ _sessions.command("revoke", epilog=f"{EPILOG}\n\n{HELP}")(revoke)
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 app.command("security", epilog=HELP)(security)
 app.command("mcp", epilog=f"{HELP_MCP}\n\n{HELP}")(mcp)
+app.command("export", epilog=HELP_TRANSFER)(export_to)
+app.command("import", epilog=HELP_TRANSFER)(import_from)
 
 
 def main(arguments: Sequence[str]) -> None:

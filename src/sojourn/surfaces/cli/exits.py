@@ -10,7 +10,13 @@ from enum import IntEnum
 
 import typer
 
-from sojourn.errors import ConfigurationError, InvalidInput, SessionNotFound, SojournError
+from sojourn.errors import (
+    ConfigurationError,
+    InvalidArchive,
+    InvalidInput,
+    SessionNotFound,
+    SojournError,
+)
 from sojourn.surfaces.cli.console import note
 
 
@@ -63,7 +69,7 @@ def one_line_errors() -> Generator[None]:
 def _code_of(error: SojournError) -> ExitCode:
     if isinstance(error, SessionNotFound):
         return ExitCode.NOT_FOUND
-    if isinstance(error, ConfigurationError | InvalidInput):
+    if isinstance(error, ConfigurationError | InvalidInput | InvalidArchive):
         return ExitCode.WRONG_INPUT
     return ExitCode.SERVER
 

@@ -1,0 +1,77 @@
+"""What export and import ask of where artifacts are kept, beside what `ArtifactStore` has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from sojourn.artifacts.store import Owner, Place
+
+Outcome = Literal["restored", "exists", "expired"]
+"""What became of an artifact to restore; but for the first, nothing was written."""
+
+UPLOADED = 3600.0
+"""Seconds that data wait for the next, and for their artifact."""
+
+
+class Version(NamedTuple):
+    """A version as it is kept.
+
+    Attributes:
+        created: seconds since the epoch.
+        size: bytes of its data.
+        crc: CRC-32 of its data, in hexadecimal.
+        mime_type: what they are.
+        metadata: a JSON object, as text.
+        data: what its data are called there.
+    """
+
+    created: float
+    size: int
+    crc: str
+    mime_type: str
+    metadata: bytes
+    data: str
+
+
+class Kept(NamedTuple):
+    """An artifact as it is kept: its versions, oldest first, and when it expires (None: never)."""
+
+    expires: float | None
+    versions: Sequence[Version]
+
+
+class ArtifactArchive(Protocol):
+    """Artifacts as they are kept, out and in. Reading lengthens no lifetime."""
+
+    def every_owner(self) -> AsyncIterator[Owner]:
+        """Those who have artifacts, some perhaps twice. On a server it looks at all keys."""
+        ...
+
+    async def kept(self, place: Place) -> Kept | None:
+        """An artifact without its data.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        ...
+
+    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+        """A piece of the data of a version, of `records.CHUNK` bytes each but the last.
+
+        Raises:
+            CorruptRecord: it is not there.
+        """
+        ...
+
+    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+        """Send a piece of the data that shall be called `name`; it waits for an hour."""
+        ...
+
+    async def restore(self, place: Place, kept: Kept) -> Outcome:
+        """Make an artifact of what was uploaded, in one step.
+
+        Raises:
+            Conflict: not all of it is there any more.
+        """
+        ...

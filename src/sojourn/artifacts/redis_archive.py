@@ -1,0 +1,148 @@
+"""Artifacts out of a server and into it, as they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from sojourn.artifacts import records
+from sojourn.artifacts.archive import UPLOADED, Kept, Outcome, Version
+from sojourn.artifacts.store import Owner, Place
+from sojourn.engine.call import Argument, Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.engine.scan import scan
+from sojourn.errors import Conflict, CorruptRecord
+from sojourn.ids import SessionKey, UserKey, escape
+
+_LUA = files("sojourn.artifacts") / "lua"
+_UPLOAD, _RESTORE = (Script.load(_LUA, name) for name in ("upload", "restore"))
+
+
+class _Record(msgspec.Struct):
+    created: float
+    size: int
+    chunks: int
+    crc: str
+    mime_type: str
+    metadata: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(_Record).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class RedisArtifactArchive:
+    """An `ArtifactArchive` over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    async def every_owner(self) -> AsyncIterator[Owner]:
+        """One round trip for each 500 keys."""
+        async for key in scan(self._engine, self._keys.pattern("artifacts")):
+            try:
+                app, user, *session = self._keys.named(key)
+                yield SessionKey.of(app, user, *session) if session else UserKey.of(app, user)
+            except ValueError:  # none of ours
+                continue
+
+    async def kept(self, place: Place) -> Kept | None:
+        """One round trip."""
+        head = self._keys.artifact(*place).head
+        call: Call[list[bytes]] = Call(
+            "artifacts.kept", (head,), only, commands=[("HGETALL", head)], bulk=True
+        )
+        flat = await self._engine.run(call)
+        if not flat:
+            return None
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        try:
+            count, expires = int(fields[b"versions"]), fields[b"expires"]
+            if fields[b"format"] != b"1":
+                raise ValueError("a newer format")  # noqa: TRY301
+            versions = [
+                _version(fields[b"version:%d" % number], fields[b"data:%d" % number])
+                for number in range(count)
+            ]
+            return Kept(int(expires) / 1000 if expires else None, versions)
+        except (LookupError, ValueError, RecursionError) as error:
+            raise CorruptRecord(
+                f"{head} cannot be read.", key=head, raw=b"\n".join(flat)
+            ) from error
+
+    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+        """One round trip."""
+        key = f"{self._keys.artifact(*place).data}:{version.data}"
+        call: Call[bytes | None] = Call(
+            "artifacts.read", (key,), only, commands=[("HGET", key, number)], bulk=True
+        )
+        found = await self._engine.run(call)
+        if found is None:
+            raise CorruptRecord(f"{key} has lost a part of its data.", key=key, raw=b"")
+        return found
+
+    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+        """One round trip."""
+        ours = self._keys.artifact(*place)
+        call: Call[Any] = Call(
+            name="artifacts.upload",
+            keys=(f"{ours.data}:{escape(name)}", f"{ours.saved}:{escape(name)}"),
+            read=only,
+            script=_UPLOAD,
+            args=(number, chunk, round(UPLOADED * 1000)),
+            bulk=True,
+        )
+        await self._engine.run(call)
+
+    async def restore(self, place: Place, kept: Kept) -> Outcome:
+        """One round trip."""
+        ours = self._keys.artifact(*place)
+        expires = "" if kept.expires is None else round(kept.expires * 1000)
+        args: list[Argument] = [place.name, expires]
+        for each in kept.versions:
+            chunks = records.chunks_of(each.size)
+            record = _Record(
+                *(each.created, each.size, chunks, each.crc),
+                *(each.mime_type, msgspec.Raw(each.metadata)),
+            )
+            args += [escape(each.data), chunks, each.size, _encode(record)]
+        call: Call[list[bytes]] = Call(
+            name="artifacts.restore",
+            keys=(
+                *(ours.head, ours.names),
+                *(f"{ours.data}:{escape(each.data)}" for each in kept.versions),
+            ),
+            read=only,
+            script=_RESTORE,
+            args=args,
+            operation_id=kept.versions[0].data,
+            bulk=True,
+        )
+        (status,) = await self._engine.run(call)
+        match status:
+            case b"ok":
+                return "restored"
+            case b"expired":
+                return "expired"
+            case b"exists":
+                return "exists"
+            case _:
+                raise Conflict(
+                    f"The artifact {place.name!r} was not restored: a part of what was uploaded is "
+                    "gone, perhaps evicted. Try once more."
+                )
+
+
+def _version(record: bytes, data: bytes) -> Version:
+    found = _decode(record)
+    if found.chunks != records.chunks_of(found.size):
+        raise ValueError("its size is of another number of chunks")
+    return Version(
+        *(found.created, found.size, found.crc, found.mime_type),
+        *(bytes(found.metadata), data.decode()),
+    )

@@ -1,0 +1,40 @@
+"""What export asks of where cached entries are kept, beside what `CacheStore` has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from sojourn.cache.store import EntryKey
+
+
+class Kept(NamedTuple):
+    """An entry as it is kept.
+
+    Attributes:
+        value: JSON text.
+        fresh: until when it is fresh, seconds since the epoch; it may be in the past.
+        ends: until when it is kept, seconds since the epoch.
+        tags: names by which it can be invalidated.
+    """
+
+    value: bytes
+    fresh: float
+    ends: float
+    tags: Sequence[str]
+
+
+class CacheArchive(Protocol):
+    """Entries as they are kept, out. In again, `CacheStore.put` takes them."""
+
+    def every(self) -> AsyncIterator[EntryKey]:
+        """Those that there are, some perhaps twice. On a server it looks at all keys."""
+        ...
+
+    async def kept(self, key: EntryKey) -> Kept | None:
+        """An entry that counts, or None.
+
+        Raises:
+            CorruptRecord: it is there and cannot be read.
+        """
+        ...

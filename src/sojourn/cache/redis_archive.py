@@ -1,0 +1,55 @@
+"""Cached entries out of a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sojourn.cache.archive import Kept
+from sojourn.cache.redis import RedisCache
+from sojourn.cache.store import EntryKey
+from sojourn.engine.call import Call
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.engine.scan import scan
+from sojourn.errors import CorruptRecord
+
+
+class RedisCacheArchive:
+    """A `CacheArchive` over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._cache = RedisCache(engine, keys)
+
+    async def every(self) -> AsyncIterator[EntryKey]:
+        """One round trip for each 500 keys."""
+        async for key in scan(self._engine, self._keys.pattern("cache")):
+            found = self._keys.kind_of(key)
+            if found is not None and found.name == "cached":
+                tenant, _, name = self._keys.named(key)
+                yield EntryKey(tenant, name)
+
+    async def kept(self, key: EntryKey) -> Kept | None:
+        """Two round trips."""
+        found = await self._cache.fetch(key, "", 0)
+        if found.status == "miss":
+            return None
+        entry = self._keys.cache(*key).entry
+        call: Call[list[Any]] = Call(
+            "cache.kept",
+            (entry,),
+            list,
+            commands=[("HMGET", entry, "fresh", "tags"), ("PTTL", entry), ("TIME",)],
+        )
+        (fresh, tags), left, clock = await self._engine.run(call)
+        if fresh is None or left < 0:  # expired between the two
+            return None
+        now = int(clock[0]) + int(clock[1]) / 1_000_000
+        try:
+            words = (tags or b"").decode().split("\n")
+            instant = int(fresh) / 1_000_000
+        except ValueError as error:
+            raise CorruptRecord(f"{entry} cannot be read.", key=entry, raw=fresh) from error
+        return Kept(found.value, instant, now + left / 1000, [word for word in words if word])

@@ -1,0 +1,33 @@
+"""What export and import ask of where memories are kept, beside what `MemoryStore` has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sojourn.memory.model import ScopeKey
+from sojourn.memory.store import Row
+
+
+class MemoryArchive(Protocol):
+    """Entries as they are stored, in again. Out, `MemoryStore.page` gives them."""
+
+    async def apps(self) -> set[str]:
+        """The apps that have entries. On a server it looks at all keys."""
+        ...
+
+    async def restore(
+        self, scope: ScopeKey, rows: Sequence[Row], operation: str, *, replace: bool
+    ) -> list[str]:
+        """Write entries with their versions, times and lifetimes, all or none, once.
+
+        A version that another change of the scope has already becomes a new one. What has expired
+        is not written.
+
+        Returns:
+            the keys of entries that were there; unless they are to be replaced they stay.
+
+        Raises:
+            CorruptRecord: others have written in the scope's place.
+        """
+        ...

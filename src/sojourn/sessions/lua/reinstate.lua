@@ -1,0 +1,29 @@
+-- Write the state of a user or an app as it once was.
+--
+-- KEYS  1 state (hash)
+-- ARGV  1 'replace' (what is there) or ''   2 expires, ms or '' (never)   3 cap, bytes
+--       4 a name for this write where values have stamps (an app's), else ''
+--       5 number of pairs, then the pairs
+-- Reply {'ok'}   {'expired'} {'exists'} {'state', bytes}: nothing was written
+local key, expires = KEYS[1], ARGV[2]
+if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
+if redis.call('EXISTS', key) == 1 and ARGV[1] == '' then return {'exists'} end
+local bytes, fields = 0, {}
+for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
+  bytes = bytes + #ARGV[i] + #ARGV[i + 1]
+  fields[#fields + 1] = 'state:' .. ARGV[i]
+  fields[#fields + 1] = ARGV[i + 1]
+  if ARGV[4] ~= '' then
+    fields[#fields + 1] = 'at:' .. ARGV[i]
+    fields[#fields + 1] = string.format('%.0f:', stamp) .. ARGV[4]
+  end
+end
+if bytes > tonumber(ARGV[3]) then return {'state', bytes} end
+fields[#fields + 1] = 'bytes'
+fields[#fields + 1] = bytes
+-- Beside what is there first: a full server refuses this write, before anything is changed.
+redis.call('HSET', key, 'bytes', bytes)
+redis.call('UNLINK', key)
+write_hash(key, fields)
+write_expiry({key}, expires)
+return {'ok'}

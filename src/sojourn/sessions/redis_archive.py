@@ -1,0 +1,204 @@
+"""Sessions out of a server and into it, as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sojourn.engine.call import Argument, Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys
+from sojourn.errors import CorruptRecord, TooLarge, Unavailable
+from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
+from sojourn.sessions import refusals
+from sojourn.sessions.archive import STAGED, Image, Outcome, Shared, Stretch
+from sojourn.sessions.commons import ENROLL, LUA, Commons, Policy
+from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
+from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.quarantine import Quarantine
+from sojourn.sessions.replies import counted, ms
+from sojourn.sessions.store import Pairs, Stored
+
+_STRETCH, _STAGE, _RESTORE, _REINSTATE = (
+    Script.load(LUA, name) for name in ("stretch", "stage", "restore", "reinstate")
+)
+_CENTURY = 3_155_760_000.0
+"""Seconds; the index of apps knows no "never"."""
+
+
+class RedisArchive:
+    """A `SessionArchive` over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._policy = policy
+        self._commons = Commons(engine, keys, policy, Inspection(engine, quarantine))
+
+    async def find(self, key: SessionKey) -> Stored | None:
+        """One round trip."""
+        name = self._keys.session(key).head
+        call: Call[list[Any]] = Call(
+            "sessions.find", (name,), only, commands=[("HGETALL", name)], bulk=True, lenient=True
+        )
+        fields = await self._engine.run(call)
+        if not fields:
+            return None
+        head, state, flaws = parse_head(fields)
+        if head is None:
+            raise CorruptRecord(f"The session at {name!r} cannot be read.", key=name, raw=b"")
+        return Stored(head, state, {}, {}, [], 0, readable=not flaws)
+
+    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
+        """One round trip."""
+        head, events, _ = self._keys.session(key)
+        call: Call[list[Any]] = Call(
+            name="sessions.stretch",
+            keys=(head, events),
+            read=only,
+            script=_STRETCH,
+            args=(first, most, size),
+            bulk=True,
+        )
+        reply = await self._engine.run(call)
+        if not reply:
+            return None
+        if reply[0] == b"corrupt":
+            raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
+        _, incarnation, epoch, dropped, lost, seq, start, *rows = reply
+        return Stretch(incarnation.decode(errors="replace"), epoch, dropped, lost, seq, start, rows)
+
+    async def stage(self, key: SessionKey, name: str, before: int, rows: Sequence[bytes]) -> int:
+        """One round trip."""
+        staged = self._keys.staged(key, name)
+        call: Call[int] = Call(
+            name="sessions.stage",
+            keys=(staged,),
+            read=only,
+            script=_STAGE,
+            args=(before, ms(STAGED), *rows),
+            bulk=True,
+        )
+        return await self._engine.run(call)
+
+    async def restore(self, key: SessionKey, image: Image, *, replace: bool) -> Outcome:
+        """One round trip; one more for the first session of a user in this process."""
+        head = image.head
+        await self._commons.enter(key.owner, head.span)
+        user = self._keys.user(key)
+        fields = {
+            name: getattr(head, name).encode() for name in ("title", "status", "backend", "flow")
+        }
+        call: Call[list[Any]] = Call(
+            name="sessions.restore",
+            keys=(
+                *self._keys.session(key),
+                *user[:2],
+                user.operations,
+                self._keys.staged(key, image.staged),
+                *self._commons.told(key),
+            ),
+            read=only,
+            script=_RESTORE,
+            args=(
+                *(head.incarnation, key.session, _replacing(replace)),
+                *(head.version, head.seq, head.dropped, head.created, head.updated),
+                *(ms(head.ttl), ms(head.until), ms(head.expires)),
+                self._policy.max_state_bytes,
+                "" if self._policy.max_sessions is None else self._policy.max_sessions,
+                image.before,
+                *counted({**fields, "metadata": head.metadata}),
+                *counted(image.state),
+                len(image.rows),
+                *image.rows,
+                *self._commons.told_for(),
+            ),
+            operation_id=head.incarnation,
+            bulk=True,
+        )
+        status, *said = await self._engine.run(call)
+        match status:
+            case b"ok" | b"duplicate":
+                await self._commons.enter(key.owner, head.span)  # the server may be another now
+                return "restored"
+            case b"gone":
+                raise refusals.gone(key)
+            case b"full":
+                raise refusals.full(key, int(said[0]))
+            case b"incomplete":
+                raise refusals.incomplete(key, image.before, int(said[0]))
+            case _:
+                return self._outcome(status, said)
+
+    async def shared(self, of: UserKey | AppName) -> Shared:
+        """One round trip; more when changes of the app's state are left to be carried out."""
+        if isinstance(of, UserKey):
+            drained = await self._commons.drain(of)
+            if drained.left:
+                raise Unavailable("A change of the app's state cannot be carried out now.")
+        key = self._state_key(of)
+        call: Call[list[Any]] = Call(
+            name="sessions.state",
+            keys=(key,),
+            read=list,
+            commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
+            lenient=True,
+        )
+        clock, left, fields = await self._engine.run(call)
+        found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
+        if FOREIGN in found.flaws:
+            raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")
+        now = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        expires = None if left < 0 else (now + left) / 1000
+        return Shared(found.pairs, expires, not found.flaws)
+
+    async def reinstate(
+        self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
+    ) -> Outcome:
+        """Two round trips; for a user one, when it was entered into its app's index lately."""
+        if isinstance(of, UserKey):
+            await self._commons.enter(of, self._policy.state_ttl)
+            named = ""
+        else:
+            named = f"restored-{new_operation_id()}"
+            await self._enroll_app(of)
+        call: Call[list[Any]] = Call(
+            name="sessions.reinstate",
+            keys=(self._state_key(of),),
+            read=only,
+            script=_REINSTATE,
+            args=(
+                _replacing(replace),
+                ms(expires),
+                self._policy.max_state_bytes,
+                named,
+                *counted(pairs),
+            ),
+            operation_id=new_operation_id(),
+            bulk=True,
+        )
+        status, *said = await self._engine.run(call)
+        return "restored" if status == b"ok" else self._outcome(status, said)
+
+    async def _enroll_app(self, app: AppName) -> None:
+        lasting = 2 * (self._policy.state_ttl or _CENTURY)
+        call: Call[Any] = Call(
+            "sessions.enroll", (self._keys.apps(),), only, script=ENROLL, args=(ms(lasting), app)
+        )
+        await self._engine.run(call)
+
+    def _state_key(self, of: UserKey | AppName) -> str:
+        if isinstance(of, UserKey):
+            return self._keys.user(of).state
+        return self._keys.app_state(of)
+
+    def _outcome(self, status: bytes, said: Sequence[Any]) -> Outcome:
+        if status == b"state":
+            raise TooLarge(
+                "The state", int(said[0]), self._policy.max_state_bytes, "max_state_bytes"
+            )
+        return "expired" if status == b"expired" else "exists"
+
+
+def _replacing(replace: bool) -> Argument:
+    return "replace" if replace else ""

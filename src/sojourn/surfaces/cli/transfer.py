@@ -1,0 +1,231 @@
+"""`sojourn export` and `sojourn import`: a store into a file, and a file into a store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sojourn.errors import Conflict
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import note, show, write_json
+from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
+from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
+from sojourn.surfaces.cli.plain import moment
+from sojourn.transfer import Counts, export, import_, verify
+from sojourn.transfer import Progress as Told
+
+HELP_TRANSFER = (
+    "Exit codes: 0 done; 1 done but for records that cannot be read, or that are something else "
+    "where they were to be imported; 2 wrong usage, input, configuration or archive; 3 the server "
+    "is unavailable or refuses: run it again, it goes on; 130 stopped by Ctrl-C."
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only what was changed since: 2026-01-31T12:00, or seconds."),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only what was changed before.")]
+
+
+class Existing(StrEnum):
+    """What to do with what is there and is something else."""
+
+    SKIP = "skip"
+    FAIL = "fail"
+    REPLACE = "replace"
+
+
+def export_to(
+    file: File,
+    *,
+    app: OnlyApp = None,
+    user: OnlyUser = None,
+    since: Since = None,
+    until: Until = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Cached values, too.")] = False,
+    skip_corrupt: Annotated[
+        bool,
+        typer.Option("--skip-corrupt", help="Exit with 0 though records could not be read."),
+    ] = False,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Write sessions, state, memories and artifacts into a file, as they are.
+
+    Run it again after a crash, with the same file: it goes on where it stopped. It reads only.
+    """
+    with connect(url, namespace) as store:
+        times = _instant(since, "--since"), _instant(until, "--until")
+        with _bar() as bar:
+            done = store.run(
+                export(
+                    *(store.store, file),
+                    app=app,
+                    user=user,
+                    since=times[0],
+                    until=times[1],
+                    cache=cache,
+                    told=note,
+                    watch=bar.show,
+                )
+            )
+        if as_json:
+            write_json([{**_figures(done.counts), **_rest(done.bytes, done.seconds)}])
+        else:
+            went_on = ", going on where an earlier run had stopped" if done.resumed else ""
+            show(f"Exported {_sum(done.counts, done.bytes, done.seconds)} to {file}{went_on}.")
+    if done.counts.unreadable:
+        many = "1 record" if done.counts.unreadable == 1 else f"{done.counts.unreadable:,} records"
+        note(f"{many} could not be read and are not in the archive, which names them")
+        if not skip_corrupt:
+            raise typer.Exit(ExitCode.NEEDS_CHANGE)
+
+
+def import_from(
+    file: File,
+    *,
+    existing: Annotated[
+        Existing, typer.Option(help="What to do with what is there and is something else.")
+    ] = Existing.SKIP,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only make sure of the file; asks no server.")
+    ] = False,
+    max_line_bytes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The longest line that is read.")
+    ] = 64 * 1024 * 1024,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Write what `sojourn export` has written into another store, or the same.
+
+    The whole file is made sure of first. Run it again after a crash: nothing is doubled.
+    """
+    if check:
+        _check(file, max_line_bytes, as_json=as_json)
+        return
+    with connect(url, namespace) as store:
+        with _bar() as bar:
+            try:
+                done = store.run(
+                    import_(
+                        *(store.store, file),
+                        existing=existing.value,
+                        max_line_bytes=max_line_bytes,
+                        told=note,
+                        watch=bar.show,
+                    )
+                )
+            except Conflict as error:
+                raise Ended(f"error: {error}", ExitCode.NEEDS_CHANGE) from error
+        others = {
+            "identical": done.identical,
+            "conflicts": done.conflicts,
+            "expired": done.expired,
+        }
+        if as_json:
+            write_json([{**_figures(done.counts), **others, **_rest(done.bytes, done.seconds)}])
+        else:
+            show(
+                f"Imported {_sum(done.counts, done.bytes, done.seconds)} from {file} into "
+                f"{store.where}; {done.identical:,} were there already, {done.conflicts:,} were "
+                f"something else, {done.expired:,} had expired."
+            )
+    if done.conflicts and existing is Existing.SKIP:
+        raise typer.Exit(ExitCode.NEEDS_CHANGE)
+
+
+def _check(file: Path, max_line_bytes: int, *, as_json: bool) -> None:
+    import asyncio  # noqa: PLC0415 - only here a command has no connection
+
+    with one_line_errors():
+        with _bar() as bar:
+            found = asyncio.run(verify(file, max_line_bytes=max_line_bytes, watch=bar.show))
+        if as_json:
+            write_json([{**_figures(found.counts), "bytes": found.bytes}])
+        else:
+            made = f"of {found.source}, begun {moment(found.created)}"
+            show(f"{file} is whole: {_words(found.counts)}, {decimal(found.bytes)}; {made}.")
+
+
+class _Bar:
+    """How far it is, on stderr, if that is a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, said="")
+        self._turn = threading.Lock()
+
+    def show(self, told: Told) -> None:
+        """Show it."""
+        counts = told.counts
+        said = f"{counts.sessions:,} sessions, {counts.events:,} events, {decimal(told.bytes)}"
+        with self._turn:
+            self._progress.update(
+                self._task,
+                description=told.step,
+                total=told.total,
+                completed=told.bytes if told.total else 0,
+                said=said,
+            )
+
+
+@contextmanager
+def _bar() -> Generator[_Bar]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        yield _Bar(progress)
+
+
+def _instant(text: str | None, option: str) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise Ended(
+            f"error: {option} is a time as 2026-01-31T12:00 (local, unless it says +00:00), or "
+            f"seconds since the epoch.",
+            ExitCode.WRONG_INPUT,
+        ) from None
+
+
+def _figures(counts: Counts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in counts.__struct_fields__}
+
+
+def _rest(size: int, seconds: float) -> dict[str, float]:
+    return {"bytes": size, "seconds": round(seconds, 3)}
+
+
+def _sum(counts: Counts, size: int, seconds: float) -> str:
+    return f"{_words(counts)} ({decimal(size)}, {seconds:.1f} s)"
+
+
+def _words(counts: Counts) -> str:
+    words = f"{counts.sessions:,} sessions with {counts.events:,} events, {counts.states:,} states"
+    words += f", {counts.memories:,} memories, {counts.artifacts:,} artifacts"
+    return f"{words}, {counts.cached:,} cached values" if counts.cached else words

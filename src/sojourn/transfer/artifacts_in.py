@@ -1,0 +1,83 @@
+"""Artifacts out of an archive into a store, piece by piece."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from sojourn.artifacts.archive import Kept
+from sojourn.artifacts.records import chunks_of
+from sojourn.artifacts.store import Place
+from sojourn.errors import CorruptRecord
+from sojourn.ids import new_operation_id
+from sojourn.transfer.comparing import same_versions
+from sojourn.transfer.lines import ArtifactLine, DataLine, UnreadableLine, VoidLine
+from sojourn.transfer.reading import Reader, changed
+from sojourn.transfer.tally import Tally
+from sojourn.transfer.values import place_of, version_of
+from sojourn.wiring import Stores
+
+
+class ArtifactsIn:
+    """Writes artifacts: nobody sees one before all of it is there.
+
+    Args:
+        stores: where to.
+        reader: reads their data.
+        tally: counts what becomes of them.
+        report: tells the progress.
+    """
+
+    def __init__(
+        self, stores: Stores, reader: Reader, tally: Tally, report: Callable[[], None]
+    ) -> None:
+        self._stores = stores
+        self._reader = reader
+        self._tally = tally
+        self._report = report
+
+    async def take(self, line: ArtifactLine) -> None:
+        """Write an artifact, or pass over its data."""
+        place, archive = place_of(line), self._stores.artifact_archive
+        what = f"artifact {line.name!r} of user {line.user!r} of app {line.app!r}"
+        word = secrets.token_urlsafe(12)
+        versions = [
+            version_of(record, f"restored-{word}-{number}")
+            for number, record in enumerate(line.versions)
+        ]
+        gone = line.expires is not None and line.expires <= time.time()
+        wanted = not gone and not await self._has(place, Kept(line.expires, versions), what)
+        self._tally.expired += gone
+        done = 0
+        while done < len(versions):
+            match self._reader.next():
+                case DataLine() as data:
+                    if wanted:
+                        name = versions[data.version].data
+                        await archive.upload(place, name, data.chunk, data.data)
+                        self._report()
+                    done += data.chunk + 1 == chunks_of(versions[data.version].size)
+                case VoidLine():
+                    return
+                case UnreadableLine():
+                    self._tally.written["unreadable"] += 1
+                case _:
+                    raise changed(self._reader)
+        if wanted:
+            if self._tally.replaces:
+                await self._stores.artifacts.delete(place, new_operation_id())
+            outcome = await archive.restore(place, Kept(line.expires, versions))
+            self._tally.settled(outcome, what, "artifacts")
+
+    async def _has(self, place: Place, kept: Kept, what: str) -> bool:
+        try:
+            found = await self._stores.artifact_archive.kept(place)
+            if found is None:
+                return False
+        except CorruptRecord:
+            return self._tally.stays(what)
+        if same_versions(found.versions, kept.versions):
+            self._tally.identical += 1
+            return True
+        return self._tally.stays(what)

@@ -1,0 +1,111 @@
+"""Artifacts into an archive, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sojourn.artifacts.archive import Kept
+from sojourn.artifacts.records import chunks_of
+from sojourn.artifacts.store import Owner, Place
+from sojourn.errors import CorruptRecord
+from sojourn.ids import SessionKey, UserKey
+from sojourn.transfer.lines import ArtifactLine, DataLine, VoidLine, Wanted
+from sojourn.transfer.plan import plan
+from sojourn.transfer.resuming import artifact_place
+from sojourn.transfer.values import in_ms, is_json, version_record
+from sojourn.transfer.writing import Writer
+from sojourn.wiring import Stores
+
+
+class Picks:
+    """Which things an export wants."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+
+    def whose(self, owner: Owner) -> bool:
+        """Whether those of an owner are."""
+        wanted = self._wanted
+        return wanted.app in (None, owner.app) and wanted.user in (None, owner.user)
+
+    def in_time(self, instant: float) -> bool:
+        """Whether what was changed then is."""
+        since, until = self._wanted.since, self._wanted.until
+        return (since is None or instant >= since) and (until is None or instant < until)
+
+
+class ArtifactsOut:
+    """Writes artifacts.
+
+    Args:
+        stores: where they are.
+        writer: writes them.
+        picks: which are wanted.
+        lost: told what cannot be read.
+    """
+
+    def __init__(
+        self, stores: Stores, writer: Writer, picks: Picks, lost: Callable[[str], None]
+    ) -> None:
+        self._stores = stores
+        self._writer = writer
+        self._picks = picks
+        self._lost = lost
+
+    async def run(self, report: Callable[[], None]) -> None:
+        """Write those that are wanted and not there yet."""
+        archive, store = self._stores.artifact_archive, self._stores.artifacts
+        with plan() as owners:
+            async for owner in archive.every_owner():
+                if self._picks.whose(owner):
+                    owners.add(*owner)
+            for app, user, session in owners:
+                owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
+                try:
+                    names = await store.names(owner)
+                except CorruptRecord as error:
+                    self._lost(str(error))
+                    continue
+                for name in names:
+                    if not self._writer.done.has_whole(artifact_place(app, user, session, name)):
+                        await self._one(Place(owner, name))
+                report()
+
+    async def _one(self, place: Place) -> None:
+        archive = self._stores.artifact_archive
+        try:
+            kept = await archive.kept(place)
+            if kept is None:
+                await self._stores.artifacts.find(place, None)  # raises if it was lost
+                return
+            if self._picks.in_time(kept.versions[-1].created):
+                await self._write(place, kept)
+        except CorruptRecord as error:
+            if self._writer.walk.artifact is not None:
+                self._writer.write(VoidLine())
+            self._lost(f"artifact {place.name!r}: {error}")
+
+    async def _write(self, place: Place, kept: Kept) -> None:
+        owner = place.owner
+        for version in kept.versions:
+            if not is_json(version.metadata, an_object=True):
+                key = version.data
+                raise CorruptRecord("The metadata of a version are no JSON.", key=key, raw=b"")
+        self._writer.write(
+            ArtifactLine(
+                app=owner.app,
+                user=owner.user,
+                session=owner.session if isinstance(owner, SessionKey) else None,
+                name=place.name,
+                expires=in_ms(kept.expires),
+                versions=[version_record(version) for version in kept.versions],
+            )
+        )
+        for number, version in enumerate(kept.versions):
+            for chunk in range(chunks_of(version.size)):
+                data = await self._stores.artifact_archive.chunk(place, version, chunk)
+                try:
+                    self._writer.write(DataLine(version=number, chunk=chunk, data=data))
+                except ValueError as error:
+                    message = f"Version {number} is not as it was written."
+                    raise CorruptRecord(message, key=version.data, raw=data) from error

@@ -1,0 +1,113 @@
+"""Whether what a store has is what an archive has."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from sojourn.artifacts.archive import Version
+from sojourn.codecs import decode
+from sojourn.memory.store import Row
+from sojourn.sessions.store import Head, Pairs, Stored
+from sojourn.transfer.lines import EventsLine, SessionLine
+from sojourn.transfer.reading import Mark, Reader
+from sojourn.transfer.values import head_of, in_ms, pairs_of, rows_of
+
+
+class Rows:
+    """The rows of a session of several lines, line by line, as often as they are wanted."""
+
+    def __init__(self, reader: Reader, line: SessionLine, begin: Mark) -> None:
+        self._reader = reader
+        self._line = line
+        self._begin = begin
+        self._left: list[bytes] = []
+        self._seq = -1
+
+    def rewind(self) -> None:
+        """Begin with the first event."""
+        self._reader.seek(self._begin)
+        self._seq = -1
+
+    def next(self) -> list[bytes] | None:
+        """Those of the next line; None at the end."""
+        if self._seq < 0:
+            self._seq = self._line.dropped + len(self._line.events)
+            return rows_of(self._line.events)
+        while self._seq < self._line.seq:
+            line = self._reader.next()
+            if isinstance(line, EventsLine):
+                self._seq += len(line.events)
+                return rows_of(line.events)
+            if line is None:
+                break
+        return None
+
+    async def same(self, first: int, found: Sequence[bytes]) -> bool:
+        """Whether rows are those of the archive; asked in the order of their numbers."""
+        if first == self._line.dropped + 1:
+            self.rewind()
+            self._left = []
+        while len(self._left) < len(found):
+            more = self.next()
+            if more is None:
+                return False
+            self._left += more
+        ours, self._left = self._left[: len(found)], self._left[len(found) :]
+        return ours == list(found)
+
+
+def born(line: SessionLine, name: str) -> Head:
+    """The session that is to be: its incarnation says what it was made of, and is a new one."""
+    return head_of(line, f"{name}.{secrets.token_urlsafe(12)}")
+
+
+def was_restored(head: Head, line: SessionLine, name: str) -> bool:
+    """Whether a session was made of just this, and has not changed since."""
+    return head.incarnation.startswith(f"{name}.") and head.version == line.version
+
+
+_FIELDS = ("seq", "dropped", "created", "updated", "title", "status", "backend", "flow")
+
+
+def same_fields(found: Stored, line: SessionLine) -> bool:
+    """Whether a session is what a line says, but for its log."""
+    head = found.head
+    if not found.readable or (in_ms(head.ttl), in_ms(head.until)) != (line.ttl, line.until):
+        return False
+    fields = all(getattr(head, name) == getattr(line, name) for name in _FIELDS)
+    return (
+        fields
+        and decode(head.metadata) == decode(bytes(line.metadata))
+        and same_values(found.state, pairs_of(line.state))
+    )
+
+
+def same_values(some: Pairs, others: Pairs) -> bool:
+    """Whether two states are the same."""
+    if some.keys() != others.keys():
+        return False
+    return all(value == others[name] for name, value in some.items()) or (
+        _decoded(some) == _decoded(others)
+    )
+
+
+def _decoded(pairs: Pairs) -> object:
+    try:
+        return {name: decode(value) for name, value in pairs.items()}
+    except (ValueError, RecursionError):
+        return object()
+
+
+def same_entry(found: Row, row: Row) -> bool:
+    """Whether two entries of the memory are the same; lifetimes and versions may differ."""
+    return (found.item, found.created, found.updated) == (row.item, row.created, row.updated)
+
+
+def same_versions(found: Sequence[Version], others: Sequence[Version]) -> bool:
+    """Whether two artifacts are the same, wherever their data are."""
+    return [_described(each) for each in found] == [_described(each) for each in others]
+
+
+def _described(version: Version) -> object:
+    return version._replace(data="", metadata=b""), decode(version.metadata)

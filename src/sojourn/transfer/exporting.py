@@ -1,0 +1,270 @@
+"""A store into a file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import get_args
+
+from sojourn.cache.store import EntryKey
+from sojourn.errors import CorruptRecord
+from sojourn.ids import AppName, UserKey, parse_app, parse_memory
+from sojourn.memory.model import Kind, ScopeKey
+from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
+from sojourn.transfer.lines import (
+    CacheLine,
+    EntryRecord,
+    MemoryLine,
+    StateLine,
+    UnreadableLine,
+    VoidLine,
+    Wanted,
+)
+from sojourn.transfer.logs import Logs, name_of
+from sojourn.transfer.model import Progress, Told, Watch
+from sojourn.transfer.plan import plan
+from sojourn.transfer.resuming import (
+    app_place,
+    cache_place,
+    scope_place,
+    user_place,
+)
+from sojourn.transfer.values import entry_record, in_ms, is_json, on_one_line
+from sojourn.transfer.writing import Writer
+from sojourn.wiring import Stores
+
+_SESSIONS, _ENTRIES, _NAMES = 16, 32, 500
+"""How many are asked for at once: values may be megabytes, names are not."""
+_LINE = 1024 * 1024
+"""Bytes of entries after which a line is ended."""
+_A_USERS = frozenset({"user", "sessions", "events"})
+"""Kinds of memory that are a user's."""
+
+
+class Export:
+    """One run of an export.
+
+    Args:
+        stores: what is exported.
+        writer: writes it.
+        wanted: what of it.
+        told: gets a line for each record that cannot be read.
+        watch: gets the progress.
+    """
+
+    def __init__(
+        self, stores: Stores, writer: Writer, wanted: Wanted, told: Told, watch: Watch
+    ) -> None:
+        self._stores = stores
+        self._writer = writer
+        self._wanted = wanted
+        self._picks = Picks(wanted)
+        self._told = told
+        self._watch = watch
+        self._done = writer.done
+        self._logs = Logs(stores.session_archive, writer, self._lost)
+
+    async def run(self) -> None:
+        """Write all that is wanted and not there yet."""
+        if self._writer.walk.artifact is not None:
+            self._writer.write(VoidLine())
+        await self._logs.go_on()
+        for name in sorted({*await self._apps()}):
+            await self._app(parse_app(name))
+        for name in sorted(await self._memory_apps()):
+            await self._memories(parse_app(name))
+        await ArtifactsOut(self._stores, self._writer, self._picks, self._lost).run(self._report)
+        if self._wanted.cache:
+            await self._cached()
+
+    # ── sessions and state ─────────────────────────────────────────────────────────────────────
+
+    async def _apps(self) -> list[str]:
+        app = self._wanted.app
+        return await self._names(None, 0) if app is None else [app]
+
+    async def _names(self, app: str | None, shard: int) -> list[str]:
+        """The users of a part of an app, or the apps."""
+        names: list[str] = []
+        after = None
+        try:
+            while True:
+                page = await self._stores.sessions.list_names(app, shard, after, _NAMES)
+                names += [place.name for place in page.places]
+                if not page.more:
+                    return names
+                after = page.places[-1]
+        except CorruptRecord as error:
+            self._lost(str(error))
+            return names
+
+    async def _app(self, app: AppName) -> None:
+        for shard in range(self._stores.shards):
+            if self._wanted.user is not None:
+                users = {self._wanted.user} if shard == 0 else set[str]()
+            else:
+                users = {*await self._names(app, shard)}
+            for user in sorted(users, key=lambda name: user_place(app, name)):
+                if not self._done.has(user_place(app, user)):
+                    await self._user(UserKey.of(app, user))
+        if self._wanted.user is None and not self._done.has_whole(app_place(app)):
+            await self._state(app, f"the state of app {app!r}")
+
+    async def _user(self, owner: UserKey) -> None:
+        here = user_place(*owner)
+        if not (self._done.last == here and self._done.state):
+            await self._state(owner, f"the state of user {owner.user!r} of app {owner.app!r}")
+        after = None
+        while True:
+            try:
+                page = await self._stores.sessions.list_sessions(owner, after, _SESSIONS)
+            except CorruptRecord as error:
+                self._lost(str(error))
+                return
+            for key in page.corrupt:
+                self._lost(name_of(key))
+            await self._logs.write(
+                [
+                    (key, stored)
+                    for key, stored in page.sessions
+                    if self._picks.in_time(stored.head.updated) and not self._done.of(key)
+                ]
+            )
+            self._report()
+            after = page.after
+            if after is None:
+                return
+
+    async def _state(self, of: UserKey | AppName, what: str) -> None:
+        try:
+            found = await self._stores.session_archive.shared(of)
+        except CorruptRecord as error:
+            self._lost(f"{what}: {error}")
+            return
+        if not found.readable:
+            self._lost(f"{what}: a field of it")
+        values = dict(self._logs.readable(what, found.pairs))
+        if values:
+            app, user = of if isinstance(of, UserKey) else (of, None)
+            expires = in_ms(found.expires)
+            self._writer.write(StateLine(app=app, user=user, expires=expires, values=values))
+
+    # ── memory ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _memory_apps(self) -> set[str]:
+        if self._wanted.app is not None:
+            return {self._wanted.app}
+        return await self._stores.memory_archive.apps()
+
+    async def _memories(self, app: AppName) -> None:
+        user = self._wanted.user
+        for kind in sorted(get_args(Kind)):
+            if user is None:
+                async for name in self._scopes(app, kind):
+                    await self._scope(ScopeKey(app, kind, name))
+            elif kind in _A_USERS:
+                await self._scope(ScopeKey(app, kind, parse_memory(kind, user)))
+
+    async def _scopes(self, app: AppName, kind: Kind) -> AsyncIterator[str]:
+        for shard in range(self._stores.shards):
+            after = None
+            names: list[str] = []
+            while True:
+                page = await self._stores.memory.names(app, kind, shard, after, _NAMES)
+                names += page.names
+                after = page.last
+                if after is None:
+                    break
+            for name in sorted(names, key=lambda each: scope_place(app, kind, each)):
+                yield name
+
+    async def _scope(self, scope: ScopeKey) -> None:
+        here = scope_place(*scope)
+        if self._done.has(here):
+            return
+        after = self._done.key if self._done.last == here else None
+        while True:
+            try:
+                page = await self._stores.memory.page(scope, "", after, _ENTRIES)
+            except CorruptRecord as error:
+                self._lost(f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}: {error}")
+                return
+            for key in page.corrupt:
+                self._lost_entry(scope, key)
+            self._write_entries(
+                scope, [entry_record(row) for row in page.rows if self._picks.in_time(row.updated)]
+            )
+            self._report()
+            after = page.last
+            if after is None:
+                return
+
+    def _write_entries(self, scope: ScopeKey, records: list[EntryRecord]) -> None:
+        line: list[EntryRecord] = []
+        size = 0
+        for record in records:
+            if not (
+                is_json(bytes(record.value)) and is_json(bytes(record.metadata), an_object=True)
+            ):
+                self._lost_entry(scope, record.key)
+                continue
+            if size > _LINE:
+                self._write_line(scope, line)
+                line, size = [], 0
+            line.append(record)
+            size += len(bytes(record.value)) + len(record.vector) + len(bytes(record.metadata))
+        self._write_line(scope, line)
+
+    def _write_line(self, scope: ScopeKey, entries: list[EntryRecord]) -> None:
+        if entries:
+            app, kind, name = scope
+            self._writer.write(MemoryLine(app=app, scope=kind, name=name, entries=entries))
+
+    def _lost_entry(self, scope: ScopeKey, key: str) -> None:
+        self._lost(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
+
+    # ── the cache ──────────────────────────────────────────────────────────────────────────────
+
+    async def _cached(self) -> None:
+        archive = self._stores.cache_archive
+        with plan() as entries:
+            async for key in archive.every():
+                entries.add(*key)
+            for tenant, name, _ in entries:
+                if self._done.has_whole(cache_place(tenant, name)):
+                    continue
+                what = f"cached value {name!r} of tenant {tenant!r}"
+                try:
+                    found = await archive.kept(EntryKey(tenant, name))
+                except CorruptRecord as error:
+                    self._lost(f"{what}: {error}")
+                    continue
+                if found is None:
+                    continue
+                if not is_json(found.value):
+                    self._lost(what)
+                    continue
+                self._writer.write(
+                    CacheLine(
+                        tenant=tenant,
+                        name=name,
+                        value=on_one_line(found.value),
+                        fresh=found.fresh,
+                        ends=found.ends,
+                        tags=list(found.tags),
+                    )
+                )
+                self._report()
+
+    # ── around ─────────────────────────────────────────────────────────────────────────────────
+
+    def _lost(self, what: str) -> None:
+        if what in self._done.unreadable:  # by a run before, or at the first attempt
+            return
+        self._writer.write(UnreadableLine(what=what))
+        self._told(f"cannot be read, and is not in the archive: {what}")
+
+    def _report(self) -> None:
+        self._writer.flush()
+        self._watch(
+            Progress(step="exporting", counts=self._writer.walk.counts, bytes=self._writer.bytes)
+        )

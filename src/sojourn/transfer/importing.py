@@ -1,0 +1,305 @@
+"""A file into a store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from sojourn.cache.store import Entry, EntryKey, Life
+from sojourn.errors import CorruptRecord
+from sojourn.ids import SessionKey, new_operation_id
+from sojourn.memory.model import ScopeKey
+from sojourn.memory.store import Row
+from sojourn.sessions.archive import Image
+from sojourn.sessions.store import Pairs, Stored
+from sojourn.transfer.artifacts_in import ArtifactsIn
+from sojourn.transfer.comparing import (
+    Rows,
+    born,
+    same_entry,
+    same_fields,
+    same_values,
+    was_restored,
+)
+from sojourn.transfer.lines import (
+    ArtifactLine,
+    CacheLine,
+    EventsLine,
+    Line,
+    MemoryLine,
+    SessionLine,
+    StateLine,
+    UnreadableLine,
+    VoidLine,
+)
+from sojourn.transfer.logs import MOST, SIZE, name_of
+from sojourn.transfer.model import Progress, Watch
+from sojourn.transfer.reading import Reader, changed
+from sojourn.transfer.tally import Tally
+from sojourn.transfer.values import (
+    Digest,
+    key_of,
+    pairs_of,
+    row_of,
+    rows_of,
+    scope_of,
+    state_owner,
+)
+from sojourn.wiring import Stores
+
+_TOGETHER = 32
+"""Small things that are written at the same time,"""
+_TOGETHER_BYTES = 4 * 1024 * 1024
+"""or so many bytes of them."""
+_TRIES = 3
+"""How often a long session is begun anew whose events are gone before it is whole."""
+
+
+class Import:
+    """One run of an import. The archive was made sure of.
+
+    Args:
+        stores: where to write.
+        reader: at the beginning of the archive.
+        tally: counts what becomes of what.
+        watch: gets the progress.
+    """
+
+    def __init__(self, stores: Stores, reader: Reader, tally: Tally, watch: Watch) -> None:
+        self._stores = stores
+        self._reader = reader
+        self._tally = tally
+        self._watch = watch
+        self._pending: list[Coroutine[Any, Any, None]] = []
+        self._from = 0
+        self._artifacts = ArtifactsIn(stores, reader, tally, self._report)
+
+    async def run(self) -> None:
+        """Write all that is not there yet."""
+        try:
+            while (line := self._reader.next()) is not None:
+                await self._take(line)
+                many = self._reader.at.offset - self._from > _TOGETHER_BYTES
+                if many or len(self._pending) >= _TOGETHER:
+                    await self._settle()
+            await self._settle()
+        finally:
+            for each in self._pending:
+                each.close()
+
+    async def _take(self, line: Line) -> None:
+        match line:
+            case SessionLine() if len(line.events) == line.seq - line.dropped:
+                self._pending.append(self._short(line))
+            case SessionLine():
+                await self._settle()
+                await self._long(line)
+            case StateLine():
+                self._pending.append(self._state(line))
+            case MemoryLine():
+                self._pending.append(self._memories(line))
+            case ArtifactLine():
+                await self._settle()
+                await self._artifacts.take(line)
+            case CacheLine():
+                self._pending.append(self._cached(line))
+            case UnreadableLine():
+                self._tally.written["unreadable"] += 1
+            case _:  # the header, the end, and what belongs to something void
+                pass
+
+    async def _settle(self) -> None:
+        """Write what is pending."""
+        pending, self._pending = self._pending, []
+        results = await asyncio.gather(*pending, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        self._from = self._reader.at.offset
+        self._report()
+
+    # ── sessions ───────────────────────────────────────────────────────────────────────────────
+
+    async def _short(self, line: SessionLine) -> None:
+        """A session that is one line."""
+        rows, digest = rows_of(line.events), Digest(line)
+        digest.add(rows)
+        key, name = key_of(line), digest.text()
+
+        async def same(first: int, found: Sequence[bytes]) -> bool:
+            start = first - line.dropped - 1
+            return list(found) == rows[start : start + len(found)]
+
+        if await self._has(key, line, name, same):
+            return
+        await self._restore(key, line, Image(born(line, name), pairs_of(line.state), name, 0, rows))
+
+    async def _long(self, line: SessionLine) -> None:
+        """A session of several lines: read once for its digest, and again to be written."""
+        begin, digest = self._reader.at, Digest(line)
+        digest.add(rows_of(line.events))
+        seq = line.dropped + len(line.events)
+        while seq < line.seq:
+            match self._reader.next():
+                case EventsLine() as more:
+                    digest.add(rows_of(more.events))
+                    seq += len(more.events)
+                case VoidLine():
+                    return
+                case UnreadableLine():
+                    self._tally.written["unreadable"] += 1
+                case _:
+                    raise changed(self._reader)
+        end, key, name = self._reader.at, key_of(line), digest.text()
+        log = Rows(self._reader, line, begin)
+        if not await self._has(key, line, name, log.same):
+            await self._stage(key, line, name, log)
+        self._reader.seek(end)
+
+    async def _stage(self, key: SessionKey, line: SessionLine, name: str, log: Rows) -> None:
+        for _ in range(_TRIES):
+            if await self._upload(key, name, log):  # else it has waited for too long
+                break
+        image = Image(
+            *(born(line, name), pairs_of(line.state)), name, line.seq - line.dropped, rows=()
+        )
+        await self._restore(key, line, image)
+
+    async def _upload(self, key: SessionKey, name: str, log: Rows) -> bool:
+        """Send the events that are not there; whether all are then."""
+        archive = self._stores.session_archive
+        there, before = await archive.stage(key, name, 0, ()), 0
+        log.rewind()
+        while (rows := log.next()) is not None:
+            behind = before + len(rows)
+            if there < behind:
+                there = await archive.stage(key, name, before, rows)
+                if there < behind:
+                    return False
+                self._report()
+            before = behind
+        return True
+
+    async def _has(
+        self,
+        key: SessionKey,
+        line: SessionLine,
+        name: str,
+        same: Callable[[int, Sequence[bytes]], Awaitable[bool]],
+    ) -> bool:
+        """Whether a session is there and stays: the same, or something else that is kept."""
+        try:
+            found = await self._stores.session_archive.find(key)
+            if found is None:
+                return False
+            if was_restored(found.head, line, name) or await self._is_same(key, line, found, same):
+                self._tally.identical += 1
+                return True
+        except CorruptRecord:
+            pass  # what cannot be read is something else
+        return self._tally.stays(name_of(key))
+
+    async def _is_same(
+        self,
+        key: SessionKey,
+        line: SessionLine,
+        found: Stored,
+        same: Callable[[int, Sequence[bytes]], Awaitable[bool]],
+    ) -> bool:
+        if not same_fields(found, line):
+            return False
+        first = line.dropped + 1
+        while first <= line.seq:
+            stretch = await self._stores.session_archive.stretch(key, first, MOST, SIZE)
+            if stretch is None or stretch.first != first or not stretch.rows:
+                return False
+            rows = stretch.rows[: line.seq - first + 1]
+            if not await same(first, rows):
+                return False
+            first += len(rows)
+        return True
+
+    async def _restore(self, key: SessionKey, line: SessionLine, image: Image) -> None:
+        replace = self._tally.replaces
+        outcome = await self._stores.session_archive.restore(key, image, replace=replace)
+        if self._tally.settled(outcome, name_of(key), "sessions"):
+            self._tally.written["events"] += line.seq - line.dropped
+
+    # ── state, memory, cache ───────────────────────────────────────────────────────────────────
+
+    async def _state(self, line: StateLine) -> None:
+        of, pairs = state_owner(line), pairs_of(line.values)
+        what = f"state of app {line.app!r}"
+        if line.user is not None:
+            what = f"state of user {line.user!r} of app {line.app!r}"
+        archive = self._stores.session_archive
+        try:
+            found: Pairs = (await archive.shared(of)).pairs
+        except CorruptRecord:
+            found = {"": b""}
+        if found and same_values(found, pairs):
+            self._tally.identical += 1
+        elif not (found and self._tally.stays(what)):
+            replace = self._tally.replaces
+            outcome = await archive.reinstate(of, pairs, line.expires, replace=replace)
+            self._tally.settled(outcome, what, "states")
+
+    async def _memories(self, line: MemoryLine) -> None:
+        scope = scope_of(line)
+        rows = [row_of(entry) for entry in line.entries]
+        now = time.time()
+        alive = [row for row in rows if row.expires is None or row.expires > now]
+        self._tally.expired += len(rows) - len(alive)
+        wanted: list[Row] = []
+        for row, found in zip(alive, await self._found(scope, alive), strict=True):
+            what = f"memory {row.item.key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}"
+            if isinstance(found, Row) and same_entry(found, row):
+                self._tally.identical += 1
+            elif found is None or not self._tally.stays(what):
+                wanted.append(row)
+        if not wanted:
+            return
+        there = await self._stores.memory_archive.restore(
+            scope, wanted, new_operation_id(), replace=self._tally.replaces
+        )
+        self._tally.written["memories"] += len(wanted) - len(there)
+        for key in there:  # since a moment
+            self._tally.stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
+
+    async def _found(
+        self, scope: ScopeKey, rows: Sequence[Row]
+    ) -> list[Row | CorruptRecord | None]:
+        if not rows:
+            return []
+        try:
+            return [*await self._stores.memory.get(scope, [row.item.key for row in rows])]
+        except CorruptRecord as error:
+            if len(rows) == 1:
+                return [error]
+            half = len(rows) // 2
+            return [
+                *await self._found(scope, rows[:half]),
+                *await self._found(scope, rows[half:]),
+            ]
+
+    async def _cached(self, line: CacheLine) -> None:
+        now = time.time()
+        if line.ends <= now:
+            self._tally.expired += 1
+            return
+        key, value = EntryKey(line.tenant, line.name), bytes(line.value)
+        there = await self._stores.cache.fetch(key, "", 0)
+        if there.status != "miss" and there.value == value:
+            self._tally.identical += 1
+        elif there.status == "miss" or not self._tally.stays(f"cached value {line.name!r}"):
+            life = Life(line.fresh - now, line.ends - line.fresh)
+            await self._stores.cache.put(key, Entry(value, life, line.tags), new_operation_id())
+            self._tally.written["cached"] += 1
+
+    # ── around ─────────────────────────────────────────────────────────────────────────────────
+
+    def _report(self) -> None:
+        at, size = self._reader.at.offset, self._reader.size
+        self._watch(Progress(step="importing", counts=self._tally.counts, bytes=at, total=size))

@@ -1,0 +1,159 @@
+"""Sessions into an archive: their fields, and their logs in windows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from sojourn.errors import CorruptRecord, Unavailable
+from sojourn.ids import SessionKey
+from sojourn.sessions.archive import SessionArchive, Stretch
+from sojourn.sessions.store import Pairs, Stored
+from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
+from sojourn.transfer.values import event_of, is_json, is_sound, on_one_line, session_line
+from sojourn.transfer.writing import Writer
+
+MOST, SIZE = 500, 512 * 1024
+"""Events of one window, and bytes after which no more are added."""
+_TRIES = 5
+"""How often a session is begun anew that changes while it is read."""
+
+
+def name_of(key: SessionKey) -> str:
+    """A session in a sentence."""
+    return f"session {key.session!r} of user {key.user!r} of app {key.app!r}"
+
+
+class Logs:
+    """Writes sessions.
+
+    Args:
+        archive: where they are.
+        writer: writes them.
+        lost: told what cannot be read.
+    """
+
+    def __init__(
+        self,
+        archive: SessionArchive,
+        writer: Writer,
+        lost: Callable[[str], None],
+    ) -> None:
+        self._archive = archive
+        self._writer = writer
+        self._lost = lost
+
+    async def write(self, found: Sequence[tuple[SessionKey, Stored]]) -> None:
+        """Write the sessions of a page, each as it stood when it was listed, or later."""
+        first = await asyncio.gather(
+            *(self._archive.stretch(key, 1, MOST, SIZE) for key, _ in found),
+            return_exceptions=True,
+        )
+        for (key, stored), stretch in zip(found, first, strict=True):
+            try:
+                if isinstance(stretch, BaseException):
+                    raise stretch
+                await self._write(key, stored, stretch)
+            except CorruptRecord as error:
+                self._lost(f"{name_of(key)}: {error}")
+
+    async def go_on(self) -> None:
+        """Write what is missing of the session with which the archive breaks off."""
+        line = self._writer.walk.session
+        if line is None:
+            return
+        key = SessionKey.of(line.app, line.user, line.session)
+        try:
+            whole = await self._windows(key, line)
+        except CorruptRecord:
+            whole = False
+        if not whole:
+            self._writer.write(VoidLine())
+            await self._anew(key)
+
+    async def _anew(self, key: SessionKey) -> None:
+        try:
+            stored = await self._archive.find(key)
+            if stored is not None:
+                await self._write(key, stored, await self._archive.stretch(key, 1, MOST, SIZE))
+        except CorruptRecord as error:
+            self._lost(f"{name_of(key)}: {error}")
+
+    async def _write(self, key: SessionKey, stored: Stored, stretch: Stretch | None) -> None:
+        for _ in range(_TRIES):
+            if await self._attempt(key, stored, stretch):
+                return
+            again = await self._archive.find(key)
+            if again is None:  # deleted, or expired
+                return
+            stored, stretch = again, await self._archive.stretch(key, 1, MOST, SIZE)
+        raise Unavailable(
+            f"The {name_of(key)} is rewritten faster than it can be read. Run the export again, "
+            "with the same file, and it goes on there."
+        )
+
+    async def _attempt(self, key: SessionKey, stored: Stored, stretch: Stretch | None) -> bool:
+        """Write a session; whether its log stayed what it was."""
+        head = stored.head
+        if stretch is None or _other(head.incarnation, head.epoch, head.seq, stretch):
+            return False
+        if stretch.dropped > head.seq:
+            return False
+        what = name_of(key)
+        if stretch.lost:
+            self._lost(f"{what}: {stretch.lost:,} events are missing in its log")
+        if not stored.readable:
+            self._lost(f"{what}: a field of it, or of the state of its user or app")
+        rows = stretch.rows[: head.seq - stretch.dropped]
+        if not is_json(head.metadata, an_object=True):
+            self._lost(f"{what}: its metadata")
+            head = head._replace(metadata=b"{}")
+        head = head._replace(dropped=stretch.dropped)
+        state = self.readable(what, stored.state)
+        line = session_line(key, head, state, self._events(what, rows, stretch.first))
+        self._writer.write(line)
+        if await self._windows(key, line):
+            return True
+        self._writer.write(VoidLine())
+        return False
+
+    async def _windows(self, key: SessionKey, line: SessionLine) -> bool:
+        """Write the events that are missing of a session; whether its log stayed what it was."""
+        walk = self._writer.walk
+        while walk.session is not None:
+            stretch = await self._archive.stretch(key, walk.seq + 1, MOST, SIZE)
+            if stretch is None or _other(line.incarnation, line.epoch, line.seq, stretch):
+                return False
+            if stretch.first != walk.seq + 1 or not stretch.rows:  # cut off, or lost
+                return False
+            rows = stretch.rows[: line.seq - walk.seq]
+            events = self._events(name_of(key), rows, stretch.first)
+            self._writer.write(EventsLine(first=stretch.first, events=events))
+        return True
+
+    def _events(self, what: str, rows: Sequence[bytes], first: int) -> list[msgspec.Raw]:
+        events: list[msgspec.Raw] = []
+        for seq, row in enumerate(rows, first):
+            if is_sound(row):
+                events.append(event_of(row))
+            else:
+                self._lost(f"{what}: event {seq:,}")
+                events.append(msgspec.Raw(GAP))
+        return events
+
+    def readable(self, what: str, pairs: Pairs) -> Mapping[str, msgspec.Raw]:
+        """State as it stands in a line; what of it is no JSON is told and left out."""
+        values: dict[str, msgspec.Raw] = {}
+        for name, value in pairs.items():
+            if is_json(value):
+                values[name] = on_one_line(value)
+            else:
+                self._lost(f"{what}: the state value {name!r}")
+        return values
+
+
+def _other(incarnation: str, epoch: int, seq: int, stretch: Stretch) -> bool:
+    """Whether a log is not the one any more that it was."""
+    return (incarnation, epoch) != (stretch.incarnation, stretch.epoch) or stretch.seq < seq

@@ -1,0 +1,87 @@
+"""What an export and an import tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from sojourn.transfer.lines import Counts
+
+Existing = Literal["skip", "fail", "replace"]
+"""What an import does with what is there already and is something else."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far it is.
+
+    Attributes:
+        step: `exporting`, `checking` or `importing`.
+        counts: what was dealt with until now.
+        bytes: how much of the file is written or read.
+        total: bytes of the file that is read; None while one is written.
+    """
+
+    step: Literal["exporting", "checking", "importing"]
+    counts: Counts
+    bytes: int
+    total: int | None = None
+
+
+Told = Callable[[str], None]
+"""Gets a line about something that is not as it should be."""
+Watch = Callable[[Progress], None]
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export has written.
+
+    Attributes:
+        counts: what the archive holds. `unreadable` are records of the store that are not in it.
+        bytes: its size.
+        seconds: how long this run took.
+        resumed: whether it went on where an earlier run had stopped.
+    """
+
+    counts: Counts
+    bytes: int
+    seconds: float
+    resumed: bool
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What an archive holds.
+
+    Attributes:
+        counts: how much of what.
+        bytes: its size.
+        created: when it was begun, seconds since the epoch.
+        source: the server that it is of.
+    """
+
+    counts: Counts
+    bytes: int
+    created: float
+    source: str
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import has done.
+
+    Attributes:
+        counts: what was written; `unreadable` are records that the export could not read.
+        identical: sessions, states, memories, artifacts and cached values that were there already.
+        conflicts: those that were there and are something else; they stayed, unless they were to be
+            replaced.
+        expired: those whose time had come.
+        bytes: the size of the archive.
+        seconds: how long this run took.
+    """
+
+    counts: Counts
+    identical: int
+    conflicts: int
+    expired: int
+    bytes: int
+    seconds: float

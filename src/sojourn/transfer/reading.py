@@ -1,0 +1,149 @@
+"""An archive read line by line, each made sure of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from sojourn.errors import ConfigurationError, InvalidArchive
+from sojourn.transfer.checking import Limits
+from sojourn.transfer.lines import Line, unseal
+from sojourn.transfer.model import Progress, Verified, Watch
+from sojourn.transfer.walk import Walk
+
+MiB = 1024 * 1024
+MAX_LINE = 64 * MiB
+"""Bytes of the longest line that is read."""
+_OFTEN = 200
+"""Lines between two reports of progress."""
+
+
+class Mark(NamedTuple):
+    """A place between two lines."""
+
+    offset: int
+    line: int
+    sum: str
+
+
+class Reader:
+    """Reads the lines of a file. Each must follow the one before: the sums are a chain.
+
+    Attributes:
+        at: behind the last line that was read.
+        size: bytes of the file.
+    """
+
+    def __init__(self, path: Path, max_line: int = MAX_LINE) -> None:
+        self._most = max_line
+        self.at = Mark(0, 0, "")
+        try:
+            self._file = path.open("rb")
+            self.size = path.stat().st_size
+        except OSError as error:
+            raise unusable(path, error) from error
+
+    def next(self, *, lenient: bool = False) -> Line | None:
+        """The next line; None at the end, or with `lenient` before a line that was cut short.
+
+        Raises:
+            InvalidArchive: it is not as it was written.
+        """
+        number = self.at.line + 1
+        data = self._file.readline(self._most + 1)
+        if not data:
+            return None
+        if len(data) > self._most:
+            raise InvalidArchive(
+                f"Line {number:,} has more than {self._most:,} bytes. If that is as it should be, "
+                "raise max_line_bytes.",
+                line=number,
+            )
+        if not data.endswith(b"\n"):
+            if lenient:
+                return None
+            raise InvalidArchive(
+                f"Line {number:,} is cut short: the export was stopped. Run it again, with the "
+                "same file, and it goes on there.",
+                line=number,
+            )
+        try:
+            line, own = unseal(data[:-1], self.at.sum)
+        except ValueError as error:
+            raise invalid(number, error) from error
+        self.at = Mark(self.at.offset + len(data), number, own)
+        return line
+
+    def seek(self, mark: Mark) -> None:
+        """Go back to a place."""
+        self._file.seek(mark.offset)
+        self.at = mark
+
+    def rewind(self) -> None:
+        """Go back to the beginning."""
+        self.seek(Mark(0, 0, ""))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_file(reader: Reader, limits: Limits, watch: Watch | None) -> Verified:
+    """Read an archive to its end and make sure of every line. Asks no server.
+
+    Raises:
+        InvalidArchive: a line is not as it was written, or the end is missing.
+    """
+    walk = Walk(limits)
+    while (line := reader.next()) is not None:
+        try:
+            walk.step(line)
+        except (ValueError, RecursionError) as error:
+            raise invalid(reader.at.line, error) from error
+        if watch is not None and reader.at.line % _OFTEN == 0:
+            watch(told("checking", walk, reader))
+    if not walk.ended or walk.header is None:
+        raise InvalidArchive(
+            f"The archive has no end: after {reader.at.line:,} lines the export was stopped. Run "
+            "it again, with the same file, and it goes on there.",
+        )
+    return Verified(
+        counts=walk.counts,
+        bytes=reader.at.offset,
+        created=walk.header.created,
+        source=walk.header.source,
+    )
+
+
+def told(step: Any, walk: Walk, reader: Reader) -> Progress:
+    """How far a reader is."""
+    return Progress(step=step, counts=walk.counts, bytes=reader.at.offset, total=reader.size)
+
+
+def invalid(line: int, error: Exception) -> InvalidArchive:
+    """A line that is not as it should be."""
+    what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return InvalidArchive(f"Line {line:,} of the archive cannot be used: {what}.", line=line)
+
+
+def changed(reader: Reader) -> InvalidArchive:
+    """What was made sure of is something else now."""
+    line = reader.at.line
+    return InvalidArchive(f"The archive changed while it was read, at line {line:,}.", line=line)
+
+
+def unusable(path: Path, error: OSError) -> ConfigurationError:
+    """A file that cannot be opened, read or written."""
+    return ConfigurationError(f"{path} cannot be used: {error.strerror or error}.")

@@ -1,0 +1,195 @@
+"""Export, verify and import: what users call."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from os import PathLike
+from pathlib import Path
+from typing import cast, get_args
+
+import sojourn
+from sojourn.client import Sojourn
+from sojourn.errors import InvalidInput
+from sojourn.ids import parse_app, parse_user
+from sojourn.transfer.checking import Limits
+from sojourn.transfer.exporting import Export
+from sojourn.transfer.importing import Import
+from sojourn.transfer.lines import FORMAT, Header, Wanted
+from sojourn.transfer.model import Existing, Exported, Imported, Progress, Told, Verified, Watch
+from sojourn.transfer.reading import MAX_LINE, Reader, check_file
+from sojourn.transfer.tally import Tally
+from sojourn.transfer.writing import Writer
+from sojourn.wiring import Stores
+
+
+def _nobody(_: str | Progress) -> None:
+    pass
+
+
+async def export(
+    store: Sojourn,
+    path: str | PathLike[str],
+    *,
+    app: str | None = None,
+    user: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    cache: bool = False,
+    told: Told = _nobody,
+    watch: Watch = _nobody,
+) -> Exported:
+    """Write what a store holds into a file that only its owner may read.
+
+    Sessions with their logs, state and lifetimes; the state of users and apps; memories; artifacts.
+    Reading lengthens no lifetime. Each session is as it stood at one moment, all together are not:
+    who writes meanwhile may be in the archive or not. To find artifacts and memories it goes
+    through all keys of the server, so it takes minutes on a large one; agents do not wait for it.
+    Memory stays the same however much there is.
+
+    A file that holds the beginning of such an archive is gone on with: run it again after a crash.
+
+    Args:
+        store: what to export; it may not buffer outages.
+        path: the file.
+        app: only this app's.
+        user: only this user's.
+        since: only sessions, memories and artifacts changed at this time or later, in seconds since
+            the epoch.
+        until: only those changed before it.
+        cache: cached values, too; with neither app nor user, as those are nobody's.
+        told: gets a line for each record that could not be read. It is counted and left out; of a
+            log it leaves a gap, so that the other events keep their numbers.
+        watch: gets the progress.
+
+    Raises:
+        InvalidInput: an argument; or the file is complete, or an archive of something else.
+        InvalidArchive: the file was an archive and is damaged.
+        ConfigurationError: the file cannot be written.
+        Unavailable: no server answers. The file can be gone on with.
+    """
+    began = time.monotonic()
+    stores = _stores_of(store)
+    if cache and (app, user) != (None, None):
+        raise InvalidInput("Cached values belong to no app or user: export them without these.")
+    wanted = Wanted(
+        app=None if app is None else parse_app(app),
+        user=None if user is None else parse_user(user),
+        since=_instant(since),
+        until=_instant(until),
+        cache=cache,
+    )
+    header = Header(
+        format=FORMAT,
+        created=time.time(),
+        sojourn=sojourn.__version__,
+        source=store.where,
+        namespace=stores.options.namespace,
+        wanted=wanted,
+    )
+    writer = await asyncio.to_thread(Writer, Path(path), header)
+    with writer:
+        await Export(stores, writer, wanted, told, watch).run()
+        counts = writer.end()
+        return Exported(
+            counts=counts,
+            bytes=writer.bytes,
+            seconds=time.monotonic() - began,
+            resumed=writer.resumed,
+        )
+
+
+async def verify(
+    path: str | PathLike[str], *, max_line_bytes: int = MAX_LINE, watch: Watch = _nobody
+) -> Verified:
+    """Read an archive to its end and make sure of every line. Asks no server.
+
+    Args:
+        path: the file.
+        max_line_bytes: the longest line that is read.
+        watch: gets the progress, from another thread.
+
+    Raises:
+        InvalidArchive: it is damaged, cut short, or of a newer format; `line` says where.
+        ConfigurationError: the file cannot be read.
+    """
+    with Reader(Path(path), _bytes(max_line_bytes)) as reader:
+        return await asyncio.to_thread(check_file, reader, Limits(), watch)
+
+
+async def import_(
+    store: Sojourn,
+    path: str | PathLike[str],
+    *,
+    existing: Existing = "skip",
+    max_line_bytes: int = MAX_LINE,
+    told: Told = _nobody,
+    watch: Watch = _nobody,
+) -> Imported:
+    """Write what an archive holds into a store, each thing as it was.
+
+    Events keep their order and numbers, all keep their times, versions and what is left of their
+    lifetimes; sessions get a new incarnation. Before anything is written the whole archive is made
+    sure of. Each session is written in one step; of a long one the events wait in a place that
+    nobody reads, for an hour at most, until all are there. Run it again after a crash: what is
+    there is found by a small read each, and a long session goes on where it stopped.
+
+    Args:
+        store: where to write; it may not buffer outages.
+        path: the file.
+        existing: what to do with what is there already and is something else: `skip` leaves it,
+            `fail` stops there, `replace` puts what the archive has in its place.
+        max_line_bytes: the longest line that is read.
+        told: gets a line for each conflict.
+        watch: gets the progress; while the archive is made sure of, from another thread.
+
+    Raises:
+        InvalidArchive: it is damaged, cut short, or of a newer format, or holds what this store
+            does not take; nothing was written.
+        InvalidInput: an argument.
+        ConfigurationError: the file cannot be read.
+        Conflict: with `fail`, at the first thing that is something else; what stands before it in
+            the archive was written.
+        TooManySessions: a user has as many sessions as one may have; as above.
+        Unavailable: no server answers. Run it again.
+    """
+    began = time.monotonic()
+    stores = _stores_of(store)
+    if existing not in get_args(Existing):
+        raise InvalidInput(f"existing is one of {', '.join(get_args(Existing))}, not {existing!r}.")
+    with Reader(Path(path), _bytes(max_line_bytes)) as reader:
+        limits = Limits.of(stores.options)
+        sure = await asyncio.to_thread(check_file, reader, limits, watch)
+        reader.rewind()
+        tally = Tally(existing, told)
+        await Import(stores, reader, tally, watch).run()
+        return Imported(
+            counts=tally.counts,
+            identical=tally.identical,
+            conflicts=tally.conflicts,
+            expired=tally.expired,
+            bytes=sure.bytes,
+            seconds=time.monotonic() - began,
+        )
+
+
+def _stores_of(store: Sojourn) -> Stores:
+    if store.stores.options.on_outage == "buffer":
+        raise InvalidInput(
+            "A store that buffers outages may hold what its server has not: open another one, "
+            "without on_outage='buffer', to export from or to import into."
+        )
+    return store.stores
+
+
+def _instant(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return cast("float | None", value)
+    raise InvalidInput(f"since and until are seconds since the epoch, not {value!r}.")
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, int) and value > 0:
+        return value
+    raise InvalidInput(f"max_line_bytes is a number of bytes, not {value!r}.")

@@ -1,0 +1,243 @@
+"""Between the lines of an archive and what stores keep; and what of a line is refused."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import cast, get_args
+
+import msgspec
+
+from sojourn.artifacts.archive import Version
+from sojourn.artifacts.store import Owner, Place
+from sojourn.ids import (
+    AppName,
+    SessionKey,
+    UserKey,
+    parse_app,
+    parse_artifact,
+    parse_memory,
+)
+from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.store import Item, Row
+from sojourn.sessions.rows import decode_row
+from sojourn.sessions.store import Head, Pairs
+from sojourn.transfer.lines import (
+    ArtifactLine,
+    EntryRecord,
+    MemoryLine,
+    SessionLine,
+    StateLine,
+    VersionRecord,
+)
+
+_any = msgspec.json.Decoder().decode
+_text = msgspec.json.Decoder(str).decode
+_quoted = msgspec.json.Encoder().encode
+
+
+def in_ms(instant: float | None) -> float | None:
+    """A lifetime or its end, in seconds, as servers keep it: in whole milliseconds."""
+    return None if instant is None else round(float(instant), 3)
+
+
+def is_sound(row: bytes) -> bool:
+    """Whether a row of a log can be read."""
+    try:
+        decode_row(row)
+        _any(row)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_json(value: bytes, *, an_object: bool = False) -> bool:
+    """Whether JSON text can be read."""
+    try:
+        return isinstance(_any(value), dict) or not an_object
+    except (ValueError, RecursionError):
+        return False
+
+
+def on_one_line(value: bytes) -> msgspec.Raw:
+    """JSON text without line breaks, of which it has none but between its tokens."""
+    return msgspec.Raw(value.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def event_of(row: bytes) -> msgspec.Raw:
+    """A row as it stands in a line: as it is; as a JSON string if it has line breaks."""
+    if b"\n" in row or b"\r" in row:
+        return msgspec.Raw(_quoted(row.decode()))
+    return msgspec.Raw(row)
+
+
+def rows_of(events: Iterable[msgspec.Raw]) -> list[bytes]:
+    """The rows of a line.
+
+    Raises:
+        ValueError: one is none.
+    """
+    rows: list[bytes] = []
+    for event in events:
+        row = bytes(event)
+        if row[:1] == b'"':
+            row = _text(row).encode()
+        rows.append(row)
+    return rows
+
+
+# ── sessions ───────────────────────────────────────────────────────────────────────────────────
+
+
+def key_of(line: SessionLine) -> SessionKey:
+    """Whose line it is."""
+    return SessionKey.of(line.app, line.user, line.session)
+
+
+def session_line(
+    key: SessionKey, head: Head, state: Mapping[str, msgspec.Raw], rows: Sequence[msgspec.Raw]
+) -> SessionLine:
+    """A session as a line."""
+    return SessionLine(
+        app=key.app,
+        user=key.user,
+        session=key.session,
+        incarnation=head.incarnation,
+        epoch=head.epoch,
+        version=head.version,
+        seq=head.seq,
+        dropped=head.dropped,
+        created=head.created,
+        updated=head.updated,
+        ttl=in_ms(head.ttl),
+        until=in_ms(head.until),
+        expires=in_ms(head.expires),
+        title=head.title,
+        status=head.status,
+        backend=head.backend,
+        flow=head.flow,
+        metadata=on_one_line(head.metadata),
+        state=dict(state),
+        events=list(rows),
+    )
+
+
+def head_of(line: SessionLine, incarnation: str) -> Head:
+    """The fields of a session that is to be again."""
+    return Head(
+        incarnation=incarnation,
+        version=line.version,
+        epoch=0,
+        seq=line.seq,
+        dropped=line.dropped,
+        created=line.created,
+        updated=line.updated,
+        ttl=line.ttl,
+        until=line.until,
+        expires=line.expires,
+        title=line.title,
+        status=line.status,
+        backend=line.backend,
+        flow=line.flow,
+        metadata=bytes(line.metadata),
+    )
+
+
+def pairs_of(values: Mapping[str, msgspec.Raw]) -> Pairs:
+    """State as stores take it."""
+    return {name: bytes(value) for name, value in values.items()}
+
+
+class Digest:
+    """Of the contents of a session: the same for the same, whatever archive it is in."""
+
+    def __init__(self, line: SessionLine) -> None:
+        self._sum = blake2b(digest_size=16)
+        same = msgspec.structs.replace(line, incarnation="", epoch=0, expires=None, events=[])
+        state = dict(sorted(line.state.items()))
+        self._sum.update(_quoted(msgspec.structs.replace(same, state=state)))
+
+    def add(self, rows: Sequence[bytes]) -> None:
+        """The next rows of its log."""
+        for row in rows:
+            self._sum.update(b"%d:" % len(row))
+            self._sum.update(row)
+
+    def text(self) -> str:
+        """The digest of what there was until now."""
+        return urlsafe_b64encode(self._sum.digest()).decode().rstrip("=")
+
+
+def state_owner(line: StateLine) -> UserKey | AppName:
+    """Whose state it is."""
+    return parse_app(line.app) if line.user is None else UserKey.of(line.app, line.user)
+
+
+# ── memory ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def scope_of(line: MemoryLine) -> ScopeKey:
+    """Whose memory it is.
+
+    Raises:
+        ValueError: nobody's.
+    """
+    if line.scope not in get_args(Kind):
+        raise ValueError("it is of a scope that is none")
+    kind = cast("Kind", line.scope)
+    return ScopeKey(parse_app(line.app), kind, parse_memory(kind, line.name))
+
+
+def entry_record(row: Row) -> EntryRecord:
+    """An entry as it stands in a line."""
+    item = row.item
+    return EntryRecord(
+        key=item.key,
+        value=on_one_line(item.value),
+        metadata=on_one_line(item.metadata),
+        text=item.text,
+        vector=item.vector,
+        version=row.version,
+        created=row.created,
+        updated=row.updated,
+        expires=in_ms(row.expires),
+    )
+
+
+def row_of(entry: EntryRecord) -> Row:
+    """An entry as stores take it."""
+    item = Item(entry.key, bytes(entry.value), bytes(entry.metadata), entry.text, entry.vector)
+    return Row(item, entry.version, entry.created, entry.updated, entry.expires)
+
+
+# ── artifacts and the cache ────────────────────────────────────────────────────────────────────
+
+
+def place_of(line: ArtifactLine) -> Place:
+    """Whose artifact it is."""
+    owner: Owner
+    if line.session is None:
+        owner = UserKey.of(line.app, line.user)
+    else:
+        owner = SessionKey.of(line.app, line.user, line.session)
+    return Place(owner, parse_artifact(line.name))
+
+
+def version_record(version: Version) -> VersionRecord:
+    """A version as it stands in a line."""
+    return VersionRecord(
+        created=version.created,
+        size=version.size,
+        crc=version.crc,
+        mime_type=version.mime_type,
+        metadata=on_one_line(version.metadata),
+    )
+
+
+def version_of(record: VersionRecord, name: str) -> Version:
+    """A version as stores take it, whose data are called so."""
+    return Version(
+        *(record.created, record.size, record.crc, record.mime_type),
+        *(bytes(record.metadata), name),
+    )

@@ -1,0 +1,151 @@
+"""An archive that is written: a new one, or one that goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sojourn.errors import ConfigurationError, InvalidInput
+from sojourn.transfer.checking import Limits
+from sojourn.transfer.lines import Counts, Header, Line, Trailer, seal
+from sojourn.transfer.reading import Reader, invalid, unusable
+from sojourn.transfer.resuming import Done
+from sojourn.transfer.walk import Walk
+
+_FLUSHED = 1024 * 1024
+"""Bytes after which what was written is handed to the system."""
+
+
+class Writer:
+    """Writes the lines of a file that only its owner may read.
+
+    What stands in the file already is read and made sure of; a half line at its end is cut off.
+
+    Args:
+        path: of the file.
+        header: what it begins with; that of a file that goes on has to say the same.
+
+    Attributes:
+        walk: through what was written, in this run and before.
+        done: what that was.
+        resumed: whether anything was there.
+        bytes: size of the file.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
+        self.walk = Walk(Limits())
+        self.done = Done()
+        self.bytes = 0
+        self._sum = ""
+        self._unflushed = 0
+        try:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=_FLUSHED)
+        except OSError as error:
+            raise unusable(path, error) from error
+        try:
+            _lock(self._file.fileno(), path)
+            self.resumed = os.fstat(self._file.fileno()).st_size > 0
+            if self.resumed:
+                self._resume(header)
+            path.chmod(0o600)
+        except BaseException:
+            self._file.close()
+            raise
+        self.walk.limits = None  # what is written from now on was looked at
+        if self.walk.header is None:
+            self.write(header)
+
+    def _resume(self, header: Header) -> None:
+        with Reader(self._path) as reader:
+            while (line := reader.next(lenient=True)) is not None:
+                try:
+                    self.walk.step(line)
+                except (ValueError, RecursionError) as error:
+                    raise invalid(reader.at.line, error) from error
+                self.done.step(line)
+            self._sum, self.bytes = reader.at.sum, reader.at.offset
+        before = self.walk.header
+        if before is not None:
+            for name in ("source", "namespace", "wanted"):
+                if getattr(before, name) != getattr(header, name):
+                    raise InvalidInput(
+                        f"{self._path} is an archive of something else ({name} differs): name "
+                        "another file, or remove this one."
+                    )
+        elif os.fstat(self._file.fileno()).st_size > _longest(header):
+            raise InvalidInput(
+                f"{self._path} is no archive: name another file, or remove this one."
+            )
+        if self.walk.ended:
+            raise InvalidInput(f"{self._path} is complete: name another file, or remove this one.")
+        self._file.seek(self.bytes)
+        self._file.truncate()
+
+    def write(self, line: Line) -> None:
+        """Add a line."""
+        self.walk.step(line)
+        self.done.step(line)
+        data, self._sum = seal(line, self._sum)
+        try:
+            self._file.write(data + b"\n")
+            self._unflushed += len(data) + 1
+            if self._unflushed >= _FLUSHED:
+                self.flush()
+        except OSError as error:
+            raise unusable(self._path, error) from error
+        self.bytes += len(data) + 1
+
+    def flush(self) -> None:
+        """Hand what was written to the system: a process that is killed then has not lost it."""
+        self._file.flush()
+        self._unflushed = 0
+
+    def end(self) -> Counts:
+        """Write the end, and have all of it on the disk."""
+        counts = self.walk.counts
+        self.write(Trailer(lines=self.walk.lines, counts=counts))
+        try:
+            self.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unusable(self._path, error) from error
+        return counts
+
+    def close(self) -> None:
+        """Close the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise unusable(self._path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _longest(header: Header) -> int:
+    """Bytes that a header has: a file without a whole line may be its beginning."""
+    return 2 * len(seal(header, "")[0])
+
+
+def _lock(file: int, path: Path) -> None:
+    """Let no two exports write the same file."""
+    try:
+        import fcntl  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigurationError(f"{path} is being written by another export.") from error

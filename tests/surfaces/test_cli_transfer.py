@@ -1,0 +1,102 @@
+"""`sojourn export` and `sojourn import`."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+from cli_kit import Cli
+
+import sojourn
+from servers import Server
+
+
+@pytest.fixture
+def other(shared_server: Server) -> Cli:
+    return Cli(shared_server.url, f"cli-{secrets.token_hex(4)}")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+def _filled(cli: Cli) -> sojourn.SessionKey:
+    key = cli.create("shop", "ada", "one", state={"user:n": 1})
+    cli.append(key, *(sojourn.Event(author="user", payload=n) for n in range(3)))
+    return key
+
+
+def test_a_store_goes_into_a_file_and_out_of_it(cli: Cli, other: Cli, file: Path):
+    key = _filled(cli)
+    out = cli.run("export", str(file))
+    assert (out.code, out.out.startswith("Exported 1 sessions with 3 events, 1 states")) == (
+        0,
+        True,
+    )
+    assert cli.run("import", "--check", str(file)).out.startswith(f"{file} is whole")
+    assert other.run("import", str(file)).code == 0
+    found = other.fill(lambda store: store.sessions.get(key))
+    assert [event.payload for event in found.events] == [0, 1, 2]
+    again = other.run("import", str(file), "--json").documents[0]
+    assert (again["identical"], again["sessions"]) == (2, 0)
+
+
+def test_an_export_is_narrowed_on_the_command_line(cli: Cli, file: Path):
+    _filled(cli)
+    cli.create("blog", "bob", "two")
+    words = ("export", str(file), "--json", "--app", "blog", "--since", "2020-01-31T12:00")
+    assert cli.run(*words).documents[0]["sessions"] == 1
+    late = cli.run("export", str(file) + "2", "--json", "--until", "1000")
+    assert late.documents[0]["sessions"] == 0
+    assert cli.run("export", str(file) + "3", "--since", "yesterday").code == 2
+
+
+def test_a_conflict_is_named_and_told_by_the_exit_code(cli: Cli, other: Cli, file: Path):
+    key = _filled(cli)
+    cli.run("export", str(file))
+    other.create(*key)
+    ran = other.run("import", str(file))
+    assert ran.code == 1
+    assert "session 'one'" in ran.err
+    failed = other.run("import", str(file), "--existing", "fail")
+    assert failed.code == 1
+    assert "error: There is another session 'one'" in failed.err
+    assert other.run("import", str(file), "--existing", "replace").code == 0
+    found = other.fill(lambda store: store.sessions.get(key))
+    assert len(found.events) == 3
+
+
+def test_what_cannot_be_read_is_named_and_told_by_the_exit_code(
+    cli: Cli, shared_server: Server, file: Path
+):
+    _filled(cli)
+    log = f"{cli.namespace}:session:{{shop:ada}}:one:events"
+    shared_server.client().lset(log, 1, "damaged")
+    ran = cli.run("export", str(file))
+    assert ran.code == 1
+    assert "event 2" in ran.err
+    assert "1 record could not be read" in ran.err
+    assert cli.run("export", f"{file}2", "--skip-corrupt").code == 0
+
+
+def test_a_damaged_file_is_wrong_input_and_says_its_line(cli: Cli, other: Cli, file: Path):
+    _filled(cli)
+    cli.run("export", str(file))
+    data = bytearray(file.read_bytes())
+    data[data.index(b"\n") + 40] ^= 1
+    file.write_bytes(data)
+    for words in (("import", str(file)), ("import", "--check", str(file))):
+        ran = other.run(*words)
+        assert ran.code == 2
+        assert "Line 2" in ran.err
+    assert not other.fill(lambda store: store.sessions.apps()).names
+
+
+def test_a_complete_file_is_not_written_again(cli: Cli, file: Path):
+    _filled(cli)
+    assert cli.run("export", str(file)).code == 0
+    ran = cli.run("export", str(file))
+    assert ran.code == 2
+    assert "complete" in ran.err
