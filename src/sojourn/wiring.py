@@ -23,6 +23,7 @@ from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience
 from sojourn.errors import InvalidInput
+from sojourn.ids import tenant_of
 from sojourn.memory import Lives, Memory, MemoryStore
 from sojourn.memory.archive import MemoryArchive
 from sojourn.memory.inmemory import InMemoryMemory
@@ -33,7 +34,7 @@ from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
-from sojourn.security.forgetting import Forgetter
+from sojourn.security.forgetting import Forget, Forgetter
 from sojourn.security.inmemory import InMemorySecurity
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
@@ -116,7 +117,15 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
-    traces = TwinTraces((twin, told, kept, files), entries, records)
+    streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
+    traces = TwinTraces((twin, told, kept, files, streams), entries, records)
+    others: dict[str, Forget] = {
+        **_forgets(memory, artifacts, cache),
+        "notices": told.forget,
+        "quarantined": quarantine.forget,
+        "connections": streams.forget,
+        "claims": security.forget,
+    }
     return Rooms(
         sessions=sessions,
         cache=cache,
@@ -124,9 +133,9 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         artifacts=artifacts,
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
-        security=InMemorySecurity(options.state_ttl),
-        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
-        streams=Streams(InMemoryStreams(Reach())),
+        security=security,
+        forgetter=Forgetter(sessions, others, traces.apps),
+        streams=Streams(streams),
         stores=Stores(
             *(twin, twin, entries, entries, files, files, records, records), options, shards=1
         ),
@@ -169,7 +178,16 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
     told = RedisNotices(engine, keys)
     limits = _limits(options, shards=SHARDS)
     sessions = Sessions(buffered or rows, limits, quarantine, artifacts.clear)
+    streams = RedisStreams(engine, keys, Reach())
+    security = RedisSecurity(engine, keys, options.state_ttl)
     traces = RedisTraces(engine, keys)
+    others: dict[str, Forget] = {
+        **_forgets(memory, artifacts, cache),
+        "notices": told.forget,
+        "quarantined": quarantine.forget,
+        "connections": streams.forget,
+        "claims": security.forget,
+    }
     return Rooms(
         sessions=sessions,
         cache=cache,
@@ -177,9 +195,9 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         artifacts=artifacts,
         notices=_notices(told, options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
-        security=RedisSecurity(engine, keys, options.state_ttl),
-        forgetter=Forgetter(sessions, memory, artifacts, cache, told, quarantine, traces.apps),
-        streams=Streams(RedisStreams(engine, keys, Reach())),
+        security=security,
+        forgetter=Forgetter(sessions, others, traces.apps),
+        streams=Streams(streams),
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
             *(entries, RedisMemoryArchive(engine, keys)),
@@ -192,6 +210,14 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
         buffered=buffered,
         keys=keys,
     )
+
+
+def _forgets(memory: Memory, artifacts: Artifacts, cache: Cache) -> dict[str, Forget]:
+    return {
+        "memories": lambda owner: memory.forget(owner.user, app=owner.app),
+        "artifacts": lambda owner: artifacts.forget(*owner),
+        "cached": lambda owner: cache.forget(tenant_of(owner)),
+    }
 
 
 def _buffered(

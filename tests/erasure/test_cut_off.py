@@ -126,17 +126,17 @@ async def still_answers(store: Sojourn, key: SessionKey) -> bool:
     try:
         return await store.sessions.get(key) is not None
     except Unavailable as error:
-        return "buffer_seconds=1" not in str(error)
+        return "buffer_seconds=" not in str(error)
 
 
 async def test_held_sessions_go_on_for_buffer_seconds_at_most(proxy: Proxy) -> None:
-    async with cut_off(proxy, buffer_seconds=1.0) as store:
+    async with cut_off(proxy, buffer_seconds=3.0) as store:
         pinned, held = [await store.sessions.create("shop", "ada") for _ in range(2)]
         proxy.on_request = lambda _: "drop"
         await store.sessions.append(pinned.key, said("in time"))
         for each in (pinned, held):
             assert await store.sessions.get(each.key) is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for each in (pinned, held):
                 while await still_answers(store, each.key):
                     await asyncio.sleep(0.02)

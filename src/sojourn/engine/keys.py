@@ -291,6 +291,14 @@ class Keys:
             f"{start}memories:{{*#{crc32(user.encode()) % MEMORY_SHARDS}}}",
         )
 
+    def mcp_by(self, owner: UserKey) -> str:
+        """A glob of all that clients of the MCP server were told for a user."""
+        return f"{self._start}mcp:{{{_tag(owner)}}}:*"
+
+    def owners_by(self, app: str) -> str:
+        """A glob of whose the session ids of an app are."""
+        return f"{self._start}owner:{{{escape(app)}:*"
+
     def tag_of(self, key: str) -> tuple[str, ...]:
         """What stands in the braces of a key, without the number of a shard."""
         tag = key[key.find("{") + 1 : key.find("}")].partition("#")[0]

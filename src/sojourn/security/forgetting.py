@@ -6,13 +6,9 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from sojourn.artifacts import Artifacts
-from sojourn.cache import Cache
-from sojourn.ids import UserKey, parse_app, parse_user, tenant_of, user_key
-from sojourn.memory import Memory
-from sojourn.notices import NoticeStore
+from sojourn.ids import UserKey, parse_app, parse_user, user_key
 from sojourn.sessions import Sessions
 
 
@@ -41,39 +37,27 @@ class Receipt(NamedTuple):
         return self.who == _digest(self.salt, user)
 
 
-class _Quarantine(Protocol):
-    async def forget(self, owner: UserKey) -> int: ...
+Forget = Callable[[UserKey], Awaitable[int]]
+"""Deletes all of a kind that is a user's, and says how many there were."""
 
 
 class Forgetter:
     """Forgets users of a store.
 
     Args:
-        sessions: and the other rooms.
-        memory: what outlives sessions.
-        artifacts: files.
-        cache: results.
-        notices: what happened.
-        quarantine: what could not be read.
+        sessions: go first.
+        others: everything else that is kept of a user, by its kind in the receipt.
         find: the apps that keep something about a user.
     """
 
-    def __init__(  # noqa: PLR0917 - the rooms
+    def __init__(
         self,
         sessions: Sessions,
-        memory: Memory,
-        artifacts: Artifacts,
-        cache: Cache,
-        notices: NoticeStore,
-        quarantine: _Quarantine,
+        others: Mapping[str, Forget],
         find: Callable[[str], Awaitable[set[str]]],
     ) -> None:
         self._sessions = sessions
-        self._memory = memory
-        self._artifacts = artifacts
-        self._cache = cache
-        self._notices = notices
-        self._quarantine = quarantine
+        self._others = others
         self._find = find
 
     async def apps_of(self, user: str) -> list[str]:
@@ -101,11 +85,8 @@ class Forgetter:
         counts = sessions._asdict()
         since: float = counts.pop("time")
         erased.update(counts)
-        erased["memories"] += await self._memory.forget(user, app=app)
-        erased["artifacts"] += await self._artifacts.forget(app, user)
-        erased["cached"] += await self._cache.forget(tenant_of(owner))
-        erased["notices"] += await self._notices.forget(owner)
-        erased["quarantined"] += await self._quarantine.forget(owner)
+        for kind, forget in self._others.items():
+            erased[kind] += await forget(owner)
         return since
 
 

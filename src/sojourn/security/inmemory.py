@@ -6,7 +6,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
-from sojourn.ids import AppName, SessionId, SessionKey
+from sojourn.ids import AppName, SessionId, SessionKey, UserKey
 from sojourn.security.store import Totals, owner_digest, session_digest
 
 _MOST = 100_000
@@ -52,6 +52,17 @@ class InMemorySecurity:
         sessions[session_digest(app, flagged)] = None
         while len(sessions) > _MOST:
             sessions.popitem(last=False)
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget which ids are a user's."""
+        ours = [
+            (app, session)
+            for (app, session), (digest, _) in self._owners.items()
+            if app == owner.app and digest == owner_digest(SessionKey(*owner, SessionId(session)))
+        ]
+        for place in ours:
+            del self._owners[place]
+        return len(ours)
 
     async def totals(self, app: AppName) -> Totals:
         """What was counted."""

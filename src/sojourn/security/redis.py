@@ -8,8 +8,9 @@ from typing import Any
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord
-from sojourn.ids import AppName, SessionId, SessionKey, new_operation_id
+from sojourn.ids import AppName, SessionId, SessionKey, UserKey, new_operation_id
 from sojourn.security.store import Totals, owner_digest, session_digest
 
 _RECORD = Script.load(files("sojourn.security") / "lua", "record")
@@ -55,14 +56,25 @@ class RedisSecurity:
             )
         )
 
+    async def forget(self, owner: UserKey) -> int:
+        """Forget which ids are a user's: those whose digest says so."""
+        ours: list[str] = []
+        for name in await found(self._engine, self._keys.owners_by(owner.app)):
+            tag = self._keys.tag_of(name)
+            key = SessionKey(*owner, SessionId(tag[-1]))
+            if await self.owner_of(owner.app, key.session) == owner_digest(key):
+                ours.append(name)
+        await unlink(self._engine, ours)
+        return len(ours)
+
     async def totals(self, app: AppName) -> Totals:
         """What was counted."""
         counts, flagged = keys = self._keys.security(app)
         call: Call[list[Any]] = Call(
             "security.totals", keys, list, commands=[("HGETALL", counts), ("PFCOUNT", flagged)]
         )
-        found, number = await self._engine.run(call)
-        pairs = zip(found[::2], found[1::2], strict=True)
+        counted, number = await self._engine.run(call)
+        pairs = zip(counted[::2], counted[1::2], strict=True)
         try:
             return Totals({name.decode(): int(value) for name, value in pairs}, number)
         except ValueError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from sojourn.ids import AppName, SessionId, SessionKey, escape
+from sojourn.ids import AppName, SessionId, SessionKey, UserKey, escape
 
 
 class Totals(NamedTuple):
@@ -22,7 +22,7 @@ class Totals(NamedTuple):
 
 
 class SecurityStore(Protocol):
-    """Where that is kept. Every method costs one round trip."""
+    """Where that is kept. Every method but `forget` costs one round trip."""
 
     async def claim(self, key: SessionKey) -> None:
         """Remember whose session this is; a digest of it, for as long as the state of users."""
@@ -34,6 +34,10 @@ class SecurityStore(Protocol):
 
     async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
         """Count a decision, and the session that it flags."""
+        ...
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget which ids are a user's; how many. Looks at every key."""
         ...
 
     async def totals(self, app: AppName) -> Totals:

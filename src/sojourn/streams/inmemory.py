@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.streams.model import Told
 from sojourn.streams.store import Reach
@@ -69,6 +69,17 @@ class InMemoryStreams:
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection."""
         return self._live(key) is not None and self._open.pop(key, None) is not None
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all connections of a user."""
+        ours = [key for key in self._open if key.owner == owner]
+        for key in ours:
+            del self._open[key]
+        return len(ours)
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which a user is connected."""
+        return {key.app for key in self._open if key.user == user}
 
     def _live(self, key: SessionKey, *, begun: bool = False) -> _Connection | None:
         found = self._open.get(key)

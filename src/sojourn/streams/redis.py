@@ -10,8 +10,9 @@ import msgspec
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.streams.model import Told
 from sojourn.streams.store import Reach
 
@@ -41,6 +42,12 @@ class RedisStreams:
             "streams.open", (self._keys.mcp(key),), only, script=_OPEN, args=(self._ttl,)
         )
         await self._engine.run(call)
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all connections of a user."""
+        names = await found(self._engine, self._keys.mcp_by(owner))
+        await unlink(self._engine, names)
+        return len(names)
 
     async def touch(self, key: SessionKey) -> bool:
         """Let a connection live on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.streams.model import Told
 
 
@@ -23,7 +23,7 @@ class Reach(NamedTuple):
 
 
 class StreamStore(Protocol):
-    """Where connections are kept. Each method is one atomic step, and one round trip.
+    """Where connections are kept. Each method but `forget` is an atomic step and one round trip.
 
     All raise `Unavailable` and its kin when no server answers in time.
     """
@@ -46,4 +46,8 @@ class StreamStore(Protocol):
 
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one."""
+        ...
+
+    async def forget(self, owner: UserKey) -> int:
+        """Forget all connections of a user; how many. Looks at every key."""
         ...

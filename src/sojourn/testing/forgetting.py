@@ -12,6 +12,7 @@ import pytest
 from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput, SessionNotFound
 from sojourn.ids import SessionKey, UserKey, tenant_of
+from sojourn.security import Principal
 from sojourn.sessions import Event, Session
 
 
@@ -30,6 +31,10 @@ async def fill(store: Sojourn, owner: UserKey, text: str = "secret") -> list[Ses
     await store.memory.events(user, app=app).put(text, text)
     await store.memory.sessions(user, app=app).put(text, text)
     await store.memory.user(user, app=app).delete(f"{text}?")
+    if user not in ("", "*"):  # nobody, to a handle
+        handle = store.as_user(Principal.of(app, user))
+        await handle.sessions.ensure(f"{text}-0")
+        await handle.streams.add(await handle.streams.open(), text, text)
     await store.cache.put(text, text, tenant=tenant_of(owner), tags=[text])
     await store.cache.invalidate(f"not {text}", tenant=tenant_of(owner))
     return keys
@@ -120,6 +125,7 @@ class ForgettingContract:
         assert len(await of_user(store, other)) == 13
         erased = receipt.erased
         assert (erased["sessions"], erased["events"], erased["user_state"]) == (2, 2, 1)
+        assert (erased["claims"], erased["connections"]) == (1, 1)
         assert (erased["memories"], erased["artifacts"], erased["cached"]) == (3, 3, 1)
         assert receipt.is_of("ada")
         assert not receipt.is_of("bob")
