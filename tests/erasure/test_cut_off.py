@@ -145,6 +145,9 @@ async def test_held_sessions_go_on_for_buffer_seconds_at_most(proxy: Proxy) -> N
                 await store.sessions.append(each.key, said("too late"))
         report = await back(proxy, store)
         assert report.applied == 1
+        async with asyncio.timeout(10):
+            while not store.stats().available:  # by all its connections
+                await asyncio.sleep(0.02)
         proxy.on_request = lambda _: "drop"  # another outage begins anew
         assert await store.sessions.get(held.key, last=0) is not None
 
