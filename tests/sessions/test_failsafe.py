@@ -74,6 +74,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "get_many": ([HERE],),
     "append": (HERE, EVENT),
     "append_many": ([(HERE, [EVENT])],),
+    "replay": (HERE,),
     "update": (HERE,),
     "save": (HERE,),
     "save_many": ({HERE: {}},),

@@ -128,6 +128,7 @@ class SafeSessions:
         self.get_many = self._safe(sessions.get_many)
         self.append = self._safe(sessions.append)
         self.append_many = self._safe(sessions.append_many)
+        self.replay = self._safe(sessions.replay)
         self.update = self._safe(sessions.update)
         self.save = self._safe(sessions.save)
         self.save_many = self._safe(sessions.save_many)
