@@ -12,7 +12,7 @@ import typer
 import sojourn
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event
-from sojourn.surfaces.cli import documents, quarantine
+from sojourn.surfaces.cli import documents, migration, quarantine
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.detail import detail
@@ -48,6 +48,7 @@ app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
 )
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
+app.command("migrate", epilog=migration.HELP_MIGRATE)(migration.command)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -31,12 +31,14 @@ class Connection:
     """An open store, and the event loop that it lives in.
 
     Attributes:
+        store: the store.
         sessions: the sessions room.
         doctor: examines the server.
         where: the server's address and namespace, without secrets.
     """
 
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
+        self.store = store
         self.sessions: Sessions = store.sessions
         self.doctor: Doctor = store.doctor
         self.where = where

@@ -85,6 +85,8 @@ async def _session(meta: Found, keyspace: Keyspace, terms: Terms) -> list[Record
         except NotReadable as error:
             bad.append(Unreadable(f"{head}:events {place + 1}", str(error)))
     events, worse = adk_events(f"{head}:events", entries, terms, updated)
+    if updated is not None and events:  # it is written when the session is made, and not again
+        updated = max(updated, events[-1].time)
     session = SourceSession(
         where=head,
         key=key,

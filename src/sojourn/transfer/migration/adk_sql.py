@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import ConfigurationError, InvalidId, Unavailable
 from sojourn.ids import SessionKey
@@ -202,7 +202,7 @@ class SqliteFile:
     def _rows(self, query: str, parameters: Parameters) -> Sequence[Row]:
         try:
             if self._open is None:
-                address = f"file:{quote(self._path)}?mode=ro"
+                address = f"{Path(self._path).absolute().as_uri()}?mode=ro"
                 self._open = sqlite3.connect(address, uri=True, check_same_thread=False)
                 self._open.row_factory = sqlite3.Row
             return [dict(row) for row in self._open.execute(query, dict(parameters))]

@@ -128,7 +128,7 @@ async def _detected(keyspace: Keyspace) -> str:
             f"No key on {keyspace.where} looks like one of {', '.join(LAYOUTS)}. Is it the right "
             "database?"
         )
-    kinds = ", ".join(f"{name} ({count:,})" for name, count in found.most_common())
+    kinds = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.items()))
     raise ConfigurationError(
         f"Keys of several layouts are on {keyspace.where}: {kinds}. Name one with layout=, or "
         "--layout, and go through them one by one."
