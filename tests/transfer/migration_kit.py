@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,3 @@ async def moved(
         return await migrate(source, store, **options)
     finally:
         await source.close()
-
-
-def digest(client: redis.Redis) -> Iterator[str]:
-    """What the server says of all its data."""
-    yield client.execute_command("DEBUG", "DIGEST")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,8 @@ from migration_kit import Origin, is_unchanged
 
 import sojourn
 from servers import Server, until
+
+pytest_plugins = ["migration_servers"]
 
 SOJOURN = (sys.executable, "-m", "sojourn", "migrate")
 
@@ -116,18 +117,16 @@ def test_several_layouts_are_named(origin: Origin, command: Any) -> None:
     assert command("--yes", "--layout", "history").returncode == 0
 
 
-def test_a_source_that_does_not_answer_is_told(command: Any, tmp_path: Any) -> None:
-    started = time.monotonic()
+def test_a_source_that_does_not_answer_is_told(command: Any) -> None:
     done = command("--yes", "--layout", "history", source="redis://127.0.0.1:1")
     assert done.returncode == 3
     assert "127.0.0.1:1" in done.stderr
-    assert time.monotonic() - started < 60
 
 
 def test_a_second_run_finishes_what_a_killed_one_has_begun(
     origin: Origin, command: Any, shared_server: Server, namespace: str
 ) -> None:
-    names = [f"s{n}" for n in range(1500)]
+    names = [f"s{n}" for n in range(600)]
     for name in names:
         origin.say(name, "one", "two", "three")
     target = f"{shared_server.url}?namespace={namespace}"
@@ -135,7 +134,7 @@ def test_a_second_run_finishes_what_a_killed_one_has_begun(
     with shared_server.client() as behind:
         until(
             "some sessions have arrived",
-            lambda: len(list(behind.scan_iter(f"{namespace}:session:*:events", 1000))) > 100,
+            lambda: len(list(behind.scan_iter(f"{namespace}:session:*:events", 1000))) > 50,
         )
         process.send_signal(signal.SIGKILL)
         process.wait(20)
@@ -143,7 +142,7 @@ def test_a_second_run_finishes_what_a_killed_one_has_begun(
     assert arrived < len(names)
     done = command("--yes")
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "1,500 records the same on both sides" in done.stdout
+    assert "600 records the same on both sides" in done.stdout
     with sojourn.sync.open(shared_server.url, namespace=namespace) as store:
         for name in names:
             said = store.history(name).all()

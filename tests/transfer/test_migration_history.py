@@ -12,6 +12,8 @@ import sojourn
 from sojourn.sessions import Event
 from sojourn.transfer.migration import Outcome
 
+pytest_plugins = ["migration_servers"]
+
 
 async def test_a_list_of_messages_becomes_a_history(origin: Origin, store: sojourn.Sojourn) -> None:
     origin.say("user-123", "Hello!", "How are you?", ttl=1800)

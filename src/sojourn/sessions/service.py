@@ -758,6 +758,11 @@ class Sessions:
         return await self._quarantine.remove(user_key(app, user), codecs.text(id, "id"))
 
     @property
+    def max_event_bytes(self) -> int:
+        """The largest event, as JSON."""
+        return self._limits.max_event_bytes
+
+    @property
     def corrupt(self) -> int:
         """How many records this process found unreadable, each counted once."""
         return self._quarantine.count

@@ -83,6 +83,15 @@ class Keyspace:
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
 
+    async def ping(self) -> None:
+        """Make sure that the server answers, soon. One round trip.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        ping = Call("migration.ping", (), bool, commands=[("PING",)])
+        await self._engine.run(ping, timeout=_CONNECT)
+
     async def names(self, *patterns: str) -> AsyncIterator[Sequence[Named]]:
         """The keys that match one of some patterns, each once. Sojourn's own are passed over.
 

@@ -12,6 +12,7 @@ from sojourn.codecs import encode
 from sojourn.errors import Conflict, CorruptRecord, InvalidInput, SessionExists, StaleSession
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event, Session
+from sojourn.sessions.encoding import encode_events
 from sojourn.transfer.migration.comparing import Comparison, compared, is_instant
 from sojourn.transfer.migration.lifetimes import NEAR, Lifetimes, is_over
 from sojourn.transfer.migration.model import Outcome, SourceSession
@@ -122,6 +123,9 @@ class Placer:
         return Placed(Outcome.SAME)
 
     async def _create(self, session: SourceSession) -> Placed:
+        encode_events(
+            session.events, self._sessions.max_event_bytes
+        )  # all, before the first is sent
         if self._dry_run:
             return Placed(Outcome.WRITTEN)
         created = _created(session)
@@ -143,11 +147,7 @@ class Placer:
         if session.until is None:
             self._lifetimes.learn(born.expires, ttl, began)
         self._made[session.key] = created
-        try:
-            await self._replay(session, born.incarnation, 1, session.events, {})
-        except InvalidInput:  # a session that lacks an event is none
-            await self._sessions.delete(session.key, incarnation=born.incarnation)
-            raise
+        await self._replay(session, born.incarnation, 1, session.events, {})
         return Placed(Outcome.WRITTEN)
 
     async def _catch_up(

@@ -87,6 +87,7 @@ async def source_at(
         raise ConfigurationError(f"There is no layout {layout!r}: {', '.join(LAYOUTS)}.")
     keyspace = Keyspace(url)
     try:
+        await keyspace.ping()
         chosen = _BY_NAME[layout or await _detected(keyspace)]
         if chosen.adk:
             _check_adk(terms, f"The layout {chosen.name}")

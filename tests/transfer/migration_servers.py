@@ -1,4 +1,4 @@
-"""Two servers: where data comes from, and where it goes to."""
+"""Two servers: where data comes from, and where it goes to. A plug-in of the tests of migration."""
 
 from __future__ import annotations
 
