@@ -145,7 +145,7 @@ async def test_only_json_that_names_its_own_key_is_taken(
         r"b'adk:session:\xff'",
         "adk:session:shop:ada:broken event 2",
     }
-    assert named["adk:session:shop:ada:odd"] == "a pickle: it is never loaded"
+    assert named["adk:session:shop:ada:odd"] == "`pickle` data: never loaded"
     assert not report.complete
     await check(store, theirs["sessions"])
     rest = await read(store, {"app_name": "shop", "user_id": "ada", "id": "broken"})

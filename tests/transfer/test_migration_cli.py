@@ -49,7 +49,7 @@ async def test_a_dry_run_shows_what_is_there(
     assert head.split() == ["app", "users", "sessions", "events", "state", "memories", "results"]
     assert row.split() == ["history", "2", "2", "3", "0", "0", "0"]
     assert "2 to be written, 1 refused" in rest[0]
-    assert "1 refused  a pickle: it is never loaded" in rest[1]
+    assert "1 refused  `pickle` data: never loaded" in rest[1]
     assert "session:b message 2" in rest[2]
     assert is_unchanged(before, origin.image())
     assert (await store.sessions.apps()).names == []

@@ -208,7 +208,7 @@ async def test_pickled_sessions_are_named_and_never_loaded(
     }
     origin.put("vana:session:s", session)
     report = await moved(origin, store)
-    assert report.refused == {"a pickle: it is never loaded": 4, "not JSON": 1}
+    assert report.refused == {"`pickle` data: never loaded": 4, "not JSON": 1}
     assert report.outcomes == {Outcome.WRITTEN: 1, Outcome.REFUSED: 5}
     found = await get(store, "vana", "42", "s")
     assert (found.title, found.metadata) == ("Research", {"final_report": "none"})

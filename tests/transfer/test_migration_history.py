@@ -73,7 +73,7 @@ async def test_what_is_no_message_is_named_and_the_rest_comes_along(
     report = await moved(origin, store, "history")
     assert not report.complete
     assert report.refused == {
-        "a pickle: it is never loaded": 1,
+        "`pickle` data: never loaded": 1,
         "not JSON": 1,
         "a string: this layout has none there": 1,
     }

@@ -63,7 +63,7 @@ class SqlSource:
         """All sessions, then the state of users and apps.
 
         Raises:
-            ConfigurationError: it has no sessions of ADK's, or they hold pickles.
+            ConfigurationError: it has no sessions of ADK's, or they are of its `pickle` schema.
             Unavailable: the database does not answer.
         """
         await self._check()
@@ -91,8 +91,8 @@ class SqlSource:
             )
         if "event_data" not in await self._database.columns("events"):
             raise ConfigurationError(
-                f"The events in {self.where} hold pickles, which are never loaded. `adk migrate "
-                "session` of google-adk makes a database without them: migrate from that one."
+                f"The events in {self.where} are `pickle` data, which is never loaded. google-adk's "
+                "`adk migrate session` makes a database without such: migrate from that one."
             )
 
     async def _order(self) -> str:

@@ -31,7 +31,7 @@ def as_json(data: object) -> Any:
     """
     if isinstance(data, bytes):
         if data[:1] == _PICKLE and data[1:2] and data[1] <= _NEWEST_PICKLE:
-            raise NotReadable("a pickle: it is never loaded")
+            raise NotReadable("`pickle` data: never loaded")
         try:
             data = data.decode()
         except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""`vana:session:{id}`, `vana:memory:…`: sessions as pickles or JSON, and a memory of JSON."""
+"""`vana:session:{id}`, `vana:memory:…`: sessions in `pickle` form or as JSON, and a memory."""
 
 from __future__ import annotations
 
