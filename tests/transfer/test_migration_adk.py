@@ -152,6 +152,22 @@ async def test_only_json_that_names_its_own_key_is_taken(
     assert [event.id for event in rest.events] == ["e0", "e2", "e3"]
 
 
+async def test_hashes_of_other_programs_are_passed_over(
+    origin: Origin, store: sojourn.Sojourn
+) -> None:
+    origin.load("adk-community.json")
+    origin.client.hset("user:profile:7", mapping={"name": "Ada"})
+    origin.client.set("user:1000", "text")
+    origin.client.hset("user:shop:gone", mapping={"k": '"kept"'})
+    origin.client.hset("user:shop:ada", mapping={"broken": "{"})
+    report = await moved(origin, store, "adk-community")
+    wrong = [each.where for each in report.notable if "event" not in each.where]
+    assert wrong == ["user:shop:ada broken"]
+    assert await store.sessions.user_state("profile", "7") == {}
+    assert await store.sessions.user_state("shop", "gone") == {"k": "kept"}
+    assert await store.sessions.user_state("shop", "ada") == {"name": "Ada"}
+
+
 # ── SQLite and other databases ─────────────────────────────────────────────────────────────────
 
 
@@ -254,7 +270,7 @@ async def test_a_database_of_pickles_is_refused(tmp_path: Path, store: sojourn.S
             "CREATE TABLE events (id, app_name, user_id, session_id, actions BLOB, timestamp);",
         ],
     )
-    with pytest.raises(sojourn.ConfigurationError, match="adk migrate session"):
+    with pytest.raises(sojourn.ConfigurationError, match="`adk migrate session`"):
         await moved(f"sqlite:///{tmp_path}/old.db", store)
     made(tmp_path / "other.db", ["CREATE TABLE t (x);"])
     with pytest.raises(sojourn.ConfigurationError, match="no table `sessions`"):

@@ -82,7 +82,9 @@ async def test_it_brings_along_and_compares(
 
 def test_an_app_and_a_lifetime_may_be_named(origin: Origin, command: Any) -> None:
     origin.say("a", "one", ttl=None)
+    assert "1 session without an end there" in command("--dry-run").stdout
     done = command("--yes", "--app", "chat", "--ttl", "900")
+    assert "without an end" not in done.stdout
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split()[0] == "chat"
 

@@ -161,6 +161,18 @@ async def test_a_session_with_an_event_over_the_cap_is_no_half_session(
         assert await said(store, "c") == ["fine"]
 
 
+async def test_a_log_that_is_cut_here_is_the_same_as_far_as_it_goes(
+    origin: Origin, shared_server: Server, namespace: str
+) -> None:
+    origin.say("a", *"abcdef")
+    async with sojourn.open(shared_server.url, namespace=namespace, max_events=2) as store:
+        assert (await moved(origin, store)).complete
+        assert await said(store, "a") == ["e", "f"]
+        origin.say("a", "g")
+        assert (await moved(origin, store)).outcomes == {Outcome.CAUGHT_UP: 1}
+        assert await said(store, "a") == ["f", "g"]
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     cluster = ClusterSet(tmp_path_factory.mktemp("origin-cluster"), any_binary()).start()

@@ -20,6 +20,7 @@ from sojourn.sessions import KEEP, Keep
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show
 from sojourn.surfaces.cli.exits import ExitCode
+from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import Namespace, Yes
 from sojourn.surfaces.cli.plain import prose, visible
 from sojourn.surfaces.cli.removal import confirm
@@ -152,6 +153,9 @@ def _overview(report: MigrationReport) -> Iterator[RenderableType]:
         rows.add_row(app, *(f"{getattr(each, column):,}" for column in _COLUMNS))
     yield rows
     yield from _outcomes(report)
+    if report.endless:
+        endless = f"{counted(report.endless)} without an end there, and so without one here"
+        yield Text(f"{endless}: --ttl sets a lifetime")
 
 
 def _verdict(report: MigrationReport) -> Iterator[RenderableType]:

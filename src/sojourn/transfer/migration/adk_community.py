@@ -32,19 +32,29 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         owners.learn(record)
         yield record
     made = partial(_state, owners=owners)
-    async for record in records(keyspace, _STATES, "hash", "set", made=made):
+    async for record in records(keyspace, _STATES, "hash", made=made, shared=True):
         yield record
     for record in unnamed(keyspace):
         yield record
 
 
 def _state(found: Found, owners: Owners) -> list[Record]:
-    if found.kind == "set":  # a list of a user's sessions
+    """The state of a user or an app; a hash that may be another program's is passed over."""
+    kind, _, name = found.name.partition(":")
+    if not owners.knows(name) and not all(map(_is_json, found.fields().values())):
         return []
-    if found.name.startswith(_APP):
-        return state_fields(found, found.name.removeprefix(_APP), None)
-    owner = owners.of(found.name.removeprefix(_USER))
+    if kind == "app":
+        return state_fields(found, name, None)
+    owner = owners.of(name)
     return state_fields(found, owner.app, owner.user)
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        as_json(value)
+    except NotReadable:
+        return False
+    return True
 
 
 def state_fields(found: Found, app: str, user: str | None) -> list[Record]:

@@ -91,8 +91,8 @@ class SqlSource:
             )
         if "event_data" not in await self._database.columns("events"):
             raise ConfigurationError(
-                f"The events in {self.where} are `pickle` data, which is never loaded. google-adk's "
-                "`adk migrate session` makes a database without such: migrate from that one."
+                f"The events in {self.where} are `pickle` data, which is never loaded. `adk "
+                "migrate session` of google-adk makes a database without such: take that one."
             )
 
     async def _order(self) -> str:

@@ -77,14 +77,17 @@ class Layout(NamedTuple):
 
 
 async def values(
-    keyspace: Keyspace, patterns: Sequence[str], *kinds: str
+    keyspace: Keyspace, patterns: Sequence[str], *kinds: str, shared: bool = False
 ) -> AsyncIterator[Found | Unreadable]:
-    """What the keys of some patterns hold; of another type than these they are unreadable."""
+    """What the keys of some patterns hold; of another type than these they are unreadable.
+
+    When the patterns are shared with other programs, those are theirs and passed over.
+    """
     async for names in keyspace.names(*patterns):
         for start in range(0, len(names), _TOGETHER):
             batch = names[start : start + _TOGETHER]
             for name in batch:
-                if name.kind not in (*kinds, "none"):
+                if name.kind not in (*kinds, "none") and not shared:
                     yield Unreadable(name.name, f"a {name.kind}: this layout has none there")
             wanted = [name for name in batch if name.kind in kinds]
             for found in await asyncio.gather(*map(keyspace.read, wanted)):
@@ -93,7 +96,11 @@ async def values(
 
 
 async def records(
-    keyspace: Keyspace, patterns: Sequence[str], *kinds: str, made: Callable[[Found], list[Record]]
+    keyspace: Keyspace,
+    patterns: Sequence[str],
+    *kinds: str,
+    made: Callable[[Found], list[Record]],
+    shared: bool = False,
 ) -> AsyncIterator[Record]:
     """The records that `made` makes of the keys of some patterns, and what is unreadable.
 
@@ -102,8 +109,9 @@ async def records(
         patterns: which.
         kinds: of which types.
         made: may raise NotReadable and InvalidId.
+        shared: as `values`.
     """
-    async for found in values(keyspace, patterns, *kinds):
+    async for found in values(keyspace, patterns, *kinds, shared=shared):
         for record in [found] if isinstance(found, Unreadable) else tried(found, made):
             yield record
 
@@ -139,11 +147,17 @@ class Owners:
 
     def __init__(self) -> None:
         self._known: dict[str, UserKey] = {}
+        self._apps: set[str] = set()
 
     def learn(self, record: Record) -> None:
         """Take note of a session's user."""
         if isinstance(record, SourceSession):
             self._known[f"{record.key.app}:{record.key.user}"] = record.key.owner
+            self._apps.add(record.key.app)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a session of such an `app:user`, or of such an app."""
+        return name in self._known or name in self._apps
 
     def of(self, text: str) -> UserKey:
         """Whose `app:user` is.

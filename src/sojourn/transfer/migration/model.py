@@ -199,6 +199,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
         unsettled: sessions that were written at the source all the while: run it again.
         verified: records that were read on both sides afterwards and are the same.
         passes: how often the source was read.
+        endless: sessions that never expire at the source, and do not here.
     """
 
     source: str
@@ -212,6 +213,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: Sequence[str]
     verified: int
     passes: int
+    endless: int
 
     @property
     def complete(self) -> bool:

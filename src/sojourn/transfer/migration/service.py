@@ -94,6 +94,7 @@ async def migrate(
         unsettled=() if dry_run else tuple(late.changed),
         verified=verified,
         passes=passes,
+        endless=run.census.endless if ttl == KEEP else 0,
     )
 
 

@@ -35,18 +35,21 @@ class Census:
 
     Attributes:
         owners: how many sessions each user has.
+        endless: how many sessions never expire.
     """
 
     def __init__(self) -> None:
         self._apps: defaultdict[str, _App] = defaultdict(_App)
         self._state: dict[tuple[str, str | None], set[str]] = {}
         self.owners: Counter[UserKey] = Counter()
+        self.endless = 0
 
     def count(self, record: Record) -> None:
         """Count a record; what is unreadable is of no app."""
         match record:
             case SourceSession():
                 self.owners[record.key.owner] += 1
+                self.endless += record.expires is None
                 app = self._apps[record.key.app]
                 app.users.add(record.key.user)
                 app.counts["sessions"] += 1
