@@ -43,12 +43,12 @@ app = typer.Typer(
     epilog=HELP,
 )
 _sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
+app.command("migrate", epilog=migration.HELP_MIGRATE)(migration.command)
 app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
 app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
 )
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
-app.command("migrate", epilog=migration.HELP_MIGRATE)(migration.command)
 
 
 def main(arguments: Sequence[str]) -> None:

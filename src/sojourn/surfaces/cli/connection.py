@@ -31,7 +31,7 @@ class Connection:
     """An open store, and the event loop that it lives in.
 
     Attributes:
-        store: the store.
+        store: the store itself.
         sessions: the sessions room.
         doctor: examines the server.
         where: the server's address and namespace, without secrets.
