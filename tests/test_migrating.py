@@ -20,12 +20,19 @@ from sojourn.engine.address import SCHEMES
 from sojourn.integrations.adk.command import main as adk_command
 from sojourn.settings import Settings
 from sojourn.surfaces.cli.app import app
+from sojourn.transfer.migration import LAYOUTS
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs/guides/migrating.md").read_text("utf-8")
 FORMAT = (ROOT / "docs/storage-format.md").read_text("utf-8")
 
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+SECTIONS = {
+    title: section
+    for title, section in re.findall(
+        r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL
+    )
+    if "\n| theirs |" in section
+}
 CODE = re.compile(r"`([^`]+)`")
 OURS = re.compile(r"store\.|sojourn[. ]|SOJOURN_|examples/|make |\w+\+\w+://")
 """How names of ours begin that stand outside of their column."""
@@ -197,3 +204,14 @@ async def test_their_keys_are_neither_read_nor_touched(shared_server: Server) ->
         await store.sessions.delete(history.key)
         assert await old.mget(theirs) == list(theirs.values())
         await old.delete(*theirs)
+
+
+async def test_the_layouts_that_the_guide_names_are_those_that_there_are(store) -> None:
+    section = GUIDE.partition("## Bringing sessions along")[2]
+    table = [line for line in section.splitlines() if line.startswith("| `")]
+    named = [CODE.findall(line.split(" | ")[1]) for line in table]
+    assert {name for names in named for name in names} == set(LAYOUTS)
+    for line in table:
+        for name in CODE.findall(line.split(" | ")[2]):
+            if OURS.match(name):
+                await check(re.sub(r"\(.*?\)", "(…)", name).partition("(")[0], store, ROOT)

@@ -75,6 +75,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "append": (HERE, EVENT),
     "begin": (HERE, EVENT),
     "append_many": ([(HERE, [EVENT])],),
+    "replay": (HERE,),
     "update": (HERE,),
     "save": (HERE,),
     "save_many": ({HERE: {}},),

@@ -129,6 +129,7 @@ class SafeSessions:
         self.append = self._safe(sessions.append)
         self.begin = self._safe(sessions.begin)
         self.append_many = self._safe(sessions.append_many)
+        self.replay = self._safe(sessions.replay)
         self.update = self._safe(sessions.update)
         self.save = self._safe(sessions.save)
         self.save_many = self._safe(sessions.save_many)

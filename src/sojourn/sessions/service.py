@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial, wraps
@@ -435,6 +436,51 @@ class Sessions:
         first = Rows(rows, by_scope(changes), float(events[-1].time))
         written = await self._store.begin(key, birth, first, checks.write_of(operation_id))
         return _appended(written, len(rows))
+
+    async def replay(
+        self,
+        key: SessionKey,
+        *events: Event,
+        state: Mapping[str, Any] | None = None,
+        updated: float | None = None,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> Appended:
+        """Append events that have happened elsewhere: their state deltas stay with them unapplied.
+
+        What they led to is given instead. For migrations. One round trip.
+
+        Args:
+            key: to which session.
+            events: any number, even none.
+            state: values of the session's own state to set.
+            updated: when the session was last changed, seconds since the epoch; the time of the
+                last event if not given, and without events now.
+            incarnation: as `append`.
+            expected_version: as `append`.
+            operation_id: as `append`.
+
+        Raises:
+            InvalidInput: a value that JSON cannot hold, or `user:` or `app:` state.
+            TooLarge: an event or the state is over its cap; nothing was written.
+            SessionNotFound: deleted, expired, or not this incarnation; it is not revived.
+            StaleSession: not the expected version.
+        """
+        checks.key(key)
+        own = by_scope(checks.encoded(state or {}))
+        if own.user or own.app:
+            raise InvalidInput("replay() sets the session's own state, not `user:` or `app:` keys.")
+        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        if updated is None:
+            updated = events[-1].time if events else time.time()
+        write = checks.write_of(operation_id, incarnation, expected_version)
+        written = await self._store.append(
+            key, rows, own, checks.instant(updated, "updated"), write
+        )
+        first = written.seq - len(rows) + 1
+        seqs = range(0) if written.repeated else range(first, written.seq + 1)
+        return Appended(written.version, seqs, written.repeated, written.durable)
 
     async def get_many(
         self, keys: Iterable[SessionKey], *, last: int | None = None
@@ -881,6 +927,11 @@ class Sessions:
         it before waits a day with that.
         """
         return await self._quarantine.remove(user_key(app, user), codecs.text(id, "id"))
+
+    @property
+    def max_event_bytes(self) -> int:
+        """The largest event, as JSON."""
+        return self._limits.max_event_bytes
 
     @property
     def corrupt(self) -> int:

@@ -12,7 +12,7 @@ import typer
 import sojourn
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event
-from sojourn.surfaces.cli import documents, quarantine, users
+from sojourn.surfaces.cli import documents, migration, quarantine, users
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.detail import detail
@@ -47,6 +47,7 @@ app = typer.Typer(
     epilog=HELP,
 )
 _sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
+app.command("migrate", epilog=migration.HELP_MIGRATE)(migration.command)
 app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
 app.add_typer(
     quarantine.commands, name="quarantine", help="Look at stored records that could not be read."

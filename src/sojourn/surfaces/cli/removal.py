@@ -100,8 +100,8 @@ class Removal:
         self.done += gone  # not in one step with the await: that would forget the others'
 
 
-def confirm(question: str) -> None:
-    """Ask on the terminal.
+def confirm(question: str, *, left: str = "Nothing was deleted.") -> None:
+    """Ask on the terminal; `left` says what holds when the answer is no.
 
     Raises:
         Ended: the answer is not yes, or nobody is there to answer.
@@ -109,7 +109,7 @@ def confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise Ended(
             f"error: {question} Nobody is at the terminal to confirm that: give --yes if you are "
-            "sure. Nothing was deleted.",
+            f"sure. {left}",
             ExitCode.WRONG_INPUT,
         )
     try:
@@ -117,7 +117,7 @@ def confirm(question: str) -> None:
     except typer.Abort:
         sure = False
     if not sure:
-        raise Ended("Nothing was deleted.", ExitCode.STOPPED)
+        raise Ended(left, ExitCode.STOPPED)
 
 
 @contextmanager

@@ -1,0 +1,208 @@
+"""`sojourn migrate`: look, ask, bring along, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sojourn.client import Sojourn
+from sojourn.sessions import KEEP, Keep
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import note, show
+from sojourn.surfaces.cli.exits import ExitCode
+from sojourn.surfaces.cli.listing import counted
+from sojourn.surfaces.cli.options import Namespace, Yes
+from sojourn.surfaces.cli.plain import prose, visible
+from sojourn.surfaces.cli.removal import confirm
+from sojourn.transfer.migration import (
+    LAYOUTS,
+    MigrationReport,
+    Outcome,
+    ReadEvent,
+    migrate,
+    source_at,
+)
+
+HELP_MIGRATE = (
+    "Exit codes: 0 everything is here; 1 something was refused, differs or was still being "
+    "written; 2 wrong usage, input or configuration; 3 a server is unavailable or refuses: run it "
+    "again, it goes on where it stopped; 130 stopped by Ctrl-C or by the answer no."
+)
+_COLUMNS = ("users", "sessions", "events", "state", "memories", "results")
+_NAMED = 20
+"""Records that are named one by one."""
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM",
+            show_default=False,
+            help="redis://… and its kin, sqlite:///FILE, or a URL of SQLAlchemy's.",
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TO", show_default=False, help="The store, as for --url elsewhere."),
+    ],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is there and what would be done.")
+    ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Of the keys on a server: {', '.join(LAYOUTS)}."),
+    ] = None,
+    app: Annotated[
+        str | None, typer.Option(metavar="APP", help="The app of what names none at the source.")
+    ] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            help="How long sessions live here after each change; else what is left at the source.",
+        ),
+    ] = None,
+    yes: Yes = False,
+    namespace: Namespace = None,
+) -> None:
+    """Bring along the sessions of another program. The source is only read.
+
+    It looks first and asks. What is here already is compared and not written again, so it may be
+    stopped and run again: once while the old program works, and once more when it has ended.
+    """
+    with connect(target, namespace, said_by="TO") as here:
+        life: float | Keep = KEEP if ttl is None else ttl
+
+        def run(title: str, total: int | None, **options: Any) -> MigrationReport:
+            with _progress(title, total) as progress:
+                work = _migrated(here.store, source, layout, app, progress, ttl=life, **options)
+                return here.run(work)
+
+        seen = run("looking", None, dry_run=True)
+        show(*_overview(seen))
+        if not dry_run and _work(seen):
+            if not yes:
+                question = f"Bring along {_records(_work(seen))} to {here.where}?"
+                confirm(question, left="Nothing was written.")
+            seen = run("bringing along", seen.records)
+            show(*_verdict(seen))
+        elif not dry_run:
+            note("nothing to bring along")
+        if not seen.complete:
+            raise typer.Exit(ExitCode.NEEDS_CHANGE)
+
+
+def _work(report: MigrationReport) -> int:
+    """How many records are to be written."""
+    return sum(report.outcomes.get(each, 0) for each in (Outcome.WRITTEN, Outcome.CAUGHT_UP))
+
+
+async def _migrated(
+    store: Sojourn,
+    url: str,
+    layout: str | None,
+    app: str | None,
+    progress: Callable[[int, int], None],
+    **options: Any,
+) -> MigrationReport:
+    source = await source_at(url, layout=layout, app=app, adk_event=_read_event())
+    try:
+        return await migrate(source, store, progress=progress, **options)
+    finally:
+        await source.close()
+
+
+def _read_event() -> ReadEvent | None:
+    """What reads ADK's events, where google-adk is installed. It takes seconds to import."""
+    if find_spec("google") is None or find_spec("google.adk") is None:
+        return None
+    return lambda stored: _adk().read_event(stored)
+
+
+@lru_cache(1)
+def _adk() -> Any:
+    return import_module("sojourn.integrations.adk.migration")
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
+def _overview(report: MigrationReport) -> Iterator[RenderableType]:
+    """What the source holds, by app; what would be done; and what cannot come along."""
+    note(f"from {report.source}, layout {report.layout}")
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows.add_column("app", overflow="fold")
+    for name in _COLUMNS:
+        rows.add_column(name, justify="right", no_wrap=True)
+    for each in report.apps:
+        app = Text(visible(each.app)) if each.app else Text("(no app)", "dim")
+        rows.add_row(app, *(f"{getattr(each, column):,}" for column in _COLUMNS))
+    yield rows
+    yield from _outcomes(report)
+    if report.endless:
+        endless = f"{counted(report.endless)} without an end there, and so without one here"
+        yield Text(f"{endless}: --ttl sets a lifetime")
+
+
+def _verdict(report: MigrationReport) -> Iterator[RenderableType]:
+    """What was done, and what reading both sides has shown."""
+    yield from _outcomes(report)
+    for name in report.unsettled[:_NAMED]:
+        yield Text(f"still being written at the source: {prose(name)}")
+    if len(report.unsettled) > _NAMED:
+        yield Text(f"… and {len(report.unsettled) - _NAMED:,} more")
+    passes = "once more" if report.passes == 2 else f"{report.passes - 1} times more"  # noqa: PLR2004
+    yield Text(f"Read {passes} and compared: {_records(report.verified)} the same on both sides.")
+
+
+def _outcomes(report: MigrationReport) -> Iterator[RenderableType]:
+    names = {
+        Outcome.WRITTEN: "to be written" if report.dry_run else "written",
+        Outcome.CAUGHT_UP: "to be caught up" if report.dry_run else "caught up",
+    }
+    parts = [f"{count:,} {names.get(each, each)}" for each, count in report.outcomes.items()]
+    yield Text(f"{report.target}: {', '.join(parts) or 'nothing is there'}")
+    if report.refused:
+        reasons = Table.grid(padding=(0, 2, 0, 0))
+        for why, count in sorted(report.refused.items(), key=lambda each: -each[1]):
+            reasons.add_row(Text(f"{count:,} refused", "yellow"), Text(prose(why)))
+        yield reasons
+    for each in report.notable[:_NAMED]:
+        yield Text(f"{each.outcome}: {prose(each.where)}: {prose(each.why)}")
+    if (rest := _bad(report) - _NAMED) > 0:
+        yield Text(f"… and {rest:,} more")
+
+
+def _bad(report: MigrationReport) -> int:
+    return sum(report.outcomes.get(each, 0) for each in (Outcome.DIFFERS, Outcome.REFUSED))
+
+
+@contextmanager
+def _progress(title: str, total: int | None) -> Generator[Callable[[int, int], None]]:
+    """A bar on stderr, if that is a terminal; gone when it is over."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=total)
+
+        def tell(pass_: int, done: int) -> None:
+            name = title if pass_ == 1 else f"comparing ({pass_ - 1})"
+            bar.update(task, description=name, completed=done)
+
+        yield tell

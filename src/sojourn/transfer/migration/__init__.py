@@ -1,0 +1,39 @@
+"""Migration: from other programs' layouts, from ADK's own services, and from memory.
+
+One file for each layout of a source. `migrate` puts what a source yields here and compares.
+"""
+
+from sojourn.transfer.migration.layout import ReadEvent, Source
+from sojourn.transfer.migration.model import (
+    AppCount,
+    CachedResult,
+    MigrationReport,
+    Notable,
+    Outcome,
+    Record,
+    Remembered,
+    SharedState,
+    SourceSession,
+    Unreadable,
+)
+from sojourn.transfer.migration.service import Progress, migrate
+from sojourn.transfer.migration.sources import LAYOUTS, source_at
+
+__all__ = [
+    "LAYOUTS",
+    "AppCount",
+    "CachedResult",
+    "MigrationReport",
+    "Notable",
+    "Outcome",
+    "Progress",
+    "ReadEvent",
+    "Record",
+    "Remembered",
+    "SharedState",
+    "Source",
+    "SourceSession",
+    "Unreadable",
+    "migrate",
+    "source_at",
+]

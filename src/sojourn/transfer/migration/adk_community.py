@@ -1,0 +1,72 @@
+"""`session:{id}`, `user:{app}:{user}`, `app:{app}`: google-adk-community's Redis service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from sojourn.transfer.migration.adk_redis import adk_session
+from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.layout import ALWAYS, Layout, Owners, Terms, records, unnamed
+from sojourn.transfer.migration.model import Record, SharedState, Unreadable
+from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable
+
+_SESSION, _USER, _APP = "session:", "user:", "app:"
+_PATTERNS = (f"{_SESSION}*",)
+_STATES = (f"{_USER}*", f"{_APP}*")
+
+
+def _claims(key: Named, value: bytes | None) -> bool:
+    if key.kind != "string" or not key.name.startswith(_SESSION):
+        return False
+    return value is not None and b'"last_update_time"' in value
+
+
+async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
+    owners = Owners()
+
+    def session(found: Found) -> list[Record]:
+        return adk_session(found, as_object(found.value), terms, _SESSION)
+
+    async for record in records(keyspace, _PATTERNS, "string", made=session):
+        owners.learn(record)
+        yield record
+    made = partial(_state, owners=owners)
+    async for record in records(keyspace, _STATES, "hash", made=made, shared=True):
+        yield record
+    for record in unnamed(keyspace):
+        yield record
+
+
+def _state(found: Found, owners: Owners) -> list[Record]:
+    """The state of a user or an app; a hash that may be another program's is passed over."""
+    kind, _, name = found.name.partition(":")
+    if not owners.knows(name) and not all(map(_is_json, found.fields().values())):
+        return []
+    if kind == "app":
+        return state_fields(found, name, None)
+    owner = owners.of(name)
+    return state_fields(found, owner.app, owner.user)
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        as_json(value)
+    except NotReadable:
+        return False
+    return True
+
+
+def state_fields(found: Found, app: str, user: str | None) -> list[Record]:
+    """A hash of JSON values as the state of a user or an app, and those that are none."""
+    kept: dict[str, object] = {}
+    bad: list[Record] = []
+    for name, value in found.fields().items():
+        try:
+            kept[name] = keepable(as_json(value), "The value")
+        except NotReadable as error:
+            bad.append(Unreadable(f"{found.name} {name}", str(error)))
+    return [SharedState(app=app, user=user, values=kept, at=ALWAYS), *bad]
+
+
+ADK_COMMUNITY = Layout("adk-community", _PATTERNS, adk=True, claims=_claims, records=_records)
