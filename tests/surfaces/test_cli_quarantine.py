@@ -237,8 +237,8 @@ def test_a_user_whose_index_is_foreign_is_named_and_no_other_is_hidden(
     cli: Cli, client: redis.Redis, ada: SessionKey
 ) -> None:
     cli.create(*ada)
-    (index,) = client.keys("*sessions:{shop:ada}")
-    client.delete(index)
+    index = f"{cli.namespace}:sessions:{{shop:ada}}"
+    assert client.delete(index) == 1
     client.set(index, "mine")
     who = "the sessions of user ada of app shop, whose index is a key of another type"
     ran = cli.run("sessions", "clear", "--app", "shop", "--yes")
