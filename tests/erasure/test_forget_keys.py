@@ -103,7 +103,7 @@ ids = st.text(st.sampled_from("ab:%{}*?[]#\\^-é. "), max_size=6)
 @example("", "a:", "{0}")
 @example("*", "b", "a{0}")
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_nobody_who_looks_alike_is_touched(
     shared_server: Server, user: str, other: str, form: str
