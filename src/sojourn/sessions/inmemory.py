@@ -466,6 +466,20 @@ class InMemorySessions:
         self._told(key, "created" if there is None else "updated", head.version)
         return "restored"
 
+    async def expire(
+        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
+    ) -> None:
+        """Set when a session expires."""
+        write = Write("", incarnation, version)
+        session = self._writable(key, write)
+        _check_version(key, session.head, write)
+        ends = [end for end in (session.head.until, at) if end is not None]
+        session.head = session.head._replace(ttl=ttl, expires=min(ends, default=None))
+
+    async def clock(self) -> float:
+        """What the time is here."""
+        return self._clock()
+
     async def shared(self, of: UserKey | AppName) -> archive.Shared:
         """The state of a user or an app."""
         values = self._values(of)
