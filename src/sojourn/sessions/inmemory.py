@@ -395,6 +395,8 @@ class InMemorySessions:
         )
         for key in ours:
             self._sessions.pop(key, None)
+        for key, name in [each for each in self._staged if each[0].owner == owner]:
+            del self._staged[key, name]
         self._shared.pop(owner, None)
         self._operations.pop(owner, None)
         return done
