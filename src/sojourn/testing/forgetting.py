@@ -106,6 +106,17 @@ class ForgettingContract:
         assert (await store.sessions.list(app, "ada")).sessions == []
         assert done.sessions == len(keys)
 
+    async def test_artifacts_follow_no_rotation_of_what_was_revoked_since(
+        self, store: Sojourn, app: str
+    ) -> None:
+        owner = UserKey.of(app, "ada")
+        key = (await store.sessions.create(*owner)).key
+        await store.artifacts.save(key, "f", b"secret")
+        await store.sessions.rotate(key, operation_id="op")
+        await store.sessions.revoke_user(*owner)
+        await store.rotate(key, operation_id="op")  # what was cut off
+        assert await store.artifacts.owners(*owner) == []
+
     async def test_all_sessions_of_an_app_are_revoked_page_by_page(
         self, store: Sojourn, app: str
     ) -> None:

@@ -178,5 +178,6 @@ class Placer:
                 incarnation=here.incarnation,
                 expected_version=version,
             )
-            version, state, at = done.version, {}, at + len(part)
+            version, at = done.version, at + len(part)
+            state = {}
         return version
