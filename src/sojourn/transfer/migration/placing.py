@@ -112,7 +112,7 @@ class Placer:
         created = self._made.get(session.key)
         if created is None:
             return Placed(Outcome.SAME)
-        if not is_instant(here.created, created):
+        if session.created is not None and not is_instant(here.created, created):
             return Placed(Outcome.DIFFERS, "its creation has another time here")
         if session.updated is not None and not is_instant(here.updated, session.updated):
             return Placed(Outcome.DIFFERS, "its last change has another time here")
