@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Self
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Node
 from sojourn.engine.wire import Tally
-from sojourn.errors import Closed, OutcomeUnknown, SojournError, Unavailable
+from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
+from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
@@ -176,7 +178,7 @@ class Sojourn:
     ) -> Rotated:
         """Give a session a new id and take its artifacts along, as after a login.
 
-        Two round trips; two more with artifacts. First the session is rotated, in one step, as
+        Two round trips; three more with artifacts. First the session is rotated, in one step, as
         `sessions.rotate` says; then its artifacts are moved. When the process dies in between, or
         the server is lost, repeat it with the same `operation_id`: the answer has the same key, and
         the rest is moved. What is remembered of the session keeps the old id as its name.
@@ -195,7 +197,8 @@ class Sojourn:
         operation_id = operation_id_of(operation_id)
         done = await self.sessions.rotate(key, incarnation=incarnation, operation_id=operation_id)
         try:
-            await self.artifacts.move(key, done.key)
+            if await self.artifacts.move(key, done.key):
+                await self._discard_revoked(done.key)
         except Unavailable as error:
             raise OutcomeUnknown(
                 f"The session has a new id, but its artifacts could not all be moved ({error}). "
@@ -203,6 +206,13 @@ class Sojourn:
                 operation_id=operation_id,
             ) from error
         return done
+
+    async def _discard_revoked(self, key: SessionKey) -> None:
+        """Delete artifacts that were moved behind the back of who has revoked or forgotten."""
+        with suppress(CorruptRecord):  # it is there
+            gone = await self.stores.session_archive.find(key) is None
+            if gone and await self.stores.sessions.buried(key, REMEMBERED):
+                await self.artifacts.clear(key)
 
     async def forget(self, user: str, *, app: str | None = None) -> Receipt:
         """Delete everything about a user, in every room, index and journal of this process.

@@ -18,6 +18,7 @@ from sojourn.client import Sojourn
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan, unlink
 from sojourn.ids import escape, tenant_of
+from sojourn.security import Principal
 from sojourn.testing.forgetting import fill
 
 USER = "ada lovelace:{*}%"
@@ -50,6 +51,32 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
     left = await everything(store)
     assert mentions(left, escape(USER), escape(escape(USER)), USER, "s3cret") == []
     assert any(key.startswith("erase:erased:{") for key in left)
+
+
+async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) -> None:
+    key, alike = (SessionKey.of("shop", user, "s:1") for user in (USER, f"{USER}2"))
+    archive = store.stores.session_archive
+    for each in (key, alike):
+        assert await archive.stage(each, "half:1", 0, [b"s3cret", b"s3cret"]) == 2
+    await store.forget(USER)
+    left = await everything(store)
+    assert len(mentions(left, "s3cret")) == 1
+    assert await archive.stage(alike, "half:1", 0, []) == 2
+    await store.forget(alike.user)
+    assert mentions(await everything(store), "s3cret") == []
+
+
+async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> None:
+    owner = UserKey.of("shop", USER)
+    keys = await fill(store, owner, "s3cret")
+    rotated = await store.rotate(keys[0])
+    handle = store.as_user(Principal.of("shop", USER))
+    again = await handle.sessions.rotate(rotated.key.session)
+    await handle.sessions.rotate("s3cret-1")
+    await store.forget(USER)
+    left = await everything(store)
+    told = (escape(USER), escape(escape(USER)), USER, "s3cret", again.key.session)
+    assert mentions(left, *told, rotated.key.session) == []
 
 
 async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:

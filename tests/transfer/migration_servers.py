@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from migration_kit import Origin
 
-import sojourn
 from servers import Server, any_binary
 
 
@@ -31,10 +30,3 @@ def origin(origin_server: Server) -> Iterator[Origin]:
 @pytest.fixture
 def namespace() -> str:
     return f"m{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-async def store(shared_server: Server, namespace: str) -> AsyncIterator[sojourn.Sojourn]:
-    """Where it goes to: a deployment of its own on another server."""
-    async with sojourn.open(shared_server.url, namespace=namespace) as store:
-        yield store

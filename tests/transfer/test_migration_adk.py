@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ async def test_lifetimes_come_along(layout: str, origin: Origin, store: sojourn.
             sojourn.SessionKey.of(session["app_name"], session["user_id"], session["id"])
         )
         assert found is not None
-        assert found.ttl == (None if ttl is None else pytest.approx(ttl / 1.01, abs=2))
+        assert found.ttl == (None if ttl is None else 86_400)
+        end = None if ttl is None else pytest.approx(time.time() + ttl, abs=5)
+        assert found.expires == end
 
 
 @by_its_adk

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -18,6 +18,13 @@ from servers import Server, until
 pytest_plugins = ["migration_servers"]
 
 SOJOURN = (sys.executable, "-m", "sojourn", "migrate")
+
+
+@pytest.fixture
+async def store(shared_server: Server, namespace: str) -> AsyncIterator[sojourn.Sojourn]:
+    """Where the command puts it."""
+    async with sojourn.open(shared_server.url, namespace=namespace) as store:
+        yield store
 
 
 @pytest.fixture

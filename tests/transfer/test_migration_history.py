@@ -166,7 +166,7 @@ async def test_a_long_log_is_written_in_parts(origin: Origin, store: sojourn.Soj
     session = await store.sessions.get(key, last=0)
     assert session is not None
     assert session.ttl is None
-    assert session.version == 1 + 3  # a create, and three parts
+    assert session.version == 1  # in one step
 
 
 async def test_a_session_that_was_half_written_is_finished(
@@ -179,6 +179,43 @@ async def test_a_session_that_was_half_written_is_finished(
     report = await moved(origin, store)
     assert report.outcomes == {Outcome.CAUGHT_UP: 1}
     assert "".join(each.content for each in await store.history("a").all()) == "abcdef"
+
+
+async def test_a_session_lives_as_long_as_there_then_as_others_here(
+    origin: Origin, store: sojourn.Sojourn
+) -> None:
+    origin.say("short", "one", ttl=3600)
+    origin.say("long", "one", ttl=7 * 86_400)
+    assert (await moved(origin, store)).complete
+    for name, ttl in (("short", 3600), ("long", 7 * 86_400)):
+        await _lives(store, name, ttl)
+    origin.say("short", "two", ttl=3600)
+    assert (await moved(origin, store)).outcomes[Outcome.CAUGHT_UP] == 1
+    await _lives(store, "short", 3600)
+    await store.history("short").append("user", "three")
+    await _lives(store, "short", 86_400 * 1.01)
+    await store.history("long").append("user", "two")
+    await _lives(store, "long", 7 * 86_400)
+
+
+async def _lives(store: sojourn.Sojourn, name: str, seconds: float) -> None:
+    session = await store.sessions.get(store.history(name).key)
+    assert session is not None
+    assert session.ttl == 86_400
+    assert session.expires == pytest.approx(time.time() + seconds, abs=5)
+
+
+async def test_a_lifetime_that_differs_is_told(origin: Origin, store: sojourn.Sojourn) -> None:
+    origin.say("a", "one", ttl=3600)
+
+    def progress(number: int, done: int) -> None:
+        if number == 1:
+            origin.client.expire("session:a", 100)
+
+    report = await moved(origin, store, progress=progress)
+    assert not report.complete
+    assert report.outcomes[Outcome.DIFFERS] == 1
+    assert "expires 3500" in report.notable[0].why
 
 
 async def test_a_lifetime_may_be_given_instead(origin: Origin, store: sojourn.Sojourn) -> None:

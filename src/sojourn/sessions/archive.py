@@ -105,6 +105,24 @@ class SessionArchive(Protocol):
         """
         ...
 
+    async def expire(
+        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
+    ) -> None:
+        """Set when a session expires, and its TTL from its next change on; both None for never.
+
+        That is no change of it: its version and its times stay, and so does the end it has.
+
+        Raises:
+            SessionNotFound: there is none, or not this incarnation.
+            StaleSession: not this version.
+            CorruptRecord: its fields cannot be read.
+        """
+        ...
+
+    async def clock(self) -> float:
+        """What the time is where sessions are kept, seconds since the epoch."""
+        ...
+
     async def shared(self, of: UserKey | AppName) -> Shared:
         """The state of a user, all changes of its app carried out that the user left; or an app's.
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.engine.scan import found
+from sojourn.engine.scan import found, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_session, unescape
 from sojourn.sessions.commons import LUA, Commons
@@ -127,10 +127,11 @@ class Forgetting:
         return list(names)
 
     async def _lost(self, owner: UserKey) -> list[bytes]:
-        """Sessions that no index names any more."""
-        heads = await found(self._engine, self._keys.sessions_by(owner))
-        kinds = ("session", "events", "ops")
-        ours = [key for key in heads if (kind := self._keys.kind_of(key)) and kind.name in kinds]
+        """Sessions that no index names any more. Rows that wait for their session are deleted."""
+        names = await found(self._engine, self._keys.sessions_by(owner))
+        kinds = {key: kind.name for key in names if (kind := self._keys.kind_of(key))}
+        await unlink(self._engine, [key for key, kind in kinds.items() if kind == "staged"])
+        ours = [key for key, kind in kinds.items() if kind in ("session", "events", "ops")]
         escaped = {key[key.index("}:") + 2 :].partition(":")[0] for key in ours}
         return [unescape(each).encode() for each in sorted(escaped)]
 

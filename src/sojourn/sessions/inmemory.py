@@ -113,8 +113,8 @@ class InMemorySessions:
             return self._born(key, session.head)._replace(repeated=True)
         if session is not None:
             raise refusals.exists(key)
-        name = f"create:{key.session}:{birth.operation_id}"
-        if name in past or f"save:{key.session}:{birth.operation_id}" in past:
+        name = _named("create", key, birth.operation_id)
+        if name in past or _named("save", key, birth.operation_id) in past:
             raise refusals.gone(key)
         self.check_birth(key, birth)
         self._check_room(key)
@@ -224,7 +224,7 @@ class InMemorySessions:
         """Put a session in the place of what is there, or make it."""
         now, name = self._clock(), f"save:{write.operation_id}"
         past = self._operations.setdefault(key.owner, OrderedDict())
-        born = f"save:{key.session}:{write.operation_id}"
+        born = _named("save", key, write.operation_id)
         session = self._alive(key)
         if session is not None:
             self._writable(key, write)
@@ -235,7 +235,7 @@ class InMemorySessions:
             _check_version(key, session.head, write)
         elif write.incarnation or not image.new:
             raise refusals.missing(key)
-        elif born in past or f"create:{key.session}:{write.operation_id}" in past:
+        elif born in past or _named("create", key, write.operation_id) in past:
             raise refusals.gone(key)
         elif write.expected:
             raise refusals.missing(key)
@@ -286,9 +286,7 @@ class InMemorySessions:
     async def delete(self, key: SessionKey, write: Write) -> bool:
         """Delete a session."""
         past = self._operations.setdefault(key.owner, OrderedDict())
-        deleted, missed = (
-            f"{what}:{key.session}:{write.operation_id}" for what in ("delete", "missed")
-        )
+        deleted, missed = (_named(what, key, write.operation_id) for what in ("delete", "missed"))
         if deleted in past or missed in past:
             return deleted in past
         session = self._alive(key)
@@ -304,7 +302,7 @@ class InMemorySessions:
     ) -> Renamed:
         """Give a session another id."""
         past = self._operations.setdefault(key.owner, OrderedDict())
-        name = f"rotate:{len(key.session)}:{key.session}:{write.operation_id}"
+        name = _named("rotate", key, write.operation_id)
         done = past.get(name)
         if done is not None:
             return done._replace(repeated=True)
@@ -397,6 +395,8 @@ class InMemorySessions:
         )
         for key in ours:
             self._sessions.pop(key, None)
+        for key, name in [each for each in self._staged if each[0].owner == owner]:
+            del self._staged[key, name]
         self._shared.pop(owner, None)
         self._operations.pop(owner, None)
         return done
@@ -447,7 +447,7 @@ class InMemorySessions:
         if there is not None and there.head.incarnation == head.incarnation:
             return "restored"
         past = self._operations.setdefault(key.owner, OrderedDict())
-        born = f"save:{key.session}:{head.incarnation}"
+        born = _named("save", key, head.incarnation)
         if born in past:
             raise refusals.gone(key)
         if head.expires is not None and head.expires <= now:
@@ -467,6 +467,20 @@ class InMemorySessions:
         _remember(past, born, None)
         self._told(key, "created" if there is None else "updated", head.version)
         return "restored"
+
+    async def expire(
+        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
+    ) -> None:
+        """Set when a session expires."""
+        write = Write("", incarnation, version)
+        session = self._writable(key, write)
+        _check_version(key, session.head, write)
+        ends = [end for end in (session.head.until, at) if end is not None]
+        session.head = session.head._replace(ttl=ttl, expires=min(ends, default=None))
+
+    async def clock(self) -> float:
+        """What the time is here."""
+        return self._clock()
 
     async def shared(self, of: UserKey | AppName) -> archive.Shared:
         """The state of a user or an app."""
@@ -593,6 +607,10 @@ def _size(pairs: Pairs) -> int:
 def _check_version(key: SessionKey, head: Head, write: Write) -> None:
     if write.expected is not None and write.expected != head.version:
         raise refusals.stale(key, actual=head.version, expected=write.expected)
+
+
+def _named(what: str, key: SessionKey, operation: str) -> str:
+    return f"{what}:{len(key.session)}:{key.session}:{operation}"
 
 
 def _remember(operations: OrderedDict[str, V], name: str, value: V) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.replies import counted, ms
 from sojourn.sessions.store import Pairs, Stored
 
-_STRETCH, _STAGE, _RESTORE, _REINSTATE = (
-    Script.load(LUA, name) for name in ("stretch", "stage", "restore", "reinstate")
+_STRETCH, _STAGE, _RESTORE, _EXPIRE, _REINSTATE = (
+    Script.load(LUA, name) for name in ("stretch", "stage", "restore", "expire", "reinstate")
 )
 _CENTURY = 3_155_760_000.0
 """Seconds; the index of apps knows no "never"."""
@@ -84,7 +85,8 @@ class RedisArchive:
     async def restore(self, key: SessionKey, image: Image, *, replace: bool) -> Outcome:
         """One round trip; one more for the first session of a user in this process."""
         head = image.head
-        await self._commons.enter(key.owner, head.span)
+        span = _lasting(head.span, head.expires)
+        await self._commons.enter(key.owner, span)
         user = self._keys.user(key)
         fields = {
             name: getattr(head, name).encode() for name in ("title", "status", "backend", "flow")
@@ -119,7 +121,7 @@ class RedisArchive:
         status, *said = await self._engine.run(call)
         match status:
             case b"ok" | b"duplicate":
-                await self._commons.enter(key.owner, head.span)  # the server may be another now
+                await self._commons.enter(key.owner, span)  # the server may be another now
                 return "restored"
             case b"gone":
                 raise refusals.gone(key)
@@ -129,6 +131,37 @@ class RedisArchive:
                 raise refusals.incomplete(key, image.before, int(said[0]))
             case _:
                 return self._outcome(status, said)
+
+    async def expire(
+        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
+    ) -> None:
+        """One round trip; one more when the user's index of an app is to live longer."""
+        await self._commons.enter(key.owner, _lasting(ttl, at))
+        head, events, _ = self._keys.session(key)
+        call: Call[list[Any]] = Call(
+            name="sessions.expire",
+            keys=(head, events, *self._keys.user(key)[:2]),
+            read=only,
+            script=_EXPIRE,
+            args=(incarnation, version, key.session, ms(ttl), ms(at)),
+            operation_id=new_operation_id(),
+        )
+        status, *said = await self._engine.run(call)
+        match status:
+            case b"missing":
+                raise refusals.missing(key)
+            case b"stale":
+                raise refusals.stale(key, actual=int(said[0]), expected=version)
+            case b"corrupt":
+                raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
+            case _:
+                pass
+
+    async def clock(self) -> float:
+        """One round trip."""
+        call: Call[Any] = Call("sessions.clock", (self._keys.apps(),), only, commands=[("TIME",)])
+        seconds, micros = await self._engine.run(call)
+        return int(seconds) + int(micros) / 1_000_000
 
     async def shared(self, of: UserKey | AppName) -> Shared:
         """One round trip; more when changes of the app's state are left to be carried out."""
@@ -202,3 +235,10 @@ class RedisArchive:
 
 def _replacing(replace: bool) -> Argument:
     return "replace" if replace else ""
+
+
+def _lasting(span: float | None, expires: float | None) -> float | None:
+    """Seconds that a session is on its user's index: its next change may be long before its end."""
+    if span is None or expires is None:
+        return None
+    return max(span, expires - time.time())

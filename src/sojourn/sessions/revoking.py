@@ -45,10 +45,11 @@ class Revoking:
         return Revoked(1, sessions, artifacts, None)
 
     async def user(self, owner: UserKey) -> Revoked:
-        """Revoke all of a user."""
+        """Revoke all of a user, also what gets another id meanwhile."""
         await self._store.bury(owner, "revoked")
         sessions = artifacts = 0
         after: Place | None = None
+        missed = False
         while True:
             page = await self._store.list_sessions(owner, after, _PAGE)
             keys = [*(key for key, _ in page.sessions), *page.corrupt]
@@ -57,9 +58,11 @@ class Revoking:
                 if isinstance(outcome, BaseException):
                     raise outcome
                 sessions, artifacts = sessions + outcome[0], artifacts + outcome[1]
+                missed = missed or not outcome[0]
             after = page.after
-            if after is None:
+            if after is None and not missed:
                 return Revoked(1, sessions, artifacts, None)
+            missed = missed and after is not None  # else from the start: it may have been rotated
 
     async def app(self, app: str, limit: int, cursor: str | None) -> Revoked:
         """Revoke all of some users of an app, on the first page also what waits of all."""

@@ -412,11 +412,13 @@ class Sessions:
             key: to which session.
             events: at least one.
             ttl: of a new session: see `create`.
-            operation_id: repeat it with the same id and the events are there once.
+            operation_id: repeat it with the same id and the events are there once. One that has
+                made the session does not make it again.
 
         Raises:
             InvalidInput: as `append`; so is TooLarge.
             TooManySessions: there is none, and the user has as many as `max_sessions` allows.
+            Conflict: this very operation made the session before, and it is gone since.
             SessionNotFound: it was deleted while this was under way; or there is none, and the
                 store was opened with `strict_ids`.
         """
@@ -427,7 +429,9 @@ class Sessions:
             return await self.append(key, *events, operation_id=operation_id)
         rows, changes = encode_events(events, self._limits.max_event_bytes)
         birth = Birth(
-            operation_id=new_incarnation(),
+            operation_id=new_incarnation()
+            if operation_id is None
+            else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, None, None),
             fields=checks.fields(title="", status="active", backend="", flow="", metadata={}),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 
@@ -94,6 +95,27 @@ class ForgettingContract:
         assert (await store.sessions.list(app, "ada")).sessions == []
         assert await store.sessions.user_state(app, "ada") == {"theirs": "secret"}
         assert await store.sessions.get(other[0]) is not None
+
+    async def test_who_rotates_meanwhile_is_revoked_all_the_same(
+        self, store: Sojourn, app: str
+    ) -> None:
+        keys = [(await store.sessions.create(app, "ada")).key for _ in range(30)]
+        revoking = asyncio.create_task(store.sessions.revoke_user(app, "ada"))
+        await asyncio.gather(*map(store.sessions.rotate, keys), return_exceptions=True)
+        done = await revoking
+        assert (await store.sessions.list(app, "ada")).sessions == []
+        assert done.sessions == len(keys)
+
+    async def test_artifacts_follow_no_rotation_of_what_was_revoked_since(
+        self, store: Sojourn, app: str
+    ) -> None:
+        owner = UserKey.of(app, "ada")
+        key = (await store.sessions.create(*owner)).key
+        await store.artifacts.save(key, "f", b"secret")
+        await store.sessions.rotate(key, operation_id="op")
+        await store.sessions.revoke_user(*owner)
+        await store.rotate(key, operation_id="op")  # what was cut off
+        assert await store.artifacts.owners(*owner) == []
 
     async def test_all_sessions_of_an_app_are_revoked_page_by_page(
         self, store: Sojourn, app: str

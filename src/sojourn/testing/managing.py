@@ -91,6 +91,20 @@ class ManagingContract:
         assert (more.version, list(more.seqs)) == (3, [2, 3])
         assert (await found(store, key)).ttl == 60
 
+    async def test_a_begin_repeated_after_a_delete_or_a_rotation_revives_nothing(
+        self, store: Sojourn, app: str
+    ) -> None:
+        for end in (store.sessions.delete, store.sessions.rotate):
+            key = SessionKey.of(app, "ada", f"s-{end.__name__}")
+            event = Event(author="user", payload=1)
+            assert not (await store.sessions.begin(key, event, operation_id="op")).repeated
+            assert (await store.sessions.begin(key, event, operation_id="op")).repeated
+            await end(key)
+            with pytest.raises(Conflict):
+                await store.sessions.begin(key, event, operation_id="op")
+            assert await store.sessions.get(key) is None
+            await store.sessions.begin(key, event, operation_id="another")
+
     async def test_many_that_begin_one_lose_nothing(self, store: Sojourn, app: str) -> None:
         key = SessionKey.of(app, "ada", "s")
         await asyncio.gather(*(store.sessions.begin(key, said(n)) for n in range(20)))

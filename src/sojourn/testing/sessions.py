@@ -265,6 +265,18 @@ class SessionsContract(
         assert not await store.sessions.delete(key, operation_id="op")
         assert await store.sessions.get(key) is not None
 
+    async def test_ids_with_colons_do_not_make_two_operations_one(
+        self, store: Sojourn, app: str
+    ) -> None:
+        short, long = [SessionKey.of(app, "ada", name) for name in ("a", "a:b")]
+        for key, op in ((short, "b:c"), (long, "c")):
+            await store.sessions.create(*key, operation_id=op)
+        for key, op in ((short, "b:d"), (long, "d")):
+            assert await store.sessions.delete(key, operation_id=op)
+            assert await store.sessions.get(key) is None
+        for key, op in ((short, "b:e"), (long, "e")):
+            await store.sessions.save(key, operation_id=op)
+
     # ── update, delete, lifetimes ──────────────────────────────────────────────────────────────
 
     async def test_update_sets_what_is_given(self, store: Sojourn, app: str) -> None:

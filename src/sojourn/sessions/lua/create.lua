@@ -32,8 +32,8 @@ if ours then
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', KEYS[7]), head[3], 0}
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end
-local name = 'create:' .. ARGV[2] .. ':' .. ARGV[1]
-for _, made in ipairs({name, 'save:' .. ARGV[2] .. ':' .. ARGV[1]}) do -- no incarnation comes again
+local name = operation_name('create', ARGV[2], ARGV[1])
+for _, made in ipairs({name, operation_name('save', ARGV[2], ARGV[1])}) do -- no incarnation comes again
   if redis.call('ZSCORE', operations, made) then return {'gone'} end
 end
 

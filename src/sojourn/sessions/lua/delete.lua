@@ -7,7 +7,8 @@
 -- ARGV  1 operation id     2 incarnation or ''   3 session id   4 shared ttl, ms or '', for notices
 -- Reply {'ok'} {'duplicate'} {'missing'}
 local operations = KEYS[6]
-local deleted, missed = 'delete:' .. ARGV[3] .. ':' .. ARGV[1], 'missed:' .. ARGV[3] .. ':' .. ARGV[1]
+local deleted = operation_name('delete', ARGV[3], ARGV[1])
+local missed = operation_name('missed', ARGV[3], ARGV[1])
 if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
 if redis.call('ZSCORE', operations, missed) then return {'missing'} end
 local incarnation, version = unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version'))

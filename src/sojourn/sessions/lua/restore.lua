@@ -22,7 +22,7 @@ if there and redis.call('TYPE', session).ok == 'hash'
     and redis.call('HGET', session, 'incarnation') == ARGV[1] then
   return {'duplicate'}
 end
-local born = 'save:' .. ARGV[2] .. ':' .. ARGV[1] -- no incarnation comes again
+local born = operation_name('save', ARGV[2], ARGV[1]) -- no incarnation comes again
 if redis.call('ZSCORE', KEYS[6], born) then return {'gone'} end
 local ttl, last, expires = ARGV[9], ARGV[10], ARGV[11]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end

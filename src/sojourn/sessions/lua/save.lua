@@ -19,7 +19,7 @@ local head = redis.call('HMGET', session,
 local incarnation = head[1]
 local version, epoch, created = 0, 0, string.format('%.6f', clock[1] + clock[2] / 1000000)
 local updated, ttl, last = created, ARGV[7], ''
-local name, born = 's' .. ARGV[1], 'save:' .. ARGV[4] .. ':' .. ARGV[1]
+local name, born = 's' .. ARGV[1], operation_name('save', ARGV[4], ARGV[1])
 if incarnation then
   if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
   if head[8] ~= '1' or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
@@ -35,7 +35,7 @@ elseif ARGV[2] ~= '' or ARGV[7] == 'none' then
   return {'missing'}
 end
 -- Done to one that is gone since: neither revive it nor overwrite its successor.
-local made = 'create:' .. ARGV[4] .. ':' .. ARGV[1] -- no incarnation comes again
+local made = operation_name('create', ARGV[4], ARGV[1]) -- no incarnation comes again
 if redis.call('ZSCORE', operations, born)
     or not incarnation and redis.call('ZSCORE', operations, made) then
   return {'gone'}

@@ -48,6 +48,11 @@ local function write_operation(ops, operation, version, ttl)
   if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
 end
 
+-- What a user's operation is remembered as. Ids may hold any characters: the length tells them apart.
+local function operation_name(what, session, operation)
+  return what .. ':' .. #session .. ':' .. session .. ':' .. operation
+end
+
 -- Remember a create, save or delete of a user, the last thousand, for a day.
 local function write_user_operation(operations, name)
   redis.call('ZADD', operations, now, name)

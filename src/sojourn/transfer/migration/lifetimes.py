@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from sojourn.sessions import KEEP, Keep
+from sojourn.sessions.archive import SessionArchive
 from sojourn.transfer.migration.model import SourceSession
 
 _LONGER = 1.01
@@ -12,6 +13,8 @@ _LONGER = 1.01
 _TICK = 0.001
 NEAR = 1.0
 """Seconds by which two instants may differ: they were read one after the other."""
+_ASKED = 3
+"""How often the server's clock is asked for: the quickest answer counts."""
 
 
 class Lifetimes:
@@ -20,37 +23,56 @@ class Lifetimes:
     Args:
         ttl: seconds that sessions live after each change here; `keep` for what is left of them at
             the source, and for ever if they have no end there.
+        session_ttl: seconds that they live after each change from then on, when the source does
+            not say; None for what is left of them.
 
     Attributes:
         skew: seconds by which the server's clock is ahead of this machine's.
     """
 
-    def __init__(self, ttl: float | Keep | None) -> None:
+    def __init__(self, ttl: float | Keep | None, session_ttl: float | None) -> None:
         self._ttl: float | Keep | None = ttl
+        self._session_ttl = session_ttl
         self.skew = 0.0
         self._quickest = float("inf")
 
+    @property
+    def kept(self) -> bool:
+        """Whether sessions end here when they do at the source."""
+        return self._ttl == KEEP
+
     def of(self, session: SourceSession) -> float | None:
-        """The TTL that a session gets; None is for ever."""
+        """The TTL that a session gets, from its next change on; None is for ever."""
         if self._ttl != KEEP:
             return self._ttl
         if session.ttl != KEEP:
             return session.ttl
         left = remaining(session.expires)
-        return None if left is None else max(_TICK, left / _LONGER)
+        if left is None or self._session_ttl is not None:
+            return None if left is None else self._session_ttl
+        return max(_TICK, left / _LONGER)
 
-    def learn(self, expires: float | None, ttl: float | None, began: float) -> None:
-        """A session that was created now expires then: that tells the server's clock."""
-        took = time.time() - began
-        if expires is not None and ttl is not None and took < self._quickest:
-            self._quickest = took
-            self.skew = expires - ttl * _LONGER - (began + took / 2)
+    def end(self, session: SourceSession) -> float | None:
+        """When it expires here, by the server's clock; None is never."""
+        ttl = self.of(session)
+        if self.kept and session.expires is not None and (ttl, session.until) != (None, None):
+            return session.expires + self.skew
+        sliding = None if ttl is None else time.time() + self.skew + ttl * _LONGER
+        return min((end for end in (sliding, session.until) if end is not None), default=None)
+
+    async def learn(self, archive: SessionArchive) -> None:
+        """Ask what the time is where sessions are kept. Three round trips."""
+        for _ in range(_ASKED):
+            began = time.time()
+            here = await archive.clock()
+            took = time.time() - began
+            if took < self._quickest:
+                self._quickest = took
+                self.skew = here - (began + took / 2)
 
     def behind(self, session: SourceSession, expires: float | None) -> float:
         """Seconds by which the session here expires before the source's; negative for after."""
-        if self._ttl != KEEP or session.ttl != KEEP:
-            return 0.0
-        return self.between(session.expires, expires)
+        return self.between(session.expires, expires) if self.kept else 0.0
 
     def between(self, there: float | None, here: float | None) -> float:
         """Seconds by which `here`, by the server's clock, is before `there`, by this machine's."""

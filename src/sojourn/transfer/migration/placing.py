@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sojourn.client import Sojourn
-from sojourn.codecs import encode
 from sojourn.errors import Conflict, CorruptRecord, InvalidInput, SessionExists, StaleSession
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event, Session
@@ -16,9 +13,7 @@ from sojourn.sessions.encoding import encode_events
 from sojourn.transfer.migration.comparing import Comparison, compared, is_instant
 from sojourn.transfer.migration.lifetimes import NEAR, Lifetimes, is_over
 from sojourn.transfer.migration.model import Outcome, SourceSession
-
-_EVENTS, _BYTES = 500, 1024 * 1024
-"""Of one write: no server is held up for long."""
+from sojourn.transfer.migration.writing import image_of, in_parts, write
 
 
 class Placed(NamedTuple):
@@ -42,6 +37,8 @@ class Placer:
 
     def __init__(self, store: Sojourn, lifetimes: Lifetimes, *, dry_run: bool) -> None:
         self._sessions = store.sessions
+        self._stores = store.stores
+        self._archive = store.stores.session_archive
         self._lifetimes = lifetimes
         self._dry_run = dry_run
         self._made: dict[SessionKey, float] = {}
@@ -106,15 +103,16 @@ class Placer:
         return Placed(Outcome.DIFFERS, f"here it has other values: {names}")
 
     def _falls_short(self, session: SourceSession, here: Session[Event]) -> bool:
-        """Whether this run has put it here and its life was prolonged at the source since."""
-        return session.key in self._made and self._lifetimes.behind(session, here.expires) > NEAR
+        """Whether it is as it was put here and its life was prolonged at the source since."""
+        ours = session.key in self._made or is_instant(here.updated, session.updated)
+        return ours and self._lifetimes.behind(session, here.expires) > NEAR
 
     def _verified(self, session: SourceSession, here: Session[Event]) -> Placed:
         """The same; what this run has made has its times and its lifetime, too."""
         created = self._made.get(session.key)
         if created is None:
             return Placed(Outcome.SAME)
-        if not is_instant(here.created, created):
+        if session.created is not None and not is_instant(here.created, created):
             return Placed(Outcome.DIFFERS, "its creation has another time here")
         if session.updated is not None and not is_instant(here.updated, session.updated):
             return Placed(Outcome.DIFFERS, "its last change has another time here")
@@ -123,101 +121,63 @@ class Placer:
         return Placed(Outcome.SAME)
 
     async def _create(self, session: SourceSession) -> Placed:
-        encode_events(
-            session.events, self._sessions.max_event_bytes
-        )  # all, before the first is sent
+        image = image_of(session, self._lifetimes, self._stores)
         if self._dry_run:
             return Placed(Outcome.WRITTEN)
-        created = _created(session)
-        operation, ttl = _operation(session), self._lifetimes.of(session)
-        began = time.time()
-        born = await self._sessions.create(
-            *session.key,
-            state=session.state,
-            ttl=ttl,
-            until=session.until,
-            title=session.title,
-            status=session.status,
-            backend=session.backend,
-            flow=session.flow,
-            metadata=session.metadata,
-            created=created,
-            operation_id=operation,
-        )
-        if session.until is None:
-            self._lifetimes.learn(born.expires, ttl, began)
-        self._made[session.key] = created
-        await self._replay(session, born.incarnation, 1, session.events, {})
-        return Placed(Outcome.WRITTEN)
+        match await write(self._archive, session, image):
+            case "exists":
+                raise SessionExists("Another was first.")
+            case "expired":
+                return Placed(Outcome.EXPIRED)
+            case _:
+                self._made[session.key] = image.head.created
+                return Placed(Outcome.WRITTEN)
 
     async def _catch_up(
         self, session: SourceSession, here: Session[Event], found: Comparison
     ) -> Placed:
         if self._dry_run:
             return Placed(Outcome.CAUGHT_UP)
-        version, change = here.version, dict(found.fields)
-        if self._falls_short(session, here):
-            change["ttl"] = self._lifetimes.of(session)
+        version = here.version
         try:
-            if change:
+            if found.fields:
                 version = await self._sessions.update(
-                    session.key, expected_version=version, **change
+                    session.key, expected_version=version, **found.fields
                 )
-            await self._replay(session, here.incarnation, version, found.more, found.state)
+            version = await self._replay(session, here, version, found)
+            if self._lifetimes.kept:
+                await self._prolong(session, here, version)
         except StaleSession:
             return Placed(Outcome.DIFFERS, "it was changed here while it was caught up")
         return Placed(Outcome.CAUGHT_UP)
 
+    async def _prolong(self, session: SourceSession, here: Session[Event], version: int) -> None:
+        """To catch up is no change here: it lives as long as it did, or as at the source."""
+        ends = (here.expires, self._lifetimes.end(session))
+        at = None if None in ends else max(end for end in ends if end is not None)
+        ttl = None if at is None else here.ttl
+        await self._archive.expire(session.key, here.incarnation, version, ttl, at)
+
     async def _replay(
         self,
         session: SourceSession,
-        incarnation: str,
+        here: Session[Event],
         version: int,
-        events: Sequence[Event],
-        state: Any,
-    ) -> None:
+        found: Comparison,
+    ) -> int:
         """Write events in parts; the last change then has the source's time."""
-        for part in _parts(events):
+        rows, _ = encode_events(found.more, self._sessions.max_event_bytes)
+        state: Mapping[str, Any] = found.state
+        at = 0
+        for part in in_parts(rows):
             done = await self._sessions.replay(
                 session.key,
-                *part,
+                *found.more[at : at + len(part)],
                 state=state,
                 updated=session.updated,
-                incarnation=incarnation,
+                incarnation=here.incarnation,
                 expected_version=version,
             )
-            version, state = done.version, {}
-
-
-def _parts(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """Some events at a time; once also when there are none, for state and times."""
-    part: list[Event] = []
-    size = 0
-    for event in events:
-        bytes_ = len(encode(event.payload, "The payload of an event"))
-        if part and (len(part) == _EVENTS or size + bytes_ > _BYTES):
-            yield part
-            part, size = [], 0
-        part.append(event)
-        size += bytes_
-    yield part
-
-
-def _created(session: SourceSession) -> float:
-    """When it was created, or else when it was first heard of."""
-    if session.created is not None:
-        return session.created
-    known = [event.time for event in session.events[:1]]
-    if session.updated is not None:
-        known.append(session.updated)
-    return min(known, default=time.time())
-
-
-def _operation(session: SourceSession) -> str:
-    """The id of the write that creates it: the same when the same is migrated again."""
-    digest = blake2b(digest_size=18)
-    for word in (session.where, *session.key, repr(session.created), repr(session.updated)):
-        digest.update(f"{len(word)}:{word}".encode())
-    for event in session.events:
-        digest.update(f"{len(event.id)}:{event.id}".encode())
-    return digest.hexdigest()
+            version, at = done.version, at + len(part)
+            state = {}
+        return version

@@ -58,17 +58,24 @@ async def migrate(
         store: where to.
         dry_run: only look: what would be done with each record.
         ttl: seconds that sessions live here after each change; None for ever. Without it they live
-            on for as long as was left of them at the source, after each change.
+            for as long as is left of them at the source, and from their next change on as others
+            here, by `session_ttl`; where that is None, again for what was left.
         progress: told how far it is.
 
     Raises:
-        ConfigurationError: the source has nothing that could be migrated, or is this store.
+        ConfigurationError: the source has nothing that could be migrated, or is this store; or the
+            store buffers outages.
         Unavailable: and its kin: the source or the store does not answer. Run it again.
     """
     if isinstance(source, Sojourn):
         if source is store:
             raise ConfigurationError("The source and the store are the same.")
         source = MemorySource(source)
+    if store.stores.options.on_outage == "buffer":
+        raise ConfigurationError(
+            "A store that buffers outages may hold what its server has not: open another one, "
+            "without on_outage='buffer', to migrate to."
+        )
     run = _Run(store, ttl, progress, dry_run=dry_run)
     first = await run.read(source)
     totals, late, last, passes = Counter(first.outcomes), first, first, 1
@@ -111,9 +118,10 @@ class _Run:
     ) -> None:
         self._progress = progress
         self._passes = 0
-        lifetimes = Lifetimes(ttl)
-        self._placer = Placer(store, lifetimes, dry_run=dry_run)
-        self._keeper = Keeper(store, lifetimes, dry_run=dry_run)
+        self._archive = store.stores.session_archive
+        self._lifetimes = Lifetimes(ttl, store.stores.options.session_ttl)
+        self._placer = Placer(store, self._lifetimes, dry_run=dry_run)
+        self._keeper = Keeper(store, self._lifetimes, dry_run=dry_run)
         self._shared = SharedStates(store, dry_run=dry_run)
         self.census = Census()
 
@@ -121,6 +129,7 @@ class _Run:
         """One pass over the source."""
         results, self.census = Results(), Census()
         self._passes += 1
+        await self._lifetimes.learn(self._archive)
         done = 0
         batch: list[Record] = []
         async for record in source.records():
