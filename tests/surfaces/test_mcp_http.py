@@ -338,6 +338,22 @@ def test_a_token_file_that_others_may_write_to_is_refused(cli: Cli, tmp_path: Pa
     assert "chmod" in cli.run("mcp", "--http", "--auth", str(file)).err
 
 
+async def test_one_token_may_come_from_the_environment(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_TOKEN", "ada:" + "t" * 32)
+    web = Web(shared_server.url, "--auth", "env:MCP_TOKEN")
+    try:
+        async with web.http() as http:
+            for token, status in (("t" * 32, 200), ("t" * 33, 401)):
+                sent = {"authorization": f"Bearer {token}"}
+                assert (
+                    await http.post("/mcp", json=handshake(), headers=sent)
+                ).status_code == status
+    finally:
+        web.kill()
+
+
 async def test_it_ends_when_it_is_told_to(shared_server: Server) -> None:
     web = Web(shared_server.url, "--user", "ada")
     async with web_client(web.url) as http:

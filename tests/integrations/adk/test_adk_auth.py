@@ -23,8 +23,8 @@ from sojourn.errors import ConfigurationError
 from sojourn.integrations.adk import register
 from sojourn.integrations.adk.auth import install
 from sojourn.integrations.adk.endpoints import KNOWN, PUBLIC, Endpoint, endpoints_of
-from sojourn.integrations.adk.tokens import Holder, Tokens
 from sojourn.security import AccessLog, Decision, Enumeration
+from sojourn.security.tokens import Holder, Tokens
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 APP = "demo_agent"

@@ -28,8 +28,8 @@ from sojourn.integrations.adk.requests import (
     check_names,
     parsed,
 )
-from sojourn.integrations.adk.tokens import Holder, Tokens
 from sojourn.security import AccessLog, Enumeration, Outcome, Principal
+from sojourn.security.tokens import Holder, Tokens
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -14,6 +14,7 @@ import typer
 
 from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.security import AccessLog, JsonLines, Logged, Principal
+from sojourn.security.tokens import tokens_from
 from sojourn.surfaces.cli.connection import Connection, connect
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
@@ -33,7 +34,7 @@ class _Web(NamedTuple):
 
     host: str
     port: int
-    auth: Path | None
+    auth: str | None
     hosts: list[str]
     origins: list[str]
 
@@ -56,11 +57,12 @@ def mcp(
     host: Annotated[str, typer.Option(metavar="HOST", help="Where --http listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8010,
     auth: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
+            metavar="FILE|env:NAME",
             show_default=False,
-            help="The users that --http serves: TOML, the SHA-256 of a bearer token = its user.",
+            help="The users that --http serves: TOML, with lines of `sojourn token`; or a variable "
+            "with USER:TOKEN.",
         ),
     ] = None,
     allow_host: Annotated[
@@ -96,11 +98,11 @@ def mcp(
 def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, web: _Web) -> None:
     from sojourn.surfaces.mcp import Desk, Identity, application  # noqa: PLC0415 - an extra
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
-    from sojourn.surfaces.mcp.tokens import Tokens  # noqa: PLC0415
+    from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
     served = application(
         Desk(store.guard(log=log), Identity(app, user)),
-        verifier=None if web.auth is None else Tokens.read(web.auth, app),
+        verifier=None if web.auth is None else Verifier(tokens_from(web.auth), app),
         hosts=web.hosts,
         origins=web.origins,
     )
