@@ -249,6 +249,21 @@ async def test_a_page_of_another_origin_cannot_call(
         assert (reply.status_code == status) is (status != 200)
 
 
+async def test_no_answer_may_be_kept_by_a_cache(web: Web) -> None:
+    modern = {"mcp-protocol-version": "2026-07-28"}
+    for user in ("ada", None):
+        async with web.http(user) as http:
+            for reply in (
+                await http.post("/mcp", json=handshake()),
+                await http.post("/mcp", json=request(1, "tools/list"), headers=modern),
+                await http.get("/mcp"),
+                await http.get("/elsewhere"),
+            ):
+                said = reply.headers.get_list("cache-control")
+                assert len(said) == 1
+                assert "no-store" in said[0]
+
+
 async def test_what_is_no_request_is_refused(web: Web) -> None:
     session = await begin(web, "ada")
     async with web.http("ada") as http:
@@ -272,6 +287,18 @@ async def test_an_mcp_session_that_was_ended_is_gone(web: Web) -> None:
         assert (await http.delete("/mcp")).status_code == 200
         assert (await http.delete("/mcp")).status_code == 404
         assert (await http.post("/mcp", json=request(1, "tools/list"))).status_code == 404
+
+
+async def test_who_has_no_good_token_is_logged_by_address(web: Web, log: Path) -> None:
+    for token in ("wrong", TOKENS["joe"]):
+        async with web.http() as http:
+            await http.post("/mcp", headers={"authorization": f"Bearer {token}"})
+    text = await asyncio.to_thread(log.read_text)
+    for line in text.splitlines()[-2:]:
+        found = json.loads(line)
+        assert (found["action"], found["outcome"], found["reason"]) == ("mcp", "refused", "token")
+        assert len(found["peer"]) == 32
+        assert "who" not in found
 
 
 async def test_decisions_are_logged_without_ids(web: Web, log: Path) -> None:

@@ -89,6 +89,8 @@ class Caller:
             sent.append(message)
 
         await self.app(scope, receive, send)
+        said = [value for name, value in sent[0]["headers"] if name == b"cache-control"]
+        assert target == "/health" or (len(said) == 1 and b"no-store" in said[0])
         return sent[0]["status"], b"".join(each.get("body", b"") for each in sent)
 
     async def live(self, target: str, texts: list[str]) -> tuple[int, bytes]:
@@ -439,6 +441,7 @@ async def test_each_decision_is_logged_without_ids(house: House) -> None:
     said = [(each.action, each.outcome, each.reason) for each in house.decisions[-2:]]
     action = "adk GET /apps/{app_name}/users/{user_id}/sessions/{session_id}"
     assert said == [(action, "refused", "foreign"), (action, "refused", "token")]
+    assert {len(each.peer) for each in house.decisions} == {32}
     text = json.dumps([each.as_dict() for each in house.decisions])
     assert not [name for name in ("ada", "bob", "s1", *TOKENS.values()) if f'"{name}"' in text]
 

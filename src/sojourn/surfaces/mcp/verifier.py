@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from starlette.authentication import AuthCredentials
+from starlette.requests import HTTPConnection
 
+from sojourn.security import AccessLog
 from sojourn.security.tokens import Tokens
 
 
@@ -25,3 +29,27 @@ class Verifier:
         if holder is None or not holder.may(self._app):
             return None
         return AccessToken(token="", client_id=holder.user, subject=holder.user, scopes=[])
+
+
+class Recorded(BearerAuthBackend):
+    """The SDK's, which lets the access log know of who came without a good token.
+
+    Args:
+        verifier: of the tokens.
+        log: gets a decision for each such request.
+    """
+
+    def __init__(self, verifier: TokenVerifier, log: AccessLog) -> None:
+        super().__init__(verifier)
+        self._log = log
+
+    async def authenticate(
+        self, conn: HTTPConnection
+    ) -> tuple[AuthCredentials, AuthenticatedUser] | None:
+        """Who makes a request; None when nobody knows."""
+        found: tuple[AuthCredentials, AuthenticatedUser] | None
+        found = await super().authenticate(conn)
+        if found is None:
+            peer = "" if conn.client is None else conn.client.host
+            self._log.decided("mcp", "refused", "token", peer=peer)
+        return found
