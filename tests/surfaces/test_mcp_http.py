@@ -16,6 +16,7 @@ from mcp import Client
 from mcp_kit import MODES, TOKENS, Web, call, fails, handshake, request, token_file, web_client
 
 from servers import Server
+from sojourn.security.ids import PLAIN
 
 HOSTILE = [
     "s",
@@ -87,9 +88,16 @@ async def begin(web: Web, user: str) -> str:
 
 
 async def test_no_id_leads_to_what_is_anothers(ada: Client, eve: Client) -> None:
+    taken = [name for name in HOSTILE if set(name) <= set(PLAIN) and len(name) <= 128]
+    taken.remove("..")
     for name in HOSTILE:
-        await call(ada, "session_create", session=name, state={"secret": 1, "user:secret": 1})
-        await call(ada, "history_append", session=name, role="user", content="secret")
+        if name in taken:
+            await call(ada, "session_create", session=name, state={"secret": 1, "user:secret": 1})
+            await call(ada, "history_append", session=name, role="user", content="secret")
+        else:
+            for tool in ("session_create", "history_append"):
+                more = {} if tool == "session_create" else {"role": "user", "content": "secret"}
+                assert " session" in await fails(ada, tool, session=name, **more)
         await call(ada, "memory_put", key=name, value="secret")
         await call(ada, "cache_put", name=name, value="secret", tags=["t"])
     tries: list[tuple[str, dict[str, Any]]] = [
@@ -118,11 +126,12 @@ async def test_no_id_leads_to_what_is_anothers(ada: Client, eve: Client) -> None
     assert resources.resources == []
     assert resources.cache_scope == "private"
     for name in HOSTILE:
-        found = await call(ada, "session_get", session=name)
-        assert (found["title"], found["events"]) == ("", 1)
+        if name in taken:
+            found = await call(ada, "session_get", session=name)
+            assert (found["title"], found["events"]) == ("", 1)
+            await call(ada, "session_delete", session=name)
         assert (await call(ada, "memory_get", key=name))["entry"]["value"] == "secret"
         assert (await call(ada, "cache_get", name=name))["value"] == "secret"
-        await call(ada, "session_delete", session=name)
 
 
 async def test_an_id_that_another_has_is_free_to_take(ada: Client, eve: Client) -> None:
@@ -190,6 +199,31 @@ async def test_what_was_told_is_told_again_to_its_user_only(web: Web) -> None:
         async with web.http("eve", mcp_session_id=session) as eve:
             reply = await eve.get("/mcp", headers={"last-event-id": first})
             assert reply.status_code == 404 or "session_create" not in reply.text
+
+
+async def test_who_guesses_ids_is_refused_and_nobody_else(web: Web) -> None:
+    name = secrets.token_hex(8)
+    async with web.client("ada") as ada:
+        await call(ada, "session_create", session=name)
+
+    async with web.http(
+        "ada", mcp_protocol_version="2025-11-25", x_forwarded_for="203.0.113.9"
+    ) as http:
+
+        async def get(session: str) -> str:
+            asked = request(1, "tools/call", name="session_get", arguments={"session": session})
+            headers = {"mcp-session-id": await begin(web, "ada")}
+            return (await http.post("/mcp", json=asked, headers=headers)).text
+
+        for _ in range(30):  # ended connections are no guesses
+            headers = {"mcp-session-id": secrets.token_hex(16)}
+            gone = await http.post("/mcp", json=request(1, "tools/list"), headers=headers)
+            assert gone.status_code == 404
+        assert name in await get(name)
+        await asyncio.gather(*(get(secrets.token_hex(8)) for _ in range(21)))
+        assert "refused for a while" in await get(name)
+    async with web.client("ada") as ada:
+        await call(ada, "session_get", session=name)
 
 
 # ── who is let in ──────────────────────────────────────────────────────────────────────────────

@@ -107,6 +107,7 @@ class Gate:
         step: Callable[[SessionKey], Awaitable[T]],
         *,
         missing: Callable[[T], bool] = nothing,
+        guessed: bool = True,
     ) -> T:
         """Take a step that is about a session of the caller.
 
@@ -118,11 +119,14 @@ class Gate:
             session: the id, as the caller named it.
             step: what to do.
             missing: whether a result says that there is no such session.
+            guessed: whether one that is not there may be a guess. Else it has ended: nobody is
+                asked whose it was, and the limiter knows nothing of it.
         """
 
         async def taken() -> T:
             key = self.key(session)
-            await self._admit()
+            if guessed:
+                await self._admit()
             return await step(key)
 
         try:
@@ -130,7 +134,9 @@ class Gate:
         except SessionNotFound as error:
             await self._missing(action, self.key(session))
             raise SessionNotFound("There is no such session.") from error
-        if missing(found):
+        if missing(found) and not guessed:
+            self._record(action, "not_found", "gone", session)
+        elif missing(found):
             await self._missing(action, self.key(session))
         else:
             self._record(action, "allowed", "", session)

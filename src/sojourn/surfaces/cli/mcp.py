@@ -13,7 +13,15 @@ from typing import Annotated, NamedTuple
 import typer
 
 from sojourn.errors import ConfigurationError, InvalidInput
-from sojourn.security import AccessLog, JsonLines, Logged, Principal
+from sojourn.security import (
+    AccessLog,
+    Enumeration,
+    IdPolicy,
+    JsonLines,
+    Limiter,
+    Logged,
+    Principal,
+)
 from sojourn.security.tokens import tokens_from
 from sojourn.surfaces.cli.connection import Connection, connect
 from sojourn.surfaces.cli.console import note
@@ -92,7 +100,8 @@ def mcp(
                 from sojourn.surfaces.mcp import Desk, Identity  # noqa: PLC0415 - an extra
                 from sojourn.surfaces.mcp.running import serve_stdio  # noqa: PLC0415
 
-                store.run(serve_stdio(Desk(store.guard(log=log), Identity(app, user))))
+                guard = store.guard(log=log, check_id=IdPolicy().check)
+                store.run(serve_stdio(Desk(guard, Identity(app, user))))
 
 
 def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, web: _Web) -> None:
@@ -100,8 +109,10 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
     from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
+    limiter = None if web.auth is None else _limiter(store)
+    guard = store.guard(log=log, check_id=IdPolicy().check, limiter=limiter)
     served = application(
-        Desk(store.guard(log=log), Identity(app, user)),
+        Desk(guard, Identity(app, user)),
         verifier=None if web.auth is None else Verifier(tokens_from(web.auth), app),
         hosts=web.hosts,
         origins=web.origins,
@@ -110,6 +121,15 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
         at, port = listening.getsockname()[:2]
         note(f"listening on http://{f'[{at}]' if ':' in at else at}:{port}/mcp")
         store.run(serve_http(served, listening))
+
+
+def _limiter(store: Connection) -> Limiter | None:
+    """Slows and refuses addresses that guess ids; of one user alone there is nothing to guess."""
+    try:
+        return Enumeration(store.store)
+    except ConfigurationError as error:
+        note(f"whoever guesses ids is not slowed: {error}")
+        return None
 
 
 def _check(app: str, user: str | None, web: _Web | None) -> None:
