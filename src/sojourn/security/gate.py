@@ -183,13 +183,13 @@ class Gate:
     async def _missing(self, action: str, key: SessionKey) -> None:
         """Nobody else's session is told from none; the log and the counts know it."""
         try:
-            digest = await self._checks.store.owner_of(key.app, key.session)
+            owners = await self._checks.store.owners_of(key.app, key.session)
         except SojournError as error:
             log.warning("Whose session was asked for is not known: %s", error)
-            digest = None
-        reason = "unknown" if digest is None else "gone"
-        if digest is not None and digest != owner_digest(key):
-            reason = "foreign"
+            owners = frozenset[bytes]()
+        reason = "foreign" if owners else "unknown"
+        if owner_digest(key) in owners:  # whoever else has one: the limiter must not tell it
+            reason = "gone"
         self._record(action, "not_found", reason, key.session)
         await self._count(f"not_found:{reason}", key.session if reason == "foreign" else None)
         if self._checks.limiter is not None and self.principal.peer and reason != "gone":
