@@ -136,6 +136,16 @@ async def test_the_limiter_tells_nobody_that_somebody_else_has_an_id_too(callers
     assert callers.decisions[-1].reason == "gone"
 
 
+async def test_who_is_forgotten_takes_no_id_from_another(callers):
+    for caller in (callers.ada, callers.bob):
+        await caller.sessions.create("order-17")
+    await callers.store.forget("bob", app=callers.app)
+    await callers.ada.sessions.delete("order-17")
+    for caller in (callers.ada, callers.bob):
+        await caller.sessions.get("order-17")
+    assert [each.reason for each in callers.decisions[-2:]] == ["gone", "foreign"]
+
+
 async def test_failed_attempts_are_counted_here_and_for_all_processes(callers):
     made = await callers.ada.sessions.create()
     for session in (made.key.session, made.key.session, "never-was"):
