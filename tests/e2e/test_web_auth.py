@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from e2e.adk_http import APP, AdkHttp, message, text_of
 from e2e.web_process import WebProcess
 from servers import free_port
-from sojourn.integrations.adk.tokens import new_token
+from sojourn.security.tokens import new_token
 
 WHERE = f"/apps/{APP}/users/ada/sessions"
 

@@ -76,6 +76,19 @@ def test_a_record_says_when_in_utc_and_nothing_of_the_ids(user, session):
     assert all(re.fullmatch("[0-9a-f]{32}", record[name]) for name in ("who", "peer", "session"))
 
 
+def test_an_address_is_recorded_where_nobody_is_known():
+    found = AccessLog().decided("adk", "refused", "token", peer="10.0.0.7")
+    assert (found.who, len(found.peer)) == ("", 32)
+    ada = Principal.of("shop", "ada", peer="10.0.0.7")
+    log = AccessLog()
+    peers = {
+        log.decided("x", "allowed", principal=each, peer="10.0.0.7").peer
+        for each in (ada, Principal.of("shop", "ada"), None)
+    }
+    assert peers == {log.pseudonym("10.0.0.7")}
+    assert AccessLog().decided("x", "allowed").peer == ""
+
+
 def test_pseudonyms_compare_with_the_same_salt_only():
     salt = b"0123456789abcdef"
     one, two, other = AccessLog(salt=salt), AccessLog(salt=salt), AccessLog()

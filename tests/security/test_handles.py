@@ -112,6 +112,40 @@ async def test_the_access_log_knows_foreign_from_unknown_from_gone(callers):
     assert one[0].who != one[1].who
 
 
+async def test_the_limiter_tells_nobody_that_somebody_else_has_an_id_too(callers):
+    failures = []
+
+    class Counting:
+        async def check(self, peer, app):
+            pass
+
+        async def failed(self, peer, app):
+            failures.append(peer)
+
+    guard = callers.store.guard(limiter=Counting())
+    bob = guard.as_user(Principal.of(callers.app, "bob", peer="10.0.0.7"))
+    await callers.ada.sessions.create("order-17")
+    for name in ("order-17", "order-18"):
+        await bob.sessions.create(name)
+        await bob.sessions.delete(name)
+        await bob.sessions.get(name)
+    assert failures == []
+    await callers.bob.sessions.get("order-17")
+    await callers.ada.sessions.delete("order-17")
+    await callers.ada.sessions.get("order-17")
+    assert callers.decisions[-1].reason == "gone"
+
+
+async def test_who_is_forgotten_takes_no_id_from_another(callers):
+    for caller in (callers.ada, callers.bob):
+        await caller.sessions.create("order-17")
+    await callers.store.forget("bob", app=callers.app)
+    await callers.ada.sessions.delete("order-17")
+    for caller in (callers.ada, callers.bob):
+        await caller.sessions.get("order-17")
+    assert [each.reason for each in callers.decisions[-2:]] == ["gone", "foreign"]
+
+
 async def test_failed_attempts_are_counted_here_and_for_all_processes(callers):
     made = await callers.ada.sessions.create()
     for session in (made.key.session, made.key.session, "never-was"):

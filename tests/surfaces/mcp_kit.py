@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Mapping
@@ -85,7 +86,10 @@ class Web:
 
 
 def web_client(url: str, user: str | None = None, **headers: str) -> httpx2.AsyncClient:
-    """HTTP by hand, with the headers that the protocol wants, at `/mcp`."""
+    """HTTP by hand, with the headers that the protocol wants, at `/mcp`.
+
+    Each request comes from another address, as a proxy on this machine says, if it says none.
+    """
     sent = {
         "accept": "application/json, text/event-stream",
         "content-type": "application/json",
@@ -93,7 +97,16 @@ def web_client(url: str, user: str | None = None, **headers: str) -> httpx2.Asyn
     }
     if user is not None:
         sent["authorization"] = f"Bearer {TOKENS[user]}"
-    return httpx2.AsyncClient(base_url=url.removesuffix("/mcp"), headers=sent, timeout=20)
+
+    async def from_elsewhere(asked: httpx2.Request) -> None:
+        asked.headers.setdefault("x-forwarded-for", f"2001:db8:{secrets.token_hex(2)}::1")
+
+    return httpx2.AsyncClient(
+        base_url=url.removesuffix("/mcp"),
+        headers=sent,
+        timeout=20,
+        event_hooks={"request": [from_elsewhere]},
+    )
 
 
 @asynccontextmanager

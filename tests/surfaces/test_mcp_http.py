@@ -16,6 +16,7 @@ from mcp import Client
 from mcp_kit import MODES, TOKENS, Web, call, fails, handshake, request, token_file, web_client
 
 from servers import Server
+from sojourn.security.ids import PLAIN
 
 HOSTILE = [
     "s",
@@ -87,9 +88,16 @@ async def begin(web: Web, user: str) -> str:
 
 
 async def test_no_id_leads_to_what_is_anothers(ada: Client, eve: Client) -> None:
+    taken = [name for name in HOSTILE if set(name) <= set(PLAIN) and len(name) <= 128]
+    taken.remove("..")
     for name in HOSTILE:
-        await call(ada, "session_create", session=name, state={"secret": 1, "user:secret": 1})
-        await call(ada, "history_append", session=name, role="user", content="secret")
+        if name in taken:
+            await call(ada, "session_create", session=name, state={"secret": 1, "user:secret": 1})
+            await call(ada, "history_append", session=name, role="user", content="secret")
+        else:
+            for tool in ("session_create", "history_append"):
+                more = {} if tool == "session_create" else {"role": "user", "content": "secret"}
+                assert " session" in await fails(ada, tool, session=name, **more)
         await call(ada, "memory_put", key=name, value="secret")
         await call(ada, "cache_put", name=name, value="secret", tags=["t"])
     tries: list[tuple[str, dict[str, Any]]] = [
@@ -118,11 +126,12 @@ async def test_no_id_leads_to_what_is_anothers(ada: Client, eve: Client) -> None
     assert resources.resources == []
     assert resources.cache_scope == "private"
     for name in HOSTILE:
-        found = await call(ada, "session_get", session=name)
-        assert (found["title"], found["events"]) == ("", 1)
+        if name in taken:
+            found = await call(ada, "session_get", session=name)
+            assert (found["title"], found["events"]) == ("", 1)
+            await call(ada, "session_delete", session=name)
         assert (await call(ada, "memory_get", key=name))["entry"]["value"] == "secret"
         assert (await call(ada, "cache_get", name=name))["value"] == "secret"
-        await call(ada, "session_delete", session=name)
 
 
 async def test_an_id_that_another_has_is_free_to_take(ada: Client, eve: Client) -> None:
@@ -192,6 +201,31 @@ async def test_what_was_told_is_told_again_to_its_user_only(web: Web) -> None:
             assert reply.status_code == 404 or "session_create" not in reply.text
 
 
+async def test_who_guesses_ids_is_refused_and_nobody_else(web: Web) -> None:
+    name = secrets.token_hex(8)
+    async with web.client("ada") as ada:
+        await call(ada, "session_create", session=name)
+
+    async with web.http(
+        "ada", mcp_protocol_version="2025-11-25", x_forwarded_for="203.0.113.9"
+    ) as http:
+
+        async def get(session: str) -> str:
+            asked = request(1, "tools/call", name="session_get", arguments={"session": session})
+            headers = {"mcp-session-id": await begin(web, "ada")}
+            return (await http.post("/mcp", json=asked, headers=headers)).text
+
+        for _ in range(30):  # ended connections are no guesses
+            headers = {"mcp-session-id": secrets.token_hex(16)}
+            gone = await http.post("/mcp", json=request(1, "tools/list"), headers=headers)
+            assert gone.status_code == 404
+        assert name in await get(name)
+        await asyncio.gather(*(get(secrets.token_hex(8)) for _ in range(21)))
+        assert "refused for a while" in await get(name)
+    async with web.client("ada") as ada:
+        await call(ada, "session_get", session=name)
+
+
 # ── who is let in ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -249,6 +283,21 @@ async def test_a_page_of_another_origin_cannot_call(
         assert (reply.status_code == status) is (status != 200)
 
 
+async def test_no_answer_may_be_kept_by_a_cache(web: Web) -> None:
+    modern = {"mcp-protocol-version": "2026-07-28"}
+    for user in ("ada", None):
+        async with web.http(user) as http:
+            for reply in (
+                await http.post("/mcp", json=handshake()),
+                await http.post("/mcp", json=request(1, "tools/list"), headers=modern),
+                await http.get("/mcp"),
+                await http.get("/elsewhere"),
+            ):
+                said = reply.headers.get_list("cache-control")
+                assert len(said) == 1
+                assert "no-store" in said[0]
+
+
 async def test_what_is_no_request_is_refused(web: Web) -> None:
     session = await begin(web, "ada")
     async with web.http("ada") as http:
@@ -272,6 +321,18 @@ async def test_an_mcp_session_that_was_ended_is_gone(web: Web) -> None:
         assert (await http.delete("/mcp")).status_code == 200
         assert (await http.delete("/mcp")).status_code == 404
         assert (await http.post("/mcp", json=request(1, "tools/list"))).status_code == 404
+
+
+async def test_who_has_no_good_token_is_logged_by_address(web: Web, log: Path) -> None:
+    for token in ("wrong", TOKENS["joe"]):
+        async with web.http() as http:
+            await http.post("/mcp", headers={"authorization": f"Bearer {token}"})
+    text = await asyncio.to_thread(log.read_text)
+    for line in text.splitlines()[-2:]:
+        found = json.loads(line)
+        assert (found["action"], found["outcome"], found["reason"]) == ("mcp", "refused", "token")
+        assert len(found["peer"]) == 32
+        assert "who" not in found
 
 
 async def test_decisions_are_logged_without_ids(web: Web, log: Path) -> None:
@@ -336,6 +397,22 @@ def test_a_token_file_that_others_may_write_to_is_refused(cli: Cli, tmp_path: Pa
     file = token_file(tmp_path)
     file.chmod(0o620)
     assert "chmod" in cli.run("mcp", "--http", "--auth", str(file)).err
+
+
+async def test_one_token_may_come_from_the_environment(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_TOKEN", "ada:" + "t" * 32)
+    web = Web(shared_server.url, "--auth", "env:MCP_TOKEN")
+    try:
+        async with web.http() as http:
+            for token, status in (("t" * 32, 200), ("t" * 33, 401)):
+                sent = {"authorization": f"Bearer {token}"}
+                assert (
+                    await http.post("/mcp", json=handshake(), headers=sent)
+                ).status_code == status
+    finally:
+        web.kill()
 
 
 async def test_it_ends_when_it_is_told_to(shared_server: Server) -> None:

@@ -137,6 +137,7 @@ class AccessLog:
         reason: str = "",
         *,
         principal: Principal | None = None,
+        peer: str = "",
         session: str | None = None,
         flagged: bool = False,
     ) -> Decision:
@@ -147,16 +148,18 @@ class AccessLog:
             outcome: what became of it.
             reason: a word of the caller's code.
             principal: who wanted it, where that is known.
+            peer: the caller's address, where nobody is known who has one.
             session: the id that it was about, as it came.
             flagged: it says that somebody else tried this session.
 
         Returns:
             the record.
         """
+        peer = peer if principal is None else principal.peer or peer
         decision = Decision(
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
             who="" if principal is None else self.pseudonym(principal.app, principal.user),
-            peer="" if principal is None or not principal.peer else self.pseudonym(principal.peer),
+            peer=self.pseudonym(peer) if peer else "",
             action=action,
             session=""
             if session is None or principal is None

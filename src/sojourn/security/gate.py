@@ -107,6 +107,7 @@ class Gate:
         step: Callable[[SessionKey], Awaitable[T]],
         *,
         missing: Callable[[T], bool] = nothing,
+        guessed: bool = True,
     ) -> T:
         """Take a step that is about a session of the caller.
 
@@ -118,11 +119,14 @@ class Gate:
             session: the id, as the caller named it.
             step: what to do.
             missing: whether a result says that there is no such session.
+            guessed: whether one that is not there may be a guess. Else it has ended: nobody is
+                asked whose it was, and the limiter knows nothing of it.
         """
 
         async def taken() -> T:
             key = self.key(session)
-            await self._admit()
+            if guessed:
+                await self._admit()
             return await step(key)
 
         try:
@@ -130,7 +134,9 @@ class Gate:
         except SessionNotFound as error:
             await self._missing(action, self.key(session))
             raise SessionNotFound("There is no such session.") from error
-        if missing(found):
+        if missing(found) and not guessed:
+            self._record(action, "not_found", "gone", session)
+        elif missing(found):
             await self._missing(action, self.key(session))
         else:
             self._record(action, "allowed", "", session)
@@ -177,13 +183,13 @@ class Gate:
     async def _missing(self, action: str, key: SessionKey) -> None:
         """Nobody else's session is told from none; the log and the counts know it."""
         try:
-            digest = await self._checks.store.owner_of(key.app, key.session)
+            owners = await self._checks.store.owners_of(key.app, key.session)
         except SojournError as error:
             log.warning("Whose session was asked for is not known: %s", error)
-            digest = None
-        reason = "unknown" if digest is None else "gone"
-        if digest is not None and digest != owner_digest(key):
-            reason = "foreign"
+            owners = frozenset[bytes]()
+        reason = "foreign" if owners else "unknown"
+        if owner_digest(key) in owners:  # whoever else has one: the limiter must not tell it
+            reason = "gone"
         self._record(action, "not_found", reason, key.session)
         await self._count(f"not_found:{reason}", key.session if reason == "foreign" else None)
         if self._checks.limiter is not None and self.principal.peer and reason != "gone":

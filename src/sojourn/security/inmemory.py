@@ -7,8 +7,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey
-from sojourn.security.store import Totals, owner_digest, session_digest
+from sojourn.security.store import OWNERS, Totals, owner_digest, session_digest
 
+_NOBODY = frozenset[bytes]()
 _MOST = 100_000
 """Of owners, and of flagged sessions of an app: what is older falls out."""
 
@@ -24,24 +25,25 @@ class InMemorySecurity:
     def __init__(self, ttl: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl = float("inf") if ttl is None else ttl
         self._clock = clock
-        self._owners: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._owners: OrderedDict[tuple[str, str], tuple[frozenset[bytes], float]] = OrderedDict()
         self._counts: dict[str, Counter[str]] = {}
         self._flagged: dict[str, OrderedDict[str, None]] = {}
 
     async def claim(self, key: SessionKey) -> None:
         """Remember whose session this is."""
         place = key.app, key.session
-        if await self.owner_of(*place) is not None:  # the first one stays, as with NX
+        owners, digest = await self.owners_of(*place), owner_digest(key)
+        if digest in owners or len(owners) == OWNERS:
             return
         self._owners.pop(place, None)
-        self._owners[place] = owner_digest(key), self._clock() + self._ttl
+        self._owners[place] = owners | {digest}, self._clock() + self._ttl
         while len(self._owners) > _MOST:
             self._owners.popitem(last=False)
 
-    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
-        """The digest of whose session it is or was."""
-        digest, until = self._owners.get((app, session), (None, 0.0))
-        return digest if self._clock() < until else None
+    async def owners_of(self, app: AppName, session: SessionId) -> frozenset[bytes]:
+        """The digests of whose session it is or was."""
+        owners, until = self._owners.get((app, session), (_NOBODY, 0.0))
+        return owners if self._clock() < until else _NOBODY
 
     async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
         """Count a decision."""
@@ -55,14 +57,15 @@ class InMemorySecurity:
 
     async def forget(self, owner: UserKey) -> int:
         """Forget which ids are a user's."""
-        ours = [
-            (app, session)
-            for (app, session), (digest, _) in self._owners.items()
-            if app == owner.app and digest == owner_digest(SessionKey(*owner, SessionId(session)))
-        ]
-        for place in ours:
-            del self._owners[place]
-        return len(ours)
+        forgotten = 0
+        for (app, session), (owners, until) in list(self._owners.items()):
+            digest = owner_digest(SessionKey(*owner, SessionId(session)))
+            if app == owner.app and digest in owners:
+                forgotten += 1
+                self._owners[app, session] = owners - {digest}, until
+                if len(owners) == 1:
+                    del self._owners[app, session]
+        return forgotten
 
     async def totals(self, app: AppName) -> Totals:
         """What was counted."""

@@ -8,12 +8,14 @@ from typing import Any
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.engine.scan import found, unlink
+from sojourn.engine.scan import found
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey, new_operation_id
-from sojourn.security.store import Totals, owner_digest, session_digest
+from sojourn.security.store import DIGEST, OWNERS, Totals, owner_digest, session_digest
 
 _RECORD = Script.load(files("sojourn.security") / "lua", "record")
+_CLAIM = Script.load(files("sojourn.security") / "lua", "claim")
+_DISOWN = Script.load(files("sojourn.security") / "lua", "disown")
 
 
 class RedisSecurity:
@@ -28,19 +30,21 @@ class RedisSecurity:
     def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
-        self._ttl = () if ttl is None else ("PX", max(1, round(ttl * 1000)))
+        self._ttl = "" if ttl is None else max(1, round(ttl * 1000))
 
     async def claim(self, key: SessionKey) -> None:
         """Remember whose session this is."""
         name = self._keys.owner(key.app, key.session)
-        command = ("SET", name, owner_digest(key), "NX", *self._ttl)
-        await self._engine.run(Call("security.claim", (name,), only, commands=[command]))
+        digest = owner_digest(key)
+        args = (digest, self._ttl, OWNERS * len(digest))
+        await self._engine.run(Call("security.claim", (name,), only, script=_CLAIM, args=args))
 
-    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
-        """The digest of whose session it is or was."""
+    async def owners_of(self, app: AppName, session: SessionId) -> frozenset[bytes]:
+        """The digests of whose session it is or was."""
         name = self._keys.owner(app, session)
         call: Call[bytes | None] = Call("security.owner", (name,), only, commands=[("GET", name)])
-        return await self._engine.run(call)
+        found = await self._engine.run(call) or b""
+        return frozenset(found[at : at + DIGEST] for at in range(0, len(found), DIGEST))
 
     async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
         """Count a decision."""
@@ -58,14 +62,13 @@ class RedisSecurity:
 
     async def forget(self, owner: UserKey) -> int:
         """Forget which ids are a user's: those whose digest says so."""
-        ours: list[str] = []
+        forgotten = 0
         for name in await found(self._engine, self._keys.owners_by(owner.app)):
             tag = self._keys.tag_of(name)
-            key = SessionKey(*owner, SessionId(tag[-1]))
-            if await self.owner_of(owner.app, key.session) == owner_digest(key):
-                ours.append(name)
-        await unlink(self._engine, ours)
-        return len(ours)
+            args = (owner_digest(SessionKey(*owner, SessionId(tag[-1]))),)
+            call: Call[int] = Call("security.disown", (name,), only, script=_DISOWN, args=args)
+            forgotten += await self._engine.run(call)
+        return forgotten
 
     async def totals(self, app: AppName) -> Totals:
         """What was counted."""

@@ -8,6 +8,11 @@ from typing import NamedTuple, Protocol
 
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey, escape
 
+DIGEST = 16
+"""Bytes of what stands for whose a session is."""
+OWNERS = 8
+"""Users of one id that are remembered: more have one only where callers choose ids."""
+
 
 class Totals(NamedTuple):
     """What all processes have counted for an app, until 30 days after the last of it.
@@ -25,11 +30,14 @@ class SecurityStore(Protocol):
     """Where that is kept. Every method but `forget` costs one round trip."""
 
     async def claim(self, key: SessionKey) -> None:
-        """Remember whose session this is; a digest of it, for as long as the state of users."""
+        """Remember whose session this is, too; a digest, for as long as the state of users.
+
+        Of one id the first `OWNERS` are remembered.
+        """
         ...
 
-    async def owner_of(self, app: AppName, session: SessionId) -> bytes | None:
-        """The digest of whose session it is or was; None when nobody remembers."""
+    async def owners_of(self, app: AppName, session: SessionId) -> frozenset[bytes]:
+        """The digests of whose session it is or was; none when nobody remembers."""
         ...
 
     async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
@@ -47,7 +55,7 @@ class SecurityStore(Protocol):
 
 def owner_digest(key: SessionKey) -> bytes:
     """Tells whether two users of an id are the same; two sessions of a user have two digests."""
-    return blake2b(_named(*key), digest_size=8).hexdigest().encode()
+    return blake2b(_named(*key), digest_size=DIGEST // 2).hexdigest().encode()
 
 
 def session_digest(app: AppName, session: SessionId) -> str:

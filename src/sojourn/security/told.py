@@ -13,7 +13,8 @@ from sojourn.streams import Streams, Told
 class UserStreams:
     """Connections of one user's clients. Methods are those of `Streams`, by the connection's id.
 
-    A connection of somebody else is one that is not there.
+    A connection of somebody else is one that is not there. Clients name one that has expired as a
+    matter of course: that is no guess, and counts against nobody.
     """
 
     def __init__(self, gate: Gate, streams: Streams) -> None:
@@ -33,7 +34,9 @@ class UserStreams:
     async def touch(self, connection: str) -> bool:
         """Whether there is such a connection, which then lives on: see `Streams.touch`."""
         try:
-            return await self._gate.on("streams.touch", connection, self._streams.touch)
+            return await self._gate.on(
+                "streams.touch", connection, self._streams.touch, guessed=False
+            )
         except InvalidId:  # no connection has such an id
             return False
 
@@ -51,6 +54,8 @@ class UserStreams:
     async def close(self, connection: str) -> bool:
         """Forget a connection: see `Streams.close`."""
         try:
-            return await self._gate.on("streams.close", connection, self._streams.close)
+            return await self._gate.on(
+                "streams.close", connection, self._streams.close, guessed=False
+            )
         except InvalidId:
             return False

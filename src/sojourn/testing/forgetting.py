@@ -152,7 +152,7 @@ class ForgettingContract:
         assert receipt.is_of("ada")
         assert not receipt.is_of("bob")
         assert receipt.time == pytest.approx(time.time(), abs=60)
-        assert "ada" not in repr(receipt)
+        assert "'ada'" not in repr(receipt)  # hexadecimal digits may spell it
         assert "secret" not in repr(receipt)
 
     async def test_a_user_is_forgotten_in_all_apps(self, store: Sojourn, app: str) -> None:

@@ -23,8 +23,8 @@ from sojourn.errors import ConfigurationError
 from sojourn.integrations.adk import register
 from sojourn.integrations.adk.auth import install
 from sojourn.integrations.adk.endpoints import KNOWN, PUBLIC, Endpoint, endpoints_of
-from sojourn.integrations.adk.tokens import Holder, Tokens
 from sojourn.security import AccessLog, Decision, Enumeration
+from sojourn.security.tokens import Holder, Tokens
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 APP = "demo_agent"
@@ -89,6 +89,8 @@ class Caller:
             sent.append(message)
 
         await self.app(scope, receive, send)
+        said = [value for name, value in sent[0]["headers"] if name == b"cache-control"]
+        assert target == "/health" or (len(said) == 1 and b"no-store" in said[0])
         return sent[0]["status"], b"".join(each.get("body", b"") for each in sent)
 
     async def live(self, target: str, texts: list[str]) -> tuple[int, bytes]:
@@ -439,6 +441,7 @@ async def test_each_decision_is_logged_without_ids(house: House) -> None:
     said = [(each.action, each.outcome, each.reason) for each in house.decisions[-2:]]
     action = "adk GET /apps/{app_name}/users/{user_id}/sessions/{session_id}"
     assert said == [(action, "refused", "foreign"), (action, "refused", "token")]
+    assert {len(each.peer) for each in house.decisions} == {32}
     text = json.dumps([each.as_dict() for each in house.decisions])
     assert not [name for name in ("ada", "bob", "s1", *TOKENS.values()) if f'"{name}"' in text]
 

@@ -28,8 +28,9 @@ from sojourn.integrations.adk.requests import (
     check_names,
     parsed,
 )
-from sojourn.integrations.adk.tokens import Holder, Tokens
 from sojourn.security import AccessLog, Enumeration, Outcome, Principal
+from sojourn.security.headers import never_stored
+from sojourn.security.tokens import Holder, Tokens
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -97,6 +98,7 @@ class Guard:
         if found is not None and found.endpoint in PUBLIC:
             await self._app(scope, receive, send)
             return
+        send = never_stored(send)
         holder = _holder(self._tokens, scope)
         request = _Request(scope, receive, send, found, holder, self._log)
         if holder is None:
@@ -180,6 +182,7 @@ class _Request(NamedTuple):
             outcome,
             reason,
             principal=principal,
+            peer=_peer(self.scope),
             session=parameters.get("session_id"),
         )
 
@@ -194,7 +197,6 @@ class _Request(NamedTuple):
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
         ]
         if status == 401:  # noqa: PLR2004 - HTTP's own number
             headers.append((b"www-authenticate", b"Bearer"))

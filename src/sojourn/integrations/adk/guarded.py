@@ -15,8 +15,8 @@ from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.auth import MAX_BODY, install
 from sojourn.integrations.adk.endpoints import Endpoint
-from sojourn.integrations.adk.tokens import Tokens, new_token, tokens_from
 from sojourn.security import AccessLog, Enumeration, JsonLines, Logged
+from sojourn.security.tokens import Tokens, new_token, tokens_from
 
 _COMMANDS = ("web", "api_server")
 _OURS = ("--auth", "--allow", "--access-log", "--max-body")

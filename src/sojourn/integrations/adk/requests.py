@@ -11,7 +11,7 @@ from google.adk.artifacts.artifact_util import parse_artifact_uri
 
 from sojourn.errors import Refused
 from sojourn.integrations.adk.endpoints import Named
-from sojourn.integrations.adk.tokens import Holder
+from sojourn.security.tokens import Holder
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -152,7 +152,7 @@ def _may(holder: Holder, app: object) -> bool:
     """ADK's own agents have names with `__`: one of them writes files on the server."""
     if not isinstance(app, str) or app.startswith(_SPECIAL):
         return False
-    return holder.apps is None or app in holder.apps
+    return holder.may(app)
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:

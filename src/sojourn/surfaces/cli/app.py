@@ -38,6 +38,7 @@ from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, pro
 from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.security import security
 from sojourn.surfaces.cli.sweeping import sweep_all
+from sojourn.surfaces.cli.token import token
 from sojourn.surfaces.cli.transfer import HELP_TRANSFER, export_to, import_from
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.add_typer(users.commands, name="user", help="What a store keeps about a user
 _sessions.command("revoke", epilog=f"{EPILOG}\n\n{HELP}")(revoke)
 app.command("doctor", epilog=HELP_DOCTOR)(doctor)
 app.command("security", epilog=HELP)(security)
+app.command("token", epilog=HELP)(token)
 app.command("mcp", epilog=f"{HELP_MCP}\n\n{HELP}")(mcp)
 app.command("export", epilog=HELP_TRANSFER)(export_to)
 app.command("import", epilog=HELP_TRANSFER)(import_from)

@@ -13,7 +13,16 @@ from typing import Annotated, NamedTuple
 import typer
 
 from sojourn.errors import ConfigurationError, InvalidInput
-from sojourn.security import AccessLog, JsonLines, Logged, Principal
+from sojourn.security import (
+    AccessLog,
+    Enumeration,
+    IdPolicy,
+    JsonLines,
+    Limiter,
+    Logged,
+    Principal,
+)
+from sojourn.security.tokens import tokens_from
 from sojourn.surfaces.cli.connection import Connection, connect
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
@@ -33,7 +42,7 @@ class _Web(NamedTuple):
 
     host: str
     port: int
-    auth: Path | None
+    auth: str | None
     hosts: list[str]
     origins: list[str]
 
@@ -56,11 +65,12 @@ def mcp(
     host: Annotated[str, typer.Option(metavar="HOST", help="Where --http listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8010,
     auth: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
+            metavar="FILE|env:NAME",
             show_default=False,
-            help="The users that --http serves: TOML, the SHA-256 of a bearer token = its user.",
+            help="The users that --http serves: TOML, with lines of `sojourn token`; or a variable "
+            "with USER:TOKEN.",
         ),
     ] = None,
     allow_host: Annotated[
@@ -90,17 +100,20 @@ def mcp(
                 from sojourn.surfaces.mcp import Desk, Identity  # noqa: PLC0415 - an extra
                 from sojourn.surfaces.mcp.running import serve_stdio  # noqa: PLC0415
 
-                store.run(serve_stdio(Desk(store.guard(log=log), Identity(app, user))))
+                guard = store.guard(log=log, check_id=IdPolicy().check)
+                store.run(serve_stdio(Desk(guard, Identity(app, user))))
 
 
 def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, web: _Web) -> None:
     from sojourn.surfaces.mcp import Desk, Identity, application  # noqa: PLC0415 - an extra
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
-    from sojourn.surfaces.mcp.tokens import Tokens  # noqa: PLC0415
+    from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
+    limiter = None if web.auth is None else _limiter(store)
+    guard = store.guard(log=log, check_id=IdPolicy().check, limiter=limiter)
     served = application(
-        Desk(store.guard(log=log), Identity(app, user)),
-        verifier=None if web.auth is None else Tokens.read(web.auth, app),
+        Desk(guard, Identity(app, user)),
+        verifier=None if web.auth is None else Verifier(tokens_from(web.auth), app),
         hosts=web.hosts,
         origins=web.origins,
     )
@@ -108,6 +121,15 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
         at, port = listening.getsockname()[:2]
         note(f"listening on http://{f'[{at}]' if ':' in at else at}:{port}/mcp")
         store.run(serve_http(served, listening))
+
+
+def _limiter(store: Connection) -> Limiter | None:
+    """Slows and refuses addresses that guess ids; of one user alone there is nothing to guess."""
+    try:
+        return Enumeration(store.store)
+    except ConfigurationError as error:
+        note(f"whoever guesses ids is not slowed: {error}")
+        return None
 
 
 def _check(app: str, user: str | None, web: _Web | None) -> None:

@@ -94,6 +94,7 @@ class CSRF:
                 "refused" if reason else "allowed",
                 reason,
                 principal=_principal(scope, session),
+                peer=_peer(scope),
                 session=None if session is None else session.session,
             )
         if not reason:
@@ -136,11 +137,15 @@ def _header(scope: Scope, name: bytes) -> str | None:
 def _principal(scope: Scope, session: SessionKey | None) -> Principal | None:
     if session is None:
         return None
-    client = scope.get("client")
     try:
-        return Principal.of(session.app, session.user, peer=str(client[0]) if client else "")
+        return Principal.of(session.app, session.user, peer=_peer(scope))
     except InvalidId:  # a user without a name
         return None
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 async def _forbid(send: Send) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import msgspec
-from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.connection import Connection
 from mcp.server.mcpserver import MCPServer
@@ -48,14 +48,16 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sojourn.errors import SojournError
 from sojourn.security import UserStore
+from sojourn.security.headers import never_stored
 from sojourn.surfaces.mcp.caller import Desk
 from sojourn.surfaces.mcp.failures import text_of
 from sojourn.surfaces.mcp.resuming import Told
 from sojourn.surfaces.mcp.server import server_of
+from sojourn.surfaces.mcp.verifier import Recorded
 
 PATH = "/mcp"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -232,14 +234,25 @@ def application(
     )
     served = Handshaken(server_of(desk), desk, security, patience=patience)
     endpoint: Any = RequestBodyLimitMiddleware(served, DEFAULT_MAX_REQUEST_BODY_SIZE)
-    middleware: list[Middleware] = []
+    middleware = [Middleware(Unstored)]
     if verifier is not None:
         endpoint = RequireAuthMiddleware(endpoint, [])
-        backend = BearerAuthBackend(verifier)
+        backend = Recorded(verifier, desk.guard.log)
         middleware.append(Middleware(AuthenticationMiddleware, backend=backend))
     return Starlette(
         routes=[Route(PATH, endpoint)], middleware=middleware, lifespan=lambda _: served.run()
     )
+
+
+class Unstored:
+    """No cache keeps an answer of this application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        await self._app(scope, receive, never_stored(send))
 
 
 async def _end(transport: StreamableHTTPServerTransport, told: Told | None) -> None:

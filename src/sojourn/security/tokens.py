@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from sojourn.errors import ConfigurationError, InvalidInput
-from sojourn.security import Principal
+from sojourn.security.principal import Principal
 
 MIN_TOKEN = 32
 """Characters of a token that is not of our making: 192 random bits in base64."""
@@ -33,6 +33,10 @@ class Holder(NamedTuple):
 
     user: str
     apps: frozenset[str] | None = None
+
+    def may(self, app: str) -> bool:
+        """Whether the token is for this app."""
+        return self.apps is None or app in self.apps
 
 
 class Tokens:
@@ -111,7 +115,7 @@ def _from_variable(name: str) -> Tokens:
     if not user or len(token) < MIN_TOKEN:
         raise ConfigurationError(
             f"The variable {name} must be USER:TOKEN, with a token of at least {MIN_TOKEN} "
-            "characters: sojourn adk token USER makes one."
+            "characters: sojourn token USER makes one."
         )
     return Tokens({sha256(token.encode()).digest(): _holder(user, None, f"The variable {name}")})
 
@@ -121,7 +125,7 @@ def _line(path: Path, number: int, digest: str, who: object) -> tuple[bytes, Hol
     if not _HASH.fullmatch(digest):
         raise ConfigurationError(
             f"{where} is no SHA-256 in small hexadecimal digits. Never keep tokens themselves "
-            "there: sojourn adk token USER prints the line."
+            "there: sojourn token USER prints the line."
         )
     if isinstance(who, str):
         return bytes.fromhex(digest), _holder(who, None, where)

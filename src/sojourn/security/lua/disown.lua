@@ -1,0 +1,14 @@
+-- Take a user off those whose session an id is or was; the others stay for as long as before.
+-- KEYS: owner (string). ARGV: a digest.
+local owners, left = redis.call('GET', KEYS[1]) or '', ''
+for i = 1, #owners, #ARGV[1] do
+  local each = string.sub(owners, i, i + #ARGV[1] - 1)
+  if each ~= ARGV[1] then left = left .. each end
+end
+if left == owners then return 0 end
+if left == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], left, 'KEEPTTL')
+end
+return 1
