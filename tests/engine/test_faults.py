@@ -119,7 +119,9 @@ def test_the_tree_is_exported_whole() -> None:
     ours = {
         kind.__name__
         for kind in tree(errors.SojournError)
-        if not kind.__module__.startswith("sojourn.integrations.")  # those stay inside, or are ADK's
+        if not kind.__module__.startswith(
+            "sojourn.integrations."
+        )  # those stay inside, or are ADK's
     }
     assert ours == set(errors.__all__)
     assert set(errors.__all__) <= set(sojourn.__all__)

@@ -32,7 +32,7 @@ async def fill(store: Sojourn, owner: UserKey, text: str = "secret") -> list[Ses
     await store.memory.events(user, app=app).put(text, text)
     await store.memory.sessions(user, app=app).put(text, text)
     await store.memory.user(user, app=app).delete(f"{text}?")
-    if user not in ("", "*"):  # nobody, to a handle
+    if "*" not in owner and user:  # else nobody, to a handle
         handle = store.as_user(Principal.of(app, user))
         await handle.sessions.ensure(f"{text}-0")
         await handle.streams.add(await handle.streams.open(), text, text)
