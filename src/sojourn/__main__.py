@@ -14,6 +14,8 @@ def main() -> None:
         home, extra, arguments = "sojourn.integrations.adk.command", "adk", arguments[1:]
     try:
         command = import_module(home)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sojourn"):
             raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from typing import Any
 
 import pytest
+from google.adk.events import Event
+from google.adk.sessions import Session
+from google.genai.types import Content, Part
 from migration_kit import Origin, is_unchanged, moved
 
 import sojourn
@@ -238,6 +242,21 @@ def blob(name: str, at: str, **state: Any) -> dict[str, Any]:
             }
         ],
     }
+
+
+async def test_what_adks_own_model_wrote_under_such_a_key_comes_along(
+    origin: Origin, store: sojourn.Sojourn
+) -> None:
+    event = Event(author="user", timestamp=SECONDS, content=Content(parts=[Part(text="Hi")]))
+    written = Session(
+        id="dumped", app_name="shop", user_id="ada", events=[event], last_update_time=SECONDS + 5
+    )
+    origin.put("session:shop:ada:dumped", json.loads(written.model_dump_json()))
+    report = await moved(origin, store)
+    assert (report.layout, report.refused) == ("adk-json", {})
+    found = await get(store, "shop", "ada", "dumped")
+    assert found.updated == SECONDS + 5
+    assert len(found.events) == 1
 
 
 async def test_adks_sessions_in_json_come_along(origin: Origin, store: sojourn.Sojourn) -> None:

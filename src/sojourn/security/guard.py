@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
-from sojourn.errors import InvalidInput
+from sojourn.errors import InvalidInput, SojournError
 from sojourn.ids import SessionKey, parse_app
 from sojourn.memory import LAST, Memory, remember
 from sojourn.notices import Notices
@@ -23,6 +24,8 @@ from sojourn.security.told import UserStreams
 from sojourn.sessions import KEEP, Keep, Sessions
 from sojourn.sessions.history import history_of
 from sojourn.streams import Streams
+
+logger = logging.getLogger("sojourn.security")
 
 
 class Guarded(NamedTuple):
@@ -41,13 +44,13 @@ class SecurityStats(NamedTuple):
     """What guards have decided.
 
     Attributes:
-        allowed: steps that were taken; 0 for the fleet, where nobody counts them.
+        allowed: steps that were taken; None for the fleet, where nobody counts them.
         total_failed_attempts: refused, and sessions that were not there or somebody else's.
         flagged_sessions: different sessions that somebody else attempted, about.
         reasons: how often each `outcome:reason` was.
     """
 
-    allowed: int
+    allowed: int | None
     total_failed_attempts: int
     flagged_sessions: int
     reasons: dict[str, int]
@@ -155,6 +158,24 @@ class Guard:
         gate = Gate(Principal.of(app, user, peer=peer), self._checks)
         return UserStore(gate, self._rooms, self._bindings)
 
+    async def refused(self, app: str, reason: str) -> None:
+        """Count what a surface has refused by itself, for all processes. One round trip.
+
+        In an outage it is not counted; the log has it.
+
+        Args:
+            app: the application, a name that the caller could not choose.
+            reason: a word of the surface's code.
+
+        Raises:
+            InvalidId: no such app.
+        """
+        name = parse_app(app)
+        try:
+            await self._store.count(name, f"refused:{reason}", None)
+        except SojournError as error:
+            logger.warning("A refusal was not counted for other processes: %s", error)
+
     def stats(self) -> SecurityStats:
         """What this process has decided. Asks nobody."""
         counts = self.log.counts
@@ -171,7 +192,7 @@ class Guard:
         """
         totals = await self._store.totals(parse_app(app))
         reasons = dict(totals.counts)
-        return SecurityStats(0, _failed(reasons), totals.flagged, reasons)
+        return SecurityStats(None, _failed(reasons), totals.flagged, reasons)
 
 
 def _any(_: str) -> None:

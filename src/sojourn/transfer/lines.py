@@ -228,6 +228,8 @@ def unseal(data: bytes, before: str) -> tuple[Line, str]:
     body = data[:-_TAIL_BYTES]
     own = _sum(body, before)
     if data[-_TAIL_BYTES:] != _TAIL % own.encode():
+        if not before and not body.startswith(b"{"):
+            raise ValueError("it begins no archive of Sojourn")
         raise ValueError("its sum is wrong: it was damaged or changed, or lines before it are gone")
     try:
         if not before and (stated := _format(body + b"}").format) != FORMAT:

@@ -156,6 +156,7 @@ class Guard:
             await self._peers.check(peer, _COUNTED_AS)
         except Throttled as throttled:
             status, reason, wait = 429, "throttled", math.ceil(throttled.retry_after)
+        await self._store.guard().refused(_COUNTED_AS, reason)
         await request.refuse(status, reason, wait)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from importlib import import_module
@@ -19,7 +20,6 @@ from sojourn.security import (
     IdPolicy,
     JsonLines,
     Limiter,
-    Logged,
     Principal,
 )
 from sojourn.security.tokens import tokens_from
@@ -177,7 +177,7 @@ def _listening(host: str, port: int) -> socket.socket:
 @contextmanager
 def _log(file: Path | None) -> Generator[AccessLog]:
     if file is None:
-        yield AccessLog(Logged())
+        yield AccessLog(JsonLines(sys.stderr))
         return
     try:
         lines = JsonLines(file)

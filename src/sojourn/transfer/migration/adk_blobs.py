@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from sojourn.ids import SessionKey
+from sojourn.transfer.migration.adk_community import is_of_community
 from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
 from sojourn.transfer.migration.layout import (
     Layout,
@@ -32,7 +33,7 @@ _PATTERNS = (f"{_PREFIX}*:*:*",)
 def _claims(key: Named, value: bytes | None) -> bool:
     if key.kind != "string" or not key.name.startswith(_PREFIX) or key.name.count(":") < 3:  # noqa: PLR2004 - app, user, id
         return False
-    return value is None or b'"last_update_time"' not in value
+    return value is None or not is_of_community(key, value)
 
 
 async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
@@ -45,10 +46,12 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
 
 def _session(found: Found, terms: Terms) -> list[Record]:
     blob = as_object(found.value)
-    app, user, name = (word(blob, part) for part in ("app_name", "user_id", "session_id"))
+    named = "session_id" if "session_id" in blob else "id"  # as ADK's own model_dump_json has it
+    app, user, name = (word(blob, part) for part in ("app_name", "user_id", named))
     if found.name != f"{_PREFIX}{app}:{user}:{name}":
         raise NotReadable("its JSON names another session than its key")
-    created, updated = moment(blob.get("created_at")), moment(blob.get("updated_at"))
+    created = moment(blob.get("created_at"))
+    updated = moment(blob.get("updated_at", blob.get("last_update_time")))
     key = SessionKey.of(app, user, name)
     parts, shared = scoped(key, mapping(blob, "state"), updated or 0.0)
     events, bad = adk_events(found.name, sequence(blob, "events"), terms, created or updated)

@@ -19,7 +19,16 @@ _STATES = (f"{_USER}*", f"{_APP}*")
 def _claims(key: Named, value: bytes | None) -> bool:
     if key.kind != "string" or not key.name.startswith(_SESSION):
         return False
-    return value is not None and b'"last_update_time"' in value
+    return value is not None and is_of_community(key, value)
+
+
+def is_of_community(key: Named, value: bytes) -> bool:
+    """Whether it is ADK's own JSON under the session's id alone."""
+    try:
+        blob = as_object(value)
+    except NotReadable:
+        return False
+    return "last_update_time" in blob and blob.get("id") == key.name.removeprefix(_SESSION)
 
 
 async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
