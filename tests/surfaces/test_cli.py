@@ -292,6 +292,7 @@ def test_the_default_is_embedded(tmp_path: Path) -> None:
 
     assert (ran.code, ran.out) == (0, "")
     assert "sojourn: using embedded:.sojourn (the default" in ran.err
+    assert "nothing was there" in ran.err
     assert "no sessions" in ran.err
     cli.url = f"embedded:{tmp_path / '.sojourn'}"
     key = cli.create("shop", "ada", "s1")

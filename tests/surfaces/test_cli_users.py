@@ -87,6 +87,7 @@ def test_sessions_are_revoked(filled: Cli) -> None:
     assert one.code == 0
     assert "Revoked 1 session " in one.out
     assert "with 1 artifact." in one.out
+    assert filled.run("sessions", "revoke", "shop", "ada", "secret-0").code == 1
     assert filled.call("sessions", "revoke", "shop", "ada").code == 2
     ran = filled.run("sessions", "revoke", "shop", "ada", "--yes", "--json")
     assert ran.documents == [{"users": 1, "sessions": 1, "artifacts": 1}]

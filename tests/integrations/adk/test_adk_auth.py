@@ -481,3 +481,5 @@ async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
     ada = Caller(app, TOKENS["ada"])
     assert (await ada("GET", "/list-apps"))[0] == 200  # a token is a token, from the same address
     assert (await ada("GET", f"/apps/{APP}/users/bob/sessions"))[0] == 429
+    counted = (await store.guard().fleet("adk")).reasons
+    assert counted == {"refused:token": 3, "refused:throttled": 3}

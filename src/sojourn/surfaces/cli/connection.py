@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import sojourn
@@ -74,6 +75,8 @@ def connect(
         if options.namespace:
             where += f", namespace {visible(options.namespace)}"
         note(f"using {where} ({target.said_by})")
+        if store.where.startswith("embedded:") and not _is_there(store.where):
+            note("nothing was there: it is begun anew. Choose another with --url or SOJOURN_URL.")
         with asyncio.Runner() as runner:
             try:
                 yield Connection(store, where, runner)
@@ -82,6 +85,10 @@ def connect(
         if count := store.stats().corrupt:
             records = "record" if count == 1 else "records"
             note(f"{count:,} stored {records} cannot be read: see sojourn quarantine ls")
+
+
+def _is_there(where: str) -> bool:
+    return Path(where.removeprefix("embedded:")).exists()
 
 
 def _target(url: str | None, namespace: str | None, said_by: str, *, memory: bool) -> _Target:

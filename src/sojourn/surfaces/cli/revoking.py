@@ -10,6 +10,7 @@ from sojourn.ids import SessionKey, parse_app, user_key
 from sojourn.sessions import Revoked, Sessions
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
+from sojourn.surfaces.cli.exits import Ended, ExitCode
 from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url, Yes
 from sojourn.surfaces.cli.plain import named
@@ -54,6 +55,8 @@ def revoke(
                 f"Revoked {counted(done.sessions)} ({what}) on {store.where}, with {artifacts}. "
                 f"{UNTOUCHED}"
             )
+        if key is not None and not done.sessions:
+            raise Ended("There is no such session any more.", ExitCode.NOT_FOUND)
 
 
 async def _all(sessions: Sessions, app: str) -> Revoked:
