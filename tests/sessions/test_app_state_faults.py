@@ -83,7 +83,7 @@ async def test_a_create_whose_state_could_not_be_read_is_of_unknown_outcome(
 ) -> None:
     nodes = ClusterSet(tmp_path, any_binary()).start()
     try:
-        async with sojourn.open(nodes.url, operation_timeout=1) as store:
+        async with sojourn.open(nodes.url, operation_timeout=3) as store:
             app = nodes.owner_of("state:{shop}")
             user = next(
                 name for name in "abcdefgh" if nodes.owner_of(f"state:{{shop:{name}}}") is not app
@@ -95,7 +95,7 @@ async def test_a_create_whose_state_could_not_be_read_is_of_unknown_outcome(
             app.resume()
             name = caught.value.operation_id
             nodes.settle()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     try:
                         await store.sessions.create("shop", user, operation_id=name)

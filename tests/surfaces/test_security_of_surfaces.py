@@ -30,7 +30,7 @@ class Asked:
     ask: Ask
 
     async def create(self, user: str, session: str | None = None, **options: Any) -> SessionKey:
-        session = session or secrets.token_urlsafe(16)
+        session = session or secrets.token_hex(16)
         made = await self.store.sessions.ensure("shop", user, session, **options)
         await self.store.sessions.append(made.key, Event(author="user", payload="the-content"))
         return made.key
@@ -73,7 +73,7 @@ async def asked(request: pytest.FixtureRequest, where: Cli, web: Web) -> AsyncIt
 
 
 async def test_anothers_session_gets_the_answer_of_one_that_never_was(asked: Asked) -> None:
-    theirs, unknown = (await asked.create("ada")).session, secrets.token_urlsafe(16)
+    theirs, unknown = (await asked.create("ada")).session, secrets.token_hex(16)
     of_theirs, of_none = await asked.ask(theirs), await asked.ask(unknown)
     assert of_theirs.replace(theirs, "ID") == of_none.replace(unknown, "ID")
     assert "the-content" not in of_theirs
