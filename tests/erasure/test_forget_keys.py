@@ -115,6 +115,16 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
                 await asyncio.sleep(0.01)
 
 
+async def test_who_comes_back_with_a_first_message_is_found_again(store: Sojourn, url: str) -> None:
+    async with sojourn.open(url, namespace="erase") as other:
+        await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello")
+        await store.forget("jill", app="shop")
+        await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello again")
+        async with asyncio.timeout(10):
+            while "jill" not in (await store.sessions.users("shop")).names:
+                await asyncio.sleep(0.01)
+
+
 async def redis(store: Sojourn, *words: str) -> None:
     from sojourn.engine.call import Call
 

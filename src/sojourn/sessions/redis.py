@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from sojourn.engine.call import Argument, Call, Script, only
@@ -13,6 +12,7 @@ from sojourn.errors import (
     CorruptRecord,
     OutcomeUnknown,
     SessionExists,
+    SojournError,
     TooLarge,
     Unavailable,
 )
@@ -242,9 +242,12 @@ class RedisSessions:
                 raise each
             create = self._create_call(key, birth)
             made, reply = await self._engine.settle_all([create, append])
+            try:
+                await self._created(made, key, birth, known=not due)
+            except SojournError as error:
+                if _is_missing(reply) and not isinstance(error, SessionExists):
+                    raise
             if _is_missing(reply):
-                with suppress(SessionExists):  # another writer was first
-                    await self._created(made, key, birth, known=not due)
                 reply = await self._engine.run(append)
         if isinstance(reply, BaseException):
             raise reply

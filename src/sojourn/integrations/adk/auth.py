@@ -82,6 +82,7 @@ class Guard:
         self._tokens = tokens
         self._peers = peers
         self._store = store
+        self._guard = store.guard()
         self._allow = frozenset(allow)
         self._log = log
         self._max_body = max_body
@@ -156,7 +157,7 @@ class Guard:
             await self._peers.check(peer, _COUNTED_AS)
         except Throttled as throttled:
             status, reason, wait = 429, "throttled", math.ceil(throttled.retry_after)
-        await self._store.guard().refused(_COUNTED_AS, reason)
+        await self._guard.refused(_COUNTED_AS, reason)
         await request.refuse(status, reason, wait)
 
 
