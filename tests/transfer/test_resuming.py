@@ -205,7 +205,7 @@ async def test_a_file_that_is_complete_or_none_of_ours_is_left_alone(
 ):
     diary = b"Dear diary,\nnobody may lose this.\n"
     files = {archive: archive.open("rb").read(), tmp_path / "a": diary, tmp_path / "b": diary * 300}
-    files[tmp_path / "c"] = b"x" * 10_000
+    files |= {tmp_path / "c": b"x" * 10_000, tmp_path / "d": b"one line, no end"}
     for path, data in files.items():
         with path.open("wb") as file:
             file.write(data)

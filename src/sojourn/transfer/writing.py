@@ -17,6 +17,9 @@ from sojourn.transfer.walk import Walk
 _FLUSHED = 1024 * 1024
 """Bytes after which what was written is handed to the system."""
 
+_SIGN = b'{"kind":"archive",'
+"""What every archive begins with."""
+
 
 class Writer:
     """Writes the lines of a file that only its owner may read.
@@ -76,7 +79,7 @@ class Writer:
                         f"{self._path} is an archive of something else ({name} differs): name "
                         "another file, or remove this one."
                     )
-        elif os.fstat(self._file.fileno()).st_size > _longest(header):
+        elif not _is_beginning(self._file.read(_longest(header) + 1), header):
             raise InvalidInput(
                 f"{self._path} is no archive: name another file, or remove this one."
             )
@@ -132,6 +135,12 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_beginning(data: bytes, header: Header) -> bool:
+    """Whether a file without a whole line is a header that was cut off, and nobody's note."""
+    ours = data.startswith(_SIGN) or _SIGN.startswith(data)
+    return ours and len(data) <= _longest(header)
 
 
 def _longest(header: Header) -> int:
