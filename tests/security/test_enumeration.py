@@ -81,10 +81,15 @@ async def test_a_window_ends_and_the_peer_may_try_again(store: sojourn.Sojourn, 
     await enumeration.check(PEER, "shop")
 
 
-async def test_all_processes_count_together(store: sojourn.Sojourn) -> None:
-    one, two = (Enumeration(store, limit=2, refused=4) for _ in range(2))
+async def test_all_processes_count_together(url: str, store: sojourn.Sojourn) -> None:
     if store.where == "memory://":
         pytest.skip("memory:// is one process")
+    async with sojourn.open(url, namespace=store._keys._start.removesuffix(":")) as other:
+        await counted_together(store, other)
+
+
+async def counted_together(first: sojourn.Sojourn, second: sojourn.Sojourn) -> None:
+    one, two = (Enumeration(store, limit=2, refused=4) for store in (first, second))
     await two.check(PEER, "shop")
     await asyncio.gather(fail(one, 2), fail(two, 2))
     with pytest.raises(Throttled):

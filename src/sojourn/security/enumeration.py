@@ -49,7 +49,7 @@ class Enumeration:
 
     Peers fall into 65,536 counters for each app, by a hash of their address; addresses of IPv6
     count by their first 64 bits. Each counter takes less than 200 bytes on the server and goes with
-    its window: at most 13 MB for an app, whatever is sent. So `app` must be a name that the
+    its window: some 13 MB for an app, whatever is sent. So `app` must be a name that the
     application knows, never a caller's text. Two peers share a counter once in 65,536 times; with a
     `salt` nobody can find out which.
 

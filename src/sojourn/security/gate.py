@@ -111,8 +111,8 @@ class Gate:
     ) -> T:
         """Take a step that is about a session of the caller.
 
-        When there is none it costs two round trips more, for the log and the counts: the same for
-        an id of somebody else as for one that never was.
+        When there is none it costs two round trips more, with a limiter three, for the log and the
+        counts: the same for an id of somebody else as for one that never was.
 
         Args:
             action: what is wanted.

@@ -46,7 +46,7 @@ async def export(
     Reading lengthens no lifetime. Each session is as it stood at one moment, all together are not:
     who writes meanwhile may be in the archive or not. To find artifacts and memories it goes
     through all keys of the server, so it takes minutes on a large one; agents do not wait for it.
-    Memory stays the same however much there is.
+    Memory does not grow with the content, only with the number of names.
 
     A file that holds the beginning of such an archive is gone on with: run it again after a crash.
 
@@ -132,8 +132,8 @@ async def import_(
     Events keep their order and numbers, all keep their times, versions and what is left of their
     lifetimes; sessions get a new incarnation. Before anything is written the whole archive is made
     sure of. Each session is written in one step; of a long one the events wait in a place that
-    nobody reads, for an hour at most, until all are there. Run it again after a crash: what is
-    there is found by a small read each, and a long session goes on where it stopped.
+    nobody reads, until an hour after the last of them, or until all are there. Run it again after a
+    crash: what is there is found by a small read each, and a long session goes on where it stopped.
 
     Args:
         store: where to write; it may not buffer outages.
