@@ -27,6 +27,7 @@
     ├── InvalidArchive            an export that is damaged, cut short or of a newer format
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
+    ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
     ├── ServerFault               the server answered what it should not have
     └── Closed                    used after close()
 
@@ -49,6 +50,7 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "NewerFormat",
     "OutcomeUnknown",
     "Refused",
     "ServerBusy",
@@ -254,6 +256,22 @@ class CorruptRecord(SojournError):
     def __init__(self, message: str, *, key: str, raw: bytes) -> None:
         self.key = key
         self.raw = raw
+        super().__init__(message)
+
+
+class NewerFormat(SojournError):
+    """A newer version of Sojourn wrote the record, in a way that this one cannot read.
+
+    It is sound: nothing of it is quarantined, and nothing was written. Upgrade this process.
+
+    Attributes:
+        found: the major version of the record's format.
+        known: the highest that this version reads.
+    """
+
+    def __init__(self, message: str, *, found: str, known: str) -> None:
+        self.found = found
+        self.known = known
         super().__init__(message)
 
 

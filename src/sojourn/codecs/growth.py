@@ -1,0 +1,125 @@
+"""Read records that another version of Sojourn may have written. Knows no Redis.
+
+docs/storage-format.md, "How a record says how it was written", is what this follows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from zlib import crc32
+
+from sojourn.errors import NewerFormat
+
+FORMAT = 1
+"""The major version of the storage format that this version reads and writes."""
+
+MARK = b"\xff"
+"""Starts an encoded value. No text in UTF-8 starts with it, so plain text needs no header."""
+
+MEMBER = "$encoded"
+"""The reserved member: inside JSON, an encoded value is an object of this one, in base64."""
+
+_HEADER = re.compile(rb"\xff(\d{1,9})((?: [a-z0-9-]+(?::[A-Za-z0-9_-]+)?)+)\n")
+_MAJOR = re.compile(r"(\d{1,9})(?:\.\d{1,9})?", re.ASCII)
+_SUM_BYTES = 8
+
+
+class Encoded(NamedTuple):
+    """A value that says how it was written.
+
+    Attributes:
+        major: the major version of its format.
+        encodings: what was done to it, in this order; `name` or `name:parameter`.
+        body: what came of that.
+    """
+
+    major: int
+    encodings: tuple[str, ...]
+    body: bytes
+
+
+def encoded(major: int, encodings: tuple[str, ...], body: bytes) -> bytes:
+    """A value with its header and its checksum. `parse` is the inverse."""
+    data = b"\xff%d %b\n%b" % (major, " ".join(encodings).encode(), body)
+    return data + b"%08x" % crc32(data)
+
+
+def parse(data: bytes) -> Encoded | None:
+    """Split an encoded value; None for plain text.
+
+    Raises:
+        ValueError: it was damaged. The message quotes nothing of it.
+    """
+    if data[:1] != MARK:
+        return None
+    if data[-_SUM_BYTES:] != b"%08x" % crc32(data[:-_SUM_BYTES]):
+        raise ValueError("its checksum is wrong")
+    header = _HEADER.match(data)
+    if header is None:
+        raise ValueError("its header cannot be read")
+    names = tuple(header[2].decode().split())
+    return Encoded(int(header[1]), names, data[header.end() : -_SUM_BYTES])
+
+
+def plain(data: bytes, what: str) -> bytes:
+    """The text of a value, whatever encoding it has.
+
+    Args:
+        data: as it is stored.
+        what: names the value in an error.
+
+    Raises:
+        NewerFormat: it has an encoding that this version does not know, or a newer format.
+        ValueError: it was damaged.
+    """
+    found = parse(data)
+    if found is None:
+        return data
+    check_major(found.major, what)
+    raise NewerFormat(
+        f"{what} is encoded with {' '.join(found.encodings)!r}, which this version of Sojourn "
+        "cannot read. Upgrade it; nothing was changed.",
+        found=str(found.major),
+        known=str(FORMAT),
+    )
+
+
+def major_of(field: bytes | str | None) -> int:
+    """The major version in a `format` field; a missing one means 1.
+
+    Raises:
+        ValueError: it is no version.
+    """
+    if field is None:
+        return 1
+    text = field.decode(errors="replace") if isinstance(field, bytes) else field
+    found = _MAJOR.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise ValueError("not a format")
+    return int(found[1])
+
+
+def check_format(field: bytes | str | None, what: str) -> None:
+    """Refuse a record of a newer major format.
+
+    Raises:
+        NewerFormat: its major version is higher than `FORMAT`.
+        ValueError: the field is no version.
+    """
+    check_major(major_of(field), what)
+
+
+def check_major(major: int, what: str) -> None:
+    """Refuse a newer major version.
+
+    Raises:
+        NewerFormat: it is higher than `FORMAT`.
+    """
+    if major > FORMAT:
+        raise NewerFormat(
+            f"{what} has the storage format {major}; this version of Sojourn reads {FORMAT}. "
+            "Upgrade it; nothing was changed.",
+            found=str(major),
+            known=str(FORMAT),
+        )
