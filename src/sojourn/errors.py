@@ -10,6 +10,7 @@
     ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
     ├── Conflict                  the server's state forbids the write; nothing was written
     │   ├── SessionExists         create() of an id that is taken
+    │   ├── EventExists           append() of an event whose id is in the log already
     │   ├── TooManySessions       the user has as many sessions as `max_sessions` allows
     │   ├── Erased                the user was forgotten after this write was made
     │   ├── StaleSession          the version is no longer the one the caller expected
@@ -44,6 +45,7 @@ __all__ = [
     "Conflict",
     "CorruptRecord",
     "Erased",
+    "EventExists",
     "InvalidArchive",
     "InvalidBinding",
     "InvalidId",
@@ -123,6 +125,18 @@ class Conflict(SojournError):
 
 class SessionExists(Conflict):
     """The id given to create() is taken."""
+
+
+class EventExists(Conflict):
+    """An event of this id is in the log already: no id is twice in a log.
+
+    Attributes:
+        ids: how many of the events given have an id that is in the log.
+    """
+
+    def __init__(self, message: str, *, ids: int) -> None:
+        self.ids = ids
+        super().__init__(message)
 
 
 class TooManySessions(Conflict):

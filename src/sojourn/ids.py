@@ -128,6 +128,11 @@ def new_incarnation() -> str:
     return secrets.token_urlsafe(16)
 
 
+def new_log_id() -> str:
+    """What a session's log is known by, whatever the session's id becomes: 128 random bits."""
+    return secrets.token_hex(16)
+
+
 def escape(value: str) -> str:
     """The id as it stands in a key: injective, without `:` `{` `}` `*` `#` or spaces."""
     return quote(value, safe=_SAFE)

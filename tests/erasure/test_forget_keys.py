@@ -57,11 +57,11 @@ async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) ->
     key, alike = (SessionKey.of("shop", user, "s:1") for user in (USER, f"{USER}2"))
     archive = store.stores.session_archive
     for each in (key, alike):
-        assert await archive.stage(each, "half:1", 0, [b"s3cret", b"s3cret"]) == 2
+        assert await archive.stage(each, "half:1", 0, 0, [b"s3cret", b"s3cret"]) == 2
     await store.forget(USER)
     left = await everything(store)
     assert len(mentions(left, "s3cret")) == 1
-    assert await archive.stage(alike, "half:1", 0, []) == 2
+    assert await archive.stage(alike, "half:1", 0, 0, []) == 2
     await store.forget(alike.user)
     assert mentions(await everything(store), "s3cret") == []
 

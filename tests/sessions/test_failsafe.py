@@ -330,12 +330,13 @@ async def test_a_write_whose_outcome_is_unknown_is_told_and_repeated_by_its_id(
         safe = store.sessions.safe
         await store.sessions.create(*key)
         server.pause()
-        lost = await asyncio.gather(*(safe.append(key, EVENT) for _ in range(3)))
+        events = [Event(author="a", payload=n) for n in range(3)]
+        lost = await asyncio.gather(*(safe.append(key, event) for event in events))
         server.resume()
-        for each in lost:
+        for each, event in zip(lost, events, strict=True):
             assert each.operation_id
             assert each.operation_id in caplog.text
-            while (await safe.append(key, EVENT, operation_id=each.operation_id)).error:
+            while (await safe.append(key, event, operation_id=each.operation_id)).error:
                 await asyncio.sleep(0.01)
         assert (await safe.get(key)).unwrap().length == 3
 
@@ -356,7 +357,8 @@ async def test_an_outage_is_told_once_and_counted_whole(
             assert len(told(caplog)) == 1
             assert caplog.text.count("sessions.append: unavailable, ServerOutOfMemory: ") == 5
             server.ask("CONFIG", "SET", "maxmemory", "0")
-            assert (await append(key, EVENT, expected_version=version)).status == answer
+            event = Event(author="a", payload=version)
+            assert (await append(key, event, expected_version=version)).status == answer
     assert store.stats().failures == Failures(0, 1, 15, 0)
 
 

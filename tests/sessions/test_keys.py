@@ -68,6 +68,7 @@ async def test_keys_show_who_and_are_found_by_a_pattern(
     assert sorted(client.scan_iter("session:*")) == [
         "session:{shop:ada@x.org}:8e42",
         "session:{shop:ada@x.org}:8e42:events",
+        "session:{shop:ada@x.org}:8e42:ids",
         "session:{shop:ada@x.org}:8e42:ops",
     ]
 

@@ -91,12 +91,12 @@ async def test_what_is_imported_into_a_memory_is_found_by_who_knows_it(url: str,
 async def test_rows_are_staged_once_whoever_sends_them(url: str):
     async with sojourn.open(url, namespace="staged") as store:
         stage = store.stores.session_archive.stage
-        assert await stage(LONG, "x", 0, [b"1", b"2"]) == 2
-        assert await stage(LONG, "x", 0, [b"1", b"2", b"3"]) == 3
-        assert await stage(LONG, "x", 2, [b"3"]) == 3
-        assert await stage(LONG, "x", 2, [b"3", b"4"]) == 4
-        assert await stage(LONG, "x", 9, [b"10"]) == 4
-        assert await stage(LONG, "y", 0, []) == 0
+        assert await stage(LONG, "x", 0, 0, [b"1", b"2"]) == 2
+        assert await stage(LONG, "x", 0, 0, [b"1", b"2", b"3"]) == 3
+        assert await stage(LONG, "x", 0, 2, [b"3"]) == 3
+        assert await stage(LONG, "x", 0, 2, [b"3", b"4"]) == 4
+        assert await stage(LONG, "x", 0, 9, [b"10"]) == 4
+        assert await stage(LONG, "y", 0, 0, []) == 0
 
 
 async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, source: Sojourn):
@@ -105,7 +105,7 @@ async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, sou
     image = Image(found.head, found.state, "z", 2, [])
     async with sojourn.open(url, namespace="staged") as store:
         archive = store.stores.session_archive
-        await archive.stage(LONG, "z", 0, [b"1"])
+        await archive.stage(LONG, "z", 0, 0, [b"1"])
         with pytest.raises(sojourn.Conflict, match="1 are there"):
             await archive.restore(LONG, image, replace=False)
         assert await store.sessions.get(LONG) is None

@@ -46,7 +46,8 @@ _FORMS = {
     "session": rf"session:{_TAG}:{_ID}",
     "events": rf"session:{_TAG}:{_ID}:events",
     "ops": rf"session:{_TAG}:{_ID}:ops",
-    "staged": rf"session:{_TAG}:{_ID}:staged:{_ID}",
+    "ids": rf"session:{_TAG}:{_ID}:ids",
+    "staged": rf"session:{_TAG}:{_ID}:staged:{_ID}(?::ids)?",
     "sessions": rf"sessions:{_TAG}",
     "expiry": rf"sessions:{_TAG}:expiry",
     "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
@@ -84,6 +85,7 @@ class SessionKeys(NamedTuple):
     head: str
     events: str
     operations: str
+    ids: str
 
 
 class UserKeys(NamedTuple):
@@ -164,11 +166,12 @@ class Keys:
     def _session(self, key: SessionKey) -> SessionKeys:
         """The keys of a session."""
         head = f"{self._start}session:{{{_tag(key)}}}:{escape(key.session)}"
-        return SessionKeys(head, f"{head}:events", f"{head}:ops")
+        return SessionKeys(head, f"{head}:events", f"{head}:ops", f"{head}:ids")
 
-    def staged(self, key: SessionKey, name: str) -> str:
-        """Where rows wait for the session whose log they will be."""
-        return f"{self.session(key).head}:staged:{escape(name)}"
+    def staged(self, key: SessionKey, name: str) -> tuple[str, str]:
+        """Where rows wait for the session whose log they will be, and the ids of their events."""
+        rows = f"{self.session(key).head}:staged:{escape(name)}"
+        return rows, f"{rows}:ids"
 
     def _user(self, owner: UserKey | SessionKey) -> UserKeys:
         """The keys of a user, in the slot of the user's sessions."""
@@ -337,8 +340,8 @@ class Keys:
         if not found:
             return None
         name = found.lastgroup or ""
-        if name == "events":
-            return Kind(name, key.removesuffix(":events"))
+        if name in ("events", "ids"):
+            return Kind(name, key.rpartition(":")[0])
         if name in ("memory", "memories"):
             return Kind(name, f"{key[: key.rindex('}') + 1]}:expiry")
         if name == "artifactdata":

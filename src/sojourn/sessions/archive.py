@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.sessions.store import Head, Pairs, Stored
+from sojourn.sessions.store import NOTHING, Head, Pairs, Stored
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of something to restore; but for the first, nothing was written."""
@@ -62,11 +62,13 @@ class Shared(NamedTuple):
         pairs: its values; empty when there is none.
         expires: when it is forgotten, seconds since the epoch; None is never.
         readable: False when something of it cannot be read and is left out.
+        more: fields of its hash that this version does not know.
     """
 
     pairs: Pairs
     expires: float | None
     readable: bool = True
+    more: Pairs = NOTHING
 
 
 class SessionArchive(Protocol):
@@ -88,10 +90,13 @@ class SessionArchive(Protocol):
         """
         ...
 
-    async def stage(self, key: SessionKey, name: str, before: int, rows: Sequence[bytes]) -> int:
+    async def stage(
+        self, key: SessionKey, name: str, dropped: int, before: int, rows: Sequence[bytes]
+    ) -> int:
         """Keep rows of a log that is not there yet, for an hour; how many there are now.
 
-        Only those are added that are not there. With fewer than `before` none are.
+        Only those are added that are not there. With fewer than `before` none are. The first of
+        all is event `dropped + 1`.
         """
         ...
 

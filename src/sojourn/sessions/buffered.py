@@ -350,7 +350,7 @@ class BufferedSessions:
         self._check_lasting()
         if self._twin.head(key) is None:
             raise _expired_here()
-        repeated = self._twin.admit(key, delta, write)
+        repeated = self._twin.admit(key, rows, delta, write)
         if repeated is None:
             kept = Kept.of_append(key, rows, delta, updated, write)
             self._replayer.add(kept.known_as(self._twin.head(key), sent=sent))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
-from sojourn.ids import SessionKey, operation_id_of
+from sojourn.ids import SessionKey, new_log_id, operation_id_of
 from sojourn.sessions import scope
 from sojourn.sessions.model import Event
 from sojourn.sessions.store import Write
@@ -46,6 +46,13 @@ def event(value: object) -> None:
         raise InvalidValue(
             f"append() takes events, not {type(value).__name__}: make a sojourn.Event of it."
         )
+
+
+def event_id(value: object) -> str:
+    """The id of an event."""
+    if text(value, "event id"):
+        return cast("str", value)
+    raise InvalidValue("An event needs an id that is not empty; leave it out to have one made.")
 
 
 def json_object(value: object, what: str) -> bytes:
@@ -89,6 +96,11 @@ def fields(metadata: object = None, **words: object) -> dict[str, bytes]:
     if metadata is not None:
         found["metadata"] = json_object(metadata, "The metadata")
     return found
+
+
+def first_fields(metadata: object, **words: object) -> dict[str, bytes]:
+    """The fields of a session that is made now."""
+    return {"log_id": new_log_id().encode(), **fields(metadata, **words)}
 
 
 def end(value: object) -> float | None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import time
+from base64 import b64decode
 from collections import OrderedDict
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import msgspec
 
-from sojourn.codecs import decode
+from sojourn.codecs import decode, growth
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.errors import CorruptRecord, TooLarge, Unavailable
+from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
 from sojourn.sessions.inspection import Inspection
@@ -48,10 +49,17 @@ class Policy(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """What could not be carried out of an outbox now, and whether all of it could be read."""
+    """What became of the deltas in an outbox.
+
+    Attributes:
+        left: state that could not be applied now.
+        readable: False when an entry was damaged, or waits for a newer version.
+        newer: how many entries only a newer version of Sojourn can read; they stay.
+    """
 
     left: Pairs
     readable: bool
+    newer: int = 0
 
 
 class Commons:
@@ -102,17 +110,23 @@ class Commons:
     async def drain(self, owner: UserKey) -> Drained:
         """Carry over what is left in a user's outbox.
 
-        What cannot be read is taken out of it and put into the quarantine.
+        What cannot be read is taken out of it and put into the quarantine; what a newer version
+        wrote in a way that this one cannot read stays, for one that can.
         """
         outbox = self._keys.user(owner).outbox
         left: dict[str, bytes] = {}
         flaws: list[Flaw] = []
+        newer = 0
         flat: list[bytes] = await self._engine.run(
             Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
         )
         for operation_id, entry in pairs(flat):
             try:
                 stamp, delta = _left(operation_id, entry)
+            except NewerFormat as error:
+                log.warning("An app: delta waits for a newer version of Sojourn: %s", error)
+                newer += 1
+                continue
             except (ValueError, RecursionError) as error:
                 flaws.append(Flaw(field_of(operation_id), str(error), entry))
                 continue
@@ -127,7 +141,7 @@ class Commons:
                 await self._report_app(owner)
                 left.update(delta)
         flawed = await self._inspection.report(owner, None, "outbox", outbox, flaws)
-        return Drained(left, not flawed)
+        return Drained(left, not (flawed or newer), newer)
 
     async def _report_app(self, owner: UserKey) -> None:
         """The state of an app is a key of another type: deltas wait until it is gone."""
@@ -286,11 +300,18 @@ def _app(replies: list[Any]) -> State:
     return app_state(replies[0])
 
 
+class _Encoded(msgspec.Struct):
+    """A value that is encoded, inside JSON."""
+
+    text: str = msgspec.field(name=growth.MEMBER)
+
+
 class _Entry(msgspec.Struct):
     """A delta on its way, as its event's script left it."""
 
     stamp: int
-    delta: dict[str, str]
+    delta: dict[str, str | _Encoded]
+    format: str | None = None
 
 
 _read_entry = msgspec.json.Decoder(_Entry).decode
@@ -300,13 +321,19 @@ def _left(operation_id: bytes, entry: bytes) -> tuple[int, Pairs]:
     """An entry of an outbox: its stamp and its delta.
 
     Raises:
+        NewerFormat: a newer version wrote it so.
         ValueError: it cannot be read.
     """
     operation_id.decode()
     left = _read_entry(entry)
+    growth.check_format(left.format, "A delta in the outbox")
     if left.stamp < 0:
         raise ValueError("a negative stamp")
-    delta = {name: value.encode() for name, value in left.delta.items()}
-    for value in delta.values():
-        decode(value)
+    delta: dict[str, bytes] = {}
+    for name, value in left.delta.items():
+        if isinstance(value, _Encoded):
+            growth.plain(b64decode(value.text), "A delta in the outbox")
+            raise ValueError("a value that is encoded and is not")  # noqa: TRY004 - of JSON
+        delta[name] = value.encode()
+        decode(delta[name])
     return left.stamp, delta

@@ -8,7 +8,7 @@ import msgspec
 
 from sojourn import codecs
 from sojourn.codecs import encode, encode_object
-from sojourn.errors import TooLarge
+from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
 from sojourn.sessions.model import Event
 from sojourn.sessions.rows import NO_DELTA, Row, encode_row
@@ -21,19 +21,23 @@ def encode_events(
     """Events as rows, and the state that they set together.
 
     Raises:
-        InvalidInput: one is no event, or JSON cannot hold it.
+        InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
         TooLarge: one is over the cap.
     """
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
+    ids: set[str] = set()
     for event in events:
         checks.event(event)
+        ids.add(event.id)
         delta = checks.encoded(event.state_delta)
         changes.update(delta)
         row = _row(event, delta)
         if len(row) > max_event_bytes:
             raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
         rows.append(row)
+    if len(ids) < len(rows):
+        raise InvalidInput("Two of the events have the same id: no id is twice in a log.")
     return rows, changes
 
 
@@ -49,7 +53,7 @@ def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
         payload = msgspec.Raw(encode(payload, "The payload of an event"))
     return encode_row(
         Row(
-            id=codecs.text(event.id, "event id"),
+            id=checks.event_id(event.id),
             time=checks.instant(event.time, "time of an event"),
             author=codecs.text(event.author, "author"),
             kind=codecs.text(event.kind, "kind of event"),

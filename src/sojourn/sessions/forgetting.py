@@ -102,11 +102,12 @@ class Forgetting:
         if not waiting or not isinstance(waiting, int):
             return 0
         drained = await self._commons.drain(owner)
-        if drained.left:
+        if drained.left or drained.newer:
             raise Unavailable(
                 "Changes of app state that this user's sessions have made cannot be carried out "
                 "now, so not all of the user was forgotten. Do it again; if the state of the app "
-                "is a key of another type, delete that first."
+                "is a key of another type, delete that first; if a newer version of Sojourn wrote "
+                "them, do it with that one."
             )
         return waiting
 
@@ -131,7 +132,7 @@ class Forgetting:
         names = await found(self._engine, self._keys.sessions_by(owner))
         kinds = {key: kind.name for key in names if (kind := self._keys.kind_of(key))}
         await unlink(self._engine, [key for key, kind in kinds.items() if kind == "staged"])
-        ours = [key for key, kind in kinds.items() if kind in ("session", "events", "ops")]
+        ours = [key for key, kind in kinds.items() if kind in ("session", "events", "ops", "ids")]
         escaped = {key[key.index("}:") + 2 :].partition(":")[0] for key in ours}
         return [unescape(each).encode() for each in sorted(escaped)]
 

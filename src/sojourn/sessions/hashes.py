@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
+from sojourn.codecs import growth
+from sojourn.errors import NewerFormat
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import pairs, seconds
-from sojourn.sessions.store import Head, Pairs
+from sojourn.sessions.store import NOTHING, Head, Pairs
 
 Reply = Sequence[bytes] | Exception
 """What HGETALL gave; an exception when the key is of another type."""
 
 _DIGITS = 15
 """Of a number up to which a script counts without rounding."""
-
-_FORMAT = b"1"
 
 _number = msgspec.json.Decoder(float).decode
 
@@ -40,28 +41,55 @@ FOREIGN = Flaw("", "a key of another type")
 
 
 class State(NamedTuple):
-    """The state in a hash, and what in the hash cannot be read."""
+    """The state in a hash.
+
+    Attributes:
+        pairs: its values.
+        flaws: what in the hash cannot be read.
+        newer: why nothing of it can be served: a newer version wrote it so.
+        more: fields that this version does not know.
+    """
 
     pairs: Pairs
     flaws: Sequence[Flaw] = ()
+    newer: NewerFormat | None = None
+    more: Pairs = NOTHING
+
+    def known(self) -> Pairs:
+        """Its values.
+
+        Raises:
+            NewerFormat: a newer version wrote them.
+        """
+        if self.newer is not None:
+            raise self.newer
+        return self.pairs
 
 
 class Parsed(NamedTuple):
-    """The hash of a session; `head` is None when what must be known of it cannot be read."""
+    """The hash of a session.
+
+    Attributes:
+        head: its fields; None when what must be known of it cannot be read.
+        state: its state.
+        flaws: what in the hash cannot be read.
+        newer: why the session cannot be served: a newer version wrote it so.
+    """
 
     head: Head | None
     state: Pairs
     flaws: Sequence[Flaw]
+    newer: NewerFormat | None = None
 
 
 def user_state(reply: Reply) -> State:
     """The state in a user's hash."""
-    return _state(reply, (b"bytes",))
+    return _state(reply, "The user's state")
 
 
 def app_state(reply: Reply) -> State:
     """The state in an app's hash, where each value has a stamp beside it."""
-    return _state(reply, (b"bytes",), b"at:")
+    return _state(reply, "The app's state")
 
 
 def parse_head(reply: Reply) -> Parsed:
@@ -69,33 +97,44 @@ def parse_head(reply: Reply) -> Parsed:
     if isinstance(reply, Exception):
         return Parsed(None, {}, [FOREIGN])
     fields = dict(pairs(reply))
-    state, flaws = _sorted(fields, _READ)
-    head: Head | None
+    flaws: list[Flaw] = []
     try:
-        head = Head._make([read(fields[name]) for name, read in _READ.items()][_NOT_OF_HEAD:])
-    except (KeyError, ValueError):
-        head, amiss = _salvaged(fields)
-        flaws += amiss
+        _check_format(fields, "The session", flaws)
+        if flaws:
+            return Parsed(None, {}, flaws)
+        state, more = _sorted(fields, _READ, flaws)
+        head: Head | None
+        try:
+            head = Head(*[read(fields[name]) for name, read in _READ.items()])
+        except (KeyError, ValueError):
+            head = _salvaged(fields, flaws)
+    except NewerFormat as newer:
+        return Parsed(None, {}, [], newer)
+    _check_bytes(fields, flaws)
     if head is not None and head.dropped > head.seq:
         return Parsed(None, state, [*flaws, Flaw("seq", "less than `dropped`", fields[b"seq"])])
+    if head is not None and more:
+        head = head._replace(more=more)
     return Parsed(head, state, flaws)
 
 
-def _salvaged(fields: Mapping[bytes, bytes]) -> tuple[Head | None, list[Flaw]]:
-    """What can be served of a session with fields that cannot be read, and which these are."""
-    values: dict[bytes, Any] = {}
-    flaws: list[Flaw] = []
+def _salvaged(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Head | None:
+    """What can be served of a session with fields that are missing or cannot be read.
+
+    What cannot be read is added to `flaws`, and so are required fields that are missing.
+    """
+    values: dict[str, Any] = {}
     for name, read in _READ.items():
         try:
-            values[name] = read(fields[name])
+            values[name.decode()] = read(fields[name])
         except KeyError:
-            flaws.append(Flaw(name.decode(), "missing"))
+            if name not in _DEFAULTS:
+                flaws.append(Flaw(name.decode(), "missing"))
         except ValueError as error:
             flaws.append(Flaw(name.decode(), str(error), fields[name]))
-    values = {**_SPARE, **values}
     if not values.keys() >= _NEEDED:
-        return None, flaws
-    return Head(**{field: values[field.encode()] for field in Head._fields}), flaws
+        return None
+    return Head(**values)
 
 
 def count(field: bytes) -> int:
@@ -109,42 +148,71 @@ def count(field: bytes) -> int:
     raise ValueError("not a whole number")
 
 
-def _state(reply: Reply, known: Container[bytes], beside: bytes = b"") -> State:
+def _state(reply: Reply, what: str) -> State:
     if isinstance(reply, Exception):
         return State({}, [FOREIGN])
     fields = dict(pairs(reply))
-    found, flaws = _sorted(fields, known, beside)
-    if fields.get(b"bytes", b"0").isdigit():
-        return State(found, flaws)
-    return State(found, [*flaws, Flaw("bytes", "not a whole number", fields[b"bytes"])])
+    flaws: list[Flaw] = []
+    try:
+        _check_format(fields, what, flaws)
+        found, more = _sorted(fields, (), flaws)
+    except NewerFormat as newer:
+        return State({}, newer=newer)
+    _check_bytes(fields, flaws)
+    return State(found, flaws, more=more)
+
+
+def _check_format(fields: Mapping[bytes, bytes], what: str, flaws: list[Flaw]) -> None:
+    """Add a `format` that is none to `flaws`.
+
+    Raises:
+        NewerFormat: it is a newer one.
+    """
+    field = fields.get(b"format")
+    if field is None or field == b"1":
+        return
+    try:
+        growth.check_format(field, what)
+    except ValueError as error:
+        flaws.append(Flaw("format", str(error), field))
+
+
+def _check_bytes(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> None:
+    field = fields.get(b"bytes", b"0")
+    if not (field.isdigit() and len(field) <= _DIGITS):
+        flaws.append(Flaw("bytes", "not a whole number", field))
 
 
 def _sorted(
-    fields: Mapping[bytes, bytes], known: Container[bytes], beside: bytes = b""
-) -> tuple[dict[str, bytes], list[Flaw]]:
-    """State values by key (`state:` stands before each of them), and what is none of ours.
+    fields: Mapping[bytes, bytes], known: Container[bytes], flaws: list[Flaw]
+) -> tuple[dict[str, bytes], Pairs]:
+    """State values by key (`state:` stands before each of them), and fields that nobody here knows.
 
-    Names that are known, or start with `beside`, are passed over.
+    State that cannot be read is added to `flaws`.
+
+    Raises:
+        NewerFormat: a value is encoded in a way that this version does not know.
     """
     state: dict[str, bytes] = {}
-    flaws: list[Flaw] = []
+    more: dict[str, bytes] = {}
     for name, value in fields.items():
-        if name in known:
+        if name in known or name in _BESIDE:
             continue
         if name[:6] == b"state:":
             try:
-                state[name[6:].decode()] = value
+                state[name[6:].decode()] = _plain(value)
             except UnicodeDecodeError:
                 flaws.append(Flaw(field_of(name), "a name that is not UTF-8", value))
-        elif not (beside and name.startswith(beside)):
-            flaws.append(Flaw(field_of(name), "a field that Sojourn does not write", value))
-    return state, flaws
+            except ValueError as error:
+                flaws.append(Flaw(field_of(name), str(error), value))
+        elif not name.startswith((b"at:", b"size:")):
+            with suppress(UnicodeDecodeError):
+                more[name.decode()] = value
+    return state, more or NOTHING
 
 
-def _format(field: bytes) -> bytes:
-    if field != _FORMAT:
-        raise ValueError("not the format that this version of Sojourn reads")
-    return field
+def _plain(value: bytes) -> bytes:
+    return growth.plain(value, "A state value") if value[:1] == growth.MARK else value
 
 
 def _instant(field: bytes) -> float:
@@ -167,14 +235,16 @@ def _name(field: bytes) -> str:
 
 def _text(field: bytes) -> str:
     try:
-        return field.decode()
+        return _value(field).decode()
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
 
 
+def _value(field: bytes) -> bytes:
+    return growth.plain(field, "A field of the session") if field[:1] == growth.MARK else field
+
+
 _READ: dict[bytes, Callable[[bytes], Any]] = {
-    b"format": _format,
-    b"bytes": count,
     b"incarnation": _name,
     b"version": count,
     b"epoch": count,
@@ -183,22 +253,21 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"created": _instant,
     b"updated": _instant,
     b"ttl": _span,
-    b"until": _span,
     b"expires": _span,
+    b"until": _span,
+    b"log_id": _text,
     b"title": _text,
     b"status": _text,
     b"backend": _text,
     b"flow": _text,
-    b"metadata": bytes,
+    b"metadata": _value,
 }
-"""The fields of a session, and how each is read; behind the first two, in the order of `Head`."""
+"""The fields of a session, and how each is read, in the order of `Head`."""
 
-_NOT_OF_HEAD = 2
+_BESIDE = frozenset({b"format", b"bytes"})
+"""Fields of all hashes that hold state."""
 
-_SPARE: dict[bytes, Any] = {
-    **dict.fromkeys((b"title", b"status", b"backend", b"flow"), ""),
-    b"metadata": b"{}",
-}
-"""Fields without which a session can be served, and what then stands for them."""
+_DEFAULTS = frozenset(name.encode() for name in Head._field_defaults)
+"""Fields that may be missing, and without which a session can be served."""
 
-_NEEDED = _READ.keys() - {b"bytes"}
+_NEEDED = {name.decode() for name in _READ.keys() - _DEFAULTS}

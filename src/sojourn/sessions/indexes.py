@@ -53,12 +53,16 @@ class Indexes:
         shared = await self._commons.report(owner, ours, app)
         sessions: list[tuple[SessionKey, Stored]] = []
         corrupt: list[SessionKey] = []
+        newer: list[SessionKey] = []
         gone: list[SessionKey] = []
         for key, head, reply in zip(keys, heads, replies, strict=True):
             if not reply:
                 gone.append(key)
                 continue
             found = parse_head(reply)
+            if found.newer or ours.newer or app.newer:
+                newer.append(key)
+                continue
             if found.flaws:
                 await self._inspection.report(owner, key.session, "session", head, found.flaws)
             if found.head is None:
@@ -72,7 +76,7 @@ class Indexes:
         if gone:
             self._engine.post(self.prune_call(owner))
             self._engine.post(self.mend_call(owner, gone[:_MENDED]))  # evicted
-        return Listed(sessions, page.places[-1] if page.more else None, corrupt)
+        return Listed(sessions, page.places[-1] if page.more else None, corrupt, newer)
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""

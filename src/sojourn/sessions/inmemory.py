@@ -19,7 +19,7 @@ from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
 from sojourn.sessions.graves import REMEMBERED, Buried, Fate, Forgotten, anywhere
-from sojourn.sessions.rows import first_seq, wanted
+from sojourn.sessions.rows import event_id, first_seq, wanted
 from sojourn.sessions.store import (
     Birth,
     Born,
@@ -56,6 +56,7 @@ class _Session:
     state: dict[str, bytes]
     place: float
     rows: list[bytes] = field(default_factory=list[bytes])
+    ids: dict[str, int] = field(default_factory=dict[str, int])
     operations: OrderedDict[str, int] = field(default_factory=OrderedDict[str, int])
 
 
@@ -169,17 +170,19 @@ class InMemorySessions:
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """Append rows and set state."""
-        repeated = self.admit(key, delta, write)
+        repeated = self.admit(key, rows, delta, write)
         if repeated is not None:
             return repeated
         session = self._sessions[key]
         head, name = session.head, f"append:{write.operation_id}"
         session.rows += rows
+        session.ids.update(_ids(rows, head.seq + 1))
         session.state.update(delta.session)
         seq, dropped = head.seq + len(rows), head.dropped
         if self._max_events is not None and seq - dropped > self._max_events:
             dropped = seq - self._max_events
             del session.rows[: len(session.rows) - self._max_events]
+            session.ids = {name: at for name, at in session.ids.items() if at > dropped}
         written = self._changed(session, name, seq=seq, dropped=dropped, updated=updated)
         self._told(key, "appended", written.version)
         self._set_shared(key, delta)
@@ -191,7 +194,9 @@ class InMemorySessions:
             await self.create(key, birth)
         return await self.append(key, *first, write)
 
-    def admit(self, key: SessionKey, delta: Delta, write: Write) -> Written | None:
+    def admit(
+        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, write: Write
+    ) -> Written | None:
         """Raise what an append would raise; what it would return if it is a repetition."""
         session = self._writable(key, write)
         name = f"append:{write.operation_id}"
@@ -200,6 +205,9 @@ class InMemorySessions:
         _check_version(key, session.head, write)
         self._check("state", session.state, delta.session)
         self._check("user state", self._values(key.owner), delta.user)
+        known = [name for name in _ids(rows, 0) if name in session.ids]
+        if known:
+            raise refusals.event_exists(len(known), known[-1])
         return None
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
@@ -242,7 +250,7 @@ class InMemorySessions:
         self._check("state", {}, image.state)
         if session is None:
             self._check_room(key)
-            head = Head(write.operation_id, 0, -1, 0, 0, now, now, image.ttl, None, None)
+            head = Head(write.operation_id, 0, -1, 0, 0, now, now, image.ttl, None)
             session = self._sessions[key] = _Session(head, {}, now)
         _remember(past, born, None)
         head, change = session.head, image.change
@@ -253,7 +261,10 @@ class InMemorySessions:
         seq = len(image.rows)
         dropped = 0 if self._max_events is None else max(0, seq - self._max_events)
         session.head = head.from_now(now).told(change.fields)
+        if head.log_id:
+            session.head = session.head._replace(log_id=head.log_id)
         session.state, session.rows = dict(image.state), list(image.rows[dropped:])
+        session.ids = _ids(session.rows, dropped + 1)
         written = self._changed(
             session, name, seq=seq, dropped=dropped, epoch=head.epoch + 1, updated=now
         )
@@ -272,6 +283,8 @@ class InMemorySessions:
         front = 0 if keep is None else max(0, left - keep)
         del session.rows[max(0, len(session.rows) - behind) :]
         del session.rows[:front]
+        seqs = range(head.dropped + front + 1, head.seq - behind + 1)
+        session.ids = {name: at for name, at in session.ids.items() if at in seqs}
         written = self._changed(
             session,
             name,
@@ -431,7 +444,9 @@ class InMemorySessions:
                 break
         return archive.Stretch(head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows)
 
-    async def stage(self, key: SessionKey, name: str, before: int, rows: Sequence[bytes]) -> int:
+    async def stage(
+        self, key: SessionKey, name: str, _dropped: int, before: int, rows: Sequence[bytes]
+    ) -> int:
         """Keep rows of a log that is not there yet."""
         staged = self._staged.setdefault((key, name), [])
         if len(staged) >= before:
@@ -462,7 +477,11 @@ class InMemorySessions:
             raise refusals.incomplete(key, image.before, len(staged))
         rows = [*staged, *image.rows]
         self._sessions[key] = _Session(
-            head._replace(epoch=0), dict(image.state), head.updated, rows
+            head._replace(epoch=0),
+            dict(image.state),
+            head.updated,
+            rows,
+            _ids(rows, head.dropped + 1),
         )
         _remember(past, born, None)
         self._told(key, "created" if there is None else "updated", head.version)
@@ -505,7 +524,8 @@ class InMemorySessions:
         """Hold a session as a store gave it. Its log begins with the first row that came along."""
         head = stored.head._replace(dropped=stored.head.seq - len(stored.rows))
         rows = list(stored.rows)
-        self._sessions[key] = _Session(head, dict(stored.state), head.updated, rows)
+        ids = _ids(rows, head.dropped + 1)
+        self._sessions[key] = _Session(head, dict(stored.state), head.updated, rows, ids)
         for name, values in ((key.owner, stored.user), (key.app, stored.app)):
             if not self._values(name):
                 self._shared[name] = _Shared(dict(values), self._shared_expiry())
@@ -594,6 +614,15 @@ class InMemorySessions:
         size = _size({**old, **new})
         if new and size > self._cap:
             raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
+
+
+def _ids(rows: Sequence[bytes], seq: int) -> dict[str, int]:
+    """Where the events of some rows stand, by their ids; the first is number `seq`."""
+    found: dict[str, int] = {}
+    for place, row in enumerate(rows, seq):
+        with suppress(ValueError):  # one that cannot be read has none
+            found[event_id(row)] = place
+    return found
 
 
 def _nobody(_key: SessionKey, _what: Told, _version: int) -> None:

@@ -78,6 +78,7 @@ class Listing:
             looks += 1
             found.sessions.extend(filter(wanted.admits, self._states.sessions(page)))
             found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
+            found.newer.extend(filter(wanted.admits_id, page.newer))
         return msgspec.structs.replace(found, cursor=place and place.text())
 
     async def _of_user(

@@ -126,6 +126,8 @@ class SessionPage(msgspec.Struct, frozen=True):
         sessions: oldest update first within a user.
         cursor: where the next page starts; None after the last.
         corrupt: sessions between those that cannot be read; what is wrong is in the quarantine.
+        newer: sessions between those that a newer version of Sojourn wrote in a way that this one
+            cannot read; `get` raises `NewerFormat` for them.
         corrupt_users: in a page of an app, users whose index is a key of another type: which
             sessions they have cannot be known.
     """
@@ -133,6 +135,7 @@ class SessionPage(msgspec.Struct, frozen=True):
     sessions: list[Session[Any]]
     cursor: str | None
     corrupt: list[SessionKey] = msgspec.field(default_factory=list[SessionKey])
+    newer: list[SessionKey] = msgspec.field(default_factory=list[SessionKey])
     corrupt_users: list[UserKey] = msgspec.field(default_factory=list[UserKey])
 
 

@@ -110,7 +110,7 @@ class RedisSessions:
             {**user_found.pairs, **birth.state.user},
             {**app_found.pairs, **birth.state.app},
             repeated=repeated,
-            readable=not flawed,
+            readable=not (flawed or user_found.newer or app_found.newer),
         )
 
     async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
@@ -446,7 +446,7 @@ class RedisSessions:
             key = self._keys.user(owner).state
             raise await self._inspection.refusal(owner, None, "user state", key, user.flaws)
         await self._commons.report(owner, user, app)
-        return user.pairs, app.pairs
+        return user.known(), app.known()
 
     async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
         """Two round trips a page."""
@@ -494,6 +494,10 @@ class RedisSessions:
             raise refusals.gone(key)
         if status == b"full":
             raise refusals.full(key, int(reply[1]))
+        if status == b"event":
+            raise refusals.event_exists(int(reply[1]), reply[2].decode(errors="replace"))
+        if status == b"newer":
+            raise refusals.newer("The session", reply[1].decode())
         self._not_fitting(reply, key)
 
     def _not_fitting(self, reply: list[Any], key: SessionKey) -> NoReturn:

@@ -45,14 +45,16 @@ class RedisArchive:
         fields = await self._engine.run(call)
         if not fields:
             return None
-        head, state, flaws = parse_head(fields)
+        head, state, flaws, newer = parse_head(fields)
+        if newer is not None:
+            raise newer
         if head is None:
             raise CorruptRecord(f"The session at {name!r} cannot be read.", key=name, raw=b"")
         return Stored(head, state, {}, {}, [], 0, readable=not flaws)
 
     async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
         """One round trip."""
-        head, events, _ = self._keys.session(key)
+        head, events, *_ = self._keys.session(key)
         call: Call[list[Any]] = Call(
             name="sessions.stretch",
             keys=(head, events),
@@ -69,15 +71,16 @@ class RedisArchive:
         _, incarnation, epoch, dropped, lost, seq, start, *rows = reply
         return Stretch(incarnation.decode(errors="replace"), epoch, dropped, lost, seq, start, rows)
 
-    async def stage(self, key: SessionKey, name: str, before: int, rows: Sequence[bytes]) -> int:
+    async def stage(
+        self, key: SessionKey, name: str, dropped: int, before: int, rows: Sequence[bytes]
+    ) -> int:
         """One round trip."""
-        staged = self._keys.staged(key, name)
         call: Call[int] = Call(
             name="sessions.stage",
-            keys=(staged,),
+            keys=self._keys.staged(key, name),
             read=only,
             script=_STAGE,
-            args=(before, ms(STAGED), *rows),
+            args=(before, ms(STAGED), dropped, *rows),
             bulk=True,
         )
         return await self._engine.run(call)
@@ -89,7 +92,8 @@ class RedisArchive:
         await self._commons.enter(key.owner, span)
         user = self._keys.user(key)
         fields = {
-            name: getattr(head, name).encode() for name in ("title", "status", "backend", "flow")
+            name: getattr(head, name).encode()
+            for name in ("log_id", "title", "status", "backend", "flow")
         }
         call: Call[list[Any]] = Call(
             name="sessions.restore",
@@ -97,7 +101,7 @@ class RedisArchive:
                 *self._keys.session(key),
                 *user[:2],
                 user.operations,
-                self._keys.staged(key, image.staged),
+                *self._keys.staged(key, image.staged),
                 *self._commons.told(key),
             ),
             read=only,
@@ -127,6 +131,8 @@ class RedisArchive:
                 raise refusals.gone(key)
             case b"full":
                 raise refusals.full(key, int(said[0]))
+            case b"newer":
+                raise refusals.newer("The session that would be replaced", said[0].decode())
             case b"incomplete":
                 raise refusals.incomplete(key, image.before, int(said[0]))
             case _:
@@ -137,10 +143,10 @@ class RedisArchive:
     ) -> None:
         """One round trip; one more when the user's index of an app is to live longer."""
         await self._commons.enter(key.owner, _lasting(ttl, at))
-        head, events, _ = self._keys.session(key)
+        head, events, _, ids = self._keys.session(key)
         call: Call[list[Any]] = Call(
             name="sessions.expire",
-            keys=(head, events, *self._keys.user(key)[:2]),
+            keys=(head, events, ids, *self._keys.user(key)[:2]),
             read=only,
             script=_EXPIRE,
             args=(incarnation, version, key.session, ms(ttl), ms(at)),
@@ -167,7 +173,7 @@ class RedisArchive:
         """One round trip; more when changes of the app's state are left to be carried out."""
         if isinstance(of, UserKey):
             drained = await self._commons.drain(of)
-            if drained.left:
+            if drained.left or drained.newer:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
         key = self._state_key(of)
         call: Call[list[Any]] = Call(
@@ -183,7 +189,7 @@ class RedisArchive:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")
         now = int(clock[0]) * 1000 + int(clock[1]) // 1000
         expires = None if left < 0 else (now + left) / 1000
-        return Shared(found.pairs, expires, not found.flaws)
+        return Shared(found.known(), expires, not found.flaws, found.more)
 
     async def reinstate(
         self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
@@ -211,6 +217,8 @@ class RedisArchive:
             bulk=True,
         )
         status, *said = await self._engine.run(call)
+        if status == b"newer":
+            raise refusals.newer("The state that would be replaced", said[0].decode())
         return "restored" if status == b"ok" else self._outcome(status, said)
 
     async def _enroll_app(self, app: AppName) -> None:

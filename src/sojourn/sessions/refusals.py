@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from sojourn.codecs import growth
 from sojourn.errors import (
     Conflict,
     Erased,
+    EventExists,
     InvalidId,
     InvalidInput,
+    NewerFormat,
     SessionExists,
     SessionNotFound,
     StaleSession,
@@ -92,6 +95,26 @@ def outdated() -> Conflict:
     return Conflict(
         f"This create has waited for more than {REMEMBERED / 86_400:g} days: whether the session "
         "was revoked or its user forgotten since is not known any more. Nothing was written."
+    )
+
+
+def event_exists(count: int, one: str) -> EventExists:
+    """Events of these ids are in the log already."""
+    others = f" and {count - 1:,} more" if count > 1 else ""
+    return EventExists(
+        f"The log has an event with the id {one!r} already{others}: no id is twice in a log. "
+        "Nothing was written. Retry an append with its operation_id; give a new event a new id.",
+        ids=count,
+    )
+
+
+def newer(what: str, format: str) -> NewerFormat:  # noqa: A002 - as the field
+    """A write that would replace what a newer version wrote."""
+    return NewerFormat(
+        f"{what} has the storage format {format}; this version of Sojourn writes {growth.FORMAT}. "
+        "Nothing was written: upgrade this process.",
+        found=format,
+        known=str(growth.FORMAT),
     )
 
 

@@ -18,7 +18,9 @@ from sojourn.errors import (
     Conflict,
     CorruptRecord,
     Erased,
+    EventExists,
     InvalidInput,
+    NewerFormat,
     OutcomeUnknown,
     SessionNotFound,
     SojournError,
@@ -36,7 +38,6 @@ from sojourn.sessions.store import (
     Life,
     Pairs,
     SessionStore,
-    Window,
     Write,
     Written,
 )
@@ -44,14 +45,12 @@ from sojourn.telemetry import Refused, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
 
-_REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord)
+_REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord, NewerFormat)
 """What no later attempt would change."""
 _PAUSES: Final = (0.05, 0.1, 0.25, 0.5)
 """Seconds between attempts to replay; the last one again and again."""
 _TURN: Final = 0.005
 """Seconds until somebody who waits looks again whether another is still replaying."""
-_DISTANT_WRITES, _DISTANT_SECONDS = 500, 12 * 3600
-"""Half the horizon of operation ids: from there on a log is searched for what it may hold."""
 
 _Texts = Mapping[str, str]
 
@@ -334,13 +333,8 @@ class Replayer:
                 life, fields = Life(ttl, until=until), _pairs(words)
                 birth = Birth(name, created, life, fields, kept.delta, fresh=True, age=age)
                 done = Written(1, 0, (await self._store.create(key, birth)).repeated)
-            elif await self._is_in_log(key, kept, entry):
-                done = Written(0, 0, repeated=True)
             else:
-                self._tried = entry
-                rows = [row.encode() for row in kept.rows]
-                write = Write(name, kept.incarnation)
-                done = await self._store.append(key, rows, kept.delta, kept.updated, write)
+                done = await self._append(key, kept, entry)
         except _REFUSALS as refused:
             error: SojournError = refused
             if kept.birth is None and await self._store.buried(key, age) == "forgotten":
@@ -356,19 +350,18 @@ class Replayer:
         self._applied += not done.repeated
         return done
 
-    async def _is_in_log(self, key: SessionKey, kept: Kept, entry: Entry) -> bool:
-        """Whether a write that may have been applied long ago is in the log.
-
-        Operation ids are remembered for a while only; behind that the log itself is the memory.
-        """
-        if not (kept.sent or entry.inherited or entry is self._tried):
-            return False
-        now = await self._store.read(key, Window(last=0))
-        old = time.time() - entry.added > _DISTANT_SECONDS
-        if now is None or not (old or now.head.version - kept.version > _DISTANT_WRITES):
-            return False
-        whole = await self._store.read(key, Window())
-        return whole is not None and kept.rows[0].encode() in whole.rows
+    async def _append(self, key: SessionKey, kept: Kept, entry: Entry) -> Written:
+        """Append once. Operation ids are remembered for a while only; ids of events always."""
+        doubtful = kept.sent or entry.inherited or entry is self._tried
+        self._tried = entry
+        rows = [row.encode() for row in kept.rows]
+        write = Write(kept.operation_id, kept.incarnation)
+        try:
+            return await self._store.append(key, rows, kept.delta, kept.updated, write)
+        except EventExists as error:
+            if doubtful and error.ids == len(rows):
+                return Written(0, 0, repeated=True)
+            raise
 
     def _report(self, *, lost: int = 0) -> None:
         report = ReplayReport(self._applied, self._duplicates, tuple(self._refused), lost)

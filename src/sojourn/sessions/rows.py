@@ -7,6 +7,7 @@ from zlib import crc32
 
 import msgspec
 
+from sojourn.codecs import growth
 from sojourn.sessions.store import Head, Window
 
 NO_DELTA = msgspec.Raw(b"{}")
@@ -25,6 +26,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Row).decode
+_id = msgspec.json.Decoder(str).decode
 
 _TAIL = b',"crc":"%08x"}'
 _TAIL_BYTES = 18
@@ -41,12 +43,18 @@ class NotARow(ValueError):
 
 
 def decode_row(data: bytes) -> Row:
-    """Read a row.
+    """Read a row. Members that this version does not know are passed over.
 
     Raises:
         NotARow: it is none.
+        NewerFormat: it is encoded in a way that this version does not know.
         RecursionError: it is nested too deeply.
     """
+    if data[:1] == growth.MARK:
+        try:
+            data = growth.plain(data, "An event")
+        except ValueError as error:
+            raise NotARow(str(error)) from error
     if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
         raise NotARow("its checksum is missing or wrong")
     try:
@@ -56,6 +64,14 @@ def decode_row(data: bytes) -> Row:
     if row.state_delta is not NO_DELTA and memoryview(row.state_delta)[0] != ord("{"):
         raise NotARow("its state_delta is not a JSON object")
     return row
+
+
+def event_id(data: bytes) -> str:
+    """The id of the event in a row that is sound, whatever encoding the row has."""
+    found = growth.parse(data)
+    if found is None:
+        return decode_row(data).id
+    return _id(found.body.partition(b"\n")[0])
 
 
 def wanted(head: Head, window: Window) -> range:

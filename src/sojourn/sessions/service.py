@@ -195,7 +195,7 @@ class Sessions:
             operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
             life=self._life(ttl, max_age, until),
-            fields=checks.fields(
+            fields=checks.first_fields(
                 title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
             ),
             state=by_scope(checks.encoded(state or {})),
@@ -293,7 +293,7 @@ class Sessions:
             else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, max_age, until),
-            fields=checks.fields(
+            fields=checks.first_fields(
                 title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
             ),
             state=by_scope(checks.encoded(state or {})),
@@ -331,6 +331,7 @@ class Sessions:
             InvalidInput: a negative filter.
             CorruptRecord: the session's own fields cannot be read. What else cannot be read is left
                 out (`Session.complete`).
+            NewerFormat: a newer version of Sojourn wrote it in a way that this one cannot read.
         """
         checks.key(key)
         if checks.count(after, "after") is None or last is not None or since is not None:
@@ -384,6 +385,7 @@ class Sessions:
                 `app:` state the events are stored and only the app's state is as before.)
             SessionNotFound: deleted, expired, or not this incarnation; it is not revived.
             StaleSession: not the expected version.
+            EventExists: another operation has appended an event of this id; nothing was written.
         """
         checks.key(key)
         if not events:
@@ -434,7 +436,7 @@ class Sessions:
             else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, None, None),
-            fields=checks.fields(title="", status="active", backend="", flow="", metadata={}),
+            fields=checks.first_fields(title="", status="active", backend="", flow="", metadata={}),
             state=by_scope({}),
         )
         first = Rows(rows, by_scope(changes), float(events[-1].time))
@@ -627,7 +629,7 @@ class Sessions:
                 "too: set them by append(), in an event's state_delta."
             )
         change = Change(
-            checks.fields(
+            checks.first_fields(
                 title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
             ),
             KEEP if ttl == KEEP else checks.lifetime(ttl),

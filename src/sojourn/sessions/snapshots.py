@@ -56,21 +56,23 @@ class Snapshots:
         if not seen.fields:
             return None, True
         head, state, flawed = await self._inspected(key, seen)
+        left: Pairs = {}
         if isinstance(seen.waiting, int) and seen.waiting:
             with no_later_than(halfway()):
-                left, whole = await self._commons.drain(key.owner)
-            flawed |= not whole
+                drained = await self._commons.drain(key.owner)
+            left = drained.left
+            flawed |= not drained.readable
             _, app_call = self._commons.state_calls(key.owner)
             app = await self._engine.run(app_call)
-            app = app._replace(pairs={**app.pairs, **left})
         user = user_state(seen.user)
         flawed |= await self._commons.report(key.owner, user, app)
+        user_pairs, app_pairs = user.known(), {**app.known(), **left}
         rows, settled = await self._as_of(key, head, window, seen)
         stored = Stored(
             head=head,
             state=state,
-            user=user.pairs,
-            app=app.pairs,
+            user=user_pairs,
+            app=app_pairs,
             rows=rows,
             first=first_seq(head, rows),
             complete=settled and len(rows) == len(wanted(head, window)),
@@ -85,9 +87,12 @@ class Snapshots:
 
         Raises:
             CorruptRecord: the head cannot be read.
+            NewerFormat: a newer version wrote it so.
         """
         ours, outbox = self._keys.session(key), self._keys.user(key).outbox
-        head, state, flaws = parse_head(seen.fields)
+        head, state, flaws, newer = parse_head(seen.fields)
+        if newer is not None:
+            raise newer
         place = key.owner, key.session
         if head is None:
             raise await self._inspection.refusal(*place, "session", ours.head, flaws)
@@ -139,7 +144,7 @@ class Snapshots:
         )
 
     def _exact_call(self, key: SessionKey, places: range) -> Call[list[Any]]:
-        head, log, _ = self._keys.session(key)
+        head, log, *_ = self._keys.session(key)
         return Call(
             name="sessions.read",
             keys=(head, log),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.ids import SessionId, SessionKey, UserKey
@@ -15,6 +16,8 @@ from sojourn.sessions.graves import Buried, Fate, Forgotten
 
 Pairs = Mapping[str, bytes]
 """State keys without their scope → JSON text."""
+
+NOTHING: Pairs = MappingProxyType({})
 
 
 class Write(NamedTuple):
@@ -135,7 +138,12 @@ class Window(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A session without its state and events."""
+    """A session without its state and events.
+
+    Fields with a default may be missing on the server. `log_id` is random, and the same as long as
+    there is the log: a save, a trim, a rotation and an import keep it. `more` are fields that this
+    version does not know.
+    """
 
     incarnation: str
     version: int
@@ -145,13 +153,15 @@ class Head(NamedTuple):
     created: float
     updated: float
     ttl: float | None
-    until: float | None
     expires: float | None
+    until: float | None = None
+    log_id: str = ""
     title: str = ""
-    status: str = ""
+    status: str = "active"
     backend: str = ""
     flow: str = ""
     metadata: bytes = b"{}"
+    more: Pairs = NOTHING
 
     @property
     def span(self) -> float | None:
@@ -247,12 +257,14 @@ class Place(NamedTuple):
 class Listed(NamedTuple):
     """A page of an index with the place after which the next one starts; None at the end.
 
-    `corrupt` are sessions of the page that cannot be read.
+    `corrupt` are sessions of the page that cannot be read, `newer` those that a newer version wrote
+    in a way that this one cannot read.
     """
 
     sessions: list[tuple[SessionKey, Stored]]
     after: Place | None
     corrupt: Sequence[SessionKey] = ()
+    newer: Sequence[SessionKey] = ()
 
 
 class Named(NamedTuple):

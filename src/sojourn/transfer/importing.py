@@ -160,22 +160,22 @@ class Import:
 
     async def _stage(self, key: SessionKey, line: SessionLine, name: str, log: Rows) -> None:
         for _ in range(_TRIES):
-            if await self._upload(key, name, log):  # else it has waited for too long
+            if await self._upload(key, name, line.dropped, log):  # else it has waited for too long
                 break
         image = Image(
             *(born(line, name), pairs_of(line.state)), name, line.seq - line.dropped, rows=()
         )
         await self._restore(key, line, image)
 
-    async def _upload(self, key: SessionKey, name: str, log: Rows) -> bool:
+    async def _upload(self, key: SessionKey, name: str, dropped: int, log: Rows) -> bool:
         """Send the events that are not there; whether all are then."""
         archive = self._stores.session_archive
-        there, before = await archive.stage(key, name, 0, ()), 0
+        there, before = await archive.stage(key, name, dropped, 0, ()), 0
         log.rewind()
         while (rows := log.next()) is not None:
             behind = before + len(rows)
             if there < behind:
-                there = await archive.stage(key, name, before, rows)
+                there = await archive.stage(key, name, dropped, before, rows)
                 if there < behind:
                     return False
                 self._report()

@@ -63,6 +63,7 @@ class SessionLine(_Line, frozen=True, tag="session"):
     ttl: float | None
     until: float | None
     expires: float | None
+    log_id: str
     title: str
     status: str
     backend: str

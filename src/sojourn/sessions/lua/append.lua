@@ -1,25 +1,27 @@
 -- Append events to the log of a session and apply their state delta, once.
 --
 -- KEYS  1 session (hash)   2 events (list)      3 ops (zset: operation id → version)
---       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
---       6 state of the user (hash)              7 outbox (hash: operation id → app delta)
---       8 notices (stream), where they are wanted
+--       4 ids (zset: event id → seq)            5 sessions (zset: session → updated)
+--       6 sessions:expiry (zset: session → expires, ms)
+--       7 state of the user (hash)              8 outbox (hash: operation id → app delta)
+--       9 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 expected version or ''   4 session id
 --       5 updated, s       6 shared ttl, ms or '' (never)   7 cap of a state, bytes
 --       8 cap of the log, events or ''          9 app delta as JSON or ''
 --      10 number of events, then the events; number of session pairs, then the pairs;
 --         number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, span}
---       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}: nothing was
---       written
-local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
+--       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}
+--       {'event', how many of these are in the log, one of them}: nothing was written
+local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until')
-local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9]
+local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-if head[8] ~= '1' or not (version and seq and dropped and ttl and expires and last)
+if not (major(head[8]) and version and seq and dropped and ttl and expires)
     or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
     or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or #last > 15
     or (ttl == '' and last == '') ~= (expires == '')
@@ -30,7 +32,7 @@ end
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
-  return {'duplicate', done, seq, stamp, redis.call('HLEN', KEYS[7]), span(ttl, last)}
+  return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), span(ttl, last)}
 end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 
@@ -42,36 +44,72 @@ at = session_pairs + 2 * n_session
 local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 
 local cap = tonumber(ARGV[7])
-local bytes
+local bytes, sizes
 if n_session > 0 then
-  bytes = measured(session, state_bytes(session, head[6]), session_pairs, n_session)
+  sizes = encoded_sizes(session, session_pairs, n_session)
+  bytes = measured(session, state_bytes(session, head[6]), session_pairs, n_session, sizes)
   if bytes > cap then return {'state', bytes} end
 end
-local user_bytes, user_left
+local user_bytes, user_left, user_sizes
 if n_user > 0 then
-  user_left = redis.call('PTTL', KEYS[6])
-  user_bytes = state_bytes(KEYS[6], redis.call('HGET', KEYS[6], 'bytes'))
-  user_bytes = measured(KEYS[6], user_bytes, user_pairs, n_user)
+  user_left = redis.call('PTTL', user)
+  user_bytes = state_bytes(user, redis.call('HGET', user, 'bytes'))
+  user_sizes = encoded_sizes(user, user_pairs, n_user)
+  user_bytes = measured(user, user_bytes, user_pairs, n_user, user_sizes)
   if user_bytes > cap then return {'user state', user_bytes} end
 end
-if ARGV[9] ~= '' then redis.call('HLEN', KEYS[7]) end
+if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
 redis.call('LLEN', events)
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last
-if longer then redis.call('ZCARD', KEYS[5]) end
+if longer then redis.call('ZCARD', by_expiry) end
 
--- The index comes first: a key of another type stops the script while nothing is written. What
--- others may have evicted is made again with its lifetime.
-local absent = redis.call('ZADD', KEYS[4], 'GT', ARGV[5], ARGV[4]) == 1
+-- No event id is twice in a log. The first write finds that out: it is one that a full server
+-- refuses, and that stops at a key of another type, while nothing is written.
+local rows, names = {}, {}
+for i = 1, count do
+  rows[i] = ARGV[first_event + i - 1]
+  names[i] = event_id(rows[i]) or ''
+end
+local rebuilt
+if count == 1 then
+  local added = redis.call('ZADD', ids, 'NX', 0, '', seq + 1, names[1])
+  if added == 0 then return {'event', 1, names[1]} end
+  rebuilt = added == 2
+else
+  local known, one = known_ids(ids, names, seq)
+  if known > 0 then return {'event', known, one} end
+  rebuilt = write_ids(ids, rows, seq + 1)
+end
+if rebuilt then -- a new log, or an index that was evicted
+  if seq > dropped then
+    local log = redis.call('LRANGE', events, 0, -1)
+    write_ids(ids, log, seq - #log + 1)
+  end
+  write_expiry({ids}, expires)
+  local known, one = known_ids(ids, names, seq)
+  if known > 0 then
+    redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
+    return {'event', known, one}
+  end
+end
+
+-- What others may have evicted of the indexes is made again with its lifetime.
+local absent = redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
+if type(absent) == 'table' then -- a key of another type
+  redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
+  return absent
+end
+absent = absent == 1
 if longer then expires = later(ttl, last) end
 if longer or absent then
-  redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
-  write_index_lifetime(KEYS[4], KEYS[5], expires)
+  redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+  write_index_lifetime(by_update, by_expiry, expires)
 end
 local length
-for i = first_event, first_event + count - 1 do length = redis.call('RPUSH', events, ARGV[i]) end
+for i = 1, count do length = redis.call('RPUSH', events, rows[i]) end
 if longer then
   redis.call('HSET', session, 'expires', expires)
-  write_expiry({session, events}, expires)
+  write_expiry({session, events, ids}, expires)
 elseif length == count and expires ~= '' then
   write_expiry({events}, expires)
 end
@@ -79,6 +117,7 @@ seq = seq + count
 if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
   dropped = seq - tonumber(ARGV[8])
   redis.call('LTRIM', events, -tonumber(ARGV[8]), -1)
+  redis.call('ZREMRANGEBYSCORE', ids, 1, dropped)
   redis.call('HSET', session, 'dropped', dropped)
 end
 
@@ -86,19 +125,19 @@ version = version + 1
 redis.call('HSET', session, 'version', version, 'seq', seq, 'updated', ARGV[5])
 if n_session > 0 then
   redis.call('HSET', session, 'bytes', bytes)
-  write_state(session, session_pairs, n_session)
+  write_state(session, session_pairs, n_session, sizes)
 end
 write_operation(ops, name, version, ttl)
 
 if n_user > 0 then
-  redis.call('HSET', KEYS[6], 'bytes', user_bytes)
-  write_state(KEYS[6], user_pairs, n_user)
-  write_lifetime(KEYS[6], user_left, ARGV[6])
+  redis.call('HSET', user, 'bytes', user_bytes)
+  write_state(user, user_pairs, n_user, user_sizes)
+  write_lifetime(user, user_left, ARGV[6])
 end
 if ARGV[9] ~= '' then
-  write_outbox(KEYS[7], ARGV[1], ARGV[9], ARGV[6])
+  write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
 end
-if KEYS[8] then
-  write_notices(KEYS[8], ARGV[6], {{'appended', ARGV[4], version}}, {KEYS[4], KEYS[5]})
+if KEYS[9] then
+  write_notices(KEYS[9], ARGV[6], {{'appended', ARGV[4], version}}, {by_update, by_expiry})
 end
 return {'ok', version, seq, stamp, 0, span(ttl, last)}

@@ -8,7 +8,7 @@
 local key, mine = KEYS[1], tonumber(ARGV[1])
 local left = redis.call('PTTL', key)
 local bytes = state_bytes(key, redis.call('HGET', key, 'bytes'))
-local fields = {}
+local fields, stale, sizes = {}, {}, encoded_sizes(key, 6, tonumber(ARGV[5]))
 for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
   -- A stamp that cannot be read is older than any.
   local at, by = string.match(redis.call('HGET', key, 'at:' .. ARGV[i]) or '', '^(%d+):(.*)$')
@@ -17,7 +17,8 @@ for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes = bytes + #ARGV[i] end
-    bytes = bytes - old + #ARGV[i + 1]
+    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
+    if sizes[ARGV[i]] then stale[#stale + 1] = 'size:' .. ARGV[i] end
     for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], ARGV[1] .. ':' .. ARGV[2]}) do
       fields[#fields + 1] = value
     end
@@ -25,6 +26,7 @@ for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
 end
 if bytes > tonumber(ARGV[4]) then return {'app state', bytes} end
 if #fields > 0 then
+  for _, name in ipairs(stale) do redis.call('HDEL', key, name) end
   fields[#fields + 1] = 'bytes'
   fields[#fields + 1] = bytes
   write_hash(key, fields)

@@ -1,12 +1,12 @@
 -- Delete a session, once: a repeated delete does not touch a session created since.
 --
--- KEYS  1 session (hash)   2 events (list)   3 ops (zset)
---       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
---       6 operations of the user (zset: operation id → ms)
---       7 notices (stream), where they are wanted
+-- KEYS  1 session (hash)   2 events (list)   3 ops (zset)   4 ids (zset)
+--       5 sessions (zset: session → updated)   6 sessions:expiry (zset: session → expires, ms)
+--       7 operations of the user (zset: operation id → ms)
+--       8 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 session id   4 shared ttl, ms or '', for notices
 -- Reply {'ok'} {'duplicate'} {'missing'}
-local operations = KEYS[6]
+local by_update, by_expiry, operations = KEYS[5], KEYS[6], KEYS[7]
 local deleted = operation_name('delete', ARGV[3], ARGV[1])
 local missed = operation_name('missed', ARGV[3], ARGV[1])
 if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
@@ -14,18 +14,18 @@ if redis.call('ZSCORE', operations, missed) then return {'missing'} end
 local incarnation, version = unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version'))
 local exists = incarnation or redis.call('EXISTS', KEYS[1]) == 1 -- one that cannot be read goes, too
 redis.call('LLEN', KEYS[2])
-for i = 3, 5 do redis.call('ZCARD', KEYS[i]) end
+for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
 
 local found = exists and (ARGV[2] == '' or ARGV[2] == incarnation)
 if found or not exists then -- first what frees memory: then a full server lets the rest pass
-  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
-  redis.call('ZREM', KEYS[4], ARGV[3])
-  redis.call('ZREM', KEYS[5], ARGV[3])
-  write_index_lifetime(KEYS[4], KEYS[5], now) -- it may have been the last that never expires
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  redis.call('ZREM', by_update, ARGV[3])
+  redis.call('ZREM', by_expiry, ARGV[3])
+  write_index_lifetime(by_update, by_expiry, now) -- it may have been the last that never expires
 end
 write_user_operation(operations, found and deleted or missed)
-if found and KEYS[7] then
-  write_notices(KEYS[7], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}},
-    {KEYS[4], KEYS[5]})
+if found and KEYS[8] then
+  write_notices(KEYS[8], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}},
+    {by_update, by_expiry})
 end
 return {found and 'ok' or 'missing'}

@@ -4,10 +4,12 @@
 -- ARGV  1 'replace' (what is there) or ''   2 expires, ms or '' (never)   3 cap, bytes
 --       4 a name for this write where values have stamps (an app's), else ''
 --       5 number of pairs, then the pairs
--- Reply {'ok'}   {'expired'} {'exists'} {'state', bytes}: nothing was written
+-- Reply {'ok'}   {'expired'} {'exists'} {'state', bytes} {'newer', format}: nothing was written
 local key, expires = KEYS[1], ARGV[2]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if redis.call('EXISTS', key) == 1 and ARGV[1] == '' then return {'exists'} end
+local format = redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, 'format')
+if (major(format) or 1) > 1 then return {'newer', format} end
 local bytes, fields = 0, {}
 for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
   bytes = bytes + #ARGV[i] + #ARGV[i + 1]

@@ -1,10 +1,11 @@
 -- Write a session as it once was: its numbers, times and lifetime as they are given.
 --
 -- KEYS  1 session (hash)   2 events (list)      3 ops (zset)
---       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
---       6 operations of the user (zset: operation id → ms)
---       7 staged (list: the first rows of its log)
---       8 notices (stream), where they are wanted
+--       4 ids (zset: event id → seq)            5 sessions (zset: session → updated)
+--       6 sessions:expiry (zset: session → expires, ms)
+--       7 operations of the user (zset: operation id → ms)
+--       8 staged (list: the first rows of its log)            9 ids of these (zset)
+--      10 notices (stream), where they are wanted
 -- ARGV  1 incarnation      2 session id         3 'replace' (what is there) or ''
 --       4 version          5 seq                6 dropped
 --       7 created, s       8 updated, s         9 ttl, ms or '' (never)
@@ -14,19 +15,22 @@
 --         pairs; number of the rows behind those that are staged, then the rows; the shared ttl, ms
 --         or '', for notices
 -- Reply {'ok' | 'duplicate'}
---       {'expired'} {'exists'} {'gone'} {'full', sessions} {'state', bytes} {'incomplete', staged}:
---       nothing was written
-local session, events, staged = KEYS[1], KEYS[2], KEYS[7]
+--       {'expired'} {'exists'} {'gone'} {'full', sessions} {'state', bytes} {'incomplete', staged}
+--       {'newer', format}: nothing was written
+local session, events, ops, ids, by_update, by_expiry, operations, staged, staged_ids, notices =
+  unpack(KEYS)
 local there = redis.call('EXISTS', session) == 1
 if there and redis.call('TYPE', session).ok == 'hash'
     and redis.call('HGET', session, 'incarnation') == ARGV[1] then
   return {'duplicate'}
 end
 local born = operation_name('save', ARGV[2], ARGV[1]) -- no incarnation comes again
-if redis.call('ZSCORE', KEYS[6], born) then return {'gone'} end
+if redis.call('ZSCORE', operations, born) then return {'gone'} end
 local ttl, last, expires = ARGV[9], ARGV[10], ARGV[11]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if there and ARGV[3] == '' then return {'exists'} end
+local format = there and redis.call('TYPE', session).ok == 'hash' and redis.call('HGET', session, 'format')
+if (major(format) or 1) > 1 then return {'newer', format} end
 
 local first_field, n_fields = 16, tonumber(ARGV[15])
 local at = first_field + 2 * n_fields
@@ -36,13 +40,13 @@ local first_row, count = at + 1, tonumber(ARGV[at])
 local bytes = 0
 for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
 if bytes > tonumber(ARGV[12]) then return {'state', bytes} end
-redis.call('ZCARD', KEYS[4])
-redis.call('ZCARD', KEYS[5])
+redis.call('ZCARD', by_update)
+redis.call('ZCARD', by_expiry)
 local waiting = redis.call('LLEN', staged)
 if waiting ~= tonumber(ARGV[14]) then return {'incomplete', waiting} end
 if not there and ARGV[13] ~= '' then
-  local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
-  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[2]) -- it has this place already
+  local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', by_expiry, ARGV[2]) -- it has this place already
   if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[13]) then return {'full', alive} end
 end
@@ -50,28 +54,32 @@ end
 -- The first write is one that a full server refuses, before anything is changed. In a list that is
 -- read in pages nothing moves back.
 if there then
-  redis.call('ZADD', KEYS[4], 'GT', ARGV[8], ARGV[2])
+  redis.call('ZADD', by_update, 'GT', ARGV[8], ARGV[2])
 else
-  redis.call('ZADD', KEYS[4], ARGV[8], ARGV[2])
+  redis.call('ZADD', by_update, ARGV[8], ARGV[2])
 end
-redis.call('UNLINK', session, events, KEYS[3])
-local dead = write_pruned(KEYS[4], KEYS[5])
-if #dead > 0 then redis.call('ZADD', KEYS[4], ARGV[8], ARGV[2]) end -- one may have had this id
+redis.call('UNLINK', session, events, ops, ids)
+local dead = write_pruned(by_update, by_expiry)
+if #dead > 0 then redis.call('ZADD', by_update, ARGV[8], ARGV[2]) end -- one may have had this id
 if waiting > 0 then redis.call('RENAME', staged, events) end
-for i = first_row, first_row + count - 1 do redis.call('RPUSH', events, ARGV[i]) end
+if redis.call('EXISTS', staged_ids) == 1 then redis.call('RENAME', staged_ids, ids) end
+local rows = {}
+for i = first_row, first_row + count - 1 do rows[#rows + 1] = ARGV[i] end
+for _, row in ipairs(rows) do redis.call('RPUSH', events, row) end
+write_ids(ids, rows, tonumber(ARGV[6]) + waiting + 1)
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', ARGV[4], 'epoch', '0', 'seq', ARGV[5],
   'dropped', ARGV[6], 'created', ARGV[7], 'updated', ARGV[8], 'expires', expires, 'ttl', ttl,
   'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
 if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
-redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[2])
-write_expiry({session, events}, expires)
-write_index_lifetime(KEYS[4], KEYS[5], expires)
-write_user_operation(KEYS[6], born)
-if KEYS[8] then
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
+write_expiry({session, events, ids}, expires)
+write_index_lifetime(by_update, by_expiry, expires)
+write_user_operation(operations, born)
+if notices then
   local changes = {}
   for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
   changes[#changes + 1] = {there and 'updated' or 'created', ARGV[2], tonumber(ARGV[4])}
-  write_notices(KEYS[8], ARGV[#ARGV], changes, {KEYS[4], KEYS[5]})
+  write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
 end
 return {'ok'}

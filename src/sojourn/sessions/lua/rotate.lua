@@ -1,14 +1,15 @@
 -- Give a session another id, once: under the old one there is none any more.
 --
--- KEYS  1 session (hash)   2 events (list)   3 ops (zset)   4, 5, 6 the same under the new id
---       7 sessions (zset: session → updated)    8 sessions:expiry (zset: session → expires, ms)
---       9 operations of the user (zset: operation id → ms)
---      10 notices (stream), where they are wanted
+-- KEYS  1 session (hash)   2 events (list)   3 ops (zset)   4 ids (zset)
+--       5, 6, 7, 8 the same under the new id
+--       9 sessions (zset: session → updated)   10 sessions:expiry (zset: session → expires, ms)
+--      11 operations of the user (zset: operation id → ms)
+--      12 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 old id   4 new id   5 new incarnation
 --       6 shared ttl, ms or '', for notices
 -- Reply {'ok' | 'duplicate', new id, new incarnation}
 --       {'missing'} {'exists'} {'corrupt'}: nothing was written
-local session, operations = KEYS[1], KEYS[9]
+local session, by_update, by_expiry, operations = KEYS[1], KEYS[9], KEYS[10], KEYS[11]
 local what = #ARGV[3] .. ':' .. ARGV[3] .. ':' .. #ARGV[1] .. ':' .. ARGV[1]
 local name, led_to = 'rotate:' .. what, 'rotated:' .. what .. ':'
 local done = redis.call('ZSCORE', operations, name)
@@ -25,34 +26,34 @@ local head = redis.call('HMGET', session, 'incarnation', 'version', 'updated', '
 local incarnation, version, updated, expires = head[1], head[2], head[3], head[4]
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if head[5] ~= '1' or not (is_count(version) and is_time(updated) and is_span(expires)) then
+if not major(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
   return {'corrupt'}
 end
-if redis.call('EXISTS', KEYS[4]) == 1 then return {'exists'} end
+if redis.call('EXISTS', KEYS[5]) == 1 then return {'exists'} end
 redis.call('LLEN', KEYS[2])
-for _, i in ipairs({3, 7, 8, 9}) do redis.call('ZCARD', KEYS[i]) end
+for _, i in ipairs({3, 4, 9, 10, 11}) do redis.call('ZCARD', KEYS[i]) end
 
 -- The first write is one that a full server refuses, before anything is changed. Entries of the
 -- index only ever move forward, so that no page misses one.
-local place = redis.call('ZSCORE', KEYS[7], ARGV[3]) or updated
-redis.call('ZADD', KEYS[7], place, ARGV[4])
-redis.call('ZADD', KEYS[7], 'GT', string.format('%.6f', clock[1] + clock[2] / 1000000), ARGV[4])
+local place = redis.call('ZSCORE', by_update, ARGV[3]) or updated
+redis.call('ZADD', by_update, place, ARGV[4])
+redis.call('ZADD', by_update, 'GT', string.format('%.6f', clock[1] + clock[2] / 1000000), ARGV[4])
 redis.call('HSET', session, 'incarnation', ARGV[5])
-for i = 1, 3 do -- with what lifetime they have
+for i = 1, 4 do -- with what lifetime they have
   if redis.call('EXISTS', KEYS[i]) == 1 then
-    redis.call('RENAME', KEYS[i], KEYS[i + 3])
+    redis.call('RENAME', KEYS[i], KEYS[i + 4])
   else
-    redis.call('UNLINK', KEYS[i + 3])
+    redis.call('UNLINK', KEYS[i + 4])
   end
 end
-redis.call('ZADD', KEYS[8], expires == '' and '+inf' or expires, ARGV[4])
-redis.call('ZREM', KEYS[7], ARGV[3])
-redis.call('ZREM', KEYS[8], ARGV[3])
-write_index_lifetime(KEYS[7], KEYS[8], expires)
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+redis.call('ZREM', by_update, ARGV[3])
+redis.call('ZREM', by_expiry, ARGV[3])
+write_index_lifetime(by_update, by_expiry, expires)
 write_user_operation(operations, name)
 write_user_operation(operations, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
-if KEYS[10] then
+if KEYS[12] then
   local changes = {{'deleted', ARGV[3], version}, {'created', ARGV[4], version}}
-  write_notices(KEYS[10], ARGV[6], changes, {KEYS[7], KEYS[8]})
+  write_notices(KEYS[12], ARGV[6], changes, {by_update, by_expiry})
 end
 return {'ok', ARGV[4], ARGV[5]}

@@ -1,9 +1,10 @@
 -- Write a session as a whole, once: in place of what is there, or as a new one.
 --
 -- KEYS  1 session (hash)   2 events (list)      3 ops (zset: operation id → version)
---       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
---       6 operations of the user (zset: operation id → ms)
---       7 notices (stream), where they are wanted
+--       4 ids (zset: event id → seq)            5 sessions (zset: session → updated)
+--       6 sessions:expiry (zset: session → expires, ms)
+--       7 operations of the user (zset: operation id → ms)
+--       8 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 expected version or '', 0 for none
 --       4 session id       5 ttl: ms, '' (never) or 'keep'      6 until: ms, '' (never) or 'keep'
 --       7 ttl of a new one, ms or '', or 'none' for no new one     8 cap of a state, bytes
@@ -11,24 +12,25 @@
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of events, then the events; the shared ttl, ms or '', for notices
 -- Reply {'ok' | 'duplicate', version, span, last seq, 1 if the user had no session}
---       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}:
---       nothing was written
-local session, events, ops, operations = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
+--       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}
+--       {'newer', format}: nothing was written
+local session, events, ops, ids, by_update, by_expiry, operations, notices = unpack(KEYS)
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format')
+  'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format', 'log_id')
 local incarnation = head[1]
 local version, epoch, created = 0, 0, string.format('%.6f', clock[1] + clock[2] / 1000000)
 local updated, ttl, last = created, ARGV[7], ''
 local name, born = 's' .. ARGV[1], operation_name('save', ARGV[4], ARGV[1])
 if incarnation then
   if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-  if head[8] ~= '1' or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
-      and is_span(head[5]) and is_count(head[6]) and is_time(head[7])) then
+  if not major(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
+      and is_span(head[5] or '') and is_count(head[6]) and is_time(head[7])) then
     return {'corrupt'}
   end
-  version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5], head[7]
+  version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5] or '', head[7]
   local done = redis.call('ZSCORE', ops, name)
   if done then return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0} end
+  if major(head[8]) > 1 then return {'newer', head[8]} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
 elseif ARGV[2] ~= '' or ARGV[7] == 'none' then
@@ -55,11 +57,11 @@ local bytes = 0
 for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
 if bytes > tonumber(ARGV[8]) then return {'state', bytes} end
 redis.call('LLEN', events)
-for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
-local first = redis.call('ZCARD', KEYS[4]) == 0 and 1 or 0
+for i = 3, 7 do redis.call('ZCARD', KEYS[i]) end
+local first = redis.call('ZCARD', by_update) == 0 and 1 or 0
 if not incarnation and ARGV[10] ~= '' then
-  local alive = redis.call('ZCOUNT', KEYS[5], string.format('(%.0f', now), '+inf')
-  local evicted = redis.call('ZSCORE', KEYS[5], ARGV[4]) -- it has this place already
+  local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', by_expiry, ARGV[4]) -- it has this place already
   if evicted and tonumber(evicted) > now then alive = alive - 1 end
   if alive >= tonumber(ARGV[10]) then return {'full', alive} end
 end
@@ -68,29 +70,34 @@ version = version + 1
 local dropped = ARGV[9] == '' and 0 or math.max(0, count - tonumber(ARGV[9]))
 local expires = later(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
-redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
-redis.call('UNLINK', session, events)
+redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
+redis.call('UNLINK', events, ids)
+write_no_state(session)
 local dead = {}
 if not incarnation then
   redis.call('UNLINK', ops)
-  dead = write_pruned(KEYS[4], KEYS[5])
-  if #dead > 0 then redis.call('ZADD', KEYS[4], updated, ARGV[4]) end -- one may have had this id
+  dead = write_pruned(by_update, by_expiry)
+  if #dead > 0 then redis.call('ZADD', by_update, updated, ARGV[4]) end -- one may have had this id
 end
 redis.call('HSET', session,
-  'format', '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
+  'format', head[8] or '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
   'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
   'ttl', ttl, 'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
+if head[9] then redis.call('HSET', session, 'log_id', head[9]) end
 if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
-for i = first_event + dropped, first_event + count - 1 do redis.call('RPUSH', events, ARGV[i]) end
-redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
-write_expiry({session, events}, expires)
+local rows = {}
+for i = first_event + dropped, first_event + count - 1 do rows[#rows + 1] = ARGV[i] end
+for _, row in ipairs(rows) do redis.call('RPUSH', events, row) end
+write_ids(ids, rows, dropped + 1)
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
-write_index_lifetime(KEYS[4], KEYS[5], expires)
+write_index_lifetime(by_update, by_expiry, expires)
 write_user_operation(operations, born)
-if KEYS[7] then
+if notices then
   local changes = {}
   for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
   changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
-  write_notices(KEYS[7], ARGV[#ARGV], changes, {KEYS[4], KEYS[5]})
+  write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
 end
 return {'ok', version, span(ttl, last), count, first}

@@ -102,23 +102,50 @@ local function is_time(field)
   return number and math.abs(number) < math.huge
 end
 
+-- The major format of a record, 1 where the field is missing; nil when the field is no format.
+local function major(format)
+  if not format or format == '1' then return 1 end
+  local number = string.match(format, '^(%d+)$') or string.match(format, '^(%d+)%.%d+$')
+  number = number and #number < 10 and tonumber(number)
+  return number and number > 0 and number or nil
+end
+
 -- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
+-- An encoded value has its plain size in a field beside it.
 local function state_bytes(key, said)
   if is_count(said) then return tonumber(said) end
-  local bytes, fields = 0, redis.call('HGETALL', key)
+  local bytes, sizes, fields = 0, {}, redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 6) == 'state:' then bytes = bytes + #fields[i] - 6 + #fields[i + 1] end
+    if string.sub(fields[i], 1, 5) == 'size:' then sizes[string.sub(fields[i], 6)] = fields[i + 1] end
+  end
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 6) == 'state:' then
+      local name = string.sub(fields[i], 7)
+      bytes = bytes + #name + (tonumber(sizes[name]) or #fields[i + 1])
+    end
   end
   return bytes
 end
 
--- Bytes that the state in `key` would have after the pairs ARGV[first .. first + 2n - 1].
-local function measured(key, bytes, first, n)
+-- The plain sizes of encoded values that the pairs ARGV[first .. first + 2n - 1] replace, by key.
+local function encoded_sizes(key, first, n)
+  local sizes = {}
+  for from = 1, n, 1000 do
+    local names, upto = {}, math.min(n, from + 999)
+    for i = from, upto do names[#names + 1] = 'size:' .. ARGV[first + 2 * i - 2] end
+    for i, size in ipairs(redis.call('HMGET', key, unpack(names))) do
+      if size then sizes[string.sub(names[i], 6)] = size end
+    end
+  end
+  return sizes
+end
+
+-- Bytes that the state in `key` would have after those pairs.
+local function measured(key, bytes, first, n, sizes)
   for i = first, first + 2 * n - 2, 2 do
-    local field = 'state:' .. ARGV[i]
-    local old = redis.call('HSTRLEN', key, field)
+    local old = redis.call('HSTRLEN', key, 'state:' .. ARGV[i])
     if old == 0 then bytes = bytes + #ARGV[i] end
-    bytes = bytes - old + #ARGV[i + 1]
+    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
   end
   return bytes
 end
@@ -130,14 +157,78 @@ local function write_hash(key, fields)
   end
 end
 
--- Write those pairs.
-local function write_state(key, first, n)
+-- Write those pairs; none of them is encoded.
+local function write_state(key, first, n, sizes)
+  for name in pairs(sizes or {}) do redis.call('HDEL', key, 'size:' .. name) end
   local fields = {}
   for i = first, first + 2 * n - 2, 2 do
     fields[#fields + 1] = 'state:' .. ARGV[i]
     fields[#fields + 1] = ARGV[i + 1]
   end
   write_hash(key, fields)
+end
+
+-- The id of an event: the first member of its row, or the line behind the header of an encoded one.
+-- nil when it cannot be read.
+local function event_id(row)
+  local id = string.match(row, '^{"id":"([^"\\]*)"')
+  if id then return id end
+  local text
+  if string.byte(row) == 255 then
+    text = string.match(row, '^[^\n]*\n("[^\n]*")\n')
+  elseif string.sub(row, 1, 7) == '{"id":"' then
+    local at = 8
+    while at do
+      at = string.find(row, '["\\]', at)
+      if at and string.sub(row, at, at) == '"' then break end
+      at = at and at + 2
+    end
+    text = at and string.sub(row, 7, at)
+  end
+  local read, found = pcall(cjson.decode, '[' .. (text or '') .. ']')
+  return read and type(found[1]) == 'string' and found[1] or nil
+end
+
+-- Enter the ids of rows into the index of a log: the first row is event `seq`. '' is in every such
+-- index from its first entry on. Whether it was not there.
+local function write_ids(ids, rows, seq)
+  local begun = redis.call('ZADD', ids, 0, '') == 1
+  for from = 1, #rows, 1000 do
+    local entries = {}
+    for i = from, math.min(#rows, from + 999) do
+      local id = event_id(rows[i])
+      if id then
+        entries[#entries + 1] = seq + i - 1
+        entries[#entries + 1] = id
+      end
+    end
+    if #entries > 0 then redis.call('ZADD', ids, unpack(entries)) end
+  end
+  return begun
+end
+
+-- How many of these event ids a log has up to event `seq`, and one of them.
+local function known_ids(ids, names, seq)
+  local known, one = 0, nil
+  for from = 1, #names, 1000 do
+    local places = redis.call('ZMSCORE', ids, unpack(names, from, math.min(#names, from + 999)))
+    for i, place in ipairs(places) do
+      if place and tonumber(place) <= seq then known, one = known + 1, names[from + i - 1] end
+    end
+  end
+  return known, one
+end
+
+-- Take the state out of a session's hash, before all of it is written anew. What this version does
+-- not know stays.
+local function write_no_state(session)
+  local names = {}
+  for _, name in ipairs(redis.call('HKEYS', session)) do
+    if string.find(name, '^state:') or string.find(name, '^size:') then names[#names + 1] = name end
+  end
+  for from = 1, #names, 2000 do
+    redis.call('HDEL', session, unpack(names, from, math.min(#names, from + 1999)))
+  end
 end
 
 -- Leave an app delta to be carried to the app's own slot.

@@ -1,35 +1,38 @@
 -- Change fields or the lifetime of a session, or only refresh its lifetime.
 --
 -- KEYS  1 session (hash)   2 events (list)   3 ops (zset: operation id → version)
---       4 sessions (zset: session → updated)   5 sessions:expiry (zset: session → expires, ms)
---       6 notices (stream), where they are wanted
+--       4 ids (zset)                           5 sessions (zset: session → updated)
+--       6 sessions:expiry (zset: session → expires, ms)
+--       7 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 new ttl: ms, '' (never) or 'keep'      6 new until: ms, '' (never) or 'keep'
 --       7… field, value, …; where notices are wanted then the shared ttl, ms or ''
 -- Reply {'ok' | 'duplicate', version, span}   {'missing'} {'stale', version} {'corrupt'}
-local session, events, ops = KEYS[1], KEYS[2], KEYS[3]
+--       {'newer', format}: nothing was written
+local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head =
   redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format', 'until')
-local incarnation, version = head[1], tonumber(head[2])
+local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if head[5] ~= '1' or not is_count(head[2]) or not is_span(head[3])
-    or not is_time(head[4]) or not is_span(head[6]) then
+if not major(head[5]) or not is_count(head[2]) or not is_span(head[3])
+    or not is_time(head[4]) or not is_span(until_now) then
   return {'corrupt'}
 end
 local name = 'u' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
-if done then return {'duplicate', done, span(head[3], head[6])} end
+if done then return {'duplicate', done, span(head[3], until_now)} end
+local changed = #ARGV > 7 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
+if changed and major(head[5]) > 1 then return {'newer', head[5]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
-redis.call('ZCARD', KEYS[4])
-redis.call('ZCARD', KEYS[5])
+redis.call('ZCARD', by_update)
+redis.call('ZCARD', by_expiry)
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local last = ARGV[6] == 'keep' and head[6] or ARGV[6]
+local last = ARGV[6] == 'keep' and until_now or ARGV[6]
 local expires, updated = later(ttl, last), head[4]
 local fields = {'ttl', ttl, 'until', last, 'expires', expires}
-local changed = #ARGV > 7 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
 if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
   updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
@@ -42,13 +45,13 @@ if changed then -- otherwise it is a touch, which may be repeated
   end
   write_operation(ops, name, version, ttl)
 end
-redis.call('ZADD', KEYS[4], 'GT', updated, ARGV[4])
-redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[4])
+redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 write_hash(session, fields)
-write_expiry({session, events}, expires)
+write_expiry({session, events, ids}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
-write_index_lifetime(KEYS[4], KEYS[5], expires)
-if changed and KEYS[6] then
-  write_notices(KEYS[6], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {KEYS[4], KEYS[5]})
+write_index_lifetime(by_update, by_expiry, expires)
+if changed and KEYS[7] then
+  write_notices(KEYS[7], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {by_update, by_expiry})
 end
 return {'ok', version, span(ttl, last)}

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from sojourn.codecs import text
 from sojourn.errors import InvalidInput, Unavailable
+from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.archive import Image, Outcome, SessionArchive
 from sojourn.sessions.encoding import by_scope, encode_events
@@ -49,10 +50,11 @@ def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Im
         ttl=checks.lifetime(lifetimes.of(session)),
         until=checks.end(session.until),
         expires=lifetimes.end(session),
-        **{
-            word: text(getattr(session, word), word)
-            for word in ("title", "status", "backend", "flow")
-        },
+        title=text(session.title, "title"),
+        status=text(session.status, "status"),
+        backend=text(session.backend, "backend"),
+        flow=text(session.flow, "flow"),
+        log_id=new_log_id(),
         metadata=metadata,
     )
     return Image(head, own.session, head.incarnation, 0, rows[head.dropped :])
@@ -87,7 +89,7 @@ async def _staged(
     """Send the log before the session; whether all of it is there then."""
     before = 0
     for part in parts:
-        there = await archive.stage(session.key, name, before, part)
+        there = await archive.stage(session.key, name, 0, before, part)
         before += len(part)
         if there < before:
             return False
