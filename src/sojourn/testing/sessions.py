@@ -17,6 +17,7 @@ from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
 from sojourn.testing.batch import BatchContract
 from sojourn.testing.damage import DamageContract
+from sojourn.testing.event_ids import EventIdsContract
 from sojourn.testing.managing import ManagingContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
@@ -31,6 +32,7 @@ class SessionsContract(
     RotatingContract,
     BatchContract,
     DamageContract,
+    EventIdsContract,
 ):
     """Derive from it and give the fixture `store`."""
 
