@@ -14,6 +14,7 @@ from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
 from sojourn.memory.model import ScopeKey
+from sojourn.memory.rows import refusal
 from sojourn.memory.store import Row
 
 _LUA = files("sojourn.memory") / "lua"
@@ -63,6 +64,8 @@ class RedisMemoryArchive:
             bulk=True,
         )
         status, *said = await self._engine.run(call)
+        if status == b"newer":
+            raise refusal(said[0].decode(errors="replace"), *said[1:])
         if status == b"corrupt":
             key = said[0].decode(errors="replace")
             raise CorruptRecord(
@@ -92,4 +95,6 @@ def _fields(row: Row) -> list[Argument]:
         fields += ["text", item.text]
     if item.vector:
         fields += ["vector", item.vector]
+    if item.tenant:
+        fields += ["tenant", item.tenant]
     return fields
