@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
-from sojourn.errors import NewerFormat
+from sojourn.errors import CorruptRecord, NewerFormat
 
 FORMAT = 1
 """The major version of the storage format that this version reads and writes."""
@@ -157,3 +157,31 @@ def unknown(fields: Mapping[bytes, bytes], known: Collection[bytes]) -> dict[str
             except ValueError:
                 continue
     return found
+
+
+def refusal(
+    what: str, key: str, field: bytes = b"", value: bytes = b""
+) -> NewerFormat | CorruptRecord:
+    """Why a script left a record alone that has another format, or a value with an encoding.
+
+    Args:
+        what: the kind of record, for the message.
+        key: that holds it.
+        field: its `format`; empty when that is not the reason.
+        value: what has an encoding; empty when that is not the reason.
+
+    Returns:
+        what is to be raised: `CorruptRecord` for what was damaged.
+    """
+    flaw = "its fields do not fit"
+    try:
+        check_record(f"{what} {key}", field or None, value or None)
+    except NewerFormat as newer:
+        return newer
+    except ValueError as error:
+        flaw = str(error)
+    return CorruptRecord(
+        f"{what} {key} cannot be read ({flaw}): others wrote it, or it was damaged. Delete it.",
+        key=key,
+        raw=value or field,
+    )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, cast
 
-from sojourn.codecs.growth import check_format
+from sojourn.codecs.growth import check_format, refusal
 from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
@@ -17,7 +17,7 @@ from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.rows import Found, missing_or, of_others, parse_row, refusal, stale
+from sojourn.memory.rows import Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 
 _LUA = files("sojourn.memory") / "lua"
@@ -181,7 +181,7 @@ class RedisMemory:
         )
         status, said, *found = await self._engine.run(call)
         if status == b"newer":
-            raise refusal(said.decode(), *found)
+            raise refusal("The memory entry", said.decode(), *found)
         if status == b"tenant":
             names = dict(zip(call.keys[len(ours) :], entries, strict=True))
             raise of_others(names[said.decode()])

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from sojourn.codecs.growth import refusal
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.rows import refusal
 from sojourn.memory.store import Row
 
 _LUA = files("sojourn.memory") / "lua"
@@ -65,7 +65,7 @@ class RedisMemoryArchive:
         )
         status, *said = await self._engine.run(call)
         if status == b"newer":
-            raise refusal(said[0].decode(errors="replace"), *said[1:])
+            raise refusal("The memory scope", said[0].decode(errors="replace"), *said[1:])
         if status == b"corrupt":
             key = said[0].decode(errors="replace")
             raise CorruptRecord(

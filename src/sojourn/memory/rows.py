@@ -118,23 +118,6 @@ def stale(key: str, expected: int | None, actual: int) -> StaleEntry:
     )
 
 
-def refusal(name: str, field: bytes, value: bytes) -> CorruptRecord | NewerFormat:
-    """Why a script refused to replace an entry: what it found there.
-
-    Args:
-        name: of the hash on the server.
-        field: its `format`; empty when that is not the reason.
-        value: what has an encoding; empty when that is not the reason.
-    """
-    try:
-        check_record(f"The memory entry {name}", field or None, value or None)
-    except NewerFormat as newer:
-        return newer
-    except ValueError as error:
-        return corrupt(name, f"cannot be read ({error})", value)
-    return corrupt(name, "cannot be read", value)
-
-
 def of_others(key: str) -> Conflict:
     """What is raised when an entry is another tenant's."""
     return Conflict(
