@@ -187,8 +187,8 @@ class Cache:
         it takes. Others wait for the one who computes; when that one dies, the next takes its place
         within `lease`. When it fails, its error is its own, and the next computes.
 
-        Without a server the value is computed for this call alone. So it is where a newer version of
-        Sojourn wrote the entry, in a way that this one cannot read: it stays as it is.
+        Without a server the value is computed for this call alone. So it is where a newer version
+        of Sojourn wrote the entry, in a way that this one cannot read: it stays as it is.
 
         Args:
             name: of the entry.
