@@ -77,15 +77,24 @@ class Place(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A notice as it is kept."""
+    """A notice as it is kept.
+
+    Attributes:
+        place: where it stands.
+        kind: what was done; None for what only another version knows: nobody is told.
+        session: the session's id.
+        version: of the session.
+    """
 
     place: Place
-    kind: Kind
+    kind: Kind | None
     session: str
     version: int
 
-    def notice(self) -> Notice:
-        """The notice as a caller gets it."""
+    def notice(self) -> Notice | None:
+        """The notice as a caller gets it; None for one of an unknown kind."""
+        if self.kind is None:
+            return None
         return Notice(
             kind=self.kind,
             session=self.session,
@@ -93,6 +102,10 @@ class Entry(NamedTuple):
             id=self.place.text(),
             time=self.place.at / 1000,
         )
+
+    def is_strange(self, before: Place) -> bool:
+        """Whether it is of an unknown kind, and was numbered in another way: nothing is missed."""
+        return self.kind is None and self.place.number <= before.number
 
 
 class Page(NamedTuple):
@@ -109,10 +122,12 @@ class Page(NamedTuple):
         """
         found: list[Notice] = []
         for entry in self.entries:
-            if not entry.place.follows(after):
+            if not entry.place.follows(after) and not entry.is_strange(after):
                 before = Place(entry.place.at, max(0, entry.place.number - 1))
                 found.append(_missed(before))
-            found.append(entry.notice())
+            notice = entry.notice()
+            if notice is not None:
+                found.append(notice)
             after = entry.place
         if not self.entries:
             if self.newest is None and after.number > 0:  # they have expired or were evicted
@@ -123,4 +138,4 @@ class Page(NamedTuple):
 
 
 def _missed(place: Place) -> Notice:
-    return Entry(place, "missed", "", 0).notice()
+    return Notice(kind="missed", session="", version=0, id=place.text(), time=place.at / 1000)
