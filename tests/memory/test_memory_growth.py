@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 
 import sojourn
+from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
 from sojourn.engine.keys import Keys
 from sojourn.memory import Draft, Scope, ScopeKey
@@ -58,7 +58,7 @@ async def bench(store: sojourn.Sojourn, planter: Planter) -> Bench:
 
 
 async def stores_of(bench: Bench) -> tuple[RedisMemory, RedisMemoryArchive, ScopeKey]:
-    engine = bench.store.memory._store._engine  # noqa: SLF001 - as export and import have it
+    engine = bench.store.memory._store._engine
     return RedisMemory(engine, Keys()), RedisMemoryArchive(engine, Keys()), bench.ada.key
 
 

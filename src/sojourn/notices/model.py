@@ -72,7 +72,8 @@ class Place(NamedTuple):
         if before.at == 0:
             return True  # from the oldest that is remembered, whichever that is
         if before.number == 0:
-            return self.number // 1000 == self.at
+            # The first of a stream, or behind an entry that others have added as number 0.
+            return self.number == 1 or self.number // 1000 == self.at
         return self.number == before.number + 1
 
 
