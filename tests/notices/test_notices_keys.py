@@ -213,15 +213,14 @@ async def test_what_others_write_into_the_stream_counts_as_missed(
     server: Server, store: sojourn.Sojourn, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = (await store.sessions.create("shop", "ada", "s")).key
-    for fields in (("kind", "sung"), ("a", "b"), ("kind", "created", "session", "s")):
+    for fields in (("a", "b"), ("kind", "created", "session", "s")):
         server.ask("XADD", STREAM, "*", *fields)
     await write(store, key, 1)
     with caplog.at_level(logging.WARNING, "sojourn.notices"):
         told = await store.notices.read("shop", "ada")
     kinds = [each.kind for each in told]
     assert (kinds[0], kinds[-1], set(kinds[1:-1])) == ("created", "appended", {"missed"})
-    assert "sung" not in caplog.text
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 2
 
 
 async def test_a_key_of_another_type_stops_readers_and_no_writer(

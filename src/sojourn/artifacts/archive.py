@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.artifacts.store import Owner, Place
@@ -12,6 +13,9 @@ Outcome = Literal["restored", "exists", "expired"]
 
 UPLOADED = 3600.0
 """Seconds that data wait for the next, and for their artifact."""
+
+
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Version(NamedTuple):
@@ -24,6 +28,7 @@ class Version(NamedTuple):
         mime_type: what they are.
         metadata: a JSON object, as text.
         data: what its data are called there.
+        more: members of its record that this version does not know, as JSON texts, for an export.
     """
 
     created: float
@@ -32,13 +37,21 @@ class Version(NamedTuple):
     mime_type: str
     metadata: bytes
     data: str
+    more: Mapping[str, bytes] = _NOTHING
 
 
 class Kept(NamedTuple):
-    """An artifact as it is kept: its versions, oldest first, and when it expires (None: never)."""
+    """An artifact as it is kept.
+
+    Attributes:
+        expires: when it expires, seconds since the epoch; None for never.
+        versions: oldest first.
+        more: fields of it that this version does not know, for an export.
+    """
 
     expires: float | None
     versions: Sequence[Version]
+    more: Mapping[str, bytes] = _NOTHING
 
 
 class ArtifactArchive(Protocol):
@@ -53,6 +66,7 @@ class ArtifactArchive(Protocol):
 
         Raises:
             CorruptRecord: it cannot be read.
+            NewerFormat: a newer version wrote it, or one of its versions.
         """
         ...
 

@@ -15,7 +15,9 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
         size: bytes of its data.
         mime_type: what its data are.
         metadata: JSON of the application's.
-        created: when it was saved, seconds since the epoch.
+        created: when it was saved, seconds since the epoch; 0 when that is not known.
+        newer: a newer version of Sojourn wrote its data, or its record, in a way that this one
+            cannot read: it cannot be loaded. Of such a record only the version is known.
     """
 
     version: int
@@ -23,6 +25,7 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
     mime_type: str
     metadata: dict[str, Any]
     created: float
+    newer: bool = False
 
 
 class Artifact(ArtifactVersion, frozen=True, kw_only=True):

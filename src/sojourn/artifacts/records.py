@@ -9,22 +9,67 @@ import msgspec
 
 from sojourn.artifacts.store import Draft, Stored
 from sojourn.codecs import encode
-from sojourn.errors import CorruptRecord
+from sojourn.codecs.growth import plain
+from sojourn.errors import CorruptRecord, NewerFormat
+
+BINARY = "application/octet-stream"
+"""What data are of which nothing else is said."""
 
 CHUNK = 512 * 1024
 """Bytes that travel at once."""
 
 
-class _Record(msgspec.Struct):
-    created: float
+class Record(msgspec.Struct):
+    """What stands in the record of a version; what else does is another version's.
+
+    Attributes:
+        size: bytes of its data.
+        chunks: in how many pieces they are.
+        crc: CRC-32 of its data, in hexadecimal.
+        created: seconds since the epoch.
+        mime_type: what its data are.
+        metadata: a JSON object, as text.
+        encoding: how its data were written, whatever form that has; empty for plain ones.
+    """
+
     size: int
     chunks: int
     crc: str
-    mime_type: str
-    metadata: dict[str, Any]
+    created: float = 0.0
+    mime_type: str = BINARY
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    encoding: Any = ""
 
 
-_decode = msgspec.json.Decoder(_Record).decode
+_decode = msgspec.json.Decoder(Record).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def read(text: bytes, what: str) -> Record:
+    """A record.
+
+    Args:
+        text: as it is stored.
+        what: names the version in an error.
+
+    Raises:
+        NewerFormat: it has an encoding, or a newer format.
+        ValueError: it cannot be read.
+    """
+    record = _decode(plain(text, what))
+    if not record.encoding and record.chunks != chunks_of(record.size):
+        raise ValueError("its size is of another number of chunks")
+    return record
+
+
+def unknown_members(text: bytes) -> dict[str, bytes]:
+    """The members of a record that this version does not know, as JSON texts."""
+    return {
+        name: bytes(value)
+        for name, value in _members(text).items()
+        if name not in Record.__struct_fields__
+    }
 
 
 def chunks_of(size: int) -> int:
@@ -40,16 +85,26 @@ def record_of(draft: Draft, chunks: int, crc: int) -> bytes:
     )
 
 
-def parse(text: bytes, version: int, key: str) -> tuple[Stored, str]:
+def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[Stored, str]:
     """What a record says of a version, and the sum of its data.
+
+    Args:
+        text: the record.
+        version: its number.
+        key: of the artifact.
+        mark: whether a record that a newer version wrote is marked as such, and not raised.
 
     Raises:
         CorruptRecord: it cannot be read.
+        NewerFormat: a newer version wrote it.
     """
     try:
-        record = _decode(text)
-        if record.chunks != chunks_of(record.size):
-            raise ValueError("its size is of another number of chunks")  # noqa: TRY301
+        record = read(text, f"The record of version {version} in {key}")
+        metadata = _object(record.metadata)
+    except NewerFormat:
+        if mark:
+            return Stored(version, 0, "", {}, 0.0, newer=True), ""
+        raise
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(
             f"The record of a version in {key} cannot be read ({error}): others wrote it, or it "
@@ -57,7 +112,10 @@ def parse(text: bytes, version: int, key: str) -> tuple[Stored, str]:
             key=key,
             raw=text,
         ) from error
-    found = Stored(version, record.size, record.mime_type, record.metadata, record.created)
+    found = Stored(
+        *(version, record.size, record.mime_type, metadata, record.created),
+        newer=bool(record.encoding),
+    )
     return found, record.crc
 
 

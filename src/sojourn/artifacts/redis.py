@@ -12,11 +12,12 @@ from zlib import crc32
 from sojourn.artifacts import records, refusals
 from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
+from sojourn.codecs.growth import FORMAT, refusal
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import ArtifactKeys, Keys
 from sojourn.engine.scan import found, unlink
-from sojourn.errors import CorruptRecord, Unavailable
+from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, unescape
 from sojourn.resilience.deadline import from_now, no_later_than
 
@@ -102,7 +103,7 @@ class RedisArtifacts:
                 case b"incomplete":
                     uploaded = False
                 case _:
-                    _corrupt(ours, what)
+                    _refuse(ours, what, rest)
         raise Unavailable(
             f"{self._engine.where} loses or changes artifacts faster than {place.name!r} can be "
             "saved: it evicts keys, or others write this artifact all the time. Nothing was saved."
@@ -128,6 +129,14 @@ class RedisArtifacts:
         ours = self._keys.artifact(*place)
         before = ""
         while (found := await self._find(place, version, touch=True)) is not None:
+            if found.stored.newer:
+                raise NewerFormat(
+                    f"The data of version {found.stored.version} of the artifact {place.name!r} "
+                    "have an encoding that this version of Sojourn cannot read. Upgrade it; "
+                    "nothing was changed.",
+                    found=str(FORMAT),
+                    known=str(FORMAT),
+                )
             data, flaw = await self._read(ours, found)
             if not flaw:
                 return found.stored, data
@@ -183,7 +192,7 @@ class RedisArtifacts:
         if what == b"missing":
             return None
         if what != b"ok":
-            _corrupt(ours, what)
+            _refuse(ours, what, rest)
         number, record, data, *due = rest
         if due and touch:
             touched: Call[Any] = Call(
@@ -212,8 +221,10 @@ class RedisArtifacts:
         if what == b"missing":
             return []
         if what != b"ok":
-            _corrupt(ours, what)
-        return [records.parse(each, number, ours.head)[0] for number, each in enumerate(kept)]
+            _refuse(ours, what, kept)
+        return [
+            records.parse(each, number, ours.head, mark=True)[0] for number, each in enumerate(kept)
+        ]
 
     async def names(self, owner: Owner) -> list[str]:
         """The names of the artifacts of an owner."""
@@ -249,6 +260,8 @@ class RedisArtifacts:
                 what, *rest = await self._engine.run(call)
                 if what == b"exists":
                     raise refusals.exists(place.name)
+                if what == b"newer":
+                    _refuse(ours, what, rest)
                 if what != b"keys":
                     return what == b"ok"
                 kept = zip(
@@ -310,7 +323,9 @@ def _named(ours: ArtifactKeys, names: Sequence[bytes]) -> list[str]:
     return [f"{ours.data}:{name.decode(errors='replace')}" for name in names]
 
 
-def _corrupt(ours: ArtifactKeys, what: bytes) -> NoReturn:
+def _refuse(ours: ArtifactKeys, what: bytes, found: Sequence[bytes]) -> NoReturn:
+    if what == b"newer":
+        raise refusal("The artifact", ours.head, *found)
     why = "was lost, perhaps evicted" if what == b"lost" else "cannot be read"
     raise CorruptRecord(
         f"{ours.head} {why}, though it has not expired. Delete the artifact, then save it anew.",

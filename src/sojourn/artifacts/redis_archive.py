@@ -11,27 +11,18 @@ import msgspec
 from sojourn.artifacts import records
 from sojourn.artifacts.archive import UPLOADED, Kept, Outcome, Version
 from sojourn.artifacts.store import Owner, Place
+from sojourn.codecs.growth import FORMAT, check_format, unknown
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
-from sojourn.errors import Conflict, CorruptRecord
+from sojourn.errors import Conflict, CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey, escape
 
 _LUA = files("sojourn.artifacts") / "lua"
 _UPLOAD, _RESTORE = (Script.load(_LUA, name) for name in ("upload", "restore"))
 
 
-class _Record(msgspec.Struct):
-    created: float
-    size: int
-    chunks: int
-    crc: str
-    mime_type: str
-    metadata: msgspec.Raw
-
-
-_decode = msgspec.json.Decoder(_Record).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,14 +53,16 @@ class RedisArtifactArchive:
             return None
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         try:
-            count, expires = int(fields[b"versions"]), fields[b"expires"]
-            if fields[b"format"] != b"1":
-                raise ValueError("a newer format")  # noqa: TRY301
+            check_format(fields.get(b"format"), f"The artifact {head}")
+            count, expires = int(fields[b"versions"]), fields.get(b"expires")
+            names = [(b"version:%d" % number, b"data:%d" % number) for number in range(count)]
             versions = [
-                _version(fields[b"version:%d" % number], fields[b"data:%d" % number])
-                for number in range(count)
+                _version(fields[record], fields[data], f"Version {number} in {head}")
+                for number, (record, data) in enumerate(names)
             ]
-            return Kept(int(expires) / 1000 if expires else None, versions)
+            known = {b"format", b"versions", b"expires", *(each for pair in names for each in pair)}
+            more = unknown(fields, known)
+            return Kept(int(expires) / 1000 if expires else None, versions, more)
         except (LookupError, ValueError, RecursionError) as error:
             raise CorruptRecord(
                 f"{head} cannot be read.", key=head, raw=b"\n".join(flat)
@@ -106,10 +99,14 @@ class RedisArtifactArchive:
         args: list[Argument] = [place.name, expires]
         for each in kept.versions:
             chunks = records.chunks_of(each.size)
-            record = _Record(
-                *(each.created, each.size, chunks, each.crc),
-                *(each.mime_type, msgspec.Raw(each.metadata)),
-            )
+            record = {
+                "created": each.created,
+                "size": each.size,
+                "chunks": chunks,
+                "crc": each.crc,
+                "mime_type": each.mime_type,
+                "metadata": msgspec.Raw(each.metadata),
+            }
             args += [escape(each.data), chunks, each.size, _encode(record)]
         call: Call[list[bytes]] = Call(
             name="artifacts.restore",
@@ -138,11 +135,16 @@ class RedisArtifactArchive:
                 )
 
 
-def _version(record: bytes, data: bytes) -> Version:
-    found = _decode(record)
-    if found.chunks != records.chunks_of(found.size):
-        raise ValueError("its size is of another number of chunks")
+def _version(record: bytes, data: bytes, what: str) -> Version:
+    found = records.read(record, what)
+    if found.encoding:
+        raise NewerFormat(
+            f"{what} has data with the encoding {found.encoding!r}, which this version of Sojourn "
+            "cannot read. Upgrade it; nothing was changed.",
+            found=str(FORMAT),
+            known=str(FORMAT),
+        )
     return Version(
         *(found.created, found.size, found.crc, found.mime_type),
-        *(bytes(found.metadata), data.decode()),
+        *(bytes(found.metadata), data.decode(), records.unknown_members(record)),
     )

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.artifacts.records import BINARY
 from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
 from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
-
-BINARY = "application/octet-stream"
 
 
 class Artifacts:
@@ -71,6 +70,7 @@ class Artifacts:
             TooLarge: the data and metadata are over their cap; nothing was sent.
             OutcomeUnknown: whether it was saved is not known; repeat it with that id.
             CorruptRecord: what is kept under this name cannot be read; deleting it removes it.
+            NewerFormat: a newer version of Sojourn keeps it in a way that this one cannot read.
         """
         place = _place(owner, name)
         extra, mime = _object(metadata), _text(mime_type)
@@ -94,6 +94,7 @@ class Artifacts:
 
         Raises:
             CorruptRecord: it was there, and a part of it cannot be read or was evicted.
+            NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
         """
         if _is_none(version):
             return None
@@ -122,6 +123,8 @@ class Artifacts:
 
         Raises:
             CorruptRecord: it was there, and cannot be read or was evicted.
+            NewerFormat: a newer version of Sojourn wrote its record, in a way that this one cannot
+                read; where only its data are so, `newer` says it.
         """
         if _is_none(version):
             return None
@@ -131,8 +134,11 @@ class Artifacts:
     async def versions(self, owner: SessionKey | UserKey, name: str) -> list[ArtifactVersion]:
         """All versions without their data, oldest first; none when there is none. One round trip.
 
+        `newer` marks those that cannot be loaded, as a newer version of Sojourn wrote them.
+
         Raises:
             CorruptRecord: one of them cannot be read, or all were evicted.
+            NewerFormat: a newer version keeps the artifact in a way that this one cannot read.
         """
         return [_known(each) for each in await self._store.versions(_place(owner, name))]
 
@@ -156,6 +162,8 @@ class Artifacts:
         Raises:
             InvalidInput: the two are of different users, or the same; nothing was sent.
             Conflict: the new owner has an artifact of the same name; all others were moved.
+            NewerFormat: a newer version of Sojourn keeps one in a way that this one cannot move;
+                all others were moved.
         """
         here, there = _owner(owner), _owner(to)
         if here == there or here[:2] != there[:2]:
@@ -269,4 +277,5 @@ def _known(stored: Stored) -> ArtifactVersion:
         mime_type=stored.mime_type,
         metadata=stored.metadata,
         created=stored.created,
+        newer=stored.newer,
     )

@@ -34,20 +34,32 @@ class Draft(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a store knows of a version."""
+    """What a store knows of a version.
+
+    Attributes:
+        version: its number.
+        size: bytes of its data.
+        mime_type: what they are.
+        metadata: a JSON object.
+        created: seconds since the epoch.
+        newer: this version of Sojourn cannot read its data, or its record.
+    """
 
     version: int
     size: int
     mime_type: str
     metadata: dict[str, Any]
     created: float
+    newer: bool = False
 
 
 class ArtifactStore(Protocol):
     """Where artifacts are kept. Versions count from 0; only the whole of an artifact is deleted.
 
     All raise `Unavailable` and its kin when no server answers in time, and `CorruptRecord` when
-    what is kept cannot be read or has been lost.
+    what is kept cannot be read or has been lost. What a newer version wrote, in a way that this one
+    cannot read, is `NewerFormat` for `save`, `load`, `find` and `versions`; `versions` and `find`
+    mark a version of which only the data are.
     """
 
     async def save(self, place: Place, draft: Draft, operation_id: str) -> int:

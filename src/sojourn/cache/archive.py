@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sojourn.cache.store import EntryKey
@@ -16,12 +17,14 @@ class Kept(NamedTuple):
         fresh: until when it is fresh, seconds since the epoch; it may be in the past.
         ends: until when it is kept, seconds since the epoch.
         tags: names by which it can be invalidated.
+        more: fields that this version does not know, for an export.
     """
 
     value: bytes
     fresh: float
     ends: float
     tags: Sequence[str]
+    more: Mapping[str, bytes] = MappingProxyType({})
 
 
 class CacheArchive(Protocol):
@@ -36,5 +39,6 @@ class CacheArchive(Protocol):
 
         Raises:
             CorruptRecord: it is there and cannot be read.
+            NewerFormat: a newer version wrote it, in a way that this one cannot read.
         """
         ...

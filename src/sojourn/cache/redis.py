@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from sojourn.cache.store import LONGEST, Entry, EntryKey, Fetched
+from sojourn.codecs.growth import refusal
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import CACHE_SHARDS, Keys
@@ -40,22 +41,26 @@ class RedisCache:
             script=_FETCH,
             args=(token, _ms(lease)),
         )
-        status, value, leased, stamp = await self._engine.run(call)
+        status, *found = await self._engine.run(call)
+        if status == b"newer":
+            raise refusal("The cached entry", ours.entry, *found)
+        value, leased, stamp = found
         return Fetched(status.decode(), value, leased == 1, int(stamp))
 
     async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
         """Store a value."""
         ours = self._keys.cache(*key)
-        await self._engine.run(
-            Call(
-                name="cache.put",
-                keys=(ours.entry, ours.lease, ours.operations),
-                read=only,
-                script=_PUT,
-                args=(operation_id, *_flat(entry)),
-                operation_id=operation_id,
-            )
+        call: Call[list[bytes]] = Call(
+            name="cache.put",
+            keys=(ours.entry, ours.lease, ours.operations),
+            read=only,
+            script=_PUT,
+            args=(operation_id, *_flat(entry)),
+            operation_id=operation_id,
         )
+        status, *found = await self._engine.run(call)
+        if status == b"newer":
+            raise refusal("The cached entry", ours.entry, *found)
 
     async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
         """Give back a lease."""

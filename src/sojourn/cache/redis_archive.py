@@ -8,11 +8,14 @@ from typing import Any
 from sojourn.cache.archive import Kept
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import EntryKey
+from sojourn.codecs.growth import unknown
 from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
+
+_KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags"})
 
 
 class RedisCacheArchive:
@@ -41,15 +44,18 @@ class RedisCacheArchive:
             "cache.kept",
             (entry,),
             list,
-            commands=[("HMGET", entry, "fresh", "tags"), ("PTTL", entry), ("TIME",)],
+            commands=[("HGETALL", entry), ("PTTL", entry), ("TIME",)],
         )
-        (fresh, tags), left, clock = await self._engine.run(call)
+        flat, left, clock = await self._engine.run(call)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        fresh, tags = fields.get(b"fresh"), fields.get(b"tags", b"")
         if fresh is None or left < 0:  # expired between the two
             return None
         now = int(clock[0]) + int(clock[1]) / 1_000_000
         try:
-            words = (tags or b"").decode().split("\n")
+            words = tags.decode().split("\n")
             instant = int(fresh) / 1_000_000
         except ValueError as error:
             raise CorruptRecord(f"{entry} cannot be read.", key=entry, raw=fresh) from error
-        return Kept(found.value, instant, now + left / 1000, [word for word in words if word])
+        kept = [word for word in words if word]
+        return Kept(found.value, instant, now + left / 1000, kept, unknown(fields, _KNOWN))

@@ -20,6 +20,7 @@ from sojourn.errors import (
     Closed,
     CorruptRecord,
     InvalidInput,
+    NewerFormat,
     SojournError,
     TooLarge,
     Unavailable,
@@ -96,6 +97,7 @@ class Cache:
 
         Raises:
             CorruptRecord: what is kept is no JSON; deleting the entry removes it.
+            NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
         """
         key = _key(tenant, name)
         found = await self._store.fetch(key, "", 0)
@@ -132,6 +134,9 @@ class Cache:
         Raises:
             InvalidInput: a name, lifetime or tag; or a value that JSON cannot hold.
             TooLarge: the value is over its cap.
+            NewerFormat: a newer version of Sojourn wrote the entry, in a way that this one cannot
+                read. It stays; deleting it removes it.
+            CorruptRecord: it was such an entry, and was damaged.
         """
         entry = Entry(self._encoded(value), _life(ttl, stale), _tags(tags))
         await self._store.put(_key(tenant, name), entry, operation_id_of(operation_id))
@@ -182,7 +187,8 @@ class Cache:
         it takes. Others wait for the one who computes; when that one dies, the next takes its place
         within `lease`. When it fails, its error is its own, and the next computes.
 
-        Without a server the value is computed for this call alone.
+        Without a server the value is computed for this call alone. So it is where a newer version
+        of Sojourn wrote the entry, in a way that this one cannot read: it stays as it is.
 
         Args:
             name: of the entry.
@@ -218,6 +224,12 @@ class Cache:
                 self._counts["unavailable"] += 1
                 log.warning("The cache cannot be asked: %s", error)
                 return await compute()
+            except NewerFormat as error:
+                self._counts["misses"] += 1
+                log.warning("A cached value is computed and not stored: %s", error)
+                value = await compute()
+                self._counts["computed"] += 1
+                return value
             if found.status == "hit" or (found.status == "stale" and not found.leased):
                 self._counts["hits" if found.status == "hit" else "stale"] += 1
                 return _decoded(work.key, found)

@@ -51,12 +51,16 @@ class CacheStore(Protocol):
     """Where entries are kept. Each method is one atomic step, and one round trip.
 
     All raise `Unavailable` and its kin when no server answers in time.
+
+    What a newer version wrote, in a way that this one cannot read, `fetch` and `put` refuse with
+    `NewerFormat`, and what was damaged so that it looks like that with `CorruptRecord`. It is
+    neither given nor replaced; it can be deleted, and invalidated.
     """
 
     async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
         """An entry; when it is not fresh and nobody computes it, a lease of so many seconds.
 
-        An empty token asks for no lease.
+        An empty token asks for no lease. There is none for what a newer version wrote.
         """
         ...
 
@@ -68,7 +72,8 @@ class CacheStore(Protocol):
         """Give back a lease with the value that was computed, or without one.
 
         Returns:
-            whether the lease was still held; if not, nothing is stored.
+            whether the lease was still held; if not, nothing is stored. Nor is it where a newer
+            version has written meanwhile, in a way that this one cannot read.
         """
         ...
 

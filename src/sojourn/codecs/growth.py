@@ -6,10 +6,11 @@ docs/storage-format.md, "How a record says how it was written", is what this fol
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
-from sojourn.errors import NewerFormat
+from sojourn.errors import CorruptRecord, NewerFormat
 
 FORMAT = 1
 """The major version of the storage format that this version reads and writes."""
@@ -123,3 +124,64 @@ def check_major(major: int, what: str) -> None:
             found=str(major),
             known=str(FORMAT),
         )
+
+
+def check_record(what: str, field: bytes | None, *values: bytes | None) -> None:
+    """Refuse a record of a newer major format, and values with an encoding.
+
+    Args:
+        what: names the record in an error.
+        field: its `format`, if it has one.
+        values: its texts and JSON; None for one that is not there.
+
+    Raises:
+        NewerFormat: this version cannot read one of them.
+        ValueError: the format is no version, or a value was damaged.
+    """
+    check_format(field, what)
+    for value in values:
+        if value is not None:
+            plain(value, what)
+
+
+def unknown(fields: Mapping[bytes, bytes], known: Collection[bytes]) -> dict[str, bytes]:
+    """The fields of a hash that this version does not know, as an export writes them.
+
+    A name that is no UTF-8 cannot be written there: such a field stays where it is.
+    """
+    found: dict[str, bytes] = {}
+    for name, value in fields.items():
+        if name not in known:
+            try:
+                found[name.decode()] = value
+            except ValueError:
+                continue
+    return found
+
+
+def refusal(
+    what: str, key: str, field: bytes = b"", value: bytes = b""
+) -> NewerFormat | CorruptRecord:
+    """Why a script left a record alone that has another format, or a value with an encoding.
+
+    Args:
+        what: the kind of record, for the message.
+        key: that holds it.
+        field: its `format`; empty when that is not the reason.
+        value: what has an encoding; empty when that is not the reason.
+
+    Returns:
+        what is to be raised: `CorruptRecord` for what was damaged.
+    """
+    flaw = "its fields do not fit"
+    try:
+        check_record(f"{what} {key}", field or None, value or None)
+    except NewerFormat as newer:
+        return newer
+    except ValueError as error:
+        flaw = str(error)
+    return CorruptRecord(
+        f"{what} {key} cannot be read ({flaw}): others wrote it, or it was damaged. Delete it.",
+        key=key,
+        raw=value or field,
+    )

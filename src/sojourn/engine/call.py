@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -14,6 +15,8 @@ Argument = bytes | str | int | float
 """What a command may carry; `pack` encodes it."""
 
 Command = tuple[Argument, ...]
+
+_GROWTH = files("sojourn.engine").joinpath("lua", "growth.lua")
 
 
 class Script:
@@ -33,9 +36,12 @@ class Script:
 
     @classmethod
     def load(cls, folder: Traversable, name: str) -> Script:
-        """Read `name`.lua from a room's folder, after the `shared.lua` that stands beside it."""
-        parts = (folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("shared", name))
-        return cls(name, "\n".join(parts))
+        """Read `name`.lua from a room's folder, after the `shared.lua` that stands beside it.
+
+        Before both comes what all rooms share: how a script tells a newer record.
+        """
+        parts = [_GROWTH, *(folder.joinpath(f"{part}.lua") for part in ("shared", name))]
+        return cls(name, "\n".join(part.read_text("utf-8") for part in parts))
 
 
 def only(replies: list[Any]) -> Any:

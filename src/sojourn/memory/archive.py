@@ -25,9 +25,11 @@ class MemoryArchive(Protocol):
         is not written.
 
         Returns:
-            the keys of entries that were there; unless they are to be replaced they stay.
+            the keys of entries that were there and stay: all that were, unless they are to be
+            replaced; then those that a newer version wrote, in a way that this one cannot read.
 
         Raises:
             CorruptRecord: others have written in the scope's place.
+            NewerFormat: a newer version has.
         """
         ...

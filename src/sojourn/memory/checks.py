@@ -16,6 +16,7 @@ _AGES = 10**10
 """Seconds that no lifetime exceeds."""
 _TOO_MANY = 2**53
 _LARGEST_PAGE = 1000
+_LONGEST_TENANT = 256
 MOST = 1000
 """Entries that one call may name."""
 _BATCH = 500
@@ -29,6 +30,14 @@ def lifetime(seconds: object) -> float | None:
     raise InvalidInput(
         f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
     )
+
+
+def tenant(value: object) -> str:
+    """A tenant; empty for the entries of no tenant."""
+    word = text(value, "tenant")
+    if len(word.encode()) > _LONGEST_TENANT:
+        raise InvalidInput(f"A tenant has at most {_LONGEST_TENANT} bytes.")
+    return word
 
 
 def version(value: object) -> int | None:

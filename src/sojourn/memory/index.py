@@ -22,7 +22,8 @@ _NO_SEARCH = (
 )
 _SCHEMA = """
 CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
-    updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB);
+    updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB,
+    tenant TEXT);
 CREATE INDEX expiry ON entry (expires) WHERE expires IS NOT NULL;
 CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
 """
@@ -30,10 +31,11 @@ CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
 
 _FIND = """
 SELECT word.rowid, -rank FROM word JOIN entry ON entry.id = word.rowid
-WHERE word MATCH ? ORDER BY rank, version DESC LIMIT ?
+WHERE word MATCH ? AND (? IS NULL OR entry.tenant = ?) ORDER BY rank, version DESC LIMIT ?
 """
 _READ = """
-SELECT key, value, metadata, text, version, created, updated, expires FROM entry WHERE id = ?
+SELECT key, value, metadata, text, tenant, version, created, updated, expires FROM entry
+WHERE id = ?
 """
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word MATCH ? LIMIT ?)"
 
@@ -95,7 +97,9 @@ class Index:
             self.mark = reached
             self._measure()
 
-    def find(self, query: str, limit: int, now: float, vector: bytes = b"") -> list[Found]:
+    def find(
+        self, query: str, limit: int, now: float, vector: bytes = b"", tenant: str | None = None
+    ) -> list[Found]:
         """Entries that have words of a query, the best first; of equals the newer.
 
         Args:
@@ -103,6 +107,7 @@ class Index:
             limit: how many at most.
             now: what has expired by then is left out.
             vector: where the query stands among the entries' vectors; empty for nowhere.
+            tenant: whose entries, empty for those of nobody in particular; None for all.
         """
         terms = asked_words(query)
         with self._lock:
@@ -111,20 +116,22 @@ class Index:
                 self._remove(dead)
                 self._measure()
             if not vector:
-                best = self._by_words(terms, limit)
+                best = self._by_words(terms, limit, tenant)
             else:
                 many = max(_CANDIDATES, limit)
-                words = [number for number, _ in self._by_words(terms, many)]
-                best = fused(words, self._by_vector(vector, many))[:limit]
+                words = [number for number, _ in self._by_words(terms, many, tenant)]
+                best = fused(words, self._by_vector(vector, many, tenant))[:limit]
             return [self._found(number, score) for number, score in best]
 
-    def _by_words(self, terms: list[str], limit: int) -> list[tuple[int, float]]:
+    def _by_words(
+        self, terms: list[str], limit: int, tenant: str | None
+    ) -> list[tuple[int, float]]:
         terms = self._telling(terms)
         if not terms:
             return []
-        return self._db.execute(_FIND, (" OR ".join(terms), limit)).fetchall()
+        return self._db.execute(_FIND, (" OR ".join(terms), tenant, tenant, limit)).fetchall()
 
-    def _by_vector(self, vector: bytes, limit: int) -> list[int]:
+    def _by_vector(self, vector: bytes, limit: int, tenant: str | None) -> list[int]:
         if self._vectors is None or self._vectors.length != len(vector):
             rows = self._db.execute(
                 "SELECT id, vector FROM entry WHERE length(vector) = ?", (len(vector),)
@@ -133,11 +140,14 @@ class Index:
                 [number for number, _ in rows], [each for _, each in rows], len(vector)
             )
             self._measure()
-        return self._vectors.nearest(vector, limit)
+        if tenant is None:
+            return self._vectors.nearest(vector, limit)
+        theirs = self._db.execute("SELECT id FROM entry WHERE tenant = ?", (tenant,)).fetchall()
+        return self._vectors.nearest(vector, limit, {number for (number,) in theirs})
 
     def _found(self, number: int, score: float) -> Found:
-        key, value, metadata, text, *rest = self._db.execute(_READ, (number,)).fetchone()
-        return Found(Row(Item(key.decode(), value, metadata, text), *rest), score)
+        key, value, metadata, text, tenant, *rest = self._db.execute(_READ, (number,)).fetchone()
+        return Found(Row(Item(key.decode(), value, metadata, text, tenant=tenant), *rest), score)
 
     def _telling(self, terms: list[str]) -> list[str]:
         """The terms without those of more than half of all entries, unless others find nothing.
@@ -159,10 +169,10 @@ class Index:
     def _learn(self, row: Row) -> None:
         item = row.item
         done = self._db.execute(
-            "INSERT INTO entry VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entry VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(item.key.encode(), row.version, row.created, row.updated, row.expires),
-                *(item.value, item.metadata, item.text, item.vector or None),
+                *(item.value, item.metadata, item.text, item.vector or None, item.tenant),
             ),
         )
         self._db.execute(

@@ -12,7 +12,7 @@ from itertools import islice
 
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.rows import stale
+from sojourn.memory.rows import of_others, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 from sojourn.resilience.atomic import atomic
 
@@ -37,10 +37,21 @@ class _Scope:
         self.done: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()
         self._expiry: list[tuple[float, str, int]] = []
 
-    def row(self, key: str, now: float) -> Row | None:
+    def row(self, key: str, now: float, tenant: str | None = None) -> Row | None:
         found = self.rows.get(key)
         if found is None or (found.expires is not None and found.expires <= now):
             return None
+        return found if tenant is None or found.item.tenant == tenant else None
+
+    def writable(self, key: str, now: float, tenant: str | None) -> Row | None:
+        """What is there to be replaced.
+
+        Raises:
+            Conflict: it is another tenant's.
+        """
+        found = self.row(key, now)
+        if found is not None and tenant is not None and found.item.tenant != tenant:
+            raise of_others(key)
         return found
 
     def set(self, row: Row) -> None:
@@ -98,13 +109,14 @@ class InMemoryMemory:
             return ours.done[operation]
         ours.prune(now)
         for item in items:
+            ours.writable(item.key, now, write.tenant)
             _expect(ours, item.key, now, write.expected)
         for item in items:
             old = ours.row(item.key, now)
             ours.seq += 1
             expires = None if ttl is None else now + ttl
             created = now if old is None else old.created
-            ours.set(Row(item, ours.seq, created, now, expires))
+            ours.set(Row(_of(item, write.tenant, old), ours.seq, created, now, expires))
         ours.remember(operation, ours.seq)
         return ours.seq
 
@@ -113,22 +125,22 @@ class InMemoryMemory:
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        operation: str,
+        write: Write,
         *,
         replace: bool,
     ) -> None:
         """Store entries that are not there."""
         ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
-        done = (operation, tuple(f"{item.key} {item.unless}" for item in items))
+        done = (write.operation, tuple(f"{item.key} {item.unless}" for item in items))
         if done in ours.done:
             return
         ours.prune(now)
         expires = None if ttl is None else now + ttl
         plan: list[Row] = []
         for item in items:
-            guard = ours.row(item.unless, now) if item.unless else None
-            old = guard or ours.row(item.key, now)
-            new = item._replace(unless="")
+            guard = ours.writable(item.unless, now, write.tenant) if item.unless else None
+            old = guard or ours.writable(item.key, now, write.tenant)
+            new = _of(item._replace(unless=""), write.tenant, old)
             if old is None:
                 plan.append(Row(new, 0, now, now, expires))
             elif guard is None and replace and old.item != new:
@@ -147,7 +159,7 @@ class InMemoryMemory:
         operation = (write.operation, (key,))
         if operation in ours.done:
             return bool(ours.done[operation])
-        found = ours.row(key, now) is not None
+        found = ours.row(key, now, write.tenant) is not None
         if found:
             _expect(ours, key, now, write.expected)
             ours.seq += 1
@@ -155,13 +167,14 @@ class InMemoryMemory:
         ours.remember(operation, int(found))
         return found
 
-    async def clear(self, scope: ScopeKey, operation: str) -> None:  # noqa: ARG002 - repeatable
+    async def clear(self, scope: ScopeKey, write: Write) -> None:
         """Delete all entries."""
         ours = self._scopes.get(scope)
-        for key in list(ours.rows) if ours else ():
+        for key, row in list(ours.rows.items()) if ours else ():
             assert ours is not None  # noqa: S101 - for the type checkers
-            ours.seq += 1
-            ours.drop(key, ours.seq)
+            if write.tenant in (None, row.item.tenant):
+                ours.seq += 1
+                ours.drop(key, ours.seq)
 
     async def forget(self, app: AppName, name: str, kinds: Sequence[Kind]) -> int:
         """Delete all that is kept of a name."""
@@ -175,12 +188,21 @@ class InMemoryMemory:
         """The apps in which something is kept of a user."""
         return {app for app, kind, name in self._scopes if name == user and kind in kinds}
 
-    async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
+    async def get(
+        self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
+    ) -> list[Row | None]:
         """Entries by their keys."""
         ours, now = self._scopes.get(scope), self._clock()
-        return [None if ours is None else ours.row(key, now) for key in keys]
+        return [None if ours is None else ours.row(key, now, tenant) for key in keys]
 
-    async def page(self, scope: ScopeKey, prefix: str, after: str | None, limit: int) -> Listed:
+    async def page(
+        self,
+        scope: ScopeKey,
+        prefix: str,
+        after: str | None,
+        limit: int,
+        tenant: str | None = None,
+    ) -> Listed:
         """A page of entries."""
         ours, now = self._scopes.get(scope) or _Scope(), self._clock()
         names = ours.names
@@ -188,14 +210,15 @@ class InMemoryMemory:
         found = [
             name for name in islice(names, first, first + limit + 1) if name.startswith(prefix)
         ]
-        rows = [row for name in found[:limit] if (row := ours.row(name, now)) is not None]
+        rows = [row for name in found[:limit] if (row := ours.row(name, now, tenant)) is not None]
         return Listed(rows, found[limit - 1] if len(found) > limit else None, [])
 
-    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
+    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
         """The entries that were changed last."""
         ours, now = self._scopes.get(scope) or _Scope(), self._clock()
         keys = islice(reversed(ours.changes), limit)
-        return Listed([row for key in keys if (row := ours.row(key, now)) is not None], None, [])
+        rows = [row for key in keys if (row := ours.row(key, now, tenant)) is not None]
+        return Listed(rows, None, [])
 
     async def names(
         self,
@@ -264,6 +287,12 @@ class InMemoryMemory:
         rows = [row for key in found if (row := ours.row(key, now)) is not None]
         reached = ours.changes[found[-1]] if more else ours.seq
         return Changes(Mark(ours.id, reached), rows, removed, more, now)
+
+
+def _of(item: Item, tenant: str | None, old: Row | None) -> Item:
+    """An item with its tenant: as on a server, that of what is there stays."""
+    kept = "" if old is None else old.item.tenant
+    return item._replace(tenant=tenant or kept)
 
 
 def _expect(ours: _Scope, key: str, now: float, expected: int | None) -> None:

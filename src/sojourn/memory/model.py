@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         expires: when it is forgotten, seconds since the epoch; None is never.
         metadata: JSON of the application's.
         text: what is searched instead of the texts in the value; None when none was given.
+        tenant: whose it is among the tenants of the scope; empty for nobody's in particular.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None
     metadata: dict[str, Any]
     text: str | None = None
+    tenant: str = ""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -86,11 +88,14 @@ class MemoryPage(msgspec.Struct, frozen=True):
         entries: in the order of their keys; of `latest`, the newest change first.
         cursor: where the next page starts; None after the last.
         corrupt: keys between those whose entries cannot be read; deleting them removes them.
+        newer: keys between those whose entries a newer version of Sojourn wrote, in a way that this
+            one cannot read; they are sound.
     """
 
     entries: list[Entry]
     cursor: str | None
     corrupt: list[str] = msgspec.field(default_factory=list[str])
+    newer: list[str] = msgspec.field(default_factory=list[str])
 
 
 class ScopePage(msgspec.Struct, frozen=True):

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, cast
 
+from sojourn.codecs.growth import check_format, refusal
 from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.rows import missing_or, parse_row, stale
+from sojourn.memory.rows import Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 
 _LUA = files("sojourn.memory") / "lua"
@@ -51,7 +52,7 @@ class RedisMemory:
     ) -> int:
         """One round trip; one more for the first in a scope by this process, and once a day."""
         due = await self._enroll(scope, ttl)
-        args: list[Argument] = [_optional(write.expected), _life(ttl)]
+        args: list[Argument] = [_optional(write.expected), _life(ttl), _rule(write.tenant)]
         for item in items:
             fields = _fields(item)
             args += [item.key, len(fields), *fields]
@@ -71,18 +72,18 @@ class RedisMemory:
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        operation: str,
+        write: Write,
         *,
         replace: bool,
     ) -> None:
         """As many round trips as `put`."""
         due = await self._enroll(scope, ttl)
-        args: list[Argument] = ["replace" if replace else "", _life(ttl)]
+        args: list[Argument] = ["replace" if replace else "", _life(ttl), _rule(write.tenant)]
         for item in items:
             fields = _fields(item)
             args += [item.key, item.unless, len(fields), *fields]
         keys = [key for item in items for key in (item.key, item.unless or item.key)]
-        _, said = await self._write(_ADD, scope, keys, operation, args)
+        _, said = await self._write(_ADD, scope, keys, write.operation, args)
         if self._losses != self._engine.tally.losses:
             await self._enroll(scope, ttl)
         elif not due and int(said) <= len(items):
@@ -90,13 +91,13 @@ class RedisMemory:
 
     async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
         """One round trip."""
-        args = [_optional(write.expected), key]
+        args = [_optional(write.expected), _rule(write.tenant), key]
         status, said = await self._write(_DELETE, scope, [key], write.operation, args)
         if status == b"stale":
             raise stale(key, write.expected, int(said))
         return bool(said == 1)
 
-    async def clear(self, scope: ScopeKey, operation: str) -> None:
+    async def clear(self, scope: ScopeKey, write: Write) -> None:
         """One round trip, and two for each 500 entries."""
         ours = self._keys.memory(*scope)
         call: Call[bytes | None] = Call(
@@ -107,7 +108,8 @@ class RedisMemory:
         while True:
             keys, more = await self._names_in(ours.names, "", after, _STEP)
             if keys:
-                await self._write(_CLEAR, scope, keys, operation, [most, *keys])
+                args = [most, _rule(write.tenant), *keys]
+                await self._write(_CLEAR, scope, keys, write.operation, args)
             if not more:
                 return
             after = keys[-1]
@@ -177,7 +179,12 @@ class RedisMemory:
             args=(operation, secrets.token_urlsafe(12), *args),
             operation_id=operation_id,
         )
-        status, said = await self._engine.run(call)
+        status, said, *found = await self._engine.run(call)
+        if status == b"newer":
+            raise refusal("The memory entry", said.decode(), *found)
+        if status == b"tenant":
+            names = dict(zip(call.keys[len(ours) :], entries, strict=True))
+            raise of_others(names[said.decode()])
         if status == b"corrupt":
             raise CorruptRecord(
                 f"{said.decode()} holds what Sojourn has not written. Nothing was changed; an "
@@ -225,30 +232,44 @@ class RedisMemory:
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
-    async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
+    async def get(
+        self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
+    ) -> list[Row | None]:
         """One round trip."""
-        replies = await self._read(self._keys.memory(*scope), keys)
+        replies = await self._read(self._keys.memory(*scope), keys, tenant)
         return [missing_or(found) for found in replies]
 
-    async def page(self, scope: ScopeKey, prefix: str, after: str | None, limit: int) -> Listed:
+    async def page(
+        self,
+        scope: ScopeKey,
+        prefix: str,
+        after: str | None,
+        limit: int,
+        tenant: str | None = None,
+    ) -> Listed:
         """Two round trips."""
         ours = self._keys.memory(*scope)
         keys, more = await self._names_in(ours.names, prefix, after, limit)
-        return await self._listed(ours, keys, keys[-1] if more else None)
+        return await self._listed(ours, keys, keys[-1] if more else None, tenant)
 
-    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
+    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
         """Two round trips."""
         ours = self._keys.memory(*scope)
         command: Command = ("ZREVRANGE", ours.changes, 0, limit - 1)
         call: Call[list[bytes]] = Call("memory.index", (ours.changes,), only, commands=[command])
-        return await self._listed(ours, _texts(ours.changes, await self._engine.run(call)), None)
+        keys = _texts(ours.changes, await self._engine.run(call))
+        return await self._listed(ours, keys, None, tenant)
 
-    async def _listed(self, ours: MemoryKeys, keys: Sequence[str], last: str | None) -> Listed:
-        found = await self._read(ours, keys) if keys else []
+    async def _listed(
+        self, ours: MemoryKeys, keys: Sequence[str], last: str | None, tenant: str | None
+    ) -> Listed:
+        found = await self._read(ours, keys, tenant) if keys else []
+        pairs = list(zip(keys, found, strict=True))
         return Listed(
             [row for row in found if isinstance(row, Row)],
             last,
-            [key for key, row in zip(keys, found, strict=True) if isinstance(row, CorruptRecord)],
+            [key for key, row in pairs if isinstance(row, CorruptRecord)],
+            [key for key, row in pairs if isinstance(row, NewerFormat)],
         )
 
     async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
@@ -273,7 +294,7 @@ class RedisMemory:
         ours = self._keys.memory(*scope)
         behind = f"({since.seq}" if since else "-inf"
         commands: list[Command] = [
-            ("HMGET", ours.head, "id", "seq"),
+            ("HMGET", ours.head, "id", "seq", "format"),
             ("ZRANGEBYSCORE", ours.changes, behind, "+inf", "WITHSCORES", "LIMIT", 0, _STEP + 1),
             ("ZRANGEBYSCORE", ours.deleted, behind, "+inf", "WITHSCORES"),
             ("HMGET", ours.head, "id", "floor"),  # at the end: what was forgotten meanwhile counts
@@ -283,6 +304,7 @@ class RedisMemory:
         before, changed, deleted, after, clock = await self._engine.run(call)
         now = int(clock[0]) + int(clock[1]) / 1_000_000
         try:
+            check_format(before[2], f"The memory scope {ours.head}")
             life = (before[0] or b"").decode()
             seq, floor = int(before[1] or 0), int(after[1] or 0)
             stored = [(key.decode(), int(at)) for key, at in _pairs(changed)]
@@ -302,11 +324,12 @@ class RedisMemory:
         here = {row.item.key for row in rows}
         gone += [each for each in stored if each[0] not in here]
         reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
-        return Changes(Mark(life, reached), rows, gone, more, now)
+        newer = sum(isinstance(row, NewerFormat) for row in found)
+        return Changes(Mark(life, reached), rows, gone, more, now, newer)
 
     async def _read(
-        self, ours: MemoryKeys, keys: Sequence[str]
-    ) -> list[Row | CorruptRecord | None]:
+        self, ours: MemoryKeys, keys: Sequence[str], tenant: str | None = None
+    ) -> list[Found]:
         names = [self._keys.remembered(ours, key) for key in keys]
         call: Call[list[Any]] = Call(
             name="memory.get",
@@ -317,7 +340,10 @@ class RedisMemory:
             lenient=True,
         )
         replies = await self._engine.run(call)
-        return [parse_row(*each) for each in zip(keys, names, replies, strict=True)]
+        return [
+            parse_row(*each) if tenant is None or _is_of(tenant, each[2]) else None
+            for each in zip(keys, names, replies, strict=True)
+        ]
 
     async def _names_in(
         self, index: str, prefix: str, after: str | None, limit: int
@@ -357,6 +383,19 @@ def _optional(number: int | None) -> Argument:
 def _life(ttl: float | None) -> Argument:
     """A lifetime in ms; empty for ever."""
     return "" if ttl is None else max(1, round(ttl * 1000))
+
+
+def _rule(tenant: str | None) -> str:
+    """Whose entries a script may write, as scripts take it."""
+    return "" if tenant is None else f"={tenant}"
+
+
+def _is_of(tenant: str, reply: Sequence[bytes] | Exception) -> bool:
+    """Whether a hash that a server gave is a tenant's."""
+    found = b""
+    if not isinstance(reply, Exception):
+        found = dict(zip(reply[::2], reply[1::2], strict=True)).get(b"tenant", b"")
+    return found == tenant.encode()
 
 
 def _fields(item: Item) -> list[Argument]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from sojourn.codecs.growth import refusal
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -63,6 +64,8 @@ class RedisMemoryArchive:
             bulk=True,
         )
         status, *said = await self._engine.run(call)
+        if status == b"newer":
+            raise refusal("The memory scope", said[0].decode(errors="replace"), *said[1:])
         if status == b"corrupt":
             key = said[0].decode(errors="replace")
             raise CorruptRecord(
@@ -92,4 +95,6 @@ def _fields(row: Row) -> list[Argument]:
         fields += ["text", item.text]
     if item.vector:
         fields += ["vector", item.vector]
+    if item.tenant:
+        fields += ["tenant", item.tenant]
     return fields

@@ -7,12 +7,18 @@ from math import isfinite
 from typing import Any, TypeAlias, cast
 
 from sojourn.codecs import decode
-from sojourn.errors import CorruptRecord, StaleEntry
+from sojourn.codecs.growth import check_record, unknown
+from sojourn.errors import Conflict, CorruptRecord, NewerFormat, StaleEntry
 from sojourn.memory.model import Entry
 from sojourn.memory.store import Item, Row
 
-Found: TypeAlias = Row | CorruptRecord | None
+Found: TypeAlias = Row | CorruptRecord | NewerFormat | None
 
+_VECTOR = frozenset({b"vector", b"vector_encoding"})
+_KNOWN = _VECTOR | {
+    *(b"format", b"value", b"metadata", b"text", b"tenant"),
+    *(b"version", b"created", b"updated", b"expires"),
+}
 
 MOST = 2**53
 """What a script can count exactly."""
@@ -20,6 +26,8 @@ MOST = 2**53
 
 def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
     """An entry of the hash that a server gave; None for an empty one.
+
+    What is missing and may be has its default; a vector with an encoding is left out.
 
     Args:
         key: of the entry.
@@ -31,21 +39,30 @@ def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
     if not reply:
         return None
     fields = dict(zip(reply[::2], reply[1::2], strict=True))
-    text = fields.get(b"text")
+    get = fields.get
+    text, encoded = get(b"text"), b"vector_encoding" in fields
     try:
+        what = f"The memory entry {name}"
+        check_record(what, get(b"format"), get(b"value"), get(b"metadata"), text)
+        updated = get(b"updated", get(b"created", b"0"))
+        expires = get(b"expires")
         return Row(
             Item(
                 key,
                 fields[b"value"],
-                fields[b"metadata"],
+                get(b"metadata", b"{}"),
                 None if text is None else text.decode(),
-                fields.get(b"vector", b""),
+                b"" if encoded else get(b"vector", b""),
+                tenant=get(b"tenant", b"").decode(),
             ),
             _version(fields[b"version"]),
-            _time(fields[b"created"]),
-            _time(fields[b"updated"]),
-            _time(fields[b"expires"]) / 1000 if fields[b"expires"] else None,
+            _time(get(b"created", updated)),
+            _time(updated),
+            _time(expires) / 1000 if expires else None,
+            unknown(fields, _KNOWN - _VECTOR if encoded else _KNOWN),
         )
+    except NewerFormat as newer:
+        return newer
     except (KeyError, ValueError) as error:
         return corrupt(name, f"cannot be read ({error})", b"\n".join(reply))
 
@@ -55,8 +72,9 @@ def missing_or(found: Found) -> Row | None:
 
     Raises:
         CorruptRecord: it could not.
+        NewerFormat: a newer version wrote it.
     """
-    if isinstance(found, CorruptRecord):
+    if isinstance(found, CorruptRecord | NewerFormat):
         raise found
     return found
 
@@ -77,6 +95,7 @@ def entry_of(row: Row) -> Entry:
         expires=row.expires,
         metadata=_json(item.key, item.metadata, an_object=True),
         text=item.text,
+        tenant=item.tenant,
     )
 
 
@@ -96,6 +115,13 @@ def stale(key: str, expected: int | None, actual: int) -> StaleEntry:
         "again, then decide; merge() does so for objects.",
         expected=expected or 0,
         actual=actual,
+    )
+
+
+def of_others(key: str) -> Conflict:
+    """What is raised when an entry is another tenant's."""
+    return Conflict(
+        f"The key {key!r} has an entry of another tenant, which stays as it is: take another key."
     )
 
 

@@ -44,17 +44,30 @@ class Scope:
     Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. A
     put renews an entry's lifetime, a read does not.
 
+    A scope that was made with a tenant has that tenant's entries only: others are not read, listed,
+    found or deleted, and one in the place of a put raises `Conflict`. With the empty tenant it has
+    the entries of no tenant. Made without one, it has the entries of all: that is for trusted code.
+
     Every method may raise `Unavailable` and its kin when no server answers in time, and writes
-    `OutcomeUnknown` when they were sent and no reply came.
+    `OutcomeUnknown` when they were sent and no reply came. All but `delete`, `clear` and the lists
+    raise `NewerFormat` for an entry that a newer version of Sojourn wrote, in a way that this one
+    cannot read; it can be deleted, but not replaced.
 
     Attributes:
         key: whose memory it is.
+        tenant: whose entries it has; empty for those of no tenant, None for those of all.
     """
 
     def __init__(
-        self, key: ScopeKey, store: MemoryStore, searcher: Searcher, limits: Limits
+        self,
+        key: ScopeKey,
+        store: MemoryStore,
+        searcher: Searcher,
+        limits: Limits,
+        tenant: str | None = None,
     ) -> None:
         self.key = key
+        self.tenant = tenant
         self._store = store
         self._searcher = searcher
         self._limits = limits
@@ -72,6 +85,8 @@ class Scope:
     ) -> int:
         """Store a value, instead of what was there. One round trip; a scope's first takes two.
 
+        Without a tenant of the scope, the entry keeps the one that it has.
+
         Args:
             key: of the entry, at most 512 bytes.
             value: JSON.
@@ -88,10 +103,12 @@ class Scope:
             InvalidInput: the key, the lifetime, or what JSON cannot hold.
             TooLarge: the entry is over `max_event_bytes`.
             StaleEntry: it has not the expected version; nothing was written.
+            Conflict: the key has an entry of another tenant.
             CorruptRecord: what is there cannot be read; it can be deleted.
+            NewerFormat: a newer version wrote what is there; it can be deleted.
         """
         item = checks.item(key, value, metadata, text, self._limits.max_bytes)
-        write = Write(f"put {operation_id_of(operation_id)}", checks.version(expected_version))
+        write = self._write(f"put {operation_id_of(operation_id)}", expected_version)
         return await self._put([item], ttl, write)
 
     async def put_many(
@@ -122,7 +139,7 @@ class Scope:
         checks.keys(named)
         cap = self._limits.max_bytes
         made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
-        write = Write(f"many {operation_id_of(operation_id)}")
+        write = self._write(f"many {operation_id_of(operation_id)}")
         if not made:
             return {}
         last = await self._put(made, ttl, write)
@@ -158,11 +175,11 @@ class Scope:
         cap = self._limits.max_bytes
         made = [checks.draft(key, draft, cap) for key, draft in drafts.items()]
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
-        operation = f"add {operation_id_of(operation_id)}"
+        write = self._write(f"add {operation_id_of(operation_id)}")
         for batch in checks.batches(made):
             with no_later_than(from_now(self._limits.patience)):
                 items = await self._searcher.placed(batch)
-                await self._store.add(self.key, items, life, operation, replace=replace)
+                await self._store.add(self.key, items, life, write, replace=replace)
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value of an entry, or `default` when there is none. One round trip.
@@ -179,7 +196,7 @@ class Scope:
         Raises:
             CorruptRecord: it cannot be read; it can be deleted.
         """
-        (row,) = await self._store.get(self.key, [parse_entry(key)])
+        (row,) = await self._store.get(self.key, [parse_entry(key)], self.tenant)
         return None if row is None else entry_of(row)
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -194,7 +211,7 @@ class Scope:
         wanted = checks.keys(keys)
         if not wanted:
             return {}
-        rows = await self._store.get(self.key, wanted)
+        rows = await self._store.get(self.key, wanted, self.tenant)
         return {row.item.key: entry_of(row).value for row in rows if row is not None}
 
     async def merge(
@@ -231,10 +248,10 @@ class Scope:
         end, pause = from_now(self._limits.patience), _PAUSE
         while True:
             with no_later_than(end):
-                (row,) = await self._store.get(self.key, [name])
+                (row,) = await self._store.get(self.key, [name], self.tenant)
             item = self._merged(name, row, changed)
             try:
-                write = Write(operation, 0 if row is None else row.version)
+                write = self._write(operation, 0 if row is None else row.version)
                 return await self._put([item], ttl, write, end)
             except StaleEntry:
                 if from_now(pause) >= end:
@@ -255,7 +272,7 @@ class Scope:
         Raises:
             StaleEntry: it has not the expected version; it is still there.
         """
-        write = Write(f"delete {operation_id_of(operation_id)}", checks.version(expected_version))
+        write = self._write(f"delete {operation_id_of(operation_id)}", expected_version)
         return await self._store.delete(self.key, parse_entry(key), write)
 
     async def list(
@@ -264,7 +281,7 @@ class Scope:
         """Entries in the order of their keys. Two round trips a page.
 
         An entry that is there all the time is on exactly one page. A page may be shorter than
-        `limit`, as some have expired.
+        `limit`, as some have expired or are another tenant's.
 
         Args:
             limit: entries a page, 1,000 at most.
@@ -275,14 +292,14 @@ class Scope:
             InvalidInput: the limit, or a cursor that no listing gave.
         """
         _, after = place_of(cursor)
-        found = await self._store.page(self.key, parse_prefix(prefix), after, checks.limit(limit))
-        return _page_of(found)
+        start, most = parse_prefix(prefix), checks.limit(limit)
+        return _page_of(await self._store.page(self.key, start, after, most, self.tenant))
 
     async def latest(self, *, limit: int = 10) -> MemoryPage:
         """The entries that were changed last, the newest first. Two round trips.
 
         There is one page of them: its cursor is None, and `list` has them all. It may be shorter
-        than `limit`, as some have expired.
+        than `limit`, as some have expired; a tenant's are looked for among the last `limit` of all.
 
         Args:
             limit: entries, 1,000 at most.
@@ -290,20 +307,21 @@ class Scope:
         Raises:
             InvalidInput: the limit.
         """
-        return _page_of(await self._store.latest(self.key, checks.limit(limit)))
+        return _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
 
     async def clear(self) -> None:
         """Delete all entries that there are now. One round trip, and two for each 500 entries.
 
         What others write meanwhile stays.
         """
-        await self._store.clear(self.key, f"clear {operation_id_of(None)}")
+        await self._store.clear(self.key, self._write(f"clear {operation_id_of(None)}"))
 
     async def search(self, query: str, *, limit: int = 10) -> Sequence[Hit]:
         """Entries with words of a text, the best first.
 
         One round trip when nothing has changed since this process looked last, and one more for
-        each 500 entries that have.
+        each 500 entries that have. Entries that a newer version of Sojourn wrote, in a way that
+        this one cannot read, are not found: they are logged, and `list` names them.
 
         Args:
             query: any text; nothing in it is an operator.
@@ -312,9 +330,13 @@ class Scope:
         Raises:
             InvalidInput: the query is no text, or the limit.
             ConfigurationError: the SQLite of this Python has no FTS5.
+            NewerFormat: a newer version keeps the changes of this scope in another way.
         """
         wanted = codecs.text(query, "query")
-        return await self._searcher.search(self.key, wanted, checks.limit(limit))
+        return await self._searcher.search(self.key, wanted, checks.limit(limit), self.tenant)
+
+    def _write(self, operation: str, expected: int | None = None) -> Write:
+        return Write(operation, checks.version(expected), self.tenant)
 
     def _merged(self, name: str, row: Row | None, changed: dict[str, Any]) -> Item:
         old = None if row is None else entry_of(row)
@@ -349,6 +371,7 @@ class Scope:
 def _page_of(found: Listed) -> MemoryPage:
     page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
     page.corrupt.extend(found.corrupt)
+    page.newer.extend(found.newer)
     for row in found.rows:
         try:
             page.entries.append(entry_of(row))

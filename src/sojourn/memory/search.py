@@ -49,8 +49,10 @@ class Searcher:
         self._closed = False
         self.embedder: Embedder | None = None
 
-    async def search(self, scope: ScopeKey, query: str, limit: int) -> list[Hit]:
-        """The entries that fit a query, the best first."""
+    async def search(
+        self, scope: ScopeKey, query: str, limit: int, tenant: str | None = None
+    ) -> list[Hit]:
+        """The entries that fit a query, the best first; of a tenant, or of all for None."""
         vector = b""
         if self.embedder is not None and query.strip():
             (vector,) = await self.embedder.vectors([query])
@@ -59,7 +61,7 @@ class Searcher:
                 async with self._turn(index):
                     now = await self._catch_up(scope, index)
                 if now is not None:
-                    find = partial(index.find, query, limit, now, vector)
+                    find = partial(index.find, query, limit, now, vector, tenant)
                     return list(_hits(await _aside(find, big=index.entries > _FEW)))
                 self._drop(scope, index)
 
@@ -94,6 +96,11 @@ class Searcher:
             changes = await self._store.changes(scope, since)
             if changes.mark is None:
                 return None
+            if changes.newer:
+                log.warning(
+                    "Searches leave out %d entries of a newer format: upgrade this process.",
+                    changes.newer,
+                )
             if changes.mark != since:
                 await _aside(partial(index.apply, since, changes), big=_is_big(changes))
             if not changes.more:

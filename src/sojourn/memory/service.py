@@ -33,6 +33,11 @@ class Lives(NamedTuple):
 class Memory:
     """The memory of a store. Made by `sojourn.open`, as `store.memory`.
 
+    Every scope may be made with a `tenant`, a word of up to 256 bytes: it has this tenant's entries
+    then, and what it puts is this tenant's. With the empty one it has the entries of no tenant.
+    Without one (None) it has the entries of all tenants, which is for trusted code: what
+    `store.as_user` gives has those of no tenant.
+
     Args:
         store: where entries are kept.
         lives: how long.
@@ -57,31 +62,31 @@ class Memory:
         self._shards = shards
         self._searcher = Searcher(store)
 
-    def user(self, user: str, *, app: str = "memory") -> Scope:
+    def user(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
         """What is known of a user. Asks nobody.
 
         Raises:
             InvalidId: it cannot name a key.
         """
-        return self._scope(app, "user", user, self._lives.memory)
+        return self._scope(app, "user", user, self._lives.memory, tenant)
 
-    def agent(self, agent: str, *, app: str = "memory") -> Scope:
+    def agent(self, agent: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
         """What an agent has learnt. Asks nobody.
 
         Raises:
             InvalidId: it cannot name a key.
         """
-        return self._scope(app, "agent", agent, self._lives.memory)
+        return self._scope(app, "agent", agent, self._lives.memory, tenant)
 
-    def knowledge(self, category: str, *, app: str = "memory") -> Scope:
+    def knowledge(self, category: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
         """What all users and agents of an app know of something. Asks nobody.
 
         Raises:
             InvalidId: it cannot name a key.
         """
-        return self._scope(app, "knowledge", category, self._lives.knowledge)
+        return self._scope(app, "knowledge", category, self._lives.knowledge, tenant)
 
-    def sessions(self, user: str, *, app: str = "memory") -> Scope:
+    def sessions(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
         """What is remembered of a user's sessions, by their ids; `store.remember` writes it.
 
         Asks nobody.
@@ -89,9 +94,9 @@ class Memory:
         Raises:
             InvalidId: it cannot name a key.
         """
-        return self._scope(app, "sessions", user, self._lives.history)
+        return self._scope(app, "sessions", user, self._lives.history, tenant)
 
-    def events(self, user: str, *, app: str = "memory") -> Scope:
+    def events(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
         """What was said in a user's sessions, word for word. Asks nobody.
 
         ADK's memory service writes it. Entries live as long as those of `sessions`.
@@ -99,7 +104,7 @@ class Memory:
         Raises:
             InvalidId: it cannot name a key.
         """
-        return self._scope(app, "events", user, self._lives.history)
+        return self._scope(app, "events", user, self._lives.history, tenant)
 
     async def scopes(
         self, kind: Kind, *, app: str = "memory", limit: int = 100, cursor: str | None = None
@@ -174,7 +179,10 @@ class Memory:
         """Let go of what was kept for searching. Idempotent."""
         self._searcher.close()
 
-    def _scope(self, app: str, kind: Kind, name: str, ttl: float | None) -> Scope:
+    def _scope(
+        self, app: str, kind: Kind, name: str, ttl: float | None, tenant: str | None
+    ) -> Scope:
         key = ScopeKey(parse_app(app), kind, parse_memory(kind, name))
         limits = Limits(ttl, self._max_bytes, self._patience)
-        return Scope(key, self._store, self._searcher, limits)
+        whose = None if tenant is None else checks.tenant(tenant)
+        return Scope(key, self._store, self._searcher, limits, whose)

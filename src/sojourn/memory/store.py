@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
+
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Item(NamedTuple):
@@ -19,6 +22,8 @@ class Item(NamedTuple):
         text: what is searched instead of the texts in the value; None for those.
         vector: where the text stands among others, as float32 numbers; empty for nowhere.
         unless: the name of an entry that keeps it from being added; empty for no such.
+        tenant: whose it is among the tenants of the scope; empty for nobody's in particular. A put
+            or add takes it from its own argument.
     """
 
     key: str
@@ -27,16 +32,27 @@ class Item(NamedTuple):
     text: str | None = None
     vector: bytes = b""
     unless: str = ""
+    tenant: str = ""
 
 
 class Row(NamedTuple):
-    """An entry as it is stored; times are seconds since the epoch."""
+    """An entry as it is stored; times are seconds since the epoch.
+
+    Attributes:
+        item: what was stored.
+        version: number of the change that stored it.
+        created: when its key was first stored.
+        updated: when it was stored.
+        expires: when it is forgotten; None for never.
+        more: fields that this version does not know, for an export; they stay where they are.
+    """
 
     item: Item
     version: int
     created: float
     updated: float
     expires: float | None
+    more: Mapping[str, bytes] = _NOTHING
 
 
 class Write(NamedTuple):
@@ -45,10 +61,12 @@ class Write(NamedTuple):
     Attributes:
         operation: a word for what is done, and the operation id.
         expected: the version that the entry must have, 0 for none; None for any.
+        tenant: whose the entries are; None for any: a put then leaves that of what is there.
     """
 
     operation: str
     expected: int | None = None
+    tenant: str | None = None
 
 
 class Listed(NamedTuple):
@@ -58,11 +76,13 @@ class Listed(NamedTuple):
         rows: in the order of their keys.
         last: the key where the page ends; None when nothing follows.
         corrupt: keys of entries that cannot be read.
+        newer: keys of entries that a newer version wrote, in a way that this one cannot read.
     """
 
     rows: list[Row]
     last: str | None
     corrupt: list[str]
+    newer: Sequence[str] = ()
 
 
 class Named(NamedTuple):
@@ -89,6 +109,8 @@ class Changes(NamedTuple):
         removed: entries that there are no more, with the number of the change that told so.
         more: there are further changes.
         now: the store's clock, seconds since the epoch.
+        newer: how many entries were stored in a way that this version cannot read; they are among
+            the `removed`.
     """
 
     mark: Mark | None
@@ -96,13 +118,18 @@ class Changes(NamedTuple):
     removed: list[tuple[str, int]]
     more: bool
     now: float
+    newer: int = 0
 
 
 class MemoryStore(Protocol):
     """Where entries are kept. Writes are atomic and happen once for each operation.
 
-    All raise `Unavailable` and its kin when no server answers in time, and `CorruptRecord` when
-    others have written in their place.
+    All raise `Unavailable` and its kin when no server answers in time, `CorruptRecord` when others
+    have written in their place, and `NewerFormat` when a newer version has, in a way that this one
+    cannot read; what it wrote can be deleted, but not replaced.
+
+    Where a tenant is given, entries of others, and for the empty one those of any, are not there:
+    they are neither read nor deleted, and `Conflict` is raised instead of replacing one.
     """
 
     async def put(
@@ -112,6 +139,7 @@ class MemoryStore(Protocol):
 
         Raises:
             StaleEntry: the one entry has not the expected version.
+            Conflict: an entry there is another tenant's.
         """
         ...
 
@@ -120,7 +148,7 @@ class MemoryStore(Protocol):
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        operation: str,
+        write: Write,
         *,
         replace: bool,
     ) -> None:
@@ -139,7 +167,7 @@ class MemoryStore(Protocol):
         """
         ...
 
-    async def clear(self, scope: ScopeKey, operation: str) -> None:
+    async def clear(self, scope: ScopeKey, write: Write) -> None:
         """Delete the entries that there are now."""
         ...
 
@@ -147,16 +175,28 @@ class MemoryStore(Protocol):
         """Delete all that is kept of a name; how many entries. Looks at every key."""
         ...
 
-    async def get(self, scope: ScopeKey, keys: Sequence[str]) -> list[Row | None]:
+    async def get(
+        self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
+    ) -> list[Row | None]:
         """Entries, in the order of the keys; None for one that is not there."""
         ...
 
-    async def page(self, scope: ScopeKey, prefix: str, after: str | None, limit: int) -> Listed:
+    async def page(
+        self,
+        scope: ScopeKey,
+        prefix: str,
+        after: str | None,
+        limit: int,
+        tenant: str | None = None,
+    ) -> Listed:
         """Entries whose keys begin with a prefix, behind a key."""
         ...
 
-    async def latest(self, scope: ScopeKey, limit: int) -> Listed:
-        """The entries that were changed last, the newest first; nothing is said of what follows."""
+    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
+        """The entries that were changed last, the newest first; nothing is said of what follows.
+
+        A tenant's are looked for among so many.
+        """
         ...
 
     async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 from array import array
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias, cast
@@ -97,14 +97,22 @@ class Vectors:
             lengths = numpy.linalg.norm(rows, axis=1, keepdims=True)
             self._rows = rows / numpy.where(lengths > 0, lengths, 1)
 
-    def nearest(self, vector: bytes, many: int) -> list[int]:
-        """The entries that stand closest by cosine, closest first; none that stand aside."""
+    def nearest(self, vector: bytes, many: int, among: Container[int] | None = None) -> list[int]:
+        """The entries that stand closest by cosine, closest first; none that stand aside.
+
+        Args:
+            vector: closest to what.
+            many: how many at most.
+            among: those that count; None for all.
+        """
         unit, numpy = _unit(array("f", vector)), self._numpy
         if numpy is None:
             cosines = [sum(map(float.__mul__, row, unit)) for row in self._rows]
         else:
             cosines = (self._rows @ numpy.asarray(unit, dtype=numpy.float32)).tolist()
-        best = sorted(zip(cosines, self._ids, strict=True), key=lambda each: (-each[0], -each[1]))
+        pairs = zip(cosines, self._ids, strict=True)
+        wanted = [each for each in pairs if among is None or each[1] in among]
+        best = sorted(wanted, key=lambda each: (-each[0], -each[1]))
         return [number for cosine, number in best[:many] if cosine > 0]
 
 

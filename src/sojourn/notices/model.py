@@ -72,20 +72,30 @@ class Place(NamedTuple):
         if before.at == 0:
             return True  # from the oldest that is remembered, whichever that is
         if before.number == 0:
-            return self.number // 1000 == self.at
+            # The first of a stream, or behind an entry that others have added as number 0.
+            return self.number == 1 or self.number // 1000 == self.at
         return self.number == before.number + 1
 
 
 class Entry(NamedTuple):
-    """A notice as it is kept."""
+    """A notice as it is kept.
+
+    Attributes:
+        place: where it stands.
+        kind: what was done; None for what only another version knows: nobody is told.
+        session: the session's id.
+        version: of the session.
+    """
 
     place: Place
-    kind: Kind
+    kind: Kind | None
     session: str
     version: int
 
-    def notice(self) -> Notice:
-        """The notice as a caller gets it."""
+    def notice(self) -> Notice | None:
+        """The notice as a caller gets it; None for one of an unknown kind."""
+        if self.kind is None:
+            return None
         return Notice(
             kind=self.kind,
             session=self.session,
@@ -93,6 +103,10 @@ class Entry(NamedTuple):
             id=self.place.text(),
             time=self.place.at / 1000,
         )
+
+    def is_strange(self, before: Place) -> bool:
+        """Whether it is of an unknown kind, and was numbered in another way: nothing is missed."""
+        return self.kind is None and self.place.number <= before.number
 
 
 class Page(NamedTuple):
@@ -109,10 +123,12 @@ class Page(NamedTuple):
         """
         found: list[Notice] = []
         for entry in self.entries:
-            if not entry.place.follows(after):
+            if not entry.place.follows(after) and not entry.is_strange(after):
                 before = Place(entry.place.at, max(0, entry.place.number - 1))
                 found.append(_missed(before))
-            found.append(entry.notice())
+            notice = entry.notice()
+            if notice is not None:
+                found.append(notice)
             after = entry.place
         if not self.entries:
             if self.newest is None and after.number > 0:  # they have expired or were evicted
@@ -123,4 +139,4 @@ class Page(NamedTuple):
 
 
 def _missed(place: Place) -> Notice:
-    return Entry(place, "missed", "", 0).notice()
+    return Notice(kind="missed", session="", version=0, id=place.text(), time=place.at / 1000)

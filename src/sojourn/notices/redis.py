@@ -83,6 +83,8 @@ def _entry(stored: list[Any]) -> Entry:
     """An entry of a stream; one that cannot be read is as good as one that is missing."""
     place = _place(stored[0])
     fields = dict(zip(stored[1][::2], stored[1][1::2], strict=True))
+    if fields.get(b"kind", b"missed") not in _KINDS:
+        return Entry(place, None, "", 0)
     try:
         session, version = fields[b"session"].decode(), int(fields[b"version"])
         return Entry(place, _KINDS[fields[b"kind"]], session, version)

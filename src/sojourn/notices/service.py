@@ -65,6 +65,9 @@ class Notices:
     ) -> list[Notice]:
         """The notices behind a cursor, for who asks now and then. One round trip.
 
+        Notices of kinds that only a newer version of Sojourn knows are passed over; a page of them
+        costs another round trip.
+
         Args:
             app: the application.
             user: the user.
@@ -78,8 +81,13 @@ class Notices:
         owner, place = user_key(app, user), Place.parse(after)
         if not isinstance(limit, int) or not 1 <= limit <= REMEMBERED:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
-        page = await self._wanted().read(owner, place, limit)
-        return page.notices(place)[:limit]
+        store, found = self._wanted(), list[Notice]()
+        while True:
+            page = await store.read(owner, place, limit)
+            found += page.notices(place)
+            if len(found) >= limit or len(page.entries) < limit:
+                return found[:limit]
+            place = page.entries[-1].place  # some were of kinds that this version does not know
 
     async def kept(self, app: str, user: str) -> list[Notice]:
         """All that are remembered, also when this store was opened without notices.
@@ -140,7 +148,9 @@ class Notices:
                 for notice in notices:
                     yield notice
                     place = Place.parse(notice.id)
-                if not notices:
+                if page.entries:  # also behind those of kinds that this version does not know
+                    place = page.entries[-1].place
+                elif not notices:
                     await watch.wait(self._poll)
         finally:
             watch.close()

@@ -75,9 +75,13 @@ class UserStore:
         app, user = gate.principal.owner
         self.principal = gate.principal
         self.sessions = UserSessions(gate, rooms.sessions, rooms.rotate, bindings)
-        self.memory = UserMemory(gate, rooms.memory.user(user, app=app), "memory")
-        self.remembered = UserMemory(gate, rooms.memory.sessions(user, app=app), "remembered")
-        self.said = UserMemory(gate, rooms.memory.events(user, app=app), "said")
+        known, past, said = (
+            scope(user, app=app, tenant="")
+            for scope in (rooms.memory.user, rooms.memory.sessions, rooms.memory.events)
+        )
+        self.memory = UserMemory(gate, known, "memory")
+        self.remembered = UserMemory(gate, past, "remembered")
+        self.said = UserMemory(gate, said, "said")
         self.cache = UserCache(gate, rooms.cache)
         self.artifacts = UserArtifacts(gate, rooms.artifacts)
         self.notices = UserNotices(gate, rooms.notices)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import Any
 
+from sojourn.codecs.growth import check_format, plain
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -16,6 +18,8 @@ from sojourn.security.store import DIGEST, OWNERS, Totals, owner_digest, session
 _RECORD = Script.load(files("sojourn.security") / "lua", "record")
 _CLAIM = Script.load(files("sojourn.security") / "lua", "claim")
 _DISOWN = Script.load(files("sojourn.security") / "lua", "disown")
+_COUNTED = re.compile(rb"[^:]+:.+", re.DOTALL).fullmatch
+"""`outcome:reason`. Fields of other names are another version's."""
 
 
 class RedisSecurity:
@@ -44,6 +48,14 @@ class RedisSecurity:
         name = self._keys.owner(app, session)
         call: Call[bytes | None] = Call("security.owner", (name,), only, commands=[("GET", name)])
         found = await self._engine.run(call) or b""
+        try:
+            plain(found, f"The owners in {name}")
+        except ValueError as error:
+            raise CorruptRecord(
+                f"{name} cannot be read ({error}): others wrote it, or it was damaged.",
+                key=name,
+                raw=found,
+            ) from error
         return frozenset(found[at : at + DIGEST] for at in range(0, len(found), DIGEST))
 
     async def count(self, app: AppName, what: str, flagged: SessionId | None) -> None:
@@ -77,9 +89,11 @@ class RedisSecurity:
             "security.totals", keys, list, commands=[("HGETALL", counts), ("PFCOUNT", flagged)]
         )
         counted, number = await self._engine.run(call)
-        pairs = zip(counted[::2], counted[1::2], strict=True)
+        fields = dict(zip(counted[::2], counted[1::2], strict=True))
         try:
-            return Totals({name.decode(): int(value) for name, value in pairs}, number)
+            check_format(fields.pop(b"format", None), f"The counts in {counts}")
+            known = {name.decode(): int(fields[name]) for name in fields if _COUNTED(name)}
+            return Totals(known, number)
         except ValueError as error:
             raise CorruptRecord(
                 f"The counts in {counts} cannot be read: deleting the key begins them anew.",

@@ -7,18 +7,19 @@ from typing import Any
 
 import msgspec
 
+from sojourn.codecs import decode
+from sojourn.codecs.growth import FORMAT, check_format, plain
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
 from sojourn.streams.model import Told
 from sojourn.streams.store import Reach
 
 _LUA = files("sojourn.streams") / "lua"
 _OPEN, _ADD = (Script.load(_LUA, name) for name in ("open", "add"))
-_decode = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 class RedisStreams:
@@ -71,6 +72,7 @@ class RedisStreams:
                 self._ttl,
                 reach.messages,
                 reach.bytes,
+                len((stream + message).encode()),
             ),
             operation_id=operation_id,
         )
@@ -83,8 +85,18 @@ class RedisStreams:
             "streams.read", (name,), only, commands=[("HGETALL", name)], bulk=True
         )
         flat = await self._engine.run(call)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return sorted(_told(name, field, value) for field, value in pairs if field.isdigit())
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        try:
+            check_format(fields.get(b"format"), f"The connection {name}")
+            told = [_told(name, *each) for each in fields.items() if each[0].isdigit()]
+        except ValueError as error:
+            raise CorruptRecord(
+                f"What was kept for a client cannot be read ({error}): others wrote it, or it was "
+                "damaged.",
+                key=name,
+                raw=b"\n".join(flat),
+            ) from error
+        return sorted(told)
 
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection."""
@@ -94,11 +106,22 @@ class RedisStreams:
 
 
 def _told(name: str, field: bytes, value: bytes) -> Told:
-    try:
-        return Told(int(field), *_decode(value.partition(b"\n")[2]))
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise CorruptRecord(
-            "A message that was kept for a client is none: others wrote it, or it was damaged.",
-            key=name,
-            raw=value,
-        ) from error
+    """A message of its field.
+
+    Raises:
+        NewerFormat: a newer version wrote it, in a way that this one cannot read.
+        ValueError: it cannot be read.
+    """
+    what = f"Message {field.decode()} of the connection {name}"
+    match decode(plain(value.split(b"\n", 2)[-1], what)):
+        case [str(stream), str(message), *_]:
+            return Told(int(field), stream, message)
+        case {} | [str(), dict(), *_]:
+            raise NewerFormat(
+                f"{what} has a form that this version of Sojourn cannot read. Upgrade it; nothing "
+                "was changed.",
+                found=str(FORMAT),
+                known=str(FORMAT),
+            )
+        case _:
+            raise ValueError("a message is no pair of texts")

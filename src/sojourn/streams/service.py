@@ -58,6 +58,11 @@ class Streams:
 
         Returns:
             the message itself and those behind it; None when it is not kept, or never was.
+
+        Raises:
+            CorruptRecord: what was kept cannot be read.
+            NewerFormat: a newer version of Sojourn wrote a part of it, in a way that this one
+                cannot read.
         """
         kept = await self._store.read(key)
         last = next((told for told in kept if told.number == number), None)

@@ -6,7 +6,7 @@
 -- Reply {'ok', 1 if there was one}   {'keys', data …}: these are wanted as keys, nothing was deleted
 local done = redis.call('GET', KEYS[3])
 if done then return {'ok', done} end
-local head = head_of(KEYS[1])
+local head = head_of(KEYS[1]) -- of whatever format
 if head then
   local names = data_of(KEYS[1], head.versions)
   if not are_given(KEYS[1], names, 4) then return ask(names) end

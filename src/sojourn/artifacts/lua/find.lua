@@ -4,7 +4,9 @@
 -- ARGV  1 name   2 version or '' (the last)   3 ttl, ms or '' (never)
 -- Reply {'ok', version, record, what its data are called, and when the artifact is to be touched:
 --       what the data of all its versions are called} {'missing'} {'lost'} {'corrupt'}
-local head = head_of(KEYS[1])
+--       {'newer', its format}
+local head, newer = head_of(KEYS[1])
+if newer then return newer end
 if head == nil then return {absent(KEYS[2], ARGV[1])} end
 if not head then return {'corrupt'} end
 local version = ARGV[2] == '' and head.versions - 1 or tonumber(ARGV[2])

@@ -4,9 +4,12 @@
 --       5 … for each version: its data, the same of the new owner, the new owner's memory of its save
 -- ARGV  1 name
 -- Reply {'ok'}   {'missing'}, as when it was moved before; {'exists'}: the new owner has one;
---       {'keys', data …}: keys of these versions are wanted; nothing was written
+--       {'keys', data …}: keys of these versions are wanted; {'newer', its format}: what its data are
+--       called cannot be known; nothing was written
 local kind = redis.call('TYPE', KEYS[1]).ok
-local head = kind == 'hash' and head_of(KEYS[1])
+local head, newer
+if kind == 'hash' then head, newer = head_of(KEYS[1]) end
+if newer and not head then return newer end
 if kind == 'none' and absent(KEYS[2], ARGV[1]) == 'missing' then return {'missing'} end
 if redis.call('EXISTS', KEYS[3]) == 1 or absent(KEYS[4], ARGV[1]) == 'lost' then return {'exists'} end
 local names = head and data_of(KEYS[1], head.versions) or {}

@@ -7,10 +7,11 @@
 --       5 what its data are called   6 number of chunks   7 size, bytes   8 the chunk, or absent
 -- Reply {'ok', version}
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
---       {'corrupt'} {'lost'}: nothing was written
+--       {'corrupt'} {'lost'} {'newer', its format}: nothing was written
 local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
 if done then return {'ok', done} end
-local head = head_of(KEYS[1])
+local head, newer = head_of(KEYS[1])
+if newer then return newer end
 if head == false then return {'corrupt'} end
 if not head and absent(KEYS[2], ARGV[1]) == 'lost' then return {'lost'} end
 local version, expires = 0, nil
@@ -34,7 +35,8 @@ local number = whole(version)
 local created = ARGV[3] ~= '' and ARGV[3] or string.format('%d.%06d', clock[1], clock[2])
 if ARGV[8] then redis.call('HSET', KEYS[4], '0', ARGV[8]) end
 redis.call('HSET', KEYS[4], 'version', number)
-redis.call('HSET', KEYS[1], 'format', '1', 'versions', whole(version + 1), 'expires', expires,
+redis.call('HSETNX', KEYS[1], 'format', '1')
+redis.call('HSET', KEYS[1], 'versions', whole(version + 1), 'expires', expires,
   'version:' .. number, '{"created":' .. created .. ',' .. ARGV[4], 'data:' .. number, ARGV[5])
 write_expiry(KEYS[4], expires)
 if due then

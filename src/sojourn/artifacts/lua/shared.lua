@@ -14,13 +14,18 @@ local function is_count(field)
 end
 
 -- The head of an artifact: how many versions it has, and when it expires, ms or '' for never.
--- nil when there is none, false when it cannot be read.
+-- nil when there is none, false when it cannot be read. And the reply about one of a newer format:
+-- {'newer', its format}; it is served nobody, and gets no version; all else may go on if its head can
+-- be read.
 local function head_of(key)
   local head = redis.call('HMGET', key, 'format', 'versions', 'expires')
-  if not head[1] and redis.call('EXISTS', key) == 0 then return nil end
-  if head[1] ~= '1' or not is_count(head[2]) or tonumber(head[2]) == 0 then return false end
-  if head[3] ~= '' and not is_count(head[3]) then return false end
-  return {versions = tonumber(head[2]), expires = head[3]}
+  if not head[2] and redis.call('EXISTS', key) == 0 then return nil end
+  local major, expires = major_of(head[1]), head[3] or ''
+  if not major then return false end
+  local newer = major > 1 and {'newer', head[1]} or nil
+  if not is_count(head[2]) or tonumber(head[2]) == 0 then return false, newer end
+  if expires ~= '' and not is_count(expires) then return false, newer end
+  return {versions = tonumber(head[2]), expires = expires}, newer
 end
 
 -- Why there is no head: 'lost' when the index still promises the artifact, so it was evicted.

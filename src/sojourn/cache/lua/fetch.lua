@@ -3,15 +3,17 @@
 -- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
 -- ARGV  1 token or '' (no lease wanted)     2 lease, ms
 -- Reply {'hit' | 'stale' | 'miss', value, 1 if leased, stamp}
-local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags')
-local status = 'miss'
+--       {'newer', its format or '', a value or ''}: no lease was taken, as nothing could replace it
+local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags', 'format')
+local status, newer = 'miss', newer_of(entry[5], entry[1])
 if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
   status = tonumber(entry[2]) > stamp and 'hit' or 'stale'
   for tag in string.gmatch(entry[4] or '', '[^\n]+') do
     local at = redis.call('ZSCORE', KEYS[3], tag)
-    if at and tonumber(at) >= tonumber(entry[3]) then status = 'miss' end
+    if at and tonumber(at) >= tonumber(entry[3]) then status, newer = 'miss', nil end
   end
 end
+if newer then return newer end
 local leased = 0
 if status ~= 'hit' and ARGV[1] ~= '' and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
   leased = 1

@@ -3,10 +3,12 @@
 -- KEYS  1 entry (hash)   2 lease (string)
 -- ARGV  1 token          2 when the lease was taken, µs
 --       and when there is a value: 3 value   4 fresh, ms   5 stale after that, ms   6 tags, a line each
--- Reply 1 if the lease was still held
+-- Reply 1 if the lease was still held; 0 also when a newer version has written the entry since, in a
+-- way that this one cannot read: it stays
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('UNLINK', KEYS[2])
 if ARGV[3] then
+  if newer_at(KEYS[1]) then return 0 end
   write_entry(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[2])
 end
 return 1

@@ -1,21 +1,23 @@
--- Delete an entry, once. One that cannot be read is deleted, too.
+-- Delete an entry, once. One that cannot be read, or that a newer version wrote, is deleted, too.
 --
 -- KEYS  1 head   2 names   3 expiry   4 changes   5 deleted   6 ops   7 entry
--- ARGV  1 operation   2 id for a new scope   3 expected version or ''   4 key
+-- ARGV  1 operation   2 id for a new scope   3 expected version or ''
+--       4 tenant: '' for any, or '=' and whose it must be to be there   5 key
 -- Reply {'ok', 1 if there was an entry} {'stale', version} {'corrupt', key}
-local operation, seq = operation_on(ARGV[1]), last_change()
+local operation, seq = operation_on(ARGV[1]), (last_change())
 if not seq then return {'corrupt', KEYS[1]} end
 for _, found in ipairs({0, 1}) do
   if redis.call('ZSCORE', KEYS[6], operation .. ' ' .. found) then return {'ok', found} end
 end
-local version = redis.call('HGET', KEYS[7], 'version')
+local version, tenant = unpack(redis.call('HMGET', KEYS[7], 'version', 'tenant'))
 local found = redis.call('EXISTS', KEYS[7])
+if ARGV[4] ~= '' and ARGV[4] ~= '=' .. (tenant or '') then found = 0 end
 if found == 1 and ARGV[3] ~= '' and version ~= ARGV[3] then
   return {'stale', is_count(version) and version or 0}
 end
 if found == 1 then
   seq = seq + 1
-  write_deleted(KEYS[7], ARGV[4], seq)
+  write_deleted(KEYS[7], ARGV[5], seq)
 end
 write_change(seq, ARGV[2], operation .. ' ' .. found)
 return {'ok', found}

@@ -5,31 +5,31 @@
 --       6 ops (zset: operation → number of the change)      7… entries (hashes)
 -- ARGV  1 operation   2 id for a new scope   3 expected version of the one entry or ''
 --       4 ttl, ms or '' (never)
---       5… for each entry: key, number of what follows, then field, value, …
--- Reply {'ok' | 'duplicate', version of the last} {'stale', version} {'corrupt', key}
-local operation, seq = operation_on(ARGV[1]), last_change()
+--       5 tenant: '' (that of the entry stays), or '=' and whose all must be
+--       6… for each entry: key, number of what follows, then field, value, …
+-- Reply {'ok' | 'duplicate', version of the last} {'stale', version}
+--       {'corrupt', key} {'newer', key, its format or '', a value or ''} {'tenant', key}
+local operation = operation_on(ARGV[1])
+local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 local done = redis.call('ZSCORE', KEYS[6], operation)
 if done then return {'duplicate', whole(tonumber(done))} end
-local created = {}
+if newer then return newer end
+local old = {}
 for i = 7, #KEYS do
-  local old = redis.call('HMGET', KEYS[i], 'version', 'created')
-  if old[1] and is_count(old[1]) and old[2] then
-    created[i] = old[2]
-  elseif redis.call('EXISTS', KEYS[i]) == 1 then
-    return {'corrupt', KEYS[i]}
-  end
-  local actual = created[i] and tonumber(old[1]) or 0
+  old[i] = entry_at(KEYS[i], ARGV[5])
+  if old[i] and old[i].refused then return old[i].refused end
+  local actual = old[i] and old[i].version or 0
   if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= actual then return {'stale', whole(actual)} end
 end
 
 write_pruned()
 local expires = ARGV[4] == '' and '' or whole(now + ARGV[4])
-local at = 5
+local at = 6
 for i = 7, #KEYS do
   local key, last = ARGV[at], at + 1 + ARGV[at + 1]
   seq = seq + 1
-  write_entry(KEYS[i], key, seq, expires, created[i], unpack(ARGV, at + 2, last))
+  write_entry(KEYS[i], key, seq, expires, old[i], ARGV[5], unpack(ARGV, at + 2, last))
   at = last + 1
 end
 write_change(seq, ARGV[2], operation)

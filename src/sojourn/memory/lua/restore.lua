@@ -6,18 +6,26 @@
 --       3 'replace' (what is there) or ''
 --       4… for each entry: key, version, created, s, updated, s, expires, ms or '' (never), number
 --          of what follows, then field, value, …
--- Reply {'ok', key of an entry that was there and stays …} {'corrupt', key}
-local operation, seq = operation_on(ARGV[1]), last_change()
+-- Reply {'ok', key of an entry that was there and stays, as one of a newer format does in any case …}
+--       {'corrupt', key} {'newer', key, its format, ''}
+local operation = operation_on(ARGV[1])
+local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 if redis.call('ZSCORE', KEYS[6], operation) then return {'ok'} end
+if newer then return newer end
 local reply, plan, at = {'ok'}, {}, 4
 for i = 7, #KEYS do
   local last = at + 5 + ARGV[at + 5]
-  local there = redis.call('EXISTS', KEYS[i]) == 1
-  if there and ARGV[3] == '' then
+  local kind = redis.call('TYPE', KEYS[i]).ok
+  local there, stays = kind ~= 'none', ARGV[3] == ''
+  if kind == 'hash' then
+    local old = entry_at(KEYS[i], '')
+    stays = stays or (old.refused and old.refused[1] == 'newer')
+  end
+  if there and stays then
     reply[#reply + 1] = ARGV[at]
   elseif ARGV[at + 4] == '' or tonumber(ARGV[at + 4]) > now then
-    plan[#plan + 1] = {entry = KEYS[i], there = there, at = at, last = last}
+    plan[#plan + 1] = {entry = KEYS[i], there = there, kind = kind, at = at, last = last}
   end
   at = last + 1
 end
@@ -32,7 +40,11 @@ for _, step in ipairs(plan) do
   end
   if taken then number = seq + 1 end
   seq = math.max(seq, number)
-  redis.call('UNLINK', step.entry)
+  if step.kind == 'hash' then
+    redis.call('HDEL', step.entry, 'text', 'vector', 'vector_encoding', 'tenant')
+  else
+    redis.call('UNLINK', step.entry)
+  end
   redis.call('HSET', step.entry, 'version', whole(number), 'created', ARGV[step.at + 2],
     'updated', ARGV[step.at + 3], 'expires', ARGV[step.at + 4],
     unpack(ARGV, step.at + 6, step.last))

@@ -12,21 +12,53 @@ local function is_count(field)
   return field and #field < 16 and string.find(field, '^%d+$')
 end
 
--- The number of the last change in a scope, 0 before the first; nil when it cannot be read.
+-- The number of the last change in a scope, 0 before the first; nil when it cannot be read. And the
+-- reply of a write that may not go on, as the head is of a newer format.
 -- All that a scope's entries share is looked at here, so that a key of another type stops a script
 -- before it writes. A head that was evicted is counted anew.
 --
 -- KEYS  1 head   2 names   3 expiry   4 changes   5 deleted   6 ops
 local function last_change()
-  local found = redis.call('HMGET', KEYS[1], 'id', 'seq')
+  local found = redis.call('HMGET', KEYS[1], 'id', 'seq', 'format')
   for i = 2, 6 do redis.call('ZCARD', KEYS[i]) end
-  if found[1] and is_count(found[2]) then return tonumber(found[2]) end
-  if redis.call('EXISTS', KEYS[1]) == 1 then return nil end
+  local major = major_of(found[3])
+  if not major then return nil end
+  local newer = major > 1 and {'newer', KEYS[1], found[3], ''} or nil
+  if found[1] and is_count(found[2]) then return tonumber(found[2]), newer end
+  if not newer and redis.call('EXISTS', KEYS[1]) == 1 then return nil end
   local last = 0
   for i = 4, 5 do
     last = math.max(last, tonumber(redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2] or 0))
   end
-  return last
+  return last, newer
+end
+
+-- An entry as far as scripts read it, nil when there is none: `version`, `created` (or false) and
+-- `expires` ('' is never). `refused` is the reply of a write that would replace it and may not: it
+-- cannot be read, a newer version wrote it, or it is another tenant's. `touched` is that of a write
+-- that would only let it live on.
+--
+-- `tenant` is '' for any, or '=' and the only tenant whose entries the caller may see.
+local function entry_at(key, tenant)
+  local found = redis.call('HMGET', key, 'version', 'created', 'expires', 'tenant', 'format',
+    'value', 'metadata', 'text')
+  if not found[1] and redis.call('EXISTS', key) == 0 then return nil end
+  local major, refused, touched = major_of(found[5]), nil, nil
+  if tenant ~= '' and '=' .. (found[4] or '') ~= tenant then
+    refused = {'tenant', key}
+    touched = refused
+  elseif major and major > 1 then
+    refused = {'newer', key, found[5], ''}
+    touched = not is_count(found[1]) and refused or nil
+  elseif not major or not is_count(found[1]) then
+    refused = {'corrupt', key}
+    touched = refused
+  end
+  for i = 6, 8 do
+    if not refused and is_encoded(found[i]) then refused = {'newer', key, '', found[i]} end
+  end
+  return {version = tonumber(found[1]), created = found[2], expires = found[3] or '',
+    refused = refused, touched = touched}
 end
 
 -- The name of an operation on the entries KEYS[7…], as long for many as for one.
@@ -67,11 +99,13 @@ local function write_indexed(entry, key, seq, expires)
   if expires == '' then redis.call('PERSIST', entry) else redis.call('PEXPIREAT', entry, expires) end
 end
 
--- Store an entry: its fields come last, as field, value, …
-local function write_entry(entry, key, seq, expires, created, ...)
-  redis.call('UNLINK', entry)
-  redis.call('HSET', entry, 'version', whole(seq), 'created', created or seconds,
+-- Store an entry instead of the `old` one, or nil: its fields come last, as field, value, … Of the
+-- old one stay its creation, its tenant, and the fields that only another version knows.
+local function write_entry(entry, key, seq, expires, old, tenant, ...)
+  if old then redis.call('HDEL', entry, 'text', 'vector', 'vector_encoding') end
+  redis.call('HSET', entry, 'version', whole(seq), 'created', old and old.created or seconds,
     'updated', seconds, 'expires', expires, ...)
+  if #tenant > 1 then redis.call('HSET', entry, 'tenant', string.sub(tenant, 2)) end
   write_indexed(entry, key, seq, expires)
 end
 

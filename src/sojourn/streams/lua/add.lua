@@ -2,6 +2,7 @@
 --
 -- KEYS  1 connection (hash)
 -- ARGV  1 operation id   2 message (JSON)   3 ttl, ms   4 most messages   5 most bytes
+--       6 size of the message and its stream, bytes, whatever encoding it has
 -- Reply its number; 0 when there is no such connection
 local head = redis.call('HMGET', KEYS[1], 'seq', 'dropped', 'bytes', 'op:' .. ARGV[1])
 local seq, dropped, size = tonumber(head[1]), tonumber(head[2]), tonumber(head[3])
@@ -9,14 +10,15 @@ if not (seq and dropped and size) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if head[4] then return tonumber(head[4]) end
 seq = seq + 1
-size = size + #ARGV[2]
-redis.call('HSET', KEYS[1], seq, ARGV[1] .. '\n' .. ARGV[2], 'op:' .. ARGV[1], seq)
+size = size + tonumber(ARGV[6])
+redis.call('HSET', KEYS[1], seq, ARGV[1] .. '\n' .. ARGV[6] .. '\n' .. ARGV[2],
+  'op:' .. ARGV[1], seq)
 while dropped + 1 < seq and (seq - dropped > tonumber(ARGV[4]) or size > tonumber(ARGV[5])) do
   dropped = dropped + 1
   local old = redis.call('HGET', KEYS[1], dropped)
   if old then
-    local operation, message = string.match(old, '^([^\n]*)\n(.*)$')
-    if message then size = size - #message end
+    local operation, bytes = string.match(old, '^([^\n]*)\n(%d+)\n')
+    if bytes then size = size - tonumber(bytes) end
     redis.call('HDEL', KEYS[1], dropped, 'op:' .. (operation or ''))
   end
 end

@@ -1,2 +1,3 @@
 -- Before every script of this room. A connection is one hash: `format`, `seq`, `dropped`, `bytes`,
--- and for each message kept NUMBER → operation id, newline, JSON, and op:OPERATION → NUMBER.
+-- and for each message kept NUMBER → operation id, newline, its size, newline, JSON, and
+-- op:OPERATION → NUMBER. Fields of other names are another version's.

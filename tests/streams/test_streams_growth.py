@@ -1,0 +1,126 @@
+"""What clients were told, as another version of Sojourn may have written it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+import sojourn
+from planting import DAMAGED, ENCODED, FIELDS, NEWER, ROWS_OF_SERVERS, Planter, planters
+from sojourn import CorruptRecord, NewerFormat, SessionKey
+from sojourn.engine.keys import Keys
+from sojourn.security import Principal
+from sojourn.security.told import UserStreams
+
+
+@pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
+def planter(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Planter]:
+    yield from planters(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+async def streams(planter: Planter) -> AsyncIterator[UserStreams]:
+    async with sojourn.open(planter.url) as store:
+        yield store.as_user(Principal.of("shop", "ada")).streams
+
+
+def hash_of(connection: str) -> str:
+    return Keys().mcp(SessionKey.of("shop", "ada", connection))
+
+
+async def said(streams: UserStreams, connection: str, number: int = 1) -> list[str] | None:
+    told = await streams.after(connection, number)
+    return None if told is None else [each.message for each in told]
+
+
+async def test_fields_that_are_not_known_are_passed_over_and_kept(
+    streams: UserStreams, planter: Planter
+) -> None:
+    connection = await streams.open()
+    planted = FIELDS | {"format": "1.9"}
+    planter.plant(hash_of(connection), planted)
+    assert await streams.add(connection, "1", "a", operation_id="op") == 1
+    assert await streams.add(connection, "1", "b") == 2
+    assert await streams.add(connection, "1", "again", operation_id="op") == 1
+    assert await streams.touch(connection)
+    assert await said(streams, connection) == ["a", "b"]
+    planter.assert_kept(hash_of(connection), planted)
+    assert await streams.close(connection)
+    assert not planter.client.exists(hash_of(connection))
+
+
+async def test_the_format_may_be_missing(streams: UserStreams, planter: Planter) -> None:
+    connection = await streams.open()
+    planter.client.hdel(hash_of(connection), "format")
+    assert await streams.add(connection, "1", "a") == 1
+    assert await said(streams, connection) == ["a"]
+
+
+async def test_members_that_are_not_known_are_passed_over(
+    streams: UserStreams, planter: Planter
+) -> None:
+    connection = await streams.open()
+    await streams.add(connection, "1", "a", operation_id="op")
+    planter.plant(hash_of(connection), {"1": b'op\n2\n["1","a",{"mood":"good"},7]'})
+    assert await said(streams, connection) == ["a"]
+
+
+NEWER_ONES: dict[str, dict[bytes | str, bytes | str]] = {
+    "format 2": {"format": "2"},
+    "a message with an encoding": {"1": b'op\n2\n["1",{"$encoded":"AAAA"}]'},
+    "an object": {"1": b'op\n2\n{"stream":"1","message":"a","mood":"good"}'},
+    "an encoding of all": {"1": b"op\n2\n" + ENCODED},
+    "a newer encoding": {"1": b"op\n2\n" + NEWER},
+}
+
+
+@pytest.mark.parametrize("planted", NEWER_ONES.values(), ids=NEWER_ONES.keys())
+async def test_what_is_newer(
+    streams: UserStreams, planter: Planter, planted: dict[bytes | str, bytes | str]
+) -> None:
+    connection = await streams.open()
+    await streams.add(connection, "1", "a", operation_id="op")
+    planter.plant(hash_of(connection), planted)
+    with pytest.raises(NewerFormat):
+        await streams.after(connection, 1)
+    assert await streams.add(connection, "1", "b") == 2
+    assert await streams.touch(connection)
+    planter.assert_kept(hash_of(connection), planted)
+    assert await streams.close(connection)
+    planter.assert_nothing_in_quarantine()
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"format": "second"},
+        {"1": b"op\n2\n" + DAMAGED},
+        {"1": b"op\n2\n[]"},
+        {"1": b'op\n2\n[1,"a"]'},
+        {"1": b"op\n2\nno JSON"},
+        {"1": b"op"},
+    ],
+)
+async def test_what_was_damaged_is_corrupt_as_before(
+    streams: UserStreams, planter: Planter, planted: dict[bytes | str, bytes | str]
+) -> None:
+    connection = await streams.open()
+    await streams.add(connection, "1", "a", operation_id="op")
+    planter.plant(hash_of(connection), planted)
+    with pytest.raises(CorruptRecord):
+        await streams.after(connection, 1)
+
+
+async def test_sizes_are_those_of_plain_messages(streams: UserStreams, planter: Planter) -> None:
+    connection = await streams.open()
+    await streams.add(connection, "1", "x" * 1_000_000, operation_id="op")
+    small = b"op\n1000001\n" + ENCODED
+    planter.plant(hash_of(connection), {"1": small})
+    await streams.add(connection, "1", "x" * 1_000_000)
+    planter.assert_kept(hash_of(connection), {"1": small})
+    await streams.add(connection, "1", "x" * 1_000_000)
+    left = planter.client.hmget(hash_of(connection), "1", "dropped", "bytes", "op:op")
+    assert left == [None, b"1", b"2000002", None]
