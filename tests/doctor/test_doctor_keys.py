@@ -17,23 +17,24 @@ from sojourn.doctor.reading import Lifetimes
 from sojourn.engine.call import Call
 from sojourn.engine.keys import Keys
 
-ids = st.text(min_size=1, max_size=20)
+names = st.text(min_size=1, max_size=20)
 
 
-@given(ids, ids, ids, st.sampled_from(["", "shop", "a.b"]))
+@given(names, names, names, st.sampled_from(["", "shop", "a.b"]))
 def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, namespace: str) -> None:
     try:
         key = SessionKey.of(app, user, session)
     except sojourn.InvalidId:
         return
     keys = Keys(namespace)
-    head, events, ops = keys.session(key)
+    head, events, ops, ids = keys.session(key)
     by_update, by_expiry, state, outbox, operations, quarantine, notices = keys.user(key)
 
     kinds = {
         head: ("session", head),
         events: ("events", head),
         ops: ("ops", ops),
+        ids: ("ids", head),
         by_update: ("sessions", by_expiry),
         by_expiry: ("expiry", by_expiry),
         state: ("state", state),

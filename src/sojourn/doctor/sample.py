@@ -81,8 +81,8 @@ async def _chosen(run: Run, kinds: set[Kind], *, endless_state: bool) -> set[Kin
 async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
     try:
         match kind.name:
-            case "session" | "events" | "remembered" | "artifact" | "artifactdata":
-                field = "ttl" if kind.name in ("session", "events") else "expires"
+            case "session" | "events" | "ids" | "remembered" | "artifact" | "artifactdata":
+                field = "ttl" if kind.name in ("session", "events", "ids") else "expires"
                 return bool(await _field(run, kind.source, field) == b"")
             case "sessions" | "expiry" | "memory" | "memories" | "artifacts":
                 return await _last(run, kind.source) == math.inf
