@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from pydantic import ValidationError
 
 from sojourn.telemetry.newer import NEWER
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 
@@ -110,8 +114,8 @@ class _Pruner(Generic[T]):
         try:
             return _Made(self._validate(self._root))
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False, include_input=False)
-            return _chosen([_error_of(self._root, each["type"], each["loc"]) for each in found])
+            found = error.errors(include_url=False, include_context=False)
+            return _chosen([_error_of(self._root, each) for each in found])
         except Exception:  # noqa: BLE001  # validators of others; warnings may be errors, too
             return []
 
@@ -215,19 +219,37 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
     return list(enumerate(cast("list[Any]", value))) if isinstance(value, list) else []
 
 
-def _error_of(root: Any, kind: str, loc: Sequence[str | int]) -> _Error:
-    """The place of an error: what it names beside keys and indices are types that were tried."""
+def _error_of(root: Any, error: ErrorDetails) -> _Error:
+    """The place of an error: what it names beside keys and indices are types that were tried.
+
+    A model with a constructor of its own costs the step that leads to it in a dict or a list; it is
+    the one behind which the value is that of the error.
+    """
+    loc, value = error["loc"], error["input"]
+    steps = loc[:-1] if error["type"] == "missing" else loc
     at: list[str | int] = []
     here, branch = root, None
-    for step in loc[:-1] if kind == "missing" else loc:
+    for n, step in enumerate(steps):
+        if not _has(here, step) and isinstance(step, str):
+            lost = (key for key, each in _items(here) if _leads_to(each, steps[n:], value))
+            at += (found := [*islice(lost, 1)])
+            here = here[found[0]] if found else here
         if _has(here, step):
             at.append(step)
             here = here[step]
         elif branch is None:
             branch = tuple(at), step
     top = str(loc[0]) if loc else ""
-    name = f"{top} … {loc[-1]}" if kind == "extra_forbidden" and len(loc) > 1 else top
-    return _Error(tuple(at), branch, name)
+    extra = error["type"] == "extra_forbidden" and len(loc) > 1
+    return _Error(tuple(at), branch, f"{top} … {loc[-1]}" if extra else top)
+
+
+def _leads_to(value: Any, steps: Sequence[str | int], wanted: Any) -> bool:
+    if not _has(value, steps[0]):
+        return False
+    for step in steps:
+        value = value[step] if _has(value, step) else value
+    return bool(value == wanted)
 
 
 def _has(value: Any, step: str | int) -> bool:

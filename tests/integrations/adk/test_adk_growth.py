@@ -288,6 +288,23 @@ def test_a_call_and_its_response_stay_a_pair():
     ]
 
 
+def test_of_two_requests_for_credentials_one_keeps_what_it_has():
+    given = SAMPLES["action requested_auth_configs 0"]
+    payload = payload_of(given)
+    configs = payload["actions"]["requested_auth_configs"]
+    configs["call-2"] = {**copy.deepcopy(configs["call-1"]), "credentialKey": "second"}
+    whole = served(given, payload).actions.requested_auth_configs
+    for value in ({NEW: 1}, "text", {**configs["call-2"]["rawAuthCredential"], "authType": NEW}):
+        configs["call-2"]["rawAuthCredential"] = value
+        found = served(given, payload).actions.requested_auth_configs
+        assert found["call-1"] == whole["call-1"]
+        assert found["call-2"].auth_scheme == whole["call-2"].auth_scheme
+        assert (found["call-2"].raw_auth_credential, found["call-2"].credential_key) == (
+            None,
+            "second",
+        )
+
+
 def test_all_that_remains_of_an_event_is_its_place():
     given = event("hi", id="e-1", state={"k": 1})
     for payload in ({"content": 5}, {"actions": None}, {"actions": [], "content": "text", "nodeInfo": 1}):

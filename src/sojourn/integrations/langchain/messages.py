@@ -172,8 +172,8 @@ def _class_of(fields: Mapping[str, Any]) -> type[BaseMessage] | None:
 def _made(kind: type[BaseMessage], fields: dict[str, Any]) -> BaseMessage:
     checked = kind(**fields)
     message = kind.model_construct(**fields)
-    if type(checked.content) is not type(message.content):
-        raise ValueError("The content is neither text nor a list.")
+    if checked.content != message.content:  # of tool messages it is made text
+        raise ValueError("The content is neither text nor a list of texts and objects.")
     return message
 
 
@@ -208,7 +208,8 @@ def _trimmed(
         of, value = next(iter(get_args(field.annotation)), None), fields.get(name)
         if is_typeddict(of) and isinstance(value, list):
             known = get_type_hints(of).keys() | {"extras"}  # LangChain leaves these out itself
-            lists[name] = [_members(each, known) for each in cast("list[Any]", value)]
+            trimmed = [_members(each, known) for each in cast("list[Any]", value)]
+            lists[name] = [each for each in trimmed if each != {}]
             names |= {
                 f"{name} … {member}"
                 for each in cast("list[Any]", value)
