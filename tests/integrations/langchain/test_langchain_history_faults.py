@@ -84,7 +84,7 @@ async def test_a_message_that_cannot_be_read_is_in_the_quarantine(
         with shared_server.client() as client:
             log = f"{namespace}:session:{{history:s}}:s:events"
             row = client.lindex(log, 0)
-            client.lset(log, 0, row.replace(b"human", b"robot"))
+            client.lset(log, 0, row.replace("human", "robot"))
         told: list[object] = []
         store.on_corrupt(told.append)
         assert await history.aget_messages() == TWO[1:]
