@@ -246,7 +246,9 @@ def test_an_unknown_element_of_a_list_leaves_the_others_in_their_places(given):
 
 
 def test_the_samples_reach_the_models_of_events():
-    reached = {type(model) for each in SAMPLES.values() for _, model in models(each, payload_of(each))}
+    reached = {
+        type(model) for each in SAMPLES.values() for _, model in models(each, payload_of(each))
+    }
     named = {types.Content, types.Part, types.Blob, types.FunctionCall, types.FunctionResponse}
     assert named | {Event, EventActions, types.GroundingChunk} <= reached
     assert len(reached) > 25
@@ -307,7 +309,11 @@ def test_of_two_requests_for_credentials_one_keeps_what_it_has():
 
 def test_all_that_remains_of_an_event_is_its_place():
     given = event("hi", id="e-1", state={"k": 1})
-    for payload in ({"content": 5}, {"actions": None}, {"actions": [], "content": "text", "nodeInfo": 1}):
+    for payload in (
+        {"content": 5},
+        {"actions": None},
+        {"actions": [], "content": "text", "nodeInfo": 1},
+    ):
         found = served(given, payload)
         assert (found.id, found.author, found.timestamp) == ("e-1", "user", given.timestamp)
         assert (found.content, found.actions.state_delta) == (None, {"k": 1})
@@ -353,12 +359,20 @@ def test_events_that_another_release_wrote_are_served(path):
     for line in lines:
         given = Event(id=line["id"], author=line["author"], timestamp=line["time"])
         found = served(given, line["payload"])
-        assert (found.id, found.author, found.timestamp) == (given.id, given.author, given.timestamp)
+        assert (found.id, found.author, found.timestamp) == (
+            given.id,
+            given.author,
+            given.timestamp,
+        )
         whole = line["payload"].get("content") or {}
         said = [part.get("text") for part in whole.get("parts") or [] if "text" in part]
         parts = (found.content.parts or []) if found.content else []
         assert [part.text for part in parts if part.text is not None] == said
-        calls = [part["function_call"]["args"] for part in whole.get("parts") or [] if "function_call" in part]
+        calls = [
+            part["function_call"]["args"]
+            for part in whole.get("parts") or []
+            if "function_call" in part
+        ]
         assert [call.args for call in found.get_function_calls()] == calls
 
 

@@ -61,6 +61,17 @@ def operation_id(event: Event) -> str:
     return digest.hexdigest()
 
 
+def is_same(stored: Event, event: Event) -> bool:
+    """Whether an event that was read is equal to one that `to_event` has made."""
+    delta = {key: _decode(value) for key, value in event.state_delta.items()}
+    return (stored.author, stored.time, stored.payload, stored.state_delta) == (
+        event.author,
+        event.time,
+        _decode(event.payload),
+        delta,
+    )
+
+
 def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     """State as JSON text: rich types as pydantic writes them, what it cannot write as text.
 
@@ -126,7 +137,9 @@ def _pruned(kind: type[M], data: bytes, what: str, head: Mapping[str, Any] = _NO
     if not isinstance(found, dict):
         raise ValueError("It is not a JSON object.")  # noqa: TRY004  # as for all that is corrupt
     members = {**head, **cast("dict[str, Any]", found), **head}
-    return readable(lambda each: kind.model_validate_json(_encode(each)), members, what, needed=head)
+    return readable(
+        lambda each: kind.model_validate_json(_encode(each)), members, what, needed=head
+    )
 
 
 _set = object.__setattr__
