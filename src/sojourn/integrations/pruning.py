@@ -29,8 +29,8 @@ _TRIES = 400
 """Validations to find what a validator fails over without saying where it is."""
 _DEEPEST = 24
 _UNORDERED = "parts"
-"""A list of this name has no element of which nothing is left. Elsewhere it stays as an empty object
-where that is valid: others may refer to elements by place, as citations do."""
+"""A list of this name has no element of which nothing is left. Elsewhere it stays, as an empty
+object where that is valid: others may refer to elements by place, as citations do."""
 
 
 def readable(
@@ -190,11 +190,7 @@ class _Pruner(Generic[T]):
         self, at: Steps, holder: Any, items: Sequence[tuple[Any, Any]], accepted: Callable[[], bool]
     ) -> None:
         for step, value in items:
-            here = (*at, len(holder) if isinstance(holder, list) else step)
-            if isinstance(holder, list):
-                cast("list[Any]", holder).append(value)
-            else:
-                holder[step] = value
+            here = (*at, _put(holder, step, value))
             if self._try(accepted):
                 continue
             self.names.add(str(here[0]))
@@ -213,10 +209,21 @@ class _Pruner(Generic[T]):
         return self._tries >= 0 and accepted()
 
 
+def _put(holder: Any, step: Any, value: Any) -> Any:
+    """Put a value into an object by its key, or at the end of a list; where it is then."""
+    if isinstance(holder, dict):
+        holder[step] = value
+        return step
+    holder.append(value)
+    return len(holder) - 1
+
+
 def _items(value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, dict):
-        return list(cast("dict[Any, Any]", value).items())
-    return list(enumerate(cast("list[Any]", value))) if isinstance(value, list) else []
+        return list(cast("dict[Any, Any]", value).items())  # type: ignore[redundant-cast]
+    if isinstance(value, list):
+        return list(enumerate(cast("list[Any]", value)))  # type: ignore[redundant-cast]
+    return []
 
 
 def _error_of(root: Any, error: ErrorDetails) -> _Error:
@@ -239,9 +246,10 @@ def _error_of(root: Any, error: ErrorDetails) -> _Error:
             here = here[step]
         elif branch is None:
             branch = tuple(at), step
-    top = str(loc[0]) if loc else ""
-    extra = error["type"] == "extra_forbidden" and len(loc) > 1
-    return _Error(tuple(at), branch, f"{top} … {loc[-1]}" if extra else top)
+    name = str(next(iter(loc), ""))
+    if error["type"] == "extra_forbidden" and len(loc) > 1:  # else the last may be a user's key
+        name += f" … {next(reversed(loc))}"
+    return _Error(tuple(at), branch, name)
 
 
 def _leads_to(value: Any, steps: Sequence[str | int], wanted: Any) -> bool:
@@ -267,10 +275,15 @@ def _chosen(errors: Sequence[_Error]) -> list[_Error]:
             where, name = each.branch
             tried.setdefault(where, {}).setdefault(name, []).append(each)
     for branches in tried.values():
-        chosen += max(branches.values(), key=lambda of: (min(len(e.at) for e in of), -len(of)))
+        furthest: list[_Error] = max(branches.values(), key=_progress)
+        chosen += furthest
     return chosen
 
 
+def _progress(errors: Sequence[_Error]) -> tuple[int, int]:
+    return min(len(each.at) for each in errors), -len(errors)
+
+
 def _innermost_first(error: _Error) -> tuple[int, int]:
-    last = error.at[-1] if error.at else 0
+    last = next(reversed(error.at), 0)
     return -len(error.at), -last if isinstance(last, int) else 0

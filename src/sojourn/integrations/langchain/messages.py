@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, cast, get_args, get_type_hints
 
@@ -22,7 +22,6 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
-
 from typing_extensions import is_typeddict
 
 from sojourn.codecs import decode, encode
@@ -207,23 +206,15 @@ def _trimmed(
     for name, field in kind.model_fields.items() if kind else ():
         of, value = next(iter(get_args(field.annotation)), None), fields.get(name)
         if is_typeddict(of) and isinstance(value, list):
-            known = get_type_hints(of).keys() | {"extras"}  # LangChain leaves these out itself
-            trimmed = [_members(each, known) for each in cast("list[Any]", value)]
-            lists[name] = [each for each in trimmed if each != {}]
-            names |= {
-                f"{name} … {member}"
-                for each in cast("list[Any]", value)
-                if isinstance(each, dict)
-                for member in cast("dict[str, Any]", each).keys() - known
-            }
+            known = {*get_type_hints(of), "extras"}  # LangChain leaves these out itself
+            lists[name] = []
+            for each in cast("list[Any]", value):  # type: ignore[redundant-cast]
+                members = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+                names |= {f"{name} … {member}" for member in members.keys() - known}
+                kept = {key: members[key] for key in members if key in known}
+                if kept or not members:
+                    lists[name].append(kept or each)
     return lists, names
-
-
-def _members(value: Any, known: Set[str]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    members = cast("dict[str, Any]", value)
-    return {name: members[name] for name in members if name in known}
 
 
 def faithful(value: Any, what: str) -> Any:
@@ -276,7 +267,7 @@ def _role_of(message: BaseMessage) -> str:
 def _readable_content(content: Any) -> Any:
     if not isinstance(content, list):
         return _as_content(content)
-    parts = cast("list[Any]", content)
+    parts = cast("list[Any]", content)  # type: ignore[redundant-cast]
     return [each if isinstance(each, str | dict) else _as_text(each) for each in parts]
 
 
