@@ -61,7 +61,8 @@ class SessionService(BaseSessionService):
 
     What of a session cannot be read (events, state, metadata) is left out, as ADK's sessions have
     no place to say so: the log warns, `store.on_corrupt(hook)` tells it, and the bytes are in the
-    quarantine. Without its own fields a session raises `sojourn.CorruptRecord`.
+    quarantine. Without its own fields a session raises `sojourn.CorruptRecord`. An event that a
+    newer google-adk wrote can be read: it is served without what this one cannot validate.
     """
 
     def __init__(
