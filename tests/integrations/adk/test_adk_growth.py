@@ -265,8 +265,9 @@ def test_a_part_of_a_kind_that_is_unknown_is_not_there():
     assert found.content == types.Content(role="user", parts=[])
 
 
-def test_a_chunk_of_a_kind_that_is_unknown_keeps_its_place():
-    chunks = [{NEW: {"a": 1}}, {"web": {"uri": "https://a"}}]
+@pytest.mark.parametrize("unknown", [{NEW: {"a": 1}}, 5, [{}]], ids=str)
+def test_a_chunk_of_a_kind_that_is_unknown_keeps_its_place(unknown):
+    chunks = [unknown, {"web": {"uri": "https://a"}}]
     supports = [{"groundingChunkIndices": [1]}]
     payload = {"groundingMetadata": {"groundingChunks": chunks, "groundingSupports": supports}}
     (first, second), (support,) = (
@@ -275,6 +276,14 @@ def test_a_chunk_of_a_kind_that_is_unknown_keeps_its_place():
     )
     assert first == types.GroundingChunk()
     assert (second.web.uri, support.grounding_chunk_indices) == ("https://a", [1])
+
+
+@pytest.mark.skipif("render_ui_widgets" not in EventActions.model_fields, reason="no such list")
+def test_of_a_list_of_what_cannot_be_empty_only_the_unknown_goes():
+    known = [{"id": str(n), "provider": "mcp", "payload": {}} for n in range(3)]
+    widgets = [7, 8, known[0], {NEW: 1}, known[1], {**known[0], "id": 9}, "x", known[2]]
+    found = served(event("x"), {"actions": {"renderUiWidgets": widgets}})
+    assert [each.id for each in found.actions.render_ui_widgets] == ["0", "1", "2"]
 
 
 def test_a_call_and_its_response_stay_a_pair():
