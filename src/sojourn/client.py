@@ -24,6 +24,7 @@ from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.history import history_of
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
+from sojourn.telemetry.newer import NEWER
 from sojourn.wiring import Rooms, rooms_at, rooms_in_memory
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Sojourn:
             cache=self.cache.stats(),
             failures=self.sessions.safe.failures,
             corrupt=self.sessions.corrupt,
+            newer=NEWER.total(),
         )
 
     async def health(self) -> Health:

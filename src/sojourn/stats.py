@@ -25,6 +25,8 @@ class Stats(NamedTuple):
         cache: what `store.cache` was asked for, and what it had.
         failures: calls of `sessions.safe` that have ended with an error.
         corrupt: stored records that were found unreadable, each counted once.
+        newer: how often this process, with all of its stores, has decoded a record of a framework's
+            (ADK, LangChain) without members or values that the installed version does not know.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Stats(NamedTuple):
     cache: CacheStats
     failures: Failures
     corrupt: int
+    newer: int
 
 
 class NodeHealth(NamedTuple):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from adk_kit import ADK, event, newer, ours, texts
+from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.sessions.session import Session
+
+import sojourn
+from sojourn.integrations.adk import SessionService
 
 
 async def test_an_event_is_stored_and_is_on_the_callers_session(desk, elsewhere):
@@ -155,17 +161,50 @@ async def test_an_event_delivered_again_over_another_handle_is_ignored(desk):
     assert texts(await desk.get("s")) == ["one"]
 
 
-async def test_other_events_with_the_same_id_are_kept(desk):
+@ours
+async def test_another_event_with_an_id_of_the_session_is_refused(desk, elsewhere):
+    """As by ADK's services on databases; its in-memory service takes it."""
     session = await desk.create("s")
     await desk.say(session, "one", id="same", time=1.0)
-    await desk.say(session, "two", id="same", time=1.0)
-    await desk.say(session, "one", id="same", time=2.0)
-    await desk.say(session, "one", id="same", time=1.0, author="agent")
-    await desk.say(session, "one", id="same", time=1.0, state={"k": 1})
-    assert texts(session) == ["one", "two", "one", "one", "one"]
+    for at, other in ((desk, session), (elsewhere, await elsewhere.get("s"))):
+        for fields in ({"text": "two"}, {"time": 2.0}, {"author": "agent"}, {"state": {"k": 1}}):
+            with pytest.raises(AlreadyExistsError, match="'same'"):
+                await at.say(other, **{"text": "one", "id": "same", "time": 1.0, **fields})
+        assert texts(other) == ["one"]
     found = await desk.get("s")
-    assert [e.id for e in found.events] == ["same"] * 5
-    assert found.state == {"k": 1}
+    assert (texts(found), found.state) == (["one"], {})
+    await desk.say(session, "two", id="other")
+    assert texts(await elsewhere.get("s")) == ["one", "two"]
+
+
+@ours
+@pytest.mark.parametrize("on_stale", ["merge", "raise"])
+async def test_an_event_delivered_again_long_after_is_stored_once(desk, service, on_stale):
+    """Its operation id is forgotten; its id never is."""
+    key = sojourn.SessionKey.of(desk.app, "ada", "s")
+    other = SessionService(service.store, on_stale=on_stale)
+    session = await desk.create("s")
+    given = event("one", time=1.0, state={"k": {"deep": [1, None]}})
+    again = given.model_copy(deep=True)
+    await service.append_event(session, given)
+    for _ in range(11):
+        new = (sojourn.Event(author="a", payload=1) for _ in range(100))
+        await asyncio.gather(*(service.store.sessions.append(key, each) for each in new))
+    await service.store.sessions.append(
+        key, sojourn.Event(author="a", payload=1, state_delta={"k": 2})
+    )
+    handle = await other.get_session(app_name=desk.app, user_id="ada", session_id="s")
+    before = await service.store.sessions.get(key)
+    for _ in range(2):
+        assert await other.append_event(handle, again) is again
+    after = await service.store.sessions.get(key)
+    assert (after.version, after.state) == (before.version, {"k": 2})
+    assert len(handle.events) == len(before.events)
+    await other.append_event(handle, event("two"))
+    changed = given.model_copy(deep=True)
+    changed.content.parts[0].text = "another"
+    with pytest.raises(AlreadyExistsError):
+        await other.append_event(handle, changed)
 
 
 async def test_equal_events_with_ids_of_their_own_are_kept(desk):

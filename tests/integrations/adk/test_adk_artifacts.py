@@ -409,9 +409,9 @@ async def test_saves_at_once_lose_nothing(shelf):
 
 
 @on_a_server
-async def test_metadata_of_another_adk_are_loud(shelf, artifacts, app):
+async def test_metadata_that_are_no_part_are_loud(shelf, artifacts, app):
     key = sojourn.SessionKey.of(app, "ada", "s")
-    await artifacts.store.artifacts.save(key, "a", b"x", metadata={"adk:part": {"later": 1}})
+    await artifacts.store.artifacts.save(key, "a", b"x", metadata={"adk:part": ["later"]})
     with pytest.raises(sojourn.CorruptRecord):
         await shelf.load("a")
 

@@ -153,7 +153,7 @@ async def test_the_users_own_memory_is_another(recall, app):
 async def test_an_entry_that_is_no_memory_is_left_out(recall, app, caplog):
     await recall.learn("green tea")
     scope = recall.service.store.memory.events("ada", app=app)
-    for key, value in {"a": "tea", "b": {"id": "x", "content": {"parts": 5}}, "c": {}}.items():
+    for key, value in {"a": "tea", "b": {"id": "x", "content": 5}, "c": {}}.items():
         await scope.put(key, value, text="tea")
     assert await recall.texts("tea") == ["green tea"]
     assert caplog.text.count("is no memory of ADK's") == 3

@@ -128,7 +128,7 @@ async def test_an_answer_goes_with_its_ttl(server_url: str, shared_server: Serve
         {"class": "Generation"},
         [{"class": "os.system", "text": "x"}],
         [{"class": "Generation", "text": 3}],
-        [{"class": "Generation", "text": "x", "oops": 1}],
+        [{"class": "Generation", "text": "x", "generation_info": 1}],
         [{"class": "ChatGeneration", "text": "x"}],
         [{"class": "ChatGeneration", "text": "x", "message": {"type": "os.system"}}],
         [{"lc": 1, "type": "constructor", "id": ["os", "system"], "kwargs": {}}],

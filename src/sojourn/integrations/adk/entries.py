@@ -101,7 +101,7 @@ def from_entry(entry: Entry) -> MemoryEntry:
             timestamp = datetime.fromtimestamp(stored.time).isoformat()  # noqa: DTZ006
         return MemoryEntry(
             id=stored.id,
-            content=types.Content.model_validate_json(_encode(stored.content)),
+            content=events.from_json(types.Content, _encode(stored.content), "An ADK memory"),
             author=stored.author,
             timestamp=timestamp,
             custom_metadata=entry.metadata,

@@ -6,13 +6,16 @@ import json
 import logging
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 import msgspec
 from google.adk.events.event import Event as AdkEvent
 from google.adk.sessions.state import State
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
 from sojourn.sessions.rows import NO_DELTA, Row
 
@@ -22,6 +25,8 @@ KIND = "adk"
 
 _ELSEWHERE: Any = {"id": True, "timestamp": True, "author": True, "actions": {"state_delta"}}
 """Fields that the row of a log keeps itself; the payload holds the rest."""
+
+_NO_HEAD: Mapping[str, Any] = MappingProxyType({})
 
 _NOT_JSON = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
@@ -56,6 +61,17 @@ def operation_id(event: Event) -> str:
     return digest.hexdigest()
 
 
+def is_same(stored: Event, event: Event) -> bool:
+    """Whether an event that was read is equal to one that `to_event` has made."""
+    delta = {key: _decode(value) for key, value in event.state_delta.items()}
+    return (stored.author, stored.time, stored.payload, stored.state_delta) == (
+        event.author,
+        event.time,
+        _decode(event.payload),
+        delta,
+    )
+
+
 def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     """State as JSON text: rich types as pydantic writes them, what it cannot write as text.
 
@@ -74,16 +90,56 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
 
 
 def from_row(row: Row, _seq: int = 0) -> AdkEvent:
-    """The ADK event that a row holds; an event of another kind as its author's text."""
+    """The ADK event that a row holds; an event of another kind as its author's text.
+
+    What a newer google-adk wrote comes without what this one cannot validate.
+
+    Raises:
+        ValueError: the payload is not a JSON object.
+    """
     head = _encode({"id": row.id, "timestamp": row.time, "author": row.author})
     payload = bytes(row.payload)
     if row.kind != KIND:
         payload = _encode({"content": {"role": row.author, "parts": [{"text": payload.decode()}]}})
     joined = head if payload == b"{}" else head[:-1] + b"," + payload[1:]
-    event = AdkEvent.model_validate_json(joined)
+    try:
+        event = AdkEvent.model_validate_json(joined)
+    except Exception:  # noqa: BLE001  # validators raise what they like
+        event = _pruned(AdkEvent, payload, "An ADK event", _decode(head))
     if row.state_delta is not NO_DELTA:
         event.actions.state_delta = _decode(row.state_delta)
     return event
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def from_json(kind: type[M], data: bytes, what: str) -> M:
+    """A model of ADK's from its JSON, without what the installed version cannot validate.
+
+    Args:
+        kind: its class.
+        data: the JSON.
+        what: names it in the log.
+
+    Raises:
+        ValueError: the JSON is not an object.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except Exception:  # noqa: BLE001  # validators raise what they like
+        return _pruned(kind, data, what)
+
+
+def _pruned(kind: type[M], data: bytes, what: str, head: Mapping[str, Any] = _NO_HEAD) -> M:
+    """The model without what cannot be validated; the members of `head` are never left out."""
+    found = _decode(data)
+    if not isinstance(found, dict):
+        raise ValueError("It is not a JSON object.")  # noqa: TRY004  # as for all that is corrupt
+    members = {**head, **cast("dict[str, Any]", found), **head}
+    return readable(
+        lambda each: kind.model_validate_json(_encode(each)), members, what, needed=head
+    )
 
 
 _set = object.__setattr__

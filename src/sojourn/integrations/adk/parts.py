@@ -8,11 +8,11 @@ from typing import Any
 
 from google.adk.errors.input_validation_error import InputValidationError
 from google.genai import types
-from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.errors import CorruptRecord, InvalidValue
+from sojourn.integrations.adk.events import from_json
 
 PART = "adk:part"
 """Metadata: what a part is beside its bytes, as ADK's JSON. Absent for plain bytes with a type."""
@@ -61,6 +61,8 @@ def to_bytes(part: types.Part) -> tuple[bytes, str, dict[str, Any]]:
 def to_part(found: Artifact) -> types.Part:
     """The part that was saved; bytes that ADK did not save as inline data.
 
+    Bytes of a part that a newer google-adk saved in a way unknown here are inline data as well.
+
     Raises:
         CorruptRecord: its metadata are no part.
     """
@@ -72,6 +74,8 @@ def to_part(found: Artifact) -> types.Part:
             part.inline_data.data = found.data
     elif part.text is not None:
         part.text = found.data.decode(errors="surrogatepass")
+    elif part.file_data is None and found.data:
+        part.inline_data = types.Blob(mime_type=found.mime_type, data=found.data)
     return part
 
 
@@ -84,7 +88,9 @@ def mime_type(known: ArtifactVersion, *, is_reference: bool) -> str | None:
         return part.inline_data.mime_type
     if part.text is not None:
         return "text/plain"
-    return None if is_reference or part.file_data is None else part.file_data.mime_type
+    if part.file_data is None:
+        return known.mime_type
+    return None if is_reference else part.file_data.mime_type
 
 
 def file_uri(known: ArtifactVersion) -> str | None:
@@ -115,10 +121,10 @@ def custom(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 def _rest(known: ArtifactVersion) -> types.Part:
     raw = json.dumps(known.metadata[PART]).encode()
     try:
-        return types.Part.model_validate_json(raw)
-    except ValidationError as error:
+        return from_json(types.Part, raw, "An ADK artifact")
+    except ValueError as error:
         raise CorruptRecord(
-            f"The metadata {PART!r} of version {known.version} are no part of this google-adk.",
+            f"The metadata {PART!r} of version {known.version} are not a part of ADK's.",
             key=PART,
             raw=raw,
         ) from error

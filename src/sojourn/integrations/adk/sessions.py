@@ -21,7 +21,7 @@ from sojourn import client, errors
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
 from sojourn.integrations.adk.stale import StaleSessionError
-from sojourn.sessions import KEEP, Keep, Session
+from sojourn.sessions import KEEP, Event, Keep, Session
 
 if TYPE_CHECKING:
     import redis
@@ -61,7 +61,8 @@ class SessionService(BaseSessionService):
 
     What of a session cannot be read (events, state, metadata) is left out, as ADK's sessions have
     no place to say so: the log warns, `store.on_corrupt(hook)` tells it, and the bytes are in the
-    quarantine. Without its own fields a session raises `sojourn.CorruptRecord`.
+    quarantine. Without its own fields a session raises `sojourn.CorruptRecord`. An event that a
+    newer google-adk wrote can be read: it is served without what this one cannot validate.
     """
 
     def __init__(
@@ -181,10 +182,13 @@ class SessionService(BaseSessionService):
     async def append_event(self, session: AdkSession, event: AdkEvent) -> AdkEvent:
         """Store an event and apply its state delta. One round trip; two with `app:` state.
 
-        An event delivered again with the same content is stored once. The caller's session gets
-        the event, its state and its time only once they are stored.
+        An event delivered again with the same content is stored once; if more than a day or 1,000
+        writes later, the session is read as well. The caller's session gets the event, its state
+        and its time only once they are stored.
 
         Raises:
+            AlreadyExistsError: the session has another event with this id, as with ADK's services
+                on databases; nothing was stored.
             SessionNotFoundError: the session was deleted or has expired; it is not revived.
             StaleSessionError: with `on_stale="raise"`, the handle is behind.
             sojourn.InvalidInput: the event is over its cap.
@@ -193,9 +197,10 @@ class SessionService(BaseSessionService):
             return event
         incarnation, version = _mark_of(session)
         stored = events.to_event(event)
+        key = self._key(session.app_name, session.user_id, session.id)
         try:
             done = await self.store.sessions.append(
-                self._key(session.app_name, session.user_id, session.id),
+                key,
                 stored,
                 incarnation=incarnation,
                 expected_version=version if self._strict else None,
@@ -205,12 +210,29 @@ class SessionService(BaseSessionService):
             raise SessionNotFoundError(f"Session {session.id} not found.") from error
         except errors.StaleSession as error:
             raise StaleSessionError(str(error)) from error
-        if done.repeated and _holds(session, event):
+        except errors.EventExists as error:
+            if not await self._has(key, stored):
+                raise AlreadyExistsError(
+                    f"Session {session.id} has another event with the id {event.id!r}; nothing was "
+                    "stored. Give a new event a new id."
+                ) from error
+            repeated = True  # and the version is that of the handle, or it would be stale
+        else:
+            repeated, version = done.repeated, done.version
+        if repeated and _holds(session, event):
             return event
         session.last_update_time = event.timestamp
         if self._strict:
-            _mark(session, incarnation, done.version)
+            _mark(session, incarnation, version)
         return await super().append_event(session, event)
+
+    async def _has(self, key: SessionKey, event: Event) -> bool:
+        """Whether the log has an equal event: its operation id is forgotten after a while."""
+        session = await self.store.sessions.get(key)
+        return session is not None and any(
+            known.id == event.id and events.is_same(known, event)
+            for known in reversed(session.events)
+        )
 
     def _handle(self, session: Session[Any], found: list[AdkEvent]) -> AdkSession:
         """What ADK gets: a session of its own, marked with where it comes from."""

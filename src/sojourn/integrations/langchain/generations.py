@@ -14,6 +14,7 @@ from langchain_core.outputs import (
 
 from sojourn.errors import InvalidValue
 from sojourn.integrations.langchain import messages
+from sojourn.telemetry.newer import NEWER
 
 CLASSES: dict[str, type[Generation]] = {
     each.__name__: each
@@ -34,7 +35,7 @@ def dump_all(answer: Sequence[Generation]) -> list[dict[str, Any]]:
 
 
 def load_all(plain: Any) -> list[Generation]:
-    """The answer that was dumped.
+    """The answer that was dumped, without members that a newer langchain-core wrote.
 
     Raises:
         ValueError: it is none that can be read here.
@@ -70,17 +71,23 @@ def dump(generation: Generation) -> dict[str, Any]:
 
 
 def load(plain: Any) -> Generation:
-    """The generation that was dumped.
+    """The generation that was dumped, without members that are not known here.
+
+    Something known that cannot be read makes all of it unreadable: an answer of which a part is
+    missing would be another answer, and a cache can have the model asked again.
 
     Raises:
         ValueError: it is none that can be read here.
     """
     fields = dict(cast("dict[str, Any]", plain)) if isinstance(plain, dict) else {}
     name = fields.pop("class", None)
-    if not isinstance(name, str) or name not in CLASSES or not fields.keys() <= _FIELDS:
+    if not isinstance(name, str) or name not in CLASSES:
         raise ValueError("It is of no class known here.")
+    if unknown := fields.keys() - _FIELDS:
+        NEWER.add("A LangChain generation", unknown)
+        fields = {name: fields[name] for name in fields if name in _FIELDS}
     if isinstance(fields.get("message"), dict):
-        fields["message"] = messages.load(fields["message"])
+        fields["message"] = messages.load_known(fields["message"])
     kind = CLASSES[name]
     try:
         kind(**fields)

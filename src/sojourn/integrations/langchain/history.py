@@ -38,7 +38,8 @@ class ChatMessageHistory(BaseChatMessageHistory):
     Every method has one for event loops, with an `a` before its name, and all may raise
     `sojourn.Unavailable`, `sojourn.AccessDenied` and their kin: an outage never looks like an empty
     history. A message that cannot be read is left out, as LangChain has no place to say so: the log
-    warns, `store.on_corrupt(hook)` tells it, and its bytes are in the quarantine.
+    warns, `store.on_corrupt(hook)` tells it, and its bytes are in the quarantine. One that a newer
+    langchain-core wrote is served without what this one cannot read.
 
     Args:
         session: a session's id, or its key.

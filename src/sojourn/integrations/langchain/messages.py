@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, cast
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any, cast, get_args, get_type_hints
 
 from langchain_core.messages import (
     AIMessage,
@@ -21,10 +22,13 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from typing_extensions import is_typeddict
 
 from sojourn.codecs import decode, encode
 from sojourn.errors import InvalidValue
+from sojourn.integrations.pruning import readable
 from sojourn.sessions import Message
+from sojourn.telemetry.newer import NEWER
 
 CLASSES: dict[str, type[BaseMessage]] = {
     each.model_fields["type"].default: each
@@ -48,6 +52,8 @@ CLASSES: dict[str, type[BaseMessage]] = {
 
 _MEMBER = "langchain"
 """Of the metadata of a stored message: LangChain's fields, without the content."""
+
+_WHAT = "A LangChain message"
 
 _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
     (HumanMessage, "user"),
@@ -97,19 +103,118 @@ def load(fields: dict[str, Any]) -> BaseMessage:
     Raises:
         ValueError: it is none that can be read here.
     """
-    name = fields.get("type")
-    if not isinstance(name, str) or name not in CLASSES:
+    kind = _class_of(fields)
+    if kind is None:
         raise ValueError("The type is that of no message class known here.")
-    kind = CLASSES[name]
     try:
-        checked = kind(**fields)
-        message = kind.model_construct(**fields)
-        same = type(checked.content) is type(message.content)
+        return _made(kind, fields)
     except _INVALID as error:
         raise ValueError(f"LangChain refuses the fields ({type(error).__name__}).") from error
-    if not same:
-        raise ValueError("The content is neither text nor a list.")
+
+
+def load_known(fields: dict[str, Any]) -> BaseMessage:
+    """The message that was dumped, without members of its tool calls that are not known here.
+
+    Raises:
+        ValueError: it is none that can be read here.
+    """
+    try:
+        return load(fields)
+    except ValueError:
+        lists, names = _trimmed(_class_of(fields), fields)
+        if not names:
+            raise
+    message = load({**fields, **lists})
+    NEWER.add(_WHAT, names)
     return message
+
+
+def load_readable(fields: dict[str, Any], role: str) -> BaseMessage:
+    """The message that was dumped, without what the installed langchain-core cannot read.
+
+    A newer one may have written it. Fields that its class refuses are left out. A message of a
+    class that is not known, or that lacks what its class needs, is the one of its role with the
+    content and the fields that all messages have. Content that LangChain refuses is text: its JSON.
+
+    Args:
+        fields: as `dump` gave them.
+        role: who said it.
+    """
+    try:
+        return load(fields)
+    except ValueError:
+        pass
+    kind = _class_of(fields)
+    lists, names = _trimmed(kind, fields)
+    content = _readable_content(fields.get("content", ""))
+    if content != fields.get("content"):
+        names.add("content")
+    fields = {**fields, **lists, "content": content}
+    if kind is not None:
+        try:
+            return _pruned(kind, fields, names)
+        except ValueError:
+            names |= {name for name in _needed(kind) if name not in fields}
+    kind = next((kind for kind, name in _ROLES[:3] if name == role), ChatMessage)
+    common = {name: fields[name] for name in BaseMessage.model_fields if name in fields}
+    common["type"] = kind.model_fields["type"].default
+    if kind is ChatMessage:
+        common["role"] = role
+    return _pruned(kind, common, names | {"type"})
+
+
+def _class_of(fields: Mapping[str, Any]) -> type[BaseMessage] | None:
+    name = fields.get("type")
+    return CLASSES.get(name) if isinstance(name, str) else None
+
+
+def _made(kind: type[BaseMessage], fields: dict[str, Any]) -> BaseMessage:
+    checked = kind(**fields)
+    message = kind.model_construct(**fields)
+    if checked.content != message.content:  # of tool messages it is made text
+        raise ValueError("The content is neither text nor a list of texts and objects.")
+    return message
+
+
+def _pruned(kind: type[BaseMessage], fields: dict[str, Any], left_out: set[str]) -> BaseMessage:
+    """The message without what its class refuses.
+
+    Raises:
+        ValueError: it lacks what its class needs.
+    """
+    needed = _needed(kind) | {"type"}
+    return readable(partial(_made, kind), fields, _WHAT, needed=needed, left_out=left_out)
+
+
+def _needed(kind: type[BaseMessage]) -> set[str]:
+    return {name for name, field in kind.model_fields.items() if field.is_required()}
+
+
+def _trimmed(
+    kind: type[BaseMessage] | None, fields: Mapping[str, Any]
+) -> tuple[dict[str, list[Any]], set[str]]:
+    """Lists of tool calls and their like without members that their type does not have.
+
+    LangChain makes each by a function of these members, which fails over another one and has no
+    way to say over which.
+
+    Returns:
+        the lists, and names of what was left out.
+    """
+    lists: dict[str, list[Any]] = {}
+    names = set[str]()
+    for name, field in kind.model_fields.items() if kind else ():
+        of, value = next(iter(get_args(field.annotation)), None), fields.get(name)
+        if is_typeddict(of) and isinstance(value, list):
+            known = {*get_type_hints(of), "extras"}  # LangChain leaves these out itself
+            lists[name] = []
+            for each in cast("list[Any]", value):  # type: ignore[redundant-cast]
+                members = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+                names |= {f"{name} … {member}" for member in members.keys() - known}
+                kept = {key: members[key] for key in members if key in known}
+                if kept or not members:
+                    lists[name].append(kept or each)
+    return lists, names
 
 
 def faithful(value: Any, what: str) -> Any:
@@ -140,16 +245,17 @@ def to_stored(message: BaseMessage) -> dict[str, Any]:
 def from_stored(message: Message) -> BaseMessage:
     """The LangChain message; of one that others wrote, what its role and content make.
 
-    Raises:
-        ValueError: it is none that can be read here.
+    Of one that a newer langchain-core wrote, what this one can read: see `load_readable`.
     """
     fields: Any = message.metadata.get(_MEMBER)
     if isinstance(fields, dict):
-        return load({**cast("dict[str, Any]", fields), "content": message.content})
+        members = {**cast("dict[str, Any]", fields), "content": message.content}
+        return load_readable(members, message.role)
+    content = _as_content(message.content)
     for kind, role in _ROLES[:3]:
         if role == message.role:
-            return kind(content=_content_of(message), id=message.id)
-    return ChatMessage(role=message.role, content=_content_of(message), id=message.id)
+            return kind(content=content, id=message.id)
+    return ChatMessage(role=message.role, content=content, id=message.id)
 
 
 def _role_of(message: BaseMessage) -> str:
@@ -158,15 +264,25 @@ def _role_of(message: BaseMessage) -> str:
     return next((role for kind, role in _ROLES if isinstance(message, kind)), message.type)
 
 
-def _content_of(message: Message) -> Any:
+def _readable_content(content: Any) -> Any:
+    if not isinstance(content, list):
+        return _as_content(content)
+    parts = cast("list[Any]", content)  # type: ignore[redundant-cast]
+    return [each if isinstance(each, str | dict) else _as_text(each) for each in parts]
+
+
+def _as_content(content: Any) -> Any:
     """Content as LangChain takes it; other JSON as its text."""
-    content: Any = message.content
     if isinstance(content, str):
         return content
     if isinstance(content, list):
         parts = cast("list[Any]", content)  # type: ignore[redundant-cast]
         if all(isinstance(part, str | dict) for part in parts):
             return parts
+    return _as_text(content)
+
+
+def _as_text(content: Any) -> str:
     return encode(content, "The content").decode()
 
 
