@@ -445,7 +445,12 @@ class InMemorySessions:
         return archive.Stretch(head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows)
 
     async def stage(
-        self, key: SessionKey, name: str, _dropped: int, before: int, rows: Sequence[bytes]
+        self,
+        key: SessionKey,
+        name: str,
+        dropped: int,  # noqa: ARG002 - a server indexes ids by it
+        before: int,
+        rows: Sequence[bytes],
     ) -> int:
         """Keep rows of a log that is not there yet."""
         staged = self._staged.setdefault((key, name), [])
