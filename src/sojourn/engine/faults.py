@@ -128,7 +128,7 @@ def is_hopeless(error: BaseException) -> bool:
         return isinstance(error, ConfigurationError | AccessDenied)
     if isinstance(error, driver.ResponseError):
         return not is_passing(error)
-    return _rule_for(error) is _DENIED or _is_certificate(error)
+    return _rule_for(error) is _DENIED or is_certificate(error)
 
 
 def advice(where: str) -> str:
@@ -187,14 +187,14 @@ def _rule_for(error: BaseException) -> _Rule:
             return rule
     if found := _CODE.search(str(error)):
         return _BY_CODE[found.group()]
-    if _is_certificate(error):
+    if is_certificate(error):
         return _CERTIFICATE
     if isinstance(error, driver.ConnectionError | driver.TimeoutError | OSError | TimeoutError):
         return _DOWN
     return _FAULT
 
 
-def _is_certificate(error: BaseException) -> bool:
+def is_certificate(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
