@@ -195,10 +195,13 @@ def _rule_for(error: BaseException) -> _Rule:
 
 
 def is_certificate(error: BaseException) -> bool:
+    """Whether a certificate was refused, here or by what led to it."""
+    seen: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause not in seen:  # an error may be its own cause
         if isinstance(cause, ssl.SSLCertVerificationError):
             return True
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     return False
 

@@ -127,6 +127,14 @@ class Server:
             ConfigurationError: a file of TLS cannot be read.
             Exception: whatever redis-py raises; the engine translates it.
         """
+        try:
+            return await self._connect()
+        except Exception as error:
+            if is_certificate(error):
+                self._certificates.forget()
+            raise
+
+    async def _connect(self) -> AbstractConnection:
         target = self._target
         options: Mapping[str, Any] = target.options
         if self._embedded is not None:
@@ -154,10 +162,8 @@ class Server:
                 f"{self.where} did not answer within {self._timeout:g} s of connecting. "
                 f"{advice(self.where)}"
             ) from error
-        except BaseException as error:
+        except BaseException:
             await connection.disconnect(nowait=True)
-            if is_certificate(error):
-                self._certificates.forget()
             raise
         return connection
 

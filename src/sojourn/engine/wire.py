@@ -281,10 +281,9 @@ class Wire:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            if self._silence.seconds >= self._patience.silence:
+            if self._silence.end() >= self._patience.silence:
                 await self._check(connection)
             if packets := self._take():
-                self._silence.end()
                 await connection.send_packed_command(packets, check_health=False)
 
     async def _check(self, connection: AbstractConnection) -> None:

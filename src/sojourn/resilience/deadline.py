@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 _BEAT = 0.05
 """Seconds between the beats of a clock."""
@@ -31,9 +31,10 @@ _LAST_LOOK = 0.02
 class Clock:
     """Seconds in which an event loop was on time; it stands while nobody needs it."""
 
-    __slots__ = ("__weakref__", "_at", "_beats", "_passed")
+    __slots__ = ("_at", "_beats", "_passed", "loop")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = ref(loop)
         self._passed = 0.0
         self._at = 0.0
         self._beats = 0
@@ -57,14 +58,19 @@ class Clock:
 
 
 _clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, Clock] = WeakKeyDictionary()
+_recent: Clock | None = None
 
 
 def running_clock() -> Clock:
     """The clock of the running loop."""
+    global _recent  # noqa: PLW0603 - mostly there is one loop, and this is on the way of every call
     loop = get_running_loop()
-    clock = _clocks.get(loop)
-    if clock is None:
-        clock = _clocks[loop] = Clock()
+    clock = _recent
+    if clock is None or clock.loop() is not loop:
+        clock = _clocks.get(loop)
+        if clock is None:
+            clock = _clocks[loop] = Clock(loop)
+        _recent = clock
     return clock
 
 
@@ -123,16 +129,20 @@ class Silence:
     __slots__ = ("_monotonic", "_wall")
 
     def __init__(self) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Something was heard, or asked."""
         self._monotonic, self._wall = monotonic(), time.time()
 
     @property
     def seconds(self) -> float:
         """How long it lasts."""
         return max(monotonic() - self._monotonic, time.time() - self._wall)
+
+    def end(self) -> float:
+        """Begin anew, as something is heard or asked; returns how long it lasted."""
+        before, before_wall = self._monotonic, self._wall
+        self._monotonic = now = monotonic()
+        self._wall = wall = time.time()
+        by_one, by_other = now - before, wall - before_wall
+        return by_one if by_one > by_other else by_other
 
 
 _ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
