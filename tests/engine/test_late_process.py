@@ -38,7 +38,9 @@ SAID = Event(author="a", payload="said")
 
 @pytest.fixture
 async def store(shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
-    url = f"{shared_server.url}?namespace=late&operation_timeout={TIMEOUT}&connect_timeout={TIMEOUT}"
+    url = (
+        f"{shared_server.url}?namespace=late&operation_timeout={TIMEOUT}&connect_timeout={TIMEOUT}"
+    )
     async with sojourn.open(url) as store:
         await store.ping()
         yield store
@@ -146,7 +148,7 @@ async def test_a_late_probe_closes_the_circuit(server: Server) -> None:
             await store.ping()
         assert (await told.get()).down
         await asyncio.to_thread(server.start)
-        others = asyncio.create_task(busy(LATE))
+        others = asyncio.create_task(busy(TIMEOUT + 0.05))
         async with asyncio.timeout(30):
             assert not (await told.get()).down
         others.cancel()
@@ -313,4 +315,3 @@ async def test_a_frozen_process_goes_on_where_its_connections_died(
                 child.send_signal(signal.SIGCONT)
                 child.terminate()
             await child.wait()
-

@@ -37,7 +37,7 @@ async def test_a_clock_goes_with_time_while_its_loop_is_on_time() -> None:
     for _ in range(10):  # a busy machine may be late for itself
         began, real = clock.time(), time.monotonic()
         await asyncio.sleep(0.3)
-        if clock.time() - began == pytest.approx(time.monotonic() - real, abs=0.01):
+        if clock.time() - began == pytest.approx(time.monotonic() - real, abs=0.05):
             return
     pytest.fail("it has lost time each time")
 
@@ -64,7 +64,7 @@ def test_a_loop_that_has_ended_keeps_no_clock() -> None:
 async def test_an_alarm_looks_once_more_before_it_rings() -> None:
     heard = list[str]()
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+    ours.settimeout(0)
     loop = asyncio.get_running_loop()
     loop.add_reader(ours, lambda: heard.append(ours.recv(9).decode()))
     done = asyncio.Event()

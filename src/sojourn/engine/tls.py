@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 from redis.asyncio.connection import AbstractConnection, SSLConnection
@@ -57,5 +57,5 @@ class Certificates:
 
 
 def _version_of(path: str) -> object:
-    found = os.stat(path)
+    found = Path(path).stat()
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -18,8 +18,11 @@ from weakref import WeakKeyDictionary, ref
 
 _BEAT = 0.05
 """Seconds between the beats of a clock."""
-_LONGEST_BEAT = 0.1
-"""Seconds that a beat counts at most; what it took longer, the loop was late."""
+_LATE = 0.1
+"""Seconds from which on a beat was late."""
+_LATE_BEAT = 0.02
+"""Seconds that a late beat counts: a loop that is always late has an end of its waiting, too, after
+turns enough to make a connection."""
 _REST = 20
 """Beats after which a clock rests that nobody has looked at: an idle loop is not woken."""
 _LOOK = 0.25
@@ -40,17 +43,18 @@ class Clock:
         self._beats = 0
 
     def time(self) -> float:
-        """The time now; it goes on for a second at least."""
+        """The time as of the last beat, or a little later; it goes on for a second at least."""
         if not self._beats:
             self._at = monotonic()
             get_running_loop().call_later(_BEAT, self._beat)
         self._beats = _REST
         passed = monotonic() - self._at
-        return self._passed + (passed if passed < _LONGEST_BEAT else _LONGEST_BEAT)
+        return self._passed + (min(_LATE_BEAT, passed))
 
     def _beat(self) -> None:
         now = monotonic()
-        self._passed += min(now - self._at, _LONGEST_BEAT)
+        passed = now - self._at
+        self._passed += passed if passed < _LATE else _LATE_BEAT
         self._at = now
         self._beats -= 1
         if self._beats:
@@ -105,7 +109,7 @@ class Alarm:
         self._timer.cancel()
 
     def _wait(self) -> None:
-        left = max(0.0, self.when - self._clock.time())
+        left = max(_LATE_BEAT / 4, self.when - self._clock.time())
         self._timer = get_running_loop().call_later(min(left, _LOOK), self._awake)
 
     def _awake(self) -> None:
@@ -142,7 +146,7 @@ class Silence:
         self._monotonic = now = monotonic()
         self._wall = wall = time.time()
         by_one, by_other = now - before, wall - before_wall
-        return by_one if by_one > by_other else by_other
+        return max(by_one, by_other)
 
 
 _ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
