@@ -33,7 +33,10 @@ LATE = 0.6
 """Seconds that the process stands still: longer than any call may take."""
 TURNS = range(10)
 """Turns of the loop from a call until it is blocked: before it is sent, and after."""
-SAID = Event(author="a", payload="said")
+
+
+def said() -> Event:
+    return Event(author="a", payload="said")
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ async def test_a_loop_blocked_around_a_call_has_the_answer(
 ) -> None:
     made = await store.sessions.create("shop", f"block-{turns}")
     connections = store.stats().connections
-    done = await blocked(store.sessions.append(made.key, SAID), turns)
+    done = await blocked(store.sessions.append(made.key, said()), turns)
     assert not done.repeated
     found = await store.sessions.get(made.key, last=3)
     assert found is not None
@@ -104,7 +107,7 @@ async def test_a_loop_with_many_blocks_still_has_its_answers(store: sojourn.Sojo
     connections = store.stats().connections
     for block in (0.05, 0.12, 0.35):
         others = asyncio.create_task(busy(block))
-        await store.sessions.append(made.key, SAID)
+        await store.sessions.append(made.key, said())
         others.cancel()
     found = await store.sessions.get(made.key, last=1)
     assert found is not None
@@ -163,10 +166,10 @@ async def test_a_late_loop_buffers_nothing(shared_server: Server, turns: int) ->
         store.on_outage(facts.append)
         store.on_replay(reports.append)
         made = await store.sessions.create("shop", f"buffer-{turns}")
-        done = await blocked(store.sessions.append(made.key, SAID), turns)
+        done = await blocked(store.sessions.append(made.key, said()), turns)
         assert done.durable
         assert store.stats().buffered == 0
-        await store.sessions.append(made.key, SAID)
+        await store.sessions.append(made.key, said())
         unharmed(store, store.stats().connections)
     assert (facts, reports) == ([], [])
 
@@ -196,7 +199,7 @@ def test_an_interpreter_that_is_held_is_no_outage_for_a_sync_store(shared_server
         def talk() -> None:
             try:
                 for _ in range(200):
-                    store.sessions.append(made.key, SAID)
+                    store.sessions.append(made.key, said())
             except BaseException as error:  # noqa: BLE001 - the test shows it
                 errors.append(error)
 
@@ -224,7 +227,7 @@ async def test_a_loop_blocked_while_a_call_is_redirected(tmp_path: Path) -> None
                 source = cluster.owner_of("{shop:ada}")
                 target = next(node for node in cluster.nodes[:3] if node is not source)
                 await asyncio.to_thread(cluster.move_slot, slot, source, target)
-                await blocked(store.sessions.append(made.key, SAID), turns, TIMEOUT * 3)
+                await blocked(store.sessions.append(made.key, said()), turns, TIMEOUT * 3)
             assert (store.stats().lost_connections, store.stats().outages) == (losses, 0)
             found = await store.sessions.get(made.key)
             assert found is not None
@@ -258,7 +261,7 @@ async def test_a_suspended_machine_finds_its_dead_connections(
             now = time.time
             monkeypatch.setattr("sojourn.resilience.deadline.time.time", lambda: now() + 20)
             calls: dict[str, Callable[[], Awaitable[object]]] = {
-                "append": lambda: store.sessions.append(made.key, SAID),
+                "append": lambda: store.sessions.append(made.key, said()),
                 "get": lambda: store.sessions.get(made.key),
             }
             proxy.requests.clear()
