@@ -416,9 +416,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         operation_timeout: seconds until an operation without a reply ends with an error, whatever
             the number of its round trips (a page of a list may take one for each). What the server
             puts off (loading, a failover) is tried again until then. Without any connection for
-            that long, calls fail at once until there is one.
-        health_check_interval: seconds of silence after which the server is asked whether it is
-            there.
+            that long, calls fail at once until there is one. Time in which this process is late (a
+            task that blocks the event loop, a long collection of garbage, a freeze) hardly counts.
+        health_check_interval: seconds of silence, also by the clock of the wall, after which the
+            server is asked whether it is there, before anything else is sent: a quarter of
+            `operation_timeout` without an answer, and the connection is replaced.
         durability: `primary` acknowledges what the primary has; `replicas` what replicas have as
             well: a write that they do not confirm in time ends with `OutcomeUnknown`.
         replicas: how many must confirm. Only when all replicas do is no loss possible: a failover

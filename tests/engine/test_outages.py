@@ -119,23 +119,23 @@ async def test_a_healthy_silence_costs_nothing_but_a_ping(proxy: Proxy) -> None:
 async def test_replicas_confirm_or_the_outcome_is_unknown(tmp_path: Path, server: Server) -> None:
     options = ["--replicaof", "127.0.0.1", str(server.port), "--repl-diskless-sync-delay", "0"]
     replica = Server(tmp_path / "replica", any_binary(), options).start()
-    event = Event(author="user", payload="hi")
     try:
         async with sojourn.open(
             server.url, durability="replicas", replicas=1, operation_timeout=1
         ) as store:
             made = await create(store)
             for _ in range(3):
-                await store.sessions.append(made.key, event)
+                await store.sessions.append(made.key, hi())
             replica.pause()
+            event = hi()
             with pytest.raises(OutcomeUnknown, match="0 of 1 replicas") as caught:
                 await store.sessions.append(made.key, event)
             reading = asyncio.create_task(store.sessions.get(made.key))
             with pytest.raises(OutcomeUnknown):
-                await store.sessions.append(made.key, event, operation_id="later")
+                await store.sessions.append(made.key, hi(), operation_id="later")
             assert await reading is not None  # a read does not wait for replicas
             async with sojourn.open(server.url) as plain:
-                await plain.sessions.append(made.key, event)
+                await plain.sessions.append(made.key, hi())
             replica.resume()
             name = caught.value.operation_id
             again = await store.sessions.append(made.key, event, operation_id=name)
@@ -145,6 +145,10 @@ async def test_replicas_confirm_or_the_outcome_is_unknown(tmp_path: Path, server
             assert len(session.events) == 6
     finally:
         replica.close()
+
+
+def hi() -> Event:
+    return Event(author="user", payload="hi")
 
 
 async def create(store: sojourn.Sojourn) -> sojourn.Session[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import threading
 from pathlib import Path
@@ -191,3 +192,52 @@ async def test_certificates_are_read_beside_the_loop(
         await store.ping()
     assert threads
     assert threading.current_thread() not in threads
+
+
+async def test_certificates_are_read_once_for_all_connections(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of the servers, the Sentinels and every node; again when a file has changed."""
+    read = 0
+    create = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        nonlocal read
+        read += 1
+        return create()
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    trusted = tmp_path / "ca.crt"
+    shutil.copy(ca_of(guarded), trusted)
+    url = guarded.url.replace(ca_of(guarded), str(trusted))
+    async with sojourn.open(url) as store:
+        made = await store.sessions.create("shop", "ada")
+        assert await store.sessions.get(made.key)
+        await store.health()
+        assert store.stats().connections > 1
+        assert read == 1
+        trusted.write_bytes(trusted.read_bytes() + b"\n")
+        lost = store.stats().lost_connections
+        for each in servers_of(guarded):
+            each.ask("CLIENT", "KILL", "TYPE", "normal")
+        read = 0  # those who asked have read them, too
+        assert await store.sessions.get(made.key)
+        assert store.stats().lost_connections > lost
+        assert read == 1
+
+
+async def test_certificates_are_read_again_when_tls_has_failed(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA that is new in the system is in no file that the URL names."""
+
+    class Blind(ssl.SSLContext):
+        def load_verify_locations(self, *_: Any, **__: Any) -> None:
+            pass
+
+    async with sojourn.open(guarded.url, operation_timeout=30) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(ssl, "create_default_context", lambda: Blind(ssl.PROTOCOL_TLS_CLIENT))
+            with pytest.raises(ConfigurationError, match="CERTIFICATE_VERIFY_FAILED"):
+                await store.ping()
+        await store.ping()

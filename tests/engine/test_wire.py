@@ -339,9 +339,12 @@ async def test_a_server_that_comes_back_is_used_again(server: Server) -> None:
 async def test_megabytes_do_not_stand_before_a_small_call(proxy: Proxy) -> None:
     async with sojourn.open(proxy.url) as store:
         session = await store.sessions.create("big", secrets.token_hex(4))
-        big = Event(author="a", payload="x" * 5_000_000)
+
+        def big() -> Event:
+            return Event(author="a", payload="x" * 5_000_000)
+
         proxy.on_request = lambda data: "pass"
-        await store.sessions.append(session.key, big)
+        await store.sessions.append(session.key, big())
         assert proxy.connections == 2  # the large one went over a connection of its own
         order: list[str] = []
 
@@ -350,7 +353,7 @@ async def test_megabytes_do_not_stand_before_a_small_call(proxy: Proxy) -> None:
             order.append(name)
 
         await asyncio.gather(
-            *(note("big", store.sessions.append(session.key, big)) for _ in range(3)),
+            *(note("big", store.sessions.append(session.key, big())) for _ in range(3)),
             note("small", store.sessions.append(session.key, Event(author="a", payload=1))),
         )
         assert order[0] == "small"

@@ -21,6 +21,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed, SojournError
+from sojourn.resilience.deadline import from_now
 
 _TURNS = 5
 """Redirects of one call until it waits a little before the next."""
@@ -172,7 +173,7 @@ class Cluster:
 
     async def _ask(self, address: Address) -> list[Address | None] | None:
         """The owners of all slots as a node sees them; None when it cannot say."""
-        deadline = self._loop.time() + self._patience.operation
+        deadline = from_now(self._patience.operation)
         call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
         pending = Pending(call, deadline, self._loop.create_future())
         try:

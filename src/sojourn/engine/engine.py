@@ -18,7 +18,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import end_of_operation
+from sojourn.resilience.deadline import end_of_operation, from_now
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
         started = loop.time()
-        deadline = min(started + (timeout or self.timeout), end)
+        deadline = min(from_now(timeout or self.timeout), end)
         pending = Pending(call, deadline, loop.create_future())
         lanes.send(pending)
         if self._hooks.wanted:

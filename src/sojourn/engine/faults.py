@@ -128,7 +128,7 @@ def is_hopeless(error: BaseException) -> bool:
         return isinstance(error, ConfigurationError | AccessDenied)
     if isinstance(error, driver.ResponseError):
         return not is_passing(error)
-    return _rule_for(error) is _DENIED or _is_certificate(error)
+    return _rule_for(error) is _DENIED or is_certificate(error)
 
 
 def advice(where: str) -> str:
@@ -187,18 +187,21 @@ def _rule_for(error: BaseException) -> _Rule:
             return rule
     if found := _CODE.search(str(error)):
         return _BY_CODE[found.group()]
-    if _is_certificate(error):
+    if is_certificate(error):
         return _CERTIFICATE
     if isinstance(error, driver.ConnectionError | driver.TimeoutError | OSError | TimeoutError):
         return _DOWN
     return _FAULT
 
 
-def _is_certificate(error: BaseException) -> bool:
+def is_certificate(error: BaseException) -> bool:
+    """Whether a certificate was refused, here or by what led to it."""
+    seen: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause not in seen:  # an error may be its own cause
         if isinstance(cause, ssl.SSLCertVerificationError):
             return True
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     return False
 

@@ -17,8 +17,9 @@ from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Command, pack
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
-from sojourn.engine.wire import REPLY_ERRORS, Patience
+from sojourn.engine.wire import CHECK, REPLY_ERRORS, Patience
 from sojourn.errors import Closed, SojournError
+from sojourn.resilience.deadline import Silence, from_now, until
 
 _UNKNOWN = "unknown command"
 """What servers before Redis 7 say to SSUBSCRIBE."""
@@ -128,7 +129,7 @@ class Listener:
         self._sharded = True
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
-        self._heard = 0.0
+        self._silence = Silence()
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -194,7 +195,7 @@ class Listener:
         """Read and write until nobody listens, or either fails."""
         self._failures += 1  # until a channel is joined
         self._sharded = True  # as long as this server knows it
-        self._heard = self._loop.time()
+        self._silence.end()
         self._reader = self._loop.create_task(self._read(connection))
         writer = self._loop.create_task(self._write(connection))
         both = (self._reader, writer)
@@ -236,16 +237,13 @@ class Listener:
                 await connection.send_packed_command(packets, check_health=False)
             if not self._watches:
                 return
-            silence = self._heard + self._patience.silence - self._loop.time()
-            try:
-                async with asyncio.timeout(max(0.0, silence)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.silence - self._silence.seconds):
                     await self._changed.wait()
-            except TimeoutError:
-                if self._loop.time() < self._heard + self._patience.silence:
-                    continue
+            if self._silence.seconds >= self._patience.silence:
                 self._answered.clear()
                 await connection.send_packed_command([pack((b"PING",))], check_health=False)
-                async with asyncio.timeout(self._patience.operation):
+                async with until(from_now(self._patience.operation * CHECK)):
                     await self._answered.wait()
 
     def _take(self) -> list[bytes]:
@@ -274,7 +272,7 @@ class Listener:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
-            self._heard = self._loop.time()
+            self._silence.end()
             self._answered.set()
             if isinstance(reply, Exception):
                 self._refused(reply)

@@ -11,11 +11,16 @@ from typing import Any, cast
 
 from sojourn.engine.address import Address, Target
 from sojourn.engine.faults import is_hopeless, translate
-from sojourn.engine.tls import read_certificates
+from sojourn.engine.tls import Certificates
 from sojourn.errors import AccessDenied, ConfigurationError, SojournError, Unavailable
+from sojourn.resilience.deadline import from_now, until
 
 
-async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYNC109
+async def find_primary(
+    target: Target,
+    timeout: float,  # noqa: ASYNC109
+    certificates: Certificates,
+) -> Address:
     """Ask all Sentinels at once, and believe what most of them say. One round trip.
 
     Waits no longer than until a majority has given the same answer.
@@ -23,6 +28,7 @@ async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYN
     Args:
         target: the Sentinels, and the name of the primary.
         timeout: seconds that a Sentinel may take.
+        certificates: what they are trusted by.
 
     Raises:
         ConfigurationError: the Sentinels do not know that name, or TLS with them failed.
@@ -32,7 +38,9 @@ async def find_primary(target: Target, timeout: float) -> Address:  # noqa: ASYN
     answers: Counter[Address | None] = Counter()
     failures: list[BaseException] = []
     loop = asyncio.get_running_loop()
-    questions = [loop.create_task(_ask(target, each, timeout)) for each in target.addresses]
+    questions = [
+        loop.create_task(_ask(target, each, timeout, certificates)) for each in target.addresses
+    ]
     try:
         for answered in asyncio.as_completed(questions):
             try:
@@ -75,7 +83,12 @@ def _silence(target: Target, failures: list[BaseException]) -> SojournError:
     return error
 
 
-async def _ask(target: Target, sentinel: Address, timeout: float) -> Address | None:  # noqa: ASYNC109
+async def _ask(
+    target: Target,
+    sentinel: Address,
+    timeout: float,  # noqa: ASYNC109
+    certificates: Certificates,
+) -> Address | None:
     """What one Sentinel says; None when it does not know the name."""
     tls = {name: value for name, value in target.options.items() if name.startswith("ssl_")}
     connection = target.kind(
@@ -85,11 +98,11 @@ async def _ask(target: Target, sentinel: Address, timeout: float) -> Address | N
         protocol=2,
         decode_responses=True,
         socket_timeout=None,
-        socket_connect_timeout=timeout,
+        socket_connect_timeout=None,
     )
-    await read_certificates(connection)
+    await certificates.give(connection)
     try:
-        async with asyncio.timeout(timeout):
+        async with until(from_now(timeout)):
             await connection.connect()  # type: ignore[no-untyped-call]
             words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master)
             await connection.send_command(*words, check_health=False)

@@ -20,8 +20,8 @@ from redis.asyncio.connection import (
 from sojourn.engine import sentinel
 from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
-from sojourn.engine.faults import advice
-from sojourn.engine.tls import read_certificates
+from sojourn.engine.faults import advice, is_certificate
+from sojourn.engine.tls import Certificates
 from sojourn.errors import (
     AccessDenied,
     ConfigurationError,
@@ -29,6 +29,7 @@ from sojourn.errors import (
     Unavailable,
     UnsupportedServer,
 )
+from sojourn.resilience.deadline import from_now, until
 
 _TLS = frozenset(
     f"ssl_{name}"
@@ -60,7 +61,12 @@ class Server:
     """
 
     def __init__(
-        self, target: Target, *, connect_timeout: float, embedded: EmbeddedServer | None = None
+        self,
+        target: Target,
+        *,
+        connect_timeout: float,
+        embedded: EmbeddedServer | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self.where = target.where
         self.addresses = target.addresses
@@ -68,6 +74,7 @@ class Server:
         self._target = target
         self._timeout = connect_timeout
         self._embedded = embedded
+        self._certificates = certificates or Certificates()
 
     @classmethod
     def at(cls, url: str, *, connect_timeout: float) -> Self:
@@ -108,7 +115,7 @@ class Server:
         kind: Kind = self._target.kind
         options = {**self._target.options, **address._asdict()}
         target = Target(where_of(kind, options), kind, options)
-        return Server(target, connect_timeout=self._timeout)
+        return Server(target, connect_timeout=self._timeout, certificates=self._certificates)
 
     async def connect(self) -> AbstractConnection:
         """A connection that is ready for commands. Two round trips and the handshake.
@@ -120,23 +127,31 @@ class Server:
             ConfigurationError: a file of TLS cannot be read.
             Exception: whatever redis-py raises; the engine translates it.
         """
+        try:
+            return await self._connect()
+        except Exception as error:
+            if is_certificate(error):
+                self._certificates.forget()
+            raise
+
+    async def _connect(self) -> AbstractConnection:
         target = self._target
         options: Mapping[str, Any] = target.options
         if self._embedded is not None:
             options = {"path": await asyncio.to_thread(self._embedded.ensure)}
         if target.master:
-            primary = await sentinel.find_primary(target, self._timeout)
+            primary = await sentinel.find_primary(target, self._timeout, self._certificates)
             options = {**options, **primary._asdict()}
         connection = target.kind(
             **options,
             protocol=2,
             decode_responses=False,
             socket_timeout=None,
-            socket_connect_timeout=self._timeout,
+            socket_connect_timeout=None,  # it would measure this process
         )
-        await read_certificates(connection)
+        await self._certificates.give(connection)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with until(from_now(self._timeout)):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 await self._check_version(connection)
                 if target.master:

@@ -28,6 +28,7 @@ from sojourn.engine.faults import (
 from sojourn.engine.pending import Pending, Wait
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
+from sojourn.resilience.deadline import Alarm, Silence, running_clock
 
 REPLY_ERRORS = (
     driver.ResponseError,
@@ -44,7 +45,11 @@ _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
-_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)])
+CHECK = 0.25
+"""The part of a call's time in which a connection that was silent for long must answer: the rest is
+for another one."""
+
+_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], patient=False)
 
 
 class Patience(NamedTuple):
@@ -125,7 +130,8 @@ class Wire:
         self._where = where
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._breaker = Breaker(patience.operation, self._loop.time, events.changed)
+        self._clock = running_clock()
+        self._breaker = Breaker(patience.operation, self._clock.time, events.changed)
         self._backoff = FullJitterBackoff(cap=0.5, base=0.02)
         self._waiting: deque[Pending] = deque()
         self._flying: deque[Pending | Wait | None] = deque()
@@ -134,9 +140,9 @@ class Wire:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
-        self._wrote = 0.0
+        self._silence = Silence()
         self._last_error: BaseException | None = None
         self._heard = False
         self._closed = False
@@ -159,7 +165,7 @@ class Wire:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._breaker.is_open or pending.deadline <= self._loop.time():
+        if self._breaker.is_open or pending.deadline <= self._clock.time():
             pending.expire(self._where, self._last_error)  # what has no time left is not sent
             return
         self._waiting.append(pending)
@@ -185,7 +191,7 @@ class Wire:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
-        for timer in (self._timer, self._pulse):
+        for timer in (self._alarm, self._pulse):
             if timer is not None:
                 timer.cancel()
         if self._task is not None:
@@ -252,7 +258,7 @@ class Wire:
         self._reader = self._loop.create_task(self._read(connection))
         writer = self._loop.create_task(self._write(connection))
         both = (self._reader, writer)
-        self._wrote = self._loop.time()
+        self._silence.end()
         self._listen()
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -275,26 +281,38 @@ class Wire:
         while True:
             await self._ready.wait()
             self._ready.clear()
+            if self._silence.end() >= self._patience.silence:
+                await self._check(connection)
             if packets := self._take():
-                self._wrote = self._loop.time()
                 await connection.send_packed_command(packets, check_health=False)
 
+    async def _check(self, connection: AbstractConnection) -> None:
+        """Ask whether the server is there, before anything is sent that may be in doubt.
+
+        Raises:
+            ConnectionError: there is no answer, and the connection is left.
+        """
+        deadline = self._clock.time() + self._patience.operation * CHECK
+        ping = Pending(_PING, deadline, self._loop.create_future())
+        ping.future.add_done_callback(_heard)
+        self._flying.append(ping)
+        self._watch(deadline)
+        await connection.send_packed_command(ping.start(), check_health=False)
+        await asyncio.wait([ping.future])
+        if ping.missing:
+            raise driver.ConnectionError("the connection died in silence")
+        self._silence.end()
+
     def _listen(self) -> None:
-        """After a silence, ask whether the server is there.
+        """After a silence, let it be asked whether the server is there.
 
         One timer for all calls: setting and dropping one for each is dear.
         """
-        now = self._loop.time()
-        due = self._wrote + self._patience.silence
-        if due <= now:
-            self._ask_whether_it_is_there(now + self._patience.operation)
-            due = now + self._patience.silence
-        self._pulse = self._loop.call_at(due, self._listen)
-
-    def _ask_whether_it_is_there(self, deadline: float) -> None:
-        ping = Pending(_PING, deadline, self._loop.create_future())
-        ping.future.add_done_callback(_heard)
-        self.submit(ping)
+        left = self._patience.silence - self._silence.seconds
+        if left <= 0:
+            self._ready.set()
+            left = self._patience.silence
+        self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:
         """Everything that waits, as bytes; what nobody waits for any more is left out."""
@@ -317,7 +335,7 @@ class Wire:
                 pending.held = True
                 writes.append(pending)
         if writes:
-            left = min(pending.deadline for pending in writes) - self._loop.time()
+            left = min(pending.deadline for pending in writes) - self._clock.time()
             patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
             self._flying.append(Wait(writes, replicas))
             packets.append(pack((b"WAIT", replicas, patience)))
@@ -434,21 +452,20 @@ class Wire:
     # ── deadlines ──────────────────────────────────────────────────────────────────────────────
 
     def _watch(self, deadline: float) -> None:
-        """Wake at the earliest deadline; a timer that is due sooner stays."""
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
+        """Wake at the earliest deadline; an alarm that is due sooner stays."""
+        if self._alarm is not None:
+            if self._alarm.when <= deadline:
                 return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._expire)
+            self._alarm.cancel()
+        self._alarm = Alarm(self._clock, deadline, self._expire)
 
-    def _expire(self) -> None:
+    def _expire(self, now: float) -> None:
         """End what is overdue. A reply overdue means a connection that cannot be trusted.
 
         That holds when its caller has gone, too: a shorter time-out of a caller's own must not
         keep a dead connection.
         """
-        self._timer = None
-        now = self._loop.time()
+        self._alarm = None
         flying = list(self._under_way())
         overdue = [each for each in flying if each.deadline <= now]
         idle = [each for each in (*self._waiting, *self._resting) if each.deadline <= now]

@@ -1,12 +1,153 @@
-"""One deadline for an operation that takes several calls. Times are those of the running loop."""
+"""Deadlines that measure the server and not this process, and one for all calls of an operation.
+
+Times are those of the running loop's clock. It counts while the loop is on time: a task that
+computes for seconds, a long collection of garbage or a stopped process say nothing of the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from asyncio import current_task, get_running_loop
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
+
+_BEAT = 0.05
+"""Seconds between the beats of a clock."""
+_LATE = 0.1
+"""Seconds from which on a beat was late."""
+_LATE_BEAT = 0.02
+"""Seconds that a late beat counts: a loop that is always late has an end of its waiting, too, after
+turns enough to make a connection."""
+_REST = 20
+"""Beats after which a clock rests that nobody has looked at: an idle loop is not woken."""
+_LOOK = 0.25
+"""Seconds after which an alarm looks at its clock again, so that it does not rest."""
+_LAST_LOOK = 0.02
+"""Seconds from a deadline until it counts: what has arrived by then is read first."""
+
+
+class Clock:
+    """Seconds in which an event loop was on time; it stands while nobody needs it."""
+
+    __slots__ = ("_at", "_beats", "_passed", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = ref(loop)
+        self._passed = 0.0
+        self._at = 0.0
+        self._beats = 0
+
+    def time(self) -> float:
+        """The time as of the last beat, or a little later; it goes on for a second at least."""
+        if not self._beats:
+            self._at = monotonic()
+            get_running_loop().call_later(_BEAT, self._beat)
+        self._beats = _REST
+        passed = monotonic() - self._at
+        return self._passed + (min(_LATE_BEAT, passed))
+
+    def _beat(self) -> None:
+        now = monotonic()
+        passed = now - self._at
+        self._passed += passed if passed < _LATE else _LATE_BEAT
+        self._at = now
+        self._beats -= 1
+        if self._beats:
+            get_running_loop().call_later(_BEAT, self._beat)
+
+
+_clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, Clock] = WeakKeyDictionary()
+_recent: Clock | None = None
+
+
+def running_clock() -> Clock:
+    """The clock of the running loop."""
+    global _recent  # noqa: PLW0603 - mostly there is one loop, and this is on the way of every call
+    loop = get_running_loop()
+    clock = _recent
+    if clock is None or clock.loop() is not loop:
+        clock = _clocks.get(loop)
+        if clock is None:
+            clock = _clocks[loop] = Clock(loop)
+        _recent = clock
+    return clock
+
+
+class Alarm:
+    """Calls back when a time has passed, and what had arrived by then has been read.
+
+    Args:
+        clock: the running loop's.
+        when: that time.
+        ring: called with a time at which it had passed, after what arrived by then was read.
+        look: called from time to time until then.
+    """
+
+    __slots__ = ("_clock", "_look", "_passed", "_ring", "_timer", "when")
+
+    def __init__(
+        self,
+        clock: Clock,
+        when: float,
+        ring: Callable[[float], object],
+        look: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.when = when
+        self._clock = clock
+        self._ring = ring
+        self._look = look
+        self._passed: float | None = None
+        self._wait()
+
+    def cancel(self) -> None:
+        """Do not call back."""
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        left = max(_LATE_BEAT / 4, self.when - self._clock.time())
+        self._timer = get_running_loop().call_later(min(left, _LOOK), self._awake)
+
+    def _awake(self) -> None:
+        now = self._clock.time()
+        self._look()
+        if self._passed is not None:
+            self._ring(self._passed)
+        elif now < self.when:
+            self._wait()
+        else:
+            self._passed = now
+            self._timer = get_running_loop().call_later(_LAST_LOOK, self._awake)
+
+
+class Silence:
+    """How long nothing was heard, by the clock that says more.
+
+    One stands while a machine is suspended, the other may be set.
+    """
+
+    __slots__ = ("_monotonic", "_wall")
+
+    def __init__(self) -> None:
+        self._monotonic, self._wall = monotonic(), time.time()
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return max(monotonic() - self._monotonic, time.time() - self._wall)
+
+    def end(self) -> float:
+        """Begin anew, as something is heard or asked; returns how long it lasted."""
+        before, before_wall = self._monotonic, self._wall
+        self._monotonic = now = monotonic()
+        self._wall = wall = time.time()
+        by_one, by_other = now - before, wall - before_wall
+        return max(by_one, by_other)
+
 
 _ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
 """When the operation of a task must have ended; tasks that it starts go on for themselves."""
@@ -14,7 +155,7 @@ _ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
 
 def from_now(seconds: float) -> float:
     """The time in so many seconds."""
-    return get_running_loop().time() + seconds
+    return running_clock().time() + seconds
 
 
 def end_of_operation() -> float:
@@ -25,7 +166,25 @@ def end_of_operation() -> float:
 
 def halfway() -> float:
     """The middle of the time that is left, for what must not use up that of what comes after it."""
-    return (end_of_operation() + get_running_loop().time()) / 2
+    return (end_of_operation() + from_now(0)) / 2
+
+
+@asynccontextmanager
+async def until(end: float) -> AsyncGenerator[None]:
+    """End what is inside at that time, as `asyncio.timeout` does.
+
+    Raises:
+        TimeoutError: it was ended.
+    """
+    async with asyncio.timeout(None) as limit:
+        if end == math.inf:
+            yield
+            return
+        alarm = Alarm(running_clock(), end, lambda _: limit.reschedule(0))
+        try:
+            yield
+        finally:
+            alarm.cancel()
 
 
 class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_than(end):`

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
-from sojourn.resilience.deadline import end_of_operation
+from sojourn.resilience.deadline import end_of_operation, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import REMEMBERED
@@ -286,7 +285,7 @@ class Replayer:
         """Replay what comes before a call, until the deadline that the call has."""
         end = end_of_operation()
         try:
-            async with asyncio.timeout_at(None if end == math.inf else end):
+            async with until(end):
                 await self._replay()
         except (OutcomeUnknown, TimeoutError) as error:  # neither says anything of the call itself
             why = f" ({error})" if str(error) else ""  # a TimeoutError says nothing
