@@ -85,22 +85,19 @@ class Alarm:
         clock: the running loop's.
         when: that time.
         ring: called with a time at which it had passed, after what arrived by then was read.
-        look: called from time to time until then.
     """
 
-    __slots__ = ("_clock", "_look", "_passed", "_ring", "_timer", "when")
+    __slots__ = ("_clock", "_passed", "_ring", "_timer", "when")
 
     def __init__(
         self,
         clock: Clock,
         when: float,
         ring: Callable[[float], object],
-        look: Callable[[], object] = lambda: None,
     ) -> None:
         self.when = when
         self._clock = clock
         self._ring = ring
-        self._look = look
         self._passed: float | None = None
         self._wait()
 
@@ -114,7 +111,6 @@ class Alarm:
 
     def _awake(self) -> None:
         now = self._clock.time()
-        self._look()
         if self._passed is not None:
             self._ring(self._passed)
         elif now < self.when:
