@@ -12,7 +12,8 @@ from typing import Any
 
 import sojourn
 from sojourn import Event, SessionKey, Sojourn, UserKey
-from sojourn.transfer.lines import Line, seal, unseal
+from sojourn.transfer.lines import Line
+from sojourn.transfer.sealing import seal, unseal
 
 LONG = SessionKey.of("shop", "ada", "long")
 EVENTS = 1300

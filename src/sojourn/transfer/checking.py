@@ -31,6 +31,7 @@ from sojourn.transfer.values import (
     rows_of,
     scope_of,
     state_owner,
+    stored,
 )
 
 _MOST = 10**15
@@ -125,10 +126,10 @@ def _check_memory(line: MemoryLine, limits: Limits) -> None:
         _count(each.version)
         for instant in (each.created, each.updated, each.expires):
             _instant(instant)
-        if not is_json(bytes(each.value)):
+        value = stored(each.value)
+        if not is_json(value):
             raise ValueError("the value of an entry is no JSON")
-        _object(each.metadata)
-        size = len(bytes(each.value)) + len(bytes(each.metadata)) + len((each.text or "").encode())
+        size = len(value) + len(_object(each.metadata)) + len((each.text or "").encode())
         if size > limits.event:
             raise ValueError(f"an entry of {size:,} bytes is over max_event_bytes")
         if len(each.vector) % 4:
@@ -145,8 +146,7 @@ def _check_artifact(line: ArtifactLine, limits: Limits) -> None:
     for each in line.versions:
         _instant(each.created)
         _count(each.size)
-        _object(each.metadata)
-        if each.size + len(bytes(each.metadata)) > limits.artifact:
+        if each.size + len(_object(each.metadata)) > limits.artifact:
             raise ValueError(f"a version of {each.size:,} bytes is over max_artifact_bytes")
         if len(each.crc) != _CRC or set(each.crc) - set("0123456789abcdef"):
             raise ValueError("the checksum of a version is none")
@@ -159,25 +159,29 @@ def _check_cached(line: CacheLine, limits: Limits) -> None:
         parse_tag(tag)
     _instant(line.fresh)
     _instant(line.ends)
-    if not is_json(bytes(line.value)):
+    value = stored(line.value)
+    if not is_json(value):
         raise ValueError("its value is no JSON")
-    if len(bytes(line.value)) > limits.event:
+    if len(value) > limits.event:
         raise ValueError("its value is over max_event_bytes")
 
 
 def _state(values: Mapping[str, msgspec.Raw], limits: Limits) -> None:
     size = 0
-    for name, value in values.items():
-        size += len(name.encode()) + len(bytes(value))
-        if not is_json(bytes(value)):
+    for name, each in values.items():
+        value = stored(each)
+        size += len(name.encode()) + len(value)
+        if not is_json(value):
             raise ValueError("a value of its state is no JSON")
     if size > limits.state:
         raise ValueError(f"a state of {size:,} bytes is over max_state_bytes")
 
 
-def _object(value: msgspec.Raw) -> None:
-    if not is_json(bytes(value), an_object=True):
+def _object(value: msgspec.Raw) -> bytes:
+    metadata = stored(value)
+    if not is_json(metadata, an_object=True):
         raise ValueError("its metadata are no JSON object")
+    return metadata
 
 
 def _count(number: int) -> int:
