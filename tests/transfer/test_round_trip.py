@@ -132,7 +132,11 @@ async def test_every_key_that_an_import_writes_has_its_lifetime(target, archive:
     endless = {key for key in client.scan_iter() if client.ttl(key) == -1}
     known = ("memory:", "memories:", "users:", "apps")  # as is what they lead to
     assert {key for key in endless if not key.startswith(known)} == {
-        *(f"session:{{shop:{user}}}:s1{part}" for user in _users() for part in ("", ":events", ":ids")),
+        *(
+            f"session:{{shop:{user}}}:s1{part}"
+            for user in _users()
+            for part in ("", ":events", ":ids")
+        ),
         *(f"sessions:{{shop:{user}}}{part}" for user in _users() for part in ("", ":expiry")),
     }
 

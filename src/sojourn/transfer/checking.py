@@ -41,6 +41,7 @@ _LAST = 10.0**11
 _AGES = 10.0**10
 """Seconds that no lifetime exceeds."""
 _CRC = 8
+_LOG_ID = 64
 
 
 class Limits(NamedTuple):
@@ -105,6 +106,8 @@ def _check_session(line: SessionLine, limits: Limits) -> None:
             raise ValueError("it ends before all times")
     if (line.ttl is None and line.until is None) != (line.expires is None):
         raise ValueError("its lifetime contradicts its end")
+    if len(line.log_id) > _LOG_ID:
+        raise ValueError("its log_id is none")
     _object(line.metadata)
     _state(line.state, limits)
     if any(name.startswith((APP, USER, TEMP)) for name in line.state):

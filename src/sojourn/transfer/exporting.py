@@ -126,7 +126,7 @@ class Export:
                 return
             for key in page.corrupt:
                 self._left_out(name_of(key))
-            for key in getattr(page, "newer", ()):
+            for key in page.newer:
                 self._newer(name_of(key))
             await self._logs.write(
                 [

@@ -78,7 +78,7 @@ _text = bytes.decode
 _json_text = msgspec.json.Decoder(str).decode
 
 _ADOPTED: Mapping[type, Mapping[str, Callable[[bytes], Any]]] = {
-    SessionLine: {"title": _text, "status": _text, "metadata": _json},
+    SessionLine: {"log_id": _text, "title": _text, "status": _text, "metadata": _json},
     EntryRecord: {"metadata": _json, "text": _text, "vector": bytes},
     VersionRecord: {"mime_type": _json_text, "metadata": _json},
 }

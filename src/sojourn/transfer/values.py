@@ -16,13 +16,14 @@ from sojourn.ids import (
     AppName,
     SessionKey,
     UserKey,
+    new_log_id,
     parse_app,
     parse_artifact,
     parse_memory,
 )
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Item, Row
-from sojourn.sessions.rows import decode_row
+from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import Head, Pairs
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
@@ -48,11 +49,10 @@ def is_sound(row: bytes) -> bool:
     """Whether a row of a log is as it was written, also when only a newer version can read it."""
     try:
         if parse(row) is None:
-            decode_row(row)
             _any(row)
+        return event_id(row) != ""
     except (ValueError, RecursionError):
         return False
-    return True
 
 
 def is_json(value: bytes, *, an_object: bool = False) -> bool:
@@ -152,7 +152,7 @@ def head_of(line: SessionLine, incarnation: str) -> Head:
         ttl=line.ttl,
         until=line.until,
         expires=line.expires,
-        log_id=line.log_id,
+        log_id=line.log_id or new_log_id(),
         title=line.title,
         status=line.status,
         backend=line.backend,
