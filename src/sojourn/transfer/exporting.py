@@ -126,8 +126,9 @@ class Export:
                 return
             for key in page.corrupt:
                 self._left_out(name_of(key))
-            for key in page.newer:
-                self._newer(name_of(key))
+            for key in page.newer:  # it, or only the state of its user or app
+                if not self._done.of(key):
+                    await self._logs.write_one(key, self._picks.in_time)
             await self._logs.write(
                 [
                     (key, stored)
@@ -148,6 +149,8 @@ class Export:
             return
         if not found.readable:
             self._left_out(f"{what}: a field of it")
+        if found.newer:
+            self._newer(f"{what}: {found.newer:,} changes of the app's state that wait there")
         values = dict(self._logs.readable(what, found.pairs))
         more = more_of(found)
         if values or more:

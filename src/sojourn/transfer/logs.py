@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -80,12 +80,15 @@ class Logs:
             whole = False
         if not whole:
             self._writer.write(VoidLine())
-            await self._anew(key)
+            await self.write_one(key)
 
-    async def _anew(self, key: SessionKey) -> None:
+    async def write_one(
+        self, key: SessionKey, wanted: Callable[[float], bool] = lambda _: True
+    ) -> None:
+        """Write a session as it stands now, if there is one and its last change is wanted."""
         try:
             stored = await self._archive.find(key)
-            if stored is not None:
+            if stored is not None and wanted(stored.head.updated):
                 await self._write(key, stored, await self._archive.stretch(key, 1, MOST, SIZE))
         except (CorruptRecord, NewerFormat) as error:
             self._left_out(name_of(key), error)
