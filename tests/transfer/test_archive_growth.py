@@ -12,14 +12,17 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transfer_kit import Bodies, bodies_of, write_bodies
 
 import sojourn
+from servers import Server
 from sojourn import InvalidArchive, NewerFormat, SessionKey, Sojourn, UserKey, transfer
 from sojourn.codecs.growth import encoded, of_member, to_member
 from sojourn.transfer.passing import NAMES
+from sojourn.transfer.user import records as user_records
 
 KEY = SessionKey.of("shop", "ada", "s")
 SEALED = encoded(1, ("zstd", "aes256:k1"), b"\x00\xff body")
@@ -476,3 +479,166 @@ async def test_values_that_look_encoded_come_back_as_they_were(url: str, tmp_pat
         assert artifact.metadata == {"$encoded": "/zE="}
         again = await transfer.import_(store, tmp_path / "archive")
         assert again.identical == done.counts.sessions + 3
+
+
+# ── what another version has written on a server ───────────────────────────────────────────────
+
+HEAD, LOG = "session:{shop:ada}:s", "session:{shop:ada}:s:events"
+ZIPPED = encoded(1, ("zip",), b"\x00\xff")
+
+
+def _sealed(row: bytes) -> bytes:
+    return b'%b,"crc":"%08x"}' % (row, crc32(row))
+
+
+@pytest.fixture
+async def planted(store: Sojourn, target: Server) -> redis.Redis:
+    """A client that gives bytes, beside a session with three events and state of all scopes."""
+    state = {"a": 1, "user:b": 2, "app:c": 3}
+    await store.sessions.create(*KEY, state=state, title="t", metadata={"m": 1})
+    await store.sessions.append(KEY, *(sojourn.Event(author="user", payload=n) for n in range(3)))
+    return redis.Redis.from_url(target.url)
+
+
+async def _exported(store: Sojourn, path: Path) -> tuple[transfer.Exported, Bodies]:
+    done = await transfer.export(store, path)
+    assert await transfer.verify(path)
+    return done, bodies_of(path)
+
+
+async def test_fields_that_are_not_known_are_exported(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path
+):
+    raw = b"\x00 no text \xff"
+    fields = {"mood": "blue\nsea", "raw": raw, "format": "1.9"}
+    for key in (HEAD, "state:{shop:ada}", "state:{shop}"):
+        planted.hset(key, mapping=fields)  # type: ignore[arg-type]
+    row = _sealed(b'{"id":"x","time":1.5,"author":"a","kind":"dream","payload":1,"mood": [ 1 ]')
+    planted.lset(LOG, 1, row)
+    done, bodies = await _exported(store, tmp_path / "archive")
+    more = {"mood": "blue\nsea", "raw": {"$bytes": b64encode(raw).decode()}}
+    assert [each.get("more") for each in bodies[1:-1]] == [more, more, more]
+    assert (done.counts.unreadable, done.counts.newer) == (0, 0)
+    assert row in (tmp_path / "archive").read_bytes()
+    planted.flushall()
+    back = await transfer.import_(store, tmp_path / "archive")
+    assert planted.lindex(LOG, 1) == row
+    assert back.passed_over.fields == {
+        **{f"session.{name}": 1 for name in ("mood", "raw")},
+        **{f"state.{name}": 2 for name in ("mood", "raw")},
+    }
+    assert (await transfer.import_(store, tmp_path / "archive")).identical == 3
+
+
+async def test_a_state_of_unknown_fields_only_is_exported(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path
+):
+    planted.delete("state:{shop:ada}")
+    planted.hset("state:{shop:ada}", "mood", "blue")
+    _, bodies = await _exported(store, tmp_path / "archive")
+    states = [each for each in bodies if each["kind"] == "state"]
+    assert states[0]["values"] == {}
+    assert states[0]["more"] == {"mood": "blue"}
+
+
+async def test_an_encoded_event_comes_back_byte_for_byte(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path
+):
+    row = encoded(3, ("zip", "aes:k-1"), b'"an id"\n\x00\xff\n')
+    planted.lset(LOG, 1, row)
+    planted.lset(LOG, 2, row[:-1] + b"!")
+    done, bodies = await _exported(store, tmp_path / "archive")
+    session = next(each for each in bodies if each["kind"] == "session")
+    assert session["events"][1] == {"$encoded": b64encode(row).decode()}
+    assert session["events"][2] is None
+    assert (done.counts.unreadable, done.counts.newer) == (1, 0)
+    before = planted.lrange(LOG, 0, 1)
+    planted.flushall()
+    await transfer.import_(store, tmp_path / "archive")
+    assert planted.lrange(LOG, 0, 1) == before
+    with pytest.raises(NewerFormat):
+        await store.sessions.get(KEY)
+    assert (await transfer.import_(store, tmp_path / "archive")).identical == 3
+
+
+NEWER: dict[str, tuple[str, dict[str, Any]]] = {
+    "session's format": (HEAD, {"format": "2"}),
+    "session's title": (HEAD, {"title": ZIPPED}),
+    "session's metadata": (HEAD, {"metadata": ZIPPED}),
+    "session's state": (HEAD, {"state:a": ZIPPED}),
+    "user's format": ("state:{shop:ada}", {"format": "2.5"}),
+    "user's state": ("state:{shop:ada}", {"state:b": ZIPPED}),
+    "app's format": ("state:{shop}", {"format": "7"}),
+    "app's state": ("state:{shop}", {"state:c": ZIPPED}),
+}
+
+
+@pytest.mark.parametrize("what", NEWER)
+async def test_what_only_a_newer_version_can_read_is_named_and_left_out(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path, what: str
+):
+    key, fields = NEWER[what]
+    planted.hset(key, mapping=fields)
+    told: list[str] = []
+    done = await transfer.export(store, tmp_path / "archive", told=told.append)
+    bodies = bodies_of(tmp_path / "archive")
+    kinds = [each["kind"] for each in bodies[1:-1]]
+    expected = ["state", "session", "state"]  # the user's, the session, the app's
+    expected[{"session": 1, "user": 0, "app": 2}[what.partition("'")[0]]] = "newer"
+    assert sorted(kinds) == sorted(expected)
+    assert (done.counts.newer, done.counts.unreadable) == (1, 0)
+    assert bodies[-1]["counts"]["newer"] == 1
+    (named,) = (each["what"] for each in bodies if each["kind"] == "newer")
+    assert told == [f"only a newer version can read it, and it is not in the archive: {named}"]
+    assert await store.sessions.quarantined("shop", "ada") == []
+    async with sojourn.open("memory://") as other:
+        assert (await transfer.import_(other, tmp_path / "archive")).counts == done.counts
+
+
+@pytest.mark.parametrize("existing", ["skip", "replace", "fail"])
+@pytest.mark.parametrize("what", NEWER)
+async def test_what_a_newer_version_wrote_stays_where_it_is(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path, what: str, existing: Any
+):
+    await transfer.export(store, tmp_path / "archive")
+    key, fields = NEWER[what]
+    planted.hset(key, mapping=fields)
+    before = planted.hgetall(key)
+    told: list[str] = []
+    if existing == "fail":
+        with pytest.raises(sojourn.Conflict):
+            await transfer.import_(store, tmp_path / "archive", existing=existing)
+    else:
+        done = await transfer.import_(
+            store, tmp_path / "archive", existing=existing, told=told.append
+        )
+        assert (done.conflicts, done.newer, done.identical) == (1, 1, 2)
+        assert "newer version" in told[0]
+    assert planted.hgetall(key) == before
+
+
+async def test_a_change_of_the_apps_state_that_waits_for_a_newer_version_is_named(
+    store: Sojourn, planted: redis.Redis, tmp_path: Path
+):
+    planted.hset("outbox:{shop:ada}", "op", b'{"stamp":1,"delta":{"x":"1"},"format":"2"}')
+    done, bodies = await _exported(store, tmp_path / "archive")
+    assert (done.counts.sessions, done.counts.states, done.counts.newer) == (1, 2, 1)
+    assert any("1 changes" in each.get("what", "") for each in bodies)
+    assert planted.hlen("outbox:{shop:ada}") == 1
+
+
+async def test_an_export_for_a_user_names_what_is_newer(store: Sojourn, planted: redis.Redis):
+    await store.sessions.create("shop", "ada", "two")
+    planted.hset(HEAD, "format", "2")
+    records = [each async for each in user_records(store, "ada", app="shop")]
+    assert [each.kind for each in records if each.kind in {"session", "newer"}] == [
+        "newer",
+        "session",
+    ]
+    planted.hset(HEAD, "format", "1")
+    planted.lset(LOG, 1, encoded(1, ("zip",), b'"e"\n\x00'))
+    planted.hset("state:{shop:ada}", "state:b", ZIPPED)
+    records = [each async for each in user_records(store, "ada", app="shop")]
+    newer = [each for each in records if each.kind == "newer"]
+    assert {each.key["kind"] for each in newer} >= {"user_state"}
+    assert all(json.loads(each.line()) for each in records)

@@ -191,8 +191,8 @@ def _tell_passed_over(passed: PassedOver) -> None:
     for sort in ("lines", "members", "fields"):
         names: Mapping[str, int] = getattr(passed, sort)
         if names:
-            each = ", ".join(f"{visible(name)} {count:,}" for name, count in names.items())
-            parts.append(f"{sum(names.values()):,} {sort} ({each})")
+            each = ", ".join(f"{visible(name)} ({count:,})" for name, count in names.items())
+            parts.append(f"{sort}: {each}")
     if parts:
         note(f"passed over, as this version of Sojourn does not know it: {'; '.join(parts)}")
 
