@@ -642,3 +642,143 @@ async def test_an_export_for_a_user_names_what_is_newer(store: Sojourn, planted:
     newer = [each for each in records if each.kind == "newer"]
     assert {each.key["kind"] for each in newer} >= {"user_state"}
     assert all(json.loads(each.line()) for each in records)
+
+
+# ── the other rooms ────────────────────────────────────────────────────────────────────────────
+
+ENTRY = "memory:{shop:user:ada}:entry:k"
+ARTIFACT = "artifact:{shop:ada}::f"
+RAW = b"\x00 no text \xff"
+MORE = {"mood": "blue", "raw": {"$bytes": b64encode(RAW).decode()}}
+
+
+@pytest.fixture
+async def rooms(store: Sojourn, target: Server) -> redis.Redis:
+    """A client that gives bytes, beside an entry of the memory, an artifact and a cached value."""
+    memory = store.memory.user("ada", app="shop", tenant="acme")
+    await memory.put("k", {"v": 1}, text="hello", metadata={"m": 1})
+    await store.memory.user("ada", app="shop").put("other", 2)
+    owner = UserKey.of("shop", "ada")
+    await store.artifacts.save(owner, "f", b"hello", metadata={"a": 1}, mime_type="text/plain")
+    await store.cache.put("c", {"v": 1}, ttl=100, tags=["t"], tenant="x")
+    return redis.Redis.from_url(target.url)
+
+
+def _cached(client: redis.Redis) -> str:
+    (key,) = client.scan_iter("cache:*:entry:c")
+    return key.decode()
+
+
+async def test_tenants_come_along(url: str, tmp_path: Path):
+    async with sojourn.open("memory://") as store:
+        await store.memory.user("ada", app="shop", tenant="acme").put("k", 1)
+        await transfer.export(store, tmp_path / "archive")
+    async with sojourn.open(url, namespace="tenants") as store:
+        await transfer.import_(store, tmp_path / "archive")
+        (entry,) = (await store.memory.user("ada", app="shop").list()).entries
+        assert entry.tenant == "acme"
+        assert (await transfer.import_(store, tmp_path / "archive")).identical == 1
+
+
+async def test_what_was_exported_before_a_field_was_known_becomes_that_field(
+    store: Sojourn, tmp_path: Path
+):
+    bodies = _little()
+    bodies[1]["more"] = {"log_id": "0" * 32}
+    bodies[3]["entries"][0]["more"] = {"tenant": "acme", "vector_encoding": "f16", "vector": "AA"}
+    write_bodies(tmp_path / "archive", bodies)
+    done = await transfer.import_(store, tmp_path / "archive")
+    found = await store.stores.session_archive.find(KEY)
+    assert found is not None
+    assert found.head.log_id == "0" * 32
+    (entry,) = (await store.memory.user("ada", app="shop").list()).entries
+    assert entry.tenant == "acme"
+    assert done.passed_over.fields == {
+        "memory.entries.vector_encoding": 1,
+        "memory.entries.vector": 1,
+    }
+
+
+async def test_fields_of_the_other_rooms_that_are_not_known_are_exported(
+    store: Sojourn, rooms: redis.Redis, tmp_path: Path
+):
+    for key in (ENTRY, ARTIFACT, _cached(rooms)):
+        rooms.hset(key, mapping={"mood": "blue", "raw": RAW, "format": "1.3"})
+    record = rooms.hget(ARTIFACT, "version:0")
+    rooms.hset(ARTIFACT, "version:0", record[:-1] + b',"mood": [ 1 ]}')
+    done = await transfer.export(store, tmp_path / "archive", cache=True)
+    bodies = {each["kind"]: each for each in bodies_of(tmp_path / "archive")}
+    assert bodies["memory"]["entries"][0]["more"] == MORE
+    assert "more" not in bodies["memory"]["entries"][1]
+    assert bodies["artifact"]["more"] == MORE
+    assert json.loads(bodies["artifact"]["versions"][0]["more"]["mood"]) == [1]
+    assert bodies["cached"]["more"] == MORE
+    assert (done.counts.newer, done.counts.unreadable) == (0, 0)
+    rooms.flushall()
+    back = await transfer.import_(store, tmp_path / "archive")
+    assert (back.counts.memories, back.counts.artifacts, back.counts.cached) == (2, 1, 1)
+    assert back.passed_over.fields == {
+        f"{where}.{name}": 1
+        for where in ("memory.entries", "artifact", "cached")
+        for name in ("mood", "raw")
+    } | {"artifact.versions.mood": 1}
+    assert (await transfer.import_(store, tmp_path / "archive")).identical == 4
+
+
+async def test_a_vector_that_is_encoded_is_exported_as_what_is_not_known(
+    store: Sojourn, rooms: redis.Redis, tmp_path: Path
+):
+    rooms.hset(ENTRY, mapping={"vector": RAW, "vector_encoding": "f16"})
+    await transfer.export(store, tmp_path / "archive")
+    bodies = bodies_of(tmp_path / "archive")
+    (entry, _) = next(each for each in bodies if each["kind"] == "memory")["entries"]
+    assert entry["more"] == {"vector_encoding": "f16", "vector": MORE["raw"]}
+    assert "vector" not in entry
+
+
+NEWER_ROOMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "entry's format": (ENTRY, {"format": "2"}),
+    "entry's value": (ENTRY, {"value": ZIPPED}),
+    "entry's metadata": (ENTRY, {"metadata": ZIPPED}),
+    "artifact's format": (ARTIFACT, {"format": "2"}),
+    "artifact's data": (
+        ARTIFACT,
+        {"version:0": '{"created":1,"size":5,"chunks":1,"crc":"3610a686","encoding":"zip"}'},
+    ),
+    "cached value's format": ("", {"format": "3"}),
+    "cached value": ("", {"value": ZIPPED}),
+}
+
+
+@pytest.mark.parametrize("what", NEWER_ROOMS)
+async def test_what_only_a_newer_version_can_read_of_the_other_rooms_is_left_alone(
+    store: Sojourn, rooms: redis.Redis, tmp_path: Path, what: str
+):
+    await transfer.export(store, tmp_path / "before", cache=True)
+    key, fields = NEWER_ROOMS[what]
+    key = key or _cached(rooms)
+    rooms.hset(key, mapping=fields)
+    before = rooms.hgetall(key)
+    told: list[str] = []
+    done = await transfer.export(store, tmp_path / "archive", cache=True, told=told.append)
+    assert (done.counts.newer, done.counts.unreadable, len(told)) == (1, 0, 1)
+    counts = done.counts
+    assert counts.memories + counts.artifacts + counts.cached == 3
+    assert (await transfer.verify(tmp_path / "archive")).counts == counts
+    for existing in ("skip", "replace"):
+        back = await transfer.import_(store, tmp_path / "before", existing=existing)
+        assert (back.conflicts, back.newer, back.identical) == (1, 1, 3)
+    with pytest.raises(sojourn.Conflict):
+        await transfer.import_(store, tmp_path / "before", existing="fail")
+    assert rooms.hgetall(key) == before
+
+
+async def test_an_export_for_a_user_names_what_is_newer_in_the_other_rooms(
+    store: Sojourn, rooms: redis.Redis
+):
+    await store.sessions.create(*KEY)
+    rooms.hset(ENTRY, "format", "2")
+    rooms.hset(ARTIFACT, "format", "2")
+    records = [each async for each in user_records(store, "ada", app="shop")]
+    newer = {each.key["kind"]: each.key["name"] for each in records if each.kind == "newer"}
+    assert newer == {"memory": "k", "artifact": "f"}

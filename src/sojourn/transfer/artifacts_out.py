@@ -99,7 +99,7 @@ class ArtifactsOut:
                 name=place.name,
                 expires=in_ms(kept.expires),
                 versions=[version_record(version) for version in kept.versions],
-                more=more_of(kept),
+                more=more_of(kept.more),
             )
         )
         for number, version in enumerate(kept.versions):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
+from sojourn.memory.checks import tenant
 from sojourn.options import Options
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
@@ -126,6 +127,7 @@ def _check_memory(line: MemoryLine, limits: Limits) -> None:
         raise ValueError("it has no entries")
     for each in line.entries:
         parse_entry(each.key)
+        tenant(each.tenant)
         _count(each.version)
         for instant in (each.created, each.updated, each.expires):
             _instant(instant)

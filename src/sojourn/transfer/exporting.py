@@ -152,7 +152,7 @@ class Export:
         if found.newer:
             self._newer(f"{what}: {found.newer:,} changes of the app's state that wait there")
         values = dict(self._logs.readable(what, found.pairs))
-        more = more_of(found)
+        more = more_of(found.more)
         if values or more:
             app, user = of if isinstance(of, UserKey) else (of, None)
             expires = in_ms(found.expires)
@@ -202,7 +202,7 @@ class Export:
                 return
             for key in page.corrupt:
                 self._left_out(_entry(scope, key))
-            for key in getattr(page, "newer", ()):
+            for key in page.newer:
                 self._newer(_entry(scope, key))
             self._write_entries(
                 scope, [row for row in page.rows if self._picks.in_time(row.updated)]
@@ -261,7 +261,7 @@ class Export:
                         fresh=found.fresh,
                         ends=found.ends,
                         tags=list(found.tags),
-                        more=more_of(found),
+                        more=more_of(found.more),
                     )
                 )
                 self._report()

@@ -43,9 +43,8 @@ _value = msgspec.json.Decoder(str | _Bytes).decode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def more_of(record: object) -> More:
+def more_of(fields: Mapping[str, bytes]) -> More:
     """The fields of a stored record that this version does not know, as they stand in a line."""
-    fields: Mapping[str, bytes] = getattr(record, "more", {})
     return {name: msgspec.Raw(_written(value)) for name, value in fields.items()}
 
 
@@ -78,8 +77,13 @@ _text = bytes.decode
 _json_text = msgspec.json.Decoder(str).decode
 
 _ADOPTED: Mapping[type, Mapping[str, Callable[[bytes], Any]]] = {
-    SessionLine: {"log_id": _text, "title": _text, "status": _text, "metadata": _json},
-    EntryRecord: {"metadata": _json, "text": _text, "vector": bytes},
+    SessionLine: {
+        "log_id": _text,
+        "title": _text,
+        "status": _text,
+        "metadata": _json,
+    },
+    EntryRecord: {"metadata": _json, "text": _text, "tenant": _text},
     VersionRecord: {"mime_type": _json_text, "metadata": _json},
 }
 """Optional members, and how each is read from a field of `more`. A new one gets a line here."""
@@ -117,7 +121,12 @@ def _adopt(record: _R) -> _R:
 
 
 def _defaults(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
-    return {each.name: each.default for each in msgspec.structs.fields(kind)}
+    return {
+        each.name: each.default
+        if each.default_factory is msgspec.NODEFAULT
+        else each.default_factory()
+        for each in msgspec.structs.fields(kind)
+    }
 
 
 # ── what it does not know ──────────────────────────────────────────────────────────────────────

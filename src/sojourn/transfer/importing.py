@@ -278,8 +278,9 @@ class Import:
             scope, wanted, new_operation_id(), replace=self._tally.replaces
         )
         self._tally.written["memories"] += len(wanted) - len(there)
+        stays = self._tally.stays_newer if self._tally.replaces else self._tally.stays
         for key in there:  # since a moment
-            self._tally.stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
+            stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
 
     async def _found(
         self, scope: ScopeKey, rows: Sequence[Row]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from sojourn.artifacts.service import BINARY
+from sojourn.artifacts.records import BINARY
 
 FORMAT = 1
 
@@ -107,6 +107,7 @@ class EntryRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     value: msgspec.Raw
     metadata: msgspec.Raw = NO_OBJECT
     text: str | None = None
+    tenant: str = ""
     vector: bytes = b""
     version: int
     created: float

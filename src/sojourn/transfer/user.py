@@ -153,13 +153,14 @@ async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             page = await scope(owner.user, app=owner.app).list(limit=_PAGE, cursor=cursor)
             for name in page.corrupt:
                 yield _unreadable("memory", {**place, "name": name})
-            for name in getattr(page, "newer", ()):
+            for name in page.newer:
                 yield _unreadable("memory", {**place, "name": name}, kind="newer")
             for entry in page.entries:
                 value = {
                     "value": entry.value,
                     "metadata": entry.metadata,
                     "text": entry.text,
+                    "tenant": entry.tenant,
                     "created": entry.created,
                     "updated": entry.updated,
                     "expires": entry.expires,

@@ -134,7 +134,7 @@ def session_line(
         flow=head.flow,
         metadata=written(head.metadata),
         state=dict(state),
-        more=more_of(head),
+        more=more_of(head.more),
         events=list(rows),
     )
 
@@ -216,18 +216,22 @@ def entry_record(row: Row) -> EntryRecord:
         value=written(item.value),
         metadata=written(item.metadata),
         text=item.text,
+        tenant=item.tenant,
         vector=item.vector,
         version=row.version,
         created=row.created,
         updated=row.updated,
         expires=in_ms(row.expires),
-        more=more_of(row),
+        more=more_of(row.more),
     )
 
 
 def row_of(entry: EntryRecord) -> Row:
     """An entry as stores take it."""
-    item = Item(entry.key, stored(entry.value), stored(entry.metadata), entry.text, entry.vector)
+    item = Item(
+        *(entry.key, stored(entry.value), stored(entry.metadata), entry.text, entry.vector),
+        tenant=entry.tenant,
+    )
     return Row(item, entry.version, entry.created, entry.updated, entry.expires)
 
 
@@ -252,7 +256,7 @@ def version_record(version: Version) -> VersionRecord:
         crc=version.crc,
         mime_type=version.mime_type,
         metadata=written(version.metadata),
-        more=more_of(version),
+        more=more_of(version.more),
     )
 
 
