@@ -171,29 +171,29 @@ class _Outline(msgspec.Struct):
 
     format: Any = 1
     kind: Any = ""
-    key: Any = None
+    key: msgspec.Raw = msgspec.Raw()
     operation_id: Any = ""
     write: msgspec.Raw = msgspec.Raw()
 
 
+_read_key = msgspec.json.Decoder(tuple[str, str, str]).decode
 _read_outline = msgspec.json.Decoder(_Outline).decode
 
 
 def _outline(data: bytes | msgspec.Raw) -> _Outline:
     try:
         found = _read_outline(data)
-        return _read_outline(found.write) if found.key is None else found
+        return found if bytes(found.key) else _read_outline(found.write)
     except (ValueError, RecursionError):
         return _Outline()
 
 
 def _key_of(data: bytes) -> SessionKey | None:
     """Whose a write is; None when that cannot be told."""
-    match _outline(data).key:
-        case [str(app), str(user), str(session)]:
-            with suppress(ValueError):
-                return _session_key((app, user, session))
-    return None
+    try:
+        return _session_key(_read_key(_outline(data).key))
+    except ValueError:
+        return None
 
 
 def _session_key(key: tuple[str, str, str]) -> SessionKey:
