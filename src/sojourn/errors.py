@@ -25,7 +25,7 @@
     │   ├── InvalidBinding        a session's binding is forged, moved or outdated
     │   ├── InvalidToken          a CSRF token is missing, forged or another session's
     │   └── Throttled             too many failures of this peer: later
-    ├── InvalidArchive            an export that is damaged, cut short or of a newer format
+    ├── InvalidArchive            an export that is damaged or cut short
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
     ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
@@ -244,7 +244,7 @@ class Throttled(Refused):
 
 
 class InvalidArchive(SojournError):
-    """An export is damaged, cut short, or of a format that this version does not know.
+    """An export is damaged, cut short, or holds what no store has written.
 
     Attributes:
         line: the line where that was found, from 1; 0 when it is the whole.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_kit import Cli
 
 import sojourn
 from servers import Server
+from sojourn.transfer.sealing import sealed
 
 
 @pytest.fixture
@@ -100,3 +104,65 @@ def test_a_complete_file_is_not_written_again(cli: Cli, file: Path):
     ran = cli.run("export", str(file))
     assert ran.code == 2
     assert "complete" in ran.err
+
+
+def _rewritten(file: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Change the lines of an archive as a newer version may have written them."""
+    bodies = [json.loads(line) for line in file.read_bytes().splitlines()]
+    for each in bodies:
+        del each["sum"]
+    change(bodies)
+    before, out = "", b""
+    for each in bodies:
+        data, before = sealed(json.dumps(each, separators=(",", ":")).encode()[:-1], before)
+        out += data + b"\n"
+    file.write_bytes(out)
+
+
+def test_what_an_import_passes_over_is_named(cli: Cli, other: Cli, file: Path):
+    _filled(cli)
+    cli.run("export", str(file))
+
+    def change(bodies: list[dict[str, Any]]) -> None:
+        bodies[1].update(colour="red", more={"mood": "blue"})
+        bodies.insert(1, {"kind": "holo\x1bgram"})
+        bodies[-1]["lines"] += 1
+
+    _rewritten(file, change)
+    for words in (("import", "--check", str(file)), ("import", str(file))):
+        ran = other.run(*words)
+        assert ran.code == 0
+        assert r"lines: holo\x1bgram (1); members: state.colour (1); fields: " in ran.err
+        (document,) = other.run(*words, "--json").documents
+        assert document["passed_over"] == {
+            "lines": {"holo\x1bgram": 1},
+            "members": {"state.colour": 1},
+            "fields": {"state.mood": 1},
+        }
+
+
+def test_an_archive_of_a_newer_format_is_wrong_input(cli: Cli, other: Cli, file: Path):
+    _filled(cli)
+    cli.run("export", str(file))
+    _rewritten(file, lambda bodies: bodies[0].update(format=2))
+    for words in (("import", str(file)), ("import", "--check", str(file)), ("export", str(file))):
+        ran = other.run(*words)
+        assert ran.code == 2
+        assert "the format 2" in ran.err
+
+
+def test_what_only_a_newer_version_can_read_is_named_and_told_by_the_exit_code(
+    cli: Cli, shared_server: Server, file: Path
+):
+    _filled(cli)
+    whole = f"{file}0"
+    cli.run("export", whole)
+    client = shared_server.client()
+    client.hset(f"{cli.namespace}:session:{{shop:ada}}:one", "format", "2")
+    ran = cli.run("export", str(file))
+    assert ran.code == 1
+    assert "session 'one'" in ran.err
+    assert "1 record can only be read by a newer version" in ran.err
+    assert cli.run("export", f"{file}2", "--skip-corrupt", "--json").documents[0]["newer"] == 1
+    ran = cli.run("import", whole, "--existing", "replace", "--json")
+    assert (ran.code, ran.documents[0]["newer_there"]) == (1, 1)

@@ -12,7 +12,8 @@ from typing import Any
 
 import sojourn
 from sojourn import Event, SessionKey, Sojourn, UserKey
-from sojourn.transfer.lines import Line, seal, unseal
+from sojourn.transfer.lines import Line
+from sojourn.transfer.sealing import seal, sealed, unseal
 
 LONG = SessionKey.of("shop", "ada", "long")
 EVENTS = 1300
@@ -158,6 +159,27 @@ def rewrite(path: Path, lines: list[Any]) -> None:
     before, out = "", b""
     for line in lines:
         data, before = seal(line, before)
+        out += data + b"\n"
+    path.write_bytes(out)
+
+
+Bodies = list[dict[str, Any]]
+
+
+def bodies_of(path: Path) -> Bodies:
+    """The lines of an archive as JSON objects, without their sums."""
+    found = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for each in found:
+        del each["sum"]
+    return found
+
+
+def write_bodies(path: Path, bodies: Bodies) -> None:
+    """An archive of these, with sums that are right: as another version may have written it."""
+    before, out = "", b""
+    for body in bodies:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        data, before = sealed(text[:-1], before)
         out += data + b"\n"
     path.write_bytes(out)
 

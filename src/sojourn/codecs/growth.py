@@ -6,9 +6,12 @@ docs/storage-format.md, "How a record says how it was written", is what this fol
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from sojourn.errors import CorruptRecord, NewerFormat
 
@@ -21,9 +24,16 @@ MARK = b"\xff"
 MEMBER = "$encoded"
 """The reserved member: inside JSON, an encoded value is an object of this one, in base64."""
 
+PLAIN = "$plain"
+"""The other one: its member is a plain value that looks like an object of one of the two."""
+
 _HEADER = re.compile(rb"\xff(\d{1,9})((?: [a-z0-9-]+(?::[A-Za-z0-9_-]+)?)+)\n")
 _MAJOR = re.compile(r"(\d{1,9})(?:\.\d{1,9})?", re.ASCII)
 _SUM_BYTES = 8
+_RESERVED = re.compile(rb'\s*\{\s*"[$\\]')
+"""Starts an object whose first member may be a reserved one, however it is escaped."""
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_text = msgspec.json.Decoder(str).decode
 
 
 class Encoded(NamedTuple):
@@ -61,6 +71,50 @@ def parse(data: bytes) -> Encoded | None:
         raise ValueError("its header cannot be read")
     names = tuple(header[2].decode().split())
     return Encoded(int(header[1]), names, data[header.end() : -_SUM_BYTES])
+
+
+def to_member(value: bytes) -> bytes:
+    """A stored JSON text as it stands inside another JSON. `of_member` is the inverse."""
+    if value[:1] == MARK:
+        return b'{"%b":"%b"}' % (MEMBER.encode(), b64encode(value))
+    if _reserved(value) is not None:
+        return b'{"%b":%b}' % (PLAIN.encode(), value)
+    return value
+
+
+def of_member(text: bytes) -> bytes:
+    """A stored JSON text, of what stands for it inside another JSON. Blanks around it may be gone.
+
+    Raises:
+        ValueError: it says that it is encoded, and was damaged. The message quotes nothing of it.
+    """
+    found = _reserved(text)
+    if found is None:
+        return text
+    name, inner = found
+    if name == PLAIN:
+        return bytes(inner)
+    try:
+        value = b64decode(_text(inner), validate=True)
+    except ValueError:
+        raise ValueError("an encoded value in it is none") from None
+    if parse(value) is None:
+        raise ValueError("an encoded value in it has no header")
+    return value
+
+
+def _reserved(text: bytes) -> tuple[str, msgspec.Raw] | None:
+    """The member of an object of only one, when that is a reserved one."""
+    if not _RESERVED.match(text):
+        return None
+    try:
+        members = _members(text)
+    except (ValueError, RecursionError):
+        return None
+    if len(members) != 1:
+        return None
+    ((name, inner),) = members.items()
+    return (name, inner) if name in {MEMBER, PLAIN} else None
 
 
 def plain(data: bytes, what: str) -> bytes:

@@ -3,8 +3,10 @@
 With a folder each process writes a file of its own there, and holds a lock on it. What a process
 that was killed has left is taken over by the next one that opens the folder.
 
-A file is lines: the CRC-32 of the rest in hexadecimal, a blank, `+` and JSON for an entry that was
-added, `-` for the oldest that is done. A torn last line was never acknowledged and is left out.
+A file is lines: the CRC-32 of the rest in hexadecimal, a blank, then a sign. `+` adds an entry: the
+time, a blank, and JSON. `-` marks the oldest one done. A line of another sign adds none, whatever a
+newer version means by it, and is passed over. A torn last line was never acknowledged and is left
+out. docs/storage-format.md has it all: another version may read the file.
 """
 
 from __future__ import annotations
@@ -415,12 +417,18 @@ def _read(path: Path) -> list[Entry]:
         text = line[9:]
         if line[:9] != b"%08x " % crc32(text):
             break
-        if text[:1] == b"-":
+        if text[:1] == b"+":
+            entries.append(_entry(text[1:]))
+        elif text[:1] == b"-" and entries:
             entries.popleft()
-            continue
-        added, _, data = text[1:].partition(b" ")
-        entries.append(Entry(data, int(added) / 1000, inherited=True))
     return list(entries)
+
+
+def _entry(text: bytes) -> Entry:
+    added, _, data = text.partition(b" ")
+    if added.isdigit():
+        return Entry(data, int(added) / 1000, inherited=True)
+    return Entry(text, time.time(), inherited=True)  # in a newer form: who replays it will say so
 
 
 def _lock(descriptor: int) -> None:

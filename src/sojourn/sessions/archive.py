@@ -63,12 +63,15 @@ class Shared(NamedTuple):
         expires: when it is forgotten, seconds since the epoch; None is never.
         readable: False when something of it cannot be read and is left out.
         more: fields of its hash that this version does not know.
+        newer: how many changes of the app's state a newer version has left at the user, that only
+            such a one can carry out.
     """
 
     pairs: Pairs
     expires: float | None
     readable: bool = True
     more: Pairs = NOTHING
+    newer: int = 0
 
 
 class SessionArchive(Protocol):

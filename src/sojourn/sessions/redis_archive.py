@@ -171,9 +171,11 @@ class RedisArchive:
 
     async def shared(self, of: UserKey | AppName) -> Shared:
         """One round trip; more when changes of the app's state are left to be carried out."""
+        newer = 0
         if isinstance(of, UserKey):
             drained = await self._commons.drain(of)
-            if drained.left or drained.newer:
+            newer = drained.newer
+            if drained.left:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
         key = self._state_key(of)
         call: Call[list[Any]] = Call(
@@ -189,7 +191,7 @@ class RedisArchive:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")
         now = int(clock[0]) * 1000 + int(clock[1]) // 1000
         expires = None if left < 0 else (now + left) / 1000
-        return Shared(found.known(), expires, not found.flaws, found.more)
+        return Shared(found.known(), expires, not found.flaws, found.more, newer)
 
     async def reinstate(
         self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool

@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from sojourn.codecs.growth import FORMAT, check_format
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
@@ -54,10 +55,23 @@ _TURN: Final = 0.005
 _Texts = Mapping[str, str]
 
 
+class KeptBirth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a create has beside its state: its time, its lifetime as `Life` has it, its fields."""
+
+    created: float
+    ttl: float | None
+    until: float | None = None
+    fields: _Texts = {}
+
+
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """A write as the journal keeps it. State values and rows are JSON text.
 
+    docs/storage-format.md documents it: another version may replay it, and passes over members that
+    it does not know. One that may not be passed over needs another `kind` or `format`.
+
     Attributes:
+        kind: `append` or `create`.
         key: app, user and session.
         operation_id: it takes effect once under this id.
         session: state to set; `user` and `app` likewise.
@@ -66,20 +80,25 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
         incarnation: the session must still be this one.
         sent: it may have been applied before it was buffered.
         version: the session's, as this process knew it.
-        birth: of a create: created, ttl, until, fields.
+        birth: of a create.
     """
 
+    kind: Literal["append", "create"]
     key: tuple[str, str, str]
     operation_id: str
-    session: _Texts
-    user: _Texts
-    app: _Texts
+    session: _Texts = {}
+    user: _Texts = {}
+    app: _Texts = {}
     rows: list[str] = []
     updated: float = 0.0
     incarnation: str = ""
     sent: bool = False
     version: int = 0
-    birth: tuple[float, float | None, float | None, _Texts] | None = None
+    birth: KeptBirth | None = None
+
+    def __post_init__(self) -> None:
+        if (self.birth is not None) != (self.kind == "create"):
+            raise ValueError("only a create has a birth")
 
     @classmethod
     def of_append(
@@ -92,6 +111,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     ) -> Kept:
         """An append."""
         return cls(
+            "append",
             (key.app, key.user, key.session),
             write.operation_id,
             _texts(delta.session),
@@ -106,17 +126,18 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     def of_birth(cls, key: SessionKey, birth: Birth, *, sent: bool) -> Kept:
         """A create; `created` must be set."""
         return cls(
+            "create",
             (key.app, key.user, key.session),
             birth.operation_id,
             _texts(birth.state.session),
             _texts(birth.state.user),
             _texts(birth.state.app),
             sent=sent,
-            birth=(
-                birth.created or 0.0,
-                birth.life.ttl,
-                birth.life.end(time.time()),
-                _texts(birth.fields),
+            birth=KeptBirth(
+                created=birth.created or 0.0,
+                ttl=birth.life.ttl,
+                until=birth.life.end(time.time()),
+                fields=_texts(birth.fields),
             ),
         )
 
@@ -136,12 +157,77 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def session_key(self) -> SessionKey:
         """Whose it is."""
-        app, user, session = self.key
-        return SessionKey(parse_app(app), parse_user(user), SessionId(session))
+        return _session_key(self.key)
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Kept).decode
+_any = msgspec.json.Decoder().decode
+
+
+class _Outline(msgspec.Struct):
+    """As much of a write, or of a refused one, as says whose it is, whatever version wrote it."""
+
+    format: Any = 1
+    kind: Any = ""
+    key: msgspec.Raw = msgspec.Raw()
+    operation_id: Any = ""
+    write: msgspec.Raw = msgspec.Raw()
+
+
+_read_key = msgspec.json.Decoder(tuple[str, str, str]).decode
+_read_outline = msgspec.json.Decoder(_Outline).decode
+
+
+def _outline(data: bytes | msgspec.Raw) -> _Outline:
+    try:
+        found = _read_outline(data)
+        return found if bytes(found.key) else _read_outline(found.write)
+    except (ValueError, RecursionError):
+        return _Outline()
+
+
+def _key_of(data: bytes) -> SessionKey | None:
+    """Whose a write is; None when that cannot be told."""
+    try:
+        return _session_key(_read_key(_outline(data).key))
+    except ValueError:
+        return None
+
+
+def _session_key(key: tuple[str, str, str]) -> SessionKey:
+    app, user, session = key
+    return SessionKey(parse_app(app), parse_user(user), SessionId(session))
+
+
+def _kept(data: bytes) -> Kept:
+    """Read a write.
+
+    Raises:
+        NewerFormat: a newer version wrote it, in a way that is not known here: its line was sound.
+    """
+    outline = _outline(data)
+    kind, stated = str(outline.kind)[:40], str(outline.format)[:40]
+    try:
+        check_format(stated, "The buffered write")
+        return _decode(data)
+    except (ValueError, RecursionError):
+        raise NewerFormat(
+            f"Another version of Sojourn has left the write (kind {kind!r}, format {stated!r}) in "
+            f"a way that this one, which reads {FORMAT}, does not know. It was not done.",
+            found=stated,
+            known=str(FORMAT),
+        ) from None
+
+
+def _aside(reason: str, data: bytes) -> bytes:
+    """A line about a write that was refused."""
+    try:
+        _any(data)
+        write: Any = msgspec.Raw(data)
+    except (ValueError, RecursionError):
+        write = {"$bytes": data}
+    return _encode({"reason": reason, "write": write})
 
 
 class Replayer:
@@ -213,7 +299,8 @@ class Replayer:
         """See to it that somebody tries to replay what waits, also what others have left."""
         if not self._opened:
             self._opened = True
-            self._waiting.update(_decode(each.data).session_key for each in self._journal.open())
+            keys = (_key_of(each.data) for each in self._journal.open())
+            self._waiting.update(key for key in keys if key is not None)
         if self._journal and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._keep_trying())
 
@@ -304,59 +391,76 @@ class Replayer:
         async with self._one_at_a_time():
             try:
                 while (entry := self._journal.oldest()) is not None:
-                    kept = _decode(entry.data)
-                    last = await self._apply(kept, entry)
+                    key = _key_of(entry.data)
+                    last = await self._apply(key, entry)
                     self.is_catching_up = True
-                    await self._forget(kept.session_key, last)
+                    await self._forget(key, last)
             finally:
                 self.is_catching_up = False
             if self._applied or self._duplicates or self._refused:
                 self._report()
 
-    async def _forget(self, key: SessionKey, last: Written | None) -> None:
+    async def _forget(self, key: SessionKey | None, last: Written | None) -> None:
         """The oldest write waits no more."""
         self._journal.done()
+        if key is None:
+            return
         self._waiting[key] -= 1
         if not self._waiting[key]:
             del self._waiting[key]
             await self._let_go(key, last)
 
-    async def _apply(self, kept: Kept, entry: Entry) -> Written | None:
+    async def _apply(self, key: SessionKey | None, entry: Entry) -> Written | None:
         """Do what was kept, once; None when it was refused."""
-        key, name, age = kept.session_key, kept.operation_id, time.time() - entry.added
+        age, kept = time.time() - entry.added, None
         try:
-            if kept.birth is not None:
-                if age > REMEMBERED:
-                    raise refusals.outdated()
-                created, ttl, until, words = kept.birth
-                life, fields = Life(ttl, until=until), _pairs(words)
-                birth = Birth(name, created, life, fields, kept.delta, fresh=True, age=age)
-                done = Written(1, 0, (await self._store.create(key, birth)).repeated)
+            kept = _kept(entry.data)
+            if kept.birth is None:
+                done = await self._append(kept, entry)
             else:
-                done = await self._append(key, kept, entry)
+                done = await self._create(kept, kept.birth, age)
         except _REFUSALS as refused:
             error: SojournError = refused
-            if kept.birth is None and await self._store.buried(key, age) == "forgotten":
+            creates = kept is not None and kept.birth is not None
+            if key and not creates and await self._store.buried(key, age) == "forgotten":
                 error = refusals.erased("forgotten")
-            reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, Erased):  # nothing of it is kept, not even for people
-                self._refused.append(Refused(name, reason, b""))
-                return None
-            self._journal.keep_aside(_encode({"reason": reason, "write": msgspec.Raw(entry.data)}))
-            self._refused.append(Refused(name, reason, entry.data))
+            self._refuse(entry, error)
             return None
         self._duplicates += done.repeated
         self._applied += not done.repeated
         return done
 
-    async def _append(self, key: SessionKey, kept: Kept, entry: Entry) -> Written:
+    def _refuse(self, entry: Entry, error: SojournError) -> None:
+        """Keep a write for people, and report it."""
+        name, reason = str(_outline(entry.data).operation_id), f"{type(error).__name__}: {error}"
+        if isinstance(error, Erased):  # nothing of it is kept, not even for people
+            self._refused.append(Refused(name, reason, b""))
+            return
+        self._journal.keep_aside(_aside(reason, entry.data))
+        self._refused.append(Refused(name, reason, entry.data))
+
+    async def _create(self, kept: Kept, birth: KeptBirth, age: float) -> Written:
+        if age > REMEMBERED:
+            raise refusals.outdated()
+        life, fields = Life(birth.ttl, until=birth.until), _pairs(birth.fields)
+        made = await self._store.create(
+            kept.session_key,
+            Birth(
+                *(kept.operation_id, birth.created, life, fields, kept.delta),
+                fresh=True,
+                age=age,
+            ),
+        )
+        return Written(1, 0, made.repeated)
+
+    async def _append(self, kept: Kept, entry: Entry) -> Written:
         """Append once. Operation ids are remembered for a while only; ids of events always."""
         doubtful = kept.sent or entry.inherited or entry is self._tried
         self._tried = entry
         rows = [row.encode() for row in kept.rows]
         write = Write(kept.operation_id, kept.incarnation)
         try:
-            return await self._store.append(key, rows, kept.delta, kept.updated, write)
+            return await self._store.append(kept.session_key, rows, kept.delta, kept.updated, write)
         except EventExists as error:
             if doubtful and error.ids == len(rows):
                 return Written(0, 0, repeated=True)
@@ -390,23 +494,9 @@ async def _end(task: asyncio.Task[None]) -> None:
         loop.call_soon_threadsafe(task.cancel)
 
 
-class _Whose(msgspec.Struct):
-    """As much of a write, or of a refused one, as says whose it is."""
-
-    key: tuple[str, str, str] | None = None
-    write: _Whose | None = None
-
-
-_read_whose = msgspec.json.Decoder(_Whose).decode
-
-
 def _owner_of(data: bytes) -> UserKey | None:
-    try:
-        found = _read_whose(data)
-    except ValueError:
-        return None
-    key = found.key or (found.write and found.write.key)
-    return UserKey(parse_app(key[0]), parse_user(key[1])) if key else None
+    key = _key_of(data)
+    return None if key is None else key.owner
 
 
 def _texts(pairs: Pairs) -> _Texts:

@@ -2,12 +2,14 @@
 
 from sojourn.transfer.lines import Counts
 from sojourn.transfer.model import Exported, Imported, Progress, Verified
+from sojourn.transfer.passing import PassedOver
 from sojourn.transfer.service import export, import_, verify
 
 __all__ = [
     "Counts",
     "Exported",
     "Imported",
+    "PassedOver",
     "Progress",
     "Verified",
     "export",

@@ -9,10 +9,17 @@ from collections.abc import Callable
 from sojourn.artifacts.archive import Kept
 from sojourn.artifacts.records import chunks_of
 from sojourn.artifacts.store import Place
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import new_operation_id
 from sojourn.transfer.comparing import same_versions
-from sojourn.transfer.lines import ArtifactLine, DataLine, UnreadableLine, VoidLine
+from sojourn.transfer.lines import (
+    ArtifactLine,
+    DataLine,
+    NewerLine,
+    UnknownLine,
+    UnreadableLine,
+    VoidLine,
+)
 from sojourn.transfer.reading import Reader, changed
 from sojourn.transfer.tally import Tally
 from sojourn.transfer.values import place_of, version_of
@@ -60,8 +67,10 @@ class ArtifactsIn:
                     done += data.chunk + 1 == chunks_of(versions[data.version].size)
                 case VoidLine():
                     return
-                case UnreadableLine():
-                    self._tally.written["unreadable"] += 1
+                case UnreadableLine() | NewerLine() as left_out:
+                    self._tally.left_out(left_out)
+                case UnknownLine():
+                    pass
                 case _:
                     raise changed(self._reader)
         if wanted:
@@ -75,6 +84,9 @@ class ArtifactsIn:
             found = await self._stores.artifact_archive.kept(place)
             if found is None:
                 return False
+        except NewerFormat:
+            self._tally.stays_newer(what)
+            return True
         except CorruptRecord:
             return self._tally.stays(what)
         if same_versions(found.versions, kept.versions):

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from sojourn.artifacts.archive import Kept
 from sojourn.artifacts.records import chunks_of
 from sojourn.artifacts.store import Owner, Place
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
+from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import ArtifactLine, DataLine, VoidLine, Wanted
+from sojourn.transfer.logs import LeftOut
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import artifact_place
 from sojourn.transfer.values import in_ms, is_json, version_record
@@ -41,16 +43,14 @@ class ArtifactsOut:
         stores: where they are.
         writer: writes them.
         picks: which are wanted.
-        lost: told what cannot be read.
+        left_out: told what cannot be read.
     """
 
-    def __init__(
-        self, stores: Stores, writer: Writer, picks: Picks, lost: Callable[[str], None]
-    ) -> None:
+    def __init__(self, stores: Stores, writer: Writer, picks: Picks, left_out: LeftOut) -> None:
         self._stores = stores
         self._writer = writer
         self._picks = picks
-        self._lost = lost
+        self._left_out = left_out
 
     async def run(self, report: Callable[[], None]) -> None:
         """Write those that are wanted and not there yet."""
@@ -63,8 +63,8 @@ class ArtifactsOut:
                 owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
                 try:
                     names = await store.names(owner)
-                except CorruptRecord as error:
-                    self._lost(str(error))
+                except (CorruptRecord, NewerFormat) as error:
+                    self._left_out(f"the artifacts of user {user!r} of app {app!r}", error)
                     continue
                 for name in names:
                     if not self._writer.done.has_whole(artifact_place(app, user, session, name)):
@@ -80,10 +80,10 @@ class ArtifactsOut:
                 return
             if self._picks.in_time(kept.versions[-1].created):
                 await self._write(place, kept)
-        except CorruptRecord as error:
+        except (CorruptRecord, NewerFormat) as error:
             if self._writer.walk.artifact is not None:
                 self._writer.write(VoidLine())
-            self._lost(f"artifact {place.name!r}: {error}")
+            self._left_out(f"artifact {place.name!r}", error)
 
     async def _write(self, place: Place, kept: Kept) -> None:
         owner = place.owner
@@ -99,6 +99,7 @@ class ArtifactsOut:
                 name=place.name,
                 expires=in_ms(kept.expires),
                 versions=[version_record(version) for version in kept.versions],
+                more=more_of(kept.more),
             )
         )
         for number, version in enumerate(kept.versions):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
+from sojourn.memory.checks import tenant
 from sojourn.options import Options
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
@@ -31,6 +32,7 @@ from sojourn.transfer.values import (
     rows_of,
     scope_of,
     state_owner,
+    stored,
 )
 
 _MOST = 10**15
@@ -40,6 +42,7 @@ _LAST = 10.0**11
 _AGES = 10.0**10
 """Seconds that no lifetime exceeds."""
 _CRC = 8
+_LOG_ID = 64
 
 
 class Limits(NamedTuple):
@@ -104,6 +107,8 @@ def _check_session(line: SessionLine, limits: Limits) -> None:
             raise ValueError("it ends before all times")
     if (line.ttl is None and line.until is None) != (line.expires is None):
         raise ValueError("its lifetime contradicts its end")
+    if len(line.log_id) > _LOG_ID:
+        raise ValueError("its log_id is none")
     _object(line.metadata)
     _state(line.state, limits)
     if any(name.startswith((APP, USER, TEMP)) for name in line.state):
@@ -122,13 +127,14 @@ def _check_memory(line: MemoryLine, limits: Limits) -> None:
         raise ValueError("it has no entries")
     for each in line.entries:
         parse_entry(each.key)
+        tenant(each.tenant)
         _count(each.version)
         for instant in (each.created, each.updated, each.expires):
             _instant(instant)
-        if not is_json(bytes(each.value)):
+        value = stored(each.value)
+        if not is_json(value):
             raise ValueError("the value of an entry is no JSON")
-        _object(each.metadata)
-        size = len(bytes(each.value)) + len(bytes(each.metadata)) + len((each.text or "").encode())
+        size = len(value) + len(_object(each.metadata)) + len((each.text or "").encode())
         if size > limits.event:
             raise ValueError(f"an entry of {size:,} bytes is over max_event_bytes")
         if len(each.vector) % 4:
@@ -145,8 +151,7 @@ def _check_artifact(line: ArtifactLine, limits: Limits) -> None:
     for each in line.versions:
         _instant(each.created)
         _count(each.size)
-        _object(each.metadata)
-        if each.size + len(bytes(each.metadata)) > limits.artifact:
+        if each.size + len(_object(each.metadata)) > limits.artifact:
             raise ValueError(f"a version of {each.size:,} bytes is over max_artifact_bytes")
         if len(each.crc) != _CRC or set(each.crc) - set("0123456789abcdef"):
             raise ValueError("the checksum of a version is none")
@@ -159,25 +164,29 @@ def _check_cached(line: CacheLine, limits: Limits) -> None:
         parse_tag(tag)
     _instant(line.fresh)
     _instant(line.ends)
-    if not is_json(bytes(line.value)):
+    value = stored(line.value)
+    if not is_json(value):
         raise ValueError("its value is no JSON")
-    if len(bytes(line.value)) > limits.event:
+    if len(value) > limits.event:
         raise ValueError("its value is over max_event_bytes")
 
 
 def _state(values: Mapping[str, msgspec.Raw], limits: Limits) -> None:
     size = 0
-    for name, value in values.items():
-        size += len(name.encode()) + len(bytes(value))
-        if not is_json(bytes(value)):
+    for name, each in values.items():
+        value = stored(each)
+        size += len(name.encode()) + len(value)
+        if not is_json(value):
             raise ValueError("a value of its state is no JSON")
     if size > limits.state:
         raise ValueError(f"a state of {size:,} bytes is over max_state_bytes")
 
 
-def _object(value: msgspec.Raw) -> None:
-    if not is_json(bytes(value), an_object=True):
+def _object(value: msgspec.Raw) -> bytes:
+    metadata = stored(value)
+    if not is_json(metadata, an_object=True):
         raise ValueError("its metadata are no JSON object")
+    return metadata
 
 
 def _count(number: int) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from sojourn.artifacts.archive import Version
 from sojourn.codecs import decode
+from sojourn.codecs.growth import MARK
 from sojourn.memory.store import Row
 from sojourn.sessions.store import Head, Pairs, Stored
 from sojourn.transfer.lines import EventsLine, SessionLine
 from sojourn.transfer.reading import Mark, Reader
-from sojourn.transfer.values import head_of, in_ms, pairs_of, rows_of
+from sojourn.transfer.values import head_of, in_ms, pairs_of, rows_of, stored
 
 
 class Rows:
@@ -78,7 +79,7 @@ def same_fields(found: Stored, line: SessionLine) -> bool:
     fields = all(getattr(head, name) == getattr(line, name) for name in _FIELDS)
     return (
         fields
-        and decode(head.metadata) == decode(bytes(line.metadata))
+        and same_values({"": head.metadata}, {"": stored(line.metadata)})
         and same_values(found.state, pairs_of(line.state))
     )
 
@@ -94,7 +95,9 @@ def same_values(some: Pairs, others: Pairs) -> bool:
 
 def _decoded(pairs: Pairs) -> object:
     try:
-        return {name: decode(value) for name, value in pairs.items()}
+        return {
+            name: value if value[:1] == MARK else decode(value) for name, value in pairs.items()
+        }
     except (ValueError, RecursionError):
         return object()
 
@@ -110,4 +113,4 @@ def same_versions(found: Sequence[Version], others: Sequence[Version]) -> bool:
 
 
 def _described(version: Version) -> object:
-    return version._replace(data="", metadata=b""), decode(version.metadata)
+    return version._replace(data="", metadata=b""), _decoded({"": version.metadata})

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from typing import get_args
 
 from sojourn.cache.store import EntryKey
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.store import Row
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
+from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
     CacheLine,
     EntryRecord,
     MemoryLine,
+    NewerLine,
     StateLine,
     UnreadableLine,
     VoidLine,
@@ -28,7 +31,7 @@ from sojourn.transfer.resuming import (
     scope_place,
     user_place,
 )
-from sojourn.transfer.values import entry_record, in_ms, is_json, on_one_line
+from sojourn.transfer.values import entry_record, in_ms, is_json, written
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
@@ -61,7 +64,7 @@ class Export:
         self._told = told
         self._watch = watch
         self._done = writer.done
-        self._logs = Logs(stores.session_archive, writer, self._lost)
+        self._logs = Logs(stores.session_archive, writer, self._left_out)
 
     async def run(self) -> None:
         """Write all that is wanted and not there yet."""
@@ -72,7 +75,8 @@ class Export:
             await self._app(parse_app(name))
         for name in sorted(await self._memory_apps()):
             await self._memories(parse_app(name))
-        await ArtifactsOut(self._stores, self._writer, self._picks, self._lost).run(self._report)
+        artifacts = ArtifactsOut(self._stores, self._writer, self._picks, self._left_out)
+        await artifacts.run(self._report)
         if self._wanted.cache:
             await self._cached()
 
@@ -94,7 +98,7 @@ class Export:
                     return names
                 after = page.places[-1]
         except CorruptRecord as error:
-            self._lost(str(error))
+            self._left_out("names", error)
             return names
 
     async def _app(self, app: AppName) -> None:
@@ -118,10 +122,13 @@ class Export:
             try:
                 page = await self._stores.sessions.list_sessions(owner, after, _SESSIONS)
             except CorruptRecord as error:
-                self._lost(str(error))
+                self._left_out(f"the sessions of user {owner.user!r} of app {owner.app!r}", error)
                 return
             for key in page.corrupt:
-                self._lost(name_of(key))
+                self._left_out(name_of(key))
+            for key in page.newer:  # it, or only the state of its user or app
+                if not self._done.of(key):
+                    await self._logs.write_one(key, self._picks.in_time)
             await self._logs.write(
                 [
                     (key, stored)
@@ -137,16 +144,20 @@ class Export:
     async def _state(self, of: UserKey | AppName, what: str) -> None:
         try:
             found = await self._stores.session_archive.shared(of)
-        except CorruptRecord as error:
-            self._lost(f"{what}: {error}")
+        except (CorruptRecord, NewerFormat) as error:
+            self._left_out(what, error)
             return
         if not found.readable:
-            self._lost(f"{what}: a field of it")
+            self._left_out(f"{what}: a field of it")
+        if found.newer:
+            self._newer(f"{what}: {found.newer:,} changes of the app's state that wait there")
         values = dict(self._logs.readable(what, found.pairs))
-        if values:
+        more = more_of(found.more)
+        if values or more:
             app, user = of if isinstance(of, UserKey) else (of, None)
             expires = in_ms(found.expires)
-            self._writer.write(StateLine(app=app, user=user, expires=expires, values=values))
+            line = StateLine(app=app, user=user, expires=expires, values=values, more=more)
+            self._writer.write(line)
 
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
 
@@ -185,42 +196,41 @@ class Export:
         while True:
             try:
                 page = await self._stores.memory.page(scope, "", after, _ENTRIES)
-            except CorruptRecord as error:
-                self._lost(f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}: {error}")
+            except (CorruptRecord, NewerFormat) as error:
+                what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
+                self._left_out(what, error)
                 return
             for key in page.corrupt:
-                self._lost_entry(scope, key)
+                self._left_out(_entry(scope, key))
+            for key in page.newer:
+                self._newer(_entry(scope, key))
             self._write_entries(
-                scope, [entry_record(row) for row in page.rows if self._picks.in_time(row.updated)]
+                scope, [row for row in page.rows if self._picks.in_time(row.updated)]
             )
             self._report()
             after = page.last
             if after is None:
                 return
 
-    def _write_entries(self, scope: ScopeKey, records: list[EntryRecord]) -> None:
+    def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
         line: list[EntryRecord] = []
         size = 0
-        for record in records:
-            if not (
-                is_json(bytes(record.value)) and is_json(bytes(record.metadata), an_object=True)
-            ):
-                self._lost_entry(scope, record.key)
+        for row in rows:
+            item = row.item
+            if not (is_json(item.value) and is_json(item.metadata, an_object=True)):
+                self._left_out(_entry(scope, item.key))
                 continue
             if size > _LINE:
                 self._write_line(scope, line)
                 line, size = [], 0
-            line.append(record)
-            size += len(bytes(record.value)) + len(record.vector) + len(bytes(record.metadata))
+            line.append(entry_record(row))
+            size += len(item.value) + len(item.vector) + len(item.metadata)
         self._write_line(scope, line)
 
     def _write_line(self, scope: ScopeKey, entries: list[EntryRecord]) -> None:
         if entries:
             app, kind, name = scope
             self._writer.write(MemoryLine(app=app, scope=kind, name=name, entries=entries))
-
-    def _lost_entry(self, scope: ScopeKey, key: str) -> None:
-        self._lost(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
 
     # ── the cache ──────────────────────────────────────────────────────────────────────────────
 
@@ -235,36 +245,52 @@ class Export:
                 what = f"cached value {name!r} of tenant {tenant!r}"
                 try:
                     found = await archive.kept(EntryKey(tenant, name))
-                except CorruptRecord as error:
-                    self._lost(f"{what}: {error}")
+                except (CorruptRecord, NewerFormat) as error:
+                    self._left_out(what, error)
                     continue
                 if found is None:
                     continue
                 if not is_json(found.value):
-                    self._lost(what)
+                    self._left_out(what)
                     continue
                 self._writer.write(
                     CacheLine(
                         tenant=tenant,
                         name=name,
-                        value=on_one_line(found.value),
+                        value=written(found.value),
                         fresh=found.fresh,
                         ends=found.ends,
                         tags=list(found.tags),
+                        more=more_of(found.more),
                     )
                 )
                 self._report()
 
     # ── around ─────────────────────────────────────────────────────────────────────────────────
 
-    def _lost(self, what: str) -> None:
-        if what in self._done.unreadable:  # by a run before, or at the first attempt
+    def _left_out(self, what: str, error: SojournError | None = None) -> None:
+        if isinstance(error, NewerFormat):
+            self._newer(what)
+            return
+        if error is not None:
+            what = f"{what}: {error}"
+        if what in self._done.left_out:  # by a run before, or at the first attempt
             return
         self._writer.write(UnreadableLine(what=what))
         self._told(f"cannot be read, and is not in the archive: {what}")
+
+    def _newer(self, what: str) -> None:
+        if what in self._done.left_out:
+            return
+        self._writer.write(NewerLine(what=what))
+        self._told(f"only a newer version can read it, and it is not in the archive: {what}")
 
     def _report(self) -> None:
         self._writer.flush()
         self._watch(
             Progress(step="exporting", counts=self._writer.walk.counts, bytes=self._writer.bytes)
         )
+
+
+def _entry(scope: ScopeKey, key: str) -> str:
+    return f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}"

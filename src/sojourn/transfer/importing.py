@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from sojourn.cache.store import Entry, EntryKey, Life
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import Row
@@ -29,8 +29,10 @@ from sojourn.transfer.lines import (
     EventsLine,
     Line,
     MemoryLine,
+    NewerLine,
     SessionLine,
     StateLine,
+    UnknownLine,
     UnreadableLine,
     VoidLine,
 )
@@ -46,6 +48,7 @@ from sojourn.transfer.values import (
     rows_of,
     scope_of,
     state_owner,
+    stored,
 )
 from sojourn.wiring import Stores
 
@@ -105,9 +108,9 @@ class Import:
                 await self._artifacts.take(line)
             case CacheLine():
                 self._pending.append(self._cached(line))
-            case UnreadableLine():
-                self._tally.written["unreadable"] += 1
-            case _:  # the header, the end, and what belongs to something void
+            case UnreadableLine() | NewerLine():
+                self._tally.left_out(line)
+            case _:  # the header, the end, what belongs to something void, and what is not known
                 pass
 
     async def _settle(self) -> None:
@@ -148,8 +151,10 @@ class Import:
                     seq += len(more.events)
                 case VoidLine():
                     return
-                case UnreadableLine():
-                    self._tally.written["unreadable"] += 1
+                case UnreadableLine() | NewerLine() as left_out:
+                    self._tally.left_out(left_out)
+                case UnknownLine():
+                    pass
                 case _:
                     raise changed(self._reader)
         end, key, name = self._reader.at, key_of(line), digest.text()
@@ -197,6 +202,9 @@ class Import:
             if was_restored(found.head, line, name) or await self._is_same(key, line, found, same):
                 self._tally.identical += 1
                 return True
+        except NewerFormat:
+            self._tally.stays_newer(name_of(key))
+            return True
         except CorruptRecord:
             pass  # what cannot be read is something else
         return self._tally.stays(name_of(key))
@@ -237,6 +245,9 @@ class Import:
         archive = self._stores.session_archive
         try:
             found: Pairs = (await archive.shared(of)).pairs
+        except NewerFormat:
+            self._tally.stays_newer(what)
+            return
         except CorruptRecord:
             found = {"": b""}
         if found and same_values(found, pairs):
@@ -257,6 +268,8 @@ class Import:
             what = f"memory {row.item.key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}"
             if isinstance(found, Row) and same_entry(found, row):
                 self._tally.identical += 1
+            elif isinstance(found, NewerFormat):
+                self._tally.stays_newer(what)
             elif found is None or not self._tally.stays(what):
                 wanted.append(row)
         if not wanted:
@@ -265,17 +278,18 @@ class Import:
             scope, wanted, new_operation_id(), replace=self._tally.replaces
         )
         self._tally.written["memories"] += len(wanted) - len(there)
+        stays = self._tally.stays_newer if self._tally.replaces else self._tally.stays
         for key in there:  # since a moment
-            self._tally.stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
+            stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
 
     async def _found(
         self, scope: ScopeKey, rows: Sequence[Row]
-    ) -> list[Row | CorruptRecord | None]:
+    ) -> list[Row | CorruptRecord | NewerFormat | None]:
         if not rows:
             return []
         try:
             return [*await self._stores.memory.get(scope, [row.item.key for row in rows])]
-        except CorruptRecord as error:
+        except (CorruptRecord, NewerFormat) as error:
             if len(rows) == 1:
                 return [error]
             half = len(rows) // 2
@@ -289,8 +303,12 @@ class Import:
         if line.ends <= now:
             self._tally.expired += 1
             return
-        key, value = EntryKey(line.tenant, line.name), bytes(line.value)
-        there = await self._stores.cache.fetch(key, "", 0)
+        key, value = EntryKey(line.tenant, line.name), stored(line.value)
+        try:
+            there = await self._stores.cache.fetch(key, "", 0)
+        except NewerFormat:
+            self._tally.stays_newer(f"cached value {line.name!r}")
+            return
         if there.status != "miss" and there.value == value:
             self._tally.identical += 1
         elif there.status == "miss" or not self._tally.stays(f"cached value {line.name!r}"):

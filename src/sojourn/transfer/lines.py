@@ -1,32 +1,34 @@
-"""The lines of an archive: what each holds, and the sums that chain them.
+"""The lines of an archive: what each holds.
 
-docs/guides/moving-data.md documents the format. Whoever changes a line raises `FORMAT`.
+docs/guides/moving-data.md documents the format and how it grows: a member that is added has a
+default, and what a version does not know it passes over. Only what no older version could bear
+raises `FORMAT`.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TypeAlias
 
 import msgspec
 
+from sojourn.artifacts.records import BINARY
+
 FORMAT = 1
+
+More: TypeAlias = dict[str, msgspec.Raw]
+"""Fields of a record that the version which exported did not know: text, or `{"$bytes": …}`."""
+
+NO_OBJECT = msgspec.Raw(b"{}")
 
 GAP = b"null"
 """Stands in a log for an event that could not be read, so that the others keep their numbers."""
 
-_TAIL = b',"sum":"%b"}'
-_TAIL_BYTES = 42
-"""Of `_TAIL` with 32 hexadecimal digits."""
+
+class _Line(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+    """Each line is an object of one kind. A member that is as its default is not written."""
 
 
-class _Line(
-    msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, frozen=True, kw_only=True
-):
-    """Each line is an object of one kind; a member that is not known is refused."""
-
-
-class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an archive holds of a store: what matches all of these; None is any."""
 
     app: str | None = None
@@ -36,78 +38,85 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     cache: bool = False
 
 
-class Header(_Line, frozen=True, tag="archive"):
-    """The first line. `source` is the server's address, without secrets."""
+class Header(_Line, frozen=True, kw_only=True, omit_defaults=False, tag="archive"):
+    """The first line. `source` is the server's address, without secrets.
 
-    format: int
+    `format` is a major version, or text: `"1.2"`.
+    """
+
+    format: int | str = FORMAT
     created: float
-    sojourn: str
-    source: str
-    namespace: str
-    wanted: Wanted
+    sojourn: str = ""
+    source: str = ""
+    namespace: str = ""
+    wanted: Wanted = Wanted()
 
 
-class SessionLine(_Line, frozen=True, tag="session"):
+class SessionLine(_Line, frozen=True, kw_only=True, tag="session"):
     """A session and its first events. `seq - dropped` events belong to it: others may follow."""
 
     app: str
     user: str
     session: str
-    incarnation: str
-    epoch: int
+    incarnation: str = ""
+    epoch: int = 0
     version: int
     seq: int
-    dropped: int
+    dropped: int = 0
     created: float
     updated: float
     ttl: float | None
-    until: float | None
+    until: float | None = None
     expires: float | None
-    log_id: str
-    title: str
-    status: str
-    backend: str
-    flow: str
-    metadata: msgspec.Raw
-    state: dict[str, msgspec.Raw]
-    events: list[msgspec.Raw]
+    log_id: str = ""
+    title: str = ""
+    status: str = "active"
+    backend: str = ""
+    flow: str = ""
+    metadata: msgspec.Raw = NO_OBJECT
+    state: dict[str, msgspec.Raw] = {}
+    more: More = {}
+    events: list[msgspec.Raw] = []
 
 
-class EventsLine(_Line, frozen=True, tag="events"):
+class EventsLine(_Line, frozen=True, kw_only=True, tag="events"):
     """The next events of the session before; `first` is the number of the first."""
 
     first: int
     events: list[msgspec.Raw]
 
 
-class VoidLine(_Line, frozen=True, tag="void"):
+class VoidLine(_Line, frozen=True, kw_only=True, tag="void"):
     """What was begun before changed while it was read: it counts for nothing."""
 
 
-class StateLine(_Line, frozen=True, tag="state"):
+class StateLine(_Line, frozen=True, kw_only=True, tag="state"):
     """The state of a user; of an app when `user` is null."""
 
     app: str
     user: str | None
     expires: float | None
     values: dict[str, msgspec.Raw]
+    more: More = {}
 
 
-class EntryRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class EntryRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An entry of the memory. `vector` is float32 numbers, little-endian, in base64."""
 
     key: str
     value: msgspec.Raw
-    metadata: msgspec.Raw
-    text: str | None
-    vector: bytes
+    metadata: msgspec.Raw = NO_OBJECT
+    text: str | None = None
+    tenant: str = ""
+    vector: bytes = b""
     version: int
     created: float
     updated: float
     expires: float | None
+    more: More = {}
 
 
-class MemoryLine(_Line, frozen=True, tag="memory"):
+class MemoryLine(_Line, frozen=True, kw_only=True, tag="memory"):
     """Entries of one scope of the memory, in the order of their keys."""
 
     app: str
@@ -116,17 +125,18 @@ class MemoryLine(_Line, frozen=True, tag="memory"):
     entries: list[EntryRecord]
 
 
-class VersionRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A version of an artifact, without its data."""
+class VersionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of an artifact, without its data. Its `more` are JSON, as text."""
 
     created: float
     size: int
     crc: str
-    mime_type: str
-    metadata: msgspec.Raw
+    mime_type: str = BINARY
+    metadata: msgspec.Raw = NO_OBJECT
+    more: More = {}
 
 
-class ArtifactLine(_Line, frozen=True, tag="artifact"):
+class ArtifactLine(_Line, frozen=True, kw_only=True, tag="artifact"):
     """An artifact of a session, or of a user when `session` is null. Its data follow."""
 
     app: str
@@ -135,9 +145,10 @@ class ArtifactLine(_Line, frozen=True, tag="artifact"):
     name: str
     expires: float | None
     versions: list[VersionRecord]
+    more: More = {}
 
 
-class DataLine(_Line, frozen=True, tag="data"):
+class DataLine(_Line, frozen=True, kw_only=True, tag="data"):
     """A piece of a version's data, of 512 KiB but the last, in base64."""
 
     version: int
@@ -145,7 +156,7 @@ class DataLine(_Line, frozen=True, tag="data"):
     data: bytes
 
 
-class CacheLine(_Line, frozen=True, tag="cached"):
+class CacheLine(_Line, frozen=True, kw_only=True, tag="cached"):
     """A cached value. It is fresh until one instant and kept until another."""
 
     tenant: str
@@ -153,17 +164,27 @@ class CacheLine(_Line, frozen=True, tag="cached"):
     value: msgspec.Raw
     fresh: float
     ends: float
-    tags: list[str]
+    tags: list[str] = []
+    more: More = {}
 
 
-class UnreadableLine(_Line, frozen=True, tag="unreadable"):
+class UnreadableLine(_Line, frozen=True, kw_only=True, tag="unreadable"):
     """Something of the store that could not be read and is not in the archive."""
 
     what: str
 
 
-class Counts(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """How much of what."""
+class NewerLine(_Line, frozen=True, kw_only=True, tag="newer"):
+    """Something of the store that a newer version wrote, and that is not in the archive."""
+
+    what: str
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what.
+
+    `unreadable` are records that could not be read, `newer` those that only a newer version can.
+    """
 
     sessions: int = 0
     events: int = 0
@@ -172,16 +193,17 @@ class Counts(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     artifacts: int = 0
     cached: int = 0
     unreadable: int = 0
+    newer: int = 0
 
 
-class Trailer(_Line, frozen=True, tag="end"):
+class Trailer(_Line, frozen=True, kw_only=True, tag="end"):
     """The last line: how many lines there are before it, and of what."""
 
     lines: int
     counts: Counts
 
 
-Line: TypeAlias = (
+Known: TypeAlias = (
     Header
     | SessionLine
     | EventsLine
@@ -192,63 +214,15 @@ Line: TypeAlias = (
     | DataLine
     | CacheLine
     | UnreadableLine
+    | NewerLine
     | Trailer
 )
 
 
-class _Any(msgspec.Struct):
-    """Of a line of whatever version, what it says of its format."""
+class UnknownLine(msgspec.Struct, frozen=True):
+    """A line of a kind that this version does not know: it is passed over."""
 
-    format: int = FORMAT
-
-
-_encode = msgspec.json.Encoder().encode
-_format = msgspec.json.Decoder(_Any).decode
-_decode = msgspec.json.Decoder(Line).decode
+    kind: str
 
 
-def seal(line: Line, before: str) -> tuple[bytes, str]:
-    """A line as it is written, without the newline, and its sum.
-
-    Args:
-        line: what it holds.
-        before: the sum of the line before; empty for the first.
-    """
-    body = _encode(line)[:-1]
-    own = _sum(body, before)
-    return body + _TAIL % own.encode(), own
-
-
-def unseal(data: bytes, before: str) -> tuple[Line, str]:
-    """A line that was written, and its sum.
-
-    Raises:
-        ValueError: it is not as it was written, not in its place, or none that is known. The
-            message quotes nothing of it.
-    """
-    body = data[:-_TAIL_BYTES]
-    own = _sum(body, before)
-    if data[-_TAIL_BYTES:] != _TAIL % own.encode():
-        if not before and not body.startswith(b"{"):
-            raise ValueError("it begins no archive of Sojourn")
-        raise ValueError("its sum is wrong: it was damaged or changed, or lines before it are gone")
-    try:
-        if not before and (stated := _format(body + b"}").format) != FORMAT:
-            raise ValueError(
-                f"the archive is of format {stated}; this version of Sojourn reads {FORMAT}"
-            )
-        return _decode(body + b"}"), own
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        raise ValueError(f"it is no line that this version knows ({error})") from None
-    except msgspec.DecodeError:
-        raise ValueError("it is no JSON object of a line") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
-
-
-def _sum(body: bytes, before: str) -> str:
-    digest = blake2b(before.encode(), digest_size=16)
-    digest.update(body)
-    return digest.hexdigest()
+Line: TypeAlias = Known | UnknownLine

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from sojourn.errors import CorruptRecord, Unavailable
+from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import SessionArchive, Stretch
 from sojourn.sessions.store import Pairs, Stored
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
-from sojourn.transfer.values import event_of, is_json, is_sound, on_one_line, session_line
+from sojourn.transfer.values import event_of, is_json, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
 
 MOST, SIZE = 500, 512 * 1024
@@ -26,24 +27,32 @@ def name_of(key: SessionKey) -> str:
     return f"session {key.session!r} of user {key.user!r} of app {key.app!r}"
 
 
+class LeftOut(Protocol):
+    """Told what cannot be read and is left out."""
+
+    def __call__(self, what: str, error: SojournError | None = None) -> None:
+        """Args: what it is; and why, unless it cannot be read at all."""
+        ...
+
+
 class Logs:
     """Writes sessions.
 
     Args:
         archive: where they are.
         writer: writes them.
-        lost: told what cannot be read.
+        left_out: told what cannot be read.
     """
 
     def __init__(
         self,
         archive: SessionArchive,
         writer: Writer,
-        lost: Callable[[str], None],
+        left_out: LeftOut,
     ) -> None:
         self._archive = archive
         self._writer = writer
-        self._lost = lost
+        self._left_out = left_out
 
     async def write(self, found: Sequence[tuple[SessionKey, Stored]]) -> None:
         """Write the sessions of a page, each as it stood when it was listed, or later."""
@@ -56,8 +65,8 @@ class Logs:
                 if isinstance(stretch, BaseException):
                     raise stretch
                 await self._write(key, stored, stretch)
-            except CorruptRecord as error:
-                self._lost(f"{name_of(key)}: {error}")
+            except (CorruptRecord, NewerFormat) as error:
+                self._left_out(name_of(key), error)
 
     async def go_on(self) -> None:
         """Write what is missing of the session with which the archive breaks off."""
@@ -67,19 +76,22 @@ class Logs:
         key = SessionKey.of(line.app, line.user, line.session)
         try:
             whole = await self._windows(key, line)
-        except CorruptRecord:
+        except (CorruptRecord, NewerFormat):
             whole = False
         if not whole:
             self._writer.write(VoidLine())
-            await self._anew(key)
+            await self.write_one(key)
 
-    async def _anew(self, key: SessionKey) -> None:
+    async def write_one(
+        self, key: SessionKey, wanted: Callable[[float], bool] = lambda _: True
+    ) -> None:
+        """Write a session as it stands now, if there is one and its last change is wanted."""
         try:
             stored = await self._archive.find(key)
-            if stored is not None:
+            if stored is not None and wanted(stored.head.updated):
                 await self._write(key, stored, await self._archive.stretch(key, 1, MOST, SIZE))
-        except CorruptRecord as error:
-            self._lost(f"{name_of(key)}: {error}")
+        except (CorruptRecord, NewerFormat) as error:
+            self._left_out(name_of(key), error)
 
     async def _write(self, key: SessionKey, stored: Stored, stretch: Stretch | None) -> None:
         for _ in range(_TRIES):
@@ -103,12 +115,12 @@ class Logs:
             return False
         what = name_of(key)
         if stretch.lost:
-            self._lost(f"{what}: {stretch.lost:,} events are missing in its log")
+            self._left_out(f"{what}: {stretch.lost:,} events are missing in its log")
         if not stored.readable:
-            self._lost(f"{what}: a field of it, or of the state of its user or app")
+            self._left_out(f"{what}: a field of it, or of the state of its user or app")
         rows = stretch.rows[: head.seq - stretch.dropped]
         if not is_json(head.metadata, an_object=True):
-            self._lost(f"{what}: its metadata")
+            self._left_out(f"{what}: its metadata")
             head = head._replace(metadata=b"{}")
         head = head._replace(dropped=stretch.dropped)
         state = self.readable(what, stored.state)
@@ -139,7 +151,7 @@ class Logs:
             if is_sound(row):
                 events.append(event_of(row))
             else:
-                self._lost(f"{what}: event {seq:,}")
+                self._left_out(f"{what}: event {seq:,}")
                 events.append(msgspec.Raw(GAP))
         return events
 
@@ -148,9 +160,9 @@ class Logs:
         values: dict[str, msgspec.Raw] = {}
         for name, value in pairs.items():
             if is_json(value):
-                values[name] = on_one_line(value)
+                values[name] = written(value)
             else:
-                self._lost(f"{what}: the state value {name!r}")
+                self._left_out(f"{what}: the state value {name!r}")
         return values
 
 

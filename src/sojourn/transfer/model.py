@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from sojourn.transfer.lines import Counts
+from sojourn.transfer.passing import PassedOver
 
 Existing = Literal["skip", "fail", "replace"]
 """What an import does with what is there already and is something else."""
@@ -38,7 +39,8 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """What an export has written.
 
     Attributes:
-        counts: what the archive holds. `unreadable` are records of the store that are not in it.
+        counts: what the archive holds. `unreadable` and `newer` are records of the store that are
+            not in it: `newer` those that only a newer version of Sojourn can read.
         bytes: its size.
         seconds: how long this run took.
         resumed: whether it went on where an earlier run had stopped.
@@ -58,30 +60,37 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         bytes: its size.
         created: when it was begun, seconds since the epoch.
         source: the server that it is of.
+        passed_over: what of it this version does not know.
     """
 
     counts: Counts
     bytes: int
     created: float
     source: str
+    passed_over: PassedOver = PassedOver()
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What an import has done.
 
     Attributes:
-        counts: what was written; `unreadable` are records that the export could not read.
+        counts: what was written; `unreadable` and `newer` are records that the export could not
+            read.
         identical: sessions, states, memories, artifacts and cached values that were there already.
         conflicts: those that were there and are something else; they stayed, unless they were to be
             replaced.
+        newer: those of them that only a newer version can read; they stayed in any case.
         expired: those whose time had come.
         bytes: the size of the archive.
         seconds: how long this run took.
+        passed_over: what of the archive this version does not know, and has not written.
     """
 
     counts: Counts
     identical: int
     conflicts: int
+    newer: int
     expired: int
     bytes: int
     seconds: float
+    passed_over: PassedOver = PassedOver()

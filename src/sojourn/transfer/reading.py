@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, Self
 
 from sojourn.errors import ConfigurationError, InvalidArchive
 from sojourn.transfer.checking import Limits
-from sojourn.transfer.lines import Line, unseal
+from sojourn.transfer.lines import Line
 from sojourn.transfer.model import Progress, Verified, Watch
+from sojourn.transfer.passing import Passing
+from sojourn.transfer.sealing import unseal
 from sojourn.transfer.walk import Walk
 
 MiB = 1024 * 1024
@@ -44,11 +46,16 @@ class Reader:
         except OSError as error:
             raise unusable(path, error) from error
 
-    def next(self, *, lenient: bool = False) -> Line | None:
+    def next(self, *, lenient: bool = False, passing: Passing | None = None) -> Line | None:
         """The next line; None at the end, or with `lenient` before a line that was cut short.
+
+        Args:
+            lenient: a line that was cut short is the end.
+            passing: counts what this version does not know.
 
         Raises:
             InvalidArchive: it is not as it was written.
+            NewerFormat: it begins an archive of a newer major format.
         """
         number = self.at.line + 1
         data = self._file.readline(self._most + 1)
@@ -69,7 +76,7 @@ class Reader:
                 line=number,
             )
         try:
-            line, own = unseal(data[:-1], self.at.sum)
+            line, own = unseal(data[:-1], self.at.sum, passing)
         except ValueError as error:
             raise invalid(number, error) from error
         self.at = Mark(self.at.offset + len(data), number, own)
@@ -105,9 +112,10 @@ def check_file(reader: Reader, limits: Limits, watch: Watch | None) -> Verified:
 
     Raises:
         InvalidArchive: a line is not as it was written, or the end is missing.
+        NewerFormat: it is of a newer major format.
     """
-    walk = Walk(limits)
-    while (line := reader.next()) is not None:
+    walk, passing = Walk(limits), Passing()
+    while (line := reader.next(passing=passing)) is not None:
         try:
             walk.step(line)
         except (ValueError, RecursionError) as error:
@@ -124,6 +132,7 @@ def check_file(reader: Reader, limits: Limits, watch: Watch | None) -> Verified:
         bytes=reader.at.offset,
         created=walk.header.created,
         source=walk.header.source,
+        passed_over=passing.total,
     )
 
 

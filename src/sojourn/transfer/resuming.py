@@ -17,6 +17,7 @@ from sojourn.transfer.lines import (
     CacheLine,
     Line,
     MemoryLine,
+    NewerLine,
     SessionLine,
     StateLine,
     UnreadableLine,
@@ -62,7 +63,7 @@ class Done:
         sessions: ids of the sessions of the user at that place.
         state: whether the state of that user is there.
         key: that of the last entry of the scope at that place.
-        unreadable: what could not be read.
+        left_out: what could not be read, or by a newer version only.
     """
 
     def __init__(self) -> None:
@@ -72,7 +73,7 @@ class Done:
         self.key: str | None = None
         self._begun: SessionLine | ArtifactLine | None = None
         self._void = False
-        self.unreadable: set[str] = set()
+        self.left_out: set[str] = set()
 
     def step(self, line: Line) -> None:
         """Take note of the next line."""
@@ -98,8 +99,8 @@ class Done:
                 self.sessions.discard(self._begun.session)
             case VoidLine():
                 self._void = True
-            case UnreadableLine():
-                self.unreadable.add(line.what)
+            case UnreadableLine() | NewerLine():
+                self.left_out.add(line.what)
             case _:
                 pass
 

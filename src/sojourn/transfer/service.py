@@ -59,13 +59,15 @@ async def export(
             the epoch.
         until: only those changed before it.
         cache: cached values, too; with neither app nor user, as those are nobody's.
-        told: gets a line for each record that could not be read. It is counted and left out; of a
-            log it leaves a gap, so that the other events keep their numbers.
+        told: gets a line for each record that could not be read, or by a newer version only. It is
+            counted and left out; of a log it leaves a gap, so that the other events keep their
+            numbers.
         watch: gets the progress.
 
     Raises:
         InvalidInput: an argument; or the file is complete, or an archive of something else.
         InvalidArchive: the file was an archive and is damaged.
+        NewerFormat: the file is an archive of a newer format.
         ConfigurationError: the file cannot be written.
         Unavailable: no server answers. The file can be gone on with.
     """
@@ -111,7 +113,8 @@ async def verify(
         watch: gets the progress, from another thread.
 
     Raises:
-        InvalidArchive: it is damaged, cut short, or of a newer format; `line` says where.
+        InvalidArchive: it is damaged or cut short; `line` says where.
+        NewerFormat: a newer version wrote it, in a way that this one cannot read.
         ConfigurationError: the file cannot be read.
     """
     with Reader(Path(path), _bytes(max_line_bytes)) as reader:
@@ -135,6 +138,9 @@ async def import_(
     nobody reads, until an hour after the last of them, or until all are there. Run it again after a
     crash: what is there is found by a small read each, and a long session goes on where it stopped.
 
+    What this version does not know of an archive that a newer one wrote is passed over and counted.
+    What a newer one wrote into the store, so that this one cannot read it, stays.
+
     Args:
         store: where to write; it may not buffer outages.
         path: the file.
@@ -145,8 +151,10 @@ async def import_(
         watch: gets the progress; while the archive is made sure of, from another thread.
 
     Raises:
-        InvalidArchive: it is damaged, cut short, or of a newer format, or holds what this store
-            does not take; nothing was written.
+        InvalidArchive: it is damaged or cut short, or holds what this store does not take; nothing
+            was written.
+        NewerFormat: a newer version wrote it, in a way that this one cannot read; nothing was
+            written.
         InvalidInput: an argument.
         ConfigurationError: the file cannot be read.
         Conflict: with `fail`, at the first thing that is something else; what stands before it in
@@ -168,9 +176,11 @@ async def import_(
             counts=tally.counts,
             identical=tally.identical,
             conflicts=tally.conflicts,
+            newer=tally.newer,
             expired=tally.expired,
             bytes=sure.bytes,
             seconds=time.monotonic() - began,
+            passed_over=sure.passed_over,
         )
 
 

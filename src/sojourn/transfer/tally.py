@@ -6,7 +6,7 @@ from collections import Counter
 
 from sojourn.errors import Conflict
 from sojourn.sessions.archive import Outcome
-from sojourn.transfer.lines import Counts
+from sojourn.transfer.lines import Counts, NewerLine, UnreadableLine
 from sojourn.transfer.model import Existing, Told
 
 
@@ -21,6 +21,7 @@ class Tally:
         written: how much was written, by the names of `Counts`.
         identical: how much was there already.
         conflicts: how much was there and was something else.
+        newer: how much of that only a newer version can read.
         expired: of how much the time had come.
     """
 
@@ -30,6 +31,7 @@ class Tally:
         self.written: Counter[str] = Counter()
         self.identical = 0
         self.conflicts = 0
+        self.newer = 0
         self.expired = 0
 
     @property
@@ -54,6 +56,22 @@ class Tally:
         stays = self._existing == "skip"
         self._told(f"another one was there and {'stays' if stays else 'is replaced'}: {what}")
         return stays
+
+    def stays_newer(self, what: str) -> None:
+        """Count and tell a conflict with what only a newer version can read: that always stays.
+
+        Raises:
+            Conflict: conflicts are to end the import.
+        """
+        if self._existing == "fail":
+            self.stays(what)
+        self.conflicts += 1
+        self.newer += 1
+        self._told(f"one that a newer version of Sojourn wrote was there and stays: {what}")
+
+    def left_out(self, line: UnreadableLine | NewerLine) -> None:
+        """Count what the export has left out."""
+        self.written["newer" if isinstance(line, NewerLine) else "unreadable"] += 1
 
     def settled(self, outcome: Outcome, what: str, count: str) -> bool:
         """Count what became of a write; whether it was done."""

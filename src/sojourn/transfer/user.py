@@ -3,8 +3,9 @@
     {"kind": "event", "key": {"app": "shop", "session": "8e42", "seq": 3}, "value": {…}}
 
 Kinds: `session`, `event`, `user_state`, `memory`, `artifact`, `cached`, `notice`, `quarantined`,
-and `unreadable` for what cannot be read as one of those. Bytes are in base64. It is for people:
-what another store could take over is another format.
+`unreadable` for what cannot be read as one of those, and `newer` for what only a newer version of
+Sojourn can read. Bytes are in base64. It is for people: what another store could take over is
+another format.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 from sojourn.client import Sojourn
-from sojourn.errors import CorruptRecord
+from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import SessionKey, UserKey, tenant_of, user_key
 from sojourn.memory.model import OF_USERS
 from sojourn.sessions import Event, Session
 
 _PAGE = 100
+_NOT_READ = (CorruptRecord, NewerFormat)
 
 
 class Record(NamedTuple):
@@ -81,8 +83,15 @@ async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
         page = await store.sessions.list(*owner, limit=_PAGE, cursor=cursor)
         for key in page.corrupt:
             yield _unreadable("session", {"app": key.app, "session": key.session})
+        for key in page.newer:
+            yield _unreadable("session", {"app": key.app, "session": key.session}, kind="newer")
         for listed in page.sessions:
-            session = await store.sessions.get(listed.key)
+            try:
+                session = await store.sessions.get(listed.key)
+            except NewerFormat as error:  # an event of it
+                place = {"app": listed.key.app, "session": listed.key.session}
+                yield _unreadable("session", place, error)
+                continue
             if session is not None:
                 for record in _session(session):
                     yield record
@@ -128,7 +137,7 @@ def _event(place: Mapping[str, Any], event: Event) -> Record:
 async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
     try:
         state = await store.sessions.user_state(*owner)
-    except CorruptRecord as error:
+    except _NOT_READ as error:
         yield _unreadable("user_state", {"app": owner.app}, error)
         return
     if state:
@@ -144,11 +153,14 @@ async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             page = await scope(owner.user, app=owner.app).list(limit=_PAGE, cursor=cursor)
             for name in page.corrupt:
                 yield _unreadable("memory", {**place, "name": name})
+            for name in page.newer:
+                yield _unreadable("memory", {**place, "name": name}, kind="newer")
             for entry in page.entries:
                 value = {
                     "value": entry.value,
                     "metadata": entry.metadata,
                     "text": entry.text,
+                    "tenant": entry.tenant,
                     "created": entry.created,
                     "updated": entry.updated,
                     "expires": entry.expires,
@@ -167,7 +179,7 @@ async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             place = {"app": owner.app, "session": session, "name": name}
             try:
                 versions = await store.artifacts.versions(of, name)
-            except CorruptRecord as error:
+            except _NOT_READ as error:
                 yield _unreadable("artifact", place, error)
                 continue
             for version in (each.version for each in versions):
@@ -180,7 +192,7 @@ async def _artifact(
     key = {**place, "version": version}
     try:
         found = await store.artifacts.load(of, place["name"], version=version)
-    except CorruptRecord as error:
+    except _NOT_READ as error:
         return _unreadable("artifact", key, error)
     if found is None:
         return _unreadable("artifact", key)
@@ -199,7 +211,7 @@ async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
         key = {"app": owner.app, "name": name}
         try:
             value = await store.cache.get(name, nothing, tenant=tenant, stale=True)
-        except CorruptRecord as error:
+        except _NOT_READ as error:
             yield _unreadable("cached", key, error)
             continue
         if value is not nothing:
@@ -224,5 +236,9 @@ async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
         yield Record("quarantined", {"app": owner.app, "id": each.id}, value)
 
 
-def _unreadable(kind: str, key: Mapping[str, Any], error: CorruptRecord | None = None) -> Record:
-    return Record("unreadable", {"kind": kind, **key}, "" if error is None else str(error))
+def _unreadable(
+    of: str, key: Mapping[str, Any], error: SojournError | None = None, kind: str = "unreadable"
+) -> Record:
+    if isinstance(error, NewerFormat):
+        kind = "newer"
+    return Record(kind, {"kind": of, **key}, "" if error is None else str(error))

@@ -11,18 +11,21 @@ import msgspec
 
 from sojourn.artifacts.archive import Version
 from sojourn.artifacts.store import Owner, Place
+from sojourn.codecs.growth import MARK, of_member, parse, to_member
 from sojourn.ids import (
     AppName,
     SessionKey,
     UserKey,
+    new_log_id,
     parse_app,
     parse_artifact,
     parse_memory,
 )
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Item, Row
-from sojourn.sessions.rows import decode_row
+from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import Head, Pairs
+from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
     ArtifactLine,
     EntryRecord,
@@ -43,30 +46,43 @@ def in_ms(instant: float | None) -> float | None:
 
 
 def is_sound(row: bytes) -> bool:
-    """Whether a row of a log can be read."""
+    """Whether a row of a log is as it was written, also when only a newer version can read it."""
     try:
-        decode_row(row)
-        _any(row)
+        if parse(row) is None:
+            _any(row)
+        return event_id(row) != ""
     except (ValueError, RecursionError):
         return False
-    return True
 
 
 def is_json(value: bytes, *, an_object: bool = False) -> bool:
-    """Whether JSON text can be read."""
+    """Whether stored JSON is as it was written, also when only a newer version can read it."""
     try:
+        if parse(value) is not None:
+            return True
         return isinstance(_any(value), dict) or not an_object
     except (ValueError, RecursionError):
         return False
 
 
-def on_one_line(value: bytes) -> msgspec.Raw:
-    """JSON text without line breaks, of which it has none but between its tokens."""
-    return msgspec.Raw(value.replace(b"\n", b" ").replace(b"\r", b" "))
+def written(value: bytes) -> msgspec.Raw:
+    """Stored JSON as it stands in a line; it has line breaks only between its tokens."""
+    return msgspec.Raw(to_member(value).replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def stored(value: msgspec.Raw) -> bytes:
+    """The inverse, but for line breaks.
+
+    Raises:
+        ValueError: it says that it is encoded, and is not.
+    """
+    return of_member(bytes(value))
 
 
 def event_of(row: bytes) -> msgspec.Raw:
     """A row as it stands in a line: as it is; as a JSON string if it has line breaks."""
+    if row[:1] == MARK:
+        return msgspec.Raw(to_member(row))
     if b"\n" in row or b"\r" in row:
         return msgspec.Raw(_quoted(row.decode()))
     return msgspec.Raw(row)
@@ -81,9 +97,7 @@ def rows_of(events: Iterable[msgspec.Raw]) -> list[bytes]:
     rows: list[bytes] = []
     for event in events:
         row = bytes(event)
-        if row[:1] == b'"':
-            row = _text(row).encode()
-        rows.append(row)
+        rows.append(_text(row).encode() if row[:1] == b'"' else of_member(row))
     return rows
 
 
@@ -118,8 +132,9 @@ def session_line(
         status=head.status,
         backend=head.backend,
         flow=head.flow,
-        metadata=on_one_line(head.metadata),
+        metadata=written(head.metadata),
         state=dict(state),
+        more=more_of(head.more),
         events=list(rows),
     )
 
@@ -137,18 +152,18 @@ def head_of(line: SessionLine, incarnation: str) -> Head:
         ttl=line.ttl,
         until=line.until,
         expires=line.expires,
-        log_id=line.log_id,
+        log_id=line.log_id or new_log_id(),
         title=line.title,
         status=line.status,
         backend=line.backend,
         flow=line.flow,
-        metadata=bytes(line.metadata),
+        metadata=stored(line.metadata),
     )
 
 
 def pairs_of(values: Mapping[str, msgspec.Raw]) -> Pairs:
     """State as stores take it."""
-    return {name: bytes(value) for name, value in values.items()}
+    return {name: stored(value) for name, value in values.items()}
 
 
 class Digest:
@@ -156,7 +171,9 @@ class Digest:
 
     def __init__(self, line: SessionLine) -> None:
         self._sum = blake2b(digest_size=16)
-        same = msgspec.structs.replace(line, incarnation="", epoch=0, expires=None, events=[])
+        same = msgspec.structs.replace(
+            line, incarnation="", epoch=0, expires=None, events=[], more={}
+        )
         state = dict(sorted(line.state.items()))
         self._sum.update(_quoted(msgspec.structs.replace(same, state=state)))
 
@@ -196,20 +213,25 @@ def entry_record(row: Row) -> EntryRecord:
     item = row.item
     return EntryRecord(
         key=item.key,
-        value=on_one_line(item.value),
-        metadata=on_one_line(item.metadata),
+        value=written(item.value),
+        metadata=written(item.metadata),
         text=item.text,
+        tenant=item.tenant,
         vector=item.vector,
         version=row.version,
         created=row.created,
         updated=row.updated,
         expires=in_ms(row.expires),
+        more=more_of(row.more),
     )
 
 
 def row_of(entry: EntryRecord) -> Row:
     """An entry as stores take it."""
-    item = Item(entry.key, bytes(entry.value), bytes(entry.metadata), entry.text, entry.vector)
+    item = Item(
+        *(entry.key, stored(entry.value), stored(entry.metadata), entry.text, entry.vector),
+        tenant=entry.tenant,
+    )
     return Row(item, entry.version, entry.created, entry.updated, entry.expires)
 
 
@@ -233,7 +255,8 @@ def version_record(version: Version) -> VersionRecord:
         size=version.size,
         crc=version.crc,
         mime_type=version.mime_type,
-        metadata=on_one_line(version.metadata),
+        metadata=written(version.metadata),
+        more=more_of(version.more),
     )
 
 
@@ -241,5 +264,5 @@ def version_of(record: VersionRecord, name: str) -> Version:
     """A version as stores take it, whose data are called so."""
     return Version(
         *(record.created, record.size, record.crc, record.mime_type),
-        *(bytes(record.metadata), name),
+        *(stored(record.metadata), name),
     )

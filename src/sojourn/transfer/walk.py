@@ -19,9 +19,11 @@ from sojourn.transfer.lines import (
     Header,
     Line,
     MemoryLine,
+    NewerLine,
     SessionLine,
     StateLine,
     Trailer,
+    UnknownLine,
     UnreadableLine,
     VoidLine,
 )
@@ -74,8 +76,10 @@ class Walk:
         match line:
             case Header():
                 self.header = line
-            case UnreadableLine():
-                self._counts["unreadable"] += 1
+            case UnreadableLine() | NewerLine():
+                self._counts[str(line.__struct_config__.tag)] += 1
+            case UnknownLine():
+                pass
             case EventsLine():
                 self._events(line)
             case DataLine():

@@ -9,9 +9,11 @@ from typing import Self
 
 from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.transfer.checking import Limits
-from sojourn.transfer.lines import Counts, Header, Line, Trailer, seal
+from sojourn.transfer.lines import Counts, Header, Known, Trailer
+from sojourn.transfer.passing import Passing
 from sojourn.transfer.reading import Reader, invalid, unusable
 from sojourn.transfer.resuming import Done
+from sojourn.transfer.sealing import seal
 from sojourn.transfer.walk import Walk
 
 _FLUSHED = 1024 * 1024
@@ -63,8 +65,9 @@ class Writer:
             self.write(header)
 
     def _resume(self, header: Header) -> None:
+        passing = Passing()
         with Reader(self._path) as reader:
-            while (line := reader.next(lenient=True)) is not None:
+            while (line := reader.next(lenient=True, passing=passing)) is not None:
                 try:
                     self.walk.step(line)
                 except (ValueError, RecursionError) as error:
@@ -83,12 +86,18 @@ class Writer:
             raise InvalidInput(
                 f"{self._path} is no archive: name another file, or remove this one."
             )
+        passed = passing.total
+        if passed.lines or passed.members:  # its filters, or its counts, may be others than ours
+            raise InvalidInput(
+                f"{self._path} was begun by a version of Sojourn that knows more: let that one go "
+                "on with it, or name another file."
+            )
         if self.walk.ended:
             raise InvalidInput(f"{self._path} is complete: name another file, or remove this one.")
         self._file.seek(self.bytes)
         self._file.truncate()
 
-    def write(self, line: Line) -> None:
+    def write(self, line: Known) -> None:
         """Add a line."""
         self.walk.step(line)
         self.done.step(line)

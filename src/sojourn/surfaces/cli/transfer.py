@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sojourn.errors import Conflict
+from sojourn.errors import Conflict, NewerFormat
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
-from sojourn.surfaces.cli.plain import moment
-from sojourn.transfer import Counts, export, import_, verify
+from sojourn.surfaces.cli.plain import moment, visible
+from sojourn.transfer import Counts, PassedOver, export, import_, verify
 from sojourn.transfer import Progress as Told
 
 HELP_TRANSFER = (
@@ -56,7 +57,10 @@ def export_to(
     cache: Annotated[bool, typer.Option("--cache", help="Cached values, too.")] = False,
     skip_corrupt: Annotated[
         bool,
-        typer.Option("--skip-corrupt", help="Exit with 0 though records could not be read."),
+        typer.Option(
+            "--skip-corrupt",
+            help="Exit with 0 though records could not be read, or by a newer version only.",
+        ),
     ] = False,
     as_json: Json = False,
     url: Url = None,
@@ -68,7 +72,7 @@ def export_to(
     """
     with connect(url, namespace) as store:
         times = _instant(since, "--since"), _instant(until, "--until")
-        with _bar() as bar:
+        with _bar() as bar, _exit_codes():
             done = store.run(
                 export(
                     *(store.store, file),
@@ -86,11 +90,18 @@ def export_to(
         else:
             went_on = ", going on where an earlier run had stopped" if done.resumed else ""
             show(f"Exported {_sum(done.counts, done.bytes, done.seconds)} to {file}{went_on}.")
-    if done.counts.unreadable:
-        many = "1 record" if done.counts.unreadable == 1 else f"{done.counts.unreadable:,} records"
-        note(f"{many} could not be read and are not in the archive, which names them")
-        if not skip_corrupt:
-            raise typer.Exit(ExitCode.NEEDS_CHANGE)
+    unreadable, newer = done.counts.unreadable, done.counts.newer
+    if unreadable:
+        note(
+            f"{_records(unreadable)} could not be read and are not in the archive, which names them"
+        )
+    if newer:
+        note(
+            f"{_records(newer)} can only be read by a newer version of Sojourn and are not in the "
+            "archive, which names them: export with that version"
+        )
+    if (unreadable or newer) and not skip_corrupt:
+        raise typer.Exit(ExitCode.NEEDS_CHANGE)
 
 
 def import_from(
@@ -117,47 +128,73 @@ def import_from(
         _check(file, max_line_bytes, as_json=as_json)
         return
     with connect(url, namespace) as store:
-        with _bar() as bar:
-            try:
-                done = store.run(
-                    import_(
-                        *(store.store, file),
-                        existing=existing.value,
-                        max_line_bytes=max_line_bytes,
-                        told=note,
-                        watch=bar.show,
-                    )
+        with _bar() as bar, _exit_codes():
+            done = store.run(
+                import_(
+                    *(store.store, file),
+                    existing=existing.value,
+                    max_line_bytes=max_line_bytes,
+                    told=note,
+                    watch=bar.show,
                 )
-            except Conflict as error:
-                raise Ended(f"error: {error}", ExitCode.NEEDS_CHANGE) from error
+            )
         others = {
             "identical": done.identical,
             "conflicts": done.conflicts,
+            "newer_there": done.newer,
             "expired": done.expired,
         }
         if as_json:
-            write_json([{**_figures(done.counts), **others, **_rest(done.bytes, done.seconds)}])
+            passed = {"passed_over": to_builtins(done.passed_over)}
+            rest = _rest(done.bytes, done.seconds)
+            write_json([{**_figures(done.counts), **others, **rest, **passed}])
         else:
             show(
                 f"Imported {_sum(done.counts, done.bytes, done.seconds)} from {file} into "
                 f"{store.where}; {done.identical:,} were there already, {done.conflicts:,} were "
                 f"something else, {done.expired:,} had expired."
             )
-    if done.conflicts and existing is Existing.SKIP:
+        _tell_passed_over(done.passed_over)
+    if done.newer or (done.conflicts and existing is Existing.SKIP):
         raise typer.Exit(ExitCode.NEEDS_CHANGE)
+
+
+@contextmanager
+def _exit_codes() -> Generator[None]:
+    """Those that these commands have for errors of their own."""
+    try:
+        yield
+    except Conflict as error:
+        raise Ended(f"error: {error}", ExitCode.NEEDS_CHANGE) from error
+    except NewerFormat as error:  # of the archive: records of the store are told one by one
+        raise Ended(f"error: {error}", ExitCode.WRONG_INPUT) from error
 
 
 def _check(file: Path, max_line_bytes: int, *, as_json: bool) -> None:
     import asyncio  # noqa: PLC0415 - only here a command has no connection
 
     with one_line_errors():
-        with _bar() as bar:
+        with _bar() as bar, _exit_codes():
             found = asyncio.run(verify(file, max_line_bytes=max_line_bytes, watch=bar.show))
         if as_json:
-            write_json([{**_figures(found.counts), "bytes": found.bytes}])
+            passed = {"passed_over": to_builtins(found.passed_over)}
+            write_json([{**_figures(found.counts), "bytes": found.bytes, **passed}])
         else:
             made = f"of {found.source}, begun {moment(found.created)}"
             show(f"{file} is whole: {_words(found.counts)}, {decimal(found.bytes)}; {made}.")
+        _tell_passed_over(found.passed_over)
+
+
+def _tell_passed_over(passed: PassedOver) -> None:
+    """Name on stderr what of an archive this version does not know."""
+    parts: list[str] = []
+    for sort in ("lines", "members", "fields"):
+        names: Mapping[str, int] = getattr(passed, sort)
+        if names:
+            each = ", ".join(f"{visible(name)} ({count:,})" for name, count in names.items())
+            parts.append(f"{sort}: {each}")
+    if parts:
+        note(f"passed over, as this version of Sojourn does not know it: {'; '.join(parts)}")
 
 
 class _Bar:
@@ -211,6 +248,10 @@ def _instant(text: str | None, option: str) -> float | None:
             f"seconds since the epoch.",
             ExitCode.WRONG_INPUT,
         ) from None
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _figures(counts: Counts) -> dict[str, int]:
