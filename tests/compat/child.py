@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+import redis.asyncio
 
 import sojourn
 from sojourn import Event, SessionKey, Sojourn, UserKey, transfer
@@ -61,7 +62,22 @@ async def picture(store: Sojourn) -> dict[str, Any]:
             await _remember(store, kind, scope, found)
     for name in sorted(await store.cache.names()):
         found[f"cached {name}"] = plain(await store.cache.get(name, stale=True))
-    found["stream"] = plain(await store._streams.after(CONNECTION, 1))
+    found["stream"] = plain(await streams(store).after(CONNECTION, 1))
+    return found
+
+
+def streams(store: Sojourn) -> Any:
+    """The room of the MCP server, which has no public name."""
+    return store._streams
+
+
+async def following(store: Sojourn, many: int) -> list[Any]:
+    """So many notices of a user, as they come."""
+    found: list[Any] = []
+    async for notice in store.notices.subscribe("shop", "ada", after="0"):
+        found.append(notice)
+        if len(found) == many:
+            break
     return found
 
 
@@ -100,22 +116,40 @@ class Child:
 
     def __init__(self) -> None:
         self._store: Sojourn | None = None
+        self._url = ""
+        self._reports: list[Any] = []
         self._names: dict[str, Any] = {
             **{"sojourn": sojourn, "transfer": transfer, "asyncio": asyncio, "picture": picture},
             **{"SessionKey": SessionKey, "UserKey": UserKey, "Event": Event, "Draft": Draft},
+            **{"following": following, "reports": self._reports},
+            **{"raw": self.raw, "once_there": self.once_there, "streams": streams},
             **{"CONNECTION": CONNECTION, "opened": self.opened, "closed": self.closed},
         }
 
     async def opened(self, url: str, **options: Any) -> str:
         """Open a store in place of the one before; gives where this version was imported from."""
         await self.closed()
+        self._url = url
         self._store = self._names["store"] = sojourn.open(url, **options)
+        self._reports.clear()
+        self._store.on_replay(self._reports.append)
         return str(sojourn.__file__)
 
     async def closed(self) -> None:
         """Close the store."""
         if self._store is not None:
             await self._store.close()
+
+    async def raw(self, *words: str) -> Any:
+        """The reply to a command that Sojourn knows nothing of."""
+        async with redis.asyncio.Redis.from_url(self._url) as client:
+            return await client.execute_command(*words)
+
+    async def once_there(self, key: str) -> str:
+        """Wait until a key is set; gives its name."""
+        while not await self.raw("EXISTS", key):
+            await asyncio.sleep(0.01)
+        return key
 
     async def run(self, expression: str, names: dict[str, Any]) -> Any:
         """The value of an expression."""

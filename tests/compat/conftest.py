@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,19 +93,28 @@ def _build(name: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def processes(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
-    """A process of each of the two."""
+def processes(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], list[Side]]]:
+    """A process of each of the two, in the place of one that a failed test left at work."""
     folder = tmp_path_factory.mktemp("sides")
-    both = Side(pair.earlier, folder), Side(pair.later, folder)
-    yield both
-    for each in both:
+    both = [Side(pair.earlier, folder), Side(pair.later, folder)]
+
+    def at_rest() -> list[Side]:
+        for place, side in enumerate(both):
+            if side.asked or side.process.poll() is not None:
+                side.kill()
+                both[place] = Side(side.version, folder)
+        return both
+
+    yield at_rest
+    for each in at_rest():
         each.close()
 
 
 @pytest.fixture
-def sides(pair: Pair, processes: tuple[Side, Side]) -> Sides:
+def sides(pair: Pair, processes: Callable[[], list[Side]]) -> Sides:
     """Both versions, at the beginning."""
     pair.server.ask("FLUSHALL")
-    for each in processes:
+    earlier, later = processes()
+    for each in (earlier, later):
         each.open(pair.server.url, **OPTIONS)
-    return Sides(*processes, pair.server)
+    return Sides(earlier, later, pair.server)

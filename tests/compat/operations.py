@@ -19,8 +19,8 @@ SETTING = (
     "await store.artifacts.save(SessionKey.of('shop', 'ada', 's'), 'f', b'one', metadata={'m': 1},"
     " operation_id='saved')",
     "await store.artifacts.save(UserKey.of('shop', 'ada'), 'f', b'mine', operation_id='saved')",
-    "await store._streams.open(CONNECTION)",
-    "await store._streams.add(CONNECTION, 'a', 'hello', operation_id='told')",
+    "await streams(store).open(CONNECTION)",
+    "await streams(store).add(CONNECTION, 'a', 'hello', operation_id='told')",
 )
 """What there is before: something of everything."""
 
@@ -50,11 +50,6 @@ _S = "SessionKey.of('shop', 'ada', 's')"
 _NEW = "SessionKey.of('shop', 'ada', 'new')"
 _EVENT = "Event(author='user', payload='x', id='x', time=1.6e9, state_delta={'a': 'x', 'app:z': 1})"
 _MEMORY = "store.memory.user('ada', app='shop')"
-_BROKEN = (
-    "await store._engine.run(sojourn.engine.call.Call('break', ('{0}',), list,"
-    " commands=[('HSET', '{0}', 'state:a', 'no JSON')]))"
-)
-
 WRITES = (
     # ── sessions ───────────────────────────────────────────────────────────────────────────────
     Write(
@@ -133,7 +128,7 @@ WRITES = (
         "[await store.sessions.release('shop', 'ada', each.id)"
         " for each in await store.sessions.quarantined('shop', 'ada')]",
         before=(
-            _BROKEN.format("compat:session:{shop:ada}:s"),
+            "await raw('HSET', 'compat:session:{shop:ada}:s', 'state:a', 'no JSON')",
             f"await store.sessions.get({_S})",
             f"await store.sessions.append({_S}, Event(author='u', payload=1, state_delta={{'a': 1}}))",
         ),
@@ -215,12 +210,12 @@ WRITES = (
         "Artifacts.forget", "await store.artifacts.forget('shop', 'ada')", once=False, removes=True
     ),
     # ── streams ────────────────────────────────────────────────────────────────────────────────
-    Write("Streams.open", "await store._streams.open(CONNECTION)", seen=False),
+    Write("Streams.open", "await streams(store).open(CONNECTION)", seen=False),
     Write(
-        "Streams.add", "await store._streams.add(CONNECTION, 'a', 'more', operation_id=op)"
+        "Streams.add", "await streams(store).add(CONNECTION, 'a', 'more', operation_id=op)"
     ),
-    Write("Streams.touch", "await store._streams.touch(CONNECTION)", seen=False),
-    Write("Streams.close", "await store._streams.close(CONNECTION)", once=False, removes=True),
+    Write("Streams.touch", "await streams(store).touch(CONNECTION)", seen=False),
+    Write("Streams.close", "await streams(store).close(CONNECTION)", once=False, removes=True),
 )
 
 READS = {

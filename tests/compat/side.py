@@ -96,10 +96,15 @@ class Process:
 
 
 class Side(Process):
-    """A version that answers requests, one at a time."""
+    """A version that answers requests, one at a time.
+
+    Attributes:
+        asked: how many it has not answered yet.
+    """
 
     def __init__(self, version: Version, folder: Path) -> None:
         super().__init__(version, "child.py", folder=folder)
+        self.asked = 0
 
     def open(self, url: str, **options: Any) -> None:
         """Open a store in place of the one before."""
@@ -117,6 +122,7 @@ class Side(Process):
 
     def ask(self, expression: str, **names: Any) -> None:
         """Send an expression, and wait for nothing."""
+        self.asked += 1
         self.send(json.dumps({"run": expression, "names": names}))
 
     def answer(self) -> Any:
@@ -124,6 +130,7 @@ class Side(Process):
         line = self.line()
         if not line:
             raise RuntimeError(f"{self.version.name} has ended: {self.log}")
+        self.asked -= 1
         answer = json.loads(line)
         if "error" in answer:
             raise Refused(answer["error"], answer["message"])
