@@ -23,6 +23,7 @@ local server, added = redis, 0
 local redis = setmetatable({}, {__index = server})
 
 local function next_version(run, command, key, ...)
+  if not key then return run(command) end
   local words = {...}
   if command == 'HSET' and string.find(key, 'outbox:{', 1, true) then
     words[2] = string.gsub(words[2], '^{', '{MEMBER,')

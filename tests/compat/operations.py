@@ -25,6 +25,12 @@ SETTING = (
 """What there is before: something of everything."""
 
 
+RECORDS = ("session", "events", "ops", "remembered", "cached", "artifact", "artifactdata", "mcp")
+"""Kinds of keys of one record each."""
+
+ALL = (*RECORDS, "state", "notices", "operations", "cacheops", "memory", "memoryops")
+
+
 class Write(NamedTuple):
     """An operation.
 
@@ -35,7 +41,8 @@ class Write(NamedTuple):
         once: repeated with its id it has the same result and changes nothing more. What has no
             operation id is repeated all the same if that is true of it.
         seen: it changes what users see.
-        removes: it may take away records, so that what only a newer version knows goes with them.
+        removes: kinds of keys of which it may take away something whole, so that what only a newer
+            version knows goes with it.
     """
 
     name: str
@@ -43,7 +50,7 @@ class Write(NamedTuple):
     before: Sequence[str] = ()
     once: bool = True
     seen: bool = True
-    removes: bool = False
+    removes: Sequence[str] = ()
 
 
 _S = "SessionKey.of('shop', 'ada', 's')"
@@ -92,6 +99,7 @@ WRITES = (
         "Sessions.save",
         f"await store.sessions.save({_S}, events=[{_EVENT}], state={{'b': 1}}, title='s',"
         " operation_id=op)",
+        removes=("events",),
     ),
     Write(
         "Sessions.save of a new one",
@@ -101,27 +109,28 @@ WRITES = (
         "Sessions.save_many",
         f"await store.sessions.save_many({{{_S}: {{'state': {{'b': 1}}}},"
         f" {_NEW}: {{'title': 'x'}}}}, operation_id=op)",
+        removes=("events",),
     ),
-    Write("Sessions.trim", f"await store.sessions.trim({_S}, keep=1, operation_id=op)", removes=True),
+    Write("Sessions.trim", f"await store.sessions.trim({_S}, keep=1, operation_id=op)", removes=("events",)),
     Write("Sessions.touch", f"await store.sessions.touch({_S})", once=False, seen=False),
-    Write("Sessions.delete", f"await store.sessions.delete({_S}, operation_id=op)", removes=True),
+    Write("Sessions.delete", f"await store.sessions.delete({_S}, operation_id=op)", removes=RECORDS),
     Write(
         "Sessions.delete of none",
         f"await store.sessions.delete({_NEW}, operation_id=op)",
         seen=False,
     ),
     Write("Sessions.rotate", f"await store.sessions.rotate({_S}, operation_id=op)"),
-    Write("Sessions.revoke", f"await store.sessions.revoke({_S})", once=False, removes=True),
+    Write("Sessions.revoke", f"await store.sessions.revoke({_S})", once=False, removes=RECORDS),
     Write(
         "Sessions.revoke_user",
         "await store.sessions.revoke_user('shop', 'ada')",
         once=False,
-        removes=True,
+        removes=RECORDS,
     ),
     Write(
-        "Sessions.revoke_app", "await store.sessions.revoke_app('shop')", once=False, removes=True
+        "Sessions.revoke_app", "await store.sessions.revoke_app('shop')", once=False, removes=RECORDS
     ),
-    Write("Sessions.forget", "await store.sessions.forget('shop', 'ada')", once=False, removes=True),
+    Write("Sessions.forget", "await store.sessions.forget('shop', 'ada')", once=False, removes=ALL),
     Write("Sessions.sweep", "await store.sessions.sweep('shop')", seen=False),
     Write(
         "Sessions.release",
@@ -144,35 +153,32 @@ WRITES = (
         f"await store.history({_NEW}).extend([{{'role': 'user', 'content': ['hi']}}],"
         " operation_id=op)",
     ),
-    Write("History.pop", f"await store.history({_S}).pop()", once=False, removes=True),
-    Write("History.clear", f"await store.history({_S}).clear()", once=False, removes=True),
+    Write("History.pop", f"await store.history({_S}).pop()", once=False, removes=("events",)),
+    Write("History.clear", f"await store.history({_S}).clear()", once=False, removes=("events",)),
     Write("Sojourn.rotate", f"await store.rotate({_S}, operation_id=op)"),
     Write("Sojourn.remember", f"await store.remember({_S}, summary='blue', end=True)", once=False),
-    Write("Sojourn.forget", "await store.forget('ada', app='shop')", once=False, removes=True),
+    Write("Sojourn.forget", "await store.forget('ada', app='shop')", once=False, removes=ALL),
     # ── cache ──────────────────────────────────────────────────────────────────────────────────
     Write("Cache.put", "await store.cache.put('c', [2], ttl=100, tags=['u'], operation_id=op)"),
-    Write("Cache.delete", "await store.cache.delete('c', operation_id=op)", removes=True),
-    Write("Cache.invalidate", "await store.cache.invalidate('t')", once=False, removes=True),
+    Write("Cache.delete", "await store.cache.delete('c', operation_id=op)", removes=RECORDS),
+    Write("Cache.invalidate", "await store.cache.invalidate('t')", once=False, removes=RECORDS),
     Write(
         "Cache.fetch",
         "await store.cache.fetch('new', lambda: asyncio.sleep(0, {'by': op}), ttl=100)",
     ),
-    Write("Cache.forget", "await store.cache.forget('')", once=False, removes=True),
+    Write("Cache.forget", "await store.cache.forget('')", once=False, removes=("cached", "cacheops")),
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
     Write(
         "Scope.put",
         f"await {_MEMORY}.put('k', 'red', metadata={{'m': 2}}, text='blue red', operation_id=op)",
-        removes=True,
     ),
     Write(
         "Scope.put of a version",
         f"await {_MEMORY}.put('k', 'red', expected_version=1, operation_id=op)",
-        removes=True,
     ),
     Write(
         "Scope.put_many",
         f"await {_MEMORY}.put_many({{'k': 1, 'n': 'blue'}}, operation_id=op)",
-        removes=True,
     ),
     Write(
         "Scope.add",
@@ -182,12 +188,11 @@ WRITES = (
     Write(
         "Scope.add of others",
         f"await {_MEMORY}.add({{'k': Draft(value='now', text='blue')}}, replace=True, operation_id=op)",
-        removes=True,
     ),
     Write("Scope.merge", f"await {_MEMORY}.merge('k', {{'w': 1}}, operation_id=op)"),
-    Write("Scope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=True),
-    Write("Scope.clear", f"await {_MEMORY}.clear()", once=False, removes=True),
-    Write("Memory.forget", "await store.memory.forget('ada', app='shop')", once=False, removes=True),
+    Write("Scope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
+    Write("Scope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
+    Write("Memory.forget", "await store.memory.forget('ada', app='shop')", once=False, removes=("remembered", "memory", "memoryops")),
     # ── artifacts ──────────────────────────────────────────────────────────────────────────────
     Write(
         "Artifacts.save",
@@ -204,10 +209,10 @@ WRITES = (
         before=(f"await store.sessions.create(*{_NEW})",),
         once=False,
     ),
-    Write("Artifacts.delete", f"await store.artifacts.delete({_S}, 'f', operation_id=op)", removes=True),
-    Write("Artifacts.clear", f"await store.artifacts.clear({_S})", once=False, removes=True),
+    Write("Artifacts.delete", f"await store.artifacts.delete({_S}, 'f', operation_id=op)", removes=RECORDS),
+    Write("Artifacts.clear", f"await store.artifacts.clear({_S})", once=False, removes=RECORDS),
     Write(
-        "Artifacts.forget", "await store.artifacts.forget('shop', 'ada')", once=False, removes=True
+        "Artifacts.forget", "await store.artifacts.forget('shop', 'ada')", once=False, removes=RECORDS
     ),
     # ── streams ────────────────────────────────────────────────────────────────────────────────
     Write("Streams.open", "await streams(store).open(CONNECTION)", seen=False),
@@ -215,7 +220,7 @@ WRITES = (
         "Streams.add", "await streams(store).add(CONNECTION, 'a', 'more', operation_id=op)"
     ),
     Write("Streams.touch", "await streams(store).touch(CONNECTION)", seen=False),
-    Write("Streams.close", "await streams(store).close(CONNECTION)", once=False, removes=True),
+    Write("Streams.close", "await streams(store).close(CONNECTION)", once=False, removes=RECORDS),
 )
 
 READS = {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from typing import Any
 
 import pytest
+import redis
 
 from compat.conftest import Sides
+from compat.newer import WORD
 from compat.operations import READS, SETTING, WRITES, Write
 from compat.side import Side, agree
+from servers import Server
 
 import sojourn.artifacts
 import sojourn.cache
@@ -17,6 +21,7 @@ import sojourn.client
 import sojourn.memory
 import sojourn.sessions
 import sojourn.streams
+from sojourn.engine.keys import Keys
 
 OPERATION = "the-same-operation-in-both"
 
@@ -48,6 +53,32 @@ def told(value: Any) -> Any:
     return [told(each) for each in value] if isinstance(value, list) else value
 
 
+def more_in(server: Server) -> Counter[str]:
+    """How much that only the next version knows stands in the keys of each kind."""
+    keys, found = Keys("compat"), Counter[str]()
+    with server.client() as client:
+        for key in client.scan_iter("compat:*", count=1000):
+            kind = keys.kind_of(key)
+            assert kind is not None, key
+            found[kind.name] += _dump(client, key).count(WORD)
+    return found
+
+
+def _dump(client: redis.Redis, key: str) -> str:
+    """All that a key holds, as text."""
+    match client.type(key):
+        case "hash":
+            return str(client.hgetall(key))
+        case "list":
+            return str(client.lrange(key, 0, -1))
+        case "zset":
+            return str(client.zrange(key, 0, -1))
+        case "stream":
+            return str(client.xrange(key))
+        case _:
+            return str(client.get(key))
+
+
 @pytest.mark.parametrize("first", ["earlier", "later"])
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
 def test_an_operation_of_one_is_known_to_the_other(
@@ -56,16 +87,19 @@ def test_an_operation_of_one_is_known_to_the_other(
     one, two = sides.in_order(first)
     for step in (*SETTING, *write.before):
         two.run(step)
-    before = pictures(one, two)
+    before, more = pictures(one, two), more_in(sides.server)
 
     result = one.run(write.call, op=OPERATION)
-    after = pictures(one, two)
+    after, left = pictures(one, two), more_in(sides.server)
     assert (after != before) is write.seen
+    for kind in more.keys() - {"outbox", *write.removes}:
+        assert left[kind] >= more[kind], f"{one.version.name} has lost what it does not know: {kind}"
 
     if write.once:
         again = two.run(write.call, op=OPERATION)
         assert agree(told(result), told(again))
         assert pictures(one, two) == after
+        assert more_in(sides.server) >= left
 
 
 def test_every_operation_is_in_the_table() -> None:
@@ -75,3 +109,17 @@ def test_every_operation_is_in_the_table() -> None:
             public = inspect.iscoroutinefunction(method) and not name.startswith("_")
             if public and name not in READS[each.__name__]:
                 assert f"{each.__name__}.{name}" in rows, f"add {each.__name__}.{name} to WRITES"
+
+
+NEWER = {
+    *("session", "events", "ops", "operations", "state", "notices", "cached", "cacheops"),
+    *("memory", "memoryops", "remembered", "artifact", "artifactdata", "mcp"),
+}
+"""Kinds of keys into which the next version writes more."""
+
+
+def test_the_next_version_writes_more_into_every_record(sides: Sides) -> None:
+    for step in SETTING:
+        sides.later.run(step)
+    if sides.later.version.name == "newer":
+        assert {kind for kind, many in more_in(sides.server).items() if many} == NEWER
