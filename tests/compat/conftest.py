@@ -1,7 +1,9 @@
-"""Two versions on one server: builds once a session, processes once a pair."""
+"""Two versions on one server: what they are built from, and processes that run them."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +13,14 @@ import pytest
 from compat import newer
 from compat.build import NO_BASELINE, ROOT, baseline, build_commit, build_this
 from compat.side import Side, Version
-from conftest import ROWS, start
-from servers import Server
+from servers import CI, NotHere, Server, redis_binary, valkey_binary
 
 OPTIONS = {"namespace": "compat", "notices": True}
+
+SERVERS = {"redis": redis_binary, "valkey": valkey_binary}
+
+FULL = os.environ.get("FULL") == "1"
+"""Whether the long form runs: each two neighbours on each server."""
 
 
 class Pair(NamedTuple):
@@ -37,63 +43,71 @@ class Sides(NamedTuple):
         return (self.earlier, self.later) if first == "earlier" else (self.later, self.earlier)
 
 
-def _pairs() -> list[object]:
-    """Which neighbours on which server. The rest of the combinations runs in the long form."""
-    slow = pytest.mark.slow
+def _pairs() -> list[tuple[str, str]]:
+    """Which neighbours of this code on which server."""
     if baseline() == NO_BASELINE:
-        chosen = [("newer", "redis", ()), ("newer", "valkey", slow)]
-    else:
-        chosen = [
-            *(("baseline", "valkey", ()), ("newer", "redis", ())),
-            *(("baseline", "redis", slow), ("newer", "valkey", slow)),
-        ]
-    return [
-        pytest.param((neighbour, row), id=f"{neighbour}-{row}", marks=marks)
-        for neighbour, row, marks in chosen
-        if row in ROWS
-    ]
+        every = [("newer", "redis"), ("newer", "valkey")]
+        return every if FULL else every[:1]
+    every = [("newer", "redis"), ("baseline", "valkey"), ("newer", "valkey"), ("baseline", "redis")]
+    return every if FULL else every[:2]
 
 
 @pytest.fixture(scope="session")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
-    """Wheels that were built and unpacked; made when the first test asks."""
-    return {}
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Version]:
+    """Build a version, once for all processes that run tests side by side."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "compat"
+    folder.mkdir(exist_ok=True)
 
-
-@pytest.fixture(scope="session", params=_pairs())
-def pair(
-    request: pytest.FixtureRequest,
-    versions: dict[str, Version],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Pair]:
-    """Each two neighbours on their server in turn."""
-    neighbour, row = request.param
-    for name in ("this", neighbour):
-        if name not in versions:
-            versions[name] = Version(name, _build(name, tmp_path_factory.mktemp(name)))
-    server = start(row, tmp_path_factory.mktemp(f"compat-{row}"))
-    assert isinstance(server, Server)
-    both = versions["this"], versions[neighbour]
-    earlier, later = both if neighbour == "newer" else both[::-1]
-    yield Pair(earlier, later, server)
-    server.close()
-
-
-def _build(name: str, folder: Path) -> Path:
-    try:
+    def build(name: str) -> Version:
         if name == "this":
-            return ROOT / "src"
-        if name == "newer":
-            tree = build_this(folder)
-            newer.patch(tree)
-            return tree
-        return build_commit(baseline(), folder)
+            return Version(name, ROOT / "src")
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tree = folder / name / "tree"
+            if not (folder / f"{name}.done").exists():
+                _build(name, folder / name)
+                (folder / f"{name}.done").touch()
+        return Version(name, tree)
+
+    return build
+
+
+def _build(name: str, folder: Path) -> None:
+    try:
+        if name == "baseline":
+            build_commit(baseline(), folder)
+        else:
+            newer.patch(build_this(folder))
     except RuntimeError as error:
         pytest.fail(str(error))
 
 
-@pytest.fixture(scope="session")
-def processes(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], list[Side]]]:
+@pytest.fixture(scope="module", params=_pairs(), ids="-".join)
+def pair(
+    request: pytest.FixtureRequest,
+    builds: Callable[[str], Version],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pair]:
+    """Each two neighbours on their server in turn."""
+    neighbour, row = request.param
+    other, this = builds(neighbour), builds("this")
+    try:
+        binary = SERVERS[row]()
+    except NotHere as missing:
+        if CI:
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    server = Server(tmp_path_factory.mktemp(row), binary).start()
+    earlier, later = (this, other) if neighbour == "newer" else (other, this)
+    yield Pair(earlier, later, server)
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def processes(
+    pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], list[Side]]]:
     """A process of each of the two, in the place of one that a failed test left at work."""
     folder = tmp_path_factory.mktemp("sides")
     both = [Side(pair.earlier, folder), Side(pair.later, folder)]

@@ -28,7 +28,7 @@ SETTING = (
 RECORDS = ("session", "events", "ops", "remembered", "cached", "artifact", "artifactdata", "mcp")
 """Kinds of keys of one record each."""
 
-ALL = (*RECORDS, "state", "notices", "operations", "cacheops", "memory", "memoryops")
+ALL = (*RECORDS, "state", "quarantine", "notices", "operations", "cacheops", "memory", "memoryops")
 
 
 class Write(NamedTuple):
@@ -142,6 +142,7 @@ WRITES = (
             f"await store.sessions.append({_S}, Event(author='u', payload=1, state_delta={{'a': 1}}))",
         ),
         once=False,
+        removes=("quarantine",),
     ),
     # ── what is built on sessions ──────────────────────────────────────────────────────────────
     Write(

@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from compat.conftest import Pair, Sides
+from compat.conftest import FULL, Pair, Sides
 from compat.side import Process, Side, Version
 
 TYPED = {"Unavailable", "OutcomeUnknown", "StaleEntry", "StaleSession", "ServerBusy"}
@@ -73,18 +71,19 @@ class Load:
         return heard
 
 
-@pytest.mark.parametrize(
-    "rounds", [1, pytest.param(4, marks=pytest.mark.slow)], ids=lambda n: f"{n} rounds"
-)
+ROUNDS = 4 if FULL else 1
+"""One goes to the later version, the next back to the earlier one."""
+
+
 def test_a_rolling_restart_loses_and_doubles_nothing(
-    pair: Pair, sides: Sides, tmp_path: Path, rounds: int
+    pair: Pair, sides: Sides, tmp_path: Path
 ) -> None:
     load = Load(pair.server.url, tmp_path)
     try:
         for version in (pair.earlier, pair.earlier, pair.later, pair.later):
             load.start(version)
         load.go_on()
-        for turn in range(rounds):  # to the later version, and back if it goes on
+        for turn in range(ROUNDS):
             goal = pair.later if turn % 2 == 0 else pair.earlier
             leaving = [each for each in load.working if each.version != goal]
             for number, worker in enumerate(leaving):
