@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -46,7 +47,7 @@ class Process:
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("SOJOURN_", "PYTEST"))}
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).parent / script), *arguments],
+                [sys.executable, "-X", "faulthandler", "-P", str(Path(__file__).parent / script), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -67,8 +68,17 @@ class Process:
         self.process.stdin.flush()
 
     def line(self) -> bytes:
-        """The next line; empty when the process has ended."""
-        return self._lines.get(timeout=SECONDS)
+        """The next line; empty when the process has ended.
+
+        Raises:
+            TimeoutError: there was none in time; where it hangs is in the message.
+        """
+        try:
+            return self._lines.get(timeout=SECONDS)
+        except queue.Empty:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(SECONDS)
+            raise TimeoutError(f"{self.version.name} says nothing: {self.log}") from None
 
     def rest(self) -> list[bytes]:
         """All lines until it ends."""

@@ -118,6 +118,7 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "session": (field, minor),
     "events": (member_of_events, kind_of_events),
     "ops": (word,),
+    "ids": NAMES,
     "staged": "nobody but the import that brings it reads it",
     "sessions": NAMES,
     "expiry": NAMES,

@@ -11,11 +11,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 from typing import Any
 
 import sojourn
 from sojourn import Event, SessionKey, Sojourn
-from sojourn.errors import Conflict, OutcomeUnknown, SojournError, Unavailable
+from sojourn.errors import OutcomeUnknown, SojournError, StaleEntry, Unavailable
+
+SECONDS = 30
+"""After which a call has hung: each ends in time by itself."""
 
 SESSIONS = [SessionKey.of("shop", user, name) for user in ("ada", "bob") for name in ("s", "t")]
 
@@ -71,26 +75,28 @@ class Worker:
     async def _surely(self, write: Any) -> Any:
         while True:
             try:
-                return await write()
-            except (Unavailable, OutcomeUnknown, Conflict) as error:
+                async with asyncio.timeout(SECONDS):
+                    return await write()
+            except (Unavailable, OutcomeUnknown, StaleEntry) as error:
                 tell(to="met", error=type(error).__name__)
                 await asyncio.sleep(0.05)
 
 
 async def main(url: str, name: str, doubt: str) -> None:
-    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    ended = threading.Thread(target=sys.stdin.read, daemon=True)  # one that holds up no failure
+    ended.start()
     async with sojourn.open(url, namespace="compat", notices=True) as store:
         worker = Worker(store, name)
         if doubt:
             left = json.loads(doubt)
             await worker.append(left["by"], left["number"])
         number = 0
-        while not ended.done():
+        while ended.is_alive():
             try:
                 await worker.append(name, number)
                 await worker.others(number)
                 await worker.look(number)
-            except SojournError as error:
+            except (SojournError, TimeoutError) as error:
                 tell(to="failed", error=type(error).__name__, message=str(error))
                 raise
             number += 1
