@@ -41,6 +41,7 @@ class Write(NamedTuple):
         once: repeated with its id it has the same result and changes nothing more. What has no
             operation id is repeated all the same if that is true of it.
         seen: it changes what users see.
+        between: what another writer does before it is repeated, which that must not undo.
         removes: kinds of keys of which it may take away something whole, so that what only a newer
             version knows goes with it.
     """
@@ -50,6 +51,7 @@ class Write(NamedTuple):
     before: Sequence[str] = ()
     once: bool = True
     seen: bool = True
+    between: str = ""
     removes: Sequence[str] = ()
 
 
@@ -94,6 +96,7 @@ WRITES = (
         "Sessions.update",
         f"await store.sessions.update({_S}, title='u', status='done', metadata={{'u': 1}}, ttl=900,"
         " operation_id=op)",
+        between=f"await store.sessions.update({_S}, title='of another')",
     ),
     Write(
         "Sessions.save",
@@ -160,7 +163,11 @@ WRITES = (
     Write("Sojourn.remember", f"await store.remember({_S}, summary='blue', end=True)", once=False),
     Write("Sojourn.forget", "await store.forget('ada', app='shop')", once=False, removes=ALL),
     # ── cache ──────────────────────────────────────────────────────────────────────────────────
-    Write("Cache.put", "await store.cache.put('c', [2], ttl=100, tags=['u'], operation_id=op)"),
+    Write(
+        "Cache.put",
+        "await store.cache.put('c', [2], ttl=100, tags=['u'], operation_id=op)",
+        between="await store.cache.put('c', 'of another', ttl=100)",
+    ),
     Write("Cache.delete", "await store.cache.delete('c', operation_id=op)", removes=RECORDS),
     Write("Cache.invalidate", "await store.cache.invalidate('t')", once=False, removes=RECORDS),
     Write(
@@ -172,6 +179,7 @@ WRITES = (
     Write(
         "Scope.put",
         f"await {_MEMORY}.put('k', 'red', metadata={{'m': 2}}, text='blue red', operation_id=op)",
+        between=f"await {_MEMORY}.put('k', 'of another')",
     ),
     Write(
         "Scope.put of a version",
@@ -190,7 +198,11 @@ WRITES = (
         "Scope.add of others",
         f"await {_MEMORY}.add({{'k': Draft(value='now', text='blue')}}, replace=True, operation_id=op)",
     ),
-    Write("Scope.merge", f"await {_MEMORY}.merge('k', {{'w': 1}}, operation_id=op)"),
+    Write(
+        "Scope.merge",
+        f"await {_MEMORY}.merge('k', {{'w': 1}}, operation_id=op)",
+        between=f"await {_MEMORY}.merge('k', {{'w': 2}})",
+    ),
     Write("Scope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
     Write("Scope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
     Write("Memory.forget", "await store.memory.forget('ada', app='shop')", once=False, removes=("remembered", "memory", "memoryops")),

@@ -100,6 +100,9 @@ def test_an_operation_of_one_is_known_to_the_other(
     assert (after != before) is write.seen
     assert not lost(more, left, *write.removes)
 
+    if write.between:
+        two.run(write.between)
+        after = pictures(one, two)
     if write.once:
         again = two.run(write.call, op=OPERATION)
         assert agree(told(result), told(again))
