@@ -186,6 +186,10 @@ WRITES = (
         f"await {_MEMORY}.put('k', 'red', expected_version=1, operation_id=op)",
     ),
     Write(
+        "Scope.put of a tenant",
+        "await store.memory.user('ada', app='shop', tenant='t').put('x', 'blue', operation_id=op)",
+    ),
+    Write(
         "Scope.put_many",
         f"await {_MEMORY}.put_many({{'k': 1, 'n': 'blue'}}, operation_id=op)",
     ),
@@ -238,7 +242,7 @@ WRITES = (
 
 READS = {
     "Sojourn": {"ping", "health", "apps_of", "disconnect", "close"},
-    "Sessions": {"get", "get_as", "get_many", "list", "users", "apps", "count"}
+    "Sessions": {"get", "get_as", "get_many", "list", "recent", "users", "apps", "count"}
     | {"user_state", "quarantined"},
     "History": {"all", "last"},
     "Cache": {"get", "names", "close"},

@@ -103,6 +103,15 @@ def test_messages_of_one_are_resumed_by_the_other(sides: Sides, first: str) -> N
 
 
 @both_ways
+def test_what_one_refused_the_other_counts(sides: Sides, first: str) -> None:
+    one, two = sides.in_order(first)
+    for each in (one, two):
+        each.run("await store.guard().refused('shop', 'expired')")
+    counts = lambda: two.run("await store.guard().fleet('shop')")  # noqa: E731
+    until("both are counted", lambda: counts()["total_failed_attempts"] == 2)
+
+
+@both_ways
 def test_an_archive_of_one_is_verified_and_imported_by_the_other(
     sides: Sides, first: str, tmp_path: object
 ) -> None:
