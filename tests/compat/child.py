@@ -1,8 +1,8 @@
 """A process that has one version of Sojourn and does what its parent says, line by line.
 
-A request is a JSON object: `run`, an expression in which `await` is allowed, and `names`, values for
-its names. `store` is what the last expression with `opened(…)` opened. The answer is the value as
-JSON, or the class and the message of an error. Run as a script, with nothing of the tests on its
+A request is a JSON object: `run`, an expression in which `await` is allowed, and `names`, values
+for its names. `store` is what the last expression with `opened(…)` opened. The answer is the value
+as JSON, or the class and the message of an error. Run as a script, with nothing of the tests on its
 path, so that both versions get the same requests and neither knows the other.
 """
 
@@ -27,7 +27,7 @@ CONNECTION = SessionKey.of("shop", "ada", "connection")
 """Of the MCP server's streams: nothing lists them."""
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - a table
     """A value as JSON; that of a class says which, as another version may know more of it."""
     if isinstance(value, msgspec.Struct):
         found = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
@@ -119,11 +119,21 @@ class Child:
         self._url = ""
         self._reports: list[Any] = []
         self._names: dict[str, Any] = {
-            **{"sojourn": sojourn, "transfer": transfer, "asyncio": asyncio, "picture": picture},
-            **{"SessionKey": SessionKey, "UserKey": UserKey, "Event": Event, "Draft": Draft},
-            **{"following": following, "reports": self._reports},
-            **{"raw": self.raw, "once_there": self.once_there, "streams": streams},
-            **{"CONNECTION": CONNECTION, "opened": self.opened, "closed": self.closed},
+            "sojourn": sojourn,
+            "transfer": transfer,
+            "asyncio": asyncio,
+            "SessionKey": SessionKey,
+            "UserKey": UserKey,
+            "Event": Event,
+            "Draft": Draft,
+            "CONNECTION": CONNECTION,
+            "streams": streams,
+            "picture": picture,
+            "following": following,
+            "reports": self._reports,
+            "raw": self.raw,
+            "once_there": self.once_there,
+            "opened": self.opened,
         }
 
     async def opened(self, url: str, **options: Any) -> str:
@@ -167,9 +177,9 @@ async def main() -> None:
             answer = {"value": plain(await child.run(request["run"], request["names"]))}
         except SojournError as error:
             answer = {"error": type(error).__name__, "message": str(error)}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the parent is told
             answer = {"crash": type(error).__name__, "message": str(error)}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the answer
     await child.closed()
 
 

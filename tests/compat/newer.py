@@ -16,8 +16,7 @@ WORD = "next-version"
 MEMBER = f'"{WORD}":{{"x":[1]}}'
 """A member of a JSON object."""
 
-LUA = (
-    """
+LUA = """
 -- The next version writes more: see the tests of both versions.
 local server, added = redis, 0
 local redis = setmetatable({}, {__index = server})
@@ -35,7 +34,8 @@ local function next_version(run, command, key, ...)
       end
     end
     words[#words + 1], words[#words + 2] = 'WORD', 'more'
-  elseif command == 'ZADD' and (string.find(key, ':ops$') or string.find(key, 'operations:{', 1, true)) then
+  elseif command == 'ZADD' and
+    (string.find(key, ':ops$') or string.find(key, 'operations:{', 1, true)) then
     run('ZADD', key, words[1], 'WORD:' .. words[2])
   elseif command == 'XADD' then
     local ms, number = string.match(words[4], '^(%d+)-(%d+)$')
@@ -53,9 +53,7 @@ end
 
 redis.call = function(command, ...) return next_version(server.call, command, ...) end
 redis.pcall = function(command, ...) return next_version(server.pcall, command, ...) end
-""".replace("MEMBER", MEMBER)
-    .replace("WORD", WORD)
-)
+""".replace("MEMBER", MEMBER).replace("WORD", WORD)
 
 SCRIPTS = f"""
 _known_load = Script.load.__func__

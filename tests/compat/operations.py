@@ -114,9 +114,15 @@ WRITES = (
         f" {_NEW}: {{'title': 'x'}}}}, operation_id=op)",
         removes=("events",),
     ),
-    Write("Sessions.trim", f"await store.sessions.trim({_S}, keep=1, operation_id=op)", removes=("events",)),
+    Write(
+        "Sessions.trim",
+        f"await store.sessions.trim({_S}, keep=1, operation_id=op)",
+        removes=("events",),
+    ),
     Write("Sessions.touch", f"await store.sessions.touch({_S})", once=False, seen=False),
-    Write("Sessions.delete", f"await store.sessions.delete({_S}, operation_id=op)", removes=RECORDS),
+    Write(
+        "Sessions.delete", f"await store.sessions.delete({_S}, operation_id=op)", removes=RECORDS
+    ),
     Write(
         "Sessions.delete of none",
         f"await store.sessions.delete({_NEW}, operation_id=op)",
@@ -131,7 +137,10 @@ WRITES = (
         removes=RECORDS,
     ),
     Write(
-        "Sessions.revoke_app", "await store.sessions.revoke_app('shop')", once=False, removes=RECORDS
+        "Sessions.revoke_app",
+        "await store.sessions.revoke_app('shop')",
+        once=False,
+        removes=RECORDS,
     ),
     Write("Sessions.forget", "await store.sessions.forget('shop', 'ada')", once=False, removes=ALL),
     Write("Sessions.sweep", "await store.sessions.sweep('shop')", seen=False),
@@ -142,7 +151,7 @@ WRITES = (
         before=(
             "await raw('HSET', 'compat:session:{shop:ada}:s', 'state:a', 'no JSON')",
             f"await store.sessions.get({_S})",
-            f"await store.sessions.append({_S}, Event(author='u', payload=1, state_delta={{'a': 1}}))",
+            f"await store.sessions.append({_S}, {_EVENT})",
         ),
         once=False,
         removes=("quarantine",),
@@ -174,7 +183,9 @@ WRITES = (
         "Cache.fetch",
         "await store.cache.fetch('new', lambda: asyncio.sleep(0, {'by': op}), ttl=100)",
     ),
-    Write("Cache.forget", "await store.cache.forget('')", once=False, removes=("cached", "cacheops")),
+    Write(
+        "Cache.forget", "await store.cache.forget('')", once=False, removes=("cached", "cacheops")
+    ),
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
     Write(
         "Scope.put",
@@ -195,12 +206,13 @@ WRITES = (
     ),
     Write(
         "Scope.add",
-        f"await {_MEMORY}.add({{'k': Draft(value='not'), 'n': Draft(value='blue', metadata={{'m': 1}})}},"
-        " operation_id=op)",
+        f"await {_MEMORY}.add({{'k': Draft(value='not'),"
+        " 'n': Draft(value='blue', metadata={'m': 1})}, operation_id=op)",
     ),
     Write(
         "Scope.add of others",
-        f"await {_MEMORY}.add({{'k': Draft(value='now', text='blue')}}, replace=True, operation_id=op)",
+        f"await {_MEMORY}.add({{'k': Draft(value='now', text='blue')}}, replace=True,"
+        " operation_id=op)",
     ),
     Write(
         "Scope.merge",
@@ -209,7 +221,12 @@ WRITES = (
     ),
     Write("Scope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
     Write("Scope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
-    Write("Memory.forget", "await store.memory.forget('ada', app='shop')", once=False, removes=("remembered", "memory", "memoryops")),
+    Write(
+        "Memory.forget",
+        "await store.memory.forget('ada', app='shop')",
+        once=False,
+        removes=("remembered", "memory", "memoryops"),
+    ),
     # ── artifacts ──────────────────────────────────────────────────────────────────────────────
     Write(
         "Artifacts.save",
@@ -226,16 +243,21 @@ WRITES = (
         before=(f"await store.sessions.create(*{_NEW})",),
         once=False,
     ),
-    Write("Artifacts.delete", f"await store.artifacts.delete({_S}, 'f', operation_id=op)", removes=RECORDS),
+    Write(
+        "Artifacts.delete",
+        f"await store.artifacts.delete({_S}, 'f', operation_id=op)",
+        removes=RECORDS,
+    ),
     Write("Artifacts.clear", f"await store.artifacts.clear({_S})", once=False, removes=RECORDS),
     Write(
-        "Artifacts.forget", "await store.artifacts.forget('shop', 'ada')", once=False, removes=RECORDS
+        "Artifacts.forget",
+        "await store.artifacts.forget('shop', 'ada')",
+        once=False,
+        removes=RECORDS,
     ),
     # ── streams ────────────────────────────────────────────────────────────────────────────────
     Write("Streams.open", "await streams(store).open(CONNECTION)", seen=False),
-    Write(
-        "Streams.add", "await streams(store).add(CONNECTION, 'a', 'more', operation_id=op)"
-    ),
+    Write("Streams.add", "await streams(store).add(CONNECTION, 'a', 'more', operation_id=op)"),
     Write("Streams.touch", "await streams(store).touch(CONNECTION)", seen=False),
     Write("Streams.close", "await streams(store).close(CONNECTION)", once=False, removes=RECORDS),
 )

@@ -44,10 +44,19 @@ class Process:
     def __init__(self, version: Version, script: str, *arguments: str, folder: Path) -> None:
         self.version = version
         self._errors = folder / f"{script}-{version.name}-{os.urandom(4).hex()}.log"
-        variables = {k: v for k, v in os.environ.items() if not k.startswith(("SOJOURN_", "PYTEST"))}
+        variables = {
+            k: v for k, v in os.environ.items() if not k.startswith(("SOJOURN_", "PYTEST"))
+        }
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-P", str(Path(__file__).parent / script), *arguments],
+                [
+                    sys.executable,
+                    "-X",
+                    "faulthandler",
+                    "-P",
+                    str(Path(__file__).parent / script),
+                    *arguments,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -9,18 +9,17 @@ from typing import Any
 import pytest
 import redis
 
-from compat.conftest import Sides
-from compat.newer import WORD
-from compat.operations import READS, SETTING, WRITES, Write
-from compat.side import Side, agree
-from servers import Server
-
 import sojourn.artifacts
 import sojourn.cache
 import sojourn.client
 import sojourn.memory
 import sojourn.sessions
 import sojourn.streams
+from compat.conftest import Sides
+from compat.newer import WORD
+from compat.operations import READS, SETTING, WRITES, Write
+from compat.side import Side, agree
+from servers import Server
 from sojourn.engine.keys import Keys
 
 OPERATION = "the-same-operation-in-both"
@@ -87,9 +86,7 @@ def _dump(client: redis.Redis, key: bytes) -> str:
 
 @pytest.mark.parametrize("first", ["earlier", "later"])
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.name)
-def test_an_operation_of_one_is_known_to_the_other(
-    sides: Sides, write: Write, first: str
-) -> None:
+def test_an_operation_of_one_is_known_to_the_other(sides: Sides, write: Write, first: str) -> None:
     one, two = sides.in_order(first)
     for step in (*SETTING, *write.before):
         two.run(step)

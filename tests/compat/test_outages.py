@@ -106,7 +106,10 @@ def test_what_one_sent_and_also_kept_takes_effect_once(
     assert not one.run(APPEND, n=1)["durable"]  # it lies in the server's socket, and in the journal
     one.kill()
     server.resume()
-    until("the server has done it", lambda: server.ask("LLEN", "compat:session:{shop:ada}:s:events") == 2)
+    until(
+        "the server has done it",
+        lambda: server.ask("LLEN", "compat:session:{shop:ada}:s:events") == 2,
+    )
 
     two = begin(newer)
     assert payloads(two) == [0, 1]

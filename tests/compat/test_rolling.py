@@ -37,7 +37,7 @@ class Load:
         return worker
 
     def replace(self, worker: Process, version: Version, *, killed: bool) -> None:
-        """Put a process of a version in the place of another one, and let it end what that began."""
+        """Put a process of a version in the place of another; it ends what that one began."""
         self.working.remove(worker)
         if killed:
             worker.kill()

@@ -12,7 +12,9 @@ from servers import until
 
 SESSION = "SessionKey.of('shop', 'ada', 's')"
 MEMORY = "store.memory.user('ada', app='shop')"
-APPEND = f"await store.sessions.append({SESSION}, Event(author='u', payload=n, state_delta={{'n': n}}))"
+APPEND = (
+    f"await store.sessions.append({SESSION}, Event(author='u', payload=n, state_delta={{'n': n}}))"
+)
 
 both_ways = pytest.mark.parametrize("first", ["earlier", "later"])
 
