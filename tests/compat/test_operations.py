@@ -38,7 +38,9 @@ CLASSES = (
 
 def pictures(one: Side, two: Side) -> Any:
     """What both see, which is the same."""
-    found = one.run("await picture(store)"), two.run("await picture(store)")
+    one.ask("await picture(store)")
+    two.ask("await picture(store)")
+    found = one.answer(), two.answer()
     for name in sorted({*found[0], *found[1]}):
         seen = [each.get(name, "nothing") for each in found]
         assert agree(*seen), f"{name}: {one.version.name} sees {seen[0]}, the other {seen[1]}"
