@@ -44,7 +44,7 @@ class RedisTraces:
         self._keys = keys
 
     async def apps(self, user: str) -> set[str]:
-        """Three round trips for each 1,000 keys of the server."""
+        """Four round trips for each 1,000 keys of the server."""
         apps: set[str] = set()
         indexes: list[tuple[str, str]] = []
         for glob in self._keys.named_by(user):
