@@ -291,27 +291,6 @@ local function read_labels(field)
   return labels
 end
 
--- Whether text stands before other text, by its bytes: `<` asks the server's locale.
-local function is_before(one, other)
-  for i = 1, math.min(#one, #other) do
-    local a, b = string.byte(one, i), string.byte(other, i)
-    if a ~= b then return a < b end
-  end
-  return #one < #other
-end
-
--- Labels as they stand in a field: a JSON object, names in order, '' when there are none.
-local function labels_field(labels)
-  local parts = {}
-  for name in pairs(labels) do parts[#parts + 1] = name end
-  if #parts == 0 then return '' end
-  table.sort(parts, is_before)
-  for i, name in ipairs(parts) do
-    parts[i] = cjson.encode(name) .. ':' .. cjson.encode(labels[name])
-  end
-  return (string.gsub('{' .. table.concat(parts, ',') .. '}', '\\/', '/'))
-end
-
 -- The value of a field among the pairs ARGV[first .. first + 2n - 1]; nil where there is none.
 local function given(field, first, n)
   for i = first, first + 2 * n - 2, 2 do
@@ -319,26 +298,25 @@ local function given(field, first, n)
   end
 end
 
--- The key of those in an index that have a label.
-local function label_set(by_update, name, word)
-  local function escaped(text)
-    return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
-      return string.format('%%%02X', string.byte(byte))
-    end))
-  end
-  return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
-end
-
 -- Keep a session in the sets of its labels, where it stands in the index, and take it out of those
 -- of labels that it had before. It is in the index already, or not any more, and expires then. What
 -- fails here (a key of another type) fails no write. Of each set a few members are looked at: those
 -- that the index does not know any more, or that have expired `grace` ms ago, go.
 local function write_labelled(by_update, by_expiry, id, expires, labels, former, grace)
+  if not (next(labels) or next(former)) then return end
+  local function escaped(text)
+    return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+      return string.format('%%%02X', string.byte(byte))
+    end))
+  end
+  local function label_set(name, word)
+    return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
+  end
   local function last()
     return redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2] or now
   end
   for name, word in pairs(former) do
-    local set = label_set(by_update, name, word)
+    local set = label_set(name, word)
     if labels[name] ~= word and type(redis.pcall('ZREM', set, id)) == 'number'
         and redis.call('PTTL', set) == -1 and last() ~= 'inf' then
       redis.call('PEXPIREAT', set, last()) -- it was the last that never expires
@@ -346,15 +324,15 @@ local function write_labelled(by_update, by_expiry, id, expires, labels, former,
   end
   local place = next(labels) and redis.call('ZSCORE', by_update, id)
   for name, word in pairs(place and labels or {}) do
-    local set = label_set(by_update, name, word)
+    local set = label_set(name, word)
     local left = redis.call('PTTL', set)
     if type(redis.pcall('ZADD', set, place, id)) == 'number' then
-      local looked_at = redis.call('ZRANDMEMBER', set, 2)
-      for _, other in ipairs(redis.call('ZRANGE', set, 0, 1)) do looked_at[#looked_at + 1] = other end
-      for _, other in ipairs(looked_at) do
-        local ends = redis.call('ZSCORE', by_expiry, other)
-        if other ~= id and (not ends or tonumber(ends) + (grace or 0) <= now) then
-          redis.call('ZREM', set, other)
+      for _, some in ipairs({redis.call('ZRANGE', set, 0, 1), redis.call('ZRANDMEMBER', set, 2)}) do
+        for _, other in ipairs(some) do
+          local ends = redis.call('ZSCORE', by_expiry, other)
+          if other ~= id and (not ends or tonumber(ends) + (grace or 0) <= now) then
+            redis.call('ZREM', set, other)
+          end
         end
       end
       if expires == '' then

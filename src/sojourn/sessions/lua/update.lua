@@ -12,6 +12,28 @@
 --         before}
 --       {'missing'} {'stale', version} {'labels', number} {'corrupt'} {'newer', format}: nothing
 --       was written
+
+-- Whether text stands before other text, by its bytes: `<` asks the server's locale.
+local function is_before(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- Labels as they stand in a field: a JSON object, names in order, '' when there are none.
+local function labels_field(labels)
+  local parts = {}
+  for name in pairs(labels) do parts[#parts + 1] = name end
+  if #parts == 0 then return '' end
+  table.sort(parts, is_before)
+  for i, name in ipairs(parts) do
+    parts[i] = cjson.encode(name) .. ':' .. cjson.encode(labels[name])
+  end
+  return (string.gsub('{' .. table.concat(parts, ',') .. '}', '\\/', '/'))
+end
+
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires')
