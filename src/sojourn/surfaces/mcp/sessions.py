@@ -26,6 +26,8 @@ from sojourn.surfaces.mcp.documents import (
 from sojourn.surfaces.mcp.fields import (
     Cursor,
     Json,
+    LabelChanges,
+    Labels,
     Limit,
     Metadata,
     NewSessionId,
@@ -103,9 +105,7 @@ async def session_create(
     *,
     session: NewSessionId = None,
     title: Text = "",
-    labels: Annotated[
-        dict[str, str] | None, Field(description="Words by name; lists filter by them.")
-    ] = None,
+    labels: Labels = None,
     state: State | None = None,
     metadata: Metadata = None,
     ttl: Seconds = None,
@@ -175,13 +175,11 @@ async def session_list(
         Text | None, Field(description="Only ids that match it: `*` any text, `?` one character.")
     ] = None,
     status: Annotated[Text | None, Field(description="Only of this status.")] = None,
-    labels: Annotated[
-        dict[str, str] | None, Field(description="Only those that have all of these labels.")
-    ] = None,
+    labels: Labels = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Sessions:
-    """List your sessions, those that were not changed for longest first.
+    """List your sessions that have all of these labels, those not changed for longest first.
 
     A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
     """
@@ -202,10 +200,7 @@ async def session_update(
     *,
     title: Text | None = None,
     status: Annotated[Text | None, Field(description="A word of yours, as `ended`.")] = None,
-    labels: Annotated[
-        dict[str, str | None] | None,
-        Field(description="Labels to set by name; null removes one, the others stay."),
-    ] = None,
+    labels: LabelChanges = None,
     metadata: Metadata = None,
     ttl: Seconds = None,
     expected_version: SessionVersion = None,
