@@ -28,9 +28,10 @@ async def resume(store: sojourn.Sojourn, key: sojourn.SessionKey) -> sojourn.Ses
     result = await store.sessions.safe.get(key)
     if result.status == "not_found":
         print(f"{key.session}: not found, creating new")
-        return await store.sessions.ensure(*key, backend="flowise", flow="greeting")
+        return await store.sessions.ensure(*key, labels={"backend": "flowise", "flow": "greeting"})
     session = result.unwrap()
-    print(f"{key.session}: resumed in flow {session.flow}, turn {session.state.get('turn', 0)}")
+    flow, turn = session.labels["flow"], session.state.get("turn", 0)
+    print(f"{key.session}: resumed in flow {flow}, turn {turn}")
     return session
 
 
@@ -42,8 +43,7 @@ async def turn(store: sojourn.Sojourn, session: sojourn.Session) -> None:
         session.key,
         events=[*session.events, event],
         state={**session.state, "turn": count},
-        backend=session.backend,
-        flow="csv2507",
+        labels={**session.labels, "flow": "csv2507"},
         metadata={"runs": count},
         expected_version=session.version,
     )
@@ -57,13 +57,13 @@ async def main() -> None:
     """Two processes' work in one: what the second store finds, the first has left."""
     async with opened() as store:
         await turn(store, await resume(store, SPIRAL))
-        await store.sessions.save(SCRATCH, backend="langflow", status="done")
+        await store.sessions.save(SCRATCH, labels={"backend": "langflow"}, status="done")
 
     async with opened() as store:  # as after a restart
         loaded = await store.sessions.get(SPIRAL)
         if loaded is not None:
             print(f"Loaded: turn {loaded.state['turn']}, events {loaded.length}, {loaded.metadata}")
-        for words in ({"pattern": "s*-1"}, {"status": "done"}, {"flow": "csv2507"}):
+        for words in ({"pattern": "s*-1"}, {"status": "done"}, {"labels": {"flow": "csv2507"}}):
             page = await store.sessions.list(APP, USER, **words)
             print(f"{words}: {sorted(each.key.session for each in page.sessions)}")
         print(f"Deleted: {await store.sessions.delete(SCRATCH)}")

@@ -104,7 +104,7 @@ def test_a_session_is_loaded_after_a_restart(examples: Examples) -> None:
         "Loaded: turn 2, events 2, {'runs': 2}",
         "{'pattern': 's*-1'}: ['scratch-1', 'spiral-1']",
         "{'status': 'done'}: ['scratch-1']",
-        "{'flow': 'csv2507'}: ['spiral-1']",
+        "{'labels': {'flow': 'csv2507'}}: ['spiral-1']",
         "Deleted: True",
         "Deleted again: False",
     ]

@@ -224,8 +224,8 @@ class Sojourn:
         process has buffered in an outage is refused when that is over: `Erased`. What the user
         begins from then on is kept as ever; what others write meanwhile may go, too.
 
-        For people who look after a store, not for agents: it looks at every key of the server, six
-        times for each app and three times more to find the apps, 1,000 in a round trip.
+        For people who look after a store, not for agents: it looks at every key of the server,
+        eight times for each app and four times more to find the apps, 1,000 in a round trip.
         Interrupted, do it again: it finishes.
 
         Args:

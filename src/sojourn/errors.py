@@ -6,6 +6,7 @@
     ├── InvalidInput              (ValueError) refused before anything was sent
     │   ├── InvalidId             an app, user, session or namespace that cannot name a key
     │   ├── InvalidValue          a value that JSON cannot hold
+    │   ├── TooManyLabels         more labels than one session has
     │   └── TooLarge              an event or a state over its cap
     ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
     ├── Conflict                  the server's state forbids the write; nothing was written
@@ -66,6 +67,7 @@ __all__ = [
     "StaleSession",
     "Throttled",
     "TooLarge",
+    "TooManyLabels",
     "TooManySessions",
     "Unavailable",
     "UnsupportedServer",
@@ -94,6 +96,10 @@ class InvalidId(InvalidInput):
 
 class InvalidValue(InvalidInput):
     """A value that JSON cannot hold without loss."""
+
+
+class TooManyLabels(InvalidInput):
+    """More labels than one session has, also with those that it has already."""
 
 
 class TooLarge(InvalidInput):

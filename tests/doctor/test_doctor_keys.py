@@ -30,6 +30,7 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
     head, events, ops, ids = keys.session(key)
     by_update, by_expiry, state, outbox, operations, quarantine, notices = keys.user(key)
 
+    latest = keys.recent_of(key)
     kinds = {
         head: ("session", head),
         events: ("events", head),
@@ -45,6 +46,10 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
         keys.apps(): ("apps", keys.apps()),
         keys.app_state(app): ("state", keys.app_state(app)),
         keys.users_of(key.owner): ("users", keys.users_of(key.owner)),
+        keys.labelled(by_update, (user, session)): ("label", by_expiry),
+        latest.by_update: ("recent", latest.by_expiry),
+        latest.by_expiry: ("recent", latest.by_expiry),
+        keys.labelled(latest.by_update, (user, session)): ("recent", latest.by_expiry),
     }
 
     assert {each: keys.kind_of(each) for each in kinds} == kinds
@@ -87,7 +92,7 @@ async def test_keys_that_expire(server: Server, namespace: str) -> None:
     found = await look(server, namespace)
 
     assert found.level is OK
-    assert found.what.startswith("All of Sojourn's 10 keys have a TTL")
+    assert found.what.startswith("All of Sojourn's 13 keys have a TTL")
 
 
 async def test_nothing_of_ours(server: Server, namespace: str) -> None:
@@ -96,14 +101,14 @@ async def test_nothing_of_ours(server: Server, namespace: str) -> None:
     found = await look(server, namespace)
 
     assert found.level is OK
-    assert found.what.startswith("There is no key of Sojourn's (looked at all 10 ")
+    assert found.what.startswith("There is no key of Sojourn's (looked at all 13 ")
 
 
 @pytest.mark.parametrize(
     ("options", "endless"),
     [
-        ({"session_ttl": None}, 6),  # session, events, two indexes, users, apps
-        ({"session_ttl": None, "state_ttl": None}, 8),
+        ({"session_ttl": None}, 9),  # session, events, ids, four indexes, users, apps
+        ({"session_ttl": None, "state_ttl": None}, 11),
     ],
 )
 async def test_a_choice_is_no_accident(
@@ -115,7 +120,7 @@ async def test_a_choice_is_no_accident(
     found = await look(server, namespace, query)
 
     assert found.level is OK
-    assert found.what.startswith(f"{endless} of Sojourn's 10 keys never expire, by choice")
+    assert found.what.startswith(f"{endless} of Sojourn's 13 keys never expire, by choice")
 
 
 async def test_state_for_ever_is_a_choice_only_of_a_store_that_says_so(
@@ -141,7 +146,7 @@ async def test_every_kind_of_key_without_a_ttl_is_seen(server: Server, namespace
             client.pexpire(key, left)
             assert found.level is WARNING, key
             assert f"nobody chose that: {key} (" in found.what
-    assert len(keys) == 10
+    assert len(keys) == 13
     assert (await look(server, namespace)).level is OK
 
 

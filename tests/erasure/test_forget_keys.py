@@ -161,6 +161,7 @@ async def check(url: str, user: str, names: set[str]) -> None:
                 await store.cache.put("k", 1, tenant=tenant_of(made.key.owner))
             await store.memory.agent(f"{user}?", app=app).put("k", 1)
             await store.memory.agent(user or "?", app=app).put("k", 1)
+        await store.ping()  # behind what nobody waits for
         before = await everything(store)
         await fill(store, UserKey.of("*", user))
         await fill(store, UserKey.of("shop:a", user))

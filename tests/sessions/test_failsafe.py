@@ -84,6 +84,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "delete": (HERE,),
     "rotate": (HERE,),
     "list": ("safe",),
+    "recent": ("safe",),
     "users": ("safe",),
     "count": ("safe", "ada"),
     "sweep": ("safe",),

@@ -87,7 +87,7 @@ async def test_no_key_of_the_old_id_is_left_and_none_is_immortal(
     left = [key for key in client.keys("*") if key.endswith("}:old") or "}:old:" in key]
     assert all(":saved:" in key for key in left)
     endless = {key.split(":")[0] for key in client.keys("*") if client.ttl(key) == -1}
-    assert endless == (set() if ttl else {"session", "sessions", "users", "apps"})
+    assert endless == (set() if ttl else {"session", "sessions", "recent", "users", "apps"})
 
 
 async def test_an_index_that_was_evicted_is_made_again_with_its_lifetime(

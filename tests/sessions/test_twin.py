@@ -33,6 +33,8 @@ values = st.recursive(
 )
 deltas = st.dictionaries(keys, values, max_size=3)
 operations = st.none() | st.sampled_from(["op1", "op2", "op3"])
+labels = st.sampled_from(["flow", "a/b", 'ü"\\/'])
+words = st.sampled_from(["x", "y:%", "\x7f\u2028é"])
 versions = st.none() | st.integers(1, 6)
 times = st.floats(0, 10)
 
@@ -99,14 +101,19 @@ class Twins(RuleBasedStateMachine):
 
         self.both(call)
 
-    @rule(user=users, name=names, title=st.text(max_size=3), op=operations, expected=versions)
-    def update(self, user: str, name: str, title: str, op: str | None, expected: int) -> None:
+    @rule(
+        user=users,
+        name=names,
+        title=st.text(max_size=3),
+        change=st.dictionaries(labels, st.none() | words, max_size=3),
+        operation_id=operations,
+        expected_version=versions,
+    )
+    def update(self, user: str, name: str, title: str, change: Any, **guards: Any) -> None:
         key = self.key(user, name)
 
         async def call(sessions: Any) -> Any:
-            version = await sessions.update(
-                key, title=title, operation_id=op, expected_version=expected
-            )
+            version = await sessions.update(key, title=title, labels=change, **guards)
             # Both clocks differ: put the time back where it can be compared.
             await sessions.append(key, Event(author="a", payload=0, time=5.0, id="u"))
             return version
@@ -131,18 +138,24 @@ class Twins(RuleBasedStateMachine):
 
         self.both(call)
 
-    @rule(user=users, name=names, state=deltas, op=st.none() | st.sampled_from(["c1", "c2"]))
-    def ensure(self, user: str, name: str, state: dict[str, Any], op: str | None) -> None:
+    @rule(
+        user=users,
+        name=names,
+        state=deltas,
+        given=st.dictionaries(labels, words, max_size=2),
+        op=st.none() | st.sampled_from(["c1", "c2"]),
+    )
+    def ensure(self, user: str, name: str, state: Any, given: Any, op: str | None) -> None:
         key = self.key(user, name)
 
         async def call(sessions: Any) -> Any:
             try:
-                found = await sessions.ensure(*key, state=state, operation_id=op, flow="f")
+                found = await sessions.ensure(*key, state=state, operation_id=op, labels=given)
             finally:  # the state of the app may be refused when the session is there
                 # Both clocks differ: put the time back where it can be compared.
                 with suppress(SessionNotFound):
                     await sessions.append(key, Event(author="a", payload=2, time=7.0, id="e"))
-            return found.state, found.version, found.events, found.flow
+            return found.state, found.version, found.events, found.labels
 
         self.both(call)
 
@@ -151,15 +164,18 @@ class Twins(RuleBasedStateMachine):
         name=names,
         payloads=st.lists(values, max_size=8),
         state=deltas,
+        labels=st.dictionaries(labels, words, max_size=2),
         operation_id=operations,
         expected_version=st.none() | st.integers(0, 6),
     )
-    def save(self, user: str, name: str, payloads: Any, state: Any, **guards: Any) -> None:
+    def save(
+        self, user: str, name: str, payloads: Any, state: Any, labels: Any, **guards: Any
+    ) -> None:
         key = self.key(user, name)
         events = [Event(author="a", payload=each, time=1.0, id="s") for each in payloads]
 
         async def call(sessions: Any) -> Any:
-            version = await sessions.save(key, events=events, state=state, **guards)
+            version = await sessions.save(key, events=events, state=state, labels=labels, **guards)
             # Both clocks differ: put the time back where it can be compared.
             await sessions.append(key, Event(author="a", payload=3, time=8.0, id="w"))
             return version
@@ -198,17 +214,24 @@ class Twins(RuleBasedStateMachine):
                 found.state,
                 found.version,
                 found.length,
+                found.labels,
                 found.complete,
             )
 
         self.both(call)
 
-    @rule(user=st.none() | users, limit=st.integers(1, 4))
-    def list(self, user: str | None, limit: int) -> None:
+    @rule(
+        user=st.none() | users,
+        limit=st.integers(1, 4),
+        wanted=st.dictionaries(labels, words, max_size=2),
+    )
+    def list(self, user: str | None, limit: int, wanted: Any) -> None:
         async def call(sessions: Any) -> Any:
             found, cursor = [], None
             while True:
-                page = await sessions.list(self.app, user, limit=limit, cursor=cursor)
+                page = await sessions.list(
+                    self.app, user, labels=wanted, limit=limit, cursor=cursor
+                )
                 found += [(s.updated, s.key, s.state, s.length) for s in page.sessions]
                 cursor = page.cursor
                 if cursor is None:

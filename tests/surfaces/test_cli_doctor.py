@@ -162,8 +162,8 @@ def test_the_options_reach_the_checks(good: Cli) -> None:
     shop = Cli(good.url, "shop")
     shop.create("a", "u", "s1", state={"user:x": 1})
 
-    assert "all 7 keys" in rows(shop.run("doctor"))["lifetimes"]
-    assert "of Sojourn's 7 keys" in rows(shop.run("doctor"))["lifetimes"]
+    assert "all 9 keys" in rows(shop.run("doctor"))["lifetimes"]
+    assert "of Sojourn's 9 keys" in rows(shop.run("doctor"))["lifetimes"]
     assert "There is no key" in rows(good.run("doctor"))["lifetimes"]
     assert "(looked at 3 keys)" in rows(shop.run("doctor", "--keys", "3"))["lifetimes"]
     assert "lifetimes" not in rows(shop.run("doctor", "--keys", "0"))

@@ -33,11 +33,16 @@ def test_sessions_are_listed_by_pattern_and_status_and_shown_with_their_words(cl
         async with sojourn.open(cli.url, namespace=cli.namespace) as store:
             for name, status in (("order-1", "open"), ("order-2", "closed"), ("call-1", "open")):
                 await store.sessions.create(
-                    "one", "ada", name, status=status, backend="flowise", flow="greeting"
+                    "one", "ada", name, status=status, labels={"flow": "greeting"}
                 )
 
     asyncio.run(prepare())
     ran = cli.run("sessions", "ls", "--pattern", "order-*", "--status", "open", "--json")
     assert [each["session"] for each in ran.documents] == ["order-1"]
-    assert (ran.documents[0]["backend"], ran.documents[0]["flow"]) == ("flowise", "greeting")
-    assert "flowise" in cli.run("sessions", "show", "one", "ada", "order-1").out
+    assert ran.documents[0]["labels"] == {"flow": "greeting"}
+    assert "greeting" in cli.run("sessions", "show", "one", "ada", "order-1").out
+    for label, count in (("flow=greeting", 3), ("flow=checkout", 0)):
+        for owner in (["--user", "ada"], []):
+            ran = cli.run("sessions", "ls", *owner, "--label", label, "--json")
+            assert len(ran.documents) == count
+    assert cli.run("sessions", "ls", "--label", "flow").code == 2

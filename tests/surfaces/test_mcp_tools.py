@@ -50,6 +50,7 @@ async def test_a_session_from_its_beginning_to_its_end(client: Client) -> None:
         title="Trip",
         state={"step": 1, "user:name": "Ada"},
         metadata={"a": [1]},
+        labels={"flow": "plan", "old": "x"},
         ttl=600,
     )
     session = made["session"]
@@ -58,8 +59,13 @@ async def test_a_session_from_its_beginning_to_its_end(client: Client) -> None:
     events = [{"author": "user", "payload": {"q": "?"}, "state_delta": {"step": 2, "seen": True}}]
     added = await call(client, "session_append", session=session, events=events)
     assert added == {"version": 2, "seqs": [1], "repeated": False}
-    changed = await call(client, "session_update", session=session, status="ended")
+    changed = await call(
+        client, "session_update", session=session, status="ended", labels={"old": None}
+    )
     assert changed == {"version": 3}
+    for flow, count in (("plan", 1), ("book", 0)):
+        listed = await call(client, "session_list", labels={"flow": flow})
+        assert [each["labels"] for each in listed["sessions"]] == [{"flow": "plan"}] * count
     await call(client, "session_set_state", session=session, changes={"step": 3}, author="bot")
     found = await call(client, "session_get", session=session)
     assert (found["status"], found["metadata"]) == ("ended", {"a": [1]})

@@ -143,6 +143,8 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
     (SessionLine, {"ttl": 5.0, "expires": None}),
     (SessionLine, {"app": ""}),
     (SessionLine, {"session": "x" * 513}),
+    (SessionLine, {"labels": {"": "x"}}),
+    (SessionLine, {"labels": {f"l{n}": "x" for n in range(17)}}),
     (SessionLine, {"metadata": msgspec.Raw(b"[]")}),
     (SessionLine, {"metadata": DEEP}),
     (SessionLine, {"state": {"a": DEEP}}),

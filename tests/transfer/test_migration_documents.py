@@ -57,7 +57,10 @@ async def test_a_universal_session_comes_along(origin: Origin, store: sojourn.So
     assert report.layout == "agentic-flywheel"
     assert report.complete, report
     found = await get(store, "agentic_flywheel", "spiral", "spiral")
-    assert (found.backend, found.status, found.flow) == ("flowise", "active", "csv2507")
+    assert (found.status, found.labels) == (
+        "active",
+        {"backend": "flowise", "flow": "csv2507"},
+    )
     assert found.state == FLYWHEEL["context"]
     assert found.metadata == {"team": "a", "backend_session_id": "f-1"}
     assert (found.created, found.updated) == (SECONDS, SECONDS + 300)

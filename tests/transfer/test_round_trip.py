@@ -67,6 +67,16 @@ async def test_an_imported_session_is_written_to_as_any(store: Sojourn, archive:
     assert await store.sessions.delete(LONG, incarnation=before.incarnation)
 
 
+async def test_what_is_imported_is_listed_by_its_labels(store: Sojourn, archive: Path):
+    await transfer.import_(store, archive)
+    page = await store.sessions.list("böok", "ada", labels={"flow": "f"})
+    assert [each.key.session for each in page.sessions] == ["*"]
+    async with asyncio.timeout(10):  # the index of the app is written while nobody waits
+        while (page := await store.sessions.recent("böok", labels={"flow": "f"})).sessions == []:
+            await asyncio.sleep(0.01)
+    assert [each.labels for each in page.sessions] == [{"flow": "f"}]
+
+
 async def test_an_imported_memory_is_searched_and_changed_as_any(store: Sojourn, archive: Path):
     scope = store.memory.user("ada", app="shop")
     await scope.search("hello")  # knows the scope before
@@ -130,7 +140,7 @@ async def test_every_key_that_an_import_writes_has_its_lifetime(target, archive:
         await transfer.import_(store, archive)
     client = target.client()
     endless = {key for key in client.scan_iter() if client.ttl(key) == -1}
-    known = ("memory:", "memories:", "users:", "apps")  # as is what they lead to
+    known = ("memory:", "memories:", "recent:", "users:", "apps")  # as is what they lead to
     assert {key for key in endless if not key.startswith(known)} == {
         *(
             f"session:{{shop:{user}}}:s1{part}"

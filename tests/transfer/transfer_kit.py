@@ -46,7 +46,7 @@ async def fill(store: Sojourn) -> None:
             events = [said(n) for n in range(number)]
             if events:
                 await store.sessions.append(made.key, *events)
-    await store.sessions.create("böok", "ada", "*", state={"app:k": 1}, backend="b", flow="f")
+    await store.sessions.create("böok", "ada", "*", state={"app:k": 1}, labels={"flow": "f"})
     await store.sessions.create(*LONG)
     for start in range(0, EVENTS, 260):
         await store.sessions.append(LONG, *(said(n, "x" * 200) for n in range(start, start + 260)))

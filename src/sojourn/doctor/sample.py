@@ -84,7 +84,7 @@ async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
             case "session" | "events" | "ids" | "remembered" | "artifact" | "artifactdata":
                 field = "ttl" if kind.name in ("session", "events", "ids") else "expires"
                 return bool(await _field(run, kind.source, field) == b"")
-            case "sessions" | "expiry" | "memory" | "memories" | "artifacts":
+            case "sessions" | "expiry" | "label" | "recent" | "memory" | "memories" | "artifacts":
                 return await _last(run, kind.source) == math.inf
             case "users" | "apps":
                 return await _last(run, kind.source) > time.time() * 1000 + _FAR

@@ -36,6 +36,7 @@ _RESERVED = frozenset(
     | {"enumeration"}
     | {"erased"}
     | {"mcp"}
+    | {"recent"}
 )
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -50,6 +51,8 @@ _FORMS = {
     "staged": rf"session:{_TAG}:{_ID}:staged:{_ID}(?::ids)?",
     "sessions": rf"sessions:{_TAG}",
     "expiry": rf"sessions:{_TAG}:expiry",
+    "label": rf"sessions:{_TAG}:label:{_ID}:{_ID}",
+    "recent": rf"recent:\{{{_ID}#\d+\}}(?::expiry|:label:{_ID}:{_ID})?",
     "state": rf"state:(?:{_TAG}|\{{{_ID}\}})",
     "outbox": rf"outbox:{_TAG}",
     "operations": rf"operations:{_TAG}",
@@ -98,6 +101,13 @@ class UserKeys(NamedTuple):
     operations: str
     quarantine: str
     notices: str
+
+
+class RecentKeys(NamedTuple):
+    """The keys of one shard of an app's sessions, but for those of labels."""
+
+    by_update: str
+    by_expiry: str
 
 
 class CacheKeys(NamedTuple):
@@ -197,6 +207,28 @@ class Keys:
     def users_of(self, owner: UserKey) -> str:
         """The shard that lists this user."""
         return self.users(owner.app, crc32(owner.user.encode()) % SHARDS)
+
+    def recent(self, app: str, shard: int) -> RecentKeys:
+        """One shard of an app's sessions by their last change."""
+        name = f"{self._start}recent:{{{escape(app)}#{shard}}}"
+        return RecentKeys(name, f"{name}:expiry")
+
+    def recent_of(self, owner: UserKey | SessionKey) -> RecentKeys:
+        """The shard that lists the sessions of this user."""
+        return self.recent(owner.app, crc32(owner.user.encode()) % SHARDS)
+
+    def recent_by(self, user: str) -> str:
+        """A glob of all those of any app that may list the sessions of a user."""
+        return f"{self._start}recent:{{*#{crc32(user.encode()) % SHARDS}}}*"
+
+    def labelled(self, index: str, label: tuple[str, str]) -> str:
+        """Those in the index of a user's or an app's sessions that have a label."""
+        name, value = label
+        return f"{index}:label:{escape(name)}:{escape(value)}"
+
+    def labels_by(self, index: str) -> str:
+        """A glob of those keys, whatever the label."""
+        return f"{index}:label:*"
 
     def apps(self) -> str:
         """The apps that have users."""
@@ -342,7 +374,7 @@ class Keys:
         name = found.lastgroup or ""
         if name in ("events", "ids"):
             return Kind(name, key.rpartition(":")[0])
-        if name in ("memory", "memories"):
+        if name in ("label", "memory", "memories", "recent"):
             return Kind(name, f"{key[: key.rindex('}') + 1]}:expiry")
         if name == "artifactdata":
             return Kind(name, key.rsplit(":", 2)[0])

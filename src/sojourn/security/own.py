@@ -27,8 +27,7 @@ class Fields(TypedDict, total=False):
 
     title: str
     status: str
-    backend: str
-    flow: str
+    labels: Mapping[str, str] | None
     metadata: Mapping[str, Any] | None
 
 
@@ -73,7 +72,7 @@ class UserSessions:
             session: its id, where the guard's policy lets callers bring one; made if not given.
             state: its first state.
             operation_id: repeat a create with the same id and it takes effect once.
-            fields: title, status, backend, flow, metadata, ttl, max_age, until.
+            fields: title, status, labels, metadata, ttl, max_age, until.
 
         Raises:
             InvalidId: the policy refuses the id; nothing was sent.
@@ -174,8 +173,7 @@ class UserSessions:
         *,
         title: str | None = None,
         status: str | None = None,
-        backend: str | None = None,
-        flow: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
         metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
@@ -190,8 +188,7 @@ class UserSessions:
                 self._sessions.update,
                 title=title,
                 status=status,
-                backend=backend,
-                flow=flow,
+                labels=labels,
                 metadata=metadata,
                 ttl=ttl,
                 until=until,
@@ -333,8 +330,7 @@ class UserSessions:
         *,
         pattern: str | None = None,
         status: str | None = None,
-        backend: str | None = None,
-        flow: str | None = None,
+        labels: Mapping[str, str] | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> SessionPage:
@@ -346,8 +342,7 @@ class UserSessions:
                 *self._gate.principal.owner,
                 pattern=pattern,
                 status=status,
-                backend=backend,
-                flow=flow,
+                labels=labels,
                 limit=limit,
                 cursor=cursor,
             ),

@@ -9,8 +9,8 @@ from sojourn.cache.inmemory import InMemoryCache
 from sojourn.engine.call import Call, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.engine.scan import found
-from sojourn.ids import UserKey, tenant_of, unescape
+from sojourn.engine.scan import found, members
+from sojourn.ids import UserKey, escape, tenant_of, unescape
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.model import OF_USERS
 
@@ -44,7 +44,7 @@ class RedisTraces:
         self._keys = keys
 
     async def apps(self, user: str) -> set[str]:
-        """Three round trips for each 1,000 keys of the server."""
+        """Four round trips for each 1,000 keys of the server."""
         apps: set[str] = set()
         indexes: list[tuple[str, str]] = []
         for glob in self._keys.named_by(user):
@@ -67,7 +67,16 @@ class RedisTraces:
         indexes += [
             (app, self._keys.users_of(UserKey.of(app, user))) for app in await self._all_apps()
         ]
-        return apps | await self._naming(user, indexes)
+        return apps | await self._naming(user, indexes) | await self._recent(user)
+
+    async def _recent(self, user: str) -> set[str]:
+        """The apps of whose sessions by last change some are the user's."""
+        glob = f"{escape(user)}:*"
+        return {
+            self._keys.tag_of(key)[0]
+            for key in await found(self._engine, self._keys.recent_by(user))
+            if self._keys.kind_of(key) and await members(self._engine, key, glob)
+        }
 
     async def _all_apps(self) -> list[str]:
         key = self._keys.apps()

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _SAVED = frozenset(
     {
-        *("events", "state", "title", "status", "backend", "flow", "metadata", "ttl", "until"),
+        *("events", "state", "title", "status", "labels", "metadata", "ttl", "until"),
         *("incarnation", "expected_version"),
     }
 )

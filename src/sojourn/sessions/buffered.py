@@ -21,7 +21,7 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.graves import Buried, Fate, Forgotten
@@ -34,6 +34,7 @@ from sojourn.sessions.store import (
     Change,
     Delta,
     Image,
+    Label,
     Listed,
     Named,
     Pairs,
@@ -237,10 +238,19 @@ class BufferedSessions:
             self._held.seen(key, stored)
         return stored
 
-    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(
+        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
         """List what is on the server; in an outage it raises."""
         self._replayer.wake()
-        return await self._store.list_sessions(owner, after, limit)
+        return await self._store.list_sessions(owner, after, limit, label)
+
+    async def list_recent(
+        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_recent(app, after, limit, label)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int
@@ -252,6 +262,10 @@ class BufferedSessions:
     async def tidy(self, owner: UserKey) -> Tidied:
         """Tidy what is on the server; in an outage it raises."""
         return await self._store.tidy(owner)
+
+    async def tidy_recent(self, app: AppName, shard: int) -> int:
+        """Tidy what is on the server; in an outage it raises."""
+        return await self._store.tidy_recent(app, shard)
 
     async def count(self, owner: UserKey) -> int:
         """Count what is on the server; in an outage it raises."""

@@ -10,8 +10,9 @@ from typing import Any, cast
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, new_log_id, operation_id_of
-from sojourn.sessions import scope
+from sojourn.sessions import refusals, scope
 from sojourn.sessions.model import Event
+from sojourn.sessions.refusals import MAX_LABELS
 from sojourn.sessions.store import Write
 
 _NUMBER = (int, float)
@@ -23,6 +24,8 @@ _LAST = 10**11
 _TOO_MANY = 2**63
 """A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
+MAX_LABEL_NAME, MAX_LABEL_VALUE = 64, 256
+"""Bytes of UTF-8."""
 
 
 def text_or_none(value: object, what: str) -> str | None:
@@ -90,17 +93,55 @@ def instant(value: object, what: str) -> float:
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
 
 
-def fields(metadata: object = None, **words: object) -> dict[str, bytes]:
-    """The fields of a session that were given, as they are kept."""
+def parse_labels(value: object, *, change: bool = False) -> dict[str, str | None]:
+    """Labels by name, sorted; in a change of some of them None removes one."""
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"The labels must be a mapping, not {type(value).__name__}.")
+    given = cast("Mapping[object, object]", value)
+    found: dict[str, str | None] = {}
+    for name, word in given.items():
+        key = _word(name, "name of a label", MAX_LABEL_NAME)
+        if word is None and change:
+            found[key] = None
+        else:
+            found[key] = _word(word, f"label {key!r}", MAX_LABEL_VALUE)
+    removed = sum(word is None for word in found.values())
+    for count in (len(found) - removed, removed):
+        if count > MAX_LABELS:
+            raise refusals.too_many_labels(count)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _word(value: object, what: str, most: int) -> str:
+    """Text of a label."""
+    size = len(text(value, what).encode())
+    if 1 <= size <= most:
+        return cast("str", value)
+    raise InvalidValue(
+        f"The {what} has {size:,} bytes: from 1 to {most} are possible. Nothing was written."
+    )
+
+
+def fields(
+    *, title: object, status: object, labels: object, metadata: object, change: bool = False
+) -> dict[str, bytes]:
+    """The fields of a session that were given, as they are kept; in a change labels may be None."""
+    words = {"title": title, "status": status}
     found = {name: text(word, name).encode() for name, word in words.items() if word is not None}
+    if labels is not None and (checked := parse_labels(labels, change=change)):
+        found["labels"] = encode(checked, "The labels")
     if metadata is not None:
         found["metadata"] = json_object(metadata, "The metadata")
     return found
 
 
-def first_fields(metadata: object, **words: object) -> dict[str, bytes]:
-    """The fields of a session that is made now."""
-    return {"log_id": new_log_id().encode(), **fields(metadata, **words)}
+def first_fields(
+    *, title: object, status: object, labels: object, metadata: object
+) -> dict[str, bytes]:
+    """The fields of a session that is made now, or written as a whole."""
+    metadata = {} if metadata is None else metadata
+    found = fields(title=title, status=status, labels=labels, metadata=metadata)
+    return {"log_id": new_log_id().encode(), **found}
 
 
 def end(value: object) -> float | None:

@@ -128,6 +128,7 @@ class SafeSessions:
         self.get_many = self._safe(sessions.get_many)
         self.append = self._safe(sessions.append)
         self.begin = self._safe(sessions.begin)
+        self.recent = self._safe(sessions.recent)
         self.append_many = self._safe(sessions.append_many)
         self.replay = self._safe(sessions.replay)
         self.update = self._safe(sessions.update)

@@ -9,9 +9,9 @@ from typing import Any, cast
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
-from sojourn.engine.scan import found, unlink
+from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
-from sojourn.ids import SessionId, SessionKey, UserKey, parse_session, unescape
+from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.graves import (
     REMEMBERED,
@@ -89,8 +89,23 @@ class Forgetting:
         for start in range(0, len(lost), _STEP):
             _, part = await self._delete(owner, lost[start : start + _STEP])
             done = done.plus(part)
+        labels = self._keys.labels_by(self._keys.user(owner).by_update)
+        await unlink(self._engine, await found(self._engine, labels))
+        await self._out_of_recent(owner)
         await self._commons.strike(owner)
         return done
+
+    async def _out_of_recent(self, owner: UserKey) -> None:
+        """Take all that names the user out of the index of the app's sessions."""
+        recent = self._keys.recent_of(owner)
+        labelled = await found(self._engine, self._keys.labels_by(recent.by_update))
+        for index in (*recent, *labelled):
+            names = await members(self._engine, index, f"{escape(owner.user)}:*")
+            for start in range(0, len(names), _STEP):
+                part = names[start : start + _STEP]
+                await self._engine.run(
+                    Call("sessions.forget", (index,), only, commands=[("ZREM", index, *part)])
+                )
 
     async def _carry_out(self, owner: UserKey) -> int:
         """The deltas of app state that wait are the app's: they are not forgotten."""

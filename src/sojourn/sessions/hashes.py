@@ -21,6 +21,7 @@ _DIGITS = 15
 """Of a number up to which a script counts without rounding."""
 
 _number = msgspec.json.Decoder(float).decode
+_words = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Flaw(NamedTuple):
@@ -96,7 +97,7 @@ def parse_head(reply: Reply) -> Parsed:
     """The fields of a session and its state."""
     if isinstance(reply, Exception):
         return Parsed(None, {}, [FOREIGN])
-    fields = dict(pairs(reply))
+    fields = {b"labels": b"", **dict(pairs(reply))}
     flaws: list[Flaw] = []
     try:
         _check_format(fields, "The session", flaws)
@@ -244,6 +245,13 @@ def _value(field: bytes) -> bytes:
     return growth.plain(field, "A field of the session") if field[:1] == growth.MARK else field
 
 
+def _labels(field: bytes) -> Mapping[str, str]:
+    try:
+        return _words(_value(field)) if field else {}
+    except (ValueError, RecursionError):
+        raise ValueError("not a JSON object of text") from None
+
+
 _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"incarnation": _name,
     b"version": count,
@@ -258,8 +266,7 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"log_id": _text,
     b"title": _text,
     b"status": _text,
-    b"backend": _text,
-    b"flow": _text,
+    b"labels": _labels,
     b"metadata": _value,
 }
 """The fields of a session, and how each is read, in the order of `Head`."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
-from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_session, parse_user
+from sojourn.engine.keys import SHARDS, Keys
+from sojourn.ids import (
+    AppName,
+    SessionId,
+    SessionKey,
+    UserKey,
+    parse_app,
+    parse_session,
+    parse_user,
+)
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.store import Listed, Named, Place, Stored
+from sojourn.sessions.recent import Entry, Recent, as_json, entry_of, named
+from sojourn.sessions.store import Label, Listed, Named, Place, Stored, has
 
 _PRUNE, _MEND = (Script.load(LUA, name) for name in ("prune", "mend"))
 
@@ -20,63 +31,123 @@ _MENDED = 1000
 """Sessions that have gone which one page of a list takes out."""
 
 
+class Mended(NamedTuple):
+    """How many sessions went out of a user's indexes, and came in; what they all are now."""
+
+    dropped: int
+    restored: int
+    entries: Sequence[Entry]
+
+
+class _Found(NamedTuple):
+    """What stands where an index leads to: sessions in order, and those that cannot be served."""
+
+    sessions: list[tuple[SessionKey, Stored]]
+    corrupt: list[SessionKey]
+    newer: list[SessionKey]
+    gone: list[SessionKey]
+
+
 class Indexes:
     """What leads to the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, inspection: Inspection
+        self,
+        engine: Engine,
+        keys: Keys,
+        commons: Commons,
+        inspection: Inspection,
+        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._commons = commons
         self._inspection = inspection
+        self._recent = recent
 
-    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(
+        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
         """Two round trips a page."""
-        user = self._keys.user(owner)
-        page = await self._page(owner, user.by_update, after, limit, parse_session)
+        index = self._keys.user(owner).by_update
+        if label is not None:
+            index = self._keys.labelled(index, label)
+        page = await self._page(owner, index, after, limit, parse_session)
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
+        found = await self._read(keys)
+        if found.gone:
+            self._engine.post(self.prune_call(owner))
+        moved = [key for key, stored in found.sessions if not has(stored.head, label)]
+        if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
+            self._engine.post(self.mend_call(owner, amiss, label))
+        after = page.places[-1] if page.more else None
+        return Listed(found.sessions, after, found.corrupt, found.newer)
+
+    async def list_recent(
+        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """Two round trips a page."""
+        indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
+        if label is not None:
+            indexes = [self._keys.labelled(index, label) for index in indexes]
+        pages = await asyncio.gather(*(self._newest(index, after, limit) for index in indexes))
+        places = sorted((place for page in pages for place in page.places), reverse=True)
+        more = len(places) > limit or any(page.more for page in pages)
+        places = places[:limit]
+        keys = [named(app, place.name) for place in places]
+        found = await self._read([key for key in keys if key])
+        for key in found.gone[:_MENDED]:
+            self._recent.enter(Entry(key, former=as_json(label)))
+        for key, stored in found.sessions:
+            if not has(stored.head, label):  # of another label by now
+                self._recent.enter(entry_of(key, stored.head, as_json(label)))
+        return Listed(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
+
+    async def _read(self, keys: Sequence[SessionKey]) -> _Found:
+        """Sessions without rows. One round trip, a call for each user."""
+        found = _Found([], [], [], [])
         if not keys:
-            return Listed([], None)
-        heads = [self._keys.session(key).head for key in keys]
-        call = Call(
+            return found
+        owners: dict[UserKey, list[SessionKey]] = {}
+        for key in keys:
+            owners.setdefault(key.owner, []).append(key)
+        calls = [self._read_call(owner, part) for owner, part in owners.items()]
+        _, app_call = self._commons.state_calls(keys[0].owner)
+        *replies, state = await self._engine.run_all([*calls, app_call])
+        read: dict[SessionKey, Stored] = {}
+        for (owner, part), reply in zip(owners.items(), replies, strict=True):
+            ours = user_state(reply.pop())
+            shared = await self._commons.report(owner, ours, state)
+            for key, fields in zip(part, reply, strict=True):
+                if not fields:
+                    found.gone.append(key)
+                    continue
+                head, own, flaws, newer = parse_head(fields)
+                if newer or ours.newer or state.newer:
+                    found.newer.append(key)
+                    continue
+                if flaws:
+                    name = self._keys.session(key).head
+                    await self._inspection.report(owner, key.session, "session", name, flaws)
+                if head is None:
+                    found.corrupt.append(key)
+                    continue
+                readable = not (flaws or shared)
+                read[key] = Stored(head, own, ours.pairs, state.pairs, [], 0, readable=readable)
+        found.sessions.extend((key, read[key]) for key in keys if key in read)
+        return found
+
+    def _read_call(self, owner: UserKey, keys: Sequence[SessionKey]) -> Call[list[Any]]:
+        """The hashes of sessions of a user, then the user's state."""
+        names = [*(self._keys.session(key).head for key in keys), self._keys.user(owner).state]
+        return Call(
             name="sessions.list",
-            keys=(*heads, user.state),
+            keys=names,
             read=list,
-            commands=[("HGETALL", head) for head in (*heads, user.state)],
+            commands=[("HGETALL", name) for name in names],
             bulk=True,
             lenient=True,
         )
-        _, app_call = self._commons.state_calls(owner)
-        replies, app = await self._engine.run_all([call, app_call])
-        ours = user_state(replies.pop())
-        shared = await self._commons.report(owner, ours, app)
-        sessions: list[tuple[SessionKey, Stored]] = []
-        corrupt: list[SessionKey] = []
-        newer: list[SessionKey] = []
-        gone: list[SessionKey] = []
-        for key, head, reply in zip(keys, heads, replies, strict=True):
-            if not reply:
-                gone.append(key)
-                continue
-            found = parse_head(reply)
-            if found.newer or ours.newer or app.newer:
-                newer.append(key)
-                continue
-            if found.flaws:
-                await self._inspection.report(owner, key.session, "session", head, found.flaws)
-            if found.head is None:
-                corrupt.append(key)
-                continue
-            readable = not (found.flaws or shared)
-            stored = Stored(
-                found.head, found.state, ours.pairs, app.pairs, [], 0, readable=readable
-            )
-            sessions.append((key, stored))
-        if gone:
-            self._engine.post(self.prune_call(owner))
-            self._engine.post(self.mend_call(owner, gone[:_MENDED]))  # evicted
-        return Listed(sessions, page.places[-1] if page.more else None, corrupt, newer)
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
@@ -88,15 +159,24 @@ class Indexes:
             args=self._commons.told_for(),
         )
 
-    def mend_call(self, owner: UserKey, keys: Sequence[SessionKey]) -> Call[list[int]]:
-        """Make the indexes true of some sessions; gives how many went out, and how many came in."""
+    def mend_call(
+        self, owner: UserKey, keys: Sequence[SessionKey], label: Label | None = None
+    ) -> Call[Mended]:
+        """Make the indexes true of some sessions; `label` is that in whose set they were met."""
+
+        def read(replies: list[Any]) -> Mended:
+            dropped, restored, *fields = replies[0]
+            rows = zip(keys, fields[::3], fields[1::3], fields[2::3], strict=True)
+            entries = [Entry(*row) for row in rows if row[1] != b"?"]
+            return Mended(dropped, restored, entries)
+
         heads = [self._keys.session(key).head for key in keys]
         return Call(
             name="sessions.sweep",
             keys=(*self._keys.user(owner)[:2], *heads),
-            read=only,
+            read=read,
             script=_MEND,
-            args=[key.session for key in keys],
+            args=[as_json(label), *(key.session for key in keys)],
         )
 
     async def list_names(
@@ -106,6 +186,30 @@ class Indexes:
         if app is None:
             return await self._page(None, self._keys.apps(), after, limit, parse_app)
         return await self._page(None, self._keys.users(app, shard), after, limit, parse_user)
+
+    async def _newest(self, index: str, after: Place | None, limit: int) -> Named:
+        """As `_page`, from the highest score down. What is no name of a session is passed over."""
+        high = "+inf" if after is None else after.score
+        size = limit + (1 if after is None else 2)
+        while True:
+            flat: list[bytes] = await self._engine.run(
+                Call(
+                    name="sessions.index",
+                    keys=(index,),
+                    read=only,
+                    commands=[
+                        ("ZREVRANGEBYSCORE", index, high, "-inf", "WITHSCORES", "LIMIT", 0, size)
+                    ],
+                )
+            )
+            found: list[Place] = []
+            for name, score in zip(flat[::2], flat[1::2], strict=True):
+                place = Place(float(score), name.decode(errors="replace"))
+                if after is None or place < after:
+                    found.append(place)
+            if len(found) > limit or len(flat) < 2 * size:
+                return Named(found[:limit], len(found) > limit)
+            size *= 4
 
     async def _page(
         self,

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any, Literal, TypeVar
 
 from sojourn.errors import SessionExists, TooLarge
-from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
 from sojourn.sessions.graves import REMEMBERED, Buried, Fate, Forgotten, anywhere
@@ -27,6 +27,7 @@ from sojourn.sessions.store import (
     Delta,
     Head,
     Image,
+    Label,
     Listed,
     Named,
     Pairs,
@@ -38,6 +39,7 @@ from sojourn.sessions.store import (
     Window,
     Write,
     Written,
+    has,
 )
 
 V = TypeVar("V")
@@ -220,8 +222,10 @@ class InMemorySessions:
         head = session.head
         ttl = head.ttl if change.ttl == "keep" else change.ttl
         until = head.until if change.until == "keep" else change.until
-        head = head._replace(ttl=ttl, until=until).from_now(self._clock())
-        session.head = head.told(change.fields)
+        told = head._replace(ttl=ttl, until=until).from_now(self._clock()).told(change.fields)
+        if "labels" in change.fields and len(told.labels) > refusals.MAX_LABELS:
+            raise refusals.too_many_labels(len(told.labels))
+        session.head = told
         if change.is_touch:
             return Written(head.version, 0, repeated=False)
         written = self._changed(session, name, updated=self._clock())
@@ -260,7 +264,7 @@ class InMemorySessions:
         )
         seq = len(image.rows)
         dropped = 0 if self._max_events is None else max(0, seq - self._max_events)
-        session.head = head.from_now(now).told(change.fields)
+        session.head = head._replace(labels={}).from_now(now).told(change.fields)
         if head.log_id:
             session.head = session.head._replace(log_id=head.log_id)
         session.state, session.rows = dict(image.state), list(image.rows[dropped:])
@@ -331,23 +335,39 @@ class InMemorySessions:
         self._told(new, "created", session.head.version)
         return done
 
-    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(
+        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
         """A page of a user's sessions."""
         order: list[tuple[Place, SessionKey]] = []
         for key in list(self._sessions):
             session = self._alive(key) if key.owner == owner else None
-            if session is not None:
+            if session is not None and has(session.head, label):
                 insort(order, (Place(session.place, key.session), key))
-        page, more = _page(order, after, limit)
-        user, app = self._values(owner), self._values(owner.app)
-        sessions = [
-            (
-                key,
-                Stored(self._sessions[key].head, dict(self._sessions[key].state), user, app, [], 0),
-            )
-            for _, key in page
-        ]
+        return self._listed(*_page(order, after, limit))
+
+    async def list_recent(
+        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """A page of an app's sessions, newest first."""
+        order: list[tuple[Place, SessionKey]] = []
+        for key in list(self._sessions):
+            session = self._alive(key) if key.app == app else None
+            if session is not None and has(session.head, label):
+                name = f"{escape(key.user)}:{escape(key.session)}"
+                order.append((Place(session.place, name), key))
+        order.sort(reverse=True)
+        rest = [each for each in order if after is None or each[0] < after]
+        return self._listed(rest[:limit], len(rest) > limit)
+
+    def _listed(self, page: Sequence[tuple[Place, SessionKey]], more: bool) -> Listed:
+        sessions = [(key, self._without_rows(key)) for _, key in page]
         return Listed(sessions, page[-1][0] if more else None)
+
+    def _without_rows(self, key: SessionKey) -> Stored:
+        session = self._sessions[key]
+        user, app = self._values(key.owner), self._values(key.app)
+        return Stored(session.head, dict(session.state), user, app, [], 0)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int
@@ -372,6 +392,10 @@ class InMemorySessions:
         """Forget the user's sessions that have expired."""
         ours = [key for key in self._sessions if key.owner == owner]
         return Tidied(sum(self._alive(key) is None for key in ours), 0, 0, 0)
+
+    async def tidy_recent(self, app: AppName, shard: int) -> int:  # noqa: ARG002 - the protocol's
+        """There is no index that could be wrong."""
+        return 0
 
     async def count(self, owner: UserKey) -> int:
         """How many sessions a user has."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +14,7 @@ from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, use
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Listed, SessionStore
+from sojourn.sessions.store import Label, Listed, SessionStore
 
 _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
@@ -23,20 +25,25 @@ class Filter(NamedTuple):
 
     Attributes:
         pattern: of the session's id, with `*`, `?` and `[…]` as file names have them.
-        status: its status; backend and flow likewise.
+        status: its status.
+        labels: labels that it has; empty for any.
     """
 
     pattern: str | None = None
     status: str | None = None
-    backend: str | None = None
-    flow: str | None = None
+    labels: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def label(self) -> Label | None:
+        """The label whose index leads to them, if there is one."""
+        return next(iter(self.labels.items()), None)
 
     def admits(self, session: Session[Any]) -> bool:
         """Whether a session is wanted."""
-        wanted = (self.status, self.backend, self.flow)
-        found = (session.status, session.backend, session.flow)
-        return self.admits_id(session.key) and all(
-            want in (None, have) for want, have in zip(wanted, found, strict=True)
+        return (
+            self.admits_id(session.key)
+            and self.status in (None, session.status)
+            and self.labels.items() <= session.labels.items()
         )
 
     def admits_id(self, key: SessionKey) -> bool:
@@ -72,7 +79,7 @@ class Listing:
                 break
             room = limit - len(found.sessions)
             if owner is not None:
-                page, place = await self._of_user(owner, place, room)
+                page, place = await self._of_user(owner, place, room, wanted.label)
             else:
                 page, place = await self._of_app(name, place, room, found.corrupt_users)
             looks += 1
@@ -81,11 +88,27 @@ class Listing:
             found.newer.extend(filter(wanted.admits_id, page.newer))
         return msgspec.structs.replace(found, cursor=place and place.text())
 
+    async def recent(self, app: str, wanted: Filter, limit: int, cursor: str | None) -> SessionPage:
+        """A page of the sessions of an app, newest change first."""
+        place: Cursor | None = Cursor.parse(cursor)
+        name = parse_app(app)
+        found = SessionPage([], None)
+        looks = 0
+        while place is not None and len(found.sessions) < limit and looks < _LOOKS:
+            room = limit - len(found.sessions)
+            page = await self._store.list_recent(name, place.session, room, wanted.label)
+            place = None if page.after is None else Cursor(session=page.after)
+            looks += 1
+            found.sessions.extend(filter(wanted.admits, self._states.sessions(page)))
+            found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
+            found.newer.extend(filter(wanted.admits_id, page.newer))
+        return msgspec.structs.replace(found, cursor=place and place.text())
+
     async def _of_user(
-        self, owner: UserKey, place: Cursor, limit: int
+        self, owner: UserKey, place: Cursor, limit: int, label: Label | None = None
     ) -> tuple[Listed, Cursor | None]:
         """The next sessions of a user, and where to go on; None at the end."""
-        page = await self._store.list_sessions(owner, place.session, limit)
+        page = await self._store.list_sessions(owner, place.session, limit, label)
         return page, None if page.after is None else place._replace(session=page.after)
 
     async def _of_app(

@@ -56,8 +56,8 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         expires: when it expires, seconds since the epoch; None is never.
         title: a name for people.
         status: a word of the application's; `active` at first.
-        backend: which system runs it, a word of the application's.
-        flow: which flow it is in now, a word of the application's.
+        labels: words of the application's by name, such as which flow it is in; lists filter by
+            them.
         metadata: JSON of the application's.
         state: its state merged with its user's (`user:…`) and its app's (`app:…`).
         events: those that were asked for, oldest first.
@@ -78,8 +78,7 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     expires: float | None
     title: str
     status: str
-    backend: str
-    flow: str
+    labels: dict[str, str]
     metadata: dict[str, Any]
     state: dict[str, Any]
     events: list[E]

@@ -16,7 +16,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import SessionKey, UserKey, parse_session
+from sojourn.ids import AppName, SessionKey, UserKey, parse_session
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import refusals
 from sojourn.sessions.commons import LUA, Commons, Policy
@@ -26,6 +26,7 @@ from sojourn.sessions.hashes import FOREIGN
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import Quarantine
+from sojourn.sessions.recent import Entry, Recent
 from sojourn.sessions.replies import (
     as_object,
     counted,
@@ -40,6 +41,7 @@ from sojourn.sessions.store import (
     Change,
     Delta,
     Image,
+    Label,
     Life,
     Listed,
     Named,
@@ -73,8 +75,9 @@ class RedisSessions:
         self._policy = policy
         self._inspection = Inspection(engine, quarantine)
         self._commons = Commons(engine, keys, policy, self._inspection)
-        self._indexes = Indexes(engine, keys, self._commons, self._inspection)
-        self._upkeep = Upkeep(engine, keys, self._commons, self._indexes)
+        self._recent = Recent(engine, keys)
+        self._indexes = Indexes(engine, keys, self._commons, self._inspection, self._recent)
+        self._upkeep = Upkeep(engine, keys, self._commons, self._indexes, self._recent)
         self._snapshots = Snapshots(engine, keys, self._commons, self._inspection)
         self._forgetting = Forgetting(engine, keys, self._commons)
         self._shared_ttl = ms(policy.state_ttl)
@@ -210,7 +213,10 @@ class RedisSessions:
             self._not_fitting(reply, key)
         if known and reply[6]:
             self._commons.enroll_again(key.owner, birth.life.span)
-        stamp, waiting = reply[3:5]
+        _, created, expires, stamp, waiting, *_ = reply
+        if status == b"ok":
+            labels = birth.fields.get("labels", b"")
+            self._recent.enter(Entry(key, created, expires, labels))
         app_delta: Pairs = birth.state.app if status == b"ok" else {}
         await self._commons.share(key.owner, birth.operation_id, app_delta, stamp, waiting)
         return bool(status == b"duplicate")
@@ -221,7 +227,7 @@ class RedisSessions:
         """One round trip; one more when the delta touches the app's state."""
         end = from_now(self._engine.timeout)
         reply = await self._engine.run(self._append_call(key, rows, delta, updated, write))
-        return await self._appended(reply, key, delta, write, end)
+        return await self._appended(reply, key, Rows(rows, delta, updated), write, end)
 
     async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
         """One round trip as `append`; two where there is no session.
@@ -251,7 +257,7 @@ class RedisSessions:
                 reply = await self._engine.run(append)
         if isinstance(reply, BaseException):
             raise reply
-        return await self._appended(reply, key, first.delta, write, end)
+        return await self._appended(reply, key, first, write, end)
 
     def _append_call(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
@@ -279,16 +285,17 @@ class RedisSessions:
         )
 
     async def _appended(
-        self, reply: list[Any], key: SessionKey, delta: Delta, write: Write, end: float
+        self, reply: list[Any], key: SessionKey, sent: Rows, write: Write, end: float
     ) -> Written:
         """Raise what became of an append, or carry its app delta on."""
         self._refused(reply, key, write)
-        status, version, seq, stamp, waiting, ttl = reply
-        if delta.app or waiting:
-            app_delta: Pairs = delta.app if status == b"ok" else {}
+        status, version, seq, stamp, waiting, ttl, expires, labels = reply
+        if sent.delta.app or waiting:
+            app_delta: Pairs = sent.delta.app if status == b"ok" else {}
             with no_later_than(end):
                 await self._commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         self._commons.keep_alive(key.owner, seconds(ttl))
+        self._recent.changed(Entry(key, sent.updated, expires, labels))
         return Written(int(float(version)), int(seq), status == b"duplicate")
 
     async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
@@ -305,6 +312,7 @@ class RedisSessions:
                     *guarded(write),
                     key.session,
                     *life,
+                    refusals.MAX_LABELS,
                     *(part for pair in change.fields.items() for part in pair),
                     *self._commons.told_for(),
                 ),
@@ -313,6 +321,11 @@ class RedisSessions:
         )
         self._refused(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
+        now = Entry(key, *reply[3:7])
+        if now.labels == now.former and change.ttl == change.until == "keep":
+            self._recent.changed(now)
+        else:
+            self._recent.enter(now)
         return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
 
     async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
@@ -354,6 +367,7 @@ class RedisSessions:
         if known and reply[4]:
             self._commons.enroll_again(key.owner, Life(image.ttl).span)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
+        self._recent.enter(Entry(key, *reply[5:9]))
         return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
     async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
@@ -377,6 +391,7 @@ class RedisSessions:
         )
         self._refused(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
+        self._recent.changed(Entry(key, *reply[4:7]))
         return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
     async def delete(self, key: SessionKey, write: Write) -> bool:
@@ -397,6 +412,8 @@ class RedisSessions:
                 operation_id=write.operation_id,
             )
         )
+        if reply[0] == b"ok":
+            self._recent.enter(Entry(key, former=reply[1]))
         return bool(reply[0] != b"missing")
 
     async def rotate(
@@ -430,7 +447,10 @@ class RedisSessions:
         if reply[0] == b"exists":
             raise refusals.exists(new)
         self._refused(reply, key, write)
-        status, session, incarnation = (part.decode() for part in reply)
+        status, session, incarnation = (part.decode() for part in reply[:3])
+        if status == "ok":
+            now = Entry(new, *reply[3:])
+            self._recent.enter(Entry(key, former=now.labels), now)
         return Renamed(parse_session(session), incarnation, status == "duplicate")
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
@@ -448,9 +468,17 @@ class RedisSessions:
         await self._commons.report(owner, user, app)
         return user.known(), app.known()
 
-    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
+    async def list_sessions(
+        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
         """Two round trips a page."""
-        return await self._indexes.list_sessions(owner, after, limit)
+        return await self._indexes.list_sessions(owner, after, limit, label)
+
+    async def list_recent(
+        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """Two round trips a page."""
+        return await self._indexes.list_recent(app, after, limit, label)
 
     async def list_names(
         self, app: str | None, shard: int, after: Place | None, limit: int
@@ -459,8 +487,12 @@ class RedisSessions:
         return await self._indexes.list_names(app, shard, after, limit)
 
     async def tidy(self, owner: UserKey) -> Tidied:
-        """Two round trips for each 200 sessions, and three more."""
+        """Three round trips for each 200 sessions, and three more."""
         return await self._upkeep.tidy(owner)
+
+    async def tidy_recent(self, app: AppName, shard: int) -> int:
+        """Two round trips for each 200 sessions, one more where some are gone."""
+        return await self._upkeep.tidy_recent(app, shard)
 
     async def count(self, owner: UserKey) -> int:
         """One round trip."""
@@ -498,6 +530,8 @@ class RedisSessions:
             raise refusals.event_exists(int(reply[1]), reply[2].decode(errors="replace"))
         if status == b"newer":
             raise refusals.newer("The session", reply[1].decode())
+        if status == b"labels":
+            raise refusals.too_many_labels(int(reply[1]))
         self._not_fitting(reply, key)
 
     def _not_fitting(self, reply: list[Any], key: SessionKey) -> NoReturn:

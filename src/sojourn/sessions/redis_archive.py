@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from sojourn.codecs import encode
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -17,6 +18,7 @@ from sojourn.sessions.commons import ENROLL, LUA, Commons, Policy
 from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import Quarantine
+from sojourn.sessions.recent import Entry, Recent, entry_of
 from sojourn.sessions.replies import counted, ms
 from sojourn.sessions.store import Pairs, Stored
 
@@ -35,6 +37,7 @@ class RedisArchive:
         self._keys = keys
         self._policy = policy
         self._commons = Commons(engine, keys, policy, Inspection(engine, quarantine))
+        self._recent = Recent(engine, keys)
 
     async def find(self, key: SessionKey) -> Stored | None:
         """One round trip."""
@@ -91,10 +94,9 @@ class RedisArchive:
         span = _lasting(head.span, head.expires)
         await self._commons.enter(key.owner, span)
         user = self._keys.user(key)
-        fields = {
-            name: getattr(head, name).encode()
-            for name in ("log_id", "title", "status", "backend", "flow")
-        }
+        fields = {name: getattr(head, name).encode() for name in ("log_id", "title", "status")}
+        if head.labels:
+            fields["labels"] = encode(dict(head.labels), "The labels")
         call: Call[list[Any]] = Call(
             name="sessions.restore",
             keys=(
@@ -126,6 +128,7 @@ class RedisArchive:
         match status:
             case b"ok" | b"duplicate":
                 await self._commons.enter(key.owner, span)  # the server may be another now
+                self._recent.enter(entry_of(key, head, said[0] if said else b""))
                 return "restored"
             case b"gone":
                 raise refusals.gone(key)
@@ -161,7 +164,7 @@ class RedisArchive:
             case b"corrupt":
                 raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
             case _:
-                pass
+                self._recent.enter(Entry(key, *said))
 
     async def clock(self) -> float:
         """One round trip."""

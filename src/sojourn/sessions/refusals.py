@@ -13,10 +13,22 @@ from sojourn.errors import (
     SessionExists,
     SessionNotFound,
     StaleSession,
+    TooManyLabels,
     TooManySessions,
 )
 from sojourn.ids import SessionKey
 from sojourn.sessions.graves import REMEMBERED, Fate
+
+MAX_LABELS = 16
+"""Of one session."""
+
+
+def too_many_labels(count: int) -> TooManyLabels:
+    """More labels than one session has."""
+    return TooManyLabels(
+        f"A session has {MAX_LABELS} labels at most, not {count:,}. Nothing was written: remove "
+        "some, or keep what no list is filtered by in the metadata."
+    )
 
 
 def brought() -> InvalidId:

@@ -26,6 +26,7 @@ from sojourn.ids import (
     new_incarnation,
     new_session_id,
     operation_id_of,
+    parse_app,
     parse_user,
     session_id_of,
     user_key,
@@ -149,8 +150,7 @@ class Sessions:
         until: float | None = None,
         title: str = "",
         status: str = "active",
-        backend: str = "",
-        flow: str = "",
+        labels: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         created: float | None = None,
         operation_id: str | None = None,
@@ -170,8 +170,8 @@ class Sessions:
                 `until` the earliest ends it.
             title: a name for people.
             status: a word of the application's.
-            backend: which system runs it, a word of the application's.
-            flow: which flow it is in, a word of the application's.
+            labels: words of the application's by name, by which lists are filtered: at most 16, a
+                name of 64 bytes at most, a word of 1 to 256.
             metadata: JSON of the application's.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
@@ -196,7 +196,7 @@ class Sessions:
             created=None if created is None else checks.instant(created, "created"),
             life=self._life(ttl, max_age, until),
             fields=checks.first_fields(
-                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
+                title=title, status=status, labels=labels, metadata=metadata
             ),
             state=by_scope(checks.encoded(state or {})),
             fresh=fresh or session is None,
@@ -226,8 +226,7 @@ class Sessions:
             expires=born.expires,
             title=title,
             status=status,
-            backend=backend,
-            flow=flow,
+            labels=decode(birth.fields.get("labels", b"{}")),
             metadata=decode(birth.fields["metadata"]),
             state=first,
             events=[],
@@ -250,8 +249,7 @@ class Sessions:
         until: float | None = None,
         title: str = "",
         status: str = "active",
-        backend: str = "",
-        flow: str = "",
+        labels: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         operation_id: str | None = None,
     ) -> Session[Event]:
@@ -272,8 +270,7 @@ class Sessions:
             until: see `create`.
             title: see `create`.
             status: see `create`.
-            backend: see `create`.
-            flow: see `create`.
+            labels: see `create`.
             metadata: see `create`.
             operation_id: see `create`.
 
@@ -294,7 +291,7 @@ class Sessions:
             created=None,
             life=self._life(ttl, max_age, until),
             fields=checks.first_fields(
-                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
+                title=title, status=status, labels=labels, metadata=metadata
             ),
             state=by_scope(checks.encoded(state or {})),
         )
@@ -403,6 +400,7 @@ class Sessions:
         key: SessionKey,
         *events: Event,
         ttl: float | Keep | None = KEEP,
+        labels: Mapping[str, str] | None = None,
         operation_id: str | None = None,
     ) -> Appended:
         """Append events, in order; create the session first if there is none.
@@ -414,6 +412,7 @@ class Sessions:
             key: to which session.
             events: at least one.
             ttl: of a new session: see `create`.
+            labels: of a new session: see `create`.
             operation_id: repeat it with the same id and the events are there once. One that has
                 made the session does not make it again.
 
@@ -436,7 +435,7 @@ class Sessions:
             else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, None, None),
-            fields=checks.first_fields(title="", status="active", backend="", flow="", metadata={}),
+            fields=checks.first_fields(title="", status="active", labels=labels, metadata=None),
             state=by_scope({}),
         )
         first = Rows(rows, by_scope(changes), float(events[-1].time))
@@ -535,8 +534,7 @@ class Sessions:
         *,
         title: str | None = None,
         status: str | None = None,
-        backend: str | None = None,
-        flow: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
         metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
@@ -545,17 +543,34 @@ class Sessions:
     ) -> int:
         """Change fields of a session; what is not given stays. One round trip.
 
+        Args:
+            key: which session.
+            title: a name for people.
+            status: a word of the application's.
+            labels: those to set, and with None those to remove; the others stay. Two writers that
+                set different labels at the same time lose neither.
+            metadata: JSON of the application's; it takes the place of what is there.
+            ttl: seconds that it lives after each change; None for ever.
+            until: when it expires at the latest, seconds since the epoch; None for no such end.
+            expected_version: the session must still be of this version (`Session.version`).
+            operation_id: repeat an update with the same id and it takes effect once.
+
         Returns:
             the version after it.
 
         Raises:
             InvalidInput: nothing to change, or a value that cannot be stored.
+            TooManyLabels: with those that it has there would be more than 16; nothing was written.
             SessionNotFound: there is none; it is not created.
             StaleSession: not the expected version.
         """
         checks.key(key)
         fields = checks.fields(
-            title=title, status=status, backend=backend, flow=flow, metadata=metadata
+            title=title,
+            status=status,
+            labels=labels,
+            metadata=metadata,
+            change=True,
         )
         change = Change(
             fields,
@@ -564,7 +579,7 @@ class Sessions:
         )
         if change.is_touch:
             raise InvalidInput(
-                "update() needs a title, status, backend, flow, metadata, ttl or until to set."
+                "update() needs a title, status, label, metadata, ttl or until to set."
             )
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
@@ -577,8 +592,7 @@ class Sessions:
         state: Mapping[str, Any] | None = None,
         title: str = "",
         status: str = "active",
-        backend: str = "",
-        flow: str = "",
+        labels: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
@@ -599,8 +613,8 @@ class Sessions:
             state: its own state. `user:` and `app:` keys are set by `append`.
             title: a name for people.
             status: a word of the application's.
-            backend: which system runs it, a word of the application's.
-            flow: which flow it is in, a word of the application's.
+            labels: words of the application's by name, by which lists are filtered: at most 16, a
+                name of 64 bytes at most, a word of 1 to 256.
             metadata: JSON of the application's.
             ttl: as `update`; a new session has the store's if it is not given.
             until: as `update`.
@@ -629,9 +643,7 @@ class Sessions:
                 "too: set them by append(), in an event's state_delta."
             )
         change = Change(
-            checks.first_fields(
-                title=title, status=status, backend=backend, flow=flow, metadata=metadata or {}
-            ),
+            checks.first_fields(title=title, status=status, labels=labels, metadata=metadata),
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
@@ -755,8 +767,7 @@ class Sessions:
         *,
         pattern: str | None = None,
         status: str | None = None,
-        backend: str | None = None,
-        flow: str | None = None,
+        labels: Mapping[str, str] | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> SessionPage:
@@ -764,37 +775,67 @@ class Sessions:
 
         It is no snapshot: a session updated between two pages may be seen again, none is missed.
         Two round trips a page for a user; for an app three for each user looked at, also for one
-        without sessions, and one for each of the sixteen parts of its users.
+        without sessions, and one for each of the sixteen parts of its users. Of an app with labels
+        it is `recent`: newest change first, two round trips a page.
 
         Args:
             app: the application.
             user: only this user's; the empty string is a user like any other. None for all.
             pattern: only those whose id matches it: `*` stands for anything, `?` for one character.
-            status: only those of this status; `backend` and `flow` likewise.
-            backend: see `status`.
-            flow: see `status`.
-            limit: how many at most. With one of the filters above a page may have fewer, even none,
-                and a cursor all the same: it looks at no more than 25 pages of the index.
-            cursor: `SessionPage.cursor` of the page before.
+            status: only those of this status.
+            labels: only those that have all of these. The first leads to them by an index, so name
+                the rarest first.
+            limit: how many at most. With more filters than one label a page may have fewer, even
+                none, and a cursor all the same: it looks at no more than 25 pages of the index.
+            cursor: `SessionPage.cursor` of the page before, of the same listing.
 
         Raises:
-            InvalidInput: a limit under 1, or a cursor that is none of this listing.
+            InvalidInput: a limit under 1, a label that no session can have, or a cursor that is
+                none of this listing.
             CorruptRecord: the index of this user is a key of another type. A listing of the app
                 names the user (`SessionPage.corrupt_users`) and goes on.
         """
         checks.page_size(limit)
         wanted = Filter(
-            *(
-                checks.text_or_none(*each)
-                for each in (
-                    (pattern, "pattern"),
-                    (status, "status"),
-                    (backend, "backend"),
-                    (flow, "flow"),
-                )
-            )
+            checks.text_or_none(pattern, "pattern"),
+            checks.text_or_none(status, "status"),
+            _wanted_labels(labels),
         )
+        if user is None and wanted.labels:
+            return await self._listing.recent(app, wanted, limit, cursor)
         return await self._listing.sessions(app, user, wanted, limit, cursor)
+
+    async def recent(
+        self,
+        app: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> SessionPage:
+        """A page of the sessions of an app, newest change first: with state, without events.
+
+        It comes from an index that is a minute late at most: what was changed since may stand
+        further back. What is gone is never in it. Two round trips a page, one of them to the slots
+        of the users.
+
+        Args:
+            app: the application.
+            labels: only those that have all of these. The first leads to them by an index, so name
+                the rarest first.
+            limit: how many at most. With more than one label a page may have fewer, even none, and
+                a cursor all the same: it looks at no more than 25 pages of the index.
+            cursor: `SessionPage.cursor` of the page before. A session that is changed between two
+                pages is on the first one from then on.
+
+        Raises:
+            InvalidInput: a limit under 1, a label that no session can have, or a cursor that is
+                none of this listing.
+            CorruptRecord: a part of the index is a key of another type.
+        """
+        checks.page_size(limit)
+        wanted = Filter(labels=_wanted_labels(labels))
+        return await self._listing.recent(app, wanted, limit, cursor)
 
     async def users(self, app: str, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the users of an app, some of whom may have no session any more.
@@ -822,8 +863,9 @@ class Sessions:
         """Make the indexes of some users of an app true, and finish what dead clients left.
 
         Nothing depends on it: what has expired is never listed, and a list repairs what it meets.
-        It is for what nobody lists. Five round trips for a user, two more for each 200 sessions;
-        each has the time-out of an operation. `sojourn sessions sweep` does it for all.
+        It is for what nobody lists. Five round trips for a user, three more for each 200 sessions;
+        the last page has three more for each 200 sessions of the app, and sixteen. Each has the
+        time-out of an operation. `sojourn sessions sweep` does it for all.
 
         Args:
             app: whose users.
@@ -838,6 +880,9 @@ class Sessions:
         for user in page.names:
             with suppress(CorruptRecord):
                 done.append(await self._store.tidy(user_key(app, user)))
+        if page.cursor is None:  # the pass over the users is done
+            for shard in range(self._limits.shards):
+                await self._store.tidy_recent(parse_app(app), shard)
         return Swept(
             users=len(page.names),
             expired=sum(each.expired for each in done),
@@ -954,6 +999,14 @@ class Sessions:
             checks.lifetime(max_age, "max_age"),
             checks.end(until),
         )
+
+
+def _wanted_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Labels of a filter, in the caller's order."""
+    if labels is None:
+        return {}
+    checked = checks.parse_labels(labels)
+    return {name: word for name in labels if (word := checked[name]) is not None}
 
 
 def _appended(written: Written, count: int) -> Appended:

@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
-from sojourn.ids import SessionId, SessionKey, UserKey
+from sojourn.codecs import decode
+from sojourn.ids import AppName, SessionId, SessionKey, UserKey
 from sojourn.sessions.graves import Buried, Fate, Forgotten
 
 Pairs = Mapping[str, bytes]
 """State keys without their scope → JSON text."""
+
+Label = tuple[str, str]
+"""A label's name and its value."""
 
 NOTHING: Pairs = MappingProxyType({})
 
@@ -40,6 +44,17 @@ class Delta(NamedTuple):
     session: Pairs
     user: Pairs
     app: Pairs
+
+
+def has(head: Head, label: Label | None) -> bool:
+    """Whether a session has a label; None is one that all have."""
+    return label is None or head.labels.get(label[0]) == label[1]
+
+
+def merged(labels: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:
+    """Labels after a change of some of them; None removes one."""
+    found = {**labels, **change}
+    return {name: word for name in sorted(found) if (word := found[name]) is not None}
 
 
 class Life(NamedTuple):
@@ -95,7 +110,10 @@ class Birth(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Fields to set (title, status, backend, flow, metadata), and a lifetime as `Life` has it."""
+    """Fields to set (title, status, labels, metadata), and a lifetime as `Life` has it.
+
+    `labels` is a JSON object: each is set, or removed where it is null; the others stay.
+    """
 
     fields: Pairs
     ttl: float | Literal["keep"] | None = "keep"
@@ -158,8 +176,7 @@ class Head(NamedTuple):
     log_id: str = ""
     title: str = ""
     status: str = "active"
-    backend: str = ""
-    flow: str = ""
+    labels: Mapping[str, str] = MappingProxyType({})
     metadata: bytes = b"{}"
     more: Pairs = NOTHING
 
@@ -178,9 +195,11 @@ class Head(NamedTuple):
 
     def told(self, fields: Pairs) -> Head:
         """The head after a change of fields."""
-        words = {name: value.decode() for name, value in fields.items() if name != "metadata"}
+        others = {"labels", "metadata"}
+        words = {name: value.decode() for name, value in fields.items() if name not in others}
+        labels = merged(self.labels, decode(fields.get("labels", b"{}")))
         metadata = fields.get("metadata", self.metadata)
-        return self._replace(**words, metadata=metadata)  # type: ignore[arg-type]
+        return self._replace(**words, labels=labels, metadata=metadata)  # type: ignore[arg-type]
 
 
 class Stored(NamedTuple):
@@ -353,8 +372,23 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def list_sessions(self, owner: UserKey, after: Place | None, limit: int) -> Listed:
-        """A page of a user's sessions with state and no rows, least recently updated first."""
+    async def list_sessions(
+        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """A page of a user's sessions with state and no rows, least recently updated first.
+
+        With a label only those that have it.
+        """
+        ...
+
+    async def list_recent(
+        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
+    ) -> Listed:
+        """A page of an app's sessions with state and no rows, most recently updated first.
+
+        The name of a place is user and session, both escaped, a colon between them. With a label
+        only those that have it. What is as new as a minute may be missing or stand further back.
+        """
         ...
 
     async def list_names(
@@ -365,6 +399,10 @@ class SessionStore(Protocol):
 
     async def tidy(self, owner: UserKey) -> Tidied:
         """Make the indexes of a user say what is the case, and finish what was left undone."""
+        ...
+
+    async def tidy_recent(self, app: AppName, shard: int) -> int:
+        """Take out what is gone of a shard of the index that `list_recent` reads; how many."""
         ...
 
     async def count(self, owner: UserKey) -> int:

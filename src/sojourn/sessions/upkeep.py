@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
-from sojourn.ids import SessionKey, UserKey, parse_session
+from sojourn.engine.keys import Keys, RecentKeys
+from sojourn.errors import CorruptRecord, ServerOutOfMemory
+from sojourn.ids import AppName, SessionKey, UserKey, parse_session
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.recent import Entry, Recent, named
 from sojourn.sessions.store import Tidied
 
 _COUNT = Script.load(LUA, "count")
@@ -23,14 +26,17 @@ _PRUNED = 1000
 class Upkeep:
     """Repairs what leads to the sessions of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes) -> None:
+    def __init__(
+        self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes, recent: Recent
+    ) -> None:
         self._engine = engine
         self._keys = keys
         self._commons = commons
         self._indexes = indexes
+        self._recent = recent
 
     async def tidy(self, owner: UserKey) -> Tidied:
-        """Two round trips for each 200 sessions, and three more."""
+        """Three round trips for each 200 sessions, and three more."""
         expired = 0
         while True:
             pruned = await self._engine.run(self._indexes.prune_call(owner))
@@ -54,6 +60,34 @@ class Upkeep:
             await self._commons.drain(owner)
         return Tidied(expired, dropped, entered, waiting)
 
+    async def tidy_recent(self, app: AppName, shard: int) -> int:
+        """Two round trips for each 200 sessions, one more where some are gone."""
+        recent = self._keys.recent(app, shard)
+        gone, cursor = 0, b"0"
+        while True:
+            cursor, flat = await self._engine.run(self._page_call(recent.by_update, cursor))
+            gone += await self._drop_gone(app, recent, flat)
+            if cursor == b"0":
+                return gone
+
+    async def _drop_gone(self, app: AppName, recent: RecentKeys, flat: list[bytes]) -> int:
+        """Take out those that are gone, unless they have been entered again meanwhile."""
+        listed = [
+            (key, place)
+            for name, place in zip(flat[::2], flat[1::2], strict=True)
+            if (key := named(app, name.decode(errors="replace")))
+        ]
+        heads = [self._keys.session(key).head for key, _ in listed]
+        there = await self._engine.run_all(
+            [Call("sessions.exists", (head,), only, commands=[("EXISTS", head)]) for head in heads]
+        )
+        gone = [
+            Entry(key, expires=place)
+            for (key, place), found in zip(listed, there, strict=True)
+            if not found
+        ]
+        return await self._engine.run(self._recent.call(recent, gone)) if gone else 0
+
     async def count(self, owner: UserKey) -> int:
         """One round trip."""
         index = self._keys.user(owner).by_expiry
@@ -75,6 +109,9 @@ class Upkeep:
         dropped = entered = 0
         for start in range(0, len(keys), _STEP):  # a small index comes as a whole
             part = keys[start : start + _STEP]
-            gone, new = await self._engine.run(self._indexes.mend_call(owner, part))
-            dropped, entered = dropped + gone, entered + new
+            mended = await self._engine.run(self._indexes.mend_call(owner, part))
+            dropped, entered = dropped + mended.dropped, entered + mended.restored
+            recent = self._keys.recent_of(owner)
+            with suppress(CorruptRecord, ServerOutOfMemory):  # it is a help, and no truth
+                await self._engine.run(self._recent.call(recent, mended.entries))
         return dropped, entered

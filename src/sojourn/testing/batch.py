@@ -70,12 +70,12 @@ class BatchContract:
 
     async def test_whole_sessions_are_saved_at_once(self, store: Sojourn, app: str) -> None:
         keys = [SessionKey.of(app, f"u{n % 3}", f"s{n}") for n in range(9)]
-        whole = {key: {"state": {"n": n}, "flow": f"f{n}"} for n, key in enumerate(keys)}
+        whole = {key: {"state": {"n": n}, "labels": {"n": f"l{n}"}} for n, key in enumerate(keys)}
         for _ in range(2):
             assert await store.sessions.save_many(whole, operation_id="op") == [1] * 9
         found = await store.sessions.get_many(keys)
-        assert [(each.state["n"], each.flow) for each in found.values()] == [
-            (n, f"f{n}") for n in range(9)
+        assert [(each.state["n"], each.labels) for each in found.values()] == [
+            (n, {"n": f"l{n}"}) for n in range(9)
         ]
         again = {keys[0]: {"expected_version": 1}, keys[1]: {"expected_version": 7}}
         _, stale = await store.sessions.save_many(again)

@@ -18,6 +18,7 @@ from sojourn.sessions import Event, Session
 from sojourn.testing.batch import BatchContract
 from sojourn.testing.damage import DamageContract
 from sojourn.testing.event_ids import EventIdsContract
+from sojourn.testing.labels import LabelsContract
 from sojourn.testing.managing import ManagingContract
 from sojourn.testing.reading import ReadingContract, logged, said
 from sojourn.testing.refusals import RefusalsContract
@@ -33,6 +34,7 @@ class SessionsContract(
     BatchContract,
     DamageContract,
     EventIdsContract,
+    LabelsContract,
 ):
     """Derive from it and give the fixture `store`."""
 

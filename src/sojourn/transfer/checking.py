@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from sojourn.errors import InvalidInput
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
 from sojourn.memory.checks import tenant
 from sojourn.options import Options
+from sojourn.sessions.checks import parse_labels
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
     GAP,
@@ -109,10 +111,18 @@ def _check_session(line: SessionLine, limits: Limits) -> None:
         raise ValueError("its lifetime contradicts its end")
     if len(line.log_id) > _LOG_ID:
         raise ValueError("its log_id is none")
+    _labels(line.labels)
     _object(line.metadata)
     _state(line.state, limits)
     if any(name.startswith((APP, USER, TEMP)) for name in line.state):
         raise ValueError("it holds state that is not its own")
+
+
+def _labels(labels: Mapping[str, str]) -> None:
+    try:
+        parse_labels(labels)
+    except InvalidInput:  # which quotes them
+        raise ValueError("its labels are none that a session has") from None
 
 
 def _check_state(line: StateLine, limits: Limits) -> None:

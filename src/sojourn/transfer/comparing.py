@@ -68,7 +68,7 @@ def was_restored(head: Head, line: SessionLine, name: str) -> bool:
     return head.incarnation.startswith(f"{name}.") and head.version == line.version
 
 
-_FIELDS = ("seq", "dropped", "created", "updated", "title", "status", "backend", "flow")
+_FIELDS = ("seq", "dropped", "created", "updated", "title", "status", "labels")
 
 
 def same_fields(found: Stored, line: SessionLine) -> bool:

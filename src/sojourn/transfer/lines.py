@@ -71,8 +71,7 @@ class SessionLine(_Line, frozen=True, kw_only=True, tag="session"):
     log_id: str = ""
     title: str = ""
     status: str = "active"
-    backend: str = ""
-    flow: str = ""
+    labels: dict[str, str] = {}
     metadata: msgspec.Raw = NO_OBJECT
     state: dict[str, msgspec.Raw] = {}
     more: More = {}

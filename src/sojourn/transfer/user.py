@@ -106,8 +106,7 @@ def _session(session: Session[Event]) -> list[Record]:
     value = {
         "title": session.title,
         "status": session.status,
-        "backend": session.backend,
-        "flow": session.flow,
+        "labels": session.labels,
         "metadata": session.metadata,
         "state": {k: v for k, v in session.state.items() if not k.startswith(("app:", "user:"))},
         "created": session.created,

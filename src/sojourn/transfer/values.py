@@ -130,8 +130,7 @@ def session_line(
         log_id=head.log_id,
         title=head.title,
         status=head.status,
-        backend=head.backend,
-        flow=head.flow,
+        labels=dict(head.labels),
         metadata=written(head.metadata),
         state=dict(state),
         more=more_of(head.more),
@@ -155,8 +154,7 @@ def head_of(line: SessionLine, incarnation: str) -> Head:
         log_id=line.log_id or new_log_id(),
         title=line.title,
         status=line.status,
-        backend=line.backend,
-        flow=line.flow,
+        labels=line.labels,
         metadata=stored(line.metadata),
     )
 

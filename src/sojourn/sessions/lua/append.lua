@@ -10,14 +10,17 @@
 --       8 cap of the log, events or ''          9 app delta as JSON or ''
 --      10 number of events, then the events; number of session pairs, then the pairs;
 --         number of user pairs, then the pairs
--- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, span}
+-- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, span,
+--         expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}
 --       {'event', how many of these are in the log, one of them}: nothing was written
 local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until')
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until',
+  'labels')
 local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9] or ''
+local labels = head[10] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
@@ -32,7 +35,8 @@ end
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
-  return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), span(ttl, last)}
+  return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), span(ttl, last), expires,
+    labels}
 end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 
@@ -105,6 +109,9 @@ if longer or absent then
   redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
   write_index_lifetime(by_update, by_expiry, expires)
 end
+if labels ~= '' then
+  write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
+end
 local length
 for i = 1, count do length = redis.call('RPUSH', events, rows[i]) end
 if longer then
@@ -140,4 +147,4 @@ end
 if KEYS[9] then
   write_notices(KEYS[9], ARGV[6], {{'appended', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, seq, stamp, 0, span(ttl, last)}
+return {'ok', version, seq, stamp, 0, span(ttl, last), expires, labels}

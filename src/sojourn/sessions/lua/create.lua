@@ -93,6 +93,8 @@ if n_session > 0 then write_state(session, session_pairs, n_session) end
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
 write_expiry({session}, expires)
 write_index_lifetime(by_update, by_expiry, expires)
+write_labelled(by_update, by_expiry, ARGV[2], expires,
+  read_labels(given('labels', first_field, n_fields)) or {}, {})
 
 write_user_operation(operations, name)
 

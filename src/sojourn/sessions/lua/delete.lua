@@ -5,13 +5,14 @@
 --       7 operations of the user (zset: operation id → ms)
 --       8 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 session id   4 shared ttl, ms or '', for notices
--- Reply {'ok'} {'duplicate'} {'missing'}
+-- Reply {'ok', labels that it had, as JSON or ''} {'duplicate'} {'missing'}
 local by_update, by_expiry, operations = KEYS[5], KEYS[6], KEYS[7]
 local deleted = operation_name('delete', ARGV[3], ARGV[1])
 local missed = operation_name('missed', ARGV[3], ARGV[1])
 if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
 if redis.call('ZSCORE', operations, missed) then return {'missing'} end
-local incarnation, version = unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version'))
+local incarnation, version, labels =
+  unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'labels'))
 local exists = incarnation or redis.call('EXISTS', KEYS[1]) == 1 -- one that cannot be read goes, too
 redis.call('LLEN', KEYS[2])
 for i = 3, 6 do redis.call('ZCARD', KEYS[i]) end
@@ -22,10 +23,11 @@ if found or not exists then -- first what frees memory: then a full server lets 
   redis.call('ZREM', by_update, ARGV[3])
   redis.call('ZREM', by_expiry, ARGV[3])
   write_index_lifetime(by_update, by_expiry, now) -- it may have been the last that never expires
+  write_labelled(by_update, by_expiry, ARGV[3], now, {}, read_labels(labels) or {})
 end
 write_user_operation(operations, found and deleted or missed)
 if found and KEYS[8] then
   write_notices(KEYS[8], ARGV[4], {{'deleted', ARGV[3], is_count(version) and version or 0}},
     {by_update, by_expiry})
 end
-return {found and 'ok' or 'missing'}
+return {found and 'ok' or 'missing', labels or ''}

@@ -4,8 +4,9 @@
 --       4 sessions (zset: session → updated)    5 sessions:expiry (zset: session → expires, ms)
 -- ARGV  1 incarnation      2 expected version   3 session id
 --       4 ttl, ms or '' (never)                 5 expires, ms or ''
--- Reply {'ok'}   {'missing'} {'stale', version} {'corrupt'}: nothing was written
-local head = redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'until', 'format')
+-- Reply {'ok', updated, expires or '', labels as JSON or ''}
+--       {'missing'} {'stale', version} {'corrupt'}: nothing was written
+local head = redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'until', 'format', 'updated', 'labels')
 if not head[1] then return {redis.call('EXISTS', KEYS[1]) == 1 and 'corrupt' or 'missing'} end
 if ARGV[1] ~= head[1] then return {'missing'} end
 if not major(head[4]) or not (is_count(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
@@ -21,4 +22,5 @@ redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[3])
 redis.call('HSET', KEYS[1], 'ttl', ttl, 'expires', expires)
 write_expiry({KEYS[1], KEYS[2], KEYS[3]}, expires)
 write_index_lifetime(KEYS[4], KEYS[5], expires)
-return {'ok'}
+write_labelled(KEYS[4], KEYS[5], ARGV[3], expires, read_labels(head[6]) or {}, {})
+return {'ok', head[5] or '', expires, head[6] or ''}

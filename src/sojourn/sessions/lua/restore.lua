@@ -14,7 +14,7 @@
 --      15 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of the rows behind those that are staged, then the rows; the shared ttl, ms
 --         or '', for notices
--- Reply {'ok' | 'duplicate'}
+-- Reply {'ok', labels that the one before had, as JSON or ''} {'duplicate'}
 --       {'expired'} {'exists'} {'gone'} {'full', sessions} {'state', bytes} {'incomplete', staged}
 --       {'newer', format}: nothing was written
 local session, events, ops, ids, by_update, by_expiry, operations, staged, staged_ids, notices =
@@ -58,6 +58,8 @@ if there then
 else
   redis.call('ZADD', by_update, ARGV[8], ARGV[2])
 end
+local former = there and redis.call('TYPE', session).ok == 'hash'
+  and redis.call('HGET', session, 'labels') or ''
 redis.call('UNLINK', session, events, ops, ids)
 local dead = write_pruned(by_update, by_expiry)
 if #dead > 0 then redis.call('ZADD', by_update, ARGV[8], ARGV[2]) end -- one may have had this id
@@ -75,6 +77,8 @@ if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
 write_expiry({session, events, ids}, expires)
 write_index_lifetime(by_update, by_expiry, expires)
+write_labelled(by_update, by_expiry, ARGV[2], expires,
+  read_labels(given('labels', first_field, n_fields)) or {}, read_labels(former) or {})
 write_user_operation(operations, born)
 if notices then
   local changes = {}
@@ -82,4 +86,4 @@ if notices then
   changes[#changes + 1] = {there and 'updated' or 'created', ARGV[2], tonumber(ARGV[4])}
   write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
 end
-return {'ok'}
+return {'ok', former}

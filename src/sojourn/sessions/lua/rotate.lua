@@ -7,7 +7,8 @@
 --      12 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''  3 old id   4 new id   5 new incarnation
 --       6 shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', new id, new incarnation}
+-- Reply {'ok', new id, new incarnation, its place in the index, expires or '', labels as JSON or ''}
+--       {'duplicate', new id, new incarnation}
 --       {'missing'} {'exists'} {'corrupt'}: nothing was written
 local session, by_update, by_expiry, operations = KEYS[1], KEYS[9], KEYS[10], KEYS[11]
 local what = #ARGV[3] .. ':' .. ARGV[3] .. ':' .. #ARGV[1] .. ':' .. ARGV[1]
@@ -22,8 +23,9 @@ if done then -- what it led to has the same score
   end
   return {'missing'}
 end
-local head = redis.call('HMGET', session, 'incarnation', 'version', 'updated', 'expires', 'format')
-local incarnation, version, updated, expires = head[1], head[2], head[3], head[4]
+local head = redis.call('HMGET', session,
+  'incarnation', 'version', 'updated', 'expires', 'format', 'labels')
+local incarnation, version, updated, expires, labels = head[1], head[2], head[3], head[4], head[6] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 if not major(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
@@ -50,10 +52,13 @@ redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 redis.call('ZREM', by_update, ARGV[3])
 redis.call('ZREM', by_expiry, ARGV[3])
 write_index_lifetime(by_update, by_expiry, expires)
+local words = read_labels(labels) or {}
+write_labelled(by_update, by_expiry, ARGV[3], now, {}, words)
+write_labelled(by_update, by_expiry, ARGV[4], expires, words, {})
 write_user_operation(operations, name)
 write_user_operation(operations, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
 if KEYS[12] then
   local changes = {{'deleted', ARGV[3], version}, {'created', ARGV[4], version}}
   write_notices(KEYS[12], ARGV[6], changes, {by_update, by_expiry})
 end
-return {'ok', ARGV[4], ARGV[5]}
+return {'ok', ARGV[4], ARGV[5], redis.call('ZSCORE', by_update, ARGV[4]), expires, labels}

@@ -11,13 +11,15 @@
 --       9 cap of the log, events or ''         10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of events, then the events; the shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq, 1 if the user had no session}
+-- Reply {'ok' | 'duplicate', version, span, last seq, 1 if the user had no session, updated,
+--         expires or '', labels as JSON or '', those before}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}
 --       {'newer', format}: nothing was written
 local session, events, ops, ids, by_update, by_expiry, operations, notices = unpack(KEYS)
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format', 'log_id')
-local incarnation = head[1]
+  'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format', 'log_id',
+  'labels', 'updated', 'expires')
+local incarnation, former = head[1], head[10] or ''
 local version, epoch, created = 0, 0, string.format('%.6f', clock[1] + clock[2] / 1000000)
 local updated, ttl, last = created, ARGV[7], ''
 local name, born = 's' .. ARGV[1], operation_name('save', ARGV[4], ARGV[1])
@@ -29,7 +31,10 @@ if incarnation then
   end
   version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5] or '', head[7]
   local done = redis.call('ZSCORE', ops, name)
-  if done then return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0} end
+  if done then
+    return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0,
+      head[11] or '', head[12] or '', former, former}
+  end
   if major(head[8]) > 1 then return {'newer', head[8]} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
@@ -73,6 +78,7 @@ local expires = later(ttl, last)
 redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
 redis.call('UNLINK', events, ids)
 write_no_state(session)
+redis.call('HDEL', session, 'labels')
 local dead = {}
 if not incarnation then
   redis.call('UNLINK', ops)
@@ -93,6 +99,9 @@ redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(by_update, by_expiry, expires)
+local labels = given('labels', first_field, n_fields) or ''
+write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {},
+  read_labels(former) or {})
 write_user_operation(operations, born)
 if notices then
   local changes = {}
@@ -100,4 +109,4 @@ if notices then
   changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
   write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), count, first}
+return {'ok', version, span(ttl, last), count, first, updated, expires, labels, former}

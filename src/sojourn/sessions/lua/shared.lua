@@ -279,3 +279,73 @@ local function write_notices(key, ttl, changes, indexes)
   write_lifetime(key, left, ttl)
   if type(redis.pcall('SPUBLISH', key, '')) == 'table' then redis.pcall('PUBLISH', key, '') end
 end
+
+-- The labels in a field, by name; nil when they cannot be read.
+local function read_labels(field)
+  if not field or field == '' then return {} end
+  local sound, labels = pcall(cjson.decode, field)
+  if not sound or type(labels) ~= 'table' then return nil end
+  for name, word in pairs(labels) do
+    if type(name) ~= 'string' or type(word) ~= 'string' then return nil end
+  end
+  return labels
+end
+
+-- The value of a field among the pairs ARGV[first .. first + 2n - 1]; nil where there is none.
+local function given(field, first, n)
+  for i = first, first + 2 * n - 2, 2 do
+    if ARGV[i] == field then return ARGV[i + 1] end
+  end
+end
+
+-- Keep a session in the sets of its labels, where it stands in the index, and take it out of those
+-- of labels that it had before. It is in the index already, or not any more, and expires then. What
+-- fails here (a key of another type) fails no write. Of each set a few members are looked at: those
+-- that the index does not know any more, or that have expired `grace` ms ago, go.
+local function write_labelled(by_update, by_expiry, id, expires, labels, former, grace)
+  if not (next(labels) or next(former)) then return end
+  local function escaped(text)
+    return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+      return string.format('%%%02X', string.byte(byte))
+    end))
+  end
+  local function label_set(name, word)
+    return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
+  end
+  local function last()
+    return redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2] or now
+  end
+  for name, word in pairs(former) do
+    local set = label_set(name, word)
+    if labels[name] ~= word and type(redis.pcall('ZREM', set, id)) == 'number'
+        and redis.call('PTTL', set) == -1 and last() ~= 'inf' then
+      redis.call('PEXPIREAT', set, last()) -- it was the last that never expires
+    end
+  end
+  local place = next(labels) and redis.call('ZSCORE', by_update, id)
+  for name, word in pairs(place and labels or {}) do
+    local set = label_set(name, word)
+    local left = redis.call('PTTL', set)
+    if type(redis.pcall('ZADD', set, place, id)) == 'number' then
+      for _, some in ipairs({redis.call('ZRANGE', set, 0, 1), redis.call('ZRANDMEMBER', set, 2)}) do
+        for _, other in ipairs(some) do
+          local ends = redis.call('ZSCORE', by_expiry, other)
+          if other ~= id and (not ends or tonumber(ends) + (grace or 0) <= now) then
+            redis.call('ZREM', set, other)
+          end
+        end
+      end
+      if expires == '' then
+        if left >= 0 then redis.call('PERSIST', set) end
+      elseif redis.call('ZCARD', set) == 1 then -- none but this one
+        redis.call('PEXPIREAT', set, expires)
+      elseif left == -1 then -- kept for one that never expires, here or elsewhere in the index
+        if last() ~= 'inf' then
+          redis.call('PEXPIREAT', set, math.max(tonumber(expires), tonumber(last())))
+        end
+      elseif left < expires - now then
+        redis.call('PEXPIREAT', set, expires)
+      end
+    end
+  end
+end

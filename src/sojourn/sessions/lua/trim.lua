@@ -7,12 +7,13 @@
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 how many to drop at the end      6 how many to keep of the rest or '' (all)
 --       7 shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq}   {'missing'} {'stale', version} {'corrupt'}
---       {'newer', format}: nothing was written
+-- Reply {'ok' | 'duplicate', version, span, last seq, updated, expires or '', labels as JSON or ''}
+--       {'missing'} {'stale', version} {'corrupt'} {'newer', format}: nothing was written
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format', 'until')
-local incarnation, ttl, last = head[1], head[5], head[8] or ''
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format', 'until', 'labels',
+  'updated', 'expires')
+local incarnation, ttl, last, labels = head[1], head[5], head[8] or '', head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 if not major(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
@@ -24,7 +25,9 @@ local version, seq, dropped, epoch =
 if dropped > seq then return {'corrupt'} end
 local name = 't' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
-if done then return {'duplicate', done, span(ttl, last), seq} end
+if done then
+  return {'duplicate', done, span(ttl, last), seq, head[10] or '', head[11] or '', labels}
+end
 if major(head[7]) > 1 then return {'newer', head[7]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
@@ -54,7 +57,8 @@ redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(by_update, by_expiry, expires)
+write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
 if KEYS[7] then
   write_notices(KEYS[7], ARGV[7], {{'trimmed', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), seq}
+return {'ok', version, span(ttl, last), seq, updated, expires, labels}

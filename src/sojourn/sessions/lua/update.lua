@@ -6,13 +6,39 @@
 --       7 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 new ttl: ms, '' (never) or 'keep'      6 new until: ms, '' (never) or 'keep'
---       7… field, value, …; where notices are wanted then the shared ttl, ms or ''
--- Reply {'ok' | 'duplicate', version, span}   {'missing'} {'stale', version} {'corrupt'}
---       {'newer', format}: nothing was written
+--       7 cap of labels, their number           8… field, value, …; of `labels` those to set, and
+--         with null those to remove; where notices are wanted then the shared ttl, ms or ''
+-- Reply {'ok' | 'duplicate', version, span, updated, expires or '', labels as JSON or '', those
+--         before}
+--       {'missing'} {'stale', version} {'labels', number} {'corrupt'} {'newer', format}: nothing
+--       was written
+
+-- Whether text stands before other text, by its bytes: `<` asks the server's locale.
+local function is_before(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- Labels as they stand in a field: a JSON object, names in order, '' when there are none.
+local function labels_field(labels)
+  local parts = {}
+  for name in pairs(labels) do parts[#parts + 1] = name end
+  if #parts == 0 then return '' end
+  table.sort(parts, is_before)
+  for i, name in ipairs(parts) do
+    parts[i] = cjson.encode(name) .. ':' .. cjson.encode(labels[name])
+  end
+  return (string.gsub('{' .. table.concat(parts, ',') .. '}', '\\/', '/'))
+end
+
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
-local head =
-  redis.call('HMGET', session, 'incarnation', 'version', 'ttl', 'updated', 'format', 'until')
+local head = redis.call('HMGET', session,
+  'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires')
 local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or ''
+local former = head[7] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 if not major(head[5]) or not is_count(head[2]) or not is_span(head[3])
@@ -21,13 +47,29 @@ if not major(head[5]) or not is_count(head[2]) or not is_span(head[3])
 end
 local name = 'u' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
-if done then return {'duplicate', done, span(head[3], until_now)} end
-local changed = #ARGV > 7 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
+if done then
+  return {'duplicate', done, span(head[3], until_now), head[4], head[8] or '', former, former}
+end
+local changed = #ARGV > 8 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
 if changed and major(head[5]) > 1 then return {'newer', head[5]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)
+
+local labels, field = read_labels(former) or {}, former
+local change = given('labels', 8, math.floor((#ARGV - 7) / 2))
+if change then
+  if string.byte(former) == 255 then return {'newer', string.match(former, '^.(%d+)') or '1'} end
+  local count, set = 0, {}
+  for label, word in pairs(labels) do set[label] = word end
+  for label, word in pairs(cjson.decode(change)) do
+    set[label] = word ~= cjson.null and word or nil
+  end
+  for _ in pairs(set) do count = count + 1 end
+  if count > tonumber(ARGV[7]) then return {'labels', count} end
+  labels, field = set, labels_field(set)
+end
 
 local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
 local last = ARGV[6] == 'keep' and until_now or ARGV[6]
@@ -36,9 +78,9 @@ local fields = {'ttl', ttl, 'until', last, 'expires', expires}
 if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
   updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-  for i = 7, #ARGV - 1, 2 do
+  for i = 8, #ARGV - 1, 2 do
     fields[#fields + 1] = ARGV[i]
-    fields[#fields + 1] = ARGV[i + 1]
+    fields[#fields + 1] = ARGV[i] == 'labels' and field or ARGV[i + 1]
   end
   for _, value in ipairs({'version', version, 'updated', updated}) do
     fields[#fields + 1] = value
@@ -51,7 +93,8 @@ write_hash(session, fields)
 write_expiry({session, events, ids}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
 write_index_lifetime(by_update, by_expiry, expires)
+write_labelled(by_update, by_expiry, ARGV[4], expires, labels, read_labels(former) or {})
 if changed and KEYS[7] then
   write_notices(KEYS[7], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last)}
+return {'ok', version, span(ttl, last), updated, expires, field, former}

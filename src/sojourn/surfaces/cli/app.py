@@ -109,6 +109,10 @@ def _ls(
         str | None, typer.Option(metavar="GLOB", help="Only ids that match, as 'order-*'.")
     ] = None,
     status: Annotated[str | None, typer.Option(metavar="WORD", help="Only of this status.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=WORD", help="Only with this label; may be given repeatedly."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     as_json: Json = False,
     url: Url = None,
@@ -117,9 +121,19 @@ def _ls(
     """List sessions: of a user, of an app, or all."""
     with connect(url, namespace) as store:
         corrupt: list[SessionKey | UserKey] = []
-        found = walk(store.sessions, app, user, corrupt, pattern=pattern, status=status)
+        labels = dict(map(_label, label or ())) or None
+        found = walk(
+            store.sessions, app, user, corrupt, pattern=pattern, status=status, labels=labels
+        )
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
         note_corrupt(corrupt, "not listed")
+
+
+def _label(option: str) -> tuple[str, str]:
+    name, equals, word = option.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{option!r} is no label: give it as NAME=WORD.")
+    return name, word
 
 
 def _rows(batch: Batch) -> None:

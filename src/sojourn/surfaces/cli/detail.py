@@ -34,11 +34,7 @@ def _fields(session: Session[Event]) -> Table:
         **{name: Text(visible(part)) for name, part in session.key._asdict().items()},
         "title": Text(prose(session.title)),
         "status": Text(prose(session.status)),
-        **{
-            name: Text(prose(word))
-            for name, word in (("backend", session.backend), ("flow", session.flow))
-            if word
-        },
+        **({"labels": pretty_json(session.labels)} if session.labels else {}),
         "metadata": pretty_json(session.metadata),
         "created": Text(f"{moment(session.created)}  ({age(session.created)})"),
         "updated": Text(f"{moment(session.updated)}  ({age(session.updated)})"),

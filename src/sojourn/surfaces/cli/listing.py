@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from rich.table import Table
 from rich.text import Text
@@ -21,12 +21,20 @@ _TITLE, _STATUS = 30, 12
 Batch = Sequence[Session[Any]]
 
 
+class Filters(TypedDict, total=False):
+    """The filters of `Sessions.list`."""
+
+    pattern: str | None
+    status: str | None
+    labels: Mapping[str, str] | None
+
+
 async def walk(
     sessions: Sessions,
     app: str | None,
     user: str | None,
     corrupt: list[SessionKey | UserKey],
-    **wanted: str | None,
+    **wanted: Unpack[Filters],
 ) -> AsyncIterator[Session[Any]]:
     """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
 

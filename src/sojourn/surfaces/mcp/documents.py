@@ -31,8 +31,7 @@ class SessionDocument(BaseModel):
     session: str = Field(description="Its id.")
     title: str
     status: str
-    backend: str
-    flow: str
+    labels: dict[str, str] = Field(description="Words by name; lists filter by them.")
     metadata: Any
     events: int = Field(description="How many it has had.")
     version: int = Field(description="Counts its changes; for `expected_version`.")
@@ -209,8 +208,7 @@ def _fields(session: Session[Any]) -> dict[str, Any]:
         "session": session.key.session,
         "title": session.title,
         "status": session.status,
-        "backend": session.backend,
-        "flow": session.flow,
+        "labels": session.labels,
         "metadata": session.metadata,
         "events": session.length,
         "version": session.version,

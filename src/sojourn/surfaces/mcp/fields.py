@@ -57,6 +57,16 @@ State = Annotated[
         "the user. Each value replaces what was there."
     ),
 ]
+_LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+_LabelWord = Annotated[str, Field(min_length=1, max_length=256)]
+Labels = Annotated[
+    dict[_LabelName, _LabelWord] | None,
+    Field(description="Words by name, 16 at most. Lists are filtered by them."),
+]
+LabelChanges = Annotated[
+    dict[_LabelName, _LabelWord | None] | None,
+    Field(description="Labels to set by name; null removes one, the others stay."),
+]
 Metadata = Annotated[
     dict[str, Json] | None, Field(description="Anything beside it, as an object. Not searched.")
 ]

@@ -26,6 +26,8 @@ from sojourn.surfaces.mcp.documents import (
 from sojourn.surfaces.mcp.fields import (
     Cursor,
     Json,
+    LabelChanges,
+    Labels,
     Limit,
     Metadata,
     NewSessionId,
@@ -103,6 +105,7 @@ async def session_create(
     *,
     session: NewSessionId = None,
     title: Text = "",
+    labels: Labels = None,
     state: State | None = None,
     metadata: Metadata = None,
     ttl: Seconds = None,
@@ -114,6 +117,7 @@ async def session_create(
         session,
         state=state,
         title=title,
+        labels=labels,
         metadata=metadata,
         operation_id=operation_id,
         **lives,
@@ -171,14 +175,17 @@ async def session_list(
         Text | None, Field(description="Only ids that match it: `*` any text, `?` one character.")
     ] = None,
     status: Annotated[Text | None, Field(description="Only of this status.")] = None,
+    labels: Labels = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Sessions:
-    """List your sessions, those that were not changed for longest first.
+    """List your sessions that have all of these labels, those not changed for longest first.
 
     A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
     """
-    found = await own.sessions.list(pattern=pattern, status=status, limit=limit, cursor=cursor)
+    found = await own.sessions.list(
+        pattern=pattern, status=status, labels=labels, limit=limit, cursor=cursor
+    )
     room = Sized()
     documents = [summary(each) for each in found.sessions]
     for document in documents:
@@ -193,8 +200,7 @@ async def session_update(
     *,
     title: Text | None = None,
     status: Annotated[Text | None, Field(description="A word of yours, as `ended`.")] = None,
-    backend: Text | None = None,
-    flow: Text | None = None,
+    labels: LabelChanges = None,
     metadata: Metadata = None,
     ttl: Seconds = None,
     expected_version: SessionVersion = None,
@@ -206,8 +212,7 @@ async def session_update(
         session,
         title=title,
         status=status,
-        backend=backend,
-        flow=flow,
+        labels=labels,
         metadata=metadata,
         expected_version=expected_version,
         operation_id=operation_id,

@@ -22,7 +22,8 @@ class Comparison(NamedTuple):
         more: the events that the source has more.
         state: values of the state to set, to make it the source's.
         gone: keys of the state that the source no longer has.
-        fields: title, status, backend, flow and metadata that differ, as the source has them.
+        fields: title, status, labels and metadata that differ, as `update` takes them to make them
+            the source's.
         newer: the source was changed later, as far as it says when.
         older: the session that is here was.
     """
@@ -49,12 +50,13 @@ def compared(source: SourceSession, here: Session[Event]) -> Comparison:
         for name, value in source.state.items()
         if name not in own or canonical(value) != own[name]
     }
-    words = ("title", "status", "backend", "flow", "metadata")
-    fields = {
+    fields: dict[str, Any] = {
         word: getattr(source, word)
-        for word in words
+        for word in ("title", "status", "metadata")
         if canonical(getattr(source, word)) != getattr(here, word)
     }
+    if source.labels != here.labels:
+        fields["labels"] = {**dict.fromkeys(here.labels), **source.labels}
     updated = source.updated
     return Comparison(
         log=_relation(source, here),

@@ -64,6 +64,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
             events += message(found.name, place, entry, created or updated)
         except NotReadable as error:
             bad.append(Unreadable(f"{found.name} entry {place + 1}", str(error)))
+    labels = {"backend": word(blob, "backend"), "flow": word(blob, "current_flow_id")}
     session = SourceSession(
         where=found.name,
         key=SessionKey.of(terms.app or "agentic_flywheel", name, name),
@@ -73,8 +74,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         updated=updated,
         expires=found.expires,
         status=word(blob, "status") or "active",
-        backend=word(blob, "backend"),
-        flow=word(blob, "current_flow_id"),
+        labels={name: said for name, said in labels.items() if said},
         metadata=metadata,
     )
     return [session, *bad]

@@ -29,8 +29,7 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
         until: when it expires at the latest, whatever is changed; None sets no such end.
         title: a name for people.
         status: a word of the application's.
-        backend: which system runs it.
-        flow: which flow it is in.
+        labels: words of the application's by name.
         metadata: JSON of the application's.
     """
 
@@ -46,8 +45,7 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     title: str = ""
     status: str = "active"
-    backend: str = ""
-    flow: str = ""
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 

@@ -135,8 +135,7 @@ def _session(session: Session[Any]) -> SourceSession:
         until=session.until,
         title=session.title,
         status=session.status,
-        backend=session.backend,
-        flow=session.flow,
+        labels=session.labels,
         metadata=session.metadata,
     )
 

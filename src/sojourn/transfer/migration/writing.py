@@ -12,7 +12,7 @@ from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.archive import Image, Outcome, SessionArchive
 from sojourn.sessions.encoding import by_scope, encode_events
-from sojourn.sessions.store import Head
+from sojourn.sessions.store import Head, merged
 from sojourn.transfer.migration.lifetimes import Lifetimes
 from sojourn.transfer.migration.model import SourceSession
 from sojourn.wiring import Stores
@@ -52,9 +52,8 @@ def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Im
         expires=lifetimes.end(session),
         title=text(session.title, "title"),
         status=text(session.status, "status"),
-        backend=text(session.backend, "backend"),
-        flow=text(session.flow, "flow"),
         log_id=new_log_id(),
+        labels=merged({}, checks.parse_labels(session.labels)),
         metadata=metadata,
     )
     return Image(head, own.session, head.incarnation, 0, rows[head.dropped :])

@@ -1,0 +1,110 @@
+"""The index of sessions by last change: nobody waits for it, it is a minute late at most."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sojourn.codecs import encode
+from sojourn.engine.call import Argument, Call, Script, only
+from sojourn.engine.engine import Engine
+from sojourn.engine.keys import Keys, RecentKeys
+from sojourn.ids import AppName, SessionKey, escape, unescape
+from sojourn.sessions.commons import LUA
+from sojourn.sessions.replies import ms
+from sojourn.sessions.store import Head, Label
+
+_RECENT = Script.load(LUA, "recent")
+
+_LATE = 60.0
+"""Seconds for which a session that changes is not entered again."""
+_REMEMBERED = 10_000
+"""Sessions of which a process remembers when it last entered them."""
+
+
+class Entry(NamedTuple):
+    """What a session is now, as scripts give it.
+
+    Attributes:
+        key: which session.
+        updated: when it was last changed, seconds since the epoch; empty for one that is gone.
+        expires: when it expires, milliseconds since the epoch; empty for never. Of one that is gone
+            the place that it must still have in the index, or empty.
+        labels: its labels, as JSON.
+        former: labels that it had before, as JSON.
+    """
+
+    key: SessionKey
+    updated: Argument = b""
+    expires: Argument = b""
+    labels: Argument = b""
+    former: Argument = b""
+
+
+class Recent:
+    """Enters the changes of one process, over an engine."""
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._entered: OrderedDict[SessionKey, float] = OrderedDict()
+        self._losses = 0
+
+    def changed(self, entry: Entry) -> None:
+        """Enter a session, unless this process did so in the last minute; nobody waits for it."""
+        if self._losses != self._engine.tally.losses:  # on a server that may have lost it since
+            self._losses = self._engine.tally.losses
+            self._entered.clear()
+        if self._entered.get(entry.key, 0.0) < time.monotonic():
+            self.enter(entry)
+
+    def enter(self, *entries: Entry) -> None:
+        """Enter sessions of one user now, or take them out; nobody waits for it."""
+        for entry in entries:
+            if entry.updated == b"":
+                self._entered.pop(entry.key, None)
+            else:
+                self._entered[entry.key] = time.monotonic() + _LATE
+                self._entered.move_to_end(entry.key)
+        while len(self._entered) > _REMEMBERED:
+            self._entered.popitem(last=False)
+        keys = self._keys.recent_of(entries[0].key)
+        self._engine.post(self.call(keys, entries), lost=lambda: self._lost(entries))
+
+    def call(self, keys: RecentKeys, entries: Sequence[Entry]) -> Call[int]:
+        """Enter sessions into a shard or take them out; gives how many went out."""
+        args: list[Argument] = []
+        for key, *rest in entries:
+            args += [name_of(key), *rest]
+        return Call("sessions.recent", keys, only, script=_RECENT, args=args)
+
+    def _lost(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._entered.pop(entry.key, None)
+
+
+def entry_of(key: SessionKey, head: Head, former: bytes = b"") -> Entry:
+    """What a session is that was read."""
+    labels = encode(dict(head.labels), "The labels") if head.labels else b""
+    return Entry(key, head.updated, ms(head.expires), labels, former)
+
+
+def name_of(key: SessionKey) -> str:
+    """What a session is called in the index of its app."""
+    return f"{escape(key.user)}:{escape(key.session)}"
+
+
+def as_json(label: Label | None) -> bytes:
+    """A label as scripts take it; empty for none."""
+    return b"" if label is None else encode(dict([label]), "The label")
+
+
+def named(app: AppName, name: str) -> SessionKey | None:
+    """The session that the index of an app calls so."""
+    user, colon, session = name.partition(":")
+    try:
+        return SessionKey.of(app, unescape(user), unescape(session)) if colon else None
+    except ValueError:
+        return None
