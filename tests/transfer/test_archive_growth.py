@@ -669,28 +669,35 @@ def _cached(client: redis.Redis) -> str:
     return key.decode()
 
 
-async def test_tenants_come_along(url: str, tmp_path: Path):
+async def test_labels_and_tenants_come_along(url: str, tmp_path: Path):
+    labels = {"flow": "checkout", "ünit": "ä"}
     async with sojourn.open("memory://") as store:
+        await store.sessions.create(*KEY, labels=labels)
         await store.memory.user("ada", app="shop", tenant="acme").put("k", 1)
         await transfer.export(store, tmp_path / "archive")
     async with sojourn.open(url, namespace="tenants") as store:
         await transfer.import_(store, tmp_path / "archive")
+        found = await store.sessions.get(KEY)
+        assert found is not None
+        assert found.labels == labels
         (entry,) = (await store.memory.user("ada", app="shop").list()).entries
         assert entry.tenant == "acme"
-        assert (await transfer.import_(store, tmp_path / "archive")).identical == 1
+        assert (await transfer.import_(store, tmp_path / "archive")).identical == 2
+        await store.sessions.update(KEY, labels={"flow": "browse"})
+        assert (await transfer.import_(store, tmp_path / "archive")).conflicts == 1
 
 
 async def test_what_was_exported_before_a_field_was_known_becomes_that_field(
     store: Sojourn, tmp_path: Path
 ):
     bodies = _little()
-    bodies[1]["more"] = {"log_id": "0" * 32}
+    bodies[1]["more"] = {"log_id": "0" * 32, "labels": '{"flow":"x"}'}
     bodies[3]["entries"][0]["more"] = {"tenant": "acme", "vector_encoding": "f16", "vector": "AA"}
     write_bodies(tmp_path / "archive", bodies)
     done = await transfer.import_(store, tmp_path / "archive")
     found = await store.stores.session_archive.find(KEY)
     assert found is not None
-    assert found.head.log_id == "0" * 32
+    assert (found.head.log_id, found.head.labels) == ("0" * 32, {"flow": "x"})
     (entry,) = (await store.memory.user("ada", app="shop").list()).entries
     assert entry.tenant == "acme"
     assert done.passed_over.fields == {

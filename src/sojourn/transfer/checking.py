@@ -109,19 +109,19 @@ def _check_session(line: SessionLine, limits: Limits) -> None:
             raise ValueError("it ends before all times")
     if (line.ttl is None and line.until is None) != (line.expires is None):
         raise ValueError("its lifetime contradicts its end")
-    if len(line.log_id) > _LOG_ID:
-        raise ValueError("its log_id is none")
-    _labels(line.labels)
+    _words(line)
     _object(line.metadata)
     _state(line.state, limits)
     if any(name.startswith((APP, USER, TEMP)) for name in line.state):
         raise ValueError("it holds state that is not its own")
 
 
-def _labels(labels: Mapping[str, str]) -> None:
+def _words(line: SessionLine) -> None:
+    if len(line.log_id) > _LOG_ID:
+        raise ValueError("its log_id is none")
     try:
-        parse_labels(labels)
-    except InvalidInput:  # which quotes them
+        parse_labels(line.labels)
+    except InvalidInput:
         raise ValueError("its labels are none that a session has") from None
 
 

@@ -74,6 +74,7 @@ def _json(value: bytes) -> msgspec.Raw:
 
 
 _text = bytes.decode
+_labels = msgspec.json.Decoder(dict[str, str]).decode
 _json_text = msgspec.json.Decoder(str).decode
 
 _ADOPTED: Mapping[type, Mapping[str, Callable[[bytes], Any]]] = {
@@ -81,6 +82,7 @@ _ADOPTED: Mapping[type, Mapping[str, Callable[[bytes], Any]]] = {
         "log_id": _text,
         "title": _text,
         "status": _text,
+        "labels": _labels,
         "metadata": _json,
     },
     EntryRecord: {"metadata": _json, "text": _text, "tenant": _text},

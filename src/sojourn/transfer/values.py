@@ -172,8 +172,9 @@ class Digest:
         same = msgspec.structs.replace(
             line, incarnation="", epoch=0, expires=None, events=[], more={}
         )
+        labels = dict(sorted(line.labels.items()))
         state = dict(sorted(line.state.items()))
-        self._sum.update(_quoted(msgspec.structs.replace(same, state=state)))
+        self._sum.update(_quoted(msgspec.structs.replace(same, state=state, labels=labels)))
 
     def add(self, rows: Sequence[bytes]) -> None:
         """The next rows of its log."""
