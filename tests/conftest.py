@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,24 @@ from servers import (
     valkey_binary,
     wheel_binary,
 )
+from together import alone_or_not, arrange
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
+
+
+def pytest_collection_finish() -> None:
+    """What the tests are made of stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with alone_or_not(item.config, alone=item.get_closest_marker("quiet") is not None):
+        return (yield)
+
 
 Started = Server | SentinelSet | ClusterSet | str
 Start = Callable[[Path], Started]
