@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "changes"), HOSTILE, ids=lambda each: str(each)[:60])
+@pytest.mark.parametrize(("kind", "changes"), HOSTILE, ids=lambda each: re.sub(" at 0x.+?>", ">", str(each))[:60])
 def test_a_line_that_no_store_has_written_is_refused(kind: Any, changes: Any, path: Path):
     _hostile(path, kind, **changes)
 

@@ -72,6 +72,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         created=created,
         updated=updated,
         expires=found.expires,
+        late=found.late,
         status=word(blob, "status") or "active",
         backend=word(blob, "backend"),
         flow=word(blob, "current_flow_id"),
