@@ -11,14 +11,22 @@ import pytest
 from hypothesis import settings
 
 from cluster import ClusterSet
+from extent import examples
 from sentinel import SentinelSet
-from servers import FULL, Server, any_binary
+from servers import Server, any_binary
 from together import alone_or_not, arrange
 from topologies import ROWS, start
 
-settings.register_profile("all", deadline=None, max_examples=100)
-settings.register_profile("default", deadline=None, max_examples=25)
-settings.load_profile("all" if FULL else "default")
+gc.disable()  # until the tests are collected: a million objects come, and none goes
+
+settings.register_profile("extent", max_examples=examples(100), deadline=None)
+settings.load_profile("extent")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`: twice as many as there are processors, for most of them wait."""
+    return 2 * (os.cpu_count() or 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What the tests are made of stays: no collection of garbage need look at it again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

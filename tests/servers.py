@@ -26,9 +26,6 @@ T = TypeVar("T")
 
 CI = os.environ.get("CI") == "true"
 
-FULL = os.environ.get("FULL") == "1"
-"""Whether everything runs: all rows, all servers, many examples (docs/testing.md)."""
-
 BUS = 10_000
 """How far above its port a Cluster node listens to other nodes."""
 

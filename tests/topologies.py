@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cluster import ClusterSet
+from extent import FULL
 from sentinel import SentinelSet
 from servers import (
     CI,
-    FULL,
     NotHere,
     Server,
     any_binary,
@@ -119,12 +119,19 @@ TOPOLOGIES: dict[str, Start] = {
 CONTAINED = {"unix": "embedded", "password": "acl", "tls": "acl"}
 """Rows that are part of another: what that proves holds for them, once they connect."""
 
-_NAMED = [row for row in os.environ.get("TOPOLOGIES", "").split(",") if row]
 
-EVERY = _NAMED or list(TOPOLOGIES)
+def _named(variable: str) -> list[str]:
+    return [row for row in os.environ.get(variable, "").split(",") if row]
+
+
+EVERY = _named("TOPOLOGIES") or list(TOPOLOGIES)
 """All rows, or those that the environment names."""
 
-ROWS = _NAMED or [row for row in TOPOLOGIES if FULL or row not in CONTAINED]
+ROWS = (
+    _named("CONTRACTS_ON")
+    or _named("TOPOLOGIES")
+    or [row for row in TOPOLOGIES if FULL or row not in CONTAINED]
+)
 """Those that the suites run on."""
 
 GUARDED: dict[str, Start] = {"sentinel-acl": _sentinel_acl, "cluster-acl": _cluster_acl}
