@@ -17,6 +17,7 @@ from servers import Server, any_binary
 from together import alone_or_not, arrange
 from topologies import ROWS, start
 
+os.environ.pop("COLUMNS", None)  # xdist's, to workers; our command line heeds it
 gc.disable()  # until the tests are collected: a million objects come, and none goes
 
 settings.register_profile("extent", max_examples=examples(100), deadline=None)
