@@ -1,55 +1,80 @@
-# Two commands: `make demo` and `make test`. Everything they need is installed below .venv.
+# Two commands: `make demo` and `make test`. Everything they need is installed below .venv*.
 
 PYTHON ?= $(firstword $(foreach p,python3.14 python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, venv; assert sys.version_info >= (3, 11); print(1)' 2>/dev/null),$(p))))
 VENV := .venv
 FLOOR := .venv-floor
+DEMO := .venv-demo
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 PORT ?= 8000
 REDIS_URL ?= redis://localhost:6379
 AGENTS := examples
 
+# Twice as many workers as processors: much of what is tested is waiting (docs/testing.md).
+TOGETHER := -n auto --dist loadgroup
+# What another version of a dependency can change: how ADK, LangChain and settings are met, and,
+# with another redis-py and without hiredis, how servers are. The contracts run where redis-py does
+# more than connect.
+FLOOR_TESTS := tests/engine tests/integrations tests/doctor tests/test_settings.py tests/test_package.py \
+	tests/transfer/test_migration_adk.py $(wildcard tests/*/test_*contract.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-floor lint bench soak clean
+.PHONY: help setup demo dev test test-newest test-floor test-all lint bench soak clean
 
 help:
-	@echo "make demo    ADK's web UI with the demo agent on an embedded Valkey (http://127.0.0.1:$(PORT))"
-	@echo "make test    all tests, on the newest and on the oldest supported dependencies"
-	@echo "make setup   the virtual environment only"
-	@echo "make dev     the demo agent on $(REDIS_URL)"
-	@echo "make bench   Sojourn beside its peers: table, JSON and plot in bench/results"
-	@echo "make soak    random faults on real servers: MINUTES=5 SEED=1"
-	@echo "make lint    ruff, mypy, pyright, import contracts"
+	@echo "make demo         ADK's web UI with the demo agent on an embedded Valkey (http://127.0.0.1:$(PORT))"
+	@echo "make test         the tests, on the newest and on the oldest supported dependencies: 10 minutes"
+	@echo "make test-newest  the first half of it; ARGS='-k word' for some of them"
+	@echo "make test-floor   the second half"
+	@echo "make test-all     every test on every row, server and dependency, with more examples: an hour"
+	@echo "make lint         ruff, mypy, pyright, import contracts"
+	@echo "make setup        the virtual environment only"
+	@echo "make dev          the demo agent on $(REDIS_URL)"
+	@echo "make bench        Sojourn beside its peers: table, JSON and plot in bench/results"
+	@echo "make soak         random faults on real servers: MINUTES=5 SEED=1"
+	@echo "make clean        remove the virtual environments and what was built"
+
+ENVIRONMENT = @test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer with the venv module: set PYTHON=/path/to/python3"; exit 1; }; \
+	$(PYTHON) scripts/environment.py $(@D) --editable
 
 setup: $(VENV)/.done
 
+# All that is tested, and the linters: 730 MB.
 $(VENV)/.done: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer with the venv module: set PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[adk,cli,embedded,hiredis,langchain,mcp,security,uvloop]' --group test --group lint
-	@touch $@
+	$(ENVIRONMENT) '.[adk,cli,embedded,hiredis,langchain,mcp,security,uvloop]' --group test --group lint
 
 # The oldest dependencies that are supported, and no hiredis.
 $(FLOOR)/.done: pyproject.toml
-	$(PYTHON) -m venv $(FLOOR)
-	$(FLOOR)/bin/python -m pip install --quiet --upgrade pip
-	$(FLOOR)/bin/python -m pip install --quiet --editable '.[adk,cli,embedded,langchain,mcp,security]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'pydantic-settings==2.6.0' --group test
-	@touch $@
+	$(ENVIRONMENT) '.[adk,cli,embedded,langchain,mcp,security]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'pydantic-settings==2.6.0' --group test
 
-demo: setup
-	@echo "Open http://127.0.0.1:$(PORT) and choose demo_agent. Sessions are kept in ./.sojourn"
-	$(BIN)/python -m sojourn adk web --port $(PORT) --session_service_uri=embedded:.sojourn $(AGENTS)
+# Only what the demo needs: 150 MB.
+$(DEMO)/.done: pyproject.toml
+	$(ENVIRONMENT) '.[adk,embedded]'
 
-dev: setup
-	$(BIN)/python -m sojourn adk web --port $(PORT) --session_service_uri=$(REDIS_URL) $(AGENTS)
+demo: $(DEMO)/.done
+	@echo "Starting ADK's web UI: a few seconds. Then open http://127.0.0.1:$(PORT) and choose demo_agent."
+	@echo "Sessions are kept in ./.sojourn. Ctrl-C ends it."
+	$(DEMO)/bin/python -m sojourn adk web --port $(PORT) --session_service_uri=embedded:.sojourn $(AGENTS)
 
-test: setup test-floor
-	$(BIN)/python -m pytest $(ARGS)
+dev: $(DEMO)/.done
+	$(DEMO)/bin/python -m sojourn adk web --port $(PORT) --session_service_uri=$(REDIS_URL) $(AGENTS)
 
-# On the oldest server, and where redis-py does more than connect.
+# Both halves, also when the first fails.
+test:
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.done $(FLOOR)/.done
+	@failed=; \
+	$(MAKE) --no-print-directory test-newest || failed="$$failed test-newest"; \
+	$(MAKE) --no-print-directory test-floor || failed="$$failed test-floor"; \
+	test -z "$$failed" || { echo "Failed:$$failed"; exit 1; }
+
+test-newest: $(VENV)/.done
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
+
 test-floor: $(FLOOR)/.done
-	TOPOLOGIES=redis-6.2,cluster $(FLOOR)/bin/python -m pytest tests --ignore tests/e2e --ignore tests/faults $(ARGS)
+	CONTRACTS_ON=$(if $(FULL),,$(or $(TOPOLOGIES),cluster)) $(FLOOR)/bin/python -m pytest $(TOGETHER) $(if $(FULL),,$(FLOOR_TESTS)) $(ARGS)
+
+test-all:
+	@FULL=1 $(MAKE) --no-print-directory test FULL=1
 
 lint: setup
 	$(BIN)/ruff check .
@@ -60,10 +85,7 @@ lint: setup
 
 # The peers want another redis-py, so they live apart.
 $(BENCH)/.done: pyproject.toml
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --upgrade pip
-	$(BENCH)/bin/python -m pip install --quiet --editable '.[adk,embedded,hiredis]' --group bench
-	@touch $@
+	$(ENVIRONMENT) '.[adk,embedded,hiredis]' --group bench
 
 bench: $(BENCH)/.done
 	$(BENCH)/bin/python -m bench $(ARGS)
@@ -73,4 +95,4 @@ soak: setup
 	PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(BENCH) build dist
+	rm -rf $(VENV) $(FLOOR) $(DEMO) $(BENCH) build dist

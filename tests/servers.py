@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 import redis
@@ -26,7 +29,10 @@ CI = os.environ.get("CI") == "true"
 BUS = 10_000
 """How far above its port a Cluster node listens to other nodes."""
 
-_given: set[int] = set()
+BLOCKS, BLOCK = 50, 200
+"""Blocks of ports from 10000 on, each for one process."""
+
+_held: list[IO[str]] = []
 
 
 class NotHere(Exception):
@@ -69,15 +75,27 @@ def any_binary() -> str:
 def free_port() -> int:
     """A port that is free, as is the one of its Cluster bus.
 
-    Both lie below those that the system gives to outgoing connections (from 32768 on), so that
-    none takes them while a server is down: it starts again where it was.
+    Both lie below those that the system gives to outgoing connections (from 32768 on), and in a
+    block that no other process of tests has, so that none takes them while a server is down: it
+    starts again where it was.
     """
-    while True:
-        port = 10_000 + secrets.randbelow(12_768)
-        wanted = {port, port + BUS}
-        if not wanted & _given and all(map(_is_free, wanted)):
-            _given.update(wanted)
-            return port
+    return next(port for port in _ports() if _is_free(port) and _is_free(port + BUS))
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """The ports of a block that is this process's as long as it lives, round and round."""
+    for block in itertools.count():
+        lock = (Path(tempfile.gettempdir()) / f"sojourn-ports-{block % BLOCKS}").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _held.append(lock)
+        first = 10_000 + block % BLOCKS * BLOCK
+        return itertools.cycle(range(first, first + BLOCK))
+    raise AssertionError
 
 
 def _is_free(port: int) -> bool:

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 import sojourn
+from extent import examples
 from servers import Server, any_binary
 from sojourn import ConfigurationError
 from sojourn.engine.address import parse
@@ -26,7 +27,9 @@ from sojourn.settings import settings as reading
 
 ROOT = Path(__file__).parents[1]
 READ = hypothesis(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 SAID: dict[str, tuple[str, str, Any]] = {
@@ -388,7 +391,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-@hypothesis(READ, max_examples=40)
+@hypothesis(READ, max_examples=examples(40))
 @given(password=PASSWORDS, host=st.sampled_from(HOSTS))
 def test_a_password_arrives_as_it_is(read: Read, guarded: Server, password: str, host: str) -> None:
     guarded.ask("CONFIG", "SET", "requirepass", password)

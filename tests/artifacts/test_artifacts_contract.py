@@ -11,7 +11,7 @@ from sojourn.testing import ArtifactsContract
 
 
 class TestArtifacts(ArtifactsContract):
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url) as store:
             yield store

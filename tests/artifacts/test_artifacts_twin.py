@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import sojourn
+from extent import examples
 from servers import Server
 from sojourn import SessionKey, SojournError, UserKey
 
@@ -110,7 +111,7 @@ def test_the_twins_agree(shared_server: Server, monkeypatch: pytest.MonkeyPatch)
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=examples(60),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

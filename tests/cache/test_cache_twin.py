@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import sojourn
+from extent import examples
 from servers import Server
 from sojourn import SojournError
 from sojourn.cache import Cache
@@ -153,7 +154,7 @@ def test_the_twins_agree(shared_server: Server) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=examples(60),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

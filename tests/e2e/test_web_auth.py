@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from e2e.adk_http import APP, AdkHttp, message, text_of
 from e2e.web_process import WebProcess
-from servers import free_port
+from servers import Server, any_binary, free_port
 from sojourn.security.tokens import new_token
 
 WHERE = f"/apps/{APP}/users/ada/sessions"
@@ -28,9 +28,13 @@ class Guarded(WebProcess):
             return False
 
 
-@pytest.fixture(params=["api_server", "web"])
-def web(request, tmp_path_factory, start_server):
-    yield from serving(request.param, tmp_path_factory.mktemp("auth"), start_server().url)
+@pytest.fixture(scope="module", params=["api_server", "web"])
+def web(request, tmp_path_factory):
+    """One for all tests: ADK takes seconds to start."""
+    folder = tmp_path_factory.mktemp("auth")
+    server = Server(folder / "server", any_binary()).start()
+    yield from serving(request.param, folder, server.url)
+    server.close()
 
 
 @pytest.fixture

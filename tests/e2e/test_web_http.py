@@ -63,7 +63,7 @@ def test_a_conversation_goes_on_after_a_restart_of_the_server(
 
 def test_the_agent_keeps_answering_while_the_server_is_away(start_server, start_web, tmp_path):
     server = start_server("always")
-    buffer = f"on_outage=buffer&journal={tmp_path / 'journal'}&operation_timeout=0.5"
+    buffer = f"on_outage=buffer&journal={tmp_path / 'journal'}&operation_timeout=1"
     web = start_web(f"{server.url}?{buffer}")
     adk = AdkHttp(web.url)
     session_id = adk.create()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import sojourn
+from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, UserKey
 from sojourn.client import Sojourn
@@ -140,7 +141,9 @@ ids = st.text(st.sampled_from("ab:%{}*?[]#\\^-é. "), max_size=6)
 @example("", "a:", "{0}")
 @example("*", "b", "a{0}")
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_nobody_who_looks_alike_is_touched(
     shared_server: Server, user: str, other: str, form: str

@@ -12,7 +12,7 @@ from sojourn.testing import ForgettingContract
 
 
 class TestForgetting(ForgettingContract):
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url) as store:
             yield store
@@ -21,7 +21,7 @@ class TestForgetting(ForgettingContract):
 class TestBuffered(ForgettingContract):
     """A store that would buffer changes nothing while the server answers."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(shared_server.url, on_outage="buffer") as store:
             yield store

@@ -54,6 +54,12 @@ def _wholeness(stored: Stored) -> Iterator[Finding]:
         kept = int(parts.head["seq"]) - int(parts.head["dropped"])
         if len(parts.events or []) != kept:
             yield Finding("incomplete", f"{place} has {len(parts.events or [])} of {kept} events")
+        ids = parts.ids or {}
+        if parts.events and "" not in ids:
+            yield Finding("unlisted", f"{place} has no index of its events")
+        for event in parts.events or []:
+            if event["id"] not in ids:
+                yield Finding("unlisted", f"{event['id']} is not in the index of {place}")
 
 
 def _indexes(stored: Stored) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from cluster import ClusterSet
+from extent import FULL
 from sentinel import SentinelSet
 from servers import CI, NotHere, redis_binary, valkey_binary
 
 BINARIES = {"redis": redis_binary, "valkey": valkey_binary}
 
 
-@pytest.fixture(params=list(BINARIES))
+@pytest.fixture(params=list(BINARIES) if FULL else ["redis"])
 def binary(request: pytest.FixtureRequest) -> str:
     """Each server program in turn. What this machine lacks fails CI, and elsewhere is named."""
     try:

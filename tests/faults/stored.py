@@ -37,6 +37,7 @@ class Parts:
 
     head: dict[str, str] | None = None
     events: list[dict[str, Any]] | None = None
+    ids: dict[str, float] | None = None
     operations: dict[str, float] | None = None
 
     @property
@@ -142,6 +143,8 @@ def _sort_part(parts: Parts, part: str, value: Any) -> None:
         parts.events = list(map(json.loads, value))
         for event in parts.events:
             event["id"].encode()
+    elif part == "ids":
+        parts.ids = dict(value)
     elif part == "ops":
         parts.operations = dict(value)
     else:

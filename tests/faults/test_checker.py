@@ -98,7 +98,12 @@ def test_events_that_are_in_another_order(written: Written, server: redis.Redis)
 def test_an_event_that_nobody_sent(written: Written, server: redis.Redis) -> None:
     server.rpush(f"{HEAD}:events", '{"id":"nobody","time":1,"author":"a","kind":"m","payload":1}')
     server.hincrby(HEAD, "seq", 1)
-    assert kinds(written, server) == {"invented event"}
+    assert kinds(written, server) == {"invented event", "unlisted"}
+
+
+def test_an_event_that_the_index_of_its_log_lacks(written: Written, server: redis.Redis) -> None:
+    server.zrem(f"{HEAD}:ids", json.loads(server.lindex(f"{HEAD}:events", 3))["id"])
+    assert kinds(written, server) == {"unlisted"}
 
 
 def test_an_event_in_a_session_that_it_was_not_sent_to(
@@ -116,7 +121,7 @@ def test_a_key_without_a_lifetime(written: Written, server: redis.Redis) -> None
     assert kinds(written, server) == {"immortal"}
 
 
-@pytest.mark.parametrize("part", ["events", "ops"])
+@pytest.mark.parametrize("part", ["events", "ids", "ops"])
 def test_parts_of_a_session_that_is_no_more(
     written: Written, server: redis.Redis, part: str
 ) -> None:
@@ -144,7 +149,7 @@ def test_a_session_that_nobody_created(written: Written, server: redis.Redis) ->
 
 
 def test_a_session_that_is_missing(written: Written, server: redis.Redis) -> None:
-    server.delete(HEAD, f"{HEAD}:events", f"{HEAD}:ops")
+    server.delete(HEAD, *(f"{HEAD}:{part}" for part in ("events", "ids", "ops")))
     assert kinds(written, server) == {"lost session", "lost event", "dangling"}
 
 
@@ -237,6 +242,7 @@ def test_what_was_never_done_is_lost_only_when_it_was_acknowledged(
 def test_what_was_done_must_not_have_been_refused(written: Written, server: redis.Redis) -> None:
     incarnation = server.hget(HEAD, "incarnation")
     server.rpush(f"{HEAD}:events", '{"id":"e","time":1,"author":"a","kind":"m","payload":1}')
+    server.zadd(f"{HEAD}:ids", {"e": server.llen(f"{HEAD}:events")})
     server.zadd(f"{HEAD}:ops", {"aop": 1})
     server.hset(HEAD, "state:k", 1)
     for field in ("seq", "version"):
@@ -255,7 +261,7 @@ def test_what_was_done_must_not_have_been_refused(written: Written, server: redi
 def test_losses_are_counted_and_excused_only_where_servers_may_lose(
     written: Written, server: redis.Redis
 ) -> None:
-    server.delete(HEAD, f"{HEAD}:events", f"{HEAD}:ops")
+    server.delete(HEAD, *(f"{HEAD}:{part}" for part in ("events", "ids", "ops")))
     report = written.load.report([server])
     assert report.lost
     assert {finding.kind for finding in report.problems(lossy=True)} == {"dangling"}

@@ -11,7 +11,7 @@ from sojourn.testing import NoticesContract
 
 
 class TestNotices(NoticesContract):
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url, notices=True) as store:
             yield store

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sojourn
+from extent import examples
 from sojourn import ConfigurationError, InvalidBinding, InvalidId, InvalidInput, SessionKey
 from sojourn.security import AccessLog, Bindings, Decision, Keyring
 
@@ -129,7 +130,7 @@ def test_anything_is_refused_and_nothing_else_raised(shown: object) -> None:
     assert refused(FIXED, shown, KEY, "inc", "agent") in ("forged", "outdated")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_a_token_that_was_changed_anyhow_is_refused(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(TOKEN)))

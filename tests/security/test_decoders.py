@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sojourn
+from extent import examples
 from servers import Server, any_binary
 from sojourn import Event, SessionKey, SojournError, UserKey
 from sojourn.engine.call import Call
@@ -130,7 +131,7 @@ def bent(old: bytes, junk: bytes, chance: random.Random) -> bytes:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sojourn
+from extent import examples
 from servers import Server, any_binary
 from sojourn import Event, SojournError
 from sojourn.engine.call import Call, only
@@ -121,7 +122,9 @@ def test_no_two_of_those_who_look_alike_are_one(number, attacked):
 
 @pytest.mark.parametrize("where", ["memory", "server"])
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     callers=st.lists(WHO, min_size=2, max_size=2, unique=True),

@@ -14,7 +14,7 @@ ALWAYS = ["--appendonly", "yes", "--appendfsync", "always"]
 
 
 def buffering(server: Server, **options: object) -> Sojourn:
-    chosen = {"on_outage": "buffer", "operation_timeout": 0.3, **options}
+    chosen = {"on_outage": "buffer", "operation_timeout": 0.8, **options}
     return sojourn.open(server.url, **chosen)  # type: ignore[arg-type]
 
 

@@ -14,21 +14,21 @@ from sojourn.testing import HistoryContract, SessionsContract
 class TestBuffered(SessionsContract):
     """A store that would buffer changes nothing while the server answers."""
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(shared_server.url, on_outage="buffer") as store:
             yield store
 
 
 class TestSessions(SessionsContract):
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url) as store:
             yield store
 
 
 class TestHistory(HistoryContract):
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     async def store(self, url: str) -> AsyncIterator[sojourn.Sojourn]:
         async with sojourn.open(url) as store:
             yield store

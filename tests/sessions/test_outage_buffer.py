@@ -282,7 +282,7 @@ import asyncio, os, signal, sys
 import sojourn
 async def main():
     url, folder = sys.argv[1:]
-    store = sojourn.open(url, on_outage="buffer", journal=folder, operation_timeout=0.3)
+    store = sojourn.open(url, on_outage="buffer", journal=folder, operation_timeout=0.8)
     made = await store.sessions.create("shop", "ada")
     print(made.key.session, flush=True)
     sys.stdin.readline()
@@ -363,11 +363,11 @@ async def test_what_has_expired_here_may_live_there(
     store: Sojourn, other: Sojourn, server: Server
 ) -> None:
     await store.ping()
-    made = await store.sessions.create("shop", "ada", ttl=0.5)
+    made = await store.sessions.create("shop", "ada", ttl=1.5)
     server.stop(9)
     await store.sessions.append(made.key, said("one"))
-    born = await store.sessions.create("shop", "ada", ttl=0.5)
-    await asyncio.sleep(0.6)
+    born = await store.sessions.create("shop", "ada", ttl=1.5)
+    await asyncio.sleep(1.6)
     for key in (made.key, born.key):
         with pytest.raises(Unavailable):
             await store.sessions.get(key)

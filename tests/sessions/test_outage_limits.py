@@ -60,7 +60,7 @@ async def test_a_replay_whose_reply_was_lost_is_looked_for_in_the_log(
     server: Server, other: Sojourn
 ) -> None:
     async with Proxy(server.port) as proxy:
-        options = {"on_outage": "buffer", "operation_timeout": 0.3}
+        options = {"on_outage": "buffer", "operation_timeout": 0.8}
         async with sojourn.open(proxy.url, **options) as store:  # type: ignore[arg-type]
             made = await store.sessions.create("shop", "ada")
             server.stop(9)
@@ -120,7 +120,7 @@ async def test_a_write_that_was_done_is_not_refused_by_what_goes_on_here(
 
 async def test_a_call_does_not_wait_for_a_long_replay(server: Server) -> None:
     async with Proxy(server.port) as proxy:
-        options = {"on_outage": "buffer", "operation_timeout": 0.3}
+        options = {"on_outage": "buffer", "operation_timeout": 0.8}
         async with sojourn.open(proxy.url, **options) as store:  # type: ignore[arg-type]
             made = await store.sessions.create("shop", "ada")
             server.stop(9)
@@ -161,7 +161,7 @@ async def test_a_call_is_not_told_that_it_was_sent_when_only_the_replay_was(
     server: Server,
 ) -> None:
     async with Proxy(server.port) as proxy:
-        options = {"on_outage": "buffer", "operation_timeout": 0.3}
+        options = {"on_outage": "buffer", "operation_timeout": 0.8}
         async with sojourn.open(proxy.url, **options) as store:  # type: ignore[arg-type]
             made = await store.sessions.create("shop", "ada")
             proxy.on_request = lambda data: "drop" if b"lost" in data else "pass"

@@ -83,7 +83,7 @@ async def test_what_was_cut_in_an_outage_is_not_held_after_it(
 ) -> None:
     async with (
         Proxy(server.port) as proxy,
-        sojourn.open(proxy.url, on_outage="buffer", operation_timeout=0.3) as store,
+        sojourn.open(proxy.url, on_outage="buffer", operation_timeout=0.8) as store,
     ):
         made = await store.sessions.create("shop", "ada")
         for text in ("one", "two", "three"):
@@ -104,7 +104,7 @@ async def test_what_was_cut_in_an_outage_is_not_held_after_it(
 async def test_what_is_in_doubt_is_not_held(server: Server, call: str) -> None:
     async with (
         Proxy(server.port) as proxy,
-        sojourn.open(proxy.url, on_outage="buffer", operation_timeout=0.3) as store,
+        sojourn.open(proxy.url, on_outage="buffer", operation_timeout=0.8) as store,
     ):
         made = await store.sessions.create("shop", "ada", title="before")
         options: dict[str, object] = {

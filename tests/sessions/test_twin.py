@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import sojourn
+from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, SessionNotFound, SojournError
 from sojourn.sessions.store import Write
@@ -252,7 +253,7 @@ def test_the_twins_agree(shared_server: Server, capsys: pytest.CaptureFixture[st
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=100,
+            max_examples=examples(100),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -77,7 +77,7 @@ def test_ctrl_c_ends_it_in_peace(cli: Cli) -> None:
 
 def test_it_ends_with_the_session(cli: Cli) -> None:
     deleted = cli.create("shop", "ada", "deleted")
-    expiring = cli.create("shop", "ada", "expiring", ttl=3)
+    expiring = cli.create("shop", "ada", "expiring", ttl=8)
     again = cli.create("shop", "ada", "again")
     for key in (deleted, expiring, again):
         cli.append(key, said("hi"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from transfer_kit import fill, lines_of, rewrite
 
 import sojourn
+from extent import examples
 from sojourn import InvalidArchive, Sojourn, transfer
 from sojourn.transfer.lines import (
     ArtifactLine,
@@ -81,7 +83,7 @@ def _places(data: bytes, kind: Any) -> list[tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_is_found_and_its_line_named(kind: Any, path: Path, data: st.DataObject):
     whole = bytearray(_sample())
@@ -94,14 +96,14 @@ def test_a_changed_byte_is_found_and_its_line_named(kind: Any, path: Path, data:
     assert _refused(path).line == number
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(size=st.integers(0, len(_sample()) - 2))
 def test_an_archive_that_is_cut_short_is_noticed(path: Path, size: int):
     path.write_bytes(_sample()[:size])
     assert "again" in str(_refused(path))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(data=st.data())
 def test_a_line_that_is_gone_doubled_or_moved_is_noticed(path: Path, data: st.DataObject):
     lines = _sample().splitlines(keepends=True)
@@ -173,7 +175,9 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "changes"), HOSTILE, ids=lambda each: str(each)[:60])
+@pytest.mark.parametrize(
+    ("kind", "changes"), HOSTILE, ids=lambda each: re.sub(" at 0x.+?>", ">", str(each))[:60]
+)
 def test_a_line_that_no_store_has_written_is_refused(kind: Any, changes: Any, path: Path):
     _hostile(path, kind, **changes)
 

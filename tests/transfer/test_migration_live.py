@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from migration_kit import Origin, moved
 import sojourn
 from cluster import ClusterSet
 from servers import Server, any_binary
+from sojourn.engine.engine import Engine
 from sojourn.transfer.migration import Outcome
 
 pytest_plugins = ["migration_servers"]
@@ -115,6 +117,33 @@ async def test_two_at_once_agree(origin: Origin, store: sojourn.Sojourn) -> None
         origin.say(str(name), "one", "two")
     for report in await asyncio.gather(moved(origin, store), moved(origin, store)):
         assert report.complete, report
+
+
+async def test_who_hears_late_how_long_it_lives_calls_nothing_different(
+    origin: Origin, store: sojourn.Sojourn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine: the question is sent late, or nobody looks at the answer for a while."""
+    run, reads = Engine.run, itertools.count(1)
+
+    async def late(self: Engine, call: Any, **options: Any) -> Any:
+        if call.name != "migration.read":
+            return await run(self, call, **options)
+        number = next(reads)
+        if number in {1, 3}:
+            await asyncio.sleep(1.5)
+        answer = await run(self, call, **options)
+        if number == 2:
+            await asyncio.sleep(1.5)
+        return answer
+
+    monkeypatch.setattr(Engine, "run", late)
+    origin.say("a", "one")
+    report = await moved(origin, store)
+    assert report.complete, report
+    assert (report.passes, next(reads)) == (3, 4)
+    found = await store.sessions.get(store.history("a").key)
+    assert found is not None
+    assert found.expires == pytest.approx(origin.client.pexpiretime("session:a") / 1000, abs=1)
 
 
 async def test_what_expires_on_the_way_does_not_come_along(

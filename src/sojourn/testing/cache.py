@@ -158,10 +158,10 @@ class CacheContract:
         self, store: Sojourn, name: str, step: Counted
     ) -> None:
         step.let_go.clear()
-        first = asyncio.create_task(store.cache.fetch(name, step, lease=0.3))
+        first = asyncio.create_task(store.cache.fetch(name, step, lease=0.9))
         await step.started.wait()
-        second = asyncio.create_task(store.cache.fetch(name, step, lease=0.3))
-        await asyncio.wait([second], timeout=1)
+        second = asyncio.create_task(store.cache.fetch(name, step, lease=0.9))
+        await asyncio.wait([second], timeout=1.5)
         step.let_go.set()
         assert (await first, await second) == (1, 1)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from google.adk.version import __version__ as adk_version
+from warm_python import environment, run
 
-import sojourn
+from extent import FULL
 from servers import free_port
 
-ROOT = Path(sojourn.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LOAD = (
     "import sys\n"
@@ -23,22 +22,21 @@ LOAD = (
 )
 
 
-def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A command of this python, without credentials and without our folder on its path twice."""
+def adk(*words: str) -> subprocess.CompletedProcess[str]:
+    return really(*words) if FULL else run("adk", *words)
+
+
+def really(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command as people start it, without credentials."""
     return subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-m", "sojourn", "adk", *words],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        cwd=cwd,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env=environment(),
     )
-
-
-def adk(*words: str) -> subprocess.CompletedProcess[str]:
-    return run("-m", "sojourn", "adk", *words)
 
 
 def test_help_is_adks():
@@ -56,7 +54,7 @@ def test_the_help_of_a_command_is_adks(command):
 
 
 def test_version_is_adks():
-    done = adk("--version")
+    done = really("--version")
     assert done.returncode == 0
     assert adk_version in done.stdout
 
@@ -94,7 +92,7 @@ def test_an_unknown_scheme_is_one_line(command, option):
 @pytest.mark.parametrize("command", ["web", "api_server"])
 def test_an_unreachable_server_is_one_line(command):
     port = free_port()
-    done = adk(
+    done = (really if command == "web" else adk)(
         command,
         f"--session_service_uri=redis://:s3cret@127.0.0.1:{port}",
         f"--port={free_port()}",

@@ -108,7 +108,9 @@ def test_a_field_of_another_type_is_left_out_alone(kind: type[BaseMessage]) -> N
                 assert members(found) == members(load(rest)), (name, value)
 
 
-@pytest.mark.parametrize("kind", OWN.keys() - {RemoveMessage}, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in OWN if kind is not RemoveMessage], ids=lambda kind: kind.__name__
+)
 def test_content_of_another_type_is_its_json(kind: type[BaseMessage]) -> None:
     fields = fields_of(full(kind))
     for value, text in [

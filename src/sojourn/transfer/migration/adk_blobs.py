@@ -63,6 +63,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         created=created,
         updated=updated,
         expires=found.expires,
+        late=found.late,
     )
     return [session, *bad, *shared]
 

@@ -92,6 +92,7 @@ def adk_session(found: Found, blob: dict[str, object], terms: Terms, prefix: str
         state=parts.session,
         updated=updated,
         expires=found.expires,
+        late=found.late,
     )
     return [session, *bad, *shared]
 

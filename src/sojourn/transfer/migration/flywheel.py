@@ -73,6 +73,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         created=created,
         updated=updated,
         expires=found.expires,
+        late=found.late,
         status=word(blob, "status") or "active",
         labels={name: said for name, said in labels.items() if said},
         metadata=metadata,

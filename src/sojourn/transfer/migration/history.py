@@ -46,6 +46,7 @@ def _session(found: Found, app: str) -> list[Record]:
         events=events,
         timed=False,
         expires=found.expires,
+        late=found.late,
     )
     return [session, *bad]
 

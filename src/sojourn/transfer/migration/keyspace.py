@@ -43,13 +43,16 @@ class Found(NamedTuple):
         name: the key.
         kind: its type.
         value: bytes, a list of bytes, or a dict of bytes, by its type.
-        expires: seconds since the epoch, by this machine's clock; None is never.
+        expires: seconds since the epoch, by this machine's clock; None is never. Not later than
+            it is.
+        late: seconds by which it may be later: so long did the answer take.
     """
 
     name: str
     kind: str
     value: Any
     expires: float | None
+    late: float
 
     def fields(self) -> dict[str, bytes]:
         """A hash, with names as text; those that are none are left out."""
@@ -121,14 +124,16 @@ class Keyspace:
             return None
         commands: list[Command] = [(words[0], key.name, *words[1:]), ("PTTL", key.name)]
         call = Call("migration.read", (key.name,), list, commands=commands, bulk=True, lenient=True)
+        began = time.time()
         value, left = await self._engine.run(call)
+        late = time.time() - began
         if left == _GONE or isinstance(value, Exception) or value is None:
             return None
         if key.kind == "hash" and isinstance(value, list):
             each = iter(cast("list[bytes]", value))
             value = dict(zip(each, each, strict=True))
-        expires = None if left < 0 else time.time() + left / 1000
-        return Found(key.name, key.kind, value, expires)
+        expires = None if left < 0 else began + left / 1000
+        return Found(key.name, key.kind, value, expires, late)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,7 +11,7 @@ from sojourn.transfer.migration.model import SourceSession
 _LONGER = 1.01
 """A session is let live a hundredth longer than asked: so much less is asked for."""
 _TICK = 0.001
-NEAR = 1.0
+_NEAR = 1.0
 """Seconds by which two instants may differ: they were read one after the other."""
 _ASKED = 3
 """How often the server's clock is asked for: the quickest answer counts."""
@@ -70,15 +70,19 @@ class Lifetimes:
                 self._quickest = took
                 self.skew = here - (began + took / 2)
 
-    def behind(self, session: SourceSession, expires: float | None) -> float:
-        """Seconds by which the session here expires before the source's; negative for after."""
-        return self.between(session.expires, expires) if self.kept else 0.0
+    def off(self, session: SourceSession, expires: float | None) -> float:
+        """Seconds by which the session here surely expires before the source's; negative for after.
 
-    def between(self, there: float | None, here: float | None) -> float:
-        """Seconds by which `here`, by the server's clock, is before `there`, by this machine's."""
-        if there is None or here is None:
-            return 0.0 if here is there else float("inf") if there is None else -float("inf")
-        return there - (here - self.skew)
+        What the clocks and the time that answers took may explain is 0.
+        """
+        if not self.kept:
+            return 0.0
+        there = session.expires
+        if there is None or expires is None:
+            return 0.0 if expires is there else float("inf") if there is None else -float("inf")
+        behind = there - (expires - self.skew)
+        unsure = _NEAR + self._quickest / 2
+        return 0.0 if -unsure - session.late <= behind <= unsure else behind
 
 
 def remaining(expires: float | None) -> float | None:

@@ -23,7 +23,9 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
         state: its own state.
         created: seconds since the epoch; None when the source does not say.
         updated: when it was last changed, likewise.
-        expires: when it expires at the source, by this machine's clock; None is never.
+        expires: when it expires at the source, by this machine's clock, at the earliest; None is
+            never.
+        late: seconds by which that may be later: the source was so long in saying it.
         ttl: seconds that it shall live after each change, when the source knows; `keep` for what is
             left until `expires`.
         until: when it expires at the latest, whatever is changed; None sets no such end.
@@ -41,6 +43,7 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
     created: float | None = None
     updated: float | None = None
     expires: float | None = None
+    late: float = 0.0
     ttl: float | Keep | None = "keep"
     until: float | None = None
     title: str = ""

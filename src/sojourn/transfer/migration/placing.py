@@ -11,7 +11,7 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event, Session
 from sojourn.sessions.encoding import encode_events
 from sojourn.transfer.migration.comparing import Comparison, compared, is_instant
-from sojourn.transfer.migration.lifetimes import NEAR, Lifetimes, is_over
+from sojourn.transfer.migration.lifetimes import Lifetimes, is_over
 from sojourn.transfer.migration.model import Outcome, SourceSession
 from sojourn.transfer.migration.writing import image_of, in_parts, write
 
@@ -105,7 +105,7 @@ class Placer:
     def _falls_short(self, session: SourceSession, here: Session[Event]) -> bool:
         """Whether it is as it was put here and its life was prolonged at the source since."""
         ours = session.key in self._made or is_instant(here.updated, session.updated)
-        return ours and self._lifetimes.behind(session, here.expires) > NEAR
+        return ours and self._lifetimes.off(session, here.expires) > 0
 
     def _verified(self, session: SourceSession, here: Session[Event]) -> Placed:
         """The same; what this run has made has its times and its lifetime, too."""
@@ -116,7 +116,7 @@ class Placer:
             return Placed(Outcome.DIFFERS, "its creation has another time here")
         if session.updated is not None and not is_instant(here.updated, session.updated):
             return Placed(Outcome.DIFFERS, "its last change has another time here")
-        if abs(off := self._lifetimes.behind(session, here.expires)) > NEAR:
+        if off := self._lifetimes.off(session, here.expires):
             return Placed(Outcome.DIFFERS, f"it expires {abs(off):.1f} s off")
         return Placed(Outcome.SAME)
 

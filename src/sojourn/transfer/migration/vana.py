@@ -88,6 +88,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         created=created,
         updated=updated,
         expires=found.expires,
+        late=found.late,
         title=word(blob, "title"),
         status=word(blob, "status") or "active",
         metadata=keepable(rest, "Its other fields"),
