@@ -144,7 +144,7 @@ def test_nothing_hostile_reaches_the_terminal(
 ) -> None:
     key = SessionKey.of("a\nb:[bold]", "\x1b]0;title\x07\u202e", "😀 \x1b[2J[red]\\")
     damage(cli, client, key)
-    client.hset(head_of(cli, key), b"\x1b[2J\xff\n#9", HOSTILE)
+    client.hset(head_of(cli, key), b"state:\x1b[2J\xff\n#9", HOSTILE)
     client.hset(head_of(cli, key), b"state:n", HOSTILE)
     monkeypatch.setenv("COLUMNS", "100")
 

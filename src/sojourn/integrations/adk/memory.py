@@ -215,4 +215,4 @@ class MemoryService(BaseMemoryService):
 async def _keys(scope: Scope, prefix: str) -> list[str]:
     """The keys that begin so, a page of them; those that cannot be read, too."""
     page = await scope.list(prefix=prefix, limit=_PAGE)
-    return [entry.key for entry in page.entries] + page.corrupt
+    return [entry.key for entry in page.entries] + page.corrupt + page.newer

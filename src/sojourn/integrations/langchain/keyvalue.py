@@ -173,7 +173,9 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
 
     async def _page(self, prefix: str | None, cursor: str | None) -> tuple[list[str], str | None]:
         page = await self._scope().list(limit=_PAGE, cursor=cursor, prefix=prefix or "")
-        return sorted([entry.key for entry in page.entries] + page.corrupt), page.cursor
+        return sorted(
+            [entry.key for entry in page.entries] + page.corrupt + page.newer
+        ), page.cursor
 
 
 def _some(keys: list[T]) -> Iterator[list[T]]:

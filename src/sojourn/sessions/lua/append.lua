@@ -24,7 +24,7 @@ local labels = head[10] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-if not (major(head[8]) and version and seq and dropped and ttl and expires)
+if not (major_of(head[8]) and version and seq and dropped and ttl and expires)
     or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
     or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or #last > 15
     or (ttl == '' and last == '') ~= (expires == '')

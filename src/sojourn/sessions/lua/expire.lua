@@ -9,7 +9,7 @@
 local head = redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'until', 'format', 'updated', 'labels')
 if not head[1] then return {redis.call('EXISTS', KEYS[1]) == 1 and 'corrupt' or 'missing'} end
 if ARGV[1] ~= head[1] then return {'missing'} end
-if not major(head[4]) or not (is_count(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
+if not major_of(head[4]) or not (is_count(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
 if tonumber(ARGV[2]) ~= tonumber(head[2]) then return {'stale', tonumber(head[2])} end
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])

@@ -9,7 +9,7 @@ local key, expires = KEYS[1], ARGV[2]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if redis.call('EXISTS', key) == 1 and ARGV[1] == '' then return {'exists'} end
 local format = redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, 'format')
-if (major(format) or 1) > 1 then return {'newer', format} end
+if (major_of(format) or 1) > 1 then return {'newer', format} end
 local bytes, fields = 0, {}
 for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
   bytes = bytes + #ARGV[i] + #ARGV[i + 1]

@@ -30,7 +30,7 @@ local ttl, last, expires = ARGV[9], ARGV[10], ARGV[11]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if there and ARGV[3] == '' then return {'exists'} end
 local format = there and redis.call('TYPE', session).ok == 'hash' and redis.call('HGET', session, 'format')
-if (major(format) or 1) > 1 then return {'newer', format} end
+if (major_of(format) or 1) > 1 then return {'newer', format} end
 
 local first_field, n_fields = 16, tonumber(ARGV[15])
 local at = first_field + 2 * n_fields

@@ -28,7 +28,7 @@ local head = redis.call('HMGET', session,
 local incarnation, version, updated, expires, labels = head[1], head[2], head[3], head[4], head[6] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if not major(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
+if not major_of(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
   return {'corrupt'}
 end
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'exists'} end

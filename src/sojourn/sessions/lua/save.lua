@@ -25,7 +25,7 @@ local updated, ttl, last = created, ARGV[7], ''
 local name, born = 's' .. ARGV[1], operation_name('save', ARGV[4], ARGV[1])
 if incarnation then
   if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-  if not major(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
+  if not major_of(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
       and is_span(head[5] or '') and is_count(head[6]) and is_time(head[7])) then
     return {'corrupt'}
   end
@@ -35,7 +35,7 @@ if incarnation then
     return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0,
       head[11] or '', head[12] or '', former, former}
   end
-  if major(head[8]) > 1 then return {'newer', head[8]} end
+  if major_of(head[8]) > 1 then return {'newer', head[8]} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
 elseif ARGV[2] ~= '' or ARGV[7] == 'none' then

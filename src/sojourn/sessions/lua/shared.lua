@@ -102,14 +102,6 @@ local function is_time(field)
   return number and math.abs(number) < math.huge
 end
 
--- The major format of a record, 1 where the field is missing; nil when the field is no format.
-local function major(format)
-  if not format or format == '1' then return 1 end
-  local number = string.match(format, '^(%d+)$') or string.match(format, '^(%d+)%.%d+$')
-  number = number and #number < 10 and tonumber(number)
-  return number and number > 0 and number or nil
-end
-
 -- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
 -- An encoded value has its plain size in a field beside it.
 local function state_bytes(key, said)
@@ -240,15 +232,18 @@ end
 
 -- Whether something was buried since a write that waited for `age` ms: 'revoked', 'forgotten' or ''.
 -- `names` are what it may have been buried as, a space between them; tombstones have hashes of those.
+-- A word that is not known counts as 'revoked': what a newer version ended does not come back.
 local function buried(tombstones, age, names)
   local made, kind = now - age, ''
   local fields = redis.call('HGETALL', tombstones)
   for i = 1, #fields, 2 do
     local salt, hash = string.match(fields[i], '^(%x+):(%x+)$')
-    local at, what = string.match(fields[i + 1], '^(%d+) (%a+)$')
+    local at, what = string.match(fields[i + 1], '^(%d+) (%a+)')
     if salt and at and tonumber(at) >= made then
       for name in string.gmatch(names, '%S+') do
-        if redis.sha1hex(salt .. ':' .. name) == hash and kind ~= 'forgotten' then kind = what end
+        if redis.sha1hex(salt .. ':' .. name) == hash and kind ~= 'forgotten' then
+          kind = what == 'forgotten' and what or 'revoked'
+        end
       end
     end
   end

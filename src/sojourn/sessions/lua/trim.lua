@@ -16,7 +16,7 @@ local head = redis.call('HMGET', session,
 local incarnation, ttl, last, labels = head[1], head[5], head[8] or '', head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if not major(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
+if not major_of(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
     and is_count(head[6]) and is_span(ttl) and is_span(last)) then
   return {'corrupt'}
 end
@@ -28,7 +28,7 @@ local done = redis.call('ZSCORE', ops, name)
 if done then
   return {'duplicate', done, span(ttl, last), seq, head[10] or '', head[11] or '', labels}
 end
-if major(head[7]) > 1 then return {'newer', head[7]} end
+if major_of(head[7]) > 1 then return {'newer', head[7]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', ids)

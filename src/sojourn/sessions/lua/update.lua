@@ -41,7 +41,7 @@ local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or '
 local former = head[7] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
-if not major(head[5]) or not is_count(head[2]) or not is_span(head[3])
+if not major_of(head[5]) or not is_count(head[2]) or not is_span(head[3])
     or not is_time(head[4]) or not is_span(until_now) then
   return {'corrupt'}
 end
@@ -51,7 +51,7 @@ if done then
   return {'duplicate', done, span(head[3], until_now), head[4], head[8] or '', former, former}
 end
 local changed = #ARGV > 8 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
-if changed and major(head[5]) > 1 then return {'newer', head[5]} end
+if changed and major_of(head[5]) > 1 then return {'newer', head[5]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', by_update)

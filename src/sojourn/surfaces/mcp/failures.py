@@ -13,6 +13,7 @@ from sojourn.errors import (
     Conflict,
     CorruptRecord,
     InvalidInput,
+    NewerFormat,
     OutcomeUnknown,
     Refused,
     SessionNotFound,
@@ -31,6 +32,7 @@ _TEXTS: dict[type[SojournError], str] = {
     SessionNotFound: "There is no such session: session_list has yours, session_create makes one.",
     Unavailable: "The store does not answer now. Nothing is lost: try again in some seconds.",
     CorruptRecord: "What is stored there cannot be read. Deleting it, or storing it anew, helps.",
+    NewerFormat: "A newer version of Sojourn stored it. It is sound; this server needs an upgrade.",
     SojournError: "The store refuses to work. Who runs this server finds why in its log.",
 }
 """For an error of the kind, and its kin. What a server or its address said is not in them."""
