@@ -60,6 +60,7 @@ class Stored:
     operations: dict[Owner, dict[str, float]] = field(default_factory=dict)
     app_state: dict[str, dict[str, str]] = field(default_factory=dict)
     users: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    recent: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
     apps: dict[str, float] = field(default_factory=dict)
     immortal: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
@@ -116,6 +117,10 @@ def _sort(stored: Stored, key: str, kind: str, value: Any) -> None:
     elif name == "users" and rest is None:
         app, shard = tag.split("#")
         stored.users[unquote(app), int(shard)] = dict(table)
+    elif name == "recent" and rest in (None, "expiry"):
+        app, shard = tag.split("#")
+        if rest is None:
+            stored.recent[unquote(app), int(shard)] = dict(table)
     elif name == "state" and ":" not in tag and rest is None:
         stored.app_state[unquote(tag)] = dict(table)
     else:
