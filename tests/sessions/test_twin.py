@@ -233,7 +233,7 @@ class Twins(RuleBasedStateMachine):
                 page = await sessions.list(
                     self.app, user, labels=wanted, limit=limit, cursor=cursor
                 )
-                found += [(s.updated, s.key, s.state, s.length) for s in page.sessions]
+                found += [(s.key, s.state, s.length) for s in page.sessions]
                 cursor = page.cursor
                 if cursor is None:
                     return found if user is not None else sorted(found, key=repr)

@@ -136,20 +136,21 @@ class InMemoryMemory:
             return
         ours.prune(now)
         expires = None if ttl is None else now + ttl
-        plan: list[Row] = []
+        plan: list[tuple[str, Row | None]] = []  # None: what is there then lives longer
         for item in items:
             guard = ours.writable(item.unless, now, write.tenant) if item.unless else None
             old = guard or ours.writable(item.key, now, write.tenant)
             new = _of(item._replace(unless=""), write.tenant, old)
             if old is None:
-                plan.append(Row(new, 0, now, now, expires))
+                plan.append((item.key, Row(new, 0, now, now, expires)))
             elif guard is None and replace and old.item != new:
-                plan.append(Row(new, 0, old.created, now, expires))
+                plan.append((item.key, Row(new, 0, old.created, now, expires)))
             elif old.expires is not None and (ttl is None or old.expires < now + ttl * _NEARLY):
-                plan.append(old._replace(expires=expires))
-        for row in plan:
+                plan.append((old.item.key, None))
+        for key, row in plan:
             ours.seq += 1
-            ours.set(row._replace(version=ours.seq))
+            changed = row or ours.rows[key]._replace(expires=expires)
+            ours.set(changed._replace(version=ours.seq))
         if plan:
             ours.remember(done, ours.seq)
 

@@ -33,6 +33,12 @@ class AddContract:
         assert (new.value, new.text, new.metadata) == ({"a": "hidden"}, "zebra", {"m": 1})
         assert [hit.entry.key for hit in await ada.search("zebra hidden")] == ["new"]
 
+    async def test_what_is_replaced_may_keep_another_away(self, ada: Scope) -> None:
+        await ada.put("k", "old", ttl=100)
+        drafts = {"k": Draft(value="new"), "l": Draft(value=2, unless="k")}
+        await ada.add(drafts, replace=True, ttl=1000)
+        assert [(each.key, each.value) for each in (await ada.list()).entries] == [("k", "new")]
+
     @pytest.mark.parametrize(
         "other",
         [
