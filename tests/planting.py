@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from cluster import ClusterSet
+from extent import FULL
 from servers import CI, NotHere, Server, any_binary, redis_binary, valkey_binary, wheel_binary
 from sojourn.codecs.growth import encoded
 
@@ -20,7 +21,8 @@ _STARTS: dict[str, Callable[[Path], Server | ClusterSet]] = {
     "valkey": lambda folder: Server(folder, valkey_binary()).start(),
     "cluster": lambda folder: ClusterSet(folder, any_binary()).start(),
 }
-_WANTED = [row for row in os.environ.get("TOPOLOGIES", "").split(",") if row] or list(_STARTS)
+_USUAL = list(_STARTS) if FULL else ["redis-6.2", "cluster"]
+_WANTED = [row for row in os.environ.get("TOPOLOGIES", "").split(",") if row] or _USUAL
 ROWS_OF_SERVERS = [row for row in _STARTS if row in _WANTED]
 """One server of each kind, and slots: what a script does with a field depends on nothing else."""
 

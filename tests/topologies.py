@@ -116,7 +116,10 @@ TOPOLOGIES: dict[str, Start] = {
     "cluster": _cluster,
 }
 
-CONTAINED = {"unix": "embedded", "password": "acl", "tls": "acl"}
+CONTAINED = {
+    **{"unix": "embedded", "valkey": "embedded"},
+    **{"redis": "acl", "password": "acl", "tls": "acl"},
+}
 """Rows that are part of another: what that proves holds for them, once they connect."""
 
 
