@@ -117,8 +117,11 @@ TOPOLOGIES: dict[str, Start] = {
 }
 
 CONTAINED = {
-    **{"unix": "embedded", "valkey": "embedded"},
-    **{"redis": "acl", "password": "acl", "tls": "acl"},
+    "unix": "embedded",
+    "valkey": "embedded",
+    "redis": "acl",
+    "password": "acl",
+    "tls": "acl",
 }
 """Rows that are part of another: what that proves holds for them, once they connect."""
 
