@@ -87,6 +87,9 @@ async def _look_at(store: Sojourn, app: str, user: str, found: dict[str, Any]) -
     for listed in page.sessions:
         found[f"listed {listed.key}"] = _settled(plain(listed))
         found[f"session {listed.key}"] = _settled(plain(await store.sessions.get(listed.key)))
+    for words in ({"team": "a"}, {"flow": "x"}, {"flow": "y", "new": "é"}):
+        labelled = await store.sessions.list(app, user, labels=words)
+        found[f"labelled {app}/{user} {words}"] = [str(each.key) for each in labelled.sessions]
     found[f"state {app}/{user}"] = plain(await store.sessions.user_state(app, user))
     found[f"count {app}/{user}"] = await store.sessions.count(app, user)
     found[f"quarantine {app}/{user}"] = plain(await store.sessions.quarantined(app, user))

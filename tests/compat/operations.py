@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 SETTING = (
     "await store.sessions.create('shop', 'ada', 's', title='t', metadata={'m': [1]},"
+    " labels={'team': 'a', 'flow': 'x'},"
     " state={'a': 1, 'user:b': {'x': []}, 'app:c': 10**30}, operation_id='made')",
     "await store.sessions.append(SessionKey.of('shop', 'ada', 's'), *(Event(author='user',"
     " payload={'n': n}, id=f'e{n}', time=1.5e9 + n, state_delta={'a': n, 'user:b': n, 'app:c': n})"
@@ -95,6 +96,7 @@ WRITES = (
     Write(
         "Sessions.update",
         f"await store.sessions.update({_S}, title='u', status='done', metadata={{'u': 1}}, ttl=900,"
+        " labels={'flow': 'y', 'team': None, 'new': 'é'},"
         " operation_id=op)",
         between=f"await store.sessions.update({_S}, title='of another')",
     ),
