@@ -53,8 +53,8 @@ def event(value: object) -> None:
 
 def event_id(value: object) -> str:
     """The id of an event."""
-    if text(value, "event id"):
-        return cast("str", value)
+    if name := text(value, "event id"):
+        return name
     raise InvalidValue("An event needs an id that is not empty; leave it out to have one made.")
 
 

@@ -2,7 +2,7 @@
 
 -- The major version in a `format` field. A missing one (false) means 1; nil: it is no version.
 local function major_of(format)
-  if not format then return 1 end
+  if not format or format == '1' then return 1 end
   local major, minor = string.match(format, '^(%d+)%.?(%d*)$')
   if not major or #major > 9 or #minor > 9 or string.sub(format, -1) == '.' then return nil end
   return tonumber(major) > 0 and tonumber(major) or nil

@@ -63,46 +63,50 @@ if n_user > 0 then
   if user_bytes > cap then return {'user state', user_bytes} end
 end
 if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
-redis.call('LLEN', events)
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last
 if longer then redis.call('ZCARD', by_expiry) end
 
 -- No event id is twice in a log. The first write finds that out: it is one that a full server
 -- refuses, and that stops at a key of another type, while nothing is written.
-local rows, names = {}, {}
-for i = 1, count do
-  rows[i] = ARGV[first_event + i - 1]
-  names[i] = event_id(rows[i]) or ''
-end
+-- Numbers become text once: as arguments of commands they would each time, and that is dear.
+local next_seq, next_version = string.format('%.0f', seq + count), string.format('%.0f', version + 1)
 local rebuilt
 if count == 1 then
-  local added = redis.call('ZADD', ids, 'NX', 0, '', seq + 1, names[1])
-  if added == 0 then return {'event', 1, names[1]} end
+  local id = event_id(ARGV[11]) or ''
+  local added = redis.call('ZADD', ids, 'NX', '0', '', next_seq, id)
+  if added == 0 then return {'event', 1, id} end
   rebuilt = added == 2
 else
-  local known, one = known_ids(ids, names, seq)
+  local rows = arguments(first_event, count)
+  local known, one = known_ids(ids, rows, seq)
   if known > 0 then return {'event', known, one} end
   rebuilt = write_ids(ids, rows, seq + 1)
 end
 if rebuilt then -- a new log, or an index that was evicted
+  local known, one = 0, nil
   if seq > dropped then
     local log = redis.call('LRANGE', events, 0, -1)
     write_ids(ids, log, seq - #log + 1)
+    known, one = known_ids(ids, arguments(first_event, count), seq)
+    if known > 0 then redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf') end
   end
   write_expiry({ids}, expires)
-  local known, one = known_ids(ids, names, seq)
-  if known > 0 then
-    redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
-    return {'event', known, one}
-  end
+  if known > 0 then return {'event', known, one} end
 end
 
--- What others may have evicted of the indexes is made again with its lifetime.
-local absent = redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
-if type(absent) == 'table' then -- a key of another type
+-- A key of another type stops the script; what was written before it is taken back.
+local length
+for i = first_event, first_event + count - 1 do
+  length = redis.pcall('RPUSH', events, ARGV[i])
+  if type(length) == 'table' then break end
+end
+local absent = type(length) == 'table' and length or redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
+if type(absent) == 'table' then
   redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
+  if absent ~= length then redis.call('LTRIM', events, 0, -count - 1) end
   return absent
 end
+-- What others may have evicted of the indexes is made again with its lifetime.
 absent = absent == 1
 if longer then expires = later(ttl, last) end
 if longer or absent then
@@ -112,8 +116,6 @@ end
 if labels ~= '' then
   write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
 end
-local length
-for i = 1, count do length = redis.call('RPUSH', events, rows[i]) end
 if longer then
   redis.call('HSET', session, 'expires', expires)
   write_expiry({session, events, ids}, expires)
@@ -129,12 +131,12 @@ if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
 end
 
 version = version + 1
-redis.call('HSET', session, 'version', version, 'seq', seq, 'updated', ARGV[5])
+redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5])
 if n_session > 0 then
   redis.call('HSET', session, 'bytes', bytes)
   write_state(session, session_pairs, n_session, sizes)
 end
-write_operation(ops, name, version, ttl)
+write_operation(ops, name, next_version, ttl)
 
 if n_user > 0 then
   redis.call('HSET', user, 'bytes', user_bytes)

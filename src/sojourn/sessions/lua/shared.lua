@@ -199,16 +199,24 @@ local function write_ids(ids, rows, seq)
   return begun
 end
 
--- How many of these event ids a log has up to event `seq`, and one of them.
-local function known_ids(ids, names, seq)
+-- How many of the events in some rows have an id that a log has up to event `seq`, and one of them.
+local function known_ids(ids, rows, seq)
   local known, one = 0, nil
-  for from = 1, #names, 1000 do
-    local places = redis.call('ZMSCORE', ids, unpack(names, from, math.min(#names, from + 999)))
-    for i, place in ipairs(places) do
-      if place and tonumber(place) <= seq then known, one = known + 1, names[from + i - 1] end
+  for from = 1, #rows, 1000 do
+    local names = {}
+    for i = from, math.min(#rows, from + 999) do names[#names + 1] = event_id(rows[i]) or '' end
+    for i, place in ipairs(redis.call('ZMSCORE', ids, unpack(names))) do
+      if place and tonumber(place) <= seq and names[i] ~= '' then known, one = known + 1, names[i] end
     end
   end
   return known, one
+end
+
+-- Some arguments of the script, as a table.
+local function arguments(first, n)
+  local found = {}
+  for i = 1, n do found[i] = ARGV[first + i - 1] end
+  return found
 end
 
 -- Take the state out of a session's hash, before all of it is written anew. What this version does
