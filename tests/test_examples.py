@@ -1,4 +1,4 @@
-"""The examples, each as a process of its own, twice: on a server and on an embedded one."""
+"""The examples, each as a process of its own, on an embedded server and on one that was started."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from extent import FULL
 from servers import Server
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -43,7 +44,7 @@ class Examples:
         return done.stdout.splitlines()
 
 
-@pytest.fixture(params=["server", "embedded"])
+@pytest.fixture(params=["embedded", "server"] if FULL else ["embedded"])
 def examples(request: pytest.FixtureRequest, tmp_path: Path) -> Examples:
     """The examples, on a namespace or in a folder of the test's own."""
     if request.param == "embedded":

@@ -46,7 +46,7 @@ def interrupted(process: subprocess.Popen[str]) -> int:
     for _ in range(SECONDS):
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return process.wait(1)
+            return process.wait(5)
     raise AssertionError("Ctrl-C does not end it")
 
 
