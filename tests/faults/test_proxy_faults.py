@@ -72,7 +72,7 @@ async def test_in_doubt_and_not_repeated_is_done_once_or_not_at_all(
     assert load.report([direct]).problems() == []
 
 
-async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
+async def test_without_operation_ids_writes_are_not_once_and_that_is_seen(
     proxies: list[Proxy], direct: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("APPEND", "UPDATE"):
@@ -86,7 +86,7 @@ async def test_without_operation_ids_writes_are_doubled_and_that_is_seen(
             while sum(hits.values()) < 10:
                 await load.written(50)
     kinds = set(load.report([direct]).kinds)
-    assert "doubled change" in kinds
+    assert kinds & {"doubled change", "done though refused"}
     assert "doubled event" not in kinds  # no id is twice in a log
 
 
