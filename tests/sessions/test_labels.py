@@ -205,6 +205,34 @@ async def test_a_session_that_is_kept_alive_by_touches_stays_in_the_index_of_its
     assert client.zscore(SHARD, "ada:s") is not None
 
 
+async def test_a_set_gets_a_ttl_again_though_others_live_for_ever(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    """Others of the index, that is, which do not have this label."""
+    await store.sessions.create("shop", "ada", "other", ttl=None)
+    made = [
+        await store.sessions.create("shop", "ada", name, labels=FLOW, ttl=ttl)
+        for name, ttl in (("s", None), ("t", None), ("u", DAY), ("v", DAY))
+    ]
+    await store.sessions.update(made[0].key, ttl=DAY)
+    assert client.ttl(SET) == -1
+    await store.sessions.delete(made[1].key)
+    await store.ping()
+    assert DAY - 60 < client.ttl(SET) <= DAY * 1.01
+    assert DAY + 60 < client.ttl(f"{SHARD}:label:flow:x") <= DAY * 1.01 + 120
+
+
+async def test_the_index_of_an_app_gets_a_ttl_when_the_last_for_ever_is_deleted(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    made = await store.sessions.create("shop", "ada", "s", ttl=None)
+    await store.sessions.create("shop", "ada", "t", ttl=DAY)
+    await store.sessions.delete(made.key)
+    await store.ping()
+    for key in (SHARD, f"{SHARD}:expiry"):
+        assert DAY - 60 < client.ttl(key) <= DAY * 1.01 + 120
+
+
 # ── an index that nobody waits for ─────────────────────────────────────────────────────────────
 
 
