@@ -6,9 +6,11 @@ import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
+from zlib import crc32
 
 import pytest
 from corruption_kit import PAYLOADS, STATE, Bench, sealed
+from msgspec.structs import replace
 
 import sojourn
 from sojourn import Event, NewerFormat
@@ -190,6 +192,23 @@ async def test_a_delta_that_only_a_newer_version_can_read_waits_for_it(
     assert await bench.kept() == set()
     with pytest.raises(sojourn.Unavailable, match="newer version"):
         await bench.store.sessions.forget(bench.key.app, bench.key.user)
+
+
+@pytest.mark.parametrize("header", [b"\xff2\n", b"\xff12;Zstd.v2\n", b"\xff2 a:b:c d=1\n"])
+async def test_a_newer_header_may_have_another_form(cold: Bench, header: bytes) -> None:
+    data = header + b'"e1"\nbody'
+    data += b"%08x" % crc32(data)
+    cold.client.hset(cold.head, "title", data)
+    with pytest.raises(NewerFormat):
+        await cold.get()
+    cold.client.hset(cold.head, "title", "T")
+    cold.client.lset(cold.events, 1, data)
+    with pytest.raises(NewerFormat):
+        await cold.get()
+    cold.client.delete(f"{cold.head}:ids")
+    with pytest.raises(sojourn.EventExists):
+        await cold.store.sessions.append(cold.key, replace(said(1), id="e1"))
+    assert await cold.kept() == set()
 
 
 # ── sizes ──────────────────────────────────────────────────────────────────────────────────────
