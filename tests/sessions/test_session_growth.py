@@ -140,6 +140,14 @@ async def test_what_is_newer_is_told_and_never_corrupt(bench: Bench, what: str) 
     assert await bench.store.sessions.delete(bench.key)
 
 
+@pytest.mark.parametrize("what", NEWER)
+async def test_what_is_newer_is_revoked(bench: Bench, what: str) -> None:
+    NEWER[what](bench)
+    revoked = await bench.store.sessions.revoke_user(bench.key.app, bench.key.user)
+    assert revoked.sessions == 1
+    assert not bench.client.exists(bench.head, bench.events)
+
+
 @pytest.mark.parametrize("write", ["update", "save", "trim"])
 async def test_a_write_that_would_replace_something_newer_is_refused(
     bench: Bench, write: str
