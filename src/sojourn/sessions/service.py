@@ -498,7 +498,8 @@ class Sessions:
 
         Returns:
             a dict. As in `list`, a session that cannot be read is left out, in the quarantine, and
-            named: `SessionBatch.corrupt`.
+            named: `SessionBatch.corrupt`. So is one that only a newer version of Sojourn can read:
+            `SessionBatch.newer`.
 
         Raises:
             InvalidInput: a key that is none, or a negative filter; nothing was sent.
