@@ -233,6 +233,33 @@ async def test_the_index_of_an_app_gets_a_ttl_when_the_last_for_ever_is_deleted(
         assert DAY - 60 < client.ttl(key) <= DAY * 1.01 + 120
 
 
+@pytest.mark.parametrize("wanted", [{}, {"labels": FLOW}])
+async def test_a_list_does_not_take_out_what_is_there_again(
+    store: sojourn.Sojourn,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, Any],
+) -> None:
+    await store.sessions.create("shop", "ada", "s", labels=FLOW)
+    await store.ping()
+    client.delete(HEAD)  # evicted
+    late: list[tuple[Recent, tuple[Any, ...]]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Recent, "enter", lambda self, *entries: late.append((self, entries)))
+        assert await latest(store, **wanted) == []
+    await store.sessions.create("shop", "ada", "s", labels=FLOW)
+    for each, entries in late:
+        each.enter(*entries)
+    await store.ping()
+    assert len(late) == 1
+    assert await latest(store, **wanted) == ["s"]
+    client.delete(HEAD)
+    assert await latest(store, **wanted) == []
+    await store.ping()
+    assert client.zscore(SHARD, "ada:s") is None
+    assert client.zscore(f"{SHARD}:label:flow:x", "ada:s") is None or not wanted
+
+
 # ── an index that nobody waits for ─────────────────────────────────────────────────────────────
 
 
