@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -217,6 +218,14 @@ async def test_a_newer_header_may_have_another_form(cold: Bench, header: bytes) 
     with pytest.raises(sojourn.EventExists):
         await cold.store.sessions.append(cold.key, replace(said(1), id="e1"))
     assert await cold.kept() == set()
+
+
+async def test_a_full_quarantine_does_not_keep_a_user_from_being_forgotten(bench: Bench) -> None:
+    bench.client.hset(bench.quarantine, "bytes", "9" * 15)
+    bench.client.hset(bench.outbox, "op", "mine")
+    async with asyncio.timeout(10):
+        await bench.store.forget("ada", app=bench.key.app)
+    assert not bench.client.exists(bench.head, bench.outbox, bench.quarantine)
 
 
 # ── sizes ──────────────────────────────────────────────────────────────────────────────────────
