@@ -169,6 +169,32 @@ async def test_one_whose_data_cannot_be_named_is_not_moved(bench: Bench) -> None
     assert not bench.planter.client.exists(bench.head)
 
 
+@pytest.mark.parametrize("name", [ENCODED, b"\xff", b"a:b", b"[1]"])
+async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> None:
+    """They cannot be loaded; the other versions can, also at another owner's."""
+    bench.planter.plant(bench.head, {"data:0": name})
+    assert await bench.store.artifacts.move(bench.key, bench.to) == ["a.bin"]
+    moved = await bench.store.artifacts.load(bench.to, "a.bin")
+    assert moved is not None
+    assert moved.data == b"two"
+    assert len(bench.data()) == 1
+    assert await bench.store.artifacts.delete(bench.to, "a.bin")
+    assert bench.data() == []
+    assert await bench.store.forget("ada", app=bench.key.app)
+    left = [key for key in bench.planter.client.scan_iter("*") if bench.key.app.encode() in key]
+    assert left == []
+
+
+async def test_more_versions_than_there_are_fields_are_not_looked_for(bench: Bench) -> None:
+    bench.planter.plant(bench.head, {"versions": "999999999999999"})
+    archive = RedisArtifactArchive(bench.store.artifacts._store._engine, Keys())
+    for call in (bench.load(), bench.save(), archive.kept(Place(bench.key, "a.bin"))):
+        with pytest.raises(CorruptRecord):
+            await call
+    assert await bench.store.artifacts.delete(bench.key, "a.bin")
+    assert not bench.planter.client.exists(bench.head)
+
+
 @pytest.mark.parametrize("encoding", ["zstd:d1", {"name": "zstd"}])
 async def test_data_with_an_encoding(bench: Bench, encoding: object) -> None:
     bench.record(encoding=encoding, chunks=7)
@@ -199,7 +225,9 @@ async def test_a_record_with_an_encoding(bench: Bench, record: bytes) -> None:
     bench.planter.assert_kept(bench.head, {"version:0": record})
 
 
-@pytest.mark.parametrize("planted", [{"format": "second"}, {"version:0": DAMAGED}])
+@pytest.mark.parametrize(
+    "planted", [{"format": "second"}, {"version:0": DAMAGED}, {"versions": "999999999999999"}]
+)
 async def test_what_was_damaged_is_corrupt_as_before(
     bench: Bench, planted: dict[bytes | str, bytes | str]
 ) -> None:

@@ -269,6 +269,21 @@ async def test_a_scope_of_a_newer_format(bench: Bench) -> None:
     assert (await bench.ada.list()).entries == []
 
 
+@pytest.mark.parametrize(
+    "head", [None, {"format": "2", "seq": ENCODED}, {"format": "2", "seq": ""}]
+)
+async def test_a_scope_whose_changes_cannot_be_numbered_is_cleared(
+    bench: Bench, head: dict[bytes | str, bytes | str] | None
+) -> None:
+    if head is None:
+        bench.planter.client.delete(bench.head)
+    else:
+        bench.planter.plant(bench.head, head)
+    await bench.ada.clear()
+    assert (await bench.ada.list()).entries == []
+    assert bench.fields() == {}
+
+
 async def test_a_kind_that_is_not_known_is_passed_over(bench: Bench) -> None:
     client, app = bench.planter.client, bench.app
     fact = Keys().memory(app, "facts", "ada")

@@ -79,8 +79,11 @@ async def test_what_cannot_be_read_is_left_out_and_named(server: Server) -> None
         server.ask("HSET", "session:{shop:ada}:s1", "version", "damaged")
         read = await store.sessions.get_many(keys)
         assert list(read) == [keys[0], keys[2]]
-        assert read.corrupt == [keys[1]]
+        assert (read.corrupt, read.newer) == ([keys[1]], [])
         assert store.stats().corrupt == 1
+        server.ask("HSET", "session:{shop:ada}:s2", "format", "2")
+        read = await store.sessions.get_many(keys)
+        assert (list(read), read.corrupt, read.newer) == ([keys[0]], [keys[1]], [keys[2]])
 
 
 async def test_an_outage_is_not_emptiness(server: Server) -> None:

@@ -107,3 +107,36 @@ async def test_many_events_are_appended_at_once(server: Server) -> None:
             client.delete("session:{shop:ada}:s:ids")
         with pytest.raises(EventExists):
             await store.sessions.append(KEY, *named("x", "n4999"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "evicted"), [(None, True), ({"flow": "x"}, False), ({"flow": "x"}, True)]
+)
+async def test_an_append_that_an_index_stops_can_be_repeated(
+    bench: Bench, labels: dict[str, str | None] | None, evicted: bool
+) -> None:
+    if labels:
+        await bench.store.sessions.update(bench.key, labels=labels)
+    expiry = f"{bench.index}:expiry"
+    bench.client.delete(expiry, *[bench.index] * evicted)
+    bench.client.set(expiry, "mine")
+    for _ in range(2):
+        with pytest.raises(sojourn.CorruptRecord):
+            await bench.store.sessions.append(bench.key, *named("new"))
+    assert bench.client.zscore(f"{bench.head}:ids", "new") is None
+    bench.client.delete(expiry)
+    await bench.store.sessions.append(bench.key, *named("new"))
+    assert [event.id for event in (await bench.get()).events] == ["e0", "e1", "e2", "new"]
+    assert bench.client.zscore(bench.index, bench.key.session) is not None
+
+
+async def test_an_append_that_a_log_of_another_type_stops_can_be_repeated(bench: Bench) -> None:
+    log = bench.client.dump(bench.events)
+    bench.client.delete(f"{bench.head}:ids")
+    bench.client.set(bench.events, "mine")
+    for events in (named("new"), named("new"), named("new", "newer")):
+        with pytest.raises(sojourn.CorruptRecord):
+            await bench.store.sessions.append(bench.key, *events)
+    bench.client.restore(bench.events, 100_000, log, replace=True)
+    await bench.store.sessions.append(bench.key, *named("new"))
+    assert [event.id for event in (await bench.get()).events] == ["e0", "e1", "e2", "new"]

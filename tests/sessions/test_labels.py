@@ -205,6 +205,61 @@ async def test_a_session_that_is_kept_alive_by_touches_stays_in_the_index_of_its
     assert client.zscore(SHARD, "ada:s") is not None
 
 
+async def test_a_set_gets_a_ttl_again_though_others_live_for_ever(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    """Others of the index, that is, which do not have this label."""
+    await store.sessions.create("shop", "ada", "other", ttl=None)
+    made = [
+        await store.sessions.create("shop", "ada", name, labels=FLOW, ttl=ttl)
+        for name, ttl in (("s", None), ("t", None), ("u", DAY), ("v", DAY))
+    ]
+    await store.sessions.update(made[0].key, ttl=DAY)
+    assert client.ttl(SET) == -1
+    await store.sessions.delete(made[1].key)
+    await store.ping()
+    assert DAY - 60 < client.ttl(SET) <= DAY * 1.01
+    assert DAY + 60 < client.ttl(f"{SHARD}:label:flow:x") <= DAY * 1.01 + 120
+
+
+async def test_the_index_of_an_app_gets_a_ttl_when_the_last_for_ever_is_deleted(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    made = await store.sessions.create("shop", "ada", "s", ttl=None)
+    await store.sessions.create("shop", "ada", "t", ttl=DAY)
+    await store.sessions.delete(made.key)
+    await store.ping()
+    for key in (SHARD, f"{SHARD}:expiry"):
+        assert DAY - 60 < client.ttl(key) <= DAY * 1.01 + 120
+
+
+@pytest.mark.parametrize("wanted", [{}, {"labels": FLOW}])
+async def test_a_list_does_not_take_out_what_is_there_again(
+    store: sojourn.Sojourn,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, Any],
+) -> None:
+    await store.sessions.create("shop", "ada", "s", labels=FLOW)
+    await store.ping()
+    client.delete(HEAD)  # evicted
+    late: list[tuple[Recent, tuple[Any, ...]]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Recent, "enter", lambda self, *entries: late.append((self, entries)))
+        assert await latest(store, **wanted) == []
+    await store.sessions.create("shop", "ada", "s", labels=FLOW)
+    for each, entries in late:
+        each.enter(*entries)
+    await store.ping()
+    assert len(late) == 1
+    assert await latest(store, **wanted) == ["s"]
+    client.delete(HEAD)
+    assert await latest(store, **wanted) == []
+    await store.ping()
+    assert client.zscore(SHARD, "ada:s") is None
+    assert client.zscore(f"{SHARD}:label:flow:x", "ada:s") is None or not wanted
+
+
 # ── an index that nobody waits for ─────────────────────────────────────────────────────────────
 
 

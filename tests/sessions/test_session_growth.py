@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
+from zlib import crc32
 
 import pytest
 from corruption_kit import PAYLOADS, STATE, Bench, sealed
+from msgspec.structs import replace
 
 import sojourn
 from sojourn import Event, NewerFormat
@@ -138,6 +141,14 @@ async def test_what_is_newer_is_told_and_never_corrupt(bench: Bench, what: str) 
     assert await bench.store.sessions.delete(bench.key)
 
 
+@pytest.mark.parametrize("what", NEWER)
+async def test_what_is_newer_is_revoked(bench: Bench, what: str) -> None:
+    NEWER[what](bench)
+    revoked = await bench.store.sessions.revoke_user(bench.key.app, bench.key.user)
+    assert revoked.sessions == 1
+    assert not bench.client.exists(bench.head, bench.events)
+
+
 @pytest.mark.parametrize("write", ["update", "save", "trim"])
 async def test_a_write_that_would_replace_something_newer_is_refused(
     bench: Bench, write: str
@@ -190,6 +201,31 @@ async def test_a_delta_that_only_a_newer_version_can_read_waits_for_it(
     assert await bench.kept() == set()
     with pytest.raises(sojourn.Unavailable, match="newer version"):
         await bench.store.sessions.forget(bench.key.app, bench.key.user)
+
+
+@pytest.mark.parametrize("header", [b"\xff2\n", b"\xff12;Zstd.v2\n", b"\xff2 a:b:c d=1\n"])
+async def test_a_newer_header_may_have_another_form(cold: Bench, header: bytes) -> None:
+    data = header + b'"e1"\nbody'
+    data += b"%08x" % crc32(data)
+    cold.client.hset(cold.head, "title", data)
+    with pytest.raises(NewerFormat):
+        await cold.get()
+    cold.client.hset(cold.head, "title", "T")
+    cold.client.lset(cold.events, 1, data)
+    with pytest.raises(NewerFormat):
+        await cold.get()
+    cold.client.delete(f"{cold.head}:ids")
+    with pytest.raises(sojourn.EventExists):
+        await cold.store.sessions.append(cold.key, replace(said(1), id="e1"))
+    assert await cold.kept() == set()
+
+
+async def test_a_full_quarantine_does_not_keep_a_user_from_being_forgotten(bench: Bench) -> None:
+    bench.client.hset(bench.quarantine, "bytes", "9" * 15)
+    bench.client.hset(bench.outbox, "op", "mine")
+    async with asyncio.timeout(10):
+        await bench.store.forget("ada", app=bench.key.app)
+    assert not bench.client.exists(bench.head, bench.outbox, bench.quarantine)
 
 
 # ── sizes ──────────────────────────────────────────────────────────────────────────────────────

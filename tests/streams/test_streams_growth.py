@@ -114,6 +114,26 @@ async def test_what_was_damaged_is_corrupt_as_before(
         await streams.after(connection, 1)
 
 
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("seq", "9" * 30),
+        ("seq", "9" * 15),
+        ("seq", "inf"),
+        ("dropped", "-99999999"),
+        ("bytes", "x"),
+    ],
+)
+async def test_numbers_that_no_connection_has_do_not_busy_the_server(
+    streams: UserStreams, planter: Planter, field: str, number: str
+) -> None:
+    connection = await streams.open()
+    await streams.add(connection, "1", "a")
+    planter.plant(hash_of(connection), {field: number})
+    assert await streams.add(connection, "1", "b") == 0
+    assert not planter.client.hexists(hash_of(connection), "2")
+
+
 async def test_sizes_are_those_of_plain_messages(streams: UserStreams, planter: Planter) -> None:
     connection = await streams.open()
     await streams.add(connection, "1", "x" * 1_000_000, operation_id="op")

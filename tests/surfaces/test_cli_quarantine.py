@@ -233,6 +233,22 @@ def test_a_session_that_cannot_be_read_is_named_and_no_other_is_hidden(
     assert [each["field"] for each in cli.run("quarantine", "ls", "--json").documents] == ["seq"]
 
 
+def test_a_session_of_a_newer_format_is_named_and_no_other_is_hidden(
+    cli: Cli, client: redis.Redis, ada: SessionKey
+) -> None:
+    other = cli.create("shop", "ada", "s2")
+    cli.create(*ada)
+    client.hset(head_of(cli, ada), "format", "2")
+    why = "can only be read by a newer version of Sojourn"
+    ran = cli.call("sessions", "ls", "--json")
+    assert [each["session"] for each in ran.documents] == ["s2"]
+    assert f"sojourn: {why} and not listed: session s1 of user ada of app shop" in notes(ran)
+    ran = cli.run("sessions", "clear", "--app", "shop", "--yes")
+    assert f"sojourn: {why} and not deleted: session s1 of user ada of app shop" in notes(ran)
+    assert not cli.exists(other)
+    assert cli.run("sessions", "rm", *ada).code == 0
+
+
 def test_a_user_whose_index_is_foreign_is_named_and_no_other_is_hidden(
     cli: Cli, client: redis.Redis, ada: SessionKey
 ) -> None:

@@ -669,6 +669,19 @@ def _cached(client: redis.Redis) -> str:
     return key.decode()
 
 
+async def test_a_newer_value_stays_though_it_was_invalidated(
+    store: Sojourn, rooms: redis.Redis, tmp_path: Path
+):
+    await store.cache.put("d", 1, tenant="x")
+    await transfer.export(store, tmp_path / "archive", cache=True)
+    rooms.hset(_cached(rooms), "value", encoded(1, ("zstd",), RAW))
+    await store.cache.invalidate("t", tenant="x")
+    await store.cache.delete("d", tenant="x")
+    done = await transfer.import_(store, tmp_path / "archive", existing="replace")
+    assert (done.newer, done.counts.cached) == (1, 1)
+    assert rooms.hget(_cached(rooms), "value") == encoded(1, ("zstd",), RAW)
+
+
 async def test_labels_and_tenants_come_along(url: str, tmp_path: Path):
     labels = {"flow": "checkout", "ünit": "ä"}
     async with sojourn.open("memory://") as store:

@@ -210,6 +210,22 @@ async def test_a_log_that_is_cut_here_is_the_same_as_far_as_it_goes(
         assert await said(store, "a") == ["f", "g"]
 
 
+async def test_ids_of_a_long_log_that_is_cut_here_stay_known(
+    origin: Origin, shared_server: Server, namespace: str
+) -> None:
+    origin.say("a", *map(str, range(900)))
+    async with sojourn.open(shared_server.url, namespace=namespace, max_events=600) as store:
+        assert (await moved(origin, store)).complete
+        history = store.history("a")
+        await history.append("user", "next")
+        found = await store.sessions.get(history.key)
+        assert found is not None
+        assert [found.events[0].seq, found.events[-1].seq] == [302, 901]
+        for event in (found.events[0], found.events[-2]):
+            with pytest.raises(sojourn.EventExists):
+                await store.sessions.append(history.key, event)
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     cluster = ClusterSet(tmp_path_factory.mktemp("origin-cluster"), any_binary()).start()

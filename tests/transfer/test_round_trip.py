@@ -14,6 +14,7 @@ from cluster import ClusterSet
 from servers import any_binary
 from sojourn import SessionKey, Sojourn, transfer
 from sojourn.sessions.archive import Image
+from sojourn.sessions.rows import event_id
 
 
 async def test_all_is_the_same_after_a_round_trip(url: str, source: Sojourn, tmp_path: Path):
@@ -119,6 +120,28 @@ async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, sou
         with pytest.raises(sojourn.Conflict, match="1 are there"):
             await archive.restore(LONG, image, replace=False)
         assert await store.sessions.get(LONG) is None
+
+
+@pytest.mark.parametrize("evicted", [1, 2])
+async def test_ids_of_rows_that_were_staged_are_known_though_evicted(
+    target, store: Sojourn, source: Sojourn, evicted: int
+):
+    found = await source.stores.session_archive.find(LONG)
+    assert found is not None
+    archive, seq = store.stores.session_archive, found.head.seq
+    stretch = await source.stores.session_archive.stretch(LONG, 1, 3, 10**6)
+    assert stretch is not None
+    rows = stretch.rows[:3]
+    await archive.stage(LONG, "z", seq - 3, 0, rows[:1])
+    for number, row in enumerate(rows[1:], 1):
+        if number == evicted:
+            (ids,) = target.client().keys("*:staged:*:ids")
+            target.ask("DEL", ids)
+        await archive.stage(LONG, "z", seq - 3, number, [row])
+    head = found.head._replace(dropped=seq - 3)
+    assert await archive.restore(LONG, Image(head, {}, "z", 3, []), replace=False) == "restored"
+    known = target.client().zrange("session:{shop:ada}:long:ids", 0, -1, withscores=True)
+    assert known[1:] == [(event_id(row), seq - 2 + n) for n, row in enumerate(rows)]
 
 
 async def test_an_export_reads_only(target, store: Sojourn, archive: Path, tmp_path: Path):

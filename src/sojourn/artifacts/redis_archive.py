@@ -55,6 +55,8 @@ class RedisArtifactArchive:
         try:
             check_format(fields.get(b"format"), f"The artifact {head}")
             count, expires = int(fields[b"versions"]), fields.get(b"expires")
+            if count > len(fields):
+                raise ValueError("it has not so many versions")  # noqa: TRY301
             names = [(b"version:%d" % number, b"data:%d" % number) for number in range(count)]
             versions = [
                 _version(fields[record], fields[data], f"Version {number} in {head}")

@@ -28,6 +28,8 @@ PLAIN = "$plain"
 """The other one: its member is a plain value that looks like an object of one of the two."""
 
 _HEADER = re.compile(rb"\xff(\d{1,9})((?: [a-z0-9-]+(?::[A-Za-z0-9_-]+)?)+)\n")
+_NEWER = re.compile(rb"\xff(\d{1,9})(?!\d)[^\n]*\n")
+"""Of a newer major format nothing but that is known of a header."""
 _MAJOR = re.compile(r"(\d{1,9})(?:\.\d{1,9})?", re.ASCII)
 _SUM_BYTES = 8
 _RESERVED = re.compile(rb'\s*\{\s*"[$\\]')
@@ -41,7 +43,8 @@ class Encoded(NamedTuple):
 
     Attributes:
         major: the major version of its format.
-        encodings: what was done to it, in this order; `name` or `name:parameter`.
+        encodings: what was done to it, in this order; `name` or `name:parameter`. None are known of
+            a newer format whose header is another.
         body: what came of that.
     """
 
@@ -66,11 +69,12 @@ def parse(data: bytes) -> Encoded | None:
         return None
     if data[-_SUM_BYTES:] != b"%08x" % crc32(data[:-_SUM_BYTES]):
         raise ValueError("its checksum is wrong")
-    header = _HEADER.match(data)
-    if header is None:
-        raise ValueError("its header cannot be read")
-    names = tuple(header[2].decode().split())
-    return Encoded(int(header[1]), names, data[header.end() : -_SUM_BYTES])
+    if (header := _HEADER.match(data)) is not None:
+        names = tuple(header[2].decode().split())
+        return Encoded(int(header[1]), names, data[header.end() : -_SUM_BYTES])
+    if (newer := _NEWER.match(data)) is not None and int(newer[1]) > FORMAT:
+        return Encoded(int(newer[1]), (), data[newer.end() : -_SUM_BYTES])
+    raise ValueError("its header cannot be read")
 
 
 def to_member(value: bytes) -> bytes:

@@ -17,7 +17,7 @@ from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.rows import Found, missing_or, of_others, parse_row, stale
+from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
 
 _LUA = files("sojourn.memory") / "lua"
@@ -103,12 +103,13 @@ class RedisMemory:
         call: Call[bytes | None] = Call(
             "memory.clear", (ours.head,), only, commands=[("HGET", ours.head, "seq")]
         )
-        most = (await self._engine.run(call) or b"0").decode()
+        seq = await self._engine.run(call)
+        most = int(seq) if seq and seq.isdigit() else MOST  # evicted, or a newer version's
         after: str | None = None
         while True:
             keys, more = await self._names_in(ours.names, "", after, _STEP)
             if keys:
-                args = [most, _rule(write.tenant), *keys]
+                args: list[Argument] = [most, _rule(write.tenant), *keys]
                 await self._write(_CLEAR, scope, keys, write.operation, args)
             if not more:
                 return

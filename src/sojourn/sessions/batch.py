@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
-from sojourn.errors import CorruptRecord, InvalidInput, SojournError
+from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournError
 from sojourn.ids import SessionKey, new_operation_id, operation_id_of
 from sojourn.sessions import checks
 from sojourn.sessions.model import Appended, Event, Session
@@ -30,13 +30,16 @@ class SessionBatch(dict[SessionKey, Session[Event]]):
 
     Attributes:
         corrupt: sessions that cannot be read; what is wrong is in the quarantine.
+        newer: sessions that only a newer version of Sojourn can read.
     """
 
     corrupt: list[SessionKey]
+    newer: list[SessionKey]
 
     def __init__(self) -> None:
         super().__init__()
         self.corrupt = []
+        self.newer = []
 
 
 async def get_many(
@@ -49,13 +52,15 @@ async def get_many(
         keys: an iterable of their keys.
 
     Raises:
-        SojournError: of one of them, but for CorruptRecord.
+        SojournError: of one of them, but for CorruptRecord and NewerFormat.
     """
     wanted = [checked(each) for each in dict.fromkeys(_several(keys, "get_many"))]
     found = SessionBatch()
     for key, outcome in zip(wanted, await _settled(map(get, wanted)), strict=True):
         if isinstance(outcome, CorruptRecord):
             found.corrupt.append(key)
+        elif isinstance(outcome, NewerFormat):
+            found.newer.append(key)
         elif isinstance(outcome, SojournError):
             raise outcome
         elif outcome is not None:

@@ -7,6 +7,7 @@ import math
 import time
 from base64 import b64decode
 from collections import OrderedDict
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -55,11 +56,14 @@ class Drained(NamedTuple):
         left: state that could not be applied now.
         readable: False when an entry was damaged, or waits for a newer version.
         newer: how many entries only a newer version of Sojourn can read; they stay.
+        damaged: entries that cannot be read; they stay, too, when there is no room in the
+            quarantine.
     """
 
     left: Pairs
     readable: bool
     newer: int = 0
+    damaged: Sequence[bytes] = ()
 
 
 class Commons:
@@ -116,6 +120,7 @@ class Commons:
         outbox = self._keys.user(owner).outbox
         left: dict[str, bytes] = {}
         flaws: list[Flaw] = []
+        damaged: list[bytes] = []
         newer = 0
         flat: list[bytes] = await self._engine.run(
             Call("sessions.outbox", (outbox,), only, commands=[("HGETALL", outbox)])
@@ -129,6 +134,7 @@ class Commons:
                 continue
             except (ValueError, RecursionError) as error:
                 flaws.append(Flaw(field_of(operation_id), str(error), entry))
+                damaged.append(operation_id)
                 continue
             try:
                 await self._apply(owner, operation_id, stamp, delta)
@@ -141,7 +147,7 @@ class Commons:
                 await self._report_app(owner)
                 left.update(delta)
         flawed = await self._inspection.report(owner, None, "outbox", outbox, flaws)
-        return Drained(left, not (flawed or newer), newer)
+        return Drained(left, not (flawed or newer), newer, damaged)
 
     async def _report_app(self, owner: UserKey) -> None:
         """The state of an app is a key of another type: deltas wait until it is gone."""

@@ -124,6 +124,11 @@ class Forgetting:
                 "is a key of another type, delete that first; if a newer version of Sojourn wrote "
                 "them, do it with that one."
             )
+        if drained.damaged:  # there may have been no room in the quarantine
+            call: Call[Any] = Call(
+                "sessions.outbox", (outbox,), only, commands=[("HDEL", outbox, *drained.damaged)]
+            )
+            await self._engine.run(call)
         return waiting
 
     async def _listed(self, owner: UserKey) -> list[bytes]:

@@ -94,10 +94,10 @@ class Indexes:
         places = sorted((place for page in pages for place in page.places), reverse=True)
         more = len(places) > limit or any(page.more for page in pages)
         places = places[:limit]
-        keys = [named(app, place.name) for place in places]
-        found = await self._read([key for key in keys if key])
-        for key in found.gone[:_MENDED]:
-            self._recent.enter(Entry(key, former=as_json(label)))
+        met = {key: place for place in places if (key := named(app, place.name))}
+        found = await self._read(list(met))
+        for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
+            self._recent.enter(Entry(key, expires=met[key].score, former=as_json(label)))
         for key, stored in found.sessions:
             if not has(stored.head, label):  # of another label by now
                 self._recent.enter(entry_of(key, stored.head, as_json(label)))

@@ -52,7 +52,7 @@ class Revoking:
         missed = False
         while True:
             page = await self._store.list_sessions(owner, after, _PAGE)
-            keys = [*(key for key, _ in page.sessions), *page.corrupt]
+            keys = [*(key for key, _ in page.sessions), *page.corrupt, *page.newer]
             done = await asyncio.gather(*map(self._delete, keys), return_exceptions=True)
             for outcome in done:  # all have run their course
                 if isinstance(outcome, BaseException):

@@ -498,7 +498,8 @@ class Sessions:
 
         Returns:
             a dict. As in `list`, a session that cannot be read is left out, in the quarantine, and
-            named: `SessionBatch.corrupt`.
+            named: `SessionBatch.corrupt`. So is one that only a newer version of Sojourn can read:
+            `SessionBatch.newer`.
 
         Raises:
             InvalidInput: a key that is none, or a negative filter; nothing was sent.
@@ -776,7 +777,8 @@ class Sessions:
         It is no snapshot: a session updated between two pages may be seen again, none is missed.
         Two round trips a page for a user; for an app three for each user looked at, also for one
         without sessions, and one for each of the sixteen parts of its users. Of an app with labels
-        it is `recent`: newest change first, two round trips a page.
+        it is `recent`: newest change first, two round trips a page, and one that is changed between
+        two pages is on the first from then on, where this listing does not come any more.
 
         Args:
             app: the application.

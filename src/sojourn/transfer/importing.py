@@ -304,17 +304,17 @@ class Import:
             self._tally.expired += 1
             return
         key, value = EntryKey(line.tenant, line.name), stored(line.value)
+        what = f"cached value {line.name!r}"
         try:
             there = await self._stores.cache.fetch(key, "", 0)
-        except NewerFormat:
-            self._tally.stays_newer(f"cached value {line.name!r}")
-            return
-        if there.status != "miss" and there.value == value:
-            self._tally.identical += 1
-        elif there.status == "miss" or not self._tally.stays(f"cached value {line.name!r}"):
-            life = Life(line.fresh - now, line.ends - line.fresh)
-            await self._stores.cache.put(key, Entry(value, life, line.tags), new_operation_id())
-            self._tally.written["cached"] += 1
+            if there.status != "miss" and there.value == value:
+                self._tally.identical += 1
+            elif there.status == "miss" or not self._tally.stays(what):
+                life = Life(line.fresh - now, line.ends - line.fresh)
+                await self._stores.cache.put(key, Entry(value, life, line.tags), new_operation_id())
+                self._tally.written["cached"] += 1
+        except NewerFormat:  # also one that counts as missing, as it was invalidated
+            self._tally.stays_newer(what)
 
     # ── around ─────────────────────────────────────────────────────────────────────────────────
 

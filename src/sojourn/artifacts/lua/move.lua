@@ -32,7 +32,7 @@ if kind ~= 'none' then redis.call('RENAME', KEYS[1], KEYS[3]) end
 for i = 1, #names do
   local at = 2 + 3 * i
   if redis.call('EXISTS', KEYS[at]) == 1 then redis.call('RENAME', KEYS[at], KEYS[at + 1]) end
-  redis.call('SET', KEYS[at + 2], whole(i - 1), 'PX', DAY)
+  if names[i] ~= '' then redis.call('SET', KEYS[at + 2], whole(i - 1), 'PX', DAY) end
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 write_index_expiry(KEYS[2])

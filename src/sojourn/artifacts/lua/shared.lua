@@ -24,6 +24,7 @@ local function head_of(key)
   if not major then return false end
   local newer = major > 1 and {'newer', head[1]} or nil
   if not is_count(head[2]) or tonumber(head[2]) == 0 then return false, newer end
+  if tonumber(head[2]) > redis.call('HLEN', key) then return false, newer end -- it has none of them
   if expires ~= '' and not is_count(expires) then return false, newer end
   return {versions = tonumber(head[2]), expires = expires}, newer
 end
@@ -45,10 +46,13 @@ local function later(ttl)
   return ttl == '' and '' or whole(now + math.ceil(ttl * 1.01))
 end
 
--- What the data of each version are called.
+-- What the data of each version are called; '' when that is no part of a key.
 local function data_of(key, versions)
   local names = {}
-  for i = 0, versions - 1 do names[i + 1] = redis.call('HGET', key, 'data:' .. whole(i)) or '' end
+  for i = 0, versions - 1 do
+    local name = redis.call('HGET', key, 'data:' .. whole(i)) or ''
+    names[i + 1] = string.find(name, "[^A-Za-z0-9_.~@+=,!$'%%-]") and '' or name
+  end
   return names
 end
 

@@ -64,7 +64,7 @@ if n_user > 0 then
 end
 if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last
-if longer then redis.call('ZCARD', by_expiry) end
+if longer or labels ~= '' then redis.call('ZCARD', by_expiry) end
 
 -- No event id is twice in a log. The first write finds that out: it is one that a full server
 -- refuses, and that stops at a key of another type, while nothing is written.
@@ -85,7 +85,11 @@ end
 if rebuilt then -- a new log, or an index that was evicted
   local known, one = 0, nil
   if seq > dropped then
-    local log = redis.call('LRANGE', events, 0, -1)
+    local log = redis.pcall('LRANGE', events, 0, -1)
+    if log.err then
+      redis.call('UNLINK', ids)
+      return log
+    end
     write_ids(ids, log, seq - #log + 1)
     known, one = known_ids(ids, arguments(first_event, count), seq)
     if known > 0 then redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf') end
@@ -110,7 +114,13 @@ end
 absent = absent == 1
 if longer then expires = later(ttl, last) end
 if longer or absent then
-  redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+  local entered = redis.pcall('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+  if type(entered) == 'table' then -- only where the other index was evicted: nothing is left behind
+    redis.call('ZREM', by_update, ARGV[4])
+    redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
+    redis.call('LTRIM', events, 0, -count - 1)
+    return entered
+  end
   write_index_lifetime(by_update, by_expiry, expires)
 end
 if labels ~= '' then

@@ -23,9 +23,10 @@ for i = 1, #ARGV, 5 do
     write_labelled(KEYS[1], KEYS[2], name, last, labels, former, grace)
   else
     local place = redis.call('ZSCORE', KEYS[1], name)
-    if expires == '' or place and tonumber(place) == tonumber(expires) then
+    if expires == '' or not place or tonumber(place) == tonumber(expires) then
       gone = gone + redis.call('ZREM', KEYS[1], name)
       redis.call('ZREM', KEYS[2], name)
+      write_index_lifetime(KEYS[1], KEYS[2], now + grace) -- it may have been the last for ever
       write_labelled(KEYS[1], KEYS[2], name, now, {}, former, grace)
     end
   end

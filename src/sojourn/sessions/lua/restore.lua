@@ -69,6 +69,9 @@ local rows = {}
 for i = first_row, first_row + count - 1 do rows[#rows + 1] = ARGV[i] end
 for _, row in ipairs(rows) do redis.call('RPUSH', events, row) end
 write_ids(ids, rows, tonumber(ARGV[6]) + waiting + 1)
+if waiting > 0 and redis.call('ZCARD', ids) <= waiting + count then -- some cannot be read, or were evicted
+  write_ids(ids, redis.call('LRANGE', events, 0, -1), tonumber(ARGV[6]) + 1)
+end
 redis.call('HSET', session,
   'format', '1', 'incarnation', ARGV[1], 'version', ARGV[4], 'epoch', '0', 'seq', ARGV[5],
   'dropped', ARGV[6], 'created', ARGV[7], 'updated', ARGV[8], 'expires', expires, 'ttl', ttl,

@@ -304,7 +304,9 @@ end
 -- Keep a session in the sets of its labels, where it stands in the index, and take it out of those
 -- of labels that it had before. It is in the index already, or not any more, and expires then. What
 -- fails here (a key of another type) fails no write. Of each set a few members are looked at: those
--- that the index does not know any more, or that have expired `grace` ms ago, go.
+-- that the index does not know any more, or that have expired `grace` ms ago, go. A set without a TTL
+-- gets one again when nothing in it is for ever: of more than a hundred members that is asked of the
+-- whole index.
 local function write_labelled(by_update, by_expiry, id, expires, labels, former, grace)
   if not (next(labels) or next(former)) then return end
   local function escaped(text)
@@ -315,14 +317,23 @@ local function write_labelled(by_update, by_expiry, id, expires, labels, former,
   local function label_set(name, word)
     return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
   end
-  local function last()
-    return redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2] or now
+  local function last(set)
+    local latest = redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2] or now
+    if latest ~= 'inf' or redis.call('ZCARD', set) > 100 then return latest end
+    latest = now
+    local members = redis.call('ZRANGE', set, 0, -1)
+    for _, ends in ipairs(redis.call('ZMSCORE', by_expiry, unpack(members))) do
+      if ends == 'inf' then return ends end
+      latest = math.max(latest, ends and tonumber(ends) + (grace or 0) or 0)
+    end
+    return latest
   end
   for name, word in pairs(former) do
     local set = label_set(name, word)
     if labels[name] ~= word and type(redis.pcall('ZREM', set, id)) == 'number'
-        and redis.call('PTTL', set) == -1 and last() ~= 'inf' then
-      redis.call('PEXPIREAT', set, last()) -- it was the last that never expires
+        and redis.call('PTTL', set) == -1 then
+      local ends = last(set)
+      if ends ~= 'inf' then redis.call('PEXPIREAT', set, ends) end -- it was the last for ever
     end
   end
   local place = next(labels) and redis.call('ZSCORE', by_update, id)
@@ -343,8 +354,9 @@ local function write_labelled(by_update, by_expiry, id, expires, labels, former,
       elseif redis.call('ZCARD', set) == 1 then -- none but this one
         redis.call('PEXPIREAT', set, expires)
       elseif left == -1 then -- kept for one that never expires, here or elsewhere in the index
-        if last() ~= 'inf' then
-          redis.call('PEXPIREAT', set, math.max(tonumber(expires), tonumber(last())))
+        local ends = last(set)
+        if ends ~= 'inf' then
+          redis.call('PEXPIREAT', set, math.max(tonumber(expires), tonumber(ends)))
         end
       elseif left < expires - now then
         redis.call('PEXPIREAT', set, expires)

@@ -3,10 +3,13 @@
 -- KEYS  1 connection (hash)
 -- ARGV  1 operation id   2 message (JSON)   3 ttl, ms   4 most messages   5 most bytes
 --       6 size of the message and its stream, bytes, whatever encoding it has
--- Reply its number; 0 when there is no such connection
+-- Reply its number; 0 when there is no such connection, or none that can be read
 local head = redis.call('HMGET', KEYS[1], 'seq', 'dropped', 'bytes', 'op:' .. ARGV[1])
+for i = 1, 3 do
+  if not head[i] or #head[i] > 15 or string.find(head[i], '%D') or head[i] == '' then return 0 end
+end
 local seq, dropped, size = tonumber(head[1]), tonumber(head[2]), tonumber(head[3])
-if not (seq and dropped and size) then return 0 end
+if seq - dropped > redis.call('HLEN', KEYS[1]) then return 0 end -- it has not so many messages
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if head[4] then return tonumber(head[4]) end
 seq = seq + 1

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import sojourn
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import SessionKey
 from sojourn.sessions import Event
 from sojourn.surfaces.cli import documents, migration, quarantine, users
 from sojourn.surfaces.cli.connection import connect
@@ -20,7 +20,14 @@ from sojourn.surfaces.cli.doctor import HELP_DOCTOR, doctor
 from sojourn.surfaces.cli.events import event_block
 from sojourn.surfaces.cli.exits import EPILOG, HELP, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow, missing
-from sojourn.surfaces.cli.listing import Batch, list_sessions, note_corrupt, table, walk
+from sojourn.surfaces.cli.listing import (
+    Batch,
+    LeftOut,
+    list_sessions,
+    note_left_out,
+    table,
+    walk,
+)
 from sojourn.surfaces.cli.mcp import HELP_MCP, mcp
 from sojourn.surfaces.cli.options import (
     App,
@@ -120,13 +127,13 @@ def _ls(
 ) -> None:
     """List sessions: of a user, of an app, or all."""
     with connect(url, namespace) as store:
-        corrupt: list[SessionKey | UserKey] = []
+        left_out = LeftOut()
         labels = dict(map(_label, label or ())) or None
         found = walk(
-            store.sessions, app, user, corrupt, pattern=pattern, status=status, labels=labels
+            store.sessions, app, user, left_out, pattern=pattern, status=status, labels=labels
         )
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
-        note_corrupt(corrupt, "not listed")
+        note_left_out(left_out, "not listed")
 
 
 def _label(option: str) -> tuple[str, str]:
@@ -230,23 +237,23 @@ def _clear(
     with one_line_errors():
         scope = _scope(app, user, everything=everything)
     with connect(url, namespace) as store:
-        corrupt: list[SessionKey | UserKey] = []
-        count = store.run(tally(scope.walk(store.sessions, corrupt)))
+        left_out = LeftOut()
+        count = store.run(tally(scope.walk(store.sessions, left_out)))
         if not count.sessions:
-            what = "sessions that can be read" if corrupt else "sessions"
+            what = "sessions that can be read" if left_out else "sessions"
             show(f"There are no {what} of {scope} on {store.where}.")
-            note_corrupt(corrupt, "not deleted")
+            note_left_out(left_out, "not deleted")
             return
         if not yes:
             confirm(f"Delete {count} ({scope}) on {store.where}? {UNTOUCHED}")
         removal = Removal(store.sessions)
-        corrupt.clear()
+        left_out.clear()
         try:
             with progress_of(count.sessions) as progress:
-                store.run(removal.run(scope.walk(store.sessions, corrupt), progress))
+                store.run(removal.run(scope.walk(store.sessions, left_out), progress))
         finally:
             show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
-            note_corrupt(corrupt, "not deleted")
+            note_left_out(left_out, "not deleted")
 
 
 @_sessions.command("sweep", epilog=HELP)

@@ -21,6 +21,27 @@ _TITLE, _STATUS = 30, 12
 Batch = Sequence[Session[Any]]
 
 
+class LeftOut:
+    """Sessions that a walk has passed over.
+
+    Attributes:
+        corrupt: those that cannot be read, and users whose index cannot.
+        newer: those that only a newer version of Sojourn can read.
+    """
+
+    def __init__(self) -> None:
+        self.corrupt: list[SessionKey | UserKey] = []
+        self.newer: list[SessionKey] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.corrupt or self.newer)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.corrupt.clear()
+        self.newer.clear()
+
+
 class Filters(TypedDict, total=False):
     """The filters of `Sessions.list`."""
 
@@ -33,19 +54,19 @@ async def walk(
     sessions: Sessions,
     app: str | None,
     user: str | None,
-    corrupt: list[SessionKey | UserKey],
+    left_out: LeftOut,
     **wanted: Unpack[Filters],
 ) -> AsyncIterator[Session[Any]]:
     """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
 
-    Those that cannot be read are added to `corrupt`, as are users whose index cannot; `wanted` are
-    the filters of `Sessions.list`.
+    Those that cannot be read are added to `left_out`; `wanted` are the filters of `Sessions.list`.
     """
     async for name in every_app(sessions, app):
         cursor = None
         while True:
             found = await sessions.list(name, user, limit=PAGE, cursor=cursor, **wanted)
-            corrupt += [*found.corrupt, *found.corrupt_users]
+            left_out.corrupt += [*found.corrupt, *found.corrupt_users]
+            left_out.newer += found.newer
             for session in found.sessions:
                 yield session
             cursor = found.cursor
@@ -89,12 +110,17 @@ async def list_sessions(
     return f"{counted(count)}; there are more" if more else counted(count)
 
 
-def note_corrupt(corrupt: Sequence[SessionKey | UserKey], what: str) -> None:
+def note_left_out(left_out: LeftOut, what: str) -> None:
     """Say that sessions were passed over because they, or the indexes of users, cannot be read."""
-    if keys := [each for each in corrupt if isinstance(each, SessionKey)]:
-        many = f"{counted(len(keys))}, the first is " if len(keys) > 1 else ""
-        note(f"cannot be read and {what}: {many}{named(keys[0])}")
-    for owner in (each for each in corrupt if isinstance(each, UserKey)):
+    corrupt = [each for each in left_out.corrupt if isinstance(each, SessionKey)]
+    for keys, why in (
+        (corrupt, "cannot be read"),
+        (left_out.newer, "can only be read by a newer version of Sojourn"),
+    ):
+        if keys:
+            many = f"{counted(len(keys))}, the first is " if len(keys) > 1 else ""
+            note(f"{why} and {what}: {many}{named(keys[0])}")
+    for owner in (each for each in left_out.corrupt if isinstance(each, UserKey)):
         who = f"user {visible(owner.user)} of app {visible(owner.app)}"
         note(f"{what}: the sessions of {who}, whose index is a key of another type")
 

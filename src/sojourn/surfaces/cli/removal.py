@@ -12,10 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.exits import Ended, ExitCode
-from sojourn.surfaces.cli.listing import counted, walk
+from sojourn.surfaces.cli.listing import LeftOut, counted, walk
 from sojourn.surfaces.cli.plain import visible
 
 UNTOUCHED = "State of users and apps stays."
@@ -38,10 +37,10 @@ class Scope(NamedTuple):
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
     def walk(
-        self, sessions: Sessions, corrupt: list[SessionKey | UserKey] | None = None
+        self, sessions: Sessions, left_out: LeftOut | None = None
     ) -> AsyncIterator[Session[Any]]:
-        """Its sessions; those that cannot be read are added to `corrupt`."""
-        return walk(sessions, self.app, self.user, [] if corrupt is None else corrupt)
+        """Its sessions; those that cannot be read are added to `left_out`."""
+        return walk(sessions, self.app, self.user, LeftOut() if left_out is None else left_out)
 
 
 class Tally(NamedTuple):

@@ -72,7 +72,7 @@ async def write(archive: SessionArchive, session: SourceSession, image: Image) -
     if len(parts) > 1:
         image = image._replace(before=len(image.rows), rows=())
         for _ in range(_TRIES):
-            if await _staged(archive, session, image.staged, parts):
+            if await _staged(archive, session, image, parts):
                 break
         else:
             raise Unavailable(
@@ -83,12 +83,12 @@ async def write(archive: SessionArchive, session: SourceSession, image: Image) -
 
 
 async def _staged(
-    archive: SessionArchive, session: SourceSession, name: str, parts: Sequence[Sequence[bytes]]
+    archive: SessionArchive, session: SourceSession, image: Image, parts: Sequence[Sequence[bytes]]
 ) -> bool:
     """Send the log before the session; whether all of it is there then."""
-    before = 0
+    before, dropped = 0, image.head.dropped
     for part in parts:
-        there = await archive.stage(session.key, name, 0, before, part)
+        there = await archive.stage(session.key, image.staged, dropped, before, part)
         before += len(part)
         if there < before:
             return False
