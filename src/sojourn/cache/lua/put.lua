@@ -4,7 +4,10 @@
 -- ARGV  1 operation id   2 value   3 fresh, ms   4 stale after that, ms   5 tags, a line each
 -- Reply {'ok'} {'duplicate'} {'newer', its format or '', a value or ''}: nothing was stored
 local name = 'put ' .. KEYS[1] .. ' ' .. ARGV[1]
-if redis.call('ZSCORE', KEYS[3], name) then return {'duplicate'} end
+if redis.call('ZSCORE', KEYS[3], name) then
+  write_again(KEYS[3])
+  return {'duplicate'}
+end
 local newer = newer_at(KEYS[1])
 if newer then return newer end
 write_entry(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], whole(stamp))

@@ -31,5 +31,6 @@ if #fields > 0 then
   fields[#fields + 1] = bytes
   write_hash(key, fields)
 end
+if #fields == 0 then write_again(key) end
 write_lifetime(key, left, ARGV[3])
 return {'ok'}

@@ -15,6 +15,7 @@ local what = #ARGV[3] .. ':' .. ARGV[3] .. ':' .. #ARGV[1] .. ':' .. ARGV[1]
 local name, led_to = 'rotate:' .. what, 'rotated:' .. what .. ':'
 local done = redis.call('ZSCORE', operations, name)
 if done then -- what it led to has the same score
+  write_again(operations)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', operations, done, done)) do
     if string.sub(member, 1, #led_to) == led_to then
       local size, rest = string.match(string.sub(member, #led_to + 1), '^(%d+):(.*)$')
