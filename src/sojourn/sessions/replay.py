@@ -301,8 +301,24 @@ class Replayer:
             self._opened = True
             keys = (_key_of(each.data) for each in self._journal.open())
             self._waiting.update(key for key in keys if key is not None)
+            if self._journal.damaged:
+                log.error(
+                    "%d lines of a journal are damaged: what cannot be replayed of it is in the "
+                    "folder's refused.jsonl",
+                    self._journal.damaged,
+                )
+                self._report(lost=self._journal.damaged)
         if self._journal and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._keep_trying())
+
+    def after_fork(self) -> None:
+        """Leave to the parent, in a forked child, what waits; its journal has done so."""
+        self._waiting.clear()
+        self._task = self._tried = None
+        self._turn = threading.Lock()
+        self._applied = self._duplicates = 0
+        self._refused = []
+        self.is_catching_up = False
 
     def waits_for(self, key: SessionKey) -> bool:
         """Whether a write of this session waits."""
@@ -337,7 +353,7 @@ class Replayer:
         self.wake()
         async with self._one_at_a_time():
             keys = {key for key in self._waiting if key.owner == owner}
-            count = self._journal.discard(lambda data: _owner_of(data) == owner)
+            count = self._journal.discard(lambda data: _owner_of(data) == owner, _is_nobodys)
             for key in keys:
                 del self._waiting[key]
         return keys, count
@@ -492,6 +508,11 @@ async def _end(task: asyncio.Task[None]) -> None:
         return
     with suppress(RuntimeError):  # it is closed
         loop.call_soon_threadsafe(task.cancel)
+
+
+def _is_nobodys(data: bytes) -> bool:
+    """Whether it cannot be told whose a write was that was kept aside."""
+    return _key_of(data) is None
 
 
 def _owner_of(data: bytes) -> UserKey | None:
