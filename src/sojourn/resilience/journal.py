@@ -206,12 +206,11 @@ class Journal:
                 f"({error}): it goes on waiting."
             ) from error
 
-    def discard(
-        self, unwanted: Callable[[bytes], bool], damaged: Callable[[bytes], bool]
-    ) -> int:
+    def discard(self, unwanted: Callable[[bytes], bool], damaged: Callable[[bytes], bool]) -> int:
         """Forget entries, and what was kept aside, that are not wanted; how many.
 
-        What was kept aside and is `damaged` goes as well, uncounted: it may be theirs. On disk as well, where entries that are done may stand until the last one is. Blocks.
+        What was kept aside and is `damaged` goes as well, uncounted: it may be theirs.
+        On disk as well, where entries that are done may stand until the last one is. Blocks.
 
         Raises:
             Unavailable: the disk does not take it; what waits still does.
@@ -270,7 +269,8 @@ class _File:
     def open(self) -> tuple[list[Entry], int]:
         """Lock a file of our own, and take over what dead processes have left in theirs.
 
-        Also says how many lines of that were damaged. It gets its name when it is locked: before, another process would take it for a dead one's.
+        Also says how many lines of that were damaged. It gets its name when it is locked: before,
+        another process would take it for a dead one's.
         """
         with self._no_os_error():
             try:

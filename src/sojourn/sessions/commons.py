@@ -7,7 +7,7 @@ import math
 import time
 from base64 import b64decode
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -19,7 +19,15 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
+from sojourn.sessions.hashes import (
+    FOREIGN,
+    Flaw,
+    Stamp,
+    State,
+    app_stamps,
+    app_state,
+    user_state,
+)
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
@@ -53,17 +61,30 @@ class Drained(NamedTuple):
     """What became of the deltas in an outbox.
 
     Attributes:
-        left: state that could not be applied now.
+        left: state that could not be applied now, each value with its stamp.
         readable: False when an entry was damaged, or waits for a newer version.
         newer: how many entries only a newer version of Sojourn can read; they stay.
         damaged: entries that cannot be read; they stay, too, when there is no room in the
             quarantine.
     """
 
-    left: Pairs
+    left: Mapping[str, tuple[Stamp, bytes]]
     readable: bool
     newer: int = 0
     damaged: Sequence[bytes] = ()
+
+    def over(self, app: State, stamps: Mapping[str, Stamp]) -> Pairs:
+        """The state of an app with what is left, where that is newer.
+
+        Raises:
+            NewerFormat: a newer version wrote the app's.
+        """
+        newer = {
+            name: value
+            for name, (stamp, value) in self.left.items()
+            if stamp >= stamps.get(name, (0, b""))
+        }
+        return {**app.known(), **newer}
 
 
 class Commons:
@@ -103,7 +124,7 @@ class Commons:
         """
         try:
             if delta:
-                await self._apply(owner, operation_id.encode(), stamp, delta)
+                await self._apply(owner, operation_id.encode(), stamp, delta, at_once=True)
             if waiting:
                 await self.drain(owner)
         except Unavailable as error:
@@ -118,7 +139,12 @@ class Commons:
         wrote in a way that this one cannot read stays, for one that can.
         """
         outbox = self._keys.user(owner).outbox
-        left: dict[str, bytes] = {}
+        left: dict[str, tuple[Stamp, bytes]] = {}
+
+        def keep(stamp: Stamp, delta: Pairs) -> None:
+            for name, value in delta.items():
+                left[name] = max(left.get(name, (stamp, value)), (stamp, value))
+
         flaws: list[Flaw] = []
         damaged: list[bytes] = []
         newer = 0
@@ -142,10 +168,10 @@ class Commons:
                 log.warning("A delta left in an outbox was refused: %s", error)
             except Unavailable as error:
                 log.warning("An app: delta waits in its outbox: %s", error)
-                left.update(delta)
+                keep((stamp, operation_id), delta)
             except CorruptRecord:
                 await self._report_app(owner)
-                left.update(delta)
+                keep((stamp, operation_id), delta)
         flawed = await self._inspection.report(owner, None, "outbox", outbox, flaws)
         return Drained(left, not (flawed or newer), newer, damaged)
 
@@ -154,7 +180,16 @@ class Commons:
         key = self._keys.app_state(owner.app)
         await self._inspection.report(owner, None, "app state", key, [FOREIGN])
 
-    async def _apply(self, owner: UserKey, operation_id: bytes, stamp: int, delta: Pairs) -> None:
+    async def _apply(
+        self,
+        owner: UserKey,
+        operation_id: bytes,
+        stamp: int,
+        delta: Pairs,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Apply a delta: at once as the latest of all, one that has waited by its stamp."""
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
         cap = self._policy.max_state_bytes
         reply: list[Any] = await self._engine.run(
@@ -163,7 +198,11 @@ class Commons:
                 keys=(key,),
                 read=only,
                 script=APPLY,
-                args=(stamp, operation_id, ms(self._policy.state_ttl), cap, *counted(delta)),
+                args=(
+                    *(stamp, operation_id, ms(self._policy.state_ttl), cap),
+                    "now" if at_once else "",
+                    *counted(delta),
+                ),
                 operation_id=operation_id.decode(),
             )
         )
@@ -182,6 +221,11 @@ class Commons:
             Call("sessions.state", (user,), _user, commands=[("HGETALL", user)], lenient=True),
             Call("sessions.state", (app,), _app, commands=[("HGETALL", app)], lenient=True),
         )
+
+    def stamped_call(self, owner: UserKey) -> Call[tuple[State, Mapping[str, Stamp]]]:
+        """Read the state of an app, and the stamps of its values."""
+        app = self._keys.app_state(owner.app)
+        return Call("sessions.state", (app,), _stamped, commands=[("HGETALL", app)], lenient=True)
 
     async def report(self, owner: UserKey, user: State, app: State) -> bool:
         """Report what of the state of a user and its app cannot be read; whether anything."""
@@ -304,6 +348,10 @@ def _user(replies: list[Any]) -> State:
 
 def _app(replies: list[Any]) -> State:
     return app_state(replies[0])
+
+
+def _stamped(replies: list[Any]) -> tuple[State, Mapping[str, Stamp]]:
+    return app_state(replies[0]), app_stamps(replies[0])
 
 
 class _Encoded(msgspec.Struct):
