@@ -38,6 +38,8 @@ log = logging.getLogger("sojourn.sessions")
 LUA = files("sojourn.sessions") / "lua"
 APPLY, ENROLL, REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
 
+_AGAIN = 60.0
+"""Seconds after which an active user is entered again: others may have evicted the index."""
 _ROLL = 10_000
 """Users whose enrolment a process remembers."""
 _MONTH = 30 * 86_400
@@ -97,7 +99,7 @@ class Commons:
         lives = (policy.session_ttl, policy.state_ttl)
         self._shared_life = None if None in lives else max(life for life in lives if life)
         self._inspection = inspection
-        self._roll: OrderedDict[UserKey, tuple[float, float]] = OrderedDict()
+        self._roll: OrderedDict[UserKey, tuple[float, float, float]] = OrderedDict()
         self._losses = 0
 
     # ── app state ──────────────────────────────────────────────────────────────────────────────
@@ -269,9 +271,14 @@ class Commons:
         self._refresh(owner)
 
     def enroll_again(self, owner: UserKey, ttl: float | None) -> None:
-        """Enter a user who had no session: others may have forgotten this one since."""
+        """Enter a user with a new session: others may have forgotten or evicted it since.
+
+        Nobody waits for it.
+        """
+        due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
+        self._roll[owner] = (due, lasting, time.monotonic() + _AGAIN)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call)
+            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
 
     async def strike(self, owner: UserKey) -> None:
         """Take a user out of its app's index. One round trip."""
@@ -290,11 +297,15 @@ class Commons:
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
 
+        Once a minute its entries in the indexes are written again, should these have been evicted.
+
         Args:
             owner: the user.
             ttl: seconds that the session at hand lives; None for ever.
         """
         if not self._is_due(owner, ttl):
+            if self._roll[owner][2] < time.monotonic():
+                self.enroll_again(owner, ttl)
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
@@ -313,13 +324,14 @@ class Commons:
         if self._losses != self._engine.tally.losses:
             self._losses = self._engine.tally.losses
             self._roll.clear()
-        due, lasting = self._roll.get(owner, (0.0, 0.0))
+        due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
         return due < time.monotonic() or lasting < self._lasting(ttl)
 
     def _enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """Remember it for a thirtieth of the shared lifetime, a day by default."""
-        due = time.monotonic() + (self._policy.state_ttl or _MONTH) / 30
-        self._roll[owner] = (due, self._lasting(ttl))
+        now = time.monotonic()
+        due = now + (self._policy.state_ttl or _MONTH) / 30
+        self._roll[owner] = (due, self._lasting(ttl), now + _AGAIN)
         self._roll.move_to_end(owner)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)

@@ -118,7 +118,7 @@ if type(absent) == 'table' then
   return absent
 end
 -- What others may have evicted of the indexes is made again with its lifetime.
-absent = absent == 1
+absent = absent == 1 or not redis.pcall('ZSCORE', by_expiry, ARGV[4])
 if longer then expires = later(ttl, last) end
 if longer or absent then
   local entered = redis.pcall('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
