@@ -287,6 +287,10 @@ class BufferedSessions:
         """As the server knows; in an outage it raises."""
         return await self._store.buried(key, age)
 
+    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
+        """As the server knows; in an outage it raises."""
+        return await self._store.was_appended(key, operation_id, ids)
+
     async def forget(self, owner: UserKey) -> Forgotten:
         """On the server and in this process; in an outage it raises."""
         keys, count = await self._replayer.discard(owner)

@@ -31,6 +31,7 @@ from sojourn.resilience.deadline import end_of_operation, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import REMEMBERED
+from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import (
     Birth,
     Delta,
@@ -429,8 +430,10 @@ class Replayer:
     async def _apply(self, key: SessionKey | None, entry: Entry) -> Written | None:
         """Do what was kept, once; None when it was refused."""
         age, kept = time.time() - entry.added, None
+        doubtful = entry.inherited or entry is self._tried
         try:
             kept = _kept(entry.data)
+            doubtful = doubtful or kept.sent
             if kept.birth is None:
                 done = await self._append(kept, entry)
             else:
@@ -438,6 +441,12 @@ class Replayer:
         except _REFUSALS as refused:
             error: SojournError = refused
             creates = kept is not None and kept.birth is not None
+            if key and kept and not creates and isinstance(error, SessionNotFound):
+                if await self._store.was_appended(key, kept.operation_id, _ids(kept)):
+                    self._duplicates += 1
+                    return None
+                if doubtful:
+                    error = refusals.doubtful(key)
             if key and not creates and await self._store.buried(key, age) == "forgotten":
                 error = refusals.erased("forgotten")
             self._refuse(entry, error)
@@ -518,6 +527,14 @@ def _is_nobodys(data: bytes) -> bool:
 def _owner_of(data: bytes) -> UserKey | None:
     key = _key_of(data)
     return None if key is None else key.owner
+
+
+def _ids(kept: Kept) -> list[str]:
+    """Of the events of a write; none when one of them cannot be read."""
+    try:
+        return [event_id(row.encode()) for row in kept.rows]
+    except ValueError:
+        return []
 
 
 def _texts(pairs: Pairs) -> _Texts:
