@@ -111,7 +111,7 @@ class EmbeddedServer:
             time.sleep(_PAUSE)
 
     def _check_not_moved(self) -> None:
-        """A folder that was moved has its server still: another one here would be another's data."""
+        """A folder that was moved has its server still; another one here would have other data."""
         path = self._directory / supervisor.CLIENTS_LOCK
         if self._joined is None or _is_open_at(self._joined, path):
             return

@@ -211,7 +211,7 @@ class RedisSessions:
             raise refusals.erased(reply[1].decode())
         if status not in (b"ok", b"duplicate"):
             self._not_fitting(reply, key)
-        if known:
+        if known and status == b"ok":
             self._commons.enroll_again(key.owner, birth.life.span)
         _, created, expires, stamp, waiting, *_ = reply
         if status == b"ok":
