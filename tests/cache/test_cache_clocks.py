@@ -23,7 +23,7 @@ async def test_an_invalidated_entry_is_gone_and_a_new_one_is_there(server: Serve
             assert await store.cache.get("k") == value
             await store.cache.invalidate("t")
             assert await store.cache.get("k") is None
-        assert await store.cache.fetch("k", lambda: three(), tags=["t"]) == 3
+        assert await store.cache.fetch("k", three, tags=["t"]) == 3
         assert await store.cache.get("k") == 3
         await store.cache.invalidate("t")
         assert await store.cache.get("k") is None

@@ -51,8 +51,8 @@ def doubtful(key: SessionKey) -> SessionNotFound:
     """A buffered write that had been sent, to a session that is gone since."""
     return SessionNotFound(
         f"There is no session {key.session!r} of this user any more: it was deleted, rotated or "
-        "has expired. The write had been sent before it was buffered: it may have been applied while "
-        "there was one. It was not applied now."
+        "has expired. The write had been sent before it was buffered: it may have been applied "
+        "while there was one. It was not applied now."
     )
 
 

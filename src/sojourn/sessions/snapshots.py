@@ -56,17 +56,16 @@ class Snapshots:
         if not seen.fields:
             return None, True
         head, state, flawed = await self._inspected(key, seen)
-        drained = None
+        over: Pairs | None = None
         if isinstance(seen.waiting, int) and seen.waiting:
             with no_later_than(halfway()):
                 drained = await self._commons.drain(key.owner)
             flawed |= not drained.readable
             app, stamps = await self._engine.run(self._commons.stamped_call(key.owner))
+            over = drained.over(app, stamps)
         user = user_state(seen.user)
         flawed |= await self._commons.report(key.owner, user, app)
-        user_pairs, app_pairs = user.known(), app.known()
-        if drained is not None:
-            app_pairs = drained.over(app, stamps)
+        user_pairs, app_pairs = user.known(), app.known() if over is None else over
         rows, settled = await self._as_of(key, head, window, seen)
         stored = Stored(
             head=head,
