@@ -177,7 +177,10 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
     artifacts = Artifacts(files, options.max_artifact_bytes)
     told = RedisNotices(engine, keys)
     limits = _limits(options, shards=SHARDS)
-    sessions = Sessions(buffered or rows, limits, quarantine, artifacts.clear)
+    sessions = Sessions(
+        *(buffered or rows, limits, quarantine, artifacts.clear),
+        losses=lambda: engine.tally.losses,
+    )
     streams = RedisStreams(engine, keys, Reach())
     security = RedisSecurity(engine, keys, options.state_ttl)
     traces = RedisTraces(engine, keys)

@@ -9,6 +9,7 @@ import pytest
 from doctor_kit import ADVICE, OK, WARNING, examined, judged, read
 
 from servers import Server
+from sojourn.doctor.checks.timing import clocks
 from sojourn.engine.call import Call
 
 
@@ -24,6 +25,17 @@ def test_clocks_that_differ(shared_server: Server, wrong_by: float, words: str) 
     assert found.level is WARNING
     assert f"{abs(wrong_by):,.1f} s {words}" in found.what
     assert "NTP" in found.todo
+
+
+def test_clocks_of_nodes_that_differ_from_each_other() -> None:
+    verdict = clocks({"a:1": -0.2, "b:2": 4.8, "c:3": 0.1})
+    assert verdict is not None
+    assert verdict.level is WARNING
+    assert "b:2 is 5.0 s ahead of that of a:1" in verdict.what
+    verdict = clocks({"a:1": -0.2, "b:2": 0.1})
+    assert verdict is not None
+    assert verdict.level is OK
+    assert clocks({"a:1": 3.0}) is None
 
 
 def test_clocks_that_agree(shared_server: Server) -> None:

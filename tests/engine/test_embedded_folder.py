@@ -33,6 +33,25 @@ def test_a_removed_data_folder_is_made_anew(folder, join):
     assert other.ensure() == again
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_was_moved_is_not_taken_for_an_empty_one(folder, join, replaced):
+    embedded = join()
+    address = embedded.ensure()
+    push(address, "a")
+    moved = folder.rename(folder.with_name("moved"))
+    if replaced:
+        other = join()
+        assert log(other.ensure()) == []
+    with pytest.raises(ConfigurationError, match="moved or replaced"):
+        embedded.ensure()
+    if not replaced:
+        assert not folder.exists()
+        moved.rename(folder)
+        assert embedded.ensure() == address
+    embedded.release()
+    assert log(join(moved if replaced else folder).ensure()) == ["a"]
+
+
 def test_a_removed_socket_folder_is_made_anew(join):
     embedded = join()
     address = Path(embedded.ensure())

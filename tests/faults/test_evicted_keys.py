@@ -105,3 +105,27 @@ async def test_without_its_operation_ids_a_repeated_append_is_still_done_once(
     with pytest.raises(sojourn.EventExists):
         await store.sessions.append(KEY, event, operation_id="op 3")
     assert direct.llen(f"{HEAD}:events") == 4
+
+
+@pytest.mark.parametrize("index", ["sessions", "sessions:expiry", "users", "apps", "recent"])
+async def test_the_next_session_repairs_an_index_that_was_evicted(
+    store: sojourn.Sojourn, direct: redis.Redis, index: str
+) -> None:
+    kind, _, part = index.partition(":")
+    names = [f"evicted:{kind}", f"evicted:{kind}:*"]
+    found = {key for name in names for key in direct.scan_iter(name)}
+    evicted = [key for key in found if key.endswith(":expiry") == bool(part)]
+    assert evicted
+    direct.delete(*evicted)
+    await append(store, 4)
+    await store.sessions.create("shop", "ada", "next")
+    sessions = store.sessions
+    assert [each.key.session for each in (await sessions.list("shop", "ada")).sessions] == [
+        "s",
+        "next",
+    ]
+    assert await sessions.count("shop", "ada") == 2
+    assert (await sessions.users("shop")).names == ["ada"]
+    assert (await sessions.apps()).names == ["shop"]
+    recent = {each.key.session for each in (await sessions.recent("shop")).sessions}
+    assert recent >= {"next"}

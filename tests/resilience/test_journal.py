@@ -124,7 +124,7 @@ def test_a_living_process_keeps_its_own(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_torn_or_changed_line_ends_what_is_believed(tmp_path: Path) -> None:
+def test_a_torn_line_ends_what_is_believed(tmp_path: Path) -> None:
     leave(tmp_path)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
@@ -135,12 +135,54 @@ def test_a_torn_or_changed_line_ends_what_is_believed(tmp_path: Path) -> None:
         assert len(journal) == sum(end <= cut for end in ends), cut
         drain(journal)
         journal.close()
-    changed = bytearray(whole)
-    changed[ends[1] + 20] ^= 1
-    path.write_bytes(changed)
+
+
+@pytest.mark.parametrize("done", [0, 2])
+def test_what_stands_behind_a_changed_byte_is_done_all_the_same(tmp_path: Path, done: int) -> None:
+    """Wherever it is, and no acknowledged write but the damaged one is missing."""
+    leave(tmp_path, done)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for at in range(len(whole) - 1):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        (folder / "left.journal").write_bytes(changed)
+        journal = opened(WIDE, folder)
+        damaged = bytes(changed[:at]).count(b"\n")
+        expected = {b'{"n":%d}' % n for n in range(done, 5) if n != damaged}
+        assert expected <= set(drain(journal)), at
+        aside = folder / "refused.jsonl"
+        assert journal.damaged == (len(aside.read_bytes().splitlines()) if aside.exists() else 0)
+        assert journal.damaged > 0 or whole[at] == 10, at
+        journal.close()
+
+
+def test_a_forked_child_has_a_journal_of_its_own(tmp_path: Path) -> None:
     journal = opened(WIDE, tmp_path)
-    assert drain(journal) == [b'{"n":0}', b'{"n":1}']
-    journal.close()
+    journal.add(b'"mine"')
+    child = os.fork()
+    if child == 0:
+        ended = 1
+        try:
+            assert len(journal) == 0
+            journal.add(b'"first"')
+            journal.add(b'"second"')
+            journal.done()
+            asyncio.run(journal.sync())
+            journal.close()
+            ended = 0
+        finally:
+            os._exit(ended)
+    assert os.waitpid(child, 0)[1] == 0
+    after = opened(WIDE, tmp_path)
+    assert drain(after) == [b'"second"']
+    after.close()
+    os.close(journal._file._descriptor)  # type: ignore[union-attr]  # as the end of the process
+    after = opened(WIDE, tmp_path)
+    assert drain(after) == [b'"mine"']
+    after.close()
 
 
 def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:

@@ -118,3 +118,69 @@ async def test_a_create_without_an_id_can_be_repeated(server: Server) -> None:
         made = [await store.sessions.create("shop", "ada", operation_id=name) for _ in range(2)]
         assert made[0].key == made[1].key
         assert len((await store.sessions.list("shop", "ada")).sessions) == 2
+
+
+AHEAD = 5_000_000
+"""How far another node's clock is ahead, µs."""
+
+
+async def test_what_is_written_after_another_was_acknowledged_wins_whatever_clocks_say(
+    server: Server,
+) -> None:
+    async with sojourn.open(server.url) as store, sojourn.open(server.url) as other:
+        ada = await store.sessions.create("shop", "ada")
+        bob = await other.sessions.create("shop", "bob")
+        await store.sessions.append(ada.key, said("one", **{"app:price": 1}))
+        with server.client() as admin:  # as from a node, or at a time, whose clock was ahead
+            seconds, micros = admin.time()
+            ahead = seconds * 1_000_000 + micros + AHEAD
+            admin.hset("state:{shop}", "at:price", f"{ahead}:x")
+        await other.sessions.append(bob.key, said("two", **{"app:price": 2, "app:new": 1}))
+        for reader in store, other:
+            seen = await reader.sessions.get(ada.key)
+            assert isinstance(seen, Session)
+            assert seen.state == {"app:price": 2, "app:new": 1}
+        with server.client() as admin:
+            assert int(admin.hget("state:{shop}", "at:price").split(":")[0]) == ahead + 1
+
+
+async def test_an_apply_that_arrives_twice_does_not_undo_what_came_between(
+    store: sojourn.Sojourn, proxy: Proxy, server: Server
+) -> None:
+    made = await store.sessions.create("shop", "ada")
+    requests: list[bytes] = []
+
+    def on_request(data: bytes) -> str:
+        if APPLY.digest in data:
+            requests.append(data)
+        return "pass"
+
+    proxy.on_request = on_request
+    await store.sessions.append(made.key, said("one", **{"app:motd": "old"}))
+    (first,) = requests
+    await store.sessions.append(made.key, said("two", **{"app:motd": "new"}))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(first)
+    assert b"ok" in await reader.read(64)
+    writer.close()
+    await writer.wait_closed()
+    with server.client() as admin:
+        assert admin.hget("state:{shop}", "state:motd") == '"new"'
+
+
+async def test_an_outbox_entry_is_not_laid_over_what_was_set_after_it(
+    store: sojourn.Sojourn, full: None, server: Server, proxy: Proxy
+) -> None:
+    """The server is full, so the entry cannot be applied while it is read."""
+    made = await store.sessions.create("shop", "ada")
+    await store.sessions.append(made.key, said("one", **{"app:motd": "old", "app:mood": "good"}))
+    with server.client() as admin:
+        proxy.on_request = lambda _: "pass"
+        admin.config_set("maxmemory", 0)
+        async with sojourn.open(server.url) as other:
+            bob = await other.sessions.create("shop", "bob")
+            await other.sessions.append(bob.key, said("two", **{"app:motd": "new"}))
+        admin.config_set("maxmemory", 1)
+    seen = await store.sessions.get(made.key)
+    assert isinstance(seen, Session)
+    assert seen.state == {"app:motd": "new", "app:mood": "good"}

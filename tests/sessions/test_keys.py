@@ -350,7 +350,7 @@ async def test_app_state_of_a_client_that_died_is_finished_by_the_next(
     async with sojourn.open(server.url) as store:
         made = await store.sessions.create("shop", "ada")
 
-        async def die(*_: Any) -> None:
+        async def die(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
@@ -377,7 +377,7 @@ async def test_an_older_app_delta_never_overwrites_a_newer_one(
         ada = await store.sessions.create("shop", "ada")
         bob = await store.sessions.create("shop", "bob")
 
-        async def die(*_: Any) -> None:
+        async def die(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:

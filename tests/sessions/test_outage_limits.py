@@ -210,3 +210,45 @@ async def test_a_disk_that_fails_leaves_a_buffered_write_in_doubt(
         )
         assert again.repeated
     assert texts(await other.sessions.get(made.key)) == ["one"]
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("end", ["rotate", "delete"])
+async def test_the_report_says_what_became_of_a_write_whose_session_is_gone(
+    server: Server, stored: bool, end: str
+) -> None:
+    """It was sent, and its reply was lost; then the session was rotated or deleted elsewhere."""
+    async with (
+        Proxy(server.port) as proxy,
+        sojourn.open(server.url) as other,
+        buffering(proxy) as store,  # type: ignore[arg-type]
+    ):
+        made = await store.sessions.create("shop", "ada")
+        await store.sessions.append(made.key, said("one"))
+        heard: list[bytes] = []
+
+        def cut(data: bytes) -> str:
+            heard.extend([data] if b"doubtful" in data else [])
+            first = stored and len(heard) == 1 and b"doubtful" in data
+            return "lose" if first else "drop"
+
+        proxy.on_request = cut
+        done = await store.sessions.append(made.key, said("doubtful"))
+        assert not done.durable
+        if end == "rotate":
+            key = (await other.sessions.rotate(made.key)).key
+            key = (await other.sessions.rotate(key)).key
+            found = await other.sessions.get(key)
+            assert texts(found) == ["one", "doubtful"][: 1 + stored]
+        else:
+            await other.sessions.delete(made.key)
+        proxy.on_request = lambda _: "pass"
+        report = await replayed(store)
+    assert report.applied == 0
+    if stored and end == "rotate":
+        assert (report.duplicates, report.refused) == (1, ())
+    else:
+        (refused,) = report.refused
+        assert report.duplicates == 0
+        assert "may have been applied" in refused.reason
+        assert "Nothing was written" not in refused.reason

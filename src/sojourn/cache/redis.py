@@ -52,7 +52,7 @@ class RedisCache:
         ours = self._keys.cache(*key)
         call: Call[list[bytes]] = Call(
             name="cache.put",
-            keys=(ours.entry, ours.lease, ours.operations),
+            keys=(ours.entry, ours.lease, ours.operations, ours.tags),
             read=only,
             script=_PUT,
             args=(operation_id, *_flat(entry)),
@@ -67,7 +67,7 @@ class RedisCache:
         ours = self._keys.cache(*key)
         call: Call[int] = Call(
             name="cache.fulfil",
-            keys=(ours.entry, ours.lease),
+            keys=(ours.entry, ours.lease, ours.tags),
             read=only,
             script=_FULFIL,
             args=(token, since, *(() if entry is None else _flat(entry))),

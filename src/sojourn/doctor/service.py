@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from sojourn.doctor.checks import CHECKS
+from sojourn.doctor.checks import CHECKS, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
-from sojourn.doctor.reading import Address, Wanted
+from sojourn.doctor.reading import Address, Refused, Wanted
 from sojourn.engine.engine import Node
 from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError
@@ -55,6 +55,7 @@ class Doctor:
         nodes = await self._nodes()
         wanted = Wanted(keys, notifications, cluster="+cluster:" in self._where)
         findings: list[Finding] = []
+        skews: dict[str, float] = {}
         for node in nodes:
             reading = await probe(
                 node.run,
@@ -66,4 +67,8 @@ class Doctor:
             found = (check.run(reading) for check in CHECKS)
             name = node.where if len(nodes) > 1 else ""
             findings += [each._replace(node=name) for each in found if each is not None]
+            if not isinstance(reading.skew, Refused):
+                skews[node.where] = reading.skew
+        if verdict := timing.clocks(skews):
+            findings.append(Finding("Time", "clocks", *verdict))
         return Report(self._where, findings)

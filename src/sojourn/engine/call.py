@@ -17,7 +17,7 @@ Argument = bytes | str | int | float
 
 Command = tuple[Argument, ...]
 
-_GROWTH = files("sojourn.engine").joinpath("lua", "growth.lua")
+_LUA = files("sojourn.engine") / "lua"
 
 
 class Script:
@@ -39,12 +39,12 @@ class Script:
     def load(cls, folder: Traversable, name: str) -> Script:
         """Read `name`.lua from a room's folder, after what it uses of the `shared.lua` beside it.
 
-        Before both comes what it uses of what all rooms share: how a script tells a newer record.
+        Before both comes what it uses of what all rooms share: how a script tells a newer record,
+        and what a repeated write leaves for WAIT.
         """
-        shared, own = (
-            folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("shared", name)
-        )
-        return cls(name, _used(f"{_GROWTH.read_text('utf-8')}\n{shared}", own))
+        places = (_LUA / "growth.lua", _LUA / "again.lua", folder / "shared.lua")
+        shared = "\n".join(place.read_text("utf-8") for place in places)
+        return cls(name, _used(shared, (folder / f"{name}.lua").read_text("utf-8")))
 
 
 _DEFINITION = re.compile(

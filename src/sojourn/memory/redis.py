@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
-from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Write
+from sojourn.memory.store import WITNESSES, Changes, Item, Listed, Mark, Named, Row, Witness, Write
 
 _LUA = files("sojourn.memory") / "lua"
 _PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET = (
@@ -290,7 +291,9 @@ class RedisMemory:
         there = [name for name, lives in zip(names, alive, strict=True) if lives]
         return Named(there, names[-1] if more else None)
 
-    async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
+    async def changes(
+        self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
+    ) -> Changes:
         """One round trip when nothing has changed; one more for what has."""
         ours = self._keys.memory(*scope)
         behind = f"({since.seq}" if since else "-inf"
@@ -301,8 +304,16 @@ class RedisMemory:
             ("HMGET", ours.head, "id", "floor"),  # at the end: what was forgotten meanwhile counts
             ("TIME",),
         ]
-        call: Call[Any] = Call("memory.changes", ours[:5], list, commands=commands, bulk=True)
-        before, changed, deleted, after, clock = await self._engine.run(call)
+        names = [self._keys.remembered(ours, each.key) for each in latest]
+        if since:
+            low = latest[-1].version if len(latest) == WITNESSES else "-inf"
+            known: Command = ("ZREVRANGEBYSCORE", ours.changes, since.seq, low, "WITHSCORES")
+            commands += [(*known, "LIMIT", 0, 2 * WITNESSES)]
+            commands += [("HMGET", name, "version", "updated") for name in names]
+        call: Call[Any] = Call(
+            "memory.changes", (*ours[:5], *names), list, commands=commands, bulk=True
+        )
+        before, changed, deleted, after, clock, *seen = await self._engine.run(call)
         now = int(clock[0]) + int(clock[1]) / 1_000_000
         try:
             check_format(before[2], f"The memory scope {ours.head}")
@@ -318,6 +329,10 @@ class RedisMemory:
             ) from error
         if before[0] != after[0] or (since and (life != since.id or 0 < since.seq < floor)):
             return Changes(None, [], [], more=True, now=now)
+        if since and (
+            seq < since.seq or not await self._goes_on(ours, since, latest, seen, gone, now)
+        ):
+            return Changes(None, [], [], more=True, now=now)
         more = len(stored) > _STEP
         stored = stored[:_STEP]
         found = await self._read(ours, [key for key, _ in stored]) if stored else []
@@ -327,6 +342,37 @@ class RedisMemory:
         reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
         newer = sum(isinstance(row, NewerFormat) for row in found)
         return Changes(Mark(life, reached), rows, gone, more, now, newer)
+
+    async def _goes_on(  # noqa: PLR0917
+        self,
+        ours: MemoryKeys,
+        since: Mark,
+        latest: Sequence[Witness],
+        seen: list[Any],
+        gone: Sequence[tuple[str, int]],
+        now: float,
+    ) -> bool:
+        """Whether a scope has what was known of it, and nothing else of that time.
+
+        A restored backup has the life that the scope had, and in time its numbers, but not their
+        entries; of these the latest are compared. One that stands in the index and cannot be read
+        (it has expired, was evicted, or is of a newer version) is not known, and is no proof.
+        """
+        listed, *found = seen
+        deleted = {key for key, _ in gone}
+        for each, (version, updated) in zip(latest, found, strict=True):
+            if version is None:
+                if each.key not in deleted and (each.expires is None or each.expires > now):
+                    return False
+            elif _number(version) <= since.seq and (
+                _number(version) != each.version or _number(updated) != each.updated
+            ):
+                return False
+        known = {(each.key, each.version) for each in latest}
+        others = [
+            key.decode() for key, at in _pairs(listed) if (key.decode(), int(at)) not in known
+        ]
+        return not others or not any(isinstance(row, Row) for row in await self._read(ours, others))
 
     async def _read(
         self, ours: MemoryKeys, keys: Sequence[str], tenant: str | None = None
@@ -407,3 +453,11 @@ def _fields(item: Item) -> list[Argument]:
     if item.vector:
         fields += ["vector", item.vector]
     return fields
+
+
+def _number(field: bytes | None) -> float:
+    """A field of an entry; what cannot be read is below all."""
+    try:
+        return float(field or b"")
+    except ValueError:
+        return -math.inf

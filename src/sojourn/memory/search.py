@@ -92,8 +92,8 @@ class Searcher:
     async def _catch_up(self, scope: ScopeKey, index: Index) -> float | None:
         """Take over what has changed; the store's time, or None when it has to begin anew."""
         while True:
-            since = index.mark
-            changes = await self._store.changes(scope, since)
+            since, latest = index.known()
+            changes = await self._store.changes(scope, since, latest)
             if changes.mark is None:
                 return None
             if changes.newer:

@@ -99,12 +99,32 @@ class Mark(NamedTuple):
     seq: int
 
 
+WITNESSES = 3
+"""How many entries show that a scope has only gone on: its latest ones."""
+
+
+class Witness(NamedTuple):
+    """An entry as it was known: that it still is shows that a scope has only gone on since.
+
+    Attributes:
+        key: of the entry.
+        version: the number of its last change.
+        updated: when that was, seconds since the epoch by the store's clock.
+        expires: when it expires; None for never.
+    """
+
+    key: str
+    version: int
+    updated: float
+    expires: float | None
+
+
 class Changes(NamedTuple):
     """What has changed in a scope since a mark.
 
     Attributes:
-        mark: what is known with this; None when the scope is not what the mark was made of, or has
-            forgotten what was deleted since: begin anew.
+        mark: what is known with this; None when the scope is not what the mark was made of (also
+            as a backup was restored), or has forgotten what was deleted since: begin anew.
         rows: entries that were stored, as they are now.
         removed: entries that there are no more, with the number of the change that told so.
         more: there are further changes.
@@ -203,6 +223,11 @@ class MemoryStore(Protocol):
         """Those of one shard who have entries, behind a name."""
         ...
 
-    async def changes(self, scope: ScopeKey, since: Mark | None) -> Changes:
-        """What has changed, a bounded part of it; all that there is when `since` is None."""
+    async def changes(
+        self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
+    ) -> Changes:
+        """What has changed, a bounded part of it; all that there is when `since` is None.
+
+        `latest` are the latest entries known with `since`, the last first.
+        """
         ...

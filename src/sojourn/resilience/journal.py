@@ -6,7 +6,8 @@ that was killed has left is taken over by the next one that opens the folder.
 A file is lines: the CRC-32 of the rest in hexadecimal, a blank, then a sign. `+` adds an entry: the
 time, a blank, and JSON. `-` marks the oldest one done. A line of another sign adds none, whatever a
 newer version means by it, and is passed over. A torn last line was never acknowledged and is left
-out. docs/storage-format.md has it all: another version may read the file.
+out; a line that is damaged is kept aside, and what follows is read. docs/storage-format.md has it
+all: another version may read the file.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import secrets
 import threading
 import time
+import weakref
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -32,6 +36,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SUFFIX = ".journal"
+_LINE = re.compile(rb"[0-9a-f]{8} ")
 _OLD = 3600.0
 """Seconds after which nobody goes on with a file that has not got its name yet."""
 
@@ -69,7 +74,11 @@ class Journal:
     Raises:
         ConfigurationError: the folder cannot be used.
 
-    With a folder, `open` comes before anything else.
+    With a folder, `open` comes before anything else. A forked child begins with an empty one, and
+    with a file of its own as soon as it adds something: what waits is its parent's to do.
+
+    Attributes:
+        damaged: how many lines `open` found that were damaged, and that may each have been a write.
     """
 
     def __init__(
@@ -83,6 +92,8 @@ class Journal:
         self._entries: deque[Entry] = deque()
         self._size = 0
         self._file = None if directory is None else _File(Path(directory))
+        self.damaged = 0
+        _journals.add(self)
 
     def open(self) -> tuple[Entry, ...]:
         """Take over what dead processes have left in the folder, and return it. Once.
@@ -92,10 +103,19 @@ class Journal:
         Raises:
             ConfigurationError: the folder cannot be used any more.
         """
-        left = () if self._file is None else tuple(self._file.open())
-        for entry in left:
+        if self._file is None:
+            return ()
+        entries, self.damaged = self._file.open()
+        for entry in entries:
             self._take(entry)
-        return left
+        return tuple(entries)
+
+    def after_fork(self) -> None:
+        """Leave to the parent, in a forked child, what is the parent's."""
+        self._entries.clear()
+        self._size = 0
+        if self._file is not None:
+            self._file.after_fork()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -186,9 +206,10 @@ class Journal:
                 f"({error}): it goes on waiting."
             ) from error
 
-    def discard(self, unwanted: Callable[[bytes], bool]) -> int:
+    def discard(self, unwanted: Callable[[bytes], bool], damaged: Callable[[bytes], bool]) -> int:
         """Forget entries, and what was kept aside, that are not wanted; how many.
 
+        What was kept aside and is `damaged` goes as well, uncounted: it may be theirs.
         On disk as well, where entries that are done may stand until the last one is. Blocks.
 
         Raises:
@@ -198,7 +219,7 @@ class Journal:
         count = len(self._entries) - len(kept)
         if self._file is not None:
             try:
-                count += self._file.drop_aside(unwanted)
+                count += self._file.drop_aside(unwanted, damaged)
                 self._file.replace([_added(entry) for entry in kept])
             except OSError as error:
                 raise Unavailable(
@@ -228,7 +249,7 @@ class _File:
         self._syncing = threading.Lock()
         self._synced = 0
         self._refused = directory / "refused.jsonl"
-        self.path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
+        self._name()
         self.written = 0
         with self._no_os_error():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -245,10 +266,11 @@ class _File:
                 "application's own on a local disk."
             ) from error
 
-    def open(self) -> list[Entry]:
+    def open(self) -> tuple[list[Entry], int]:
         """Lock a file of our own, and take over what dead processes have left in theirs.
 
-        It gets its name when it is locked: before, another process would take it for a dead one's.
+        Also says how many lines of that were damaged. It gets its name when it is locked: before,
+        another process would take it for a dead one's.
         """
         with self._no_os_error():
             try:
@@ -257,6 +279,17 @@ class _File:
             except BaseException:
                 self.close(remove=False)  # what it took over is there for the next process
                 raise
+
+    def after_fork(self) -> None:
+        """Leave the parent's file alone; its lock stays with the parent's own descriptor."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+        self._syncing = threading.Lock()
+        self._name()
+
+    def _name(self) -> None:
+        self.path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
 
     def _begin(self, texts: list[bytes]) -> int:
         """A file at our path with these lines, locked, and on disk."""
@@ -284,7 +317,7 @@ class _File:
             return
         with self._syncing:
             old, before = self.path, self._descriptor
-            self.path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
+            self._name()
             try:
                 self._descriptor = self._begin(texts)
             except BaseException:
@@ -295,13 +328,16 @@ class _File:
             os.close(before)
             self._synced = self.written
 
-    def drop_aside(self, unwanted: Callable[[bytes], bool]) -> int:
+    def drop_aside(
+        self, unwanted: Callable[[bytes], bool], damaged: Callable[[bytes], bool]
+    ) -> int:
         """Take out of the file of what was refused; how many."""
         if not self._refused.exists():
             return 0
         with self._aside() as descriptor:
             lines = _read_all(descriptor).split(b"\n")[:-1]
-            kept = [line for line in lines if not unwanted(line)]
+            ours = [line for line in lines if not unwanted(line)]
+            kept = [line for line in ours if not damaged(line)]
             if len(kept) == len(lines):
                 return 0
             draft = self._refused.with_suffix(".new")
@@ -313,7 +349,7 @@ class _File:
                 os.close(copy)
             draft.replace(self._refused)
             _sync_folder(self._directory)
-            return len(lines) - len(kept)
+            return len(lines) - len(ours)
 
     @contextmanager
     def _aside(self) -> Generator[int]:
@@ -329,15 +365,19 @@ class _File:
             finally:
                 os.close(descriptor)
 
-    def _inherit(self) -> list[Entry]:
-        """What is left goes into our file first; then theirs are removed."""
+    def _inherit(self) -> tuple[list[Entry], int]:
+        """What is left goes into our file, what is damaged aside; then theirs are removed."""
         entries: list[Entry] = []
+        damaged = 0
         self._clear_drafts()
         for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=_age):
             if path == self.path or (descriptor := _claim(path)) is None:
                 continue
             try:
-                left = _read(path)
+                left, bad = _read(path)
+                for line in bad:
+                    self.keep_aside(_DAMAGED % b64encode(line))
+                damaged += len(bad)
                 for entry in left:
                     self.write(_added(entry))
                 os.fsync(self._descriptor)
@@ -345,7 +385,7 @@ class _File:
                 path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
-        return entries
+        return entries, damaged
 
     def _clear_drafts(self) -> None:
         """What a process left that died while it wrote a file anew: the old one is there still."""
@@ -356,6 +396,8 @@ class _File:
 
     def write(self, text: bytes) -> None:
         """Append a line, or nothing of it."""
+        if self._descriptor < 0:  # of a forked child
+            self._descriptor = self._begin([])
         self._append(text)
         self.written += 1
 
@@ -410,18 +452,43 @@ def _line(text: bytes) -> bytes:
     return b"%08x %b\n" % (crc32(text), text)
 
 
-def _read(path: Path) -> list[Entry]:
-    """The entries of a file that are not done, up to the first line that is torn."""
-    entries: deque[Entry] = deque()
+_DAMAGED = b'{"reason":"a line of a journal is damaged","write":{"$bytes":"%b"}}'
+
+
+def _read(path: Path) -> tuple[list[Entry], list[bytes]]:
+    """The entries of a file that are not done, and the lines of it that cannot be read.
+
+    Any of these may have been an entry, so it stands for one when others are marked done: rather is
+    one done again, which has no effect, than one not at all. What stands behind the last newline
+    was torn.
+    """
+    entries: deque[Entry | None] = deque()
+    bad: list[bytes] = []
     for line in path.read_bytes().split(b"\n")[:-1]:
-        text = line[9:]
-        if line[:9] != b"%08x " % crc32(text):
-            break
-        if text[:1] == b"+":
-            entries.append(_entry(text[1:]))
-        elif text[:1] == b"-" and entries:
-            entries.popleft()
-    return list(entries)
+        for text in _texts(line):
+            if text is None:
+                bad.append(line)
+                entries.append(None)
+            elif text[:1] == b"+":
+                entries.append(_entry(text[1:]))
+            elif text[:1] == b"-" and entries:
+                entries.popleft()
+    return [entry for entry in entries if entry is not None], bad
+
+
+def _texts(line: bytes) -> list[bytes | None]:
+    """What a line holds; None for what is damaged. It is two where the newline was damaged."""
+    if _is_sound(line):
+        return [line[9:]]
+    for found in _LINE.finditer(line, 1):
+        if _is_sound(line[found.start() :]):
+            before = line[: found.start() - 1]
+            return [before[9:] if _is_sound(before) else None, line[found.start() + 9 :]]
+    return [None]
+
+
+def _is_sound(line: bytes) -> bool:
+    return line[:9] == b"%08x " % crc32(line[9:])
 
 
 def _entry(text: bytes) -> Entry:
@@ -485,3 +552,15 @@ def _sync_folder(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for journal in list(_journals):
+        journal.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

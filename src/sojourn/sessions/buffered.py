@@ -8,7 +8,9 @@ What is not known here is not made up: it raises `Unavailable`.
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -86,6 +88,7 @@ class BufferedSessions:
         self._held = Held(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
+        _stores.add(self)
 
     @property
     def waiting(self) -> int:
@@ -284,6 +287,10 @@ class BufferedSessions:
         """As the server knows; in an outage it raises."""
         return await self._store.buried(key, age)
 
+    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
+        """As the server knows; in an outage it raises."""
+        return await self._store.was_appended(key, operation_id, ids)
+
     async def forget(self, owner: UserKey) -> Forgotten:
         """On the server and in this process; in an outage it raises."""
         keys, count = await self._replayer.discard(owner)
@@ -432,6 +439,12 @@ class BufferedSessions:
         if not self._pinned:
             self._twin.clear()
 
+    def after_fork(self) -> None:
+        """Leave to the parent, in a forked child, what goes on in the parent's memory."""
+        self._replayer.after_fork()
+        self._pinned.clear()
+        self._twin.clear()
+
     async def close(self) -> None:
         """Try once more to replay what waits; what then is left stays on disk, or is lost."""
         await self._replayer.close()
@@ -455,3 +468,15 @@ def _expired_here() -> Unavailable:
         "The server is out of reach, and the session has outlived its ttl in the outage buffer: "
         "whether it still lives cannot be known. Nothing was written."
     )
+
+
+_stores: weakref.WeakSet[BufferedSessions] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -7,7 +7,7 @@ import math
 import time
 from base64 import b64decode
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -19,7 +19,15 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.hashes import FOREIGN, Flaw, State, app_state, user_state
+from sojourn.sessions.hashes import (
+    FOREIGN,
+    Flaw,
+    Stamp,
+    State,
+    app_stamps,
+    app_state,
+    user_state,
+)
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
@@ -30,6 +38,8 @@ log = logging.getLogger("sojourn.sessions")
 LUA = files("sojourn.sessions") / "lua"
 APPLY, ENROLL, REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
 
+_AGAIN = 60.0
+"""Seconds after which an active user is entered again: others may have evicted the index."""
 _ROLL = 10_000
 """Users whose enrolment a process remembers."""
 _MONTH = 30 * 86_400
@@ -53,17 +63,30 @@ class Drained(NamedTuple):
     """What became of the deltas in an outbox.
 
     Attributes:
-        left: state that could not be applied now.
+        left: state that could not be applied now, each value with its stamp.
         readable: False when an entry was damaged, or waits for a newer version.
         newer: how many entries only a newer version of Sojourn can read; they stay.
         damaged: entries that cannot be read; they stay, too, when there is no room in the
             quarantine.
     """
 
-    left: Pairs
+    left: Mapping[str, tuple[Stamp, bytes]]
     readable: bool
     newer: int = 0
     damaged: Sequence[bytes] = ()
+
+    def over(self, app: State, stamps: Mapping[str, Stamp]) -> Pairs:
+        """The state of an app with what is left, where that is newer.
+
+        Raises:
+            NewerFormat: a newer version wrote the app's.
+        """
+        newer = {
+            name: value
+            for name, (stamp, value) in self.left.items()
+            if stamp >= stamps.get(name, (0, b""))
+        }
+        return {**app.known(), **newer}
 
 
 class Commons:
@@ -76,7 +99,7 @@ class Commons:
         lives = (policy.session_ttl, policy.state_ttl)
         self._shared_life = None if None in lives else max(life for life in lives if life)
         self._inspection = inspection
-        self._roll: OrderedDict[UserKey, tuple[float, float]] = OrderedDict()
+        self._roll: OrderedDict[UserKey, tuple[float, float, float]] = OrderedDict()
         self._losses = 0
 
     # ── app state ──────────────────────────────────────────────────────────────────────────────
@@ -103,7 +126,7 @@ class Commons:
         """
         try:
             if delta:
-                await self._apply(owner, operation_id.encode(), stamp, delta)
+                await self._apply(owner, operation_id.encode(), stamp, delta, at_once=True)
             if waiting:
                 await self.drain(owner)
         except Unavailable as error:
@@ -118,7 +141,12 @@ class Commons:
         wrote in a way that this one cannot read stays, for one that can.
         """
         outbox = self._keys.user(owner).outbox
-        left: dict[str, bytes] = {}
+        left: dict[str, tuple[Stamp, bytes]] = {}
+
+        def keep(stamp: Stamp, delta: Pairs) -> None:
+            for name, value in delta.items():
+                left[name] = max(left.get(name, (stamp, value)), (stamp, value))
+
         flaws: list[Flaw] = []
         damaged: list[bytes] = []
         newer = 0
@@ -142,10 +170,10 @@ class Commons:
                 log.warning("A delta left in an outbox was refused: %s", error)
             except Unavailable as error:
                 log.warning("An app: delta waits in its outbox: %s", error)
-                left.update(delta)
+                keep((stamp, operation_id), delta)
             except CorruptRecord:
                 await self._report_app(owner)
-                left.update(delta)
+                keep((stamp, operation_id), delta)
         flawed = await self._inspection.report(owner, None, "outbox", outbox, flaws)
         return Drained(left, not (flawed or newer), newer, damaged)
 
@@ -154,7 +182,16 @@ class Commons:
         key = self._keys.app_state(owner.app)
         await self._inspection.report(owner, None, "app state", key, [FOREIGN])
 
-    async def _apply(self, owner: UserKey, operation_id: bytes, stamp: int, delta: Pairs) -> None:
+    async def _apply(
+        self,
+        owner: UserKey,
+        operation_id: bytes,
+        stamp: int,
+        delta: Pairs,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Apply a delta: at once as the latest of all, one that has waited by its stamp."""
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
         cap = self._policy.max_state_bytes
         reply: list[Any] = await self._engine.run(
@@ -163,7 +200,11 @@ class Commons:
                 keys=(key,),
                 read=only,
                 script=APPLY,
-                args=(stamp, operation_id, ms(self._policy.state_ttl), cap, *counted(delta)),
+                args=(
+                    *(stamp, operation_id, ms(self._policy.state_ttl), cap),
+                    "now" if at_once else "",
+                    *counted(delta),
+                ),
                 operation_id=operation_id.decode(),
             )
         )
@@ -182,6 +223,11 @@ class Commons:
             Call("sessions.state", (user,), _user, commands=[("HGETALL", user)], lenient=True),
             Call("sessions.state", (app,), _app, commands=[("HGETALL", app)], lenient=True),
         )
+
+    def stamped_call(self, owner: UserKey) -> Call[tuple[State, Mapping[str, Stamp]]]:
+        """Read the state of an app, and the stamps of its values."""
+        app = self._keys.app_state(owner.app)
+        return Call("sessions.state", (app,), _stamped, commands=[("HGETALL", app)], lenient=True)
 
     async def report(self, owner: UserKey, user: State, app: State) -> bool:
         """Report what of the state of a user and its app cannot be read; whether anything."""
@@ -225,9 +271,14 @@ class Commons:
         self._refresh(owner)
 
     def enroll_again(self, owner: UserKey, ttl: float | None) -> None:
-        """Enter a user who had no session: others may have forgotten this one since."""
+        """Enter a user with a new session: others may have forgotten or evicted it since.
+
+        Nobody waits for it.
+        """
+        due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
+        self._roll[owner] = (due, lasting, time.monotonic() + _AGAIN)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call)
+            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
 
     async def strike(self, owner: UserKey) -> None:
         """Take a user out of its app's index. One round trip."""
@@ -246,11 +297,15 @@ class Commons:
     def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
 
+        Once a minute its entries in the indexes are written again, should these have been evicted.
+
         Args:
             owner: the user.
             ttl: seconds that the session at hand lives; None for ever.
         """
         if not self._is_due(owner, ttl):
+            if self._roll[owner][2] < time.monotonic():
+                self.enroll_again(owner, ttl)
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
@@ -269,13 +324,14 @@ class Commons:
         if self._losses != self._engine.tally.losses:
             self._losses = self._engine.tally.losses
             self._roll.clear()
-        due, lasting = self._roll.get(owner, (0.0, 0.0))
+        due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
         return due < time.monotonic() or lasting < self._lasting(ttl)
 
     def _enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """Remember it for a thirtieth of the shared lifetime, a day by default."""
-        due = time.monotonic() + (self._policy.state_ttl or _MONTH) / 30
-        self._roll[owner] = (due, self._lasting(ttl))
+        now = time.monotonic()
+        due = now + (self._policy.state_ttl or _MONTH) / 30
+        self._roll[owner] = (due, self._lasting(ttl), now + _AGAIN)
         self._roll.move_to_end(owner)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
@@ -304,6 +360,10 @@ def _user(replies: list[Any]) -> State:
 
 def _app(replies: list[Any]) -> State:
     return app_state(replies[0])
+
+
+def _stamped(replies: list[Any]) -> tuple[State, Mapping[str, Stamp]]:
+    return app_state(replies[0]), app_stamps(replies[0])
 
 
 class _Encoded(msgspec.Struct):

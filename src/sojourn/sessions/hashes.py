@@ -20,6 +20,12 @@ Reply = Sequence[bytes] | Exception
 _DIGITS = 15
 """Of a number up to which a script counts without rounding."""
 
+_STAMP_DIGITS = 16
+"""Of a time in microseconds that `apply.lua` can read."""
+
+Stamp = tuple[int, bytes]
+"""When a value of an app was written, µs by a server's clock, and its operation id."""
+
 _number = msgspec.json.Decoder(float).decode
 _words = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -91,6 +97,17 @@ def user_state(reply: Reply) -> State:
 def app_state(reply: Reply) -> State:
     """The state in an app's hash, where each value has a stamp beside it."""
     return _state(reply, "The app's state")
+
+
+def app_stamps(reply: Reply) -> dict[str, Stamp]:
+    """When each value of an app was written; one whose stamp cannot be read is not there."""
+    stamps: dict[str, Stamp] = {}
+    if not isinstance(reply, Exception):
+        for name, value in pairs(reply):
+            at, colon, by = value.partition(b":")
+            if name.startswith(b"at:") and colon and at.isdigit() and len(at) <= _STAMP_DIGITS:
+                stamps[name[3:].decode(errors="replace")] = (int(at), by)
+    return stamps
 
 
 def parse_head(reply: Reply) -> Parsed:
@@ -271,7 +288,7 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
 }
 """The fields of a session, and how each is read, in the order of `Head`."""
 
-_BESIDE = frozenset({b"format", b"bytes"})
+_BESIDE = frozenset({b"format", b"bytes", b"applied"})
 """Fields of all hashes that hold state."""
 
 _DEFAULTS = frozenset(name.encode() for name in Head._field_defaults)

@@ -419,6 +419,15 @@ class InMemorySessions:
                     return fate
         return None
 
+    async def was_appended(
+        self,
+        key: SessionKey,  # noqa: ARG002 - nothing of a store in memory waits
+        operation_id: str,  # noqa: ARG002
+        ids: Sequence[str],  # noqa: ARG002
+    ) -> bool:
+        """Never: what a store in memory has taken, nobody replays."""
+        return False
+
     async def forget(self, owner: UserKey) -> Forgotten:
         """Delete all that is kept of a user."""
         ours = [key for key in self._sessions if key.owner == owner]

@@ -1,13 +1,16 @@
 """Events that this process has decoded already.
 
 An entry is used only after the server has said that the log is still the same and only longer:
-same incarnation, same epoch, and the last row known, read again, is byte for byte the same.
+same incarnation, same epoch, and the last rows known, read again, are byte for byte the same. That
+proves little of a server that was restored from a backup, where writers have repeated their last
+writes; so what was read before a connection was lost is read again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sojourn.ids import SessionKey, UserKey
@@ -16,31 +19,36 @@ from sojourn.sessions.store import Head, Stored
 _DECODED = 6
 """How many times larger an event is as objects than as JSON, as measured on ADK's."""
 
+_LARGE = 16_384
+"""Bytes of a row that is not read again beside the last one."""
+
 _EACH = 2048
 """Bytes that even the smallest event takes as objects, with its share of the cache's own."""
 
 
 class Known(NamedTuple):
-    """A run of decoded events that ends with the row `last_row`.
+    """A run of decoded events that ends with the rows `tail`.
 
     Attributes:
         head: the session's fields when the run was read.
         first: seq of the first event.
         events: the decoded events.
-        last_row: the bytes of the last one.
+        tail: the bytes of the last one or two.
         size: estimated bytes of memory.
+        losses: how many connections had been lost before it was read.
     """
 
     head: Head
     first: int
     events: list[Any]
-    last_row: bytes
+    tail: Sequence[bytes]
     size: int
+    losses: int = 0
 
     @property
-    def last_index(self) -> int:
-        """Where the last row stands in the list on the server."""
-        return self.head.seq - self.head.dropped - 1
+    def tail_index(self) -> int:
+        """Where the tail begins in the list on the server."""
+        return self.head.seq - self.head.dropped - len(self.tail)
 
     def covers(self, last: int | None) -> bool:
         """Whether the run, once brought up to date, holds the last `last` events (None: all)."""
@@ -49,16 +57,15 @@ class Known(NamedTuple):
         return self.first == self.head.dropped + 1
 
     def continued_by(self, stored: Stored) -> bool:
-        """Whether the rows read are this run's last row and what came after it."""
+        """Whether the rows read are this run's tail and what came after it."""
         before, now = self.head, stored.head
         return (
             stored.complete
             and stored.durable
             and (now.incarnation, now.epoch, now.dropped)
             == (before.incarnation, before.epoch, before.dropped)
-            and bool(stored.rows)
-            and stored.first == before.seq
-            and stored.rows[0] == self.last_row
+            and stored.first == before.seq - len(self.tail) + 1
+            and stored.rows[: len(self.tail)] == self.tail
         )
 
 
@@ -140,6 +147,11 @@ class NearCache:
     def stats(self) -> NearCacheStats:
         """The figures now."""
         return NearCacheStats(self._hits, self._misses, len(self._runs), self._size, self._limit)
+
+
+def tail_of(rows: Sequence[bytes]) -> Sequence[bytes]:
+    """What of some rows is read again."""
+    return rows[-2:] if len(rows[-2:][0]) <= _LARGE else rows[-1:]
 
 
 def weight(rows: list[bytes]) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from sojourn.codecs import decode
 from sojourn.ids import SessionKey
 from sojourn.sessions.model import Event, Session
-from sojourn.sessions.nearcache import Known, NearCache, weight
+from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
 from sojourn.sessions.quarantine import Quarantine, Unreadable
 from sojourn.sessions.rows import NotARow, Row, decode_row
 from sojourn.sessions.states import States
@@ -94,12 +94,18 @@ class Reader:
     """
 
     def __init__(
-        self, store: SessionStore, cache: NearCache, states: States, quarantine: Quarantine
+        self,
+        store: SessionStore,
+        cache: NearCache,
+        states: States,
+        quarantine: Quarantine,
+        losses: Callable[[], int],
     ) -> None:
         self._store = store
         self._cache = cache
         self._states = states
         self._quarantine = quarantine
+        self._losses = losses
 
     async def get(
         self,
@@ -181,11 +187,13 @@ class Reader:
     async def _read(
         self, key: SessionKey, last: int | None, view: View[K, E]
     ) -> tuple[Stored | None, list[K | None]]:
+        losses = self._losses()
         known = self._cache.find(key, view.name)
-        if known is not None and last != 0 and known.covers(last):
-            stored = await self._store.read(key, Window(start=known.last_index))
-            if stored is not None and known.continued_by(stored):
+        if known and last != 0 and known.losses == losses and known.covers(last):
+            stored = await self._store.read(key, Window(start=known.tail_index))
+            if stored and known.continued_by(stored) and self._losses() == losses:
                 return await self._continue(key, known, stored, last, view)
+        losses = self._losses()
         stored = await self._store.read(key, Window(last=last))
         if stored is None:
             self._cache.drop(key, view.name)
@@ -193,20 +201,23 @@ class Reader:
         events = await self._decoded(key, stored.rows, stored.first, view)
         self._cache.miss()
         if stored.rows and stored.complete and stored.durable:
-            run = Known(stored.head, stored.first, events, stored.rows[-1], weight(stored.rows))
+            tail, size = tail_of(stored.rows), weight(stored.rows)
+            run = Known(stored.head, stored.first, events, tail, size, losses)
             self._cache.keep(key, view.name, run)
         return stored, events
 
     async def _continue(
         self, key: SessionKey, known: Known, stored: Stored, last: int | None, view: View[K, E]
     ) -> tuple[Stored, list[K | None]]:
-        """The known events and those behind them; the first row read is the last one known."""
-        rows = stored.rows[1:]
+        """The known events and those behind them; the first rows read are the last ones known."""
+        again = len(known.tail)
+        rows = stored.rows[again:]
         events: list[K | None] = known.events
         if rows:
-            events = events + await self._decoded(key, rows, stored.first + 1, view)
+            events = events + await self._decoded(key, rows, stored.first + again, view)
             size = known.size + weight(rows)
-            run = Known(stored.head, known.first, events, rows[-1], size)
+            tail = tail_of(stored.rows)
+            run = Known(stored.head, known.first, events, tail, size, known.losses)
             self._cache.keep(key, view.name, run)
         self._cache.hit()
         return stored, events if last is None else events[-last:]

@@ -16,7 +16,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import AppName, SessionKey, UserKey, parse_session
+from sojourn.ids import AppName, SessionId, SessionKey, UserKey, parse_session
 from sojourn.resilience.deadline import from_now, no_later_than
 from sojourn.sessions import refusals
 from sojourn.sessions.commons import LUA, Commons, Policy
@@ -211,7 +211,7 @@ class RedisSessions:
             raise refusals.erased(reply[1].decode())
         if status not in (b"ok", b"duplicate"):
             self._not_fitting(reply, key)
-        if known and reply[6]:
+        if known and status == b"ok":
             self._commons.enroll_again(key.owner, birth.life.span)
         _, created, expires, stamp, waiting, *_ = reply
         if status == b"ok":
@@ -508,6 +508,32 @@ class RedisSessions:
         """One round trip."""
         return await self._forgetting.buried(key, age)
 
+    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
+        """Two round trips for each time that the session was rotated, in the last day."""
+        operations = self._keys.user(key.owner).operations
+        names: list[bytes] = await self._engine.run(
+            Call("sessions.operations", (operations,), only, [("ZRANGE", operations, 0, -1)])
+        )
+        became = dict(filter(None, map(_rotated, names)))
+        while new := became.pop(key.session, None):
+            key = key._replace(session=new)
+            ours = self._keys.session(key)
+            places: list[bytes | None] = await self._engine.run(
+                Call(
+                    name="sessions.operations",
+                    keys=(ours.operations, ours.ids),
+                    read=list,
+                    commands=[
+                        ("ZSCORE", ours.operations, f"a{operation_id}"),
+                        *(("ZSCORE", ours.ids, each) for each in ids),
+                    ],
+                )
+            )
+            done, *found = places
+            if done is not None or (found and None not in found):
+                return True
+        return False
+
     async def forget(self, owner: UserKey) -> Forgotten:
         """A round trip for each 1,000 keys of the server, two for each 200 sessions, and some."""
         return await self._forgetting.forget(owner)
@@ -565,3 +591,17 @@ def _is_missing(reply: Any) -> bool:
 
 def _cap(number: int | None) -> Argument:
     return "" if number is None else number
+
+
+def _rotated(operation: bytes) -> tuple[SessionId, SessionId] | None:
+    """The old and the new id of a session, when a user's operation says so (`rotate.lua`)."""
+    if not operation.startswith(b"rotated:"):
+        return None
+    rest, texts = operation[8:], list[bytes]()
+    for _ in range(3):  # old id, operation id, new id; each behind its length
+        size, _, rest = rest.partition(b":")
+        if not size.isdigit():
+            return None
+        texts.append(rest[: int(size)])
+        rest = rest[int(size) + 1 :]
+    return SessionId(texts[0].decode()), SessionId(texts[2].decode())

@@ -47,6 +47,15 @@ def unknown(key: SessionKey) -> SessionNotFound:
     )
 
 
+def doubtful(key: SessionKey) -> SessionNotFound:
+    """A buffered write that had been sent, to a session that is gone since."""
+    return SessionNotFound(
+        f"There is no session {key.session!r} of this user any more: it was deleted, rotated or "
+        "has expired. The write had been sent before it was buffered: it may have been applied "
+        "while there was one. It was not applied now."
+    )
+
+
 def exists(key: SessionKey) -> SessionExists:
     """The id is taken."""
     return SessionExists(f"A session with the id {key.session!r} exists already.")

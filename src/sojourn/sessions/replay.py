@@ -31,6 +31,7 @@ from sojourn.resilience.deadline import end_of_operation, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import REMEMBERED
+from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import (
     Birth,
     Delta,
@@ -301,8 +302,24 @@ class Replayer:
             self._opened = True
             keys = (_key_of(each.data) for each in self._journal.open())
             self._waiting.update(key for key in keys if key is not None)
+            if self._journal.damaged:
+                log.error(
+                    "%d lines of a journal are damaged: what cannot be replayed of it is in the "
+                    "folder's refused.jsonl",
+                    self._journal.damaged,
+                )
+                self._report(lost=self._journal.damaged)
         if self._journal and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._keep_trying())
+
+    def after_fork(self) -> None:
+        """Leave to the parent, in a forked child, what waits; its journal has done so."""
+        self._waiting.clear()
+        self._task = self._tried = None
+        self._turn = threading.Lock()
+        self._applied = self._duplicates = 0
+        self._refused = []
+        self.is_catching_up = False
 
     def waits_for(self, key: SessionKey) -> bool:
         """Whether a write of this session waits."""
@@ -337,7 +354,7 @@ class Replayer:
         self.wake()
         async with self._one_at_a_time():
             keys = {key for key in self._waiting if key.owner == owner}
-            count = self._journal.discard(lambda data: _owner_of(data) == owner)
+            count = self._journal.discard(lambda data: _owner_of(data) == owner, _is_nobodys)
             for key in keys:
                 del self._waiting[key]
         return keys, count
@@ -413,8 +430,10 @@ class Replayer:
     async def _apply(self, key: SessionKey | None, entry: Entry) -> Written | None:
         """Do what was kept, once; None when it was refused."""
         age, kept = time.time() - entry.added, None
+        doubtful = entry.inherited or entry is self._tried
         try:
             kept = _kept(entry.data)
+            doubtful = doubtful or kept.sent
             if kept.birth is None:
                 done = await self._append(kept, entry)
             else:
@@ -422,6 +441,12 @@ class Replayer:
         except _REFUSALS as refused:
             error: SojournError = refused
             creates = kept is not None and kept.birth is not None
+            if key and kept and not creates and isinstance(error, SessionNotFound):
+                if await self._store.was_appended(key, kept.operation_id, _ids(kept)):
+                    self._duplicates += 1
+                    return None
+                if doubtful:
+                    error = refusals.doubtful(key)
             if key and not creates and await self._store.buried(key, age) == "forgotten":
                 error = refusals.erased("forgotten")
             self._refuse(entry, error)
@@ -494,9 +519,22 @@ async def _end(task: asyncio.Task[None]) -> None:
         loop.call_soon_threadsafe(task.cancel)
 
 
+def _is_nobodys(data: bytes) -> bool:
+    """Whether it cannot be told whose a write was that was kept aside."""
+    return _key_of(data) is None
+
+
 def _owner_of(data: bytes) -> UserKey | None:
     key = _key_of(data)
     return None if key is None else key.owner
+
+
+def _ids(kept: Kept) -> list[str]:
+    """Of the events of a write; none when one of them cannot be read."""
+    try:
+        return [event_id(row.encode()) for row in kept.rows]
+    except ValueError:
+        return []
 
 
 def _texts(pairs: Pairs) -> _Texts:

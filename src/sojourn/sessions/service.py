@@ -117,13 +117,14 @@ class Sessions:
         limits: Limits,
         quarantine: Quarantine,
         discard: Discard = nothing_else,
+        losses: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._limits = limits
         self._quarantine = quarantine
         self._cache = NearCache(limits.cache_bytes)
         self._states = States(quarantine)
-        self._reader = Reader(store, self._cache, self._states, quarantine)
+        self._reader = Reader(store, self._cache, self._states, quarantine, losses)
         self._listing = Listing(store, self._states, limits.shards)
         self._revoking = Revoking(store, self._listing, discard)
 

@@ -56,17 +56,16 @@ class Snapshots:
         if not seen.fields:
             return None, True
         head, state, flawed = await self._inspected(key, seen)
-        left: Pairs = {}
+        over: Pairs | None = None
         if isinstance(seen.waiting, int) and seen.waiting:
             with no_later_than(halfway()):
                 drained = await self._commons.drain(key.owner)
-            left = drained.left
             flawed |= not drained.readable
-            _, app_call = self._commons.state_calls(key.owner)
-            app = await self._engine.run(app_call)
+            app, stamps = await self._engine.run(self._commons.stamped_call(key.owner))
+            over = drained.over(app, stamps)
         user = user_state(seen.user)
         flawed |= await self._commons.report(key.owner, user, app)
-        user_pairs, app_pairs = user.known(), {**app.known(), **left}
+        user_pairs, app_pairs = user.known(), app.known() if over is None else over
         rows, settled = await self._as_of(key, head, window, seen)
         stored = Stored(
             head=head,

@@ -421,6 +421,13 @@ class SessionStore(Protocol):
         """Whether a session, its user or its app was revoked or forgotten in the last `age` s."""
         ...
 
+    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
+        """Whether an append was applied to a session that was rotated since.
+
+        The write, or all of its events, by their ids, are in what the session has become.
+        """
+        ...
+
     async def forget(self, owner: UserKey) -> Forgotten:
         """Delete all that is kept of a user. Interrupted, it can be done again."""
         ...

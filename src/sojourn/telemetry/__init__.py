@@ -77,7 +77,8 @@ class ReplayReport(NamedTuple):
         duplicates: how many had taken effect before the outage was noticed.
         refused: those that the server would not take, such as events of a session that was deleted
             meanwhile: it is not revived.
-        lost: how many were given up because the store was closed and nothing kept them.
+        lost: how many were given up because the store was closed and nothing kept them, or because
+            their line in a journal that another process had left was damaged.
     """
 
     applied: int

@@ -5,7 +5,10 @@
 -- ARGV  1 name
 -- Reply {'ok', 1 if there was one}   {'keys', data …}: these are wanted as keys, nothing was deleted
 local done = redis.call('GET', KEYS[3])
-if done then return {'ok', done} end
+if done then
+  write_again(KEYS[3])
+  return {'ok', done}
+end
 local head = head_of(KEYS[1]) -- of whatever format
 if head then
   local names = data_of(KEYS[1], head.versions)

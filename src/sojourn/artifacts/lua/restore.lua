@@ -7,6 +7,7 @@
 if ARGV[2] ~= '' and tonumber(ARGV[2]) <= now then return {'expired'} end
 if redis.call('EXISTS', KEYS[1]) == 1 then
   local ours = redis.call('TYPE', KEYS[1]).ok == 'hash' and redis.call('HGET', KEYS[1], 'data:0')
+  write_again(KEYS[1])
   return {ours == ARGV[3] and 'ok' or 'exists'}
 end
 for i = 3, #KEYS do

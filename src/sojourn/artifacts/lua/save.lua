@@ -9,7 +9,11 @@
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
 --       {'corrupt'} {'lost'} {'newer', its format}: nothing was written
 local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
-if done then return {'ok', done} end
+if done then
+  write_again(KEYS[4])
+  write_again(KEYS[3])
+  return {'ok', done}
+end
 local head, newer = head_of(KEYS[1])
 if newer then return newer end
 if head == false then return {'corrupt'} end

@@ -4,7 +4,11 @@
 -- ARGV  1 number   2 chunk   3 ttl of the upload, ms
 -- Reply the version, if this save has been done before; else false
 local done = redis.call('GET', KEYS[2]) or redis.call('HGET', KEYS[1], 'version')
-if done then return done end
+if done then
+  write_again(KEYS[1])
+  write_again(KEYS[2])
+  return done
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return false

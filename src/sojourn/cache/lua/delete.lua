@@ -5,7 +5,10 @@
 -- Reply 1 if there was an entry
 local names = {[0] = 'missed ' .. KEYS[1] .. ' ' .. ARGV[1], 'deleted ' .. KEYS[1] .. ' ' .. ARGV[1]}
 for found = 0, 1 do
-  if redis.call('ZSCORE', KEYS[3], names[found]) then return found end
+  if redis.call('ZSCORE', KEYS[3], names[found]) then
+    write_again(KEYS[3])
+    return found
+  end
 end
 local found = redis.call('UNLINK', KEYS[1])
 redis.call('UNLINK', KEYS[2])

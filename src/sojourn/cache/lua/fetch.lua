@@ -20,4 +20,4 @@ if status ~= 'hit' and ARGV[1] ~= '' and redis.call('SET', KEYS[2], ARGV[1], 'NX
 elseif status ~= 'hit' and ARGV[1] ~= '' and redis.call('GET', KEYS[2]) == ARGV[1] then
   leased = 1 -- the reply to the first sending was lost
 end
-return {status, status == 'miss' and '' or entry[1], leased, whole(stamp)}
+return {status, status == 'miss' and '' or entry[1], leased, whole(latest(KEYS[3]))}

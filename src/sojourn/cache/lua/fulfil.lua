@@ -1,6 +1,6 @@
 -- Give back a lease with the value that was computed since, or without one.
 --
--- KEYS  1 entry (hash)   2 lease (string)
+-- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
 -- ARGV  1 token          2 when the lease was taken, µs
 --       and when there is a value: 3 value   4 fresh, ms   5 stale after that, ms   6 tags, a line each
 -- Reply 1 if the lease was still held; 0 also when a newer version has written the entry since, in a
@@ -9,6 +9,11 @@ if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('UNLINK', KEYS[2])
 if ARGV[3] then
   if newer_at(KEYS[1]) then return 0 end
+  if ARGV[6] ~= '' then
+    -- When the clock went back meanwhile, what was invalidated since cannot be told.
+    if tonumber(ARGV[2]) > latest(KEYS[3]) then return 0 end
+    write_latest(KEYS[3], tonumber(ARGV[2]), ARGV[4] + ARGV[5])
+  end
   write_entry(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[2])
 end
 return 1

@@ -1,7 +1,8 @@
 -- Make the entries of a tag that were stored until now count as missing.
 --
 -- KEYS  1 tags (zset: tag → last invalidated, µs)   ARGV  1 tag   2 the longest life, ms
-redis.call('ZADD', KEYS[1], stamp, ARGV[1])
+local at = latest(KEYS[1])
+redis.call('ZADD', KEYS[1], whole(at), ARGV[1], whole(at), '')
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', stamp - ARGV[2] * 1000)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1

@@ -18,6 +18,18 @@ local function newer_at(key)
   return newer_of(unpack(redis.call('HMGET', key, 'format', 'value')))
 end
 
+-- A stamp behind all of a slot, whatever its clock says, or said before it was set: those of its
+-- tagged entries and of its tags' invalidations. The latest of these is that of the tag ''.
+local function latest(tags)
+  return math.max(stamp, (tonumber(redis.call('ZSCORE', tags, '') or 0)) + 1)
+end
+
+-- Remember the latest stamp, for `life` ms at least.
+local function write_latest(tags, at, life)
+  redis.call('ZADD', tags, 'GT', whole(at), '')
+  if redis.call('PTTL', tags) < tonumber(life) then redis.call('PEXPIRE', tags, life) end
+end
+
 -- Store a value for `fresh` ms, and `stale` ms after that; its computation began at `since`.
 -- Fields that only another version knows stay.
 local function write_entry(key, value, fresh, stale, tags, since)
@@ -28,7 +40,8 @@ end
 
 -- Remember an operation on an entry, the last thousand of a shard, for a day.
 local function write_operation(ops, name)
-  redis.call('ZADD', ops, stamp, name)
+  local last = redis.call('ZREVRANGE', ops, 0, 0, 'WITHSCORES')[2]
+  redis.call('ZADD', ops, whole(math.max(stamp, tonumber(last or 0) + 1)), name)
   redis.call('ZREMRANGEBYRANK', ops, 0, -1001)
   redis.call('PEXPIRE', ops, 86400000)
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 
 from sojourn.doctor.model import Level, Verdict
@@ -14,6 +15,7 @@ FAR, TOO_FAR = 0.005, 0.050
 SLOW = 0.500
 """Seconds that the worst PING takes."""
 _SHORT = 0.010
+_SEVERAL = 2
 
 
 def clock(reading: Reading) -> Verdict:
@@ -27,6 +29,22 @@ def clock(reading: Reading) -> Verdict:
         f"The server's clock is {abs(skew):,.1f} s {which} this machine's: events carry this "
         "machine's time, lifetimes follow the server's.",
         "Synchronise both by NTP: timedatectl set-ntp true",
+    )
+
+
+def clocks(skews: Mapping[str, float]) -> Verdict | None:
+    """The nodes of a Cluster agree on the time with each other."""
+    if len(skews) < _SEVERAL:
+        return None
+    first, last = min(skews, key=skews.__getitem__), max(skews, key=skews.__getitem__)
+    apart = skews[last] - skews[first]
+    if apart <= APART:
+        return Verdict(Level.OK, f"The nodes' clocks differ by {apart * 1000:,.0f} ms at most.")
+    return Verdict(
+        Level.WARNING,
+        f"The clock of {last} is {apart:,.1f} s ahead of that of {first}: changes of app state "
+        "that had to wait may be ordered wrongly within that time, and lifetimes differ by it.",
+        "Synchronise all nodes by NTP: timedatectl set-ntp true",
     )
 
 

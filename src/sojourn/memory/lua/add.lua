@@ -9,7 +9,10 @@
 local operation = operation_on(ARGV[1])
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
-if redis.call('ZSCORE', KEYS[6], operation) then return {'ok', whole(seq)} end
+if redis.call('ZSCORE', KEYS[6], operation) then
+  write_again(KEYS[6])
+  return {'ok', whole(seq)}
+end
 if newer then return newer end
 local expires = ARGV[4] == '' and '' or whole(now + ARGV[4])
 
@@ -46,7 +49,10 @@ for i = 7, #KEYS, 2 do
   end
   at = last + 1
 end
-if #plan == 0 then return {'ok', whole(seq)} end
+if #plan == 0 then
+  write_again(KEYS[1])
+  return {'ok', whole(seq)}
+end
 
 write_pruned()
 for _, step in ipairs(plan) do

@@ -6,7 +6,10 @@
 -- Reply {'ok', how many} {'corrupt', key}
 local operation, seq = operation_on(ARGV[1]), (last_change())
 if not seq then return {'corrupt', KEYS[1]} end
-if redis.call('ZSCORE', KEYS[6], operation) then return {'ok', 0} end
+if redis.call('ZSCORE', KEYS[6], operation) then
+  write_again(KEYS[6])
+  return {'ok', 0}
+end
 local old = {}
 for i = 7, #KEYS do
   local version, tenant = unpack(redis.call('HMGET', KEYS[i], 'version', 'tenant'))
@@ -20,5 +23,5 @@ for i = 7, #KEYS do
     write_deleted(KEYS[i], ARGV[i - 2], seq)
   end
 end
-if many > 0 then write_change(seq, ARGV[2], operation) end
+if many > 0 then write_change(seq, ARGV[2], operation) else write_again(KEYS[1]) end
 return {'ok', many}

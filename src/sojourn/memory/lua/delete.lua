@@ -7,7 +7,10 @@
 local operation, seq = operation_on(ARGV[1]), (last_change())
 if not seq then return {'corrupt', KEYS[1]} end
 for _, found in ipairs({0, 1}) do
-  if redis.call('ZSCORE', KEYS[6], operation .. ' ' .. found) then return {'ok', found} end
+  if redis.call('ZSCORE', KEYS[6], operation .. ' ' .. found) then
+    write_again(KEYS[6])
+    return {'ok', found}
+  end
 end
 local version, tenant = unpack(redis.call('HMGET', KEYS[7], 'version', 'tenant'))
 local found = redis.call('EXISTS', KEYS[7])

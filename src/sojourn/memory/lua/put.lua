@@ -13,7 +13,10 @@ local operation = operation_on(ARGV[1])
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 local done = redis.call('ZSCORE', KEYS[6], operation)
-if done then return {'duplicate', whole(tonumber(done))} end
+if done then
+  write_again(KEYS[6])
+  return {'duplicate', whole(tonumber(done))}
+end
 if newer then return newer end
 local old = {}
 for i = 7, #KEYS do

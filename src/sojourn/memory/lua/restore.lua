@@ -11,7 +11,10 @@
 local operation = operation_on(ARGV[1])
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
-if redis.call('ZSCORE', KEYS[6], operation) then return {'ok'} end
+if redis.call('ZSCORE', KEYS[6], operation) then
+  write_again(KEYS[6])
+  return {'ok'}
+end
 if newer then return newer end
 local reply, plan, at = {'ok'}, {}, 4
 for i = 7, #KEYS do

@@ -35,6 +35,7 @@ end
 local name = 'a' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
+  write_again(ops)
   return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), span(ttl, last), expires,
     labels}
 end
@@ -74,12 +75,18 @@ local rebuilt
 if count == 1 then
   local id = event_id(ARGV[11]) or ''
   local added = redis.call('ZADD', ids, 'NX', '0', '', next_seq, id)
-  if added == 0 then return {'event', 1, id} end
+  if added == 0 then
+    write_again(ids)
+    return {'event', 1, id}
+  end
   rebuilt = added == 2
 else
   local rows = arguments(first_event, count)
   local known, one = known_ids(ids, rows, seq)
-  if known > 0 then return {'event', known, one} end
+  if known > 0 then
+    write_again(ids)
+    return {'event', known, one}
+  end
   rebuilt = write_ids(ids, rows, seq + 1)
 end
 if rebuilt then -- a new log, or an index that was evicted
@@ -111,7 +118,7 @@ if type(absent) == 'table' then
   return absent
 end
 -- What others may have evicted of the indexes is made again with its lifetime.
-absent = absent == 1
+absent = absent == 1 or not redis.pcall('ZSCORE', by_expiry, ARGV[4])
 if longer then expires = later(ttl, last) end
 if longer or absent then
   local entered = redis.pcall('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])

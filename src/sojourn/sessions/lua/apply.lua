@@ -1,25 +1,51 @@
 -- Apply a delta to the state of an app. Repeating it changes nothing, and an older delta never
 -- overwrites a newer one: each value keeps the stamp of the write that it came from.
 --
--- KEYS  1 state of the app (hash: state:<key> → JSON, at:<key> → stamp, bytes)
--- ARGV  1 stamp, µs       2 operation id   3 shared ttl, ms or '' (never)   4 cap, bytes
---       5 number of pairs, then the pairs
+-- What is applied at once gets its stamp here, a later one than all that it replaces, whatever the
+-- clocks of the nodes say, or said before they were set.
+--
+-- KEYS  1 state of the app (hash: state:<key> → JSON, at:<key> → stamp, bytes, applied)
+-- ARGV  1 stamp, µs, that it has in the outbox   2 operation id
+--       3 shared ttl, ms or '' (never)   4 cap, bytes   5 'now' (at once), or '' (it has waited)
+--       6 number of pairs, then the pairs
 -- Reply {'ok'}   {'app state', bytes}; nothing was written
-local key, mine = KEYS[1], tonumber(ARGV[1])
+local key = KEYS[1]
 local left = redis.call('PTTL', key)
+-- The last sixteen that were applied, ten digits each: `at` forgets one that was overwritten since.
+local digest = string.sub(redis.sha1hex(ARGV[1] .. ':' .. ARGV[2]), 1, 10)
+local applied = redis.call('HGET', key, 'applied') or ''
+for known in string.gmatch(applied, '%S+') do
+  if known == digest then
+    write_again(key)
+    write_lifetime(key, left, ARGV[3])
+    return {'ok'}
+  end
+end
+
+-- The stamp of a value and its operation. One that cannot be read is older than any.
+local function written_at(name)
+  local at, by = string.match(redis.call('HGET', key, 'at:' .. name) or '', '^(%d+):(.*)$')
+  if at and #at < 17 then return tonumber(at), by end
+  return 0, ''
+end
+
+local mine, first, last = tonumber(ARGV[1]), 7, 6 + 2 * tonumber(ARGV[6])
+if ARGV[5] == 'now' then
+  mine = stamp
+  for i = first, last, 2 do mine = math.max(mine, written_at(ARGV[i]) + 1) end
+end
+local mark = string.format('%.0f:', mine) .. ARGV[2]
 local bytes = state_bytes(key, redis.call('HGET', key, 'bytes'))
-local fields, stale, sizes = {}, {}, encoded_sizes(key, 6, tonumber(ARGV[5]))
-for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
-  -- A stamp that cannot be read is older than any.
-  local at, by = string.match(redis.call('HGET', key, 'at:' .. ARGV[i]) or '', '^(%d+):(.*)$')
-  local theirs = tonumber(at) or 0
+local fields, stale, sizes = {}, {}, encoded_sizes(key, first, tonumber(ARGV[6]))
+for i = first, last, 2 do
+  local theirs, by = written_at(ARGV[i])
   if mine > theirs or (mine == theirs and ARGV[2] >= by) then
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes = bytes + #ARGV[i] end
     bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
     if sizes[ARGV[i]] then stale[#stale + 1] = 'size:' .. ARGV[i] end
-    for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], ARGV[1] .. ':' .. ARGV[2]}) do
+    for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], mark}) do
       fields[#fields + 1] = value
     end
   end
@@ -27,9 +53,11 @@ end
 if bytes > tonumber(ARGV[4]) then return {'app state', bytes} end
 if #fields > 0 then
   for _, name in ipairs(stale) do redis.call('HDEL', key, name) end
-  fields[#fields + 1] = 'bytes'
-  fields[#fields + 1] = bytes
+  for _, value in ipairs({'bytes', bytes, 'applied', string.sub(digest .. ' ' .. applied, 1, 175)}) do
+    fields[#fields + 1] = value
+  end
   write_hash(key, fields)
 end
+if #fields == 0 then write_again(key) end
 write_lifetime(key, left, ARGV[3])
 return {'ok'}

@@ -6,7 +6,10 @@
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local at = tonumber(string.match(fields[i + 1], '^%d+') or 0)
-  if fields[i] == ARGV[1] then return at end
+  if fields[i] == ARGV[1] then
+    write_again(KEYS[1])
+    return at
+  end
   if at < now - ARGV[3] then redis.call('HDEL', KEYS[1], fields[i]) end
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])

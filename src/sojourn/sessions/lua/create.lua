@@ -31,6 +31,7 @@ if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires', 'until')
   if not (is_time(head[1]) and is_span(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
+  write_again(session)
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', outbox), head[3] or '', 0}
 end
 if redis.call('EXISTS', session) == 1 then return {'corrupt'} end

@@ -9,8 +9,12 @@
 local by_update, by_expiry, operations = KEYS[5], KEYS[6], KEYS[7]
 local deleted = operation_name('delete', ARGV[3], ARGV[1])
 local missed = operation_name('missed', ARGV[3], ARGV[1])
-if redis.call('ZSCORE', operations, deleted) then return {'duplicate'} end
-if redis.call('ZSCORE', operations, missed) then return {'missing'} end
+for name, reply in pairs({[deleted] = 'duplicate', [missed] = 'missing'}) do
+  if redis.call('ZSCORE', operations, name) then
+    write_again(operations)
+    return {reply}
+  end
+end
 local incarnation, version, labels =
   unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'labels'))
 local exists = incarnation or redis.call('EXISTS', KEYS[1]) == 1 -- one that cannot be read goes, too

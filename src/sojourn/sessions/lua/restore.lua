@@ -22,6 +22,7 @@ local session, events, ops, ids, by_update, by_expiry, operations, staged, stage
 local there = redis.call('EXISTS', session) == 1
 if there and redis.call('TYPE', session).ok == 'hash'
     and redis.call('HGET', session, 'incarnation') == ARGV[1] then
+  write_again(session)
   return {'duplicate'}
 end
 local born = operation_name('save', ARGV[2], ARGV[1]) -- no incarnation comes again

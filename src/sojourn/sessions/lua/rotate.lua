@@ -15,6 +15,7 @@ local what = #ARGV[3] .. ':' .. ARGV[3] .. ':' .. #ARGV[1] .. ':' .. ARGV[1]
 local name, led_to = 'rotate:' .. what, 'rotated:' .. what .. ':'
 local done = redis.call('ZSCORE', operations, name)
 if done then -- what it led to has the same score
+  write_again(operations)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', operations, done, done)) do
     if string.sub(member, 1, #led_to) == led_to then
       local size, rest = string.match(string.sub(member, #led_to + 1), '^(%d+):(.*)$')
@@ -55,8 +56,7 @@ write_index_lifetime(by_update, by_expiry, expires)
 local words = read_labels(labels) or {}
 write_labelled(by_update, by_expiry, ARGV[3], now, {}, words)
 write_labelled(by_update, by_expiry, ARGV[4], expires, words, {})
-write_user_operation(operations, name)
-write_user_operation(operations, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
+write_user_operation(operations, name, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
 if KEYS[12] then
   local changes = {{'deleted', ARGV[3], version}, {'created', ARGV[4], version}}
   write_notices(KEYS[12], ARGV[6], changes, {by_update, by_expiry})

@@ -32,6 +32,7 @@ if incarnation then
   version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5] or '', head[7]
   local done = redis.call('ZSCORE', ops, name)
   if done then
+    write_again(ops)
     return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0,
       head[11] or '', head[12] or '', former, former}
   end

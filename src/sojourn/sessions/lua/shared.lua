@@ -53,9 +53,13 @@ local function operation_name(what, session, operation)
   return what .. ':' .. #session .. ':' .. session .. ':' .. operation
 end
 
--- Remember a create, save or delete of a user, the last thousand, for a day.
-local function write_user_operation(operations, name)
-  redis.call('ZADD', operations, now, name)
+-- Remember a create, save or delete of a user, the last thousand, for a day; `result` with it. When
+-- the clock went back, it still stands behind those before.
+local function write_user_operation(operations, name, result)
+  local last = tonumber(redis.call('ZREVRANGE', operations, 0, 0, 'WITHSCORES')[2] or 0)
+  local at = string.format('%.0f', last > now and last + 1 or now)
+  redis.call('ZADD', operations, at, name)
+  if result then redis.call('ZADD', operations, at, result) end
   redis.call('ZREMRANGEBYSCORE', operations, '-inf', now - 86400000)
   redis.call('ZREMRANGEBYRANK', operations, 0, -1001)
   redis.call('PEXPIRE', operations, 86400000)

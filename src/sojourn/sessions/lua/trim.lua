@@ -26,6 +26,7 @@ if dropped > seq then return {'corrupt'} end
 local name = 't' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
+  write_again(ops)
   return {'duplicate', done, span(ttl, last), seq, head[10] or '', head[11] or '', labels}
 end
 if major_of(head[7]) > 1 then return {'newer', head[7]} end

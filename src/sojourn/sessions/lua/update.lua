@@ -48,6 +48,7 @@ end
 local name = 'u' .. ARGV[1]
 local done = redis.call('ZSCORE', ops, name)
 if done then
+  write_again(ops)
   return {'duplicate', done, span(head[3], until_now), head[4], head[8] or '', former, former}
 end
 local changed = #ARGV > 8 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
