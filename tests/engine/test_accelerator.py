@@ -1,4 +1,4 @@
-"""An accelerator is asked what it can do: whatever hiredis is installed, calls are the same bytes."""
+"""An accelerator is asked what it can do: with any hiredis, calls are the same bytes."""
 
 from __future__ import annotations
 

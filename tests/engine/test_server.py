@@ -218,26 +218,6 @@ async def test_a_server_that_is_read_only_out_of_memory_or_busy(server: Server) 
         assert (read.length, read.version) == (0, 1)
 
 
-async def test_a_server_that_is_too_old_is_named() -> None:
-    """No such server installs any more: its answer to INFO is played from what 5.0 says."""
-
-    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        info = b"# Server\r\nredis_version:5.0.14\r\n"
-        while data := await reader.read(65536):
-            for _ in range(data.count(b"SETINFO")):
-                writer.write(b"-ERR unknown subcommand\r\n")
-            if b"INFO\r\n$6\r\nserver" in data:
-                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
-        writer.close()
-
-    played = await asyncio.start_server(old, "127.0.0.1", 0)
-    port = played.sockets[0].getsockname()[1]
-    async with sojourn.open(f"redis://127.0.0.1:{port}") as store:
-        with pytest.raises(sojourn.UnsupportedServer, match=r"redis 5\.0.*6\.2"):
-            await store.ping()
-    played.close()
-
-
 async def test_a_port_that_speaks_something_else() -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)

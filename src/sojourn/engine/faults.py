@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from redis import exceptions as driver
@@ -196,14 +197,31 @@ def _rule_for(error: BaseException) -> _Rule:
 
 def is_certificate(error: BaseException) -> bool:
     """Whether a certificate was refused, here or by what led to it."""
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _chain(error))
+
+
+def is_dropped(error: BaseException) -> bool:
+    """Whether the other side has hung up: it was reached, and did not like what it heard."""
+    if isinstance(error, driver.AuthenticationError | driver.BusyLoadingError):
+        return False
+    if isinstance(error, driver.MaxConnectionsError | TimeoutError | driver.TimeoutError):
+        return False
+    if not isinstance(error, driver.ConnectionError | driver.InvalidResponse | OSError):
+        return False
+    return all(
+        isinstance(each, ConnectionResetError | BrokenPipeError) or not isinstance(each, OSError)
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:  # an error may be its own cause
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
+        yield cause
         seen.append(cause)
         cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def _detail(error: BaseException) -> str:
