@@ -171,6 +171,44 @@ async def test_a_lent_client_lends_its_tls_and_its_trust(tls_server: Server, kin
         await store.ping()
 
 
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+async def test_a_lent_client_lends_all_that_reaches_the_server(
+    tls_server: Server, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves out, a proxy or a policy may insist on."""
+    folder = str(tls_server.tls)
+    lent = {"ssl_min_version": 771, "ssl_ciphers": "ECDHE+AESGCM", "ssl_ca_path": folder}
+    made: list[dict[str, object]] = []
+    connection = redis.asyncio.connection.SSLConnection
+    create = connection.__init__
+    monkeypatch.setattr(
+        connection,
+        "__init__",
+        lambda self, **options: (made.append(options), create(self, **options))[1],
+    )
+    async with sojourn.open(
+        kind(
+            host="localhost",
+            port=tls_server.port,
+            password=tls_server.password,
+            ssl=True,
+            ssl_ca_certs=str(tls_server.tls / "ca.crt"),
+            driver_info=None,
+            **lent,
+        )
+    ) as store:
+        await store.ping()
+    assert made
+    for options in made:
+        assert options.items() >= lent.items()
+        assert options["driver_info"] is None
+
+
+def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:
+    with pytest.raises(ConfigurationError, match="ssl_validate_ocsp"):
+        sojourn.open(redis.Redis(ssl=True, ssl_validate_ocsp=True))
+
+
 def test_what_cannot_be_lent_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="lent"):
         sojourn.open(object())  # type: ignore[arg-type]

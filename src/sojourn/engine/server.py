@@ -18,7 +18,7 @@ from redis.asyncio.connection import (
 )
 
 from sojourn.engine import sentinel
-from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
+from sojourn.engine.address import KEPT, TLS, Address, Kind, Target, check, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
 from sojourn.engine.faults import advice, is_certificate, is_dropped
 from sojourn.engine.product import NEWEST, Product, fields_of
@@ -31,12 +31,6 @@ from sojourn.errors import (
     UnsupportedServer,
 )
 from sojourn.resilience.deadline import from_now, until
-
-_TLS = frozenset(
-    f"ssl_{name}"
-    for name in ("keyfile", "certfile", "cert_reqs", "ca_certs", "ca_data", "check_hostname")
-)
-"""What every redis-py's TLS connection, blocking or not, takes."""
 
 _KINDS: dict[object, type[AbstractConnection]] = {
     redis.Connection: Connection,
@@ -102,7 +96,8 @@ class Server:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
-            ConfigurationError: the client is not of one plain server.
+            ConfigurationError: the client is not of one plain server, or checks TLS in a way that
+                connections of asyncio cannot.
         """
         pool: Any = getattr(client, "connection_pool", None)
         options: dict[str, Any] | None = getattr(pool, "connection_kwargs", None)
@@ -112,7 +107,14 @@ class Server:
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
             )
-        kept = {name: value for name, value in options.items() if name in KEPT | _TLS}
+        kept = {name: value for name, value in options.items() if name in KEPT | TLS}
+        tls = (name for name, value in options.items() if name.startswith("ssl_") and value)
+        if unmet := sorted(set(tls) - TLS):
+            raise ConfigurationError(
+                f"This {type(client).__name__} cannot be lent: connections of asyncio do not take "
+                f"its {', '.join(unmet)}, and TLS would be weaker without."
+            )
+        check(kind, kept)
         return cls(Target(where_of(kind, kept), kind, kept), connect_timeout=connect_timeout)
 
     def at_node(self, address: Address) -> Server:
