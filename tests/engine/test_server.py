@@ -284,8 +284,32 @@ async def test_a_host_that_does_not_answer_at_all() -> None:
     played.close()
 
 
-async def test_whoever_meets_silence_by_tls_is_told_what_to_check(shared_server: Server) -> None:
-    url = shared_server.url.replace("redis://", "rediss://")
-    async with sojourn.open(url, operation_timeout=1, connect_timeout=1) as store:
+@pytest.mark.parametrize("form", ["{}", "{}+cluster"])
+async def test_tls_to_a_server_without_it_is_told_at_once(shared_server: Server, form: str) -> None:
+    url = f"{form.format('rediss')}://127.0.0.1:{shared_server.port}"
+    async with sojourn.open(url, operation_timeout=30) as store:
+        with pytest.raises(ConfigurationError, match="does not speak TLS"):
+            async with asyncio.timeout(20):
+                await store.ping()
+
+
+async def test_a_server_with_tls_is_told_at_once_to_who_speaks_none(tls_server: Server) -> None:
+    urls = [f"redis{form}://:x@127.0.0.1:{tls_server.port}" for form in ("", "+cluster")]
+    for url in (*urls, f"redis+sentinel://127.0.0.1:{tls_server.port}/mymaster"):
+        async with sojourn.open(url, operation_timeout=30) as store:
+            with pytest.raises(ConfigurationError, match=r"speaks TLS only.*rediss"):
+                async with asyncio.timeout(20):
+                    await store.ping()
+
+
+async def test_whoever_meets_silence_by_tls_is_told_what_to_check() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    played = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"rediss://127.0.0.1:{played.sockets[0].getsockname()[1]}"
+    async with sojourn.open(url, operation_timeout=0.5, connect_timeout=0.4) as store:
         with pytest.raises(Unavailable, match="speaks TLS there"):
             await store.ping()
+    played.close()

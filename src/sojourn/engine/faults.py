@@ -214,6 +214,13 @@ def is_dropped(error: BaseException) -> bool:
     )
 
 
+def is_misheard(error: BaseException) -> bool:
+    """Whether one side may speak TLS and the other not."""
+    return is_dropped(error) or (
+        not is_certificate(error) and any(isinstance(each, ssl.SSLError) for each in _chain(error))
+    )
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error and what led to it."""
     seen: list[BaseException] = []

@@ -17,10 +17,10 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
 )
 
-from sojourn.engine import sentinel
+from sojourn.engine import sentinel, tls
 from sojourn.engine.address import KEPT, TLS, Address, Kind, Target, check, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
-from sojourn.engine.faults import advice, is_certificate, is_dropped
+from sojourn.engine.faults import advice, is_certificate, is_dropped, is_misheard
 from sojourn.engine.product import NEWEST, Product, fields_of
 from sojourn.engine.tls import Certificates
 from sojourn.errors import (
@@ -108,8 +108,8 @@ class Server:
                 "redis.asyncio.Redis of one server, or give a URL."
             )
         kept = {name: value for name, value in options.items() if name in KEPT | TLS}
-        tls = (name for name, value in options.items() if name.startswith("ssl_") and value)
-        if unmet := sorted(set(tls) - TLS):
+        wanted = (name for name, value in options.items() if name.startswith("ssl_") and value)
+        if unmet := sorted(set(wanted) - TLS):
             raise ConfigurationError(
                 f"This {type(client).__name__} cannot be lent: connections of asyncio do not take "
                 f"its {', '.join(unmet)}, and TLS would be weaker without."
@@ -173,7 +173,7 @@ class Server:
         await self._certificates.give(connection)
         try:
             async with until(deadline):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                await tls.connect(connection, self.where, patience=self._timeout / 4)
                 if wordless:
                     await self._ask(connection, "PING")
                     cast("Any", connection).is_wordless = True
@@ -187,8 +187,10 @@ class Server:
                 f"{self.where} did not answer within {self._timeout:g} s of connecting. "
                 f"{advice(self.where)}"
             ) from error
-        except BaseException:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            if is_misheard(error):
+                await tls.check_sides(connection, self.where)
             raise
         return connection
 
