@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 from sojourn.errors import (
     BufferFull,
+    CorruptRecord,
     OutcomeUnknown,
     ServerOutOfMemory,
     SessionExists,
@@ -247,6 +248,13 @@ class BufferedSessions:
         """List what is on the server; in an outage it raises."""
         self._replayer.wake()
         return await self._store.list_sessions(owner, after, limit, label)
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_users(users, limit)
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
+from sojourn.errors import CorruptRecord
 from sojourn.ids import (
     AppName,
     SessionId,
@@ -26,6 +27,9 @@ from sojourn.sessions.recent import Entry, Recent, as_json, entry_of, named
 from sojourn.sessions.store import Label, Listed, Named, Place, Stored, has
 
 _PRUNE, _MEND = (Script.load(LUA, name) for name in ("prune", "mend"))
+
+_OF_EACH = 100
+"""Entries of a user's index that are read where many users' are: most have fewer."""
 
 _MENDED = 1000
 """Sessions that have gone which one page of a list takes out."""
@@ -82,6 +86,66 @@ class Indexes:
             self._engine.post(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return Listed(found.sessions, after, found.corrupt, found.newer)
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Two round trips, whatever the number of users."""
+        size = min(limit, _OF_EACH)
+        pages = await asyncio.gather(
+            *(
+                self._page(owner, self._keys.user(owner).by_update, after, size, parse_session)
+                for owner, after in users
+            ),
+            return_exceptions=True,
+        )
+        places: dict[UserKey, Named | CorruptRecord] = {}
+        for (owner, _), page in zip(users, pages, strict=True):
+            if isinstance(page, CorruptRecord):
+                places[owner] = page
+                continue
+            if isinstance(page, BaseException):
+                raise page
+            more = page.more or len(page.places) > limit
+            places[owner] = Named(page.places[:limit], more)
+            limit -= min(limit, len(page.places))
+            if more or not limit:
+                break
+        found = await self._read(
+            [
+                SessionKey(*owner, SessionId(place.name))
+                for owner, page in places.items()
+                if isinstance(page, Named)
+                for place in page.places
+            ]
+        )
+        return self._by_user(places, found)
+
+    def _by_user(
+        self, places: dict[UserKey, Named | CorruptRecord], found: _Found
+    ) -> list[Listed | CorruptRecord]:
+        """What was found, a page for each user."""
+        parts = {owner: _Found([], [], [], []) for owner in places}
+        for key, stored in found.sessions:
+            parts[key.owner].sessions.append((key, stored))
+        for key in found.corrupt:
+            parts[key.owner].corrupt.append(key)
+        for key in found.newer:
+            parts[key.owner].newer.append(key)
+        for key in found.gone:
+            parts[key.owner].gone.append(key)
+        listed: list[Listed | CorruptRecord] = []
+        for owner, page in places.items():
+            if isinstance(page, CorruptRecord):
+                listed.append(page)
+                continue
+            part = parts[owner]
+            if part.gone:  # evicted, or expired
+                self._engine.post(self.prune_call(owner))
+                self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
+            after = page.places[-1] if page.more else None
+            listed.append(Listed(part.sessions, after, part.corrupt, part.newer))
+        return listed
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, TypeVar
 
-from sojourn.errors import SessionExists, TooLarge
+from sojourn.errors import CorruptRecord, SessionExists, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
@@ -345,6 +345,24 @@ class InMemorySessions:
             if session is not None and has(session.head, label):
                 insort(order, (Place(session.place, key.session), key))
         return self._listed(*_page(order, after, limit))
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Pages of several users, one after the other."""
+        order: dict[UserKey, list[tuple[Place, SessionKey]]] = {owner: [] for owner, _ in users}
+        for key in list(self._sessions):
+            session = self._alive(key) if key.owner in order else None
+            if session is not None:
+                insort(order[key.owner], (Place(session.place, key.session), key))
+        pages: list[Listed] = []
+        for owner, after in users:
+            page = self._listed(*_page(order[owner], after, limit))
+            pages.append(page)
+            limit -= len(page.sessions)
+            if page.after is not None or not limit:
+                break
+        return pages
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None

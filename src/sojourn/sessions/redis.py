@@ -474,6 +474,12 @@ class RedisSessions:
         """Two round trips a page."""
         return await self._indexes.list_sessions(owner, after, limit, label)
 
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Two round trips."""
+        return await self._indexes.list_users(users, limit)
+
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None
     ) -> Listed:

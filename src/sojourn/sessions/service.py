@@ -776,10 +776,10 @@ class Sessions:
         """A page of the sessions of a user, or of an app: with state, without events.
 
         It is no snapshot: a session updated between two pages may be seen again, none is missed.
-        Two round trips a page for a user; for an app three for each user looked at, also for one
-        without sessions, and one for each of the sixteen parts of its users. Of an app with labels
-        it is `recent`: newest change first, two round trips a page, and one that is changed between
-        two pages is on the first from then on, where this listing does not come any more.
+        Two round trips a page for a user, three for an app: user by user, where one with very many
+        sessions takes a page or more alone. Of an app with labels it is `recent`: newest change
+        first, two round trips a page, and one that is changed between two pages is on the first
+        from then on, where this listing does not come any more.
 
         Args:
             app: the application.
@@ -921,7 +921,7 @@ class Sessions:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
-        round trips of `revoke_user` for each user.
+        round trips of `revoke_user` for each fifty users together.
 
         Args:
             app: whose users.

@@ -13,7 +13,7 @@ from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
 
-PAGE = 200
+PAGE = 500
 """Sessions in memory at once, and rows below one table header."""
 _TITLE, _STATUS = 30, 12
 """Characters of a title and a status in the table; `show` has them whole."""
