@@ -8,7 +8,7 @@ import secrets
 import sojourn
 from proxy import Proxy
 from servers import Server
-from sojourn import SessionKey
+from sojourn import Event, SessionKey
 
 
 async def filled(store: sojourn.Sojourn, users: int) -> str:
@@ -61,3 +61,50 @@ async def test_revoking_an_app_takes_round_trips_by_pages(shared_server: Server)
         assert (done.sessions, done.cursor) == (180, None)
         assert len(proxy.requests) - before < 60
         assert await walk(store, app, 100) == []
+
+
+async def test_a_list_comes_newest_first_when_asked(url: str) -> None:
+    async with sojourn.open(url) as store:
+        app = secrets.token_hex(4)
+        made = [await store.sessions.create(app, "ada", labels={"flow": "tea"}) for _ in range(7)]
+        for session in made[:3]:  # in an order of its own
+            await store.sessions.append(session.key, Event(author="a", payload=1))
+        expected = [each.key for each in (*reversed(made[:3]), *reversed(made[3:]))]
+        for labels in (None, {"flow": "tea"}):
+            for limit in (1, 3, 7, 100):
+                found: list[SessionKey] = []
+                cursor = None
+                while True:
+                    page = await store.sessions.list(
+                        app, "ada", labels=labels, newest_first=True, limit=limit, cursor=cursor
+                    )
+                    found += [each.key for each in page.sessions]
+                    cursor = page.cursor
+                    if cursor is None:
+                        break
+                assert found == expected
+        oldest = await store.sessions.list(app, "ada")
+        assert [each.key for each in oldest.sessions] == expected[::-1]
+
+
+async def test_what_changes_meanwhile_is_on_top_and_not_on_the_next_page(url: str) -> None:
+    async with sojourn.open(url) as store:
+        app = secrets.token_hex(4)
+        made = [(await store.sessions.create(app, "ada")).key for _ in range(4)]
+        first = await store.sessions.list(app, "ada", newest_first=True, limit=2)
+        await store.sessions.append(made[0], Event(author="a", payload=1))
+        rest = await store.sessions.list(
+            app, "ada", newest_first=True, limit=2, cursor=first.cursor
+        )
+        again = await store.sessions.list(app, "ada", newest_first=True, limit=1)
+        assert [each.key for each in rest.sessions] == [made[1]]
+        assert [each.key for each in again.sessions] == [made[0]]
+
+
+async def test_an_app_comes_newest_first_when_asked(url: str) -> None:
+    async with sojourn.open(url) as store:
+        app = secrets.token_hex(4)
+        made = [(await store.sessions.create(app, f"u{n}")).key for n in range(5)]
+        page = await store.sessions.list(app, newest_first=True, limit=3)
+        rest = await store.sessions.list(app, newest_first=True, cursor=page.cursor)
+        assert [each.key for each in (*page.sessions, *rest.sessions)] == made[::-1]

@@ -243,11 +243,19 @@ class BufferedSessions:
         return stored
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """List what is on the server; in an outage it raises."""
         self._replayer.wake()
-        return await self._store.list_sessions(owner, after, limit, label)
+        return await self._store.list_sessions(
+            owner, after, limit, label, newest_first=newest_first
+        )
 
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int

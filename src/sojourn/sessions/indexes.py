@@ -70,13 +70,21 @@ class Indexes:
         self._recent = recent
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """Two round trips a page."""
         index = self._keys.user(owner).by_update
         if label is not None:
             index = self._keys.labelled(index, label)
-        page = await self._page(owner, index, after, limit, parse_session)
+        page = await self._page(
+            owner, index, after, limit, parse_session, newest_first=newest_first
+        )
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await self._read(keys)
         if found.gone:
@@ -282,18 +290,22 @@ class Indexes:
         after: Place | None,
         limit: int,
         parse: Callable[[str], str],
+        *,
+        newest_first: bool = False,
     ) -> Named:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
         it pass over some.
         """
-        low = "-inf" if after is None else after.score
+        ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+        start = ends[0] if after is None else after.score
+        word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
         size = limit + (1 if after is None else 2)
         while True:
             found: list[Place] = []
             flaws: list[Flaw] = []
-            command: Command = ("ZRANGEBYSCORE", index, low, "+inf", "WITHSCORES")
+            command: Command = (word, index, start, ends[1], "WITHSCORES")
             flat: list[bytes] | Exception = await self._engine.run(
                 Call(
                     name="sessions.index",
@@ -311,7 +323,7 @@ class Indexes:
                 except ValueError:
                     flaws.append(Flaw(field_of(name), "not an id", name))
                     continue
-                if after is None or place > after:
+                if after is None or (place < after if newest_first else place > after):
                     found.append(place)
             if len(found) > limit or len(flat) < 2 * size:
                 break

@@ -79,9 +79,16 @@ class Listing:
         self._shards = shards
 
     async def sessions(
-        self, app: str, user: str | None, wanted: Filter, limit: int, cursor: str | None
+        self,
+        app: str,
+        user: str | None,
+        wanted: Filter,
+        limit: int,
+        cursor: str | None,
+        *,
+        newest_first: bool = False,
     ) -> SessionPage:
-        """A page of the sessions of a user, or of an app."""
+        """A page of the sessions of a user, newest change first or last, or of an app."""
         place: Cursor | None = Cursor.parse(cursor)
         name = parse_app(app)
         owner = None if user is None else user_key(app, user)
@@ -92,7 +99,9 @@ class Listing:
                 break
             room = limit - len(found.sessions)
             if owner is not None:
-                page, place = await self._of_user(owner, place, room, wanted.label)
+                page, place = await self._of_user(
+                    owner, place, room, wanted.label, newest_first=newest_first
+                )
             else:
                 page, place = await self._of_app(name, place, room, found.corrupt_users)
             looks += 1
@@ -118,10 +127,18 @@ class Listing:
         return msgspec.structs.replace(found, cursor=place and place.text())
 
     async def _of_user(
-        self, owner: UserKey, place: Cursor, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        place: Cursor,
+        limit: int,
+        label: Label | None,
+        *,
+        newest_first: bool,
     ) -> tuple[Listed, Cursor | None]:
         """The next sessions of a user, and where to go on; None at the end."""
-        page = await self._store.list_sessions(owner, place.session, limit, label)
+        page = await self._store.list_sessions(
+            owner, place.session, limit, label, newest_first=newest_first
+        )
         return page, None if page.after is None else place._replace(session=page.after)
 
     async def _of_app(

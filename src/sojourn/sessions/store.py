@@ -374,9 +374,17 @@ class SessionStore(Protocol):
         ...
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """A page of a user's sessions with state and no rows, least recently updated first.
+
+        Or the other way round, where what is updated between two pages is not on the second.
 
         With a label only those that have it.
         """
