@@ -6,7 +6,7 @@ import inspect
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import (
@@ -50,7 +50,9 @@ KEPT = (
 """The same of a lent client, which has objects as well."""
 
 TLS = frozenset(
-    name for name in inspect.signature(SSLConnection.__init__).parameters if name.startswith("ssl_")
+    name
+    for name in inspect.signature(cast("Any", SSLConnection).__init__).parameters
+    if name.startswith("ssl_")
 )
 """What TLS connections of the redis-py that is installed take."""
 

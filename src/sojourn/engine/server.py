@@ -44,7 +44,7 @@ _KINDS: dict[object, type[AbstractConnection]] = {
 
 _WORDLESS: dict[str, None] = dict.fromkeys(
     ("client_name", "driver_info")
-    if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters
+    if "driver_info" in inspect.signature(cast("Any", AbstractConnection).__init__).parameters
     else ("client_name", "lib_name", "lib_version")
 )
 """What a connection is made with that is not to say CLIENT."""
