@@ -36,6 +36,28 @@ def test_a_version_that_is_too_old(shared_server: Server, told: dict[str, str], 
     assert judged(reading)["version"].level is level
 
 
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ({"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.1.0"}, "Valkey"),
+        ({"redis_version": "6.3.4", "mvcc_depth": "0"}, "KeyDB 6.3.4"),
+        ({"redis_version": "7.4.0", "dragonfly_version": "df-v1.25.1"}, "Dragonfly df-v1.25.1"),
+        ({"redis_version": "4.0.0", "kvrocks_version": "2.9.0"}, "Kvrocks 2.9.0 (as Redis 4.0.0)"),
+        ({"redis_version": "7.1.0", "os": "Amazon ElastiCache"}, "ElastiCache 7.1.0"),
+        ({"redis_version": "7.4.3", "garnet_version": "1.0.61"}, "Garnet 1.0.61"),
+        ({"redis_version": "7.2.4", "server_name": "newdb", "server_version": "0.1"}, "Newdb 0.1"),
+    ],
+)
+def test_the_product_is_named(shared_server: Server, told: dict[str, str], named: str) -> None:
+    """Played: as each of them answers INFO."""
+    reading = read(shared_server.url)._replace(info=Answers("INFO", told))
+
+    found = judged(reading)["version"]
+
+    assert found.what.startswith(named)
+    assert found.level is (OK if named == "Valkey" else ADVICE)
+
+
 def test_a_plain_server_is_one(shared_server: Server) -> None:
     found = examined(shared_server.url)
 

@@ -70,3 +70,43 @@ def test_tls_checks_the_name_of_the_host_with_every_redis_py() -> None:
     assert parse("rediss+cluster://one").options["ssl_check_hostname"] is True
     assert "ssl_check_hostname" not in parse("rediss://one?ssl_cert_reqs=none").options
     assert "ssl_check_hostname" not in parse("redis://one").options
+
+
+@pytest.mark.parametrize("told", ["none", "CERT_NONE", "cert_none", "None"])
+def test_certificates_need_not_be_checked_in_any_spelling(told: str) -> None:
+    """Celery, Heroku and Python's own ssl write CERT_NONE."""
+    for url in ("rediss://one", "rediss+cluster://one", "rediss+sentinel://one/mymaster"):
+        options = parse(f"{url}?ssl_cert_reqs={told}").options
+        assert options["ssl_cert_reqs"] == "none"
+        assert "ssl_check_hostname" not in options
+    assert parse("rediss://one?ssl_cert_reqs=CERT_REQUIRED").options["ssl_check_hostname"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("rediss://one?ssl_cert_reqs=CERT_MAYBE", "none, optional or required"),
+        ("rediss://one?ssl_nonsense=1", "ssl_nonsense"),
+        ("rediss://one?ssl_min_version=1", "ssl_min_version"),
+        ("rediss://one?ssl_min_version=TLSv1_2", "ssl_min_version"),
+        ("rediss://one?ssl_ciphers=NONSENSE", "ssl_ciphers"),
+        ("rediss://one?ssl_check_hostname=1&ssl_include_verify_flags=no_such", "flag"),
+        ("redis://one?ssl_cert_reqs=none", "rediss://"),
+        ("redis+cluster://one?ssl_ca_certs=x", "rediss://"),
+        ("unix:///one?ssl_ca_certs=x", "rediss://"),
+        ("redis://one?ssl=true", "rediss://"),
+        ("redis://one?tls=true", "rediss://"),
+        ("rediss://one?skip_verify=true", "ssl_cert_reqs=none"),
+        ("redis://one?socket_timeout=5", "operation_timeout"),
+        ("redis://one?socket_connect_timeout=5", "connect_timeout"),
+        ("redis://one?global_keyprefix=x", "namespace"),
+        ("redis://one?credential_provider=x", "credential_provider"),
+        ("redis://one?socket_keepalive_options=x", "socket_keepalive_options"),
+        ("redis://one?path=/x", "path"),
+        ("unix:///one?host=x", "host"),
+        ("redis://?port=x", "port"),
+    ],
+)
+def test_options_are_checked_at_open(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        sojourn.open(url)

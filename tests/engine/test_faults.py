@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import ssl
 
@@ -90,7 +91,13 @@ def test_every_exception_of_the_system_becomes_ours(error: Exception) -> None:
         ("WRONGPASS invalid username-password pair", errors.AccessDenied),
         ("NOPERM this user has no permissions to run the 'get' command", errors.AccessDenied),
         ("WRONGTYPE Operation against a key holding the wrong kind of value", errors.CorruptRecord),
-        ("ERR unknown command", errors.ServerFault),
+        ("ERR unknown command 'ZMSCORE', with args beginning with: ", errors.UnsupportedServer),
+        (
+            "ERR Error running script (call to f_5a): @user_script:9: Unknown Redis command called "
+            "from Lua script",
+            errors.UnsupportedServer,
+        ),
+        ("ERR wrong number of arguments", errors.ServerFault),
         ("ERR value BUSYNESS is not an integer", errors.ServerFault),
     ],
 )
@@ -100,6 +107,40 @@ def test_error_replies_by_their_code(text: str, ours: type[Exception]) -> None:
     parser = redis.asyncio.connection.Connection()._parser
     parsed = parser.parse_error(text)
     assert type(translate(parsed, "x")) is ours
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        TypeError("unexpected keyword"),
+        redis.exceptions.DataError("Invalid input"),
+        redis.exceptions.RedisError("Invalid SSL Certificate Requirements Flag: maybe"),
+        ValueError("the OOM of a codec"),
+    ],
+)
+def test_what_failed_here_is_no_answer_of_the_server(error: Exception) -> None:
+    told = str(translate(error, "redis://h"))
+    assert "in this process, not on the server" in told
+    assert type(error).__name__ in told
+    assert "answered" not in told
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EMFILE, "ulimit"),
+        (errno.EADDRNOTAVAIL, "not to blame"),
+        (errno.EACCES, "rights of the socket"),
+        (errno.EPERM, "may not connect"),
+    ],
+)
+def test_a_lack_on_this_side_does_not_blame_the_server(number: int, words: str) -> None:
+    error = redis.exceptions.ConnectionError("Error while connecting")
+    error.__cause__ = OSError(number, "boom")
+    told = str(translate(error, "unix:///s"))
+    assert words in told
+    assert "Check that the server runs" not in told
 
 
 def test_what_a_command_carried_stays_out_of_the_message() -> None:

@@ -104,7 +104,9 @@ async def an_older_one_takes_its_place(server: Server) -> AsyncIterator[None]:
         info = b"# Server\r\nredis_version:5.0.14\r\n"
         while data := await reader.read(65536):
             writer.write(b"-ERR unknown subcommand\r\n" * data.count(b"SETINFO"))
-            if b"INFO\r\n$6\r\nserver" in data:
+            if b"COMMAND\r\n" in data:
+                writer.write(b"*1\r\n*-1\r\n")
+            elif b"INFO\r\n$6\r\nserver" in data:
                 writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
         writer.close()
 

@@ -171,6 +171,44 @@ async def test_a_lent_client_lends_its_tls_and_its_trust(tls_server: Server, kin
         await store.ping()
 
 
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+async def test_a_lent_client_lends_all_that_reaches_the_server(
+    tls_server: Server, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves out, a proxy or a policy may insist on."""
+    folder = str(tls_server.tls)
+    lent = {"ssl_min_version": 771, "ssl_ciphers": "ECDHE+AESGCM", "ssl_ca_path": folder}
+    made: list[dict[str, object]] = []
+    connection = redis.asyncio.connection.SSLConnection
+    create = connection.__init__
+    monkeypatch.setattr(
+        connection,
+        "__init__",
+        lambda self, **options: (made.append(options), create(self, **options))[1],
+    )
+    async with sojourn.open(
+        kind(
+            host="localhost",
+            port=tls_server.port,
+            password=tls_server.password,
+            ssl=True,
+            ssl_ca_certs=str(tls_server.tls / "ca.crt"),
+            driver_info=None,
+            **lent,
+        )
+    ) as store:
+        await store.ping()
+    assert made
+    for options in made:
+        assert options.items() >= lent.items()
+        assert options["driver_info"] is None
+
+
+def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:
+    with pytest.raises(ConfigurationError, match="ssl_validate_ocsp"):
+        sojourn.open(redis.Redis(ssl=True, ssl_validate_ocsp=True))
+
+
 def test_what_cannot_be_lent_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="lent"):
         sojourn.open(object())  # type: ignore[arg-type]
@@ -218,26 +256,6 @@ async def test_a_server_that_is_read_only_out_of_memory_or_busy(server: Server) 
         assert (read.length, read.version) == (0, 1)
 
 
-async def test_a_server_that_is_too_old_is_named() -> None:
-    """No such server installs any more: its answer to INFO is played from what 5.0 says."""
-
-    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        info = b"# Server\r\nredis_version:5.0.14\r\n"
-        while data := await reader.read(65536):
-            for _ in range(data.count(b"SETINFO")):
-                writer.write(b"-ERR unknown subcommand\r\n")
-            if b"INFO\r\n$6\r\nserver" in data:
-                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
-        writer.close()
-
-    played = await asyncio.start_server(old, "127.0.0.1", 0)
-    port = played.sockets[0].getsockname()[1]
-    async with sojourn.open(f"redis://127.0.0.1:{port}") as store:
-        with pytest.raises(sojourn.UnsupportedServer, match=r"redis 5\.0.*6\.2"):
-            await store.ping()
-    played.close()
-
-
 async def test_a_port_that_speaks_something_else() -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
@@ -266,8 +284,32 @@ async def test_a_host_that_does_not_answer_at_all() -> None:
     played.close()
 
 
-async def test_whoever_meets_silence_by_tls_is_told_what_to_check(shared_server: Server) -> None:
-    url = shared_server.url.replace("redis://", "rediss://")
-    async with sojourn.open(url, operation_timeout=1, connect_timeout=1) as store:
+@pytest.mark.parametrize("form", ["{}", "{}+cluster"])
+async def test_tls_to_a_server_without_it_is_told_at_once(shared_server: Server, form: str) -> None:
+    url = f"{form.format('rediss')}://127.0.0.1:{shared_server.port}"
+    async with sojourn.open(url, operation_timeout=30) as store:
+        with pytest.raises(ConfigurationError, match="does not speak TLS"):
+            async with asyncio.timeout(20):
+                await store.ping()
+
+
+async def test_a_server_with_tls_is_told_at_once_to_who_speaks_none(tls_server: Server) -> None:
+    urls = [f"redis{form}://:x@127.0.0.1:{tls_server.port}" for form in ("", "+cluster")]
+    for url in (*urls, f"redis+sentinel://127.0.0.1:{tls_server.port}/mymaster"):
+        async with sojourn.open(url, operation_timeout=30) as store:
+            with pytest.raises(ConfigurationError, match=r"speaks TLS only.*rediss"):
+                async with asyncio.timeout(20):
+                    await store.ping()
+
+
+async def test_whoever_meets_silence_by_tls_is_told_what_to_check() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    played = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"rediss://127.0.0.1:{played.sockets[0].getsockname()[1]}"
+    async with sojourn.open(url, operation_timeout=0.5, connect_timeout=0.4) as store:
         with pytest.raises(Unavailable, match="speaks TLS there"):
             await store.ping()
+    played.close()

@@ -68,6 +68,16 @@ def test_ls_pages_through_more_than_a_page(cli: Cli) -> None:
     assert len(cli.run("sessions", "ls").out.splitlines()) == 450 + 3  # three batches have heads
 
 
+def test_ls_shows_the_newest_first_when_asked(cli: Cli) -> None:
+    for number in range(3):
+        cli.create("shop", "ada", f"s{number}")
+
+    for scope in ([], ["--app", "shop"], ["--app", "shop", "--user", "ada"]):
+        ran = cli.run("sessions", "ls", "--newest", "--limit", "2", "--json", *scope)
+
+        assert [each["session"] for each in ran.documents] == ["s2", "s1"]
+
+
 def test_ls_json_has_the_fields_of_a_session(cli: Cli) -> None:
     cli.create("shop", "ada", "s1", title="t", metadata={"k": [1, None]}, ttl=60, state={"x": 1})
 

@@ -7,13 +7,22 @@ from typing import Any
 
 from sojourn.doctor.reading import Refused
 from sojourn.engine.call import Call, Command
-from sojourn.errors import AccessDenied, ServerBusy, ServerFault, ServerReadOnly
+from sojourn.errors import (
+    AccessDenied,
+    ServerBusy,
+    ServerFault,
+    ServerReadOnly,
+    UnsupportedServer,
+)
 
 Run = Callable[[Call[Any]], Awaitable[Any]]
 """Sends a call to the one server that is examined."""
 
 _FAMILIES = frozenset({"ACL", "CLIENT", "CONFIG", "SCRIPT"})
 """Commands whose second word says what they do."""
+
+
+_REFUSALS = (AccessDenied, ServerBusy, ServerFault, ServerReadOnly, UnsupportedServer)
 
 
 async def ask(run: Run, *command: str | int, keys: Sequence[str] = ()) -> Any:
@@ -47,7 +56,7 @@ async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
 async def _send(run: Run, call: Call[Any]) -> Any:
     try:
         return await run(call)
-    except (AccessDenied, ServerBusy, ServerFault, ServerReadOnly) as error:
+    except _REFUSALS as error:
         command = call.commands[0]
         words = map(str, command[: 1 + (command[0] in _FAMILIES)])
         said = " ".join(str(error.__cause__ or error).split()).partition(", with args")[0]

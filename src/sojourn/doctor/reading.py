@@ -91,6 +91,11 @@ class Answers:
             raise NotRead(Refused(f"{self._command} does not tell {name}"))
         return values[name]
 
+    @property
+    def told(self) -> Mapping[str, str]:
+        """All that was told: nothing when it was refused."""
+        return {} if isinstance(self.values, Refused) else self.values
+
     def __contains__(self, name: str) -> bool:
         return not isinstance(self.values, Refused) and name in self.values
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import (
@@ -14,6 +16,7 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
     parse_url,
 )
+from redis.exceptions import RedisError
 
 from sojourn.errors import ConfigurationError
 
@@ -33,12 +36,47 @@ _HINT = (
     "redis+cluster://host:6379,host:6379, unix:///path/to.sock, embedded:DIR or memory://."
 )
 
-KEPT = frozenset(
-    {"client_name", "credential_provider", "db", "host", "password", "path", "port", "username"}
-    | {"socket_keepalive", "socket_keepalive_options"}
+_IN_URL = frozenset(
+    {"client_name", "db", "host", "password", "path", "port", "socket_keepalive", "username"}
 )
-"""What a URL or a lent client says about reaching the server. The rest is how redis-py would use
-it: decoding, retries, timeouts, pools. Those are Sojourn's own."""
+"""What a URL says about reaching the server. The rest is how redis-py would use it: decoding,
+retries, timeouts, pools. Those are Sojourn's own."""
+
+KEPT = (
+    _IN_URL
+    | {"credential_provider", "socket_keepalive_options"}
+    | {"driver_info", "lib_name", "lib_version"}
+)
+"""The same of a lent client, which has objects as well."""
+
+TLS = frozenset(
+    name
+    for name in inspect.signature(cast("Any", SSLConnection).__init__).parameters
+    if name.startswith("ssl_")
+)
+"""What TLS connections of the redis-py that is installed take."""
+
+_TLS_BY_SCHEME = "start the URL with rediss:// for TLS"
+_ELSEWHERE = {
+    **dict.fromkeys(("ssl", "tls", "sslmode", "use_ssl", "use_tls", "secure"), _TLS_BY_SCHEME),
+    **dict.fromkeys(
+        ("skip_verify", "insecure", "tls_insecure", "ssl_insecure", "sslVerify"),
+        "ssl_cert_reqs=none checks no certificate",
+    ),
+    **dict.fromkeys(
+        ("socket_timeout", "timeout", "read_timeout", "write_timeout", "command_timeout"),
+        "operation_timeout=SECONDS",
+    ),
+    **dict.fromkeys(
+        ("socket_connect_timeout", "dial_timeout", "connection_timeout"),
+        "connect_timeout=SECONDS",
+    ),
+    **dict.fromkeys(("database", "virtual_host"), "the database is db=NUMBER"),
+    **dict.fromkeys(("prefix", "key_prefix", "global_keyprefix"), "namespace=NAME"),
+    **dict.fromkeys(("user", "pass", "auth"), "redis://user:password@host"),
+    **dict.fromkeys(("sentinelMasterId", "master_name", "service_name"), "redis+sentinel://"),
+}
+"""What other programs call it, and what is written here."""
 
 _SENTINEL = ("sentinel_username", "sentinel_password")
 
@@ -85,7 +123,7 @@ def parse(url: str) -> Target:
         return _parse_several(url, plain, several)
     options: dict[str, Any] = dict(_parsed(url))
     kind = options.pop("connection_class", Connection)
-    return Target(where_of(kind, options), kind, _kept(options))
+    return Target(where_of(kind, options), kind, _checked(kind, options))
 
 
 def _parse_several(url: str, plain: str, several: str) -> Target:
@@ -114,7 +152,7 @@ def _parse_several(url: str, plain: str, several: str) -> Target:
     kind = options.pop("connection_class", Connection)
     listed = ",".join(map(str, addresses))
     where = f"{scheme}://{listed}" + (f"/{master}/{int(db or 0)}" if master else "")
-    return Target(where, kind, _kept(options), addresses, master, sentinel)
+    return Target(where, kind, _checked(kind, options), addresses, master, sentinel)
 
 
 def _address(text: str, scheme: str, default_port: int) -> Address:
@@ -156,27 +194,65 @@ def _parsed(url: str) -> Mapping[str, Any]:
         if not re.fullmatch(r"/?\d*", parts.path):
             raise ConfigurationError("The database in the URL must be a number, as in /0.")
     try:
-        options = parse_url(url)
+        options: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:
         raise ConfigurationError(f"The {scheme} URL has a wrong option: {error}") from error
-    if scheme == "rediss" and options.get("ssl_cert_reqs") != "none":
-        # redis-py before 6 does not check it unless told to.
-        return {"ssl_check_hostname": True, **options}
-    return options
+    return _with_requirement(options) if scheme == "rediss" else options
 
 
-def _kept(options: dict[str, Any]) -> dict[str, Any]:
-    if refused := sorted(name for name in options if not _is_kept(name)):
+def _with_requirement(options: dict[str, Any]) -> dict[str, Any]:
+    """How strictly certificates are checked, also as Celery, Heroku and Python's ssl write it."""
+    told = options.get("ssl_cert_reqs", "required")
+    required = told.lower().removeprefix("cert_")
+    if required not in ("none", "optional", "required"):
         raise ConfigurationError(
-            f"The URL has options that Sojourn does not take: {', '.join(refused)}. Those "
+            f"ssl_cert_reqs in the URL must be none, optional or required, not {told!r}."
+        )
+    # redis-py before 6 does not check the name of the host unless told to.
+    checks = {} if required == "none" else {"ssl_check_hostname": True}
+    return {**checks, **options, "ssl_cert_reqs": required}
+
+
+def _checked(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a URL, after redis-py has taken them."""
+    allowed = _IN_URL | TLS
+    if refused := sorted(options.keys() - allowed):
+        listed = (
+            f"{name} ({_ELSEWHERE[name]})" if name in _ELSEWHERE else name for name in refused
+        )
+        raise ConfigurationError(
+            f"The URL has options that Sojourn does not take: {', '.join(listed)}. Those "
             "of Sojourn have the names of sojourn.open()'s arguments, as in ?session_ttl=3600; "
             "TLS options (ssl_…) and db may stand there, too."
         )
+    if kind is not SSLConnection and (tls := sorted(options.keys() & TLS)):
+        raise ConfigurationError(
+            f"{', '.join(tls)} in the URL says how to use TLS, and the URL asks for none: "
+            f"{_TLS_BY_SCHEME}."
+        )
+    check(kind, options)
     return options
 
 
-def _is_kept(name: str) -> bool:
-    return name in KEPT or name.startswith("ssl_")
+def check(kind: Kind, options: Mapping[str, Any]) -> None:
+    """Refuse what no connection can be made with. Nothing is sent and no file is read.
+
+    Raises:
+        ConfigurationError: an option has a wrong name or a wrong value.
+    """
+    try:
+        kind(**options)
+        if kind is SSLConnection:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if (version := options.get("ssl_min_version")) is not None:
+                context.minimum_version = version
+            if ciphers := options.get("ssl_ciphers"):
+                context.set_ciphers(ciphers)
+    except (TypeError, ValueError, RedisError, ssl.SSLError) as error:
+        named = ", ".join(sorted(options.keys() - {"password"}))
+        raise ConfigurationError(
+            f"No connection can be made with these options ({error}). Check {named}."
+        ) from error
 
 
 def where_of(kind: Kind, options: Mapping[str, Any]) -> str:

@@ -110,11 +110,16 @@ def _pack(command: Command) -> bytes:
     return b"".join(parts)
 
 
+_SAMPLE: Command = (b"\xff\x00", "\u00fc", 2**31, -1, 0.1, 1e300)
+"""An argument of each kind, such as an accelerator must encode as `_pack` does."""
+
+
 def _packer() -> Callable[[Command], bytes]:
-    """The same in C, when hiredis is there."""
+    """The same in C, when there is a hiredis that can do it: those before 2.1 only parse."""
     try:
-        return cast("Callable[[Command], bytes]", import_module("hiredis").pack_command)
-    except ImportError:
+        packer = cast("Callable[[Command], bytes]", import_module("hiredis").pack_command)
+        return packer if packer(_SAMPLE) == _pack(_SAMPLE) else _pack
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, nothing depends on it
         return _pack
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import ssl
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from redis import exceptions as driver
@@ -18,6 +20,7 @@ from sojourn.errors import (
     ServerReadOnly,
     SojournError,
     Unavailable,
+    UnsupportedServer,
 )
 
 _Rule = tuple[type[SojournError], str]
@@ -58,9 +61,30 @@ _FOREIGN: _Rule = (
 _CERTIFICATE: _Rule = (
     ConfigurationError,
     "TLS with {where} failed ({detail}). Check its certificate, and name a CA that the system does "
-    "not know by ?ssl_ca_certs=FILE behind the URL.",
+    "not know by ?ssl_ca_certs=FILE behind the URL; a server that wants a certificate of yours "
+    "gets it by &ssl_certfile=FILE&ssl_keyfile=FILE.",
 )
 _FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
+_LACKING: _Rule = (
+    UnsupportedServer,
+    "The server at {where} lacks a command that Sojourn needs ({detail}). Use Redis 6.2 or Valkey "
+    "7.2 or newer, and look whether a proxy or rename-command hides it.",
+)
+_HERE: _Rule = (
+    ConfigurationError,
+    "A call to {where} failed in this process, not on the server ({kind}: {detail}). That is a "
+    "fault of Sojourn or of its surroundings here: please report it.",
+)
+_CROWDED: _Rule = (
+    Unavailable,
+    "This process could not connect to {where} ({detail}). The server is not to blame: raise the "
+    "limit of open files (ulimit -n), or close what is open.",
+)
+_FORBIDDEN: _Rule = (
+    Unavailable,
+    "This process may not connect to {where} ({detail}). Check the rights of the socket and of the "
+    "folders above it, or what the system lets this process do.",
+)
 _DOWN: _Rule = (
     Unavailable,
     "No answer from {where} ({detail}). {advice}",
@@ -102,7 +126,13 @@ _BY_CODE: dict[str, _Rule] = {
     "can't run this command or subcommand": _DENIED,
     "can't access at least one of the keys": _DENIED,
     "WRONGTYPE": _FOREIGN,
+    "unknown command": _LACKING,
+    "Unknown Redis command": _LACKING,
 }
+_FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""Errors of the system that say that this process, or this machine, has no more of something."""
+
+_REFUSED_CERTIFICATE = re.compile("CERTIFICATE|UNKNOWN_CA")
 _CODE = re.compile("|".join(rf"(?<!\w){re.escape(code)}(?!\w)" for code in _BY_CODE))
 
 
@@ -116,7 +146,9 @@ def translate(error: BaseException, where: str) -> SojournError:
     if isinstance(error, SojournError):
         return error
     kind, template = _rule_for(error)
-    message = template.format(where=where, detail=_detail(error), advice=advice(where))
+    message = template.format(
+        where=where, detail=_detail(error), advice=advice(where), kind=type(error).__name__
+    )
     if kind is CorruptRecord:
         return CorruptRecord(message, key="", raw=b"")
     return kind(message)
@@ -185,25 +217,64 @@ def _rule_for(error: BaseException) -> _Rule:
     for kind, rule in _BY_CLASS:
         if isinstance(error, kind):
             return rule
-    if found := _CODE.search(str(error)):
+    if isinstance(error, driver.RedisError) and (found := _CODE.search(str(error))):
         return _BY_CODE[found.group()]
     if is_certificate(error):
         return _CERTIFICATE
     if isinstance(error, driver.ConnectionError | driver.TimeoutError | OSError | TimeoutError):
-        return _DOWN
-    return _FAULT
+        return _rule_of_system(error)
+    answered = isinstance(error, driver.ResponseError | driver.InvalidResponse)
+    return _FAULT if answered else _HERE
+
+
+def _rule_of_system(error: BaseException) -> _Rule:
+    """Whether the server is out of reach, or this process cannot reach anything."""
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in _FULL:
+            return _CROWDED
+        if isinstance(each, PermissionError):
+            return _FORBIDDEN
+    return _DOWN
 
 
 def is_certificate(error: BaseException) -> bool:
-    """Whether a certificate was refused, here or by what led to it."""
+    """Whether a certificate was refused, on this side or the other, or by what led to it."""
+    return any(
+        isinstance(each, ssl.SSLCertVerificationError)
+        or (isinstance(each, ssl.SSLError) and _REFUSED_CERTIFICATE.search(each.reason or ""))
+        for each in _chain(error)
+    )
+
+
+def is_dropped(error: BaseException) -> bool:
+    """Whether the other side has hung up: it was reached, and did not like what it heard."""
+    if isinstance(error, driver.AuthenticationError | driver.BusyLoadingError):
+        return False
+    if isinstance(error, driver.MaxConnectionsError | TimeoutError | driver.TimeoutError):
+        return False
+    if not isinstance(error, driver.ConnectionError | driver.InvalidResponse | OSError):
+        return False
+    return all(
+        isinstance(each, ConnectionResetError | BrokenPipeError) or not isinstance(each, OSError)
+        for each in _chain(error)
+    )
+
+
+def is_misheard(error: BaseException) -> bool:
+    """Whether one side may speak TLS and the other not."""
+    return is_dropped(error) or (
+        not is_certificate(error) and any(isinstance(each, ssl.SSLError) for each in _chain(error))
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:  # an error may be its own cause
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
+        yield cause
         seen.append(cause)
         cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def _detail(error: BaseException) -> str:

@@ -9,8 +9,9 @@ import asyncio
 from collections import Counter
 from typing import Any, cast
 
+from sojourn.engine import tls
 from sojourn.engine.address import Address, Target
-from sojourn.engine.faults import is_hopeless, translate
+from sojourn.engine.faults import is_hopeless, is_misheard, translate
 from sojourn.engine.tls import Certificates
 from sojourn.errors import AccessDenied, ConfigurationError, SojournError, Unavailable
 from sojourn.resilience.deadline import from_now, until
@@ -90,11 +91,11 @@ async def _ask(
     certificates: Certificates,
 ) -> Address | None:
     """What one Sentinel says; None when it does not know the name."""
-    tls = {name: value for name, value in target.options.items() if name.startswith("ssl_")}
+    trust = {name: value for name, value in target.options.items() if name.startswith("ssl_")}
     connection = target.kind(
         **sentinel._asdict(),
         **target.sentinel,
-        **tls,
+        **trust,
         protocol=2,
         decode_responses=True,
         socket_timeout=None,
@@ -103,10 +104,14 @@ async def _ask(
     await certificates.give(connection)
     try:
         async with until(from_now(timeout)):
-            await connection.connect()  # type: ignore[no-untyped-call]
+            await tls.connect(connection, target.where, patience=timeout / 4)
             words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master)
             await connection.send_command(*words, check_health=False)
             reply = cast("Any", await connection.read_response())
+    except Exception as error:
+        if is_misheard(error):
+            await tls.check_sides(connection, target.where)
+        raise
     finally:
         await connection.disconnect(nowait=True)
     return None if reply is None else Address(str(reply[0]), int(reply[1]))

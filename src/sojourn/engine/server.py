@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import inspect
 from collections.abc import Mapping
 from typing import Any, Self, cast
 
@@ -17,10 +17,11 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
 )
 
-from sojourn.engine import sentinel
-from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
+from sojourn.engine import sentinel, tls
+from sojourn.engine.address import KEPT, TLS, Address, Kind, Target, check, parse, where_of
 from sojourn.engine.embedded import EmbeddedServer
-from sojourn.engine.faults import advice, is_certificate
+from sojourn.engine.faults import advice, is_certificate, is_dropped, is_misheard
+from sojourn.engine.product import NEWEST, Product, fields_of
 from sojourn.engine.tls import Certificates
 from sojourn.errors import (
     AccessDenied,
@@ -30,12 +31,6 @@ from sojourn.errors import (
     UnsupportedServer,
 )
 from sojourn.resilience.deadline import from_now, until
-
-_TLS = frozenset(
-    f"ssl_{name}"
-    for name in ("keyfile", "certfile", "cert_reqs", "ca_certs", "ca_data", "check_hostname")
-)
-"""What every redis-py's TLS connection, blocking or not, takes."""
 
 _KINDS: dict[object, type[AbstractConnection]] = {
     redis.Connection: Connection,
@@ -47,8 +42,12 @@ _KINDS: dict[object, type[AbstractConnection]] = {
 }
 """By how a lent client connects, how we do."""
 
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
-"""The oldest versions that have every command of ours."""
+_WORDLESS: dict[str, None] = dict.fromkeys(
+    ("client_name", "driver_info")
+    if "driver_info" in inspect.signature(cast("Any", AbstractConnection).__init__).parameters
+    else ("client_name", "lib_name", "lib_version")
+)
+"""What a connection is made with that is not to say CLIENT."""
 
 
 class Server:
@@ -97,7 +96,8 @@ class Server:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
-            ConfigurationError: the client is not of one plain server.
+            ConfigurationError: the client is not of one plain server, or checks TLS in a way that
+                connections of asyncio cannot.
         """
         pool: Any = getattr(client, "connection_pool", None)
         options: dict[str, Any] | None = getattr(pool, "connection_kwargs", None)
@@ -107,7 +107,14 @@ class Server:
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
             )
-        kept = {name: value for name, value in options.items() if name in KEPT | _TLS}
+        kept = {name: value for name, value in options.items() if name in KEPT | TLS}
+        wanted = (name for name, value in options.items() if name.startswith("ssl_") and value)
+        if unmet := sorted(set(wanted) - TLS):
+            raise ConfigurationError(
+                f"This {type(client).__name__} cannot be lent: connections of asyncio do not take "
+                f"its {', '.join(unmet)}, and TLS would be weaker without."
+            )
+        check(kind, kept)
         return cls(Target(where_of(kind, kept), kind, kept), connect_timeout=connect_timeout)
 
     def at_node(self, address: Address) -> Server:
@@ -142,6 +149,20 @@ class Server:
         if target.master:
             primary = await sentinel.find_primary(target, self._timeout, self._certificates)
             options = {**options, **primary._asdict()}
+        deadline = from_now(self._timeout)
+        try:
+            return await self._greeted(options, deadline)
+        except (driver.RedisError, OSError) as error:
+            if not (is_dropped(error) or isinstance(error, driver.ResponseError)):
+                raise
+        # The greeting is a courtesy. A proxy (twemproxy) hangs up on what it does not know.
+        return await self._greeted({**options, **_WORDLESS}, deadline, wordless=True)
+
+    async def _greeted(
+        self, options: Mapping[str, Any], deadline: float, *, wordless: bool = False
+    ) -> AbstractConnection:
+        """Connect, and ask what kind of server it is, or only whether it is there."""
+        target = self._target
         connection = target.kind(
             **options,
             protocol=2,
@@ -151,61 +172,68 @@ class Server:
         )
         await self._certificates.give(connection)
         try:
-            async with until(from_now(self._timeout)):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                await self._check_version(connection)
-                if target.master:
-                    await self._check_role(connection)
+            async with until(deadline):
+                await tls.connect(connection, self.where, patience=self._timeout / 4)
+                if wordless:
+                    await self._ask(connection, "PING")
+                    cast("Any", connection).is_wordless = True
+                else:
+                    await self._check_commands(connection)
+                    if target.master:
+                        await self._check_role(connection)
         except TimeoutError as error:
             await connection.disconnect(nowait=True)
             raise Unavailable(
                 f"{self.where} did not answer within {self._timeout:g} s of connecting. "
                 f"{advice(self.where)}"
             ) from error
-        except BaseException:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            if is_misheard(error):
+                await tls.check_sides(connection, self.where)
             raise
         return connection
 
-    async def _check_version(self, connection: AbstractConnection) -> None:
-        info = await self._info(connection, "server")
-        name, version = _version_of(info)
-        if version and version < OLDEST[name]:
+    async def _check_commands(self, connection: AbstractConnection) -> None:
+        """Refuse a server that lacks commands. Its number alone says nothing: products differ."""
+        product = Product.of(fields_of(await self._ask(connection, "INFO", "server")))
+        if not product.is_old:
+            return
+        known = await self._ask(connection, "COMMAND", "INFO", *NEWEST)
+        if not isinstance(known, list):
+            return  # it does not tell; the first call that it cannot serve will
+        each = zip(NEWEST, cast("list[object]", known), strict=False)
+        if lacking := [name for name, found in each if not found]:
             raise UnsupportedServer(
-                f"The server at {self.where} is {name} {'.'.join(map(str, version))}; Sojourn "
-                "needs Redis 6.2 or Valkey 7.2 at least. embedded:DIR brings a server of its own."
+                f"The server at {self.where} is {product}; Sojourn needs Redis 6.2 or Valkey 7.2 "
+                f"at least, or a server with their commands: it lacks {', '.join(lacking)}. "
+                "embedded:DIR brings a server of its own."
             )
 
     async def _check_role(self, connection: AbstractConnection) -> None:
         """Sentinels may still name the primary of before."""
-        info = await self._info(connection, "replication")
+        info = await self._ask(connection, "INFO", "replication")
         if info and "role:master" not in info:
             raise ServerReadOnly(
                 f"The primary that the Sentinels of {self.where} name is a replica now. A failover "
                 "may be under way: try again shortly."
             )
 
-    async def _info(self, connection: AbstractConnection, section: str) -> str:
-        await connection.send_command("INFO", section, check_health=False)
+    async def _ask(self, connection: AbstractConnection, *words: str) -> Any:
+        """A reply, text as `str`; empty when the server refuses: it owes no answer to this."""
+        await connection.send_command(*words, check_health=False)
         try:
-            info = cast("Any", await connection.read_response(disable_decoding=True))
-        except driver.NoPermissionError:
-            return ""  # this user may not ask; the first script will tell
+            reply = cast("Any", await connection.read_response(disable_decoding=True))
+        except driver.ResponseError:
+            return ""
         except driver.AuthenticationError as error:
             raise AccessDenied(
                 f"The server at {self.where} wants a password: put it into the URL, as in "
                 "redis://user:password@host:6379/0."
             ) from error
-        return info.decode() if isinstance(info, bytes) else str(info)
+        return reply.decode(errors="replace") if isinstance(reply, bytes) else reply
 
     async def release(self) -> None:
         """Leave an embedded server; the last one out shuts it down."""
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.release)
-
-
-def _version_of(info: str) -> tuple[str, tuple[int, ...]]:
-    for name in ("valkey", "redis"):
-        if found := re.search(rf"^{name}_version:(\d+)\.(\d+)", info, re.MULTILINE):
-            return name, (int(found[1]), int(found[2]))
-    return "redis", ()

@@ -1,4 +1,4 @@
-"""The certificates of connections: read apart from the event loop, and once for a server."""
+"""TLS: certificates, read apart from the event loop and once for a server, and who speaks it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any, cast
 from redis.asyncio.connection import AbstractConnection, SSLConnection
 
 from sojourn.errors import ConfigurationError
+from sojourn.resilience.deadline import from_now, until
+
+_LOOK = 1.0
+"""Seconds that finding out what a port speaks may take."""
+_PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 class Certificates:
@@ -59,3 +64,75 @@ class Certificates:
 def _version_of(path: str) -> object:
     found = Path(path).stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+async def connect(connection: AbstractConnection, where: str, *, patience: float) -> None:
+    """Connect, and look into a TLS handshake that nobody answers.
+
+    A server that speaks no TLS waits for the rest of what it takes for a command.
+
+    Args:
+        connection: what to connect.
+        where: its address for messages.
+        patience: seconds after which it is looked into.
+
+    Raises:
+        ConfigurationError: there is no TLS.
+        Exception: whatever redis-py raises.
+    """
+    if not isinstance(connection, SSLConnection):
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return
+    connecting = asyncio.ensure_future(cast("Any", connection).connect())
+    try:
+        done, _ = await asyncio.wait([connecting], timeout=patience)
+        if not done:
+            await check_sides(connection, where)
+        await connecting
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+
+
+async def check_sides(connection: AbstractConnection, where: str) -> None:
+    """Find out whether only one side speaks TLS, after neither has understood the other.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    there: Any = connection
+    if not hasattr(there, "port"):
+        return  # a socket of this machine
+    look, told = (
+        (_answers_plainly, "does not speak TLS: start the URL with redis, not rediss")
+        if isinstance(there, SSLConnection)
+        else (_answers_by_tls, "speaks TLS only: start the URL with rediss, not redis")
+    )
+    try:
+        async with until(from_now(_LOOK)):
+            found = await look(there.host, there.port)
+    except (OSError, TimeoutError):
+        return
+    if found:
+        raise ConfigurationError(f"The server at {where} {told} (of a lent client: ssl=…).")
+
+
+async def _answers_by_tls(host: str, port: int) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is said to it
+    try:
+        _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
+    writer.transport.abort()
+    return True
+
+
+async def _answers_plainly(host: str, port: int) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(_PING)
+        return await reader.read(1) in (b"+", b"-")
+    finally:
+        writer.transport.abort()

@@ -137,6 +137,7 @@ class Wire:
         self._flying: deque[Pending | Wait | None] = deque()
         self._resting: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
+        self._loads = True
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -255,6 +256,7 @@ class Wire:
     async def _carry(self, connection: AbstractConnection) -> None:
         """Write and read until either fails, or a deadline says that the connection is dead."""
         self._loaded.clear()
+        self._loads = not getattr(connection, "is_wordless", False)
         self._reader = self._loop.create_task(self._read(connection))
         writer = self._loop.create_task(self._write(connection))
         both = (self._reader, writer)
@@ -324,7 +326,7 @@ class Wire:
             if pending.future.done():
                 continue
             script = pending.call.script
-            if script is not None and script.digest not in self._loaded:
+            if script is not None and self._loads and script.digest not in self._loaded:
                 self._loaded.add(script.digest)
                 self._flying.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))

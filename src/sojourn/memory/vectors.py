@@ -135,5 +135,5 @@ def _numpy() -> Any:
     """The module, when the application has it: a hundred times as fast."""
     try:
         return cast("Any", import_module("numpy"))
-    except ImportError:
+    except Exception:  # noqa: BLE001 - one that is broken says so in its own way
         return None

@@ -331,6 +331,7 @@ class UserSessions:
         pattern: str | None = None,
         status: str | None = None,
         labels: Mapping[str, str] | None = None,
+        newest_first: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> SessionPage:
@@ -343,6 +344,7 @@ class UserSessions:
                 pattern=pattern,
                 status=status,
                 labels=labels,
+                newest_first=newest_first,
                 limit=limit,
                 cursor=cursor,
             ),

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 from sojourn.errors import (
     BufferFull,
+    CorruptRecord,
     OutcomeUnknown,
     ServerOutOfMemory,
     SessionExists,
@@ -242,11 +243,26 @@ class BufferedSessions:
         return stored
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """List what is on the server; in an outage it raises."""
         self._replayer.wake()
-        return await self._store.list_sessions(owner, after, limit, label)
+        return await self._store.list_sessions(
+            owner, after, limit, label, newest_first=newest_first
+        )
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_users(users, limit)
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None

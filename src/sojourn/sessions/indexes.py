@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sojourn.engine.call import Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
+from sojourn.errors import CorruptRecord
 from sojourn.ids import (
     AppName,
     SessionId,
@@ -26,6 +27,9 @@ from sojourn.sessions.recent import Entry, Recent, as_json, entry_of, named
 from sojourn.sessions.store import Label, Listed, Named, Place, Stored, has
 
 _PRUNE, _MEND = (Script.load(LUA, name) for name in ("prune", "mend"))
+
+_OF_EACH = 100
+"""Entries of a user's index that are read where many users' are: most have fewer."""
 
 _MENDED = 1000
 """Sessions that have gone which one page of a list takes out."""
@@ -66,13 +70,21 @@ class Indexes:
         self._recent = recent
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """Two round trips a page."""
         index = self._keys.user(owner).by_update
         if label is not None:
             index = self._keys.labelled(index, label)
-        page = await self._page(owner, index, after, limit, parse_session)
+        page = await self._page(
+            owner, index, after, limit, parse_session, newest_first=newest_first
+        )
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await self._read(keys)
         if found.gone:
@@ -82,6 +94,66 @@ class Indexes:
             self._engine.post(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return Listed(found.sessions, after, found.corrupt, found.newer)
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Two round trips, whatever the number of users."""
+        size = min(limit, _OF_EACH)
+        pages = await asyncio.gather(
+            *(
+                self._page(owner, self._keys.user(owner).by_update, after, size, parse_session)
+                for owner, after in users
+            ),
+            return_exceptions=True,
+        )
+        places: dict[UserKey, Named | CorruptRecord] = {}
+        for (owner, _), page in zip(users, pages, strict=True):
+            if isinstance(page, CorruptRecord):
+                places[owner] = page
+                continue
+            if isinstance(page, BaseException):
+                raise page
+            more = page.more or len(page.places) > limit
+            places[owner] = Named(page.places[:limit], more)
+            limit -= min(limit, len(page.places))
+            if more or not limit:
+                break
+        found = await self._read(
+            [
+                SessionKey(*owner, SessionId(place.name))
+                for owner, page in places.items()
+                if isinstance(page, Named)
+                for place in page.places
+            ]
+        )
+        return self._by_user(places, found)
+
+    def _by_user(
+        self, places: dict[UserKey, Named | CorruptRecord], found: _Found
+    ) -> list[Listed | CorruptRecord]:
+        """What was found, a page for each user."""
+        parts = {owner: _Found([], [], [], []) for owner in places}
+        for key, stored in found.sessions:
+            parts[key.owner].sessions.append((key, stored))
+        for key in found.corrupt:
+            parts[key.owner].corrupt.append(key)
+        for key in found.newer:
+            parts[key.owner].newer.append(key)
+        for key in found.gone:
+            parts[key.owner].gone.append(key)
+        listed: list[Listed | CorruptRecord] = []
+        for owner, page in places.items():
+            if isinstance(page, CorruptRecord):
+                listed.append(page)
+                continue
+            part = parts[owner]
+            if part.gone:  # evicted, or expired
+                self._engine.post(self.prune_call(owner))
+                self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
+            after = page.places[-1] if page.more else None
+            listed.append(Listed(part.sessions, after, part.corrupt, part.newer))
+        return listed
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None
@@ -218,18 +290,22 @@ class Indexes:
         after: Place | None,
         limit: int,
         parse: Callable[[str], str],
+        *,
+        newest_first: bool = False,
     ) -> Named:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
         it pass over some.
         """
-        low = "-inf" if after is None else after.score
+        ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+        start = ends[0] if after is None else after.score
+        word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
         size = limit + (1 if after is None else 2)
         while True:
             found: list[Place] = []
             flaws: list[Flaw] = []
-            command: Command = ("ZRANGEBYSCORE", index, low, "+inf", "WITHSCORES")
+            command: Command = (word, index, start, ends[1], "WITHSCORES")
             flat: list[bytes] | Exception = await self._engine.run(
                 Call(
                     name="sessions.index",
@@ -247,7 +323,7 @@ class Indexes:
                 except ValueError:
                     flaws.append(Flaw(field_of(name), "not an id", name))
                     continue
-                if after is None or place > after:
+                if after is None or (place < after if newest_first else place > after):
                     found.append(place)
             if len(found) > limit or len(flat) < 2 * size:
                 break

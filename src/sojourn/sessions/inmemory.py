@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, TypeVar
 
-from sojourn.errors import SessionExists, TooLarge
+from sojourn.errors import CorruptRecord, SessionExists, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
@@ -336,7 +336,13 @@ class InMemorySessions:
         return done
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """A page of a user's sessions."""
         order: list[tuple[Place, SessionKey]] = []
@@ -344,7 +350,25 @@ class InMemorySessions:
             session = self._alive(key) if key.owner == owner else None
             if session is not None and has(session.head, label):
                 insort(order, (Place(session.place, key.session), key))
-        return self._listed(*_page(order, after, limit))
+        return self._listed(*_page(order, after, limit, newest_first=newest_first))
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Pages of several users, one after the other."""
+        order: dict[UserKey, list[tuple[Place, SessionKey]]] = {owner: [] for owner, _ in users}
+        for key in list(self._sessions):
+            session = self._alive(key) if key.owner in order else None
+            if session is not None:
+                insort(order[key.owner], (Place(session.place, key.session), key))
+        pages: list[Listed] = []
+        for owner, after in users:
+            page = self._listed(*_page(order[owner], after, limit))
+            pages.append(page)
+            limit -= len(page.sessions)
+            if page.after is not None or not limit:
+                break
+        return pages
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None
@@ -356,9 +380,8 @@ class InMemorySessions:
             if session is not None and has(session.head, label):
                 name = f"{escape(key.user)}:{escape(key.session)}"
                 order.append((Place(session.place, name), key))
-        order.sort(reverse=True)
-        rest = [each for each in order if after is None or each[0] < after]
-        return self._listed(rest[:limit], len(rest) > limit)
+        order.sort()
+        return self._listed(*_page(order, after, limit, newest_first=True))
 
     def _listed(self, page: Sequence[tuple[Place, SessionKey]], more: bool) -> Listed:
         sessions = [(key, self._without_rows(key)) for _, key in page]
@@ -687,7 +710,14 @@ def _remember(operations: OrderedDict[str, V], name: str, value: V) -> None:
 
 
 def _page(
-    order: Iterable[tuple[Place, V]], after: Place | None, limit: int
+    order: Sequence[tuple[Place, V]],
+    after: Place | None,
+    limit: int,
+    *,
+    newest_first: bool = False,
 ) -> tuple[list[tuple[Place, V]], bool]:
-    rest = [entry for entry in order if after is None or entry[0] > after]
+    if newest_first:
+        rest = [entry for entry in reversed(order) if after is None or entry[0] < after]
+    else:
+        rest = [entry for entry in order if after is None or entry[0] > after]
     return rest[:limit], len(rest) > limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -14,10 +15,14 @@ from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, use
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Label, Listed, SessionStore
+from sojourn.sessions.store import Label, Listed, Place, SessionStore, Stored
 
 _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
+
+
+_AHEAD = 4
+"""Parts of an app's users that are read at once: all, where a listing starts."""
 
 
 class Filter(NamedTuple):
@@ -51,6 +56,14 @@ class Filter(NamedTuple):
         return self.pattern is None or fnmatchcase(key.session, self.pattern)
 
 
+class _Parts(NamedTuple):
+    """Sessions of several users, and those that cannot be served."""
+
+    sessions: list[tuple[SessionKey, Stored]]
+    corrupt: list[SessionKey]
+    newer: list[SessionKey]
+
+
 class Listing:
     """Lists what a store has.
 
@@ -66,9 +79,16 @@ class Listing:
         self._shards = shards
 
     async def sessions(
-        self, app: str, user: str | None, wanted: Filter, limit: int, cursor: str | None
+        self,
+        app: str,
+        user: str | None,
+        wanted: Filter,
+        limit: int,
+        cursor: str | None,
+        *,
+        newest_first: bool = False,
     ) -> SessionPage:
-        """A page of the sessions of a user, or of an app."""
+        """A page of the sessions of a user, newest change first or last, or of an app."""
         place: Cursor | None = Cursor.parse(cursor)
         name = parse_app(app)
         owner = None if user is None else user_key(app, user)
@@ -79,7 +99,9 @@ class Listing:
                 break
             room = limit - len(found.sessions)
             if owner is not None:
-                page, place = await self._of_user(owner, place, room, wanted.label)
+                page, place = await self._of_user(
+                    owner, place, room, wanted.label, newest_first=newest_first
+                )
             else:
                 page, place = await self._of_app(name, place, room, found.corrupt_users)
             looks += 1
@@ -105,45 +127,87 @@ class Listing:
         return msgspec.structs.replace(found, cursor=place and place.text())
 
     async def _of_user(
-        self, owner: UserKey, place: Cursor, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        place: Cursor,
+        limit: int,
+        label: Label | None,
+        *,
+        newest_first: bool,
     ) -> tuple[Listed, Cursor | None]:
         """The next sessions of a user, and where to go on; None at the end."""
-        page = await self._store.list_sessions(owner, place.session, limit, label)
+        page = await self._store.list_sessions(
+            owner, place.session, limit, label, newest_first=newest_first
+        )
         return page, None if page.after is None else place._replace(session=page.after)
 
     async def _of_app(
         self, app: AppName, place: Cursor, limit: int, corrupt: list[UserKey]
     ) -> tuple[Listed, Cursor | None]:
-        """The next sessions of a user, or of the next one, and where to go on.
+        """The next sessions of the next users, and where to go on; None at the end.
 
         A user whose index cannot be read is added to `corrupt`.
         """
-        if place.session is None:  # the user at hand is done
-            users = await self._store.list_names(app, place.shard, place.name, 1)
-            if not users.places:
-                last = place.shard + 1 >= self._shards
-                return Listed([], None), None if last else Cursor(shard=place.shard + 1)
-            place = Cursor(place.shard, users.places[0])
-        owner = UserKey(app, parse_user(place.name.name if place.name else ""))
-        try:
-            page, rest = await self._of_user(owner, place, limit)
-        except CorruptRecord:  # told, and in the user's quarantine
-            corrupt.append(owner)
-            page, rest = Listed([], None), None
-        return page, rest or place._replace(session=None)
+        users, more = await self._users(app, place.shard, place.name, limit)
+        starts: list[Place | None] = [None] * len(users)
+        if place.session is not None and place.name is not None:  # the user at hand has more
+            users.insert(0, (place.shard, place.name))
+            starts.insert(0, place.session)
+        if not users:
+            return Listed([], None), None
+        owners = [UserKey(app, parse_user(name.name)) for _, name in users]
+        pages = await self._store.list_users(list(zip(owners, starts, strict=True)), limit)
+        found = _Parts([], [], [])
+        after: Place | None = None
+        for owner, page in zip(owners, pages, strict=False):
+            if isinstance(page, CorruptRecord):  # told, and in the user's quarantine
+                corrupt.append(owner)
+                continue
+            found.sessions.extend(page.sessions)
+            found.corrupt.extend(page.corrupt)
+            found.newer.extend(page.newer)
+            after = page.after
+        listed = Listed(found.sessions, None, found.corrupt, found.newer)
+        if after is None and len(pages) == len(users) and not more:
+            return listed, None
+        return listed, Cursor(*users[len(pages) - 1], after)
+
+    async def _users(
+        self, app: AppName, shard: int, after: Place | None, limit: int
+    ) -> tuple[list[tuple[int, Place]], bool]:
+        """The next users of an app, each with its part of them; and whether there may be more.
+
+        One round trip mostly: the parts that may be needed are read at the same time.
+        """
+        found: list[tuple[int, Place]] = []
+        ahead = self._shards if after is None else _AHEAD
+        while shard < self._shards:
+            parts = range(shard, min(shard + ahead, self._shards))
+            pages = await asyncio.gather(
+                *(
+                    self._store.list_names(app, part, after if part == shard else None, limit)
+                    for part in parts
+                ),
+                return_exceptions=True,
+            )
+            for part, page in zip(parts, pages, strict=True):
+                if isinstance(page, BaseException):
+                    raise page
+                room = limit - len(found)
+                found += [(part, name) for name in page.places[:room]]
+                if page.more or len(page.places) > room:
+                    return found, True
+                if len(found) == limit:
+                    return found, part + 1 < self._shards
+            shard, after, ahead = parts.stop, None, self._shards
+        return found, False
 
     async def users(self, app: str, limit: int, cursor: str | None) -> NamePage:
         """A page of the users of an app."""
         place = Cursor.parse(cursor)
-        names: list[str] = []
-        shard, after = place.shard, place.name
-        while shard < self._shards and len(names) < limit:
-            page = await self._store.list_names(parse_app(app), shard, after, limit - len(names))
-            names += [found.name for found in page.places]
-            after = page.places[-1] if page.more else None
-            shard += not page.more
-        done = shard >= self._shards
-        return NamePage(names, None if done else Cursor(shard=shard, name=after).text())
+        found, more = await self._users(parse_app(app), place.shard, place.name, limit)
+        names = [name.name for _, name in found]
+        return NamePage(names, Cursor(*found[-1]).text() if more else None)
 
     async def apps(self, limit: int, cursor: str | None) -> NamePage:
         """A page of the apps."""

@@ -469,10 +469,24 @@ class RedisSessions:
         return user.known(), app.known()
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """Two round trips a page."""
-        return await self._indexes.list_sessions(owner, after, limit, label)
+        return await self._indexes.list_sessions(
+            owner, after, limit, label, newest_first=newest_first
+        )
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Two round trips."""
+        return await self._indexes.list_users(users, limit)
 
     async def list_recent(
         self, app: AppName, after: Place | None, limit: int, label: Label | None = None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias, TypeVar
 
 from sojourn.ids import SessionKey, UserKey, new_operation_id, parse_app, user_key
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
 from sojourn.sessions.store import Place, SessionStore, Write
+
+T = TypeVar("T")
 
 Discard: TypeAlias = Callable[[SessionKey], Awaitable[int]]
 """Deletes what other rooms keep of a session; how many."""
@@ -21,7 +23,9 @@ async def nothing_else(_key: SessionKey) -> int:
 
 
 _PAGE = 100
-"""Sessions that are deleted at once."""
+"""Sessions of a user that are deleted at once."""
+_TOGETHER = 50
+"""Users whose sessions are revoked at the same time."""
 
 
 class Revoking:
@@ -53,12 +57,9 @@ class Revoking:
         while True:
             page = await self._store.list_sessions(owner, after, _PAGE)
             keys = [*(key for key, _ in page.sessions), *page.corrupt, *page.newer]
-            done = await asyncio.gather(*map(self._delete, keys), return_exceptions=True)
-            for outcome in done:  # all have run their course
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                sessions, artifacts = sessions + outcome[0], artifacts + outcome[1]
-                missed = missed or not outcome[0]
+            for gone, discarded in await _all(map(self._delete, keys)):
+                sessions, artifacts = sessions + gone, artifacts + discarded
+                missed = missed or not gone
             after = page.after
             if after is None and not missed:
                 return Revoked(1, sessions, artifacts, None)
@@ -69,7 +70,10 @@ class Revoking:
         if cursor is None:
             await self._store.bury(str(parse_app(app)), "revoked")
         page = await self._listing.users(app, limit, cursor)
-        done = [await self.user(user_key(app, name)) for name in page.names]
+        done: list[Revoked] = []
+        for first in range(0, len(page.names), _TOGETHER):
+            owners = [user_key(app, name) for name in page.names[first : first + _TOGETHER]]
+            done += await _all(map(self.user, owners))
         return Revoked(
             users=len(done),
             sessions=sum(each.sessions for each in done),
@@ -84,3 +88,12 @@ class Revoking:
         finally:
             gone = await self._store.delete(key, Write(new_operation_id()))
         return int(gone), artifacts
+
+
+async def _all(steps: Iterable[Awaitable[T]]) -> list[T]:
+    """The results, after all have run their course; the first error if there is one."""
+    done = await asyncio.gather(*steps, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in done if not isinstance(outcome, BaseException)]

@@ -770,16 +770,17 @@ class Sessions:
         pattern: str | None = None,
         status: str | None = None,
         labels: Mapping[str, str] | None = None,
+        newest_first: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> SessionPage:
         """A page of the sessions of a user, or of an app: with state, without events.
 
         It is no snapshot: a session updated between two pages may be seen again, none is missed.
-        Two round trips a page for a user; for an app three for each user looked at, also for one
-        without sessions, and one for each of the sixteen parts of its users. Of an app with labels
-        it is `recent`: newest change first, two round trips a page, and one that is changed between
-        two pages is on the first from then on, where this listing does not come any more.
+        Two round trips a page for a user, three for an app: user by user, where one with very many
+        sessions takes a page or more alone. Of an app with labels it is newest first in any case,
+        as `recent` is: two round trips a page, and one that is changed between two pages is on the
+        first from then on, where this listing does not come any more.
 
         Args:
             app: the application.
@@ -788,6 +789,9 @@ class Sessions:
             status: only those of this status.
             labels: only those that have all of these. The first leads to them by an index, so name
                 the rarest first.
+            newest_first: begin with what was changed last. A session changed between two pages is
+                then on top and may be on none of those that follow: begin again to see it. Of an
+                app as `recent`, which is a minute late at most.
             limit: how many at most. With more filters than one label a page may have fewer, even
                 none, and a cursor all the same: it looks at no more than 25 pages of the index.
             cursor: `SessionPage.cursor` of the page before, of the same listing.
@@ -804,9 +808,11 @@ class Sessions:
             checks.text_or_none(status, "status"),
             _wanted_labels(labels),
         )
-        if user is None and wanted.labels:
+        if user is None and (wanted.labels or newest_first):
             return await self._listing.recent(app, wanted, limit, cursor)
-        return await self._listing.sessions(app, user, wanted, limit, cursor)
+        return await self._listing.sessions(
+            app, user, wanted, limit, cursor, newest_first=newest_first
+        )
 
     async def recent(
         self,
@@ -921,7 +927,7 @@ class Sessions:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
-        round trips of `revoke_user` for each user.
+        round trips of `revoke_user` for each fifty users together.
 
         Args:
             app: whose users.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.codecs import decode
+from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey
 from sojourn.sessions.graves import Buried, Fate, Forgotten
 
@@ -373,11 +374,29 @@ class SessionStore(Protocol):
         ...
 
     async def list_sessions(
-        self, owner: UserKey, after: Place | None, limit: int, label: Label | None = None
+        self,
+        owner: UserKey,
+        after: Place | None,
+        limit: int,
+        label: Label | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Listed:
         """A page of a user's sessions with state and no rows, least recently updated first.
 
+        Or the other way round, where what is updated between two pages is not on the second.
+
         With a label only those that have it.
+        """
+        ...
+
+    async def list_users(
+        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
+    ) -> Sequence[Listed | CorruptRecord]:
+        """Pages as of `list_sessions` of several users at once, in order, up to so many sessions.
+
+        Of each user the sessions behind a place, or what is wrong with its index. Users may be left
+        out at the end; only the last of those that are not may have more.
         """
         ...
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import re
-
 from sojourn.doctor.model import Level, Verdict
 from sojourn.doctor.reading import NotRead, Reading, Refused
-from sojourn.engine.server import OLDEST
+from sojourn.engine.product import Product
 
 CROWDED, FULL = 0.80, 0.95
 """Of maxclients."""
 
 
 def version(reading: Reading) -> Verdict:
-    """Redis 6.2 or Valkey 7.2 at least."""
+    """Which product, and that it is Redis 6.2 or Valkey 7.2 at least."""
     info, hello = reading.info, reading.hello
-    is_valkey = "valkey" in (info.get("server_name"), hello.get("server"))
-    name = "valkey" if is_valkey or info.get("valkey_version") else "redis"
-    told = info.get(f"{name}_version") or hello["version"]
-    found = re.match(r"(\d+)\.(\d+)", told)
-    if found is None:
+    product = Product.of(info.told, hello.told)
+    if product.is_tested and product.number is None:
+        told = product.version or info["redis_version"]  # or why that is not there
         raise NotRead(Refused(f"{told!r} is no version that Sojourn can read"))
-    if (int(found[1]), int(found[2])) >= OLDEST[name]:
-        return Verdict(Level.OK, f"{name.title()} {told}.")
+    if product.is_old:
+        return Verdict(
+            Level.PROBLEM,
+            f"{product} is too old: it lacks commands that Sojourn uses.",
+            "Run Redis 6.2 or Valkey 7.2, or newer.",
+        )
+    if product.is_tested:
+        return Verdict(Level.OK, f"{product}.")
     return Verdict(
-        Level.PROBLEM,
-        f"{name.title()} {told} is too old: it lacks commands that Sojourn uses.",
-        "Run Redis 6.2 or Valkey 7.2, or newer.",
+        Level.ADVICE,
+        f"{product}. Sojourn is tested on Redis and Valkey; this has the commands that it uses.",
+        "Try what you rely on before you do: writes at once, expiry, failover and what is kept.",
     )
 
 

@@ -120,6 +120,9 @@ def _ls(
         list[str] | None,
         typer.Option(metavar="NAME=WORD", help="Only with this label; may be given repeatedly."),
     ] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Those that were changed last come first, app by app.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     as_json: Json = False,
     url: Url = None,
@@ -130,7 +133,14 @@ def _ls(
         left_out = LeftOut()
         labels = dict(map(_label, label or ())) or None
         found = walk(
-            store.sessions, app, user, left_out, pattern=pattern, status=status, labels=labels
+            store.sessions,
+            app,
+            user,
+            left_out,
+            pattern=pattern,
+            status=status,
+            labels=labels,
+            newest_first=newest,
         )
         note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
         note_left_out(left_out, "not listed")

@@ -14,7 +14,9 @@ from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
 
 PAGE = 200
-"""Sessions in memory at once, and rows below one table header."""
+"""Rows below one table header."""
+_AT_ONCE = 500
+"""Sessions that are read at once."""
 _TITLE, _STATUS = 30, 12
 """Characters of a title and a status in the table; `show` has them whole."""
 
@@ -48,6 +50,7 @@ class Filters(TypedDict, total=False):
     pattern: str | None
     status: str | None
     labels: Mapping[str, str] | None
+    newest_first: bool
 
 
 async def walk(
@@ -64,7 +67,7 @@ async def walk(
     async for name in every_app(sessions, app):
         cursor = None
         while True:
-            found = await sessions.list(name, user, limit=PAGE, cursor=cursor, **wanted)
+            found = await sessions.list(name, user, limit=_AT_ONCE, cursor=cursor, **wanted)
             left_out.corrupt += [*found.corrupt, *found.corrupt_users]
             left_out.newer += found.newer
             for session in found.sessions:
