@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -28,7 +29,7 @@ from sojourn.engine.faults import (
 from sojourn.engine.pending import Pending, Wait
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
-from sojourn.resilience.deadline import Alarm, Silence, running_clock
+from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
 
 REPLY_ERRORS = (
     driver.ResponseError,
@@ -116,6 +117,7 @@ class Wire:
         where: the server's address for messages, without secrets.
         patience: how long is waited.
         events: who is told.
+        alone: carry one call at a time, and end one with which a connection broke.
     """
 
     def __init__(
@@ -124,7 +126,11 @@ class Wire:
         where: str,
         patience: Patience,
         events: Events,
+        *,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
+        self._condemned: list[Pending] = []
         self._connect = connect
         self._events = events
         self._where = where
@@ -155,7 +161,7 @@ class Wire:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return not (self._flying or self._waiting or self._resting)
+        return not (self._flying or self._waiting or self._resting or self._condemned)
 
     def submit(self, pending: Pending) -> None:
         """Take a call; it leaves with all others of this turn of the loop.
@@ -244,13 +250,30 @@ class Wire:
             self._last_error = None
             self._breaker.succeeded()
             self._heard = False
+            if self._condemned:
+                await self._condemn(connection)
             await self._carry(connection)
             failures = 0 if self._heard else failures + 1
             if failures:  # it lets us in and says nothing: do not storm it
                 await asyncio.sleep(self._backoff.compute(failures))
 
     def _has_work(self) -> bool:
-        return any(not pending.future.done() for pending in self._waiting)
+        return any(not each.future.done() for each in (*self._waiting, *self._condemned))
+
+    async def _condemn(self, connection: AbstractConnection) -> None:
+        """End what has broken its connections, with the limits that the server has."""
+        limits = "client-query-buffer-limit, or client-output-buffer-limit"
+        with suppress(Exception):  # a server may not tell, and what broke it may break this one
+            async with until(from_now(self._patience.operation * CHECK)):
+                words = ("CONFIG", "GET", "client-*-buffer-limit")
+                await connection.send_command(*words, check_health=False)
+                reply = cast("Any", await connection.read_response(disable_decoding=True))
+                pairs = zip(reply[::2], reply[1::2], strict=True)
+                found = {name.decode(): value.decode().partition(" slave")[0] for name, value in pairs}
+                limits = " or ".join(f"{name} {value}" for name, value in found.items()) or limits
+        for pending in self._condemned:
+            pending.condemn(self._where, limits)
+        self._condemned.clear()
 
     async def _carry(self, connection: AbstractConnection) -> None:
         """Write and read until either fails, or a deadline says that the connection is dead."""
@@ -260,15 +283,17 @@ class Wire:
         both = (self._reader, writer)
         self._silence.end()
         self._listen()
+        broken = False
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            broken = not self._reader.cancelled()
         finally:
             for task in both:
                 task.cancel()
             if self._pulse is not None:
                 self._pulse.cancel()
             self._reader = None
-            self._requeue()  # before anything is awaited: no reply may meet another's call
+            self._requeue(broken)  # before anything is awaited: no reply may meet another's call
             if not self._closed:
                 self._breaker.attempt()  # connect again at once: the next call need not wait
                 self._events.lost()
@@ -319,8 +344,8 @@ class Wire:
         packets: list[bytes] = []
         writes: list[Pending] = []
         replicas = self._patience.replicas
-        while self._waiting:
-            pending = self._waiting.popleft()
+        while self._waiting and not (self._alone and self._flying):
+            pending = self._next()
             if pending.future.done():
                 continue
             script = pending.call.script
@@ -341,11 +366,20 @@ class Wire:
             packets.append(pack((b"WAIT", replicas, patience)))
         return packets
 
+    def _next(self) -> Pending:
+        if not self._alone:
+            return self._waiting.popleft()
+        smallest = min(self._waiting, key=lambda each: len(each.packet))  # the least suspect
+        self._waiting.remove(smallest)
+        return smallest
+
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
         settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
+            if self._alone and not flying and self._waiting:
+                self._ready.set()
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
@@ -425,19 +459,26 @@ class Wire:
         if not pending.future.done():
             self._events.submit(pending)
 
-    def _requeue(self) -> None:
-        """The connection is lost: what may be repeated goes first on the next one."""
+    def _requeue(self, broken: bool) -> None:
+        """The connection is lost: what may be repeated goes first on the next one.
+
+        But what may have broken it goes alone, and what broke one alone ends.
+        """
         flying = list(self._under_way())
         self._flying.clear()
         for pending in reversed(flying):
             if pending.future.done():
                 continue
-            pending.lose()
+            pending.lose(broken=broken)
             pending.held = False
-            if pending.call.repeatable:
-                self._waiting.appendleft(pending)
-            else:
+            if not pending.call.repeatable:
                 pending.expire(self._where, self._last_error)
+            elif self._closed or not (broken and pending.is_suspect):
+                self._waiting.appendleft(pending)
+            elif self._alone:
+                self._condemned.append(pending)
+            else:
+                self._events.submit(pending)
         if self._waiting:
             self._ready.set()
 
@@ -468,25 +509,28 @@ class Wire:
         self._alarm = None
         flying = list(self._under_way())
         overdue = [each for each in flying if each.deadline <= now]
-        idle = [each for each in (*self._waiting, *self._resting) if each.deadline <= now]
+        apart = (*self._waiting, *self._resting, *self._condemned)
+        idle = [each for each in apart if each.deadline <= now]
         for pending in (*overdue, *idle):
             pending.expire(self._where, self._last_error)
             if timer := self._resting.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
+        self._condemned = [each for each in self._condemned if not each.future.done()]
         if overdue:
             self.leave()
-        under_way = [each.deadline for each in (*flying, *self._waiting, *self._resting)]
+        under_way = [each.deadline for each in (*flying, *apart)]
         if later := [deadline for deadline in under_way if deadline > now]:
             self._watch(min(later))
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
-        everything = (*self._under_way(), *self._waiting, *self._resting)
+        everything = (*self._under_way(), *self._waiting, *self._resting, *self._condemned)
         for timer in self._resting.values():
             timer.cancel()
         self._flying.clear()
         self._waiting.clear()
         self._resting.clear()
+        self._condemned.clear()
         for pending in everything:
             end(pending)
 
