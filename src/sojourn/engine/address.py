@@ -176,6 +176,8 @@ def _kept(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_kept(name: str) -> bool:
+    if name == "credential_provider":  # no text can be one
+        return False
     return name in KEPT or name.startswith("ssl_")
 
 

@@ -16,6 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Command, pack
+from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
 from sojourn.engine.wire import CHECK, REPLY_ERRORS, Patience
 from sojourn.errors import Closed, SojournError
@@ -186,7 +187,8 @@ class Listener:
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, who listens must hear of it
                 self._failures += 1
-                self._lost()
+                if not isinstance(error, Deferred):
+                    self._lost()
                 self._let_go(error if is_hopeless(error) else None)
                 continue
             await self._carry(connection)

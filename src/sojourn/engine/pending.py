@@ -35,7 +35,17 @@ class Pending:
     """
 
     __slots__ = (
-        *("asking", "attempts", "call", "deadline", "doubtful", "future", "held", "losses", "missing"),
+        *(
+            "asking",
+            "attempts",
+            "call",
+            "deadline",
+            "doubtful",
+            "future",
+            "held",
+            "losses",
+            "missing",
+        ),
         *("packet", "refusal", "refusals", "replies"),
     )
 

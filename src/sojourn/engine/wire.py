@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Call, pack
+from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import (
     Redirect,
     is_foreign,
@@ -234,6 +235,12 @@ class Wire:
             self._breaker.attempt()
             try:
                 connection = await self._connect()
+            except Deferred as deferred:  # the server has no part in it
+                failures += 1
+                self._last_error = deferred.error
+                self._breaker.deferred()
+                await asyncio.sleep(self._backoff.compute(min(failures, 3)))
+                continue
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 self._last_error = error
                 if is_hopeless(error):
@@ -269,7 +276,9 @@ class Wire:
                 await connection.send_command(*words, check_health=False)
                 reply = cast("Any", await connection.read_response(disable_decoding=True))
                 pairs = zip(reply[::2], reply[1::2], strict=True)
-                found = {name.decode(): value.decode().partition(" slave")[0] for name, value in pairs}
+                found = {
+                    name.decode(): value.decode().partition(" slave")[0] for name, value in pairs
+                }
                 limits = " or ".join(f"{name} {value}" for name, value in found.items()) or limits
         for pending in self._condemned:
             pending.condemn(self._where, limits)
