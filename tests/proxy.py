@@ -74,7 +74,7 @@ class Proxy:
                         pass
                     return
                 if what in ("lose", "trim"):
-                    reply = await up_reader.read(1 << 16)  # it has answered: so it has done it
+                    reply = await self._answer(up_reader)
                     writer.write(reply[: len(reply) // 2] if what == "trim" else b"")
                     await writer.drain()
                     return
@@ -103,6 +103,13 @@ class Proxy:
             data = data[what:]
         up_writer.write(data)
         await up_writer.drain()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        """All of an answer: so the server has done it. That to SCRIPT LOAD comes before it."""
+        reply = await reader.read(1 << 16)
+        while reply.startswith(b"$40\r\n") and len(reply) <= 47:
+            reply += await reader.read(1 << 16)
+        return reply
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -180,7 +180,7 @@ async def test_of_a_write_that_was_sent_before_the_outcome_is_unknown(
 ) -> None:
     made = await store.sessions.create("shop", "ada")
     event = Event(author="a", payload=1)
-    lose(proxy, b"EVALSHA")
+    lose(proxy, b"\r\nop\r\n")  # and not what the create has posted
     sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
     await proxy.cut.wait()
     async with refusal.begin(server):
