@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -105,10 +106,15 @@ class Proxy:
         await up_writer.drain()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        """All of an answer: so the server has done it. That to SCRIPT LOAD comes before it."""
+        """All of an answer, so that the server has done it: that to what came before is first."""
         reply = await reader.read(1 << 16)
-        while reply.startswith(b"$40\r\n") and len(reply) <= 47:
-            reply += await reader.read(1 << 16)
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.05):
+                    more = await reader.read(1 << 16)
+                if not more:
+                    break
+                reply += more
         return reply
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
