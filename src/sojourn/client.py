@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, 
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.resilience.deadline import in_time
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
@@ -59,6 +61,7 @@ class Sojourn:
         self._forgetter = rooms.forgetter
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
+        self._patience = math.inf if rooms.engine is None else rooms.engine.timeout
         self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks
@@ -176,6 +179,7 @@ class Sojourn:
             await self.sessions.update(key, status="ended")
         return await remember(self.memory, key, partial(self.sessions.get, last=LAST), summary)
 
+    @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
     ) -> Rotated:

@@ -177,7 +177,7 @@ def rooms_at(
     cache = Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=MEMORY_SHARDS)
     files = RedisArtifacts(engine, keys, options.artifact_ttl)
-    artifacts = Artifacts(files, options.max_artifact_bytes)
+    artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
     told = RedisNotices(engine, keys)
     limits = _limits(options, shards=SHARDS)
     sessions = Sessions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from sojourn.ids import (
     parse_session,
     parse_user,
 )
+from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
@@ -90,7 +90,7 @@ class Indexes:
         indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
         if label is not None:
             indexes = [self._keys.labelled(index, label) for index in indexes]
-        pages = await asyncio.gather(*(self._newest(index, after, limit) for index in indexes))
+        pages = await gather_in_time(*(self._newest(index, after, limit) for index in indexes))
         places = sorted((place for page in pages for place in page.places), reverse=True)
         more = len(places) > limit or any(page.more for page in pages)
         places = places[:limit]
