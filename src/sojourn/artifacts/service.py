@@ -175,11 +175,8 @@ class Artifacts:
             raise InvalidInput("Artifacts move from one owner to another one of the same user.")
         names = await self._store.names(here)
         moved = await gather_in_time(
-            *(self._store.move(Place(here, name), there) for name in names), return_exceptions=True
+            *(self._store.move(Place(here, name), there) for name in names)
         )
-        for each in moved:
-            if isinstance(each, BaseException):
-                raise each
         return [name for name, done in zip(names, moved, strict=True) if done]
 
     async def delete(

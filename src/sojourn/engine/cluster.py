@@ -19,6 +19,7 @@ from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
+from sojourn.engine.tasks import start
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
@@ -70,6 +71,11 @@ class Cluster:
     def listener_of(self, channel: str) -> Listener:
         """Who listens to a channel: the node that is believed to have its slot."""
         return self._lanes(self._owners[key_slot(channel.encode())] or self._any()).listener
+
+    def hang_up(self) -> None:
+        """Let go of all connections, in a loop that does not run."""
+        for lanes in self._nodes.values():
+            lanes.hang_up()
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -145,7 +151,7 @@ class Cluster:
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and not self._closed:
-            self._refreshing = self._loop.create_task(self._refresh(), name="sojourn cluster map")
+            self._refreshing = start(self._loop, self._refresh(), name="sojourn cluster map")
             self._refreshing.add_done_callback(self._refreshed)
 
     def _refreshed(self, task: asyncio.Task[bool]) -> None:
@@ -159,7 +165,7 @@ class Cluster:
         A node without slots is left: its replica may have taken its place, and it may be dead.
         """
         asked = {*self.addresses(), *self._seed.addresses}
-        questions = {self._loop.create_task(self._ask(address)): address for address in asked}
+        questions = {start(self._loop, self._ask(address)): address for address in asked}
         try:
             for answered in asyncio.as_completed(questions):
                 owners = await answered
@@ -197,6 +203,6 @@ class Cluster:
         wanted = set(self.addresses())
         idle = [address for address, lanes in self._nodes.items() if lanes.is_idle]
         for address in [each for each in idle if each not in wanted]:
-            leaving = self._loop.create_task(self._nodes.pop(address).close())
+            leaving = start(self._loop, self._nodes.pop(address).close())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from redis.credentials import CredentialProvider
 
+from sojourn.engine.tasks import start
 from sojourn.errors import SojournError, Unavailable
 
 _LOOK = 0.1
@@ -70,7 +71,7 @@ class Credentials:
         loop = asyncio.get_running_loop()
         asking = self._asking.get(loop)
         if asking is None:
-            asking = loop.create_task(self._ask(), name=f"sojourn credentials {self._where}")
+            asking = start(loop, self._ask(), name=f"sojourn credentials {self._where}")
             self._asking[loop] = asking
         await asyncio.wait([asking], timeout=_LOOK)
         if not asking.done():

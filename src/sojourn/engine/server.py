@@ -22,6 +22,7 @@ from sojourn.engine.address import KEPT, Address, Kind, Target, parse, where_of
 from sojourn.engine.credentials import Credentials, Deferred, Provider, is_provider
 from sojourn.engine.embedded import EmbeddedServer
 from sojourn.engine.faults import advice, is_certificate, translate
+from sojourn.engine.tasks import hang_up
 from sojourn.engine.tls import Certificates
 from sojourn.errors import (
     AccessDenied,
@@ -181,6 +182,7 @@ class Server:
             socket_connect_timeout=None,  # it would measure this process
         )
         await self._certificates.give(connection)
+        loop = asyncio.get_running_loop()
         try:
             async with until(from_now(self._timeout)):
                 await connection.connect()  # type: ignore[no-untyped-call]
@@ -193,6 +195,9 @@ class Server:
                 f"{self.where} did not answer within {self._timeout:g} s of connecting. "
                 f"{advice(self.where)}"
             ) from error
+        except GeneratorExit:  # the loop was thrown away
+            hang_up(connection, loop)
+            raise
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

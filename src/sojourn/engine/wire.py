@@ -28,6 +28,7 @@ from sojourn.engine.faults import (
     redirect_of,
 )
 from sojourn.engine.pending import Pending, Wait
+from sojourn.engine.tasks import hang_up, start
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
@@ -151,7 +152,9 @@ class Wire:
         self._pulse: asyncio.TimerHandle | None = None
         self._silence = Silence()
         self._last_error: BaseException | None = None
+        self._connection: AbstractConnection | None = None
         self._heard = False
+        self._left_behind = False
         self._closed = False
 
     @property
@@ -194,6 +197,12 @@ class Wire:
         if self._reader is not None:
             self._reader.cancel()
 
+    def hang_up(self) -> None:
+        """Let go of the connection, in a loop that does not run: it may make another."""
+        self._left_behind = True
+        if self._connection is not None:
+            hang_up(self._connection, self._loop)
+
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
@@ -209,7 +218,7 @@ class Wire:
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
-        self._task = self._loop.create_task(self._serve(), name=f"sojourn {self._where}")
+        self._task = start(self._loop, self._serve(), name=f"sojourn {self._where}")
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -242,6 +251,8 @@ class Wire:
                 await asyncio.sleep(self._backoff.compute(min(failures, 3)))
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
+                if not self._loop.is_running():  # it was thrown away, and this task with it
+                    return
                 self._last_error = error
                 if is_hopeless(error):
                     self._breaker.succeeded()  # it can be reached, and that is the end of it
@@ -287,29 +298,44 @@ class Wire:
     async def _carry(self, connection: AbstractConnection) -> None:
         """Write and read until either fails, or a deadline says that the connection is dead."""
         self._loaded.clear()
-        self._reader = self._loop.create_task(self._read(connection))
-        writer = self._loop.create_task(self._write(connection))
+        self._reader = start(self._loop, self._read(connection))
+        writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
         self._silence.end()
         self._listen()
-        broken = False
+        self._connection = connection
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            broken = not self._reader.cancelled()
-        finally:
-            for task in both:
-                task.cancel()
-            if self._pulse is not None:
-                self._pulse.cancel()
-            self._reader = None
-            self._requeue(broken)  # before anything is awaited: no reply may meet another's call
-            if not self._closed:
-                self._breaker.attempt()  # connect again at once: the next call need not wait
-                self._events.lost()
-            await connection.disconnect(nowait=True)
-            for outcome in await asyncio.gather(*both, return_exceptions=True):
-                if isinstance(outcome, Exception):
-                    self._last_error = outcome
+        except GeneratorExit:  # the loop was thrown away with all that was under way in it
+            hang_up(connection, self._loop)
+            raise
+        except BaseException:
+            await self._left(connection, *both, broken=False)
+            raise
+        await self._left(connection, *both, broken=not self._reader.cancelled())
+
+    async def _left(
+        self,
+        connection: AbstractConnection,
+        reader: asyncio.Task[None],
+        writer: asyncio.Task[None],
+        *,
+        broken: bool,
+    ) -> None:
+        """Let go of a connection."""
+        reader.cancel()
+        writer.cancel()
+        if self._pulse is not None:
+            self._pulse.cancel()
+        self._connection = self._reader = None
+        self._requeue(broken)  # before anything is awaited: no reply may meet another's call
+        if not (self._closed or self._left_behind):
+            self._breaker.attempt()  # connect again at once: the next call need not wait
+            self._events.lost()
+        await connection.disconnect(nowait=True)
+        for outcome in await asyncio.gather(reader, writer, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._last_error = outcome
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:

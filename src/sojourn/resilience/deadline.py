@@ -198,18 +198,22 @@ def in_time(method: M) -> M:
     return cast("M", ends)
 
 
-async def gather_in_time(
-    *awaitables: Awaitable[T], return_exceptions: bool = False
-) -> list[T | BaseException]:
-    """As `asyncio.gather`, with the deadline of this task for each: tasks of it have none."""
+async def gather_in_time(*awaitables: Awaitable[T]) -> list[T]:
+    """The results of all, each with the deadline of this task: tasks of it have none.
+
+    All have run their course when this returns, or raises the first error among them.
+    """
     end = end_of_operation()
 
     async def ends(awaitable: Awaitable[T]) -> T:
         with no_later_than(end):
             return await awaitable
 
-    each = map(ends, awaitables)
-    return await asyncio.gather(*each, return_exceptions=return_exceptions)
+    outcomes = await asyncio.gather(*map(ends, awaitables), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[T]", outcomes)
 
 
 class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_than(end):`
