@@ -24,6 +24,8 @@ from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
 
+_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two questions for the map, while the answer stays the same and nodes are lost."""
 _TURNS = 5
 """Redirects of one call until it waits a little before the next."""
 
@@ -59,6 +61,9 @@ class Cluster:
         self._refreshing: asyncio.Task[bool] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._asked_at = 0.0
+        self._pause = 0.0
+        self._pausing: asyncio.TimerHandle | None = None
         self._refresh_soon()
 
     def send(self, pending: Pending) -> None:
@@ -82,6 +87,8 @@ class Cluster:
         self._closed = True
         if self._refreshing is not None:
             self._refreshing.cancel()
+        if self._pausing is not None:
+            self._pausing.cancel()
         await asyncio.gather(
             *(lanes.close() for lanes in self._nodes.values()),
             *self._leaving,
@@ -95,7 +102,7 @@ class Cluster:
 
     async def known(self) -> bool:
         """Wait until the map has been asked for anew; whether any node has answered."""
-        self._refresh_soon()
+        self._refresh_now()
         if (asked := self._refreshing) is None:
             return False
         await asyncio.wait([asked])
@@ -119,6 +126,8 @@ class Cluster:
             if self._closed:
                 raise Closed("This store is closed: open a new one.")
             node = self._seed.at_node(address)
+            if address not in self._seed.addresses:  # nobody has written it anywhere
+                node.where = f"{node.where} (an address that {self._seed.where} announces)"
             lanes = self._nodes[address] = Lanes(
                 node.connect,
                 node.where,
@@ -144,13 +153,27 @@ class Cluster:
         address = Address(to.host or said_by.host, to.port)
         if not to.asking:
             self._owners[to.slot] = address
+            self._pause = 0.0  # there is news
             self._refresh_soon()
         return address
 
     # ── the map ────────────────────────────────────────────────────────────────────────────────
 
     def _refresh_soon(self) -> None:
+        if self._refreshing is not None or self._closed or self._pausing is not None:
+            return
+        if (left := self._asked_at + self._pause - self._loop.time()) > 0:
+            self._pausing = self._loop.call_later(left, self._refresh_now)
+        else:
+            self._refresh_now()
+
+    def _refresh_now(self) -> None:
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
         if self._refreshing is None and not self._closed:
+            self._asked_at = self._loop.time()
+            self._pause = min(_LONGEST_PAUSE, max(_PAUSE, 2 * self._pause))
             self._refreshing = start(self._loop, self._refresh(), name="sojourn cluster map")
             self._refreshing.add_done_callback(self._refreshed)
 
@@ -195,6 +218,8 @@ class Cluster:
         return owners if any(owners) else None
 
     def _adopt(self, owners: list[Address | None]) -> None:
+        if owners != self._owners:
+            self._pause = 0.0
         self._owners = owners
         for lanes in list(self._nodes.values()):
             for pending in lanes.withdraw():

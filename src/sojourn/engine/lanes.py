@@ -126,8 +126,9 @@ class Lanes:
 
     def hang_up(self) -> None:
         """Let go of all connections, in a loop that does not run."""
-        for each in (*self._wires, self.listener):
-            each.hang_up()
+        for wire in self._wires:
+            wire.hang_up()
+        self.listener.hang_up()
 
     async def close(self) -> None:
         """Drop all connections."""

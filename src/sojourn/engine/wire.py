@@ -48,6 +48,9 @@ _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
+_LONGEST_REST = 2.0
+"""Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
+
 CHECK = 0.25
 """The part of a call's time in which a connection that was silent for long must answer: the rest is
 for another one."""
@@ -263,7 +266,10 @@ class Wire:
                 if self._breaker.is_open:
                     self._end_all(lambda each: each.expire(self._where, self._last_error))
                 self._events.lost()
-                await asyncio.sleep(self._backoff.compute(failures))
+                delay = self._backoff.compute(failures)
+                if self._events.several and self._breaker.is_open:  # others may replace it
+                    delay += min(failures / 10, _LONGEST_REST)
+                await asyncio.sleep(delay)
                 continue
             self._last_error = None
             self._breaker.succeeded()
