@@ -108,10 +108,11 @@ class Credentials:
             given = await asyncio.to_thread(self._provider.get_credentials)
         else:
             given = await cast("Any", self._provider).get_credentials_async()
-        parts = tuple(given)
+        parts = cast("tuple[Any, ...]", tuple(given))
         if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
             raise TypeError("it gives (password,) or (username, password), both as text")
-        return {"username": parts[0] if len(parts) > 1 else "", "password": parts[-1]}
+        *user, password = parts
+        return {"username": "".join(user), "password": password}
 
 
 def is_provider(given: object) -> bool:

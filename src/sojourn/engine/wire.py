@@ -386,7 +386,7 @@ class Wire:
         writes: list[Pending] = []
         replicas = self._patience.replicas
         while self._waiting and not (self._alone and self._flying):
-            pending = self._next()
+            pending = self._least() if self._alone else self._waiting.popleft()
             if pending.future.done():
                 continue
             script = pending.call.script
@@ -407,12 +407,11 @@ class Wire:
             packets.append(pack((b"WAIT", replicas, patience)))
         return packets
 
-    def _next(self) -> Pending:
-        if not self._alone:
-            return self._waiting.popleft()
-        smallest = min(self._waiting, key=lambda each: len(each.packet))  # the least suspect
-        self._waiting.remove(smallest)
-        return smallest
+    def _least(self) -> Pending:
+        """The smallest of what waits: it is the least suspect."""
+        least = min(self._waiting, key=lambda each: len(each.packet))
+        self._waiting.remove(least)
+        return least
 
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
