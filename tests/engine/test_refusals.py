@@ -227,7 +227,7 @@ async def test_nor_does_a_key_that_was_replaced_since_say_what_became_of_it(
 ) -> None:
     made = await store.sessions.create("shop", "ada")
     event = Event(author="a", payload=1)
-    lose(proxy, b"EVALSHA")
+    lose(proxy, b"\r\nop\r\n")
     sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
     await proxy.cut.wait()
     with server.client() as admin:
