@@ -67,6 +67,7 @@ from sojourn.sessions import (
 )
 from sojourn.stats import Health, Stats
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+from sojourn.engine.credentials import Provider
 from sojourn.wiring import Lent
 
 E = TypeVar("E")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -74,7 +75,7 @@ class Proxy:
                         pass
                     return
                 if what in ("lose", "trim"):
-                    reply = await up_reader.read(1 << 16)  # it has answered: so it has done it
+                    reply = await self._answer(up_reader)
                     writer.write(reply[: len(reply) // 2] if what == "trim" else b"")
                     await writer.drain()
                     return
@@ -103,6 +104,18 @@ class Proxy:
             data = data[what:]
         up_writer.write(data)
         await up_writer.drain()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        """All of an answer, so that the server has done it: that to what came before is first."""
+        reply = await reader.read(1 << 16)
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.05):
+                    more = await reader.read(1 << 16)
+                if not more:
+                    break
+                reply += more
+        return reply
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -127,7 +127,8 @@ def test_the_table_has_every_variable() -> None:
 
 
 def test_every_argument_of_open_has_a_variable_with_its_default() -> None:
-    arguments = inspect.signature(sojourn.open).parameters
+    arguments = dict(inspect.signature(sojourn.open).parameters)
+    del arguments["credential_provider"]  # no text can be one
     ours = {name for name in Settings.model_fields if name.startswith("sojourn_")}
     assert {f"sojourn_{name}" for name in arguments} == ours
     for name, argument in arguments.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,12 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sojourn.engine.call import Call
+from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
 from sojourn.engine.wire import Tally
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.resilience.deadline import in_time
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
@@ -58,6 +61,7 @@ class Sojourn:
         self._forgetter = rooms.forgetter
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
+        self._patience = math.inf if rooms.engine is None else rooms.engine.timeout
         self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks
@@ -175,6 +179,7 @@ class Sojourn:
             await self.sessions.update(key, status="ended")
         return await remember(self.memory, key, partial(self.sessions.get, last=LAST), summary)
 
+    @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
     ) -> Rotated:
@@ -391,6 +396,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     artifact_ttl: float | None = 30 * DAY,
     max_artifact_bytes: int = 64 * MiB,
     notices: bool = False,
+    credential_provider: Provider | None = None,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
 
@@ -443,6 +449,10 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_artifact_bytes: the largest version of an artifact, with its metadata.
         notices: whether every change of a session is told to who listens (`store.notices`); the
             server's user then needs the right to publish and subscribe.
+        credential_provider: gives the user and password instead of the URL, as redis-py's
+            `CredentialProvider`: one that has no async method of its own is asked in a thread. It
+            may take longer than a call, which then says so; the next one uses what it has given.
+            What the server refuses, or the provider fails at, is tried again until the call ends.
 
     Raises:
         ConfigurationError: the URL, or a client that cannot be lent.
@@ -456,4 +466,4 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     hooks = Hooks()
     if url in ("memory:", "memory://"):
         return Sojourn(rooms_in_memory(options, hooks), hooks)
-    return Sojourn(rooms_at(url, options, hooks), hooks)
+    return Sojourn(rooms_at(url, options, hooks, credential_provider), hooks)

@@ -18,6 +18,7 @@ from sojourn.cache.redis import RedisCache
 from sojourn.cache.redis_archive import RedisCacheArchive
 from sojourn.cache.store import CacheStore
 from sojourn.doctor import Doctor
+from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.server import Server
@@ -142,13 +143,15 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     )
 
 
-def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
+def rooms_at(
+    url: str | Lent, options: Options, hooks: Hooks, credential_provider: Provider | None = None
+) -> Rooms:
     """The rooms of a store on a server."""
     timeout = options.connect_timeout
     if isinstance(url, str):
-        server = Server.at(url, connect_timeout=timeout)
+        server = Server.at(url, connect_timeout=timeout, credential_provider=credential_provider)
     else:
-        server = Server.of(url, connect_timeout=timeout)
+        server = Server.of(url, connect_timeout=timeout, credential_provider=credential_provider)
     patience = Patience(
         options.operation_timeout,
         options.health_check_interval,
@@ -174,7 +177,7 @@ def rooms_at(url: str | Lent, options: Options, hooks: Hooks) -> Rooms:
     cache = Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=MEMORY_SHARDS)
     files = RedisArtifacts(engine, keys, options.artifact_ttl)
-    artifacts = Artifacts(files, options.max_artifact_bytes)
+    artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
     told = RedisNotices(engine, keys)
     limits = _limits(options, shards=SHARDS)
     sessions = Sessions(

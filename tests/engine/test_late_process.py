@@ -10,6 +10,7 @@ import threading
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,10 +153,15 @@ async def test_a_late_probe_closes_the_circuit(server: Server) -> None:
         assert (await told.get()).down
         await asyncio.to_thread(server.start)
         others = asyncio.create_task(busy(TIMEOUT + 0.05))
-        async with asyncio.timeout(30):
-            assert not (await told.get()).down
+        async with asyncio.timeout(60):
+            while (await told.get()).down:  # a slow machine may lose it once more
+                pass
         others.cancel()
-        await store.ping()
+        async with asyncio.timeout(60):
+            while True:  # one call has 0.3 s, in which a loaded machine may not serve it
+                with suppress(Unavailable):
+                    await store.ping()
+                    break
 
 
 @pytest.mark.parametrize("turns", [1, 3, 5])

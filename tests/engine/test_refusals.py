@@ -182,7 +182,7 @@ async def test_of_a_write_that_was_sent_before_the_outcome_is_unknown(
 ) -> None:
     made = await store.sessions.create("shop", "ada")
     event = Event(author="a", payload=1)
-    lose(proxy, b"EVALSHA")
+    lose(proxy, b"\r\nop\r\n")  # and not what the create has posted
     sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
     await proxy.cut.wait()
     async with refusal.begin(server):
@@ -229,7 +229,7 @@ async def test_nor_does_a_key_that_was_replaced_since_say_what_became_of_it(
 ) -> None:
     made = await store.sessions.create("shop", "ada")
     event = Event(author="a", payload=1)
-    lose(proxy, b"EVALSHA")
+    lose(proxy, b"\r\nop\r\n")
     sent = asyncio.create_task(store.sessions.append(made.key, event, operation_id="op"))
     await proxy.cut.wait()
     with server.client() as admin:

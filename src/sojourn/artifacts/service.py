@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,6 +12,7 @@ from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
 from sojourn.codecs import encode
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
+from sojourn.resilience.deadline import gather_in_time, in_time
 
 
 class Artifacts:
@@ -30,9 +30,13 @@ class Artifacts:
     Args:
         store: where artifacts are kept.
         max_artifact_bytes: the largest version, with its metadata.
+        patience: seconds that a call may take.
     """
 
-    def __init__(self, store: ArtifactStore, max_artifact_bytes: int) -> None:
+    def __init__(
+        self, store: ArtifactStore, max_artifact_bytes: int, patience: float = math.inf
+    ) -> None:
+        self._patience = patience
         self._store = store
         self._cap = max_artifact_bytes
 
@@ -146,6 +150,7 @@ class Artifacts:
         """The names of all artifacts of a session, or of a user's own, in order. One round trip."""
         return await self._store.names(_owner(owner))
 
+    @in_time
     async def move(self, owner: SessionKey | UserKey, to: SessionKey | UserKey) -> list[str]:
         """Give all artifacts of an owner to another one of the same user, each all or nothing.
 
@@ -169,12 +174,9 @@ class Artifacts:
         if here == there or here[:2] != there[:2]:
             raise InvalidInput("Artifacts move from one owner to another one of the same user.")
         names = await self._store.names(here)
-        moved = await asyncio.gather(
-            *(self._store.move(Place(here, name), there) for name in names), return_exceptions=True
+        moved = await gather_in_time(
+            *(self._store.move(Place(here, name), there) for name in names)
         )
-        for each in moved:
-            if isinstance(each, BaseException):
-                raise each
         return [name for name, done in zip(names, moved, strict=True) if done]
 
     async def delete(

@@ -19,10 +19,13 @@ from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
+from sojourn.engine.tasks import start
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
 
+_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two questions for the map, while the answer stays the same and nodes are lost."""
 _TURNS = 5
 """Redirects of one call until it waits a little before the next."""
 
@@ -58,6 +61,9 @@ class Cluster:
         self._refreshing: asyncio.Task[bool] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._asked_at = 0.0
+        self._pause = 0.0
+        self._pausing: asyncio.TimerHandle | None = None
         self._refresh_soon()
 
     def send(self, pending: Pending) -> None:
@@ -71,11 +77,18 @@ class Cluster:
         """Who listens to a channel: the node that is believed to have its slot."""
         return self._lanes(self._owners[key_slot(channel.encode())] or self._any()).listener
 
+    def hang_up(self) -> None:
+        """Let go of all connections, in a loop that does not run."""
+        for lanes in self._nodes.values():
+            lanes.hang_up()
+
     async def close(self) -> None:
         """Drop all connections."""
         self._closed = True
         if self._refreshing is not None:
             self._refreshing.cancel()
+        if self._pausing is not None:
+            self._pausing.cancel()
         await asyncio.gather(
             *(lanes.close() for lanes in self._nodes.values()),
             *self._leaving,
@@ -89,7 +102,7 @@ class Cluster:
 
     async def known(self) -> bool:
         """Wait until the map has been asked for anew; whether any node has answered."""
-        self._refresh_soon()
+        self._refresh_now()
         if (asked := self._refreshing) is None:
             return False
         await asyncio.wait([asked])
@@ -113,6 +126,8 @@ class Cluster:
             if self._closed:
                 raise Closed("This store is closed: open a new one.")
             node = self._seed.at_node(address)
+            if address not in self._seed.addresses:  # nobody has written it anywhere
+                node.where = f"{node.where} (an address that {self._seed.where} announces)"
             lanes = self._nodes[address] = Lanes(
                 node.connect,
                 node.where,
@@ -138,14 +153,28 @@ class Cluster:
         address = Address(to.host or said_by.host, to.port)
         if not to.asking:
             self._owners[to.slot] = address
+            self._pause = 0.0  # there is news
             self._refresh_soon()
         return address
 
     # ── the map ────────────────────────────────────────────────────────────────────────────────
 
     def _refresh_soon(self) -> None:
+        if self._refreshing is not None or self._closed or self._pausing is not None:
+            return
+        if (left := self._asked_at + self._pause - self._loop.time()) > 0:
+            self._pausing = self._loop.call_later(left, self._refresh_now)
+        else:
+            self._refresh_now()
+
+    def _refresh_now(self) -> None:
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
         if self._refreshing is None and not self._closed:
-            self._refreshing = self._loop.create_task(self._refresh(), name="sojourn cluster map")
+            self._asked_at = self._loop.time()
+            self._pause = min(_LONGEST_PAUSE, max(_PAUSE, 2 * self._pause))
+            self._refreshing = start(self._loop, self._refresh(), name="sojourn cluster map")
             self._refreshing.add_done_callback(self._refreshed)
 
     def _refreshed(self, task: asyncio.Task[bool]) -> None:
@@ -159,7 +188,7 @@ class Cluster:
         A node without slots is left: its replica may have taken its place, and it may be dead.
         """
         asked = {*self.addresses(), *self._seed.addresses}
-        questions = {self._loop.create_task(self._ask(address)): address for address in asked}
+        questions = {start(self._loop, self._ask(address)): address for address in asked}
         try:
             for answered in asyncio.as_completed(questions):
                 owners = await answered
@@ -189,6 +218,8 @@ class Cluster:
         return owners if any(owners) else None
 
     def _adopt(self, owners: list[Address | None]) -> None:
+        if owners != self._owners:
+            self._pause = 0.0
         self._owners = owners
         for lanes in list(self._nodes.values()):
             for pending in lanes.withdraw():
@@ -197,6 +228,6 @@ class Cluster:
         wanted = set(self.addresses())
         idle = [address for address, lanes in self._nodes.items() if lanes.is_idle]
         for address in [each for each in idle if each not in wanted]:
-            leaving = self._loop.create_task(self._nodes.pop(address).close())
+            leaving = start(self._loop, self._nodes.pop(address).close())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)

@@ -23,6 +23,8 @@ from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
+_RESTING = 2
+"""Loops that do not run and keep their connections: the last that began."""
 _LINGER = 0.5
 """Seconds that closing waits for what was posted."""
 
@@ -222,6 +224,8 @@ class Engine:
             del self._lanes[loop]
             if loop.is_running():
                 asyncio.run_coroutine_threadsafe(lanes.close(), loop)
+            else:
+                lanes.hang_up()
         await self._server.release()
 
     def _changed(self, loop: asyncio.AbstractEventLoop, down: bool) -> None:
@@ -235,8 +239,10 @@ class Engine:
     def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
         """A loop has ended, and what its connections knew is of no use."""
         before = self.is_down
-        self._lanes.pop(loop, None)
+        if (lanes := self._lanes.pop(loop, None)) is not None:
+            lanes.hang_up()
         self._down.pop(loop, None)
+        self._posted = {future for future in self._posted if future.get_loop() is not loop}
         self._tell_outage(before)
 
     def _tell_outage(self, before: bool) -> None:
@@ -245,10 +251,16 @@ class Engine:
             self.outages += down
             self._hooks.tell_outage(OutageFact(self.where, down))
 
+    def _ended(self) -> list[asyncio.AbstractEventLoop]:
+        """Loops that are closed, and those that do not run: a few of these may go on."""
+        closed = [loop for loop in self._lanes if loop.is_closed()]
+        resting = [loop for loop in self._lanes if not (loop.is_running() or loop.is_closed())]
+        return closed + resting[:-_RESTING]
+
     def _open(self, loop: asyncio.AbstractEventLoop) -> Lanes | Cluster:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        for ended in [each for each in self._lanes if each.is_closed()]:
+        for ended in self._ended():
             self._forget(ended)
         server, patience, told = self._server, self._patience, partial(self._changed, loop)
         lanes = self._lanes[loop] = (

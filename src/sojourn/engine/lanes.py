@@ -13,14 +13,14 @@ from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.wire import Patience, Tally, Wire
 
-_LARGE = 64 * 1024
-"""Bytes from which a request travels apart from small ones."""
-
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Lanes:
     """Two wires to one server, for small calls and for bulk, and a listener to its channels.
+
+    A third carries one call at a time: those that may be what has broken the connections that they
+    were on. It connects when there is one.
 
     Where writes wait for replicas, reads travel with the bulk, so that they do not wait as well.
 
@@ -62,6 +62,7 @@ class Lanes:
         self.server: Address | None = None
         self.small = Wire(self._connected, where, patience, self)
         self.bulk = Wire(self._connected, where, patience, self)
+        self.alone = Wire(self._connected, where, patience, self, alone=True)
         self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
 
     @property
@@ -72,7 +73,11 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return self.small.is_idle and self.bulk.is_idle
+        return all(wire.is_idle for wire in self._wires)
+
+    @property
+    def _wires(self) -> tuple[Wire, ...]:
+        return self.small, self.bulk, self.alone
 
     def lost(self) -> None:
         """A connection has ended, or could not be made."""
@@ -81,8 +86,9 @@ class Lanes:
 
     def send(self, pending: Pending) -> None:
         """Take a call."""
-        large = pending.call.bulk or len(pending.packet) > _LARGE
-        if large or (self._apart and pending.call.operation_id is None):
+        if pending.losses and pending.is_suspect:
+            self.alone.submit(pending)
+        elif pending.is_large or (self._apart and pending.call.operation_id is None):
             self.bulk.submit(pending)
         else:
             self.small.submit(pending)
@@ -101,7 +107,7 @@ class Lanes:
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits without a connection."""
-        return [*self.small.withdraw(), *self.bulk.withdraw()]
+        return [pending for wire in self._wires for pending in wire.withdraw()]
 
     async def _connected(self) -> AbstractConnection:
         """Connect. When that leads to another server than before, nothing stays with that one.
@@ -112,12 +118,18 @@ class Lanes:
         self.tally.connections += 1
         server = Address(getattr(connection, "host", ""), getattr(connection, "port", 0))
         if self.server not in (None, server):
-            self.small.leave()
-            self.bulk.leave()
+            for wire in self._wires:
+                wire.leave()
             self.listener.leave()
         self.server = server
         return connection
 
+    def hang_up(self) -> None:
+        """Let go of all connections, in a loop that does not run."""
+        for wire in self._wires:
+            wire.hang_up()
+        self.listener.hang_up()
+
     async def close(self) -> None:
         """Drop all connections."""
-        await asyncio.gather(self.small.close(), self.bulk.close(), self.listener.close())
+        await asyncio.gather(*(wire.close() for wire in self._wires), self.listener.close())

@@ -16,7 +16,9 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Command, pack
+from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
+from sojourn.engine.tasks import hang_up, start
 from sojourn.engine.wire import CHECK, REPLY_ERRORS, Patience
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import Silence, from_now, until
@@ -131,6 +133,7 @@ class Listener:
         self._answered = asyncio.Event()
         self._silence = Silence()
         self._failures = 0
+        self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._closed = False
@@ -161,6 +164,11 @@ class Listener:
         if self._reader is not None:
             self._reader.cancel()
 
+    def hang_up(self) -> None:
+        """Let go of the connection, in a loop that does not run."""
+        if self._connection is not None:
+            hang_up(self._connection, self._loop)
+
     async def close(self) -> None:
         """Drop the connection, for good."""
         self._closed = True
@@ -172,9 +180,7 @@ class Listener:
     def _stir(self) -> None:
         self._changed.set()
         if self._watches and (self._task is None or self._task.done()):
-            self._task = self._loop.create_task(
-                self._serve(), name=f"sojourn listens {self._where}"
-            )
+            self._task = start(self._loop, self._serve(), name=f"sojourn listens {self._where}")
 
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
@@ -186,7 +192,8 @@ class Listener:
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, who listens must hear of it
                 self._failures += 1
-                self._lost()
+                if not isinstance(error, Deferred):
+                    self._lost()
                 self._let_go(error if is_hopeless(error) else None)
                 continue
             await self._carry(connection)
@@ -196,27 +203,43 @@ class Listener:
         self._failures += 1  # until a channel is joined
         self._sharded = True  # as long as this server knows it
         self._silence.end()
-        self._reader = self._loop.create_task(self._read(connection))
-        writer = self._loop.create_task(self._write(connection))
+        self._reader = start(self._loop, self._read(connection))
+        writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
+        self._connection = connection
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            left = writer.done() and not writer.cancelled() and writer.exception() is None
-            for task in both:
-                task.cancel()
-            self._reader = None
-            self._joined.clear()
-            self._sent.clear()
-            self._asked.clear()
-            await connection.disconnect(nowait=True)
-            await asyncio.gather(*both, return_exceptions=True)
-            if left:  # nobody listened; who came since has the next connection
-                self._failures = 0
-            else:
-                if self._watches and not self._closed:
-                    self._lost()
-                self._let_go()
+        except GeneratorExit:  # the loop was thrown away with all that was under way in it
+            hang_up(connection, self._loop)
+            raise
+        except BaseException:
+            await self._left(connection, *both)
+            raise
+        await self._left(connection, *both)
+
+    async def _left(
+        self,
+        connection: AbstractConnection,
+        reader: asyncio.Task[None],
+        writer: asyncio.Task[None],
+    ) -> None:
+        """Let go of a connection, and of who listens."""
+        both = (reader, writer)
+        left = writer.done() and not writer.cancelled() and writer.exception() is None
+        for task in both:
+            task.cancel()
+        self._connection = self._reader = None
+        self._joined.clear()
+        self._sent.clear()
+        self._asked.clear()
+        await connection.disconnect(nowait=True)
+        await asyncio.gather(*both, return_exceptions=True)
+        if left:  # nobody listened; who came since has the next connection
+            self._failures = 0
+        else:
+            if self._watches and not self._closed:
+                self._lost()
+            self._let_go()
 
     def _let_go(self, error: BaseException | None = None) -> None:
         """Wake all who listen, and forget them."""

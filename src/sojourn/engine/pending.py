@@ -17,6 +17,8 @@ from sojourn.errors import (
 )
 
 _ASKING = pack((b"ASKING",))
+_LARGE = 64 * 1024
+"""Bytes from which a request travels apart from small ones."""
 
 
 class Pending:
@@ -28,11 +30,22 @@ class Pending:
         asking: it goes to a node that is being given the slot (Redis Cluster's ASK).
         held: its batch ends in a WAIT, whose reply decides.
         doubtful: it was sent, and the connection was lost before the reply.
+        losses: how many connections broke while it was under way.
         refusal: the last reply that put it off.
     """
 
     __slots__ = (
-        *("asking", "attempts", "call", "deadline", "doubtful", "future", "held", "missing"),
+        *(
+            "asking",
+            "attempts",
+            "call",
+            "deadline",
+            "doubtful",
+            "future",
+            "held",
+            "losses",
+            "missing",
+        ),
         *("packet", "refusal", "refusals", "replies"),
     )
 
@@ -48,6 +61,7 @@ class Pending:
         self.asking = False
         self.held = False
         self.doubtful = False
+        self.losses = 0
         self.refusal: BaseException | None = None
 
     def start(self) -> bytes:
@@ -70,9 +84,23 @@ class Pending:
         """The replies to the call's own commands."""
         return self.replies[1::2] if self.asking else self.replies
 
-    def lose(self) -> None:
-        """The connection that it was sent over is gone."""
+    @property
+    def is_large(self) -> bool:
+        """Whether its bytes or those of its reply may be many."""
+        return self.call.bulk or len(self.packet) > _LARGE
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what broke its connections, and must not break another with others.
+
+        Small calls keep their order, and are mostly next to the one that did it: twice is chance.
+        """
+        return self.losses > (0 if self.is_large else 1)
+
+    def lose(self, *, broken: bool) -> None:
+        """The connection that it was sent over is gone: broken, or left by this process."""
         self.doubtful = True
+        self.losses += broken
         self.missing = 0
 
     def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
@@ -103,6 +131,24 @@ class Pending:
                 f"No answer from {where} in time for {self.call.name}{reason}. {advice(where)}"
             )
             self.fail(error, cause)
+
+    def condemn(self, where: str, limits: str) -> None:
+        """End because connections break whenever it is under way, at last without any other."""
+        call = self.call
+        what = (
+            f"{call.name} ({len(self.packet):,} bytes) was under way each time when {where} ended "
+            f"its connection ({self.losses} times, at last with no other call), and is not sent "
+            f"again. It may exceed a limit of the server: {limits}."
+        )
+        if call.operation_id is None:
+            self.fail(Unavailable(f"{what} Its reply may be what is too large: ask for less."))
+            return
+        error = OutcomeUnknown(
+            f"{what} It may have happened: raise the limit, then repeat it with "
+            f"operation_id={call.operation_id!r}, it takes effect once.",
+            operation_id=call.operation_id,
+        )
+        self.fail(error)
 
     def abandon(self, where: str) -> None:
         """End because the store is closed."""

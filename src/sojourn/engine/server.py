@@ -19,9 +19,11 @@ from redis.asyncio.connection import (
 
 from sojourn.engine import sentinel, tls
 from sojourn.engine.address import KEPT, TLS, Address, Kind, Target, check, parse, where_of
+from sojourn.engine.credentials import Credentials, Deferred, Provider, is_provider
 from sojourn.engine.embedded import EmbeddedServer
-from sojourn.engine.faults import advice, is_certificate, is_dropped, is_misheard
+from sojourn.engine.faults import advice, is_certificate, is_dropped, is_misheard, translate
 from sojourn.engine.product import NEWEST, Product, fields_of
+from sojourn.engine.tasks import hang_up
 from sojourn.engine.tls import Certificates
 from sojourn.errors import (
     AccessDenied,
@@ -66,6 +68,7 @@ class Server:
         connect_timeout: float,
         embedded: EmbeddedServer | None = None,
         certificates: Certificates | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.where = target.where
         self.addresses = target.addresses
@@ -74,16 +77,25 @@ class Server:
         self._timeout = connect_timeout
         self._embedded = embedded
         self._certificates = certificates or Certificates()
+        provider = target.options.get("credential_provider")
+        if provider is not None:
+            credentials = Credentials(provider, target.where)
+        self._credentials = credentials
 
     @classmethod
-    def at(cls, url: str, *, connect_timeout: float) -> Self:
+    def at(
+        cls, url: str, *, connect_timeout: float, credential_provider: Provider | None = None
+    ) -> Self:
         """The server that a URL names. Nothing is sent.
 
         Raises:
             ConfigurationError: the URL is malformed or asks for what Sojourn does not have.
         """
         if not url.startswith("embedded:"):
-            return cls(parse(url), connect_timeout=connect_timeout)
+            target = _with_provider(parse(url), credential_provider)
+            return cls(target, connect_timeout=connect_timeout)
+        if credential_provider is not None:
+            raise ConfigurationError("An embedded server wants no credentials: none are provided.")
         directory = url.removeprefix("embedded:").removeprefix("//") or ".sojourn"
         return cls(
             Target(f"embedded:{directory}", UnixDomainSocketConnection, {}),
@@ -92,7 +104,13 @@ class Server:
         )
 
     @classmethod
-    def of(cls, client: redis.Redis | redis.asyncio.Redis, *, connect_timeout: float) -> Self:
+    def of(
+        cls,
+        client: redis.Redis | redis.asyncio.Redis,
+        *,
+        connect_timeout: float,
+        credential_provider: Provider | None = None,
+    ) -> Self:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
@@ -115,14 +133,21 @@ class Server:
                 f"its {', '.join(unmet)}, and TLS would be weaker without."
             )
         check(kind, kept)
-        return cls(Target(where_of(kind, kept), kind, kept), connect_timeout=connect_timeout)
+        target = _with_provider(Target(where_of(kind, kept), kind, kept), credential_provider)
+        return cls(target, connect_timeout=connect_timeout)
 
     def at_node(self, address: Address) -> Server:
         """A node of this Cluster, reached with the same credentials and TLS."""
         kind: Kind = self._target.kind
         options = {**self._target.options, **address._asdict()}
+        options.pop("credential_provider", None)  # who gives them to one node gives them to all
         target = Target(where_of(kind, options), kind, options)
-        return Server(target, connect_timeout=self._timeout, certificates=self._certificates)
+        return Server(
+            target,
+            connect_timeout=self._timeout,
+            certificates=self._certificates,
+            credentials=self._credentials,
+        )
 
     async def connect(self) -> AbstractConnection:
         """A connection that is ready for commands. Two round trips and the handshake.
@@ -132,6 +157,7 @@ class Server:
         Raises:
             UnsupportedServer: the server is too old.
             ConfigurationError: a file of TLS cannot be read.
+            Deferred: the credential provider has none yet, or none that the server takes.
             Exception: whatever redis-py raises; the engine translates it.
         """
         try:
@@ -139,11 +165,17 @@ class Server:
         except Exception as error:
             if is_certificate(error):
                 self._certificates.forget()
-            raise
+            denied = translate(error, self.where)
+            if self._credentials is None or not isinstance(denied, AccessDenied):
+                raise
+            self._credentials.forget()  # those of before a rotation, perhaps
+            raise Deferred(denied) from error
 
     async def _connect(self) -> AbstractConnection:
         target = self._target
         options: Mapping[str, Any] = target.options
+        if self._credentials is not None:
+            options = {**options, **await self._credentials.get(), "credential_provider": None}
         if self._embedded is not None:
             options = {"path": await asyncio.to_thread(self._embedded.ensure)}
         if target.master:
@@ -171,6 +203,7 @@ class Server:
             socket_connect_timeout=None,  # it would measure this process
         )
         await self._certificates.give(connection)
+        loop = asyncio.get_running_loop()
         try:
             async with until(deadline):
                 await tls.connect(connection, self.where, patience=self._timeout / 4)
@@ -187,6 +220,9 @@ class Server:
                 f"{self.where} did not answer within {self._timeout:g} s of connecting. "
                 f"{advice(self.where)}"
             ) from error
+        except GeneratorExit:  # the loop was thrown away
+            hang_up(connection, loop)
+            raise
         except BaseException as error:
             await connection.disconnect(nowait=True)
             if is_misheard(error):
@@ -237,3 +273,19 @@ class Server:
         """Leave an embedded server; the last one out shuts it down."""
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.release)
+
+
+def _with_provider(target: Target, provider: Provider | None) -> Target:
+    if provider is None:
+        return target
+    if target.options.get("username") or target.options.get("password"):
+        raise ConfigurationError(
+            "The URL has a user or password, and credential_provider= gives them as well: leave "
+            "one of them out."
+        )
+    if not is_provider(provider):
+        raise ConfigurationError(
+            "credential_provider= has a method get_credentials() or get_credentials_async(), as "
+            f"redis-py's CredentialProvider; this {type(provider).__name__} has neither."
+        )
+    return target._replace(options={**target.options, "credential_provider": provider})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -17,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
 from sojourn.engine.call import Call, pack
+from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import (
     Redirect,
     is_foreign,
@@ -26,9 +28,10 @@ from sojourn.engine.faults import (
     redirect_of,
 )
 from sojourn.engine.pending import Pending, Wait
+from sojourn.engine.tasks import hang_up, start
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
-from sojourn.resilience.deadline import Alarm, Silence, running_clock
+from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
 
 REPLY_ERRORS = (
     driver.ResponseError,
@@ -44,6 +47,9 @@ _MOMENT = 0.02
 _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
+
+_LONGEST_REST = 2.0
+"""Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
 
 CHECK = 0.25
 """The part of a call's time in which a connection that was silent for long must answer: the rest is
@@ -116,6 +122,7 @@ class Wire:
         where: the server's address for messages, without secrets.
         patience: how long is waited.
         events: who is told.
+        alone: carry one call at a time, and end one with which a connection broke.
     """
 
     def __init__(
@@ -124,7 +131,11 @@ class Wire:
         where: str,
         patience: Patience,
         events: Events,
+        *,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
+        self._condemned: list[Pending] = []
         self._connect = connect
         self._events = events
         self._where = where
@@ -145,7 +156,9 @@ class Wire:
         self._pulse: asyncio.TimerHandle | None = None
         self._silence = Silence()
         self._last_error: BaseException | None = None
+        self._connection: AbstractConnection | None = None
         self._heard = False
+        self._left_behind = False
         self._closed = False
 
     @property
@@ -156,7 +169,7 @@ class Wire:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return not (self._flying or self._waiting or self._resting)
+        return not (self._flying or self._waiting or self._resting or self._condemned)
 
     def submit(self, pending: Pending) -> None:
         """Take a call; it leaves with all others of this turn of the loop.
@@ -188,6 +201,12 @@ class Wire:
         if self._reader is not None:
             self._reader.cancel()
 
+    def hang_up(self) -> None:
+        """Let go of the connection, in a loop that does not run: it may make another."""
+        self._left_behind = True
+        if self._connection is not None:
+            hang_up(self._connection, self._loop)
+
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
@@ -203,7 +222,7 @@ class Wire:
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
-        self._task = self._loop.create_task(self._serve(), name=f"sojourn {self._where}")
+        self._task = start(self._loop, self._serve(), name=f"sojourn {self._where}")
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -229,7 +248,15 @@ class Wire:
             self._breaker.attempt()
             try:
                 connection = await self._connect()
+            except Deferred as deferred:  # the server has no part in it
+                failures += 1
+                self._last_error = deferred.error
+                self._breaker.deferred()
+                await asyncio.sleep(self._backoff.compute(min(failures, 3)))
+                continue
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
+                if not self._loop.is_running():  # it was thrown away, and this task with it
+                    return
                 self._last_error = error
                 if is_hopeless(error):
                     self._breaker.succeeded()  # it can be reached, and that is the end of it
@@ -240,44 +267,83 @@ class Wire:
                 if self._breaker.is_open:
                     self._end_all(lambda each: each.expire(self._where, self._last_error))
                 self._events.lost()
-                await asyncio.sleep(self._backoff.compute(failures))
+                delay = self._backoff.compute(failures)
+                if self._events.several and self._breaker.is_open:  # others may replace it
+                    delay += min(failures / 10, _LONGEST_REST)
+                await asyncio.sleep(delay)
                 continue
             self._last_error = None
             self._breaker.succeeded()
             self._heard = False
+            if self._condemned:
+                await self._condemn(connection)
             await self._carry(connection)
             failures = 0 if self._heard else failures + 1
             if failures:  # it lets us in and says nothing: do not storm it
                 await asyncio.sleep(self._backoff.compute(failures))
 
     def _has_work(self) -> bool:
-        return any(not pending.future.done() for pending in self._waiting)
+        return any(not each.future.done() for each in (*self._waiting, *self._condemned))
+
+    async def _condemn(self, connection: AbstractConnection) -> None:
+        """End what has broken its connections, with the limits that the server has."""
+        limits = "client-query-buffer-limit, or client-output-buffer-limit"
+        with suppress(Exception):  # a server may not tell, and what broke it may break this one
+            async with until(from_now(self._patience.operation * CHECK)):
+                words = ("CONFIG", "GET", "client-*-buffer-limit")
+                await connection.send_command(*words, check_health=False)
+                reply = cast("Any", await connection.read_response(disable_decoding=True))
+                pairs = zip(reply[::2], reply[1::2], strict=True)
+                found = {
+                    name.decode(): value.decode().partition(" slave")[0] for name, value in pairs
+                }
+                limits = " or ".join(f"{name} {value}" for name, value in found.items()) or limits
+        for pending in self._condemned:
+            pending.condemn(self._where, limits)
+        self._condemned.clear()
 
     async def _carry(self, connection: AbstractConnection) -> None:
         """Write and read until either fails, or a deadline says that the connection is dead."""
         self._loaded.clear()
         self._loads = not getattr(connection, "is_wordless", False)
-        self._reader = self._loop.create_task(self._read(connection))
-        writer = self._loop.create_task(self._write(connection))
+        self._reader = start(self._loop, self._read(connection))
+        writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
         self._silence.end()
         self._listen()
+        self._connection = connection
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            if self._pulse is not None:
-                self._pulse.cancel()
-            self._reader = None
-            self._requeue()  # before anything is awaited: no reply may meet another's call
-            if not self._closed:
-                self._breaker.attempt()  # connect again at once: the next call need not wait
-                self._events.lost()
-            await connection.disconnect(nowait=True)
-            for outcome in await asyncio.gather(*both, return_exceptions=True):
-                if isinstance(outcome, Exception):
-                    self._last_error = outcome
+        except GeneratorExit:  # the loop was thrown away with all that was under way in it
+            hang_up(connection, self._loop)
+            raise
+        except BaseException:
+            await self._left(connection, *both, broken=False)
+            raise
+        await self._left(connection, *both, broken=not self._reader.cancelled())
+
+    async def _left(
+        self,
+        connection: AbstractConnection,
+        reader: asyncio.Task[None],
+        writer: asyncio.Task[None],
+        *,
+        broken: bool,
+    ) -> None:
+        """Let go of a connection."""
+        reader.cancel()
+        writer.cancel()
+        if self._pulse is not None:
+            self._pulse.cancel()
+        self._connection = self._reader = None
+        self._requeue(broken)  # before anything is awaited: no reply may meet another's call
+        if not (self._closed or self._left_behind):
+            self._breaker.attempt()  # connect again at once: the next call need not wait
+            self._events.lost()
+        await connection.disconnect(nowait=True)
+        for outcome in await asyncio.gather(reader, writer, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._last_error = outcome
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -321,8 +387,8 @@ class Wire:
         packets: list[bytes] = []
         writes: list[Pending] = []
         replicas = self._patience.replicas
-        while self._waiting:
-            pending = self._waiting.popleft()
+        while self._waiting and not (self._alone and self._flying):
+            pending = self._least() if self._alone else self._waiting.popleft()
             if pending.future.done():
                 continue
             script = pending.call.script
@@ -343,11 +409,19 @@ class Wire:
             packets.append(pack((b"WAIT", replicas, patience)))
         return packets
 
+    def _least(self) -> Pending:
+        """The smallest of what waits: it is the least suspect."""
+        least = min(self._waiting, key=lambda each: len(each.packet))
+        self._waiting.remove(least)
+        return least
+
     async def _read(self, connection: AbstractConnection) -> None:
         flying = self._flying
         settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
+            if self._alone and not flying and self._waiting:
+                self._ready.set()
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
@@ -427,19 +501,26 @@ class Wire:
         if not pending.future.done():
             self._events.submit(pending)
 
-    def _requeue(self) -> None:
-        """The connection is lost: what may be repeated goes first on the next one."""
+    def _requeue(self, broken: bool) -> None:
+        """The connection is lost: what may be repeated goes first on the next one.
+
+        But what may have broken it goes alone, and what broke one alone ends.
+        """
         flying = list(self._under_way())
         self._flying.clear()
         for pending in reversed(flying):
             if pending.future.done():
                 continue
-            pending.lose()
+            pending.lose(broken=broken)
             pending.held = False
-            if pending.call.repeatable:
-                self._waiting.appendleft(pending)
-            else:
+            if not pending.call.repeatable:
                 pending.expire(self._where, self._last_error)
+            elif self._closed or not (broken and pending.is_suspect):
+                self._waiting.appendleft(pending)
+            elif self._alone:
+                self._condemned.append(pending)
+            else:
+                self._events.submit(pending)
         if self._waiting:
             self._ready.set()
 
@@ -470,25 +551,28 @@ class Wire:
         self._alarm = None
         flying = list(self._under_way())
         overdue = [each for each in flying if each.deadline <= now]
-        idle = [each for each in (*self._waiting, *self._resting) if each.deadline <= now]
+        apart = (*self._waiting, *self._resting, *self._condemned)
+        idle = [each for each in apart if each.deadline <= now]
         for pending in (*overdue, *idle):
             pending.expire(self._where, self._last_error)
             if timer := self._resting.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
+        self._condemned = [each for each in self._condemned if not each.future.done()]
         if overdue:
             self.leave()
-        under_way = [each.deadline for each in (*flying, *self._waiting, *self._resting)]
+        under_way = [each.deadline for each in (*flying, *apart)]
         if later := [deadline for deadline in under_way if deadline > now]:
             self._watch(min(later))
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
-        everything = (*self._under_way(), *self._waiting, *self._resting)
+        everything = (*self._under_way(), *self._waiting, *self._resting, *self._condemned)
         for timer in self._resting.values():
             timer.cancel()
         self._flying.clear()
         self._waiting.clear()
         self._resting.clear()
+        self._condemned.clear()
         for pending in everything:
             end(pending)
 

@@ -383,7 +383,7 @@ class RedisMemory:
             keys=names,
             read=list,
             commands=[("HGETALL", name) for name in names],
-            bulk=len(names) > 1,
+            bulk=True,
             lenient=True,
         )
         replies = await self._engine.run(call)

@@ -17,7 +17,7 @@ from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scop
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import from_now, in_time, no_later_than
 
 _PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
@@ -49,7 +49,9 @@ class Scope:
     the entries of no tenant. Made without one, it has the entries of all: that is for trusted code.
 
     Every method may raise `Unavailable` and its kin when no server answers in time, and writes
-    `OutcomeUnknown` when they were sent and no reply came. All but `delete`, `clear` and the lists
+    `OutcomeUnknown` when they were sent and no reply came. All round trips of a call end within
+    `operation_timeout`; but a search takes it for each step of learning what has changed, and
+    `put_many` for each batch. All but `delete`, `clear` and the lists
     raise `NewerFormat` for an entry that a newer version of Sojourn wrote, in a way that this one
     cannot read; it can be deleted, but not replaced.
 
@@ -71,6 +73,7 @@ class Scope:
         self._store = store
         self._searcher = searcher
         self._limits = limits
+        self._patience = limits.patience
 
     async def put(
         self,
@@ -181,6 +184,7 @@ class Scope:
                 items = await self._searcher.placed(batch)
                 await self._store.add(self.key, items, life, write, replace=replace)
 
+    @in_time
     async def get(self, key: str, default: Any = None) -> Any:
         """The value of an entry, or `default` when there is none. One round trip.
 
@@ -190,6 +194,7 @@ class Scope:
         found = await self.entry(key)
         return default if found is None else found.value
 
+    @in_time
     async def entry(self, key: str) -> Entry | None:
         """An entry with its version and times, or None when there is none. One round trip.
 
@@ -199,6 +204,7 @@ class Scope:
         (row,) = await self._store.get(self.key, [parse_entry(key)], self.tenant)
         return None if row is None else entry_of(row)
 
+    @in_time
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those entries that there are. One round trip.
 
@@ -259,6 +265,7 @@ class Scope:
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
+    @in_time
     async def delete(
         self, key: str, *, expected_version: int | None = None, operation_id: str | None = None
     ) -> bool:
@@ -275,6 +282,7 @@ class Scope:
         write = self._write(f"delete {operation_id_of(operation_id)}", expected_version)
         return await self._store.delete(self.key, parse_entry(key), write)
 
+    @in_time
     async def list(
         self, *, limit: int = 100, cursor: str | None = None, prefix: str = ""
     ) -> MemoryPage:
@@ -295,6 +303,7 @@ class Scope:
         start, most = parse_prefix(prefix), checks.limit(limit)
         return _page_of(await self._store.page(self.key, start, after, most, self.tenant))
 
+    @in_time
     async def latest(self, *, limit: int = 10) -> MemoryPage:
         """The entries that were changed last, the newest first. Two round trips.
 
@@ -309,10 +318,11 @@ class Scope:
         """
         return _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
 
+    @in_time
     async def clear(self) -> None:
         """Delete all entries that there are now. One round trip, and two for each 500 entries.
 
-        What others write meanwhile stays.
+        What others write meanwhile stays. After an error some are gone: clear it again.
         """
         await self._store.clear(self.key, self._write(f"clear {operation_id_of(None)}"))
 

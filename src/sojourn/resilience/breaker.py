@@ -47,6 +47,11 @@ class Breaker:
             self.is_open = True
             self._changed(self.is_open)
 
+    def deferred(self) -> None:
+        """It could not be tried yet: no time has passed without success."""
+        if not self.is_open:
+            self._since = None
+
     def succeeded(self) -> None:
         """It works."""
         self._since = None

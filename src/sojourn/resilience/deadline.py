@@ -10,11 +10,15 @@ import asyncio
 import math
 import time
 from asyncio import current_task, get_running_loop
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import wraps
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
 
 _BEAT = 0.05
 """Seconds between the beats of a clock."""
@@ -181,6 +185,35 @@ async def until(end: float) -> AsyncGenerator[None]:
             yield
         finally:
             alarm.cancel()
+
+
+def in_time(method: M) -> M:
+    """All round trips of a method share one deadline; the object's `_patience` says how long."""
+
+    @wraps(method)
+    async def ends(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with no_later_than(from_now(self._patience)):
+            return await method(self, *args, **kwargs)
+
+    return cast("M", ends)
+
+
+async def gather_in_time(*awaitables: Awaitable[T]) -> list[T]:
+    """The results of all, each with the deadline of this task: tasks of it have none.
+
+    All have run their course when this returns, or raises the first error among them.
+    """
+    end = end_of_operation()
+
+    async def ends(awaitable: Awaitable[T]) -> T:
+        with no_later_than(end):
+            return await awaitable
+
+    outcomes = await asyncio.gather(*map(ends, awaitables), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[T]", outcomes)
 
 
 class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_than(end):`

@@ -220,8 +220,8 @@ class Commons:
         """Read the state of a user and of its app."""
         user, app = self._keys.user(owner).state, self._keys.app_state(owner.app)
         return (
-            Call("sessions.state", (user,), _user, commands=[("HGETALL", user)], lenient=True),
-            Call("sessions.state", (app,), _app, commands=[("HGETALL", app)], lenient=True),
+            Call("sessions.state", (user,), _user, [("HGETALL", user)], bulk=True, lenient=True),
+            Call("sessions.state", (app,), _app, [("HGETALL", app)], bulk=True, lenient=True),
         )
 
     def stamped_call(self, owner: UserKey) -> Call[tuple[State, Mapping[str, Stamp]]]:

@@ -17,6 +17,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionKey
+from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.service import KEEP, Keep, Sessions
@@ -63,6 +64,7 @@ class History:
     def __init__(self, sessions: Sessions, key: SessionKey, ttl: float | Keep | None) -> None:
         self.key = key
         self._sessions = sessions
+        self._patience = sessions._patience  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._ttl: float | Keep | None = ttl
 
     async def append(
@@ -115,6 +117,7 @@ class History:
         """The last n messages, oldest first. One round trip, whatever the length of the log."""
         return _messages(await self._sessions.get(self.key, last=n))
 
+    @in_time
     async def pop(self) -> Message | None:
         """Take away the last message; None when there is none.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from sojourn.ids import (
     parse_session,
     parse_user,
 )
+from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.commons import LUA, Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
@@ -100,20 +100,20 @@ class Indexes:
     ) -> Sequence[Listed | CorruptRecord]:
         """Two round trips, whatever the number of users."""
         size = min(limit, _OF_EACH)
-        pages = await asyncio.gather(
-            *(
-                self._page(owner, self._keys.user(owner).by_update, after, size, parse_session)
-                for owner, after in users
-            ),
-            return_exceptions=True,
-        )
+
+        async def page_of(owner: UserKey, after: Place | None) -> Named | CorruptRecord:
+            index = self._keys.user(owner).by_update
+            try:
+                return await self._page(owner, index, after, size, parse_session)
+            except CorruptRecord as error:
+                return error
+
+        pages = await gather_in_time(*(page_of(*each) for each in users))
         places: dict[UserKey, Named | CorruptRecord] = {}
         for (owner, _), page in zip(users, pages, strict=True):
             if isinstance(page, CorruptRecord):
                 places[owner] = page
                 continue
-            if isinstance(page, BaseException):
-                raise page
             more = page.more or len(page.places) > limit
             places[owner] = Named(page.places[:limit], more)
             limit -= min(limit, len(page.places))
@@ -162,7 +162,7 @@ class Indexes:
         indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
         if label is not None:
             indexes = [self._keys.labelled(index, label) for index in indexes]
-        pages = await asyncio.gather(*(self._newest(index, after, limit) for index in indexes))
+        pages = await gather_in_time(*(self._newest(index, after, limit) for index in indexes))
         places = sorted((place for page in pages for place in page.places), reverse=True)
         more = len(places) > limit or any(page.more for page in pages)
         places = places[:limit]

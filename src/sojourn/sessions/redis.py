@@ -121,8 +121,10 @@ class RedisSessions:
         known = not await self._commons.enroll(key.owner, birth.life.span)
         create, read = self._create_call(key, birth), self._snapshots.call(key, window)
         _, app_call = self._commons.state_calls(key.owner)
+        # On the connection of the reading, which is done after it.
+        short = [create._replace(bulk=True), read, app_call]
+        together = short if self._snapshots.is_short(window) else [create]
         while True:
-            together = [create] if read.bulk else [create, read, app_call]
             reply, *seen = await self._engine.settle_all(together)
             try:
                 await self._created(reply, key, birth, known=known)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial, wraps
-from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
+from functools import cached_property, partial
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ from sojourn.ids import (
     session_id_of,
     user_key,
 )
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events
@@ -67,7 +67,6 @@ from sojourn.sessions.store import (
 )
 
 E = TypeVar("E")
-M = TypeVar("M", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
@@ -93,22 +92,13 @@ class Limits(NamedTuple):
     strict_ids: bool = False
 
 
-def _in_time(method: M) -> M:
-    """All round trips of a method share one deadline."""
-
-    @wraps(method)
-    async def ends(self: Sessions, *args: Any, **kwargs: Any) -> Any:
-        with no_later_than(from_now(self._limits.patience)):  # pyright: ignore[reportPrivateUsage]
-            return await method(self, *args, **kwargs)
-
-    return cast("M", ends)
-
-
 class Sessions:
     """The sessions of a store. Made by `sojourn.open`, as `store.sessions`.
 
     Every method may also raise `Unavailable` and its kin when no server answers in time, and
-    `OutcomeUnknown` when a write was sent and its reply never came.
+    `OutcomeUnknown` when a write was sent and its reply never came. All round trips of a call end
+    within `operation_timeout`; but `revoke_user`, `revoke_app`, `sweep` and `forget` take it for
+    each step of theirs, and the calls for many sessions for each session.
     """
 
     def __init__(
@@ -119,6 +109,7 @@ class Sessions:
         discard: Discard = nothing_else,
         losses: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._patience = limits.patience
         self._store = store
         self._limits = limits
         self._quarantine = quarantine
@@ -138,7 +129,7 @@ class Sessions:
         """The same calls for callers that must never see an exception."""
         return SafeSessions(self)
 
-    @_in_time
+    @in_time
     async def create(
         self,
         app: str,
@@ -236,7 +227,7 @@ class Sessions:
             complete=born.readable and whole,
         )
 
-    @_in_time
+    @in_time
     async def ensure(
         self,
         app: str,
@@ -304,7 +295,7 @@ class Sessions:
             return found
         return await self._reader.of(key, EVENTS, await self._store.ensure(key, birth, window))
 
-    @_in_time
+    @in_time
     async def get(
         self,
         key: SessionKey,
@@ -341,7 +332,7 @@ class Sessions:
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
-    @_in_time
+    @in_time
     async def get_as(
         self,
         view: View[Any, E],
@@ -395,7 +386,7 @@ class Sessions:
         )
         return _appended(written, len(rows))
 
-    @_in_time
+    @in_time
     async def begin(
         self,
         key: SessionKey,
@@ -530,6 +521,7 @@ class Sessions:
         """
         return await batch.append_many(self.append, entries, operation_id)
 
+    @in_time
     async def update(
         self,
         key: SessionKey,
@@ -586,6 +578,7 @@ class Sessions:
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
 
+    @in_time
     async def save(
         self,
         key: SessionKey,
@@ -677,6 +670,7 @@ class Sessions:
         """
         return await batch.save_many(self.save, sessions, operation_id)
 
+    @in_time
     async def trim(
         self,
         key: SessionKey,
@@ -714,6 +708,7 @@ class Sessions:
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.trim(key, drop, keep, write)).version
 
+    @in_time
     async def touch(self, key: SessionKey) -> bool:
         """Let a session live for its TTL from now; whether there is one. One round trip."""
         try:
@@ -722,6 +717,7 @@ class Sessions:
             return False
         return True
 
+    @in_time
     async def delete(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
     ) -> bool:
@@ -737,6 +733,7 @@ class Sessions:
         """
         return await self._store.delete(checks.key(key), checks.write_of(operation_id, incarnation))
 
+    @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
     ) -> Rotated:
@@ -762,6 +759,7 @@ class Sessions:
         done = await self._store.rotate(key, new, new_incarnation(), write)
         return Rotated(new._replace(session=done.session), done.incarnation, done.repeated)
 
+    @in_time
     async def list(
         self,
         app: str,
@@ -814,6 +812,7 @@ class Sessions:
             app, user, wanted, limit, cursor, newest_first=newest_first
         )
 
+    @in_time
     async def recent(
         self,
         app: str,
@@ -846,6 +845,7 @@ class Sessions:
         wanted = Filter(labels=_wanted_labels(labels))
         return await self._listing.recent(app, wanted, limit, cursor)
 
+    @in_time
     async def users(self, app: str, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the users of an app, some of whom may have no session any more.
 
@@ -854,12 +854,13 @@ class Sessions:
         checks.page_size(limit)
         return await self._listing.users(app, limit, cursor)
 
+    @in_time
     async def apps(self, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
         """A page of the apps, some of which may have no session any more. One round trip."""
         checks.page_size(limit)
         return await self._listing.apps(limit, cursor)
 
-    @_in_time
+    @in_time
     async def count(self, app: str, user: str) -> int:
         """How many sessions a user has. One round trip.
 
@@ -902,6 +903,7 @@ class Sessions:
             cursor=page.cursor,
         )
 
+    @in_time
     async def revoke(self, key: SessionKey) -> Revoked:
         """End a session for good, with its artifacts. Two round trips, two more for each artifact.
 
@@ -962,6 +964,7 @@ class Sessions:
         self._cache.forget(owner)
         return done._replace(time=since)
 
+    @in_time
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip.
 
@@ -971,6 +974,7 @@ class Sessions:
         pairs, _ = await self._store.shared_state(owner)
         return self._states.of_user(owner, pairs)
 
+    @in_time
     async def quarantined(self, app: str, user: str) -> Sequence[Quarantined]:
         """What of a user's records could not be read, with its bytes, oldest first.
 
@@ -980,6 +984,7 @@ class Sessions:
         """
         return await self._quarantine.records(user_key(app, user))
 
+    @in_time
     async def release(self, app: str, user: str, id: str) -> bool:  # noqa: A002 - its name there
         """Take a record out of the quarantine; whether it was there. One round trip.
 

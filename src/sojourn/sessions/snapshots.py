@@ -123,7 +123,7 @@ class Snapshots:
         return rows, before.same_places_as(parse_mark(mark))
 
     def call(self, key: SessionKey, window: Window) -> Call[Snapshot]:
-        """Reads a session; it travels apart from small calls when its reply may be large."""
+        """Reads a session, apart from small calls: a few events may be megabytes, and its state."""
         ours, user = self._keys.session(key), self._keys.user(key)
         commands: list[Command] = [
             ("HGETALL", ours.head),
@@ -138,9 +138,14 @@ class Snapshots:
             keys=(*ours[:2], user.state, user.outbox),
             read=Snapshot.of,
             commands=commands,
-            bulk=window.start is None and (window.last is None or window.last > _SHORT),
+            bulk=True,
             lenient=True,
         )
+
+    @staticmethod
+    def is_short(window: Window) -> bool:
+        """Whether only a few events are asked for."""
+        return window.start is not None or (window.last is not None and window.last <= _SHORT)
 
     def _exact_call(self, key: SessionKey, places: range) -> Call[list[Any]]:
         head, log, *_ = self._keys.session(key)

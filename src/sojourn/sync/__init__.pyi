@@ -38,6 +38,7 @@ from sojourn.sessions import (
 )
 from sojourn.stats import Health, Stats
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+from sojourn.engine.credentials import Provider
 from sojourn.wiring import Lent
 
 E = TypeVar("E")
@@ -295,7 +296,7 @@ class Store:
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., max_sessions: int | None=..., strict_ids: bool=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=..., memory_ttl: float | None=..., knowledge_ttl: float | None=..., history_ttl: float | None=..., artifact_ttl: float | None=..., max_artifact_bytes: int=..., notices: bool=...) -> Store: ...
+def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., max_sessions: int | None=..., strict_ids: bool=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=..., memory_ttl: float | None=..., knowledge_ttl: float | None=..., history_ttl: float | None=..., artifact_ttl: float | None=..., max_artifact_bytes: int=..., notices: bool=..., credential_provider: Provider | None=...) -> Store: ...
 
 def default() -> Store: ...
 

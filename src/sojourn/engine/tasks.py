@@ -1,0 +1,45 @@
+"""Tasks and connections of an event loop that may end, or just never run again, at any moment.
+
+Scripts, notebooks and test runners leave loops behind, closed or not, without cancelling what is
+under way in them. Nobody waits for a background task then, so nobody needs to hear of its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from redis.asyncio.connection import AbstractConnection
+
+T = TypeVar("T")
+
+
+def start(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], name: str | None = None
+) -> asyncio.Task[T]:
+    """A background task, of which nothing is printed when its loop is thrown away."""
+    task = loop.create_task(work, name=name)
+    with suppress(AttributeError):  # a task factory may make others
+        cast("Any", task)._log_destroy_pending = False  # noqa: SLF001 - as asyncio.gather does
+    return task
+
+
+def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a connection whose loop does not run: nothing can be awaited there."""
+    ours = cast("Any", connection)
+    writer = ours._writer  # noqa: SLF001 - disconnect() needs the loop
+    if writer is None:
+        return
+    transport = writer.transport
+    with suppress(OSError, AttributeError):
+        transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+    with suppress(RuntimeError):  # the loop is closed
+        transport.abort()
+    with suppress(OSError, AttributeError):  # asyncio's own would close it in the loop's next turn
+        transport._sock.close()  # noqa: SLF001
+        if loop.is_closed():
+            transport._sock = None  # noqa: SLF001 - there will be no next turn
+    ours._writer = ours._reader = None  # noqa: SLF001
