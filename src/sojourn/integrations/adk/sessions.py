@@ -49,8 +49,9 @@ class SessionService(BaseSessionService):
             if not given.
         on_stale: `merge` lets handles that are behind append, and nothing is lost; `raise` gives
             ADK's StaleSessionError instead.
-        copies: `light` returns events whose content is shared within this process, as ADK's
-            light-copy mode does; `deep` copies everything.
+        copies: `deep` gives every caller events of its own, whatever it edits in them; `light`
+            shares their content within this process, as ADK's light-copy mode does, and is for
+            callers that edit nothing.
         options: further arguments of `sojourn.open`.
 
     Raises:
@@ -71,13 +72,13 @@ class SessionService(BaseSessionService):
         *,
         ttl: float | Keep | None = KEEP,
         on_stale: Literal["merge", "raise"] = "merge",
-        copies: Literal["light", "deep"] = "light",
+        copies: Literal["deep", "light"] = "deep",
         **options: Any,
     ) -> None:
         if on_stale not in ("merge", "raise"):
             raise errors.InvalidInput(f"on_stale is 'merge' or 'raise', not {on_stale!r}.")
         if copies not in ("light", "deep"):
-            raise errors.InvalidInput(f"copies is 'light' or 'deep', not {copies!r}.")
+            raise errors.InvalidInput(f"copies is 'deep' or 'light', not {copies!r}.")
         self._owned = not isinstance(url_or_store, client.Sojourn)
         if isinstance(url_or_store, client.Sojourn):
             if options:
@@ -88,7 +89,7 @@ class SessionService(BaseSessionService):
         self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
         self._key = lru_cache(_REMEMBERED)(SessionKey.of)
-        self._view = events.EVENTS if copies == "light" else events.DEEP
+        self._view = events.LIGHT if copies == "light" else events.EVENTS
 
     async def create_session(
         self,
