@@ -17,12 +17,13 @@ from google.adk.errors.input_validation_error import InputValidationError
 from google.adk.platform import time as platform_time
 from google.genai import types
 
-from sojourn import artifacts, client, errors
+from sojourn import artifacts
 from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
+from sojourn.integrations.adk.opening import open_store
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.sessions import Where
+    from sojourn.integrations.adk.opening import Where
 
 _USER = "user:"
 _REFERENCES = 5
@@ -49,6 +50,7 @@ class ArtifactService(BaseArtifactService):
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
             `close()` then leaves open, as that of a `SessionService`.
+        uri: the same by the name that ADK's `services.yaml` has for it.
         options: further arguments of `sojourn.open`.
 
     Raises:
@@ -60,14 +62,10 @@ class ArtifactService(BaseArtifactService):
     version is damaged or a part of it was evicted.
     """
 
-    def __init__(self, url_or_store: Where, **options: Any) -> None:
-        self._owned = not isinstance(url_or_store, client.Sojourn)
-        if isinstance(url_or_store, client.Sojourn):
-            if options:
-                raise errors.InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
-        else:
-            self.store = client.open(url_or_store, **options)
+    def __init__(
+        self, url_or_store: Where | None = None, *, uri: str | None = None, **options: Any
+    ) -> None:
+        self.store, self._owned = open_store("ArtifactService", url_or_store, uri, options)
 
     async def save_artifact(
         self,

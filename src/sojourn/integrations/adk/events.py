@@ -146,7 +146,7 @@ def _pruned(kind: type[M], data: bytes, what: str, head: Mapping[str, Any] = _NO
 _set = object.__setattr__
 
 _FIXED = frozenset({type(None), bool, int, float, str, bytes})
-"""Types of values that nobody can edit. Others are copied by `copy.deepcopy`, enums as themselves."""
+"""Types of values that nobody can edit."""
 
 
 def _time_of(event: AdkEvent) -> float:

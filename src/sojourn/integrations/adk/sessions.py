@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.input_validation_error import InputValidationError
@@ -17,17 +17,15 @@ from google.adk.sessions.base_session_service import (
 )
 from google.adk.sessions.session import Session as AdkSession
 
-from sojourn import client, errors
+from sojourn import errors
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
+from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.sessions import KEEP, Event, Keep, Session
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
-
-    Where: TypeAlias = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
+    from sojourn.integrations.adk.opening import Where
 
 _PAGE = 1000
 _VERSION = " version "
@@ -45,6 +43,7 @@ class SessionService(BaseSessionService):
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
             `close()` then leaves open.
+        uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a session lives after its last event; None for ever; the store's (a day)
             if not given.
         on_stale: `merge` lets handles that are behind append, and nothing is lost; `raise` gives
@@ -52,7 +51,8 @@ class SessionService(BaseSessionService):
         copies: `deep` gives every caller events of its own, whatever it edits in them; `light`
             shares their content within this process, as ADK's light-copy mode does, and is for
             callers that edit nothing.
-        options: further arguments of `sojourn.open`.
+        options: further arguments of `sojourn.open`. `copies` and `on_stale` may stand in the URL,
+            too, and then win.
 
     Raises:
         sojourn.ConfigurationError: the URL; nothing is sent yet.
@@ -68,24 +68,25 @@ class SessionService(BaseSessionService):
 
     def __init__(
         self,
-        url_or_store: Where,
+        url_or_store: Where | None = None,
         *,
+        uri: str | None = None,
         ttl: float | Keep | None = KEEP,
         on_stale: Literal["merge", "raise"] = "merge",
         copies: Literal["deep", "light"] = "deep",
         **options: Any,
     ) -> None:
+        place = uri if url_or_store is None else url_or_store
+        if isinstance(place, str):
+            place, own = split_uri(place)
+            on_stale, copies = own.get("on_stale", on_stale), own.get("copies", copies)  # type: ignore[assignment]  # checked below
         if on_stale not in ("merge", "raise"):
             raise errors.InvalidInput(f"on_stale is 'merge' or 'raise', not {on_stale!r}.")
         if copies not in ("light", "deep"):
             raise errors.InvalidInput(f"copies is 'deep' or 'light', not {copies!r}.")
-        self._owned = not isinstance(url_or_store, client.Sojourn)
-        if isinstance(url_or_store, client.Sojourn):
-            if options:
-                raise errors.InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
-        else:
-            self.store = client.open(url_or_store, **options)
+        if url_or_store is not None and uri is not None:
+            raise errors.InvalidInput("Give the place first, or as uri=…, not both.")
+        self.store, self._owned = open_store("SessionService", place, None, options)
         self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
         self._key = lru_cache(_REMEMBERED)(SessionKey.of)
