@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from hashlib import blake2b
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -16,6 +17,7 @@ from google.adk.sessions.state import State
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from sojourn.errors import InvalidValue
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
 from sojourn.sessions.rows import NO_DELTA, Row
@@ -77,17 +79,63 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     """State as JSON text: rich types as pydantic writes them, what it cannot write as text.
 
     `temp:` keys fall away: they live on the caller's session and are never stored.
+
+    Raises:
+        InvalidValue: a number that JSON does not have, or bytes that are not text. ADK's services
+            on databases fail over them, too: nobody could tell afterwards what they had been.
     """
     values: dict[str, msgspec.Raw] = {}
     for key, value in state.items():
         if key.startswith(State.TEMP_PREFIX):
             continue
         try:
-            values[key] = msgspec.Raw(_encode(to_jsonable_python(value, inf_nan_mode="null")))
+            values[key] = _state_value(key, _plain(key, value))
+        except InvalidValue:
+            raise
         except _NOT_JSON:
             log.warning("The state value %r is not JSON; what can be is stored as text", key)
-            values[key] = as_json(value)
+            values[key] = _with_texts(key, value)
     return values
+
+
+def _plain(key: str, value: object, **options: Any) -> Any:
+    try:
+        return to_jsonable_python(value, **options)
+    except UnicodeDecodeError as error:
+        raise InvalidValue(
+            f"The state value {key!r} holds bytes that are not UTF-8 text. Save them as an "
+            "artifact, or store their base64."
+        ) from error
+
+
+def _state_value(key: str, plain: Any) -> msgspec.Raw:
+    encoded = _encode(plain)
+    if b"null" in encoded:  # as which NaN and the infinities are written
+        waiting = [plain]
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, float) and not isfinite(each):
+                raise InvalidValue(
+                    f"The state value {key!r} holds {each!r}, which JSON has no number for. Store "
+                    "None, or a text."
+                )
+            if isinstance(each, dict):
+                waiting.extend(cast("dict[str, Any]", each).values())
+            elif isinstance(each, list):
+                waiting.extend(cast("list[Any]", each))  # type: ignore[redundant-cast]
+    return msgspec.Raw(encoded)
+
+
+def _with_texts(key: str, value: object) -> msgspec.Raw:
+    """The value with texts instead of what pydantic does not know; what has no end is a text."""
+    plain = value
+    try:
+        plain = _plain(key, value, serialize_unknown=True)
+        return _state_value(key, plain)
+    except InvalidValue:
+        raise
+    except _NOT_JSON:  # half of a character, too
+        return as_json(plain)
 
 
 def from_row(row: Row, _seq: int = 0) -> AdkEvent:
