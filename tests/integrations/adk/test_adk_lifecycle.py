@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from adk_kit import event, newer, ours, texts
 from google.adk.errors.already_exists_error import AlreadyExistsError
@@ -144,3 +146,40 @@ async def test_flush_does_nothing_and_fails_at_nothing(desk):
     await desk.say(session, "hello")
     await desk.service.flush()
     assert texts(await desk.get("s")) == ["hello"]
+
+
+@ours
+@pytest.mark.parametrize("state", [None, {}])
+async def test_get_and_then_create_fails_for_none_of_ten(desk, state):
+    """As ADK's `auto_create_session` and its A2A executor do; in turn, none is ever late."""
+    ready = asyncio.Barrier(10)
+
+    async def first_message(number: int) -> None:
+        assert await desk.get("s") is None
+        await ready.wait()
+        session = await desk.create("s", state=state)
+        await desk.say(session, str(number))
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(10):
+            tasks.create_task(first_message(number))
+    assert sorted(texts(await desk.get("s"))) == [str(number) for number in range(10)]
+
+
+@ours
+async def test_a_session_that_was_not_sought_or_has_a_first_state_is_not_joined(desk):
+    assert await desk.get("s") is None
+    await desk.create("s")
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("s")
+    assert await desk.get("t") is None
+    await asyncio.create_task(desk.create("t"))
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("t", state={"k": 1})
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("t")
+    assert await desk.get("u") is None
+    await asyncio.create_task(desk.create("u"))
+    assert await desk.get("other") is None
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("u")

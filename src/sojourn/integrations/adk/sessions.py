@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,6 +104,11 @@ class SessionService(BaseSessionService):
     ) -> AdkSession:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
 
+        Get, and create if there is none: ADK's `auto_create_session`, its A2A executor and many
+        apps do so, and of several first messages at once all but one would fail. A task that asked
+        `get_session` for this session last, and was told None, is given the one that another has
+        made meanwhile, unless it brings a first state.
+
         Args:
             app_name: the app.
             user_id: the user.
@@ -113,8 +119,12 @@ class SessionService(BaseSessionService):
         Raises:
             AlreadyExistsError: the id is taken; shared state is as before.
             InputValidationError: an id is given, and the store was opened with `strict_ids`.
+            sojourn.InvalidId: no key can carry one of the ids (over 512 bytes, no app). Reading and
+                deleting do not raise it: there is no such session.
         """
         asked = session_id.strip() if session_id else ""
+        sought = _sought.get() == (id(self), app_name, user_id, asked)
+        _sought.set(None)
         if asked and self.store.sessions.strict_ids:
             raise InputValidationError(
                 "This service takes no ids of its callers (strict_ids): leave session_id out."
@@ -129,6 +139,10 @@ class SessionService(BaseSessionService):
                 created=platform_time.get_time(),
             )
         except errors.SessionExists as error:
+            if sought and not state:
+                other = await self.get_session(app_name=app_name, user_id=user_id, session_id=asked)
+                if other is not None:
+                    return other
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error
         return self._handle(session, [])
 
@@ -141,16 +155,21 @@ class SessionService(BaseSessionService):
         config: GetSessionConfig | None = None,
     ) -> AdkSession | None:
         """A session, or None when there is none. One round trip; only new events are decoded."""
+        _sought.set(None)
         name = session_id.strip() if session_id else ""
-        if not name:
+        key = _key_of(app_name, user_id, name)
+        if key is None:
             return None
         session = await self.store.sessions.get_as(
             self._view,
-            SessionKey.of(app_name, user_id, name),
+            key,
             last=config.num_recent_events if config else None,
             since=config.after_timestamp if config else None,
         )
-        return None if session is None else self._handle(session, session.events)
+        if session is None:
+            _sought.set((id(self), app_name, user_id, name))
+            return None
+        return self._handle(session, session.events)
 
     async def list_sessions(
         self, *, app_name: str, user_id: str | None = None
@@ -161,7 +180,7 @@ class SessionService(BaseSessionService):
         """
         found: list[AdkSession] = []
         cursor: str | None = None
-        while True:
+        while _key_of(app_name, user_id or "", "any") is not None:
             page = await self.store.sessions.list(app_name, user_id, limit=_PAGE, cursor=cursor)
             found += [self._handle(session, []) for session in page.sessions]
             cursor = page.cursor
@@ -173,12 +192,14 @@ class SessionService(BaseSessionService):
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Delete a session; that there is none is no error. One round trip."""
-        name = session_id.strip() if session_id else ""
-        if name:
-            await self.store.sessions.delete(SessionKey.of(app_name, user_id, name))
+        key = _key_of(app_name, user_id, session_id.strip() if session_id else "")
+        if key is not None:
+            await self.store.sessions.delete(key)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """The user's state, keys without `user:`; empty when there is none. One round trip."""
+        if _key_of(app_name, user_id, "any") is None:
+            return {}
         return await self.store.sessions.user_state(app_name, user_id)
 
     async def append_event(self, session: AdkSession, event: AdkEvent) -> AdkEvent:
@@ -199,7 +220,10 @@ class SessionService(BaseSessionService):
             return event
         incarnation, version = _mark_of(session)
         stored = events.to_event(event)
-        key = self._key(session.app_name, session.user_id, session.id)
+        try:
+            key = self._key(session.app_name, session.user_id, session.id)
+        except errors.InvalidId as error:
+            raise SessionNotFoundError(f"Session {session.id} not found.") from error
         try:
             done = await self.store.sessions.append(
                 key,
@@ -256,6 +280,20 @@ class SessionService(BaseSessionService):
         """Close the store, unless it was lent."""
         if self._owned:
             await self.store.close()
+
+
+_sought: ContextVar[tuple[int, str, str, str] | None] = ContextVar(
+    "sojourn_adk_sought", default=None
+)
+"""The session that this task asked for last, in which service, and was told that there is none."""
+
+
+def _key_of(app: str, user: str, session: str) -> SessionKey | None:
+    """The key of a session, or None for ids that no session can have."""
+    try:
+        return SessionKey.of(app, user, session)
+    except errors.InvalidId:
+        return None
 
 
 def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:
