@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -135,7 +134,7 @@ def test_init_tells_of_a_folder_that_hides_its_file(agents):
     done = run("adk", "init", str(agents))
     assert done.returncode == 1
     assert "register()" in done.stderr
-    assert os.listdir(agents / "demo_agent" / "services") == []
+    assert list((agents / "demo_agent" / "services").iterdir()) == []
 
 
 SERVICES = [SessionService, MemoryService, ArtifactService]

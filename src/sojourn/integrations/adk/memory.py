@@ -160,9 +160,12 @@ class MemoryService(BaseMemoryService):
         Raises:
             sojourn.Unavailable: it cannot be known; never an empty response instead.
         """
-        scope = self._scope(app_name, user_id)
-        hits = await scope.search(entries.mended(query), limit=self._limit)
         response = SearchMemoryResponse()
+        try:
+            scope = self._scope(app_name, user_id)
+        except errors.InvalidId:  # nobody can have added anything there
+            return response
+        hits = await scope.search(entries.mended(query), limit=self._limit)
         for hit in hits:
             try:
                 response.memories.append(entries.from_entry(hit.entry))
