@@ -7,6 +7,10 @@ import asyncio
 import pytest
 from adk_kit import event, newer, ours, texts
 from google.adk.errors.already_exists_error import AlreadyExistsError
+from google.adk.errors.session_not_found_error import SessionNotFoundError
+
+from sojourn.errors import SessionRotated
+from sojourn.ids import SessionKey
 
 
 async def test_a_created_session_says_who_it_is(desk):
@@ -183,3 +187,17 @@ async def test_a_session_that_was_not_sought_or_has_a_first_state_is_not_joined(
     assert await desk.get("other") is None
     with pytest.raises(AlreadyExistsError):
         await desk.create("u")
+
+
+@ours
+async def test_a_session_that_is_rotated_while_a_turn_runs(desk):
+    """ADK's word for it goes out over HTTP, and is that of any other; the cause says more."""
+    session = await desk.create("s")
+    store = desk.service.store
+    done = await store.sessions.rotate(SessionKey.of(desk.app, "ada", "s"))
+    with pytest.raises(SessionNotFoundError) as caught:
+        await desk.say(session, "hello")
+    assert str(caught.value) == "Session s not found."
+    assert type(caught.value.__cause__) is SessionRotated
+    assert done.key.session not in str(caught.value.__cause__)
+    assert session.events == []
