@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from hashlib import blake2b
 from math import isfinite
@@ -218,8 +218,10 @@ def _deep(event: AdkEvent) -> AdkEvent:
     waiting: list[Any] = []
     _add_members(twin, waiting)
     while waiting:
-        members = waiting.pop()
-        for key, value in members.items() if type(members) is dict else enumerate(members):
+        members: Any = waiting.pop()
+        is_dict = type(members) is dict
+        pairs: Iterable[tuple[Any, Any]] = members.items() if is_dict else enumerate(members)
+        for key, value in pairs:
             kind = type(value)
             if kind in _FIXED:
                 continue

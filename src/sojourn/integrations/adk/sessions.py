@@ -214,16 +214,15 @@ class SessionService(BaseSessionService):
                 on databases; nothing was stored.
             SessionNotFoundError: the session was deleted or has expired; it is not revived.
             StaleSessionError: with `on_stale="raise"`, the handle is behind.
-            sojourn.InvalidInput: the event is over its cap.
+            sojourn.InvalidInput: the event is over its cap; or it is a rewind that would remove
+                state which events that are not there any more may have set.
         """
         if event.partial:
             return event
         incarnation, version = _mark_of(session)
         stored = events.to_event(event)
-        try:
-            key = self._key(session.app_name, session.user_id, session.id)
-        except errors.InvalidId as error:
-            raise SessionNotFoundError(f"Session {session.id} not found.") from error
+        key = self._key_in(session)
+        await self._check_rewind(key, event)
         try:
             done = await self.store.sessions.append(
                 key,
@@ -251,6 +250,32 @@ class SessionService(BaseSessionService):
         if self._strict:
             _mark(session, incarnation, version)
         return await super().append_event(session, event)
+
+    def _key_in(self, session: AdkSession) -> SessionKey:
+        try:
+            return self._key(session.app_name, session.user_id, session.id)
+        except errors.InvalidId as error:
+            raise SessionNotFoundError(f"Session {session.id} not found.") from error
+
+    async def _check_rewind(self, key: SessionKey, event: AdkEvent) -> None:
+        """Refuse a rewind that takes what was cut off for what never was. One round trip.
+
+        ADK makes the earlier state of the events that it has, and removes all others.
+        """
+        actions = event.actions
+        if not actions or not actions.rewind_before_invocation_id:
+            return
+        removed = sorted(name for name, value in actions.state_delta.items() if value is None)
+        if not removed:
+            return
+        session = await self.store.sessions.get_as(self._view, key)
+        if session is not None and len(session.events) < session.length:
+            raise errors.InvalidInput(
+                f"The rewind would remove the state {', '.join(removed)}, but only "
+                f"{len(session.events):,} of the session's {session.length:,} events are there: the "
+                "others were trimmed, are beyond max_events, or cannot be read. What the state was "
+                "before is not known. Nothing was written: set the state yourself, or start a new session."
+            )
 
     async def _has(self, key: SessionKey, event: Event) -> bool:
         """Whether the log has an equal event: its operation id is forgotten after a while."""

@@ -270,9 +270,9 @@ def to_stored(message: BaseMessage) -> dict[str, Any]:
 def _dump_changed(message: BaseMessage) -> tuple[dict[str, Any], list[str]]:
     """The fields of a message that JSON does not hold as they are, and the names of these."""
     given = {**vars(message), **(message.model_extra or {})}
-    kind = next(
-        (each for each in type(message).__mro__ if each in CLASSES.values()),
-        ChatMessage,
+    ours = set(CLASSES.values())
+    kind: type[BaseMessage] = next(
+        (each for each in type(message).__mro__ if each in ours), ChatMessage
     )
     fields = {
         name: _nearest(value)
@@ -314,7 +314,7 @@ def _nearest(value: Any) -> Any:
             members = cast("dict[object, Any]", value)
             return {_mended(str(name)): _shallow(each) for name, each in members.items()}
         if isinstance(value, list | tuple):
-            return [_shallow(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]
+            return [_shallow(each) for each in cast("list[Any]", value)]
         return _shallow(value)
     return json.loads(_mended(text), parse_constant=str)  # -inf is "-Infinity"
 

@@ -123,8 +123,8 @@ class Handshaken:
         """Serve a request."""
         if self._tasks is None:
             log.error(_NOT_RUNNING)
-            answer = _error(HTTPStatus.INTERNAL_SERVER_ERROR, _NOT_RUNNING, INTERNAL_ERROR)
-            await answer(scope, receive, send)
+            refused = _error(HTTPStatus.INTERNAL_SERVER_ERROR, _NOT_RUNNING, INTERNAL_ERROR)
+            await refused(scope, receive, send)
             return
         request = Request(scope, receive)
         version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
