@@ -219,12 +219,15 @@ def _deep(event: AdkEvent) -> AdkEvent:
     _add_members(twin, waiting)
     while waiting:
         members: Any = waiting.pop()
-        is_dict = type(members) is dict
-        pairs: Iterable[tuple[Any, Any]] = members.items() if is_dict else enumerate(members)
+        is_dict = isinstance(members, dict)
+        pairs = cast(
+            "Iterable[tuple[Any, Any]]", members.items() if is_dict else enumerate(members)
+        )
         for key, value in pairs:
-            kind = type(value)
+            kind: type[object] = type(value)
             if kind in _FIXED:
                 continue
+            made: Any
             if kind is dict or kind is list:
                 made = value.copy()
                 if made:

@@ -222,7 +222,8 @@ class SessionService(BaseSessionService):
         incarnation, version = _mark_of(session)
         stored = events.to_event(event)
         key = self._key_in(session)
-        await self._check_rewind(key, event)
+        if event.actions and event.actions.rewind_before_invocation_id:
+            await self._check_rewind(key, event)
         try:
             done = await self.store.sessions.append(
                 key,
@@ -262,19 +263,16 @@ class SessionService(BaseSessionService):
 
         ADK makes the earlier state of the events that it has, and removes all others.
         """
-        actions = event.actions
-        if not actions or not actions.rewind_before_invocation_id:
-            return
-        removed = sorted(name for name, value in actions.state_delta.items() if value is None)
+        removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
         if not removed:
             return
         session = await self.store.sessions.get_as(self._view, key)
         if session is not None and len(session.events) < session.length:
             raise errors.InvalidInput(
                 f"The rewind would remove the state {', '.join(removed)}, but only "
-                f"{len(session.events):,} of the session's {session.length:,} events are there: the "
+                f"{len(session.events):,} of the session's {session.length:,} events are there: "
                 "others were trimmed, are beyond max_events, or cannot be read. What the state was "
-                "before is not known. Nothing was written: set the state yourself, or start a new session."
+                "before is not known. Nothing was written: set it yourself, or start a session."
             )
 
     async def _has(self, key: SessionKey, event: Event) -> bool:
