@@ -224,7 +224,7 @@ def _deep(event: AdkEvent) -> AdkEvent:
             "Iterable[tuple[Any, Any]]", members.items() if is_dict else enumerate(members)
         )
         for key, value in pairs:
-            kind: type[object] = type(value)
+            kind = type(value)  # pyright: ignore[reportUnknownVariableType]
             if kind in _FIXED:
                 continue
             made: Any
