@@ -9,6 +9,7 @@
     │   ├── TooManyLabels         more labels than one session has
     │   └── TooLarge              an event or a state over its cap
     ├── SessionNotFound           (LookupError) it never was, was deleted, or has expired
+    │   └── SessionRotated        it has another id now; told to who holds its incarnation
     ├── Conflict                  the server's state forbids the write; nothing was written
     │   ├── SessionExists         create() of an id that is taken
     │   ├── EventExists           append() of an event whose id is in the log already
@@ -62,6 +63,7 @@ __all__ = [
     "ServerReadOnly",
     "SessionExists",
     "SessionNotFound",
+    "SessionRotated",
     "SojournError",
     "StaleEntry",
     "StaleSession",
@@ -123,6 +125,16 @@ class TooLarge(InvalidInput):
 
 class SessionNotFound(SojournError, LookupError):
     """The session never was, was deleted, or has expired."""
+
+
+class SessionRotated(SessionNotFound):
+    """The session was given another id, and lives on under that.
+
+    Told within 24 h to a write that names the `incarnation` which the session had under the old id:
+    such code had loaded it. Who names an id alone, handles of a user, the MCP server and ADK's are
+    told that there is no such session. The new id is in no error: whoever rotated the session has
+    it (`Rotated.key`).
+    """
 
 
 class Conflict(SojournError):

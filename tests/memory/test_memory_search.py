@@ -257,10 +257,65 @@ async def test_a_python_that_cannot_search_says_so(
 
 
 def test_words() -> None:
-    assert stored_words("Crème-brûlée №5, l'été!") == "creme brulee no5 l ete"
+    assert plain("Crème-brûlée №5, l'été!") == "creme brulee no5 l ete creme-brulee"
     assert stored_words("東京都 x") == "東京 京都 都 x"
     assert asked_words("東京都 猫 run run") == ['"東京"', '"京都"', '"猫"*', '"run"']
     assert stored_words("в ёлках й") == "в елках и"
     assert stored_words("がガ ハバパ") == "がガ ガ ハバ バパ パ"
-    assert stored_words("a🦊\ufe0f🦊b_c\x00d") == "a 🦊 🦊 b c d"
-    assert len(asked_words(" ".join(f"w{n}" for n in range(5000)))) == 500
+    assert plain("a🦊\ufe0f🦊b_c\x00d") == "a 🦊 🦊 b c d b_c"
+    assert plain("/etc/a.conf C++") == "etc a conf c etc/a a.conf etc/a.conf c++"
+    assert plain("v1.1.6. .NET") == "v1 1 6 net 1.1 1.6 1.1.6 .net"
+
+
+def plain(text: str) -> str:
+    """Stored words, with the signs as they were."""
+    return "".join(
+        chr(ord(c) - 0xE000) if 0xE000 <= ord(c) < 0xE080 else c for c in stored_words(text)
+    )
+
+
+@pytest.mark.parametrize("entries", [20, 400])
+async def test_of_a_long_query_what_tells_most_is_asked(entries: int) -> None:
+    async with sojourn.open("memory://") as store:
+        scope = store.memory.user("ada")
+        common = " ".join(f"w{n}" for n in range(150))
+        await scope.put_many({f"k{n}": common for n in range(entries)})
+        await scope.put_many({"a": f"giraffe {common}", "b": "see nginx.conf", "c": "zebra"})
+        filler = " ".join(f"unheard{n}" for n in range(3000))
+        hits = await scope.search(f"{common} {filler} giraffe, nginx.conf", limit=2)
+        assert {hit.entry.key for hit in hits} == {"a", "b"}
+        assert len(asked_words(filler * 10)) <= 5000
+
+
+SIGNED = {
+    "C#": ["C++ is fast, C is small", "C# has properties", "F# is functional"],
+    "C++": ["C# has properties, c", "C++ has templates", "C"],
+    ".NET": ["the net is wide", "we use .NET here", "a net, a net"],
+    "v1.1.6": ["release v6.1.1 v1", "release v1.6.1 v1", "release v1.1.6", "release v1.1 of 6"],
+    "version 1.1.6": ["version 6.1.1", "version 1.6.1", "version v1.1.6", "version 1 1 6"],
+    "192.168.0.1": ["10.1.168.192 0", "192.168.1.0", "192.168.0.1", "1.0.168.192"],
+    "2026-11-12": ["on 2026-12-11", "on 11-12-2026", "on 2026-11-12", "on 12-11-2026"],
+    "/etc/nginx/nginx.conf": ["nginx conf etc", "/etc/conf/nginx", "see /etc/nginx/nginx.conf"],
+    "nginx.conf": ["conf of nginx", "nginx and its conf", "in /etc/nginx/nginx.conf it says"],
+    "ada@example.com": ["example@ada.com", "com example ada", "write to ada@example.com"],
+}
+
+
+@pytest.mark.parametrize("query", SIGNED)
+async def test_signs_and_their_order_count(query: str) -> None:
+    texts = SIGNED[query]
+    async with sojourn.open("memory://") as store:
+        scope = store.memory.user("ada")
+        for order in (texts, texts[::-1]):
+            await scope.clear()
+            await scope.put_many({f"k{n}": text for n, text in enumerate(order)})
+            hits = await scope.search(query)
+            best = max(hits, key=lambda hit: hit.score)
+            assert hits[0] == best
+            right = next(
+                text
+                for text in texts
+                if query.rsplit(maxsplit=1)[-1].lstrip("v").casefold() in text.casefold()
+            )
+            assert hits[0].entry.value == right
+            assert len(hits) < 2 or hits[0].score > hits[1].score

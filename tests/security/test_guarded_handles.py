@@ -4,7 +4,14 @@ import pytest
 from security_kit import Callers
 
 import sojourn
-from sojourn import ConfigurationError, InvalidBinding, InvalidId, SessionNotFound, Throttled
+from sojourn import (
+    ConfigurationError,
+    InvalidBinding,
+    InvalidId,
+    SessionNotFound,
+    SessionRotated,
+    Throttled,
+)
 from sojourn.security import (
     AccessLog,
     Bindings,
@@ -52,6 +59,24 @@ async def test_a_bound_session_is_given_to_its_user_and_client_only():
     refused = [each.reason for each in decisions if each.outcome == "refused"]
     assert refused == ["binding"] * 3
     assert all(each.session for each in decisions)
+
+
+async def test_a_handle_does_not_say_that_a_session_was_rotated():
+    async with sojourn.open("memory://") as store:
+        ada, _, decisions = handles(store)
+        session = await ada.sessions.create()
+        old = session.key.session
+        new = (await ada.sessions.rotate(old)).key.session
+        with pytest.raises(SessionRotated):
+            await store.sessions.save(session.key, incarnation=session.incarnation)
+        with pytest.raises(SessionNotFound) as rotated:
+            await ada.sessions.save(old, incarnation=session.incarnation)
+        with pytest.raises(SessionNotFound) as unknown:
+            await ada.sessions.save("never-was", incarnation=session.incarnation)
+        assert type(rotated.value) is type(unknown.value) is SessionNotFound
+        assert str(rotated.value) == str(unknown.value)
+        assert new not in str(rotated.value.__cause__)
+        assert decisions[-2].outcome == "not_found"
 
 
 async def test_a_rotation_ends_bindings_and_the_old_id():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -10,11 +11,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+from fastapi.testclient import TestClient
 from mcp import Client, StdioServerParameters
-from mcp_kit import Web, call
+from mcp_kit import Web, call, handshake, request
 from test_mcp_schema import TOOLS
 
+import sojourn
 from servers import Server
+from sojourn.surfaces.mcp import Desk, Identity, application
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "mcp.md").read_text("utf-8")
 
@@ -54,6 +59,28 @@ async def test_the_program_and_the_token_file_work(shared_server: Server, tmp_pa
         web = Web(shared_server.url, "--auth", str(file), "--app", "shop")
     finally:
         web.kill()
+
+
+def test_the_app_that_is_mounted_works(shared_server: Server) -> None:
+    names: dict[str, Any] = {}
+    served = block("python", 1).replace("redis://localhost:6379", shared_server.url)
+    exec(f"{served}\n{block('python', 2)}", names)
+    headers = {"accept": "application/json, text/event-stream"}
+    outer = TestClient(names["app"], base_url="http://127.0.0.1:8010", headers=headers)
+    for body in (handshake(), request(1, "server/discover")):
+        refused = outer.post("/tools/mcp", json=body)
+        assert refused.status_code == 500
+        assert "lifespan_context" in refused.json()["error"]["message"]
+    with outer:
+        assert outer.post("/tools/mcp", json=handshake()).status_code == 200
+
+
+def test_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", logging.ERROR)
+    application(Desk(sojourn.open("memory://").guard(), Identity("shop", "ada")))
+    assert (root.handlers, root.level) == ([], logging.ERROR)
 
 
 def test_each_tool_is_in_the_guide() -> None:

@@ -323,6 +323,23 @@ async def test_an_mcp_session_that_was_ended_is_gone(web: Web) -> None:
         assert (await http.post("/mcp", json=request(1, "tools/list"))).status_code == 404
 
 
+@pytest.mark.parametrize("dead", ["ended", "never-was", "of eve", "a:b"])
+async def test_who_initializes_with_a_dead_id_gets_a_new_session(web: Web, dead: str) -> None:
+    session = await begin(web, "eve" if dead == "of eve" else "ada")
+    if dead == "ended":
+        async with web.http("ada", mcp_session_id=session) as http:
+            assert (await http.delete("/mcp")).status_code == 200
+    sent = session if dead in ("ended", "of eve") else dead
+    async with web.http("ada", mcp_session_id=sent) as http:
+        reply = await http.post("/mcp", json=handshake())
+        assert reply.status_code == 200
+        new = reply.headers["mcp-session-id"]
+        assert new != sent
+        assert (await http.post("/mcp", json=request(1, "tools/list"))).status_code == 404
+        http.headers["mcp-session-id"] = new
+        assert (await http.post("/mcp", json=request(1, "tools/list"))).status_code == 200
+
+
 async def test_who_has_no_good_token_is_logged_by_address(web: Web, log: Path) -> None:
     for token in ("wrong", TOKENS["joe"]):
         async with web.http() as http:

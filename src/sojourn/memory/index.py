@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from asyncio import AbstractEventLoop, Lock
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -45,6 +46,10 @@ _CANDIDATES = 50
 """Entries of which each of two rankings is made, before they are fused."""
 _FEW = 200
 """Entries among which no word is too common."""
+_MOST = 100
+"""Terms of a query that are looked for."""
+_COUNTED = 1000
+"""Entries up to which the rarer one of two terms is known."""
 
 
 class Found(NamedTuple):
@@ -160,14 +165,23 @@ class Index:
     def _telling(self, terms: list[str]) -> list[str]:
         """The terms without those of more than half of all entries, unless others find nothing.
 
-        In BM25 they weigh nothing, and cost most of the time.
+        In BM25 they weigh nothing, and cost most of the time. Of a long query the rarest stay.
         """
-        if self.entries <= _FEW:
+        if self.entries <= _FEW and len(terms) <= _MOST:
             return terms
-        half = self.entries // 2
-        counts = [self._db.execute(_COUNT, (term, half + 1)).fetchone()[0] for term in terms]
-        rare = [term for term, count in zip(terms, counts, strict=True) if 0 < count <= half]
-        return rare or terms
+        half = self.entries if self.entries <= _FEW else self.entries // 2
+        known = [(count, term) for term in terms if (count := self._count(term, _COUNTED))]
+        known.sort(key=itemgetter(0))
+        rare = [
+            term
+            for count, term in known[:_MOST]
+            if (count if count < _COUNTED else self._count(term, half + 1)) <= half
+        ]
+        return rare or [term for _, term in known[:_MOST]]
+
+    def _count(self, term: str, most: int) -> int:
+        count: int = self._db.execute(_COUNT, (term, most)).fetchone()[0]
+        return count
 
     def close(self) -> None:
         """Give back its memory."""

@@ -20,6 +20,14 @@ _UNSPACED = re.compile(
 )
 """Scripts that put no spaces between words, or join particles to them: Thai, Lao, Tibetan, Burmese,
 Khmer, Japanese, Chinese, Korean."""
+_SIGNED = re.compile(
+    r"(?<![^\W_])([.#@]?)([^\W_]{1,64}(?:[.#@+/:_\\-]{1,3}[^\W_]{1,64})*)([+#]{0,3})"
+)
+"""Words with the signs that join them, and that stand before and behind."""
+_SIGNS = re.compile(r"([.#@+/:_\\-]+)")
+_VERSION = re.compile(r"v\d")
+_AS_LETTERS = {ord(sign): chr(0xE000 + ord(sign)) for sign in ".#@+/:_\\-"}
+"""Signs as characters that the index takes for letters, and that no word has."""
 _ACCENT = re.compile(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1-\u05c2\u05c4-\u05c5\u0610-\u061a\u0640"
     "\u064b-\u0655\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f]"
@@ -42,27 +50,33 @@ _SPACE, _WORD, _RUN, _SYMBOL = range(4)
 
 
 def stored_words(text: str) -> str:
-    """The words under which a text is found, with spaces between."""
-    return " ".join(
-        part
-        for kind, word in _parts(text[:LONGEST])
-        for part in (_pairs(word) if kind == _RUN else [word])
-    )
+    """The words under which a text is found, with spaces between; then what signs join."""
+    folded = _folded(text[:LONGEST])
+    words = [
+        part for kind, word in _parts(folded) for part in (_pairs(word) if kind == _RUN else [word])
+    ]
+    return " ".join([*words, *_joined(folded)])
 
 
-def asked_words(query: str, most: int = 500) -> list[str]:
-    """The first words of a query, each once, as terms for FTS5; none is read as an operator."""
-    terms: dict[str, None] = {}
-    for kind, word in _parts(query[:LONGEST]):
+def asked_words(query: str, most: int = 5000) -> list[str]:
+    """The words of a query, each once, as terms for FTS5; none is read as an operator.
+
+    Of more than `most` those stay that tell most: what signs join, then the longest.
+    """
+    folded = _folded(query[:LONGEST])
+    terms: dict[str, int] = {}
+    for kind, word in _parts(folded):
         if kind != _RUN:
-            terms[f'"{word}"'] = None
+            terms[f'"{word}"'] = len(word)
         elif len(word) == 1:
-            terms[f'"{word}"*'] = None
+            terms[f'"{word}"*'] = 2
         else:
-            terms.update((f'"{pair}"', None) for pair in _pairs(word)[:-1])
-        if len(terms) >= most:
-            break
-    return list(terms)[:most]
+            terms.update((f'"{pair}"', 2) for pair in _pairs(word)[:-1])
+    terms.update((f'"{joined}"', LONGEST) for joined in _joined(folded))
+    if len(terms) <= most:
+        return list(terms)
+    telling = set(sorted(terms, key=lambda term: -terms[term])[:most])
+    return [term for term in terms if term in telling]
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -78,19 +92,47 @@ def texts_in(value: Any) -> Iterator[str]:
             waiting.extend(reversed(cast("list[Any]", found)))  # type: ignore[redundant-cast]
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
+def _folded(text: str) -> str:
+    """The text without case, accents and other ways to write the same."""
     if text.isascii():
-        for found in _PLAIN.finditer(text.lower()):
+        return text.lower()
+    folded = normalize("NFKD", normalize("NFKC", text).casefold())
+    return normalize("NFC", _ACCENT.sub("", folded)).translate(_LETTERS)
+
+
+def _parts(folded: str) -> Iterator[tuple[int, str]]:
+    if folded.isascii():
+        for found in _PLAIN.finditer(folded):
             yield _WORD, found.group()
         return
-    folded = normalize("NFKD", normalize("NFKC", text).casefold())
-    folded = normalize("NFC", _ACCENT.sub("", folded)).translate(_LETTERS)
     for kind, run in groupby(folded, _kind):
         if kind == _SYMBOL:
             for symbol in run:
                 yield kind, symbol
         elif kind != _SPACE:
             yield kind, "".join(run)
+
+
+def _joined(folded: str) -> Iterator[str]:
+    """What signs make of words: `c#`, `c++`, `.net`, versions, dates, addresses, paths.
+
+    All of it, and each two parts with what is between them, so that a part of a path is found, and
+    `1.1.6` before `6.1.1`. They stand beside the words themselves: these are found without signs.
+    """
+    for found in _SIGNED.finditer(folded):
+        before, body, behind = found.groups()
+        if _VERSION.match(body):  # v1.2 is 1.2
+            body = body[1:]
+        pieces = _SIGNS.split(body)  # word, signs, word, …
+        if len(pieces) > 3:  # noqa: PLR2004 - more than one pair
+            for place in range(0, len(pieces) - 2, 2):
+                yield "".join(pieces[place : place + 3]).translate(_AS_LETTERS)
+        if before:
+            yield (before + pieces[0]).translate(_AS_LETTERS)
+        if behind:
+            yield (pieces[-1] + behind).translate(_AS_LETTERS)
+        if len(pieces) > 1:
+            yield body.translate(_AS_LETTERS)
 
 
 def _pairs(run: str) -> list[str]:

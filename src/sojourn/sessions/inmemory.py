@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, TypeVar
 
-from sojourn.errors import CorruptRecord, SessionExists, TooLarge
+from sojourn.errors import CorruptRecord, SessionExists, SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
@@ -246,7 +246,7 @@ class InMemorySessions:
                 raise refusals.gone(key)
             _check_version(key, session.head, write)
         elif write.incarnation or not image.new:
-            raise refusals.missing(key)
+            raise self._missing(key, write)
         elif born in past or _named("create", key, write.operation_id) in past:
             raise refusals.gone(key)
         elif write.expected:
@@ -328,6 +328,7 @@ class InMemorySessions:
             raise refusals.exists(new)
         done = Renamed(new.session, incarnation)
         _remember(past, name, done)
+        _remember(past, _named("rotated-from", key, session.head.incarnation), None)
         self._sessions[new] = self._sessions.pop(key)
         session.head = session.head._replace(incarnation=incarnation)
         session.place = max(session.place, self._clock())
@@ -621,8 +622,14 @@ class InMemorySessions:
     def _writable(self, key: SessionKey, write: Write) -> _Session:
         session = self._alive(key)
         if session is None or write.incarnation not in ("", session.head.incarnation):
-            raise refusals.missing(key)
+            raise self._missing(key, write)
         return session
+
+    def _missing(self, key: SessionKey, write: Write) -> SessionNotFound:
+        past: Mapping[str, object] = self._operations.get(key.owner, {})
+        if write.incarnation and _named("rotated-from", key, write.incarnation) in past:
+            return refusals.rotated(key)
+        return refusals.missing(key)
 
     def _changed(self, session: _Session, name: str, **fields: Any) -> Written:
         head, now = session.head, self._clock()

@@ -62,6 +62,7 @@ CREATE, APPEND, UPDATE, SAVE, TRIM, DELETE, ROTATE = (
     for name in ("create", "append", "update", "save", "trim", "delete", "rotate")
 )
 
+_DONE = (b"ok", b"duplicate")
 _SHORT = 64
 """Events up to which a save travels with small calls."""
 
@@ -290,7 +291,8 @@ class RedisSessions:
         self, reply: list[Any], key: SessionKey, sent: Rows, write: Write, end: float
     ) -> Written:
         """Raise what became of an append, or carry its app delta on."""
-        self._refused(reply, key, write)
+        if reply[0] not in _DONE:
+            await self._refuse(reply, key, write)
         status, version, seq, stamp, waiting, ttl, expires, labels = reply
         if sent.delta.app or waiting:
             app_delta: Pairs = sent.delta.app if status == b"ok" else {}
@@ -321,7 +323,8 @@ class RedisSessions:
                 operation_id=write.operation_id,
             )
         )
-        self._refused(reply, key, write)
+        if reply[0] not in _DONE:
+            await self._refuse(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
         now = Entry(key, *reply[3:7])
         if now.labels == now.former and change.ttl == change.until == "keep":
@@ -365,7 +368,8 @@ class RedisSessions:
                 bulk=len(image.rows) > _SHORT,
             )
         )
-        self._refused(reply, key, write)
+        if reply[0] not in _DONE:
+            await self._refuse(reply, key, write)
         if known and reply[4]:
             self._commons.enroll_again(key.owner, Life(image.ttl).span)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
@@ -391,7 +395,8 @@ class RedisSessions:
                 operation_id=write.operation_id,
             )
         )
-        self._refused(reply, key, write)
+        if reply[0] not in _DONE:
+            await self._refuse(reply, key, write)
         self._commons.keep_alive(key.owner, seconds(reply[2]))
         self._recent.changed(Entry(key, *reply[4:7]))
         return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
@@ -448,7 +453,8 @@ class RedisSessions:
         )
         if reply[0] == b"exists":
             raise refusals.exists(new)
-        self._refused(reply, key, write)
+        if reply[0] not in _DONE:
+            await self._refuse(reply, key, write)
         status, session, incarnation = (part.decode() for part in reply[:3])
         if status == "ok":
             now = Entry(new, *reply[3:])
@@ -556,11 +562,12 @@ class RedisSessions:
 
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 
-    def _refused(self, reply: list[Any], key: SessionKey, write: Write) -> None:
+    async def _refuse(self, reply: list[Any], key: SessionKey, write: Write) -> NoReturn:
+        """Raise why a write was not done; one more round trip for one of an incarnation."""
         status = reply[0]
-        if status in (b"ok", b"duplicate"):
-            return
         if status == b"missing":
+            if write.incarnation and await self._was_rotated(key, write.incarnation):
+                raise refusals.rotated(key)
             raise refusals.missing(key)
         if status == b"stale":
             raise refusals.stale(key, actual=int(reply[1]), expected=write.expected or 0)
@@ -575,6 +582,21 @@ class RedisSessions:
         if status == b"labels":
             raise refusals.too_many_labels(int(reply[1]))
         self._not_fitting(reply, key)
+
+    async def _was_rotated(self, key: SessionKey, incarnation: str) -> bool:
+        """Whether a session of this incarnation had this id until it was given another."""
+        operations = self._keys.user(key).operations
+        name = f"rotated-from:{len(key.session.encode())}:{key.session}:{incarnation}"
+        call = Call(
+            name="sessions.rotated",
+            keys=(operations,),
+            read=only,
+            commands=[("ZSCORE", operations, name)],
+        )
+        try:
+            return await self._engine.run(call) is not None
+        except SojournError:  # then it is not known why, and the write is refused all the same
+            return False
 
     def _not_fitting(self, reply: list[Any], key: SessionKey) -> NoReturn:
         if reply[0] == b"corrupt":

@@ -12,6 +12,7 @@ from sojourn.errors import (
     NewerFormat,
     SessionExists,
     SessionNotFound,
+    SessionRotated,
     StaleSession,
     TooManyLabels,
     TooManySessions,
@@ -82,6 +83,14 @@ def missing(key: SessionKey) -> SessionNotFound:
     return SessionNotFound(
         f"There is no session {key.session!r} of this user any more, or not the one that was "
         "loaded: it was deleted or has expired. Nothing was written."
+    )
+
+
+def rotated(key: SessionKey) -> SessionRotated:
+    """It has another id, which nobody is told here."""
+    return SessionRotated(
+        f"The session {key.session!r} was given another id, as after a login. It lives on under "
+        "that, and who rotated it has it. Nothing was written."
     )
 
 

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
 import pytest
 
 from sojourn.client import Sojourn
-from sojourn.errors import Conflict, InvalidInput, SessionNotFound
+from sojourn.errors import Conflict, InvalidInput, SessionNotFound, SessionRotated
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Rotated, Session
 from sojourn.testing.managing import found
@@ -79,6 +80,44 @@ class RotatingContract:
             with pytest.raises(SessionNotFound):
                 await write
         assert await logged(store, done.key) == [1]
+
+    async def test_who_holds_the_incarnation_is_told_of_a_rotation(
+        self, store: Sojourn, session: Session[Event]
+    ) -> None:
+        key, held = session.key, session.incarnation
+        done = await store.sessions.rotate(key)
+
+        def writes(incarnation: str) -> list[Awaitable[object]]:
+            return [
+                store.sessions.append(key, said(1), incarnation=incarnation),
+                store.sessions.trim(key, keep=0, incarnation=incarnation),
+                store.sessions.save(key, incarnation=incarnation),
+                store.sessions.rotate(key, incarnation=incarnation),
+            ]
+
+        for write in writes(held):
+            with pytest.raises(SessionRotated) as caught:
+                await write
+            for secret in (done.key.session, done.incarnation):
+                assert secret not in f"{caught.value} {caught.value.__dict__}"
+        for other in ("another", done.incarnation):
+            for write in writes(other):
+                with pytest.raises(SessionNotFound) as missed:
+                    await write
+                assert type(missed.value) is SessionNotFound
+        successor = await store.sessions.create(*key)
+        with pytest.raises(SessionRotated):
+            await store.sessions.append(key, said(1), incarnation=held)
+        await store.sessions.append(key, said(1), incarnation=successor.incarnation)
+
+    async def test_who_holds_the_incarnation_of_a_deleted_session_is_told_no_rotation(
+        self, store: Sojourn, session: Session[Event]
+    ) -> None:
+        done = await store.sessions.rotate(session.key)
+        await store.sessions.delete(done.key)
+        with pytest.raises(SessionNotFound) as caught:
+            await store.sessions.append(done.key, said(1), incarnation=done.incarnation)
+        assert type(caught.value) is SessionNotFound
 
     async def test_what_is_not_there_is_not_rotated(
         self, store: Sojourn, session: Session[Event]

@@ -8,9 +8,12 @@ import pytest
 from adk_kit import ADK, event, newer, ours, texts
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
+from google.adk.events.event_actions import EventActions
 from google.adk.sessions.session import Session
 
 import sojourn
+from sojourn.errors import InvalidInput
+from sojourn.ids import SessionKey
 from sojourn.integrations.adk import SessionService
 
 
@@ -247,3 +250,27 @@ async def test_a_session_rebuilt_from_json_can_append(desk):
     ):
         await desk.say(dumped, "more")
     assert texts(await desk.get("s")) == ["one", "more", "more", "more"]
+
+
+@ours
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_rewind_that_lacks_events_removes_no_state(desk, cut):
+    session = await desk.create("s")
+    for number in range(4):
+        await desk.say(session, str(number), state={f"k{number}": number})
+    if cut:
+        await desk.service.store.sessions.trim(SessionKey.of(desk.app, "ada", "s"), keep=2)
+    state = {"k0": None, "k1": None, "k3": None}
+    actions = EventActions(state_delta=state, rewind_before_invocation_id="i")
+    rewind = event("", actions=actions)
+    session = await desk.get("s")
+    if cut:
+        with pytest.raises(InvalidInput, match=r"k0, k1, k3.* 2 of the session's 4 events"):
+            await desk.service.append_event(session, rewind)
+        assert await desk.state("s") == {f"k{number}": number for number in range(4)}
+    else:
+        await desk.service.append_event(session, rewind)
+        assert (await desk.state("s"))["k3"] is None
+    harmless = EventActions(state_delta={"k2": 7}, rewind_before_invocation_id="i")
+    await desk.service.append_event(session, event("", actions=harmless))
+    assert (await desk.state("s"))["k2"] == 7

@@ -13,6 +13,7 @@ from google.adk.platform import time as platform_time
 from google.genai import types
 
 import sojourn
+from sojourn.errors import InvalidId
 from sojourn.integrations.adk import ArtifactService
 
 REMOVED = types.Part(inline_data=types.Blob(mime_type="application/octet-stream", data=b""))
@@ -427,3 +428,18 @@ async def test_it_closes_what_it_opened_and_leaves_what_was_lent(shared_server, 
     await own.close()
     with pytest.raises(sojourn.Closed):
         await Shelf(own, app).keys()
+
+
+@ours
+@pytest.mark.parametrize(("user", "session"), [("ada", "x" * 600), ("y" * 600, "s")])
+async def test_nothing_is_under_an_id_that_no_session_can_have(artifacts, app, user, session):
+    where = {"app_name": app, "user_id": user, "session_id": session}
+    named = {**where, "filename": "a.txt"}
+    assert await artifacts.load_artifact(**named) is None
+    assert await artifacts.list_artifact_keys(**where) == []
+    assert await artifacts.list_versions(**named) == []
+    assert await artifacts.list_artifact_versions(**named) == []
+    assert await artifacts.get_artifact_version(**named) is None
+    await artifacts.delete_artifact(**named)
+    with pytest.raises(InvalidId):
+        await artifacts.save_artifact(**named, artifact={"text": "hi"})

@@ -70,6 +70,39 @@ async def test_all_fields_at_once(desk, elsewhere):
     assert await there_and_back(desk, elsewhere, given) == given
 
 
+def editable(value) -> dict[int, object]:
+    """What somebody could edit in a value, by its identity."""
+    found, waiting = {}, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseModel):
+            members = [each.__dict__, each.__pydantic_extra__, each.__pydantic_private__]
+        elif isinstance(each, dict):
+            members = list(each.values())
+        elif isinstance(each, list | tuple | set):
+            members = list(each)
+        else:
+            continue
+        found[id(each)] = each
+        waiting += members
+    return found
+
+
+@ours
+async def test_copies_of_any_event_share_nothing_that_can_be_edited(desk):
+    session = await desk.create("s")
+    for number in range(max(map(len, ACTIONS.values()))):
+        actions = {name: each[number % len(each)] for name, each in ACTIONS.items()}
+        fields = {name: each[number % len(each)] for name, each in FIELDS.items()}
+        content = types.Content(role="model", parts=list(PARTS.values()))
+        own = {"content": content, "actions": EventActions(**actions), "id": f"e{number}"}
+        await desk.service.append_event(session, Event(**{**fields, **own}))
+    await desk.get("s")
+    first, second = (await desk.get("s")).events, (await desk.get("s")).events
+    assert first == second
+    assert editable(first).keys() & editable(second).keys() == set()
+
+
 async def test_an_event_with_nothing_in_it(desk, elsewhere):
     given = Event()
     found = await there_and_back(desk, elsewhere, given)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from adk_kit import newer, ours, texts
+from adk_kit import Desk, newer, ours, texts
 from google.adk.sessions.base_session_service import GetSessionConfig
+from google.genai import types
 
 from sojourn.integrations.adk import SessionService
 
@@ -188,19 +189,52 @@ async def test_reads_of_every_kind_in_turn_agree(desk, long, elsewhere):
     assert texts(await elsewhere.get("s")) == whole
 
 
-@ours
-async def test_deep_copies_are_the_callers_own_down_to_the_text(service, desk):
-    await desk.say(await desk.create("s"), "hello")
-    deep = SessionService(service.store, copies="deep")
-    first = await deep.get_session(app_name=desk.app, user_id="ada", session_id="s")
-    first.events[0].content.parts[0].text = "changed"
-    again = await deep.get_session(app_name=desk.app, user_id="ada", session_id="s")
-    assert texts(again) == ["hello"]
+async def test_callers_share_nothing_that_can_be_edited(desk):
+    """In a second session of another name, too: what one request edits is no other request's."""
+    await desk.say(
+        await desk.create("s"),
+        "hello",
+        state={"k": {"list": [1, {"deep": 2}]}},
+        custom_metadata={"tags": ["a"]},
+        usage_metadata=types.GenerateContentResponseUsageMetadata(prompt_token_count=1),
+    )
+    await desk.get("s")
+    first = await desk.get("s")
+    (event,) = first.events
+    event.content.parts[0].text = "changed"
+    event.content.parts.append(types.Part(text="more"))
+    event.actions.state_delta["k"]["list"][1]["deep"] = 3
+    event.actions.artifact_delta["file"] = 1
+    event.custom_metadata["tags"].append("b")
+    event.usage_metadata.prompt_token_count = 2
+    event.author = "eve"
+    first.state["k"]["list"].append(4)
+    second = await desk.get("s")
+    (event,) = second.events
+    assert [part.text for part in event.content.parts] == ["hello"]
+    assert event.actions.state_delta == {"k": {"list": [1, {"deep": 2}]}}
+    assert event.actions.artifact_delta == {}
+    assert event.custom_metadata == {"tags": ["a"]}
+    assert event.usage_metadata.prompt_token_count == 1
+    assert event.author == "user"
+    assert second.state == {"k": {"list": [1, {"deep": 2}]}}
 
 
 @ours
-async def test_light_copies_share_content_and_nothing_else(desk):
+async def test_a_deep_state_is_copied(desk):
+    deep = []
+    for _ in range(200):
+        deep = [deep]
+    await desk.say(await desk.create("s"), "hello", state={"k": deep})
+    for _ in range(2):
+        (event,) = (await desk.get("s")).events
+        assert event.actions.state_delta == {"k": deep}
+
+
+@ours
+async def test_light_copies_share_content_and_nothing_else(service, desk):
     await desk.say(await desk.create("s"), "hello", state={"k": 1})
-    first, second = await desk.get("s"), await desk.get("s")
+    light = Desk(SessionService(service.store, copies="light"), desk.app)
+    first, second = await light.get("s"), await light.get("s")
     assert first.events[0].content is second.events[0].content
     assert first.events[0] is not second.events[0]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from adk_kit import event, newer, ours, texts
 from google.adk.errors.already_exists_error import AlreadyExistsError
+from google.adk.errors.session_not_found_error import SessionNotFoundError
+
+from sojourn.errors import SessionRotated
+from sojourn.ids import SessionKey
 
 
 async def test_a_created_session_says_who_it_is(desk):
@@ -144,3 +150,54 @@ async def test_flush_does_nothing_and_fails_at_nothing(desk):
     await desk.say(session, "hello")
     await desk.service.flush()
     assert texts(await desk.get("s")) == ["hello"]
+
+
+@ours
+@pytest.mark.parametrize("state", [None, {}])
+async def test_get_and_then_create_fails_for_none_of_ten(desk, state):
+    """As ADK's `auto_create_session` and its A2A executor do; in turn, none is ever late."""
+    ready = asyncio.Barrier(10)
+
+    async def first_message(number: int) -> None:
+        assert await desk.get("s") is None
+        await ready.wait()
+        session = await desk.create("s", state=state)
+        await desk.say(session, str(number))
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(10):
+            tasks.create_task(first_message(number))
+    assert sorted(texts(await desk.get("s"))) == [str(number) for number in range(10)]
+
+
+@ours
+async def test_a_session_that_was_not_sought_or_has_a_first_state_is_not_joined(desk):
+    assert await desk.get("s") is None
+    await desk.create("s")
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("s")
+    assert await desk.get("t") is None
+    await asyncio.create_task(desk.create("t"))
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("t", state={"k": 1})
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("t")
+    assert await desk.get("u") is None
+    await asyncio.create_task(desk.create("u"))
+    assert await desk.get("other") is None
+    with pytest.raises(AlreadyExistsError):
+        await desk.create("u")
+
+
+@ours
+async def test_a_session_that_is_rotated_while_a_turn_runs(desk):
+    """ADK's word for it goes out over HTTP, and is that of any other; the cause says more."""
+    session = await desk.create("s")
+    store = desk.service.store
+    done = await store.sessions.rotate(SessionKey.of(desk.app, "ada", "s"))
+    with pytest.raises(SessionNotFoundError) as caught:
+        await desk.say(session, "hello")
+    assert str(caught.value) == "Session s not found."
+    assert type(caught.value.__cause__) is SessionRotated
+    assert done.key.session not in str(caught.value.__cause__)
+    assert session.events == []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from adk_kit import ADK, newer, texts
+from adk_kit import ADK, newer, ours, texts
 from google.adk.agents.run_config import RunConfig, StreamingMode
 from google.adk.apps.app import App
 from google.adk.apps.llm_event_summarizer import LlmEventSummarizer
@@ -164,3 +165,14 @@ async def test_closing_a_runner_flushes_the_service(desk, runner):
     await say(runner, "hello")
     await runner.close()
     assert texts(await desk.get("s"))[0] == "hello"
+
+
+@ours
+async def test_ten_first_messages_at_once(service, app, agent, desk):
+    """A double click, and more: each is answered in the session that one of them has made."""
+    runner = Runner(app_name=app, agent=agent, session_service=service, auto_create_session=True)
+    answers = await asyncio.gather(*(say(runner, "hello") for _ in range(10)))
+    assert len(answers) == 10
+    assert len(await desk.list()) == 1
+    said = [event.author for event in (await desk.get("s")).events]
+    assert said.count("user") == 10

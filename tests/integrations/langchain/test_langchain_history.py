@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import math
 from secrets import token_hex
 from typing import Any
 
@@ -19,10 +21,11 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_kit import everything
+from pydantic import BaseModel
 
 import sojourn
 from servers import Server
-from sojourn import Event, InvalidValue, Message, SessionKey
+from sojourn import Event, Message, SessionKey, TooLarge
 from sojourn.client import Sojourn
 from sojourn.integrations.langchain import ChatMessageHistory
 
@@ -126,10 +129,86 @@ async def test_messages_belong_to_whoever_read_them(history: ChatMessageHistory)
     assert await history.aget_messages() == [HumanMessage(["a"])]
 
 
+class Weather(BaseModel):
+    city: str
+    at: dt.datetime
+
+
+class Loud(AIMessage):
+    volume: int = 11
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no comparison")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+WHEN = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+LOGPROBS = {"logprobs": {"content": [{"token": "a", "logprob": -math.inf}]}}
+HARD: list[tuple[BaseMessage, str, Any]] = [
+    (AIMessage("said", response_metadata=LOGPROBS), "response_metadata",
+     {"logprobs": {"content": [{"token": "a", "logprob": "-Infinity"}]}}),
+    (AIMessage("said", additional_kwargs={"parsed": Weather(city="Lima", at=WHEN)}),
+     "additional_kwargs", {"parsed": {"city": "Lima", "at": "2026-01-02T00:00:00Z"}}),
+    (ToolMessage("said", tool_call_id="1", artifact=Weather(city="Lima", at=WHEN)), "artifact",
+     {"city": "Lima", "at": "2026-01-02T00:00:00Z"}),
+    (ToolMessage("said", tool_call_id="1", artifact=b"\xff\xfe"), "artifact", "__4="),
+    (ToolMessage("said", tool_call_id="1", artifact=(1, {2: "x"})), "artifact", [1, {"2": "x"}]),
+    (ToolMessage("said", tool_call_id="1", artifact={"k": Hostile()}), "artifact", None),
+    (HumanMessage("said", additional_kwargs={"half": "\ud83d"}), "additional_kwargs",
+     {"half": "\ufffd"}),
+    (Loud("said"), "volume", None),
+    (BaseMessage(content="said", type="odd"), "", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hard", "name", "stored"), HARD, ids=range(len(HARD)))
+async def test_what_was_said_is_stored_whatever_a_message_carries(  # noqa: PLR0917 - fixtures
+    store: Sojourn,
+    history: ChatMessageHistory,
+    caplog: pytest.LogCaptureFixture,
+    hard: BaseMessage,
+    name: str,
+    stored: Any,
+) -> None:
+    await history.aadd_messages([HumanMessage("asked"), hard])
+    asked, found = await history.aget_messages()
+    assert (asked.content, found.content) == ("asked", "said")
+    if stored is not None:
+        assert type(found) is type(hard)
+        assert getattr(found, name) == stored
+    marks = [
+        each.metadata.get("langchain_changed") for each in await store.history(history.key).all()
+    ]
+    assert marks == [None, [name] if name else []]
+    (warning,) = [each.message for each in caplog.records if each.name == "sojourn.langchain"]
+    assert name in warning
+    assert "said" not in warning
+
+
+async def test_a_turn_of_a_runnable_is_stored_whatever_its_answer_carries(
+    store: Sojourn, session: str
+) -> None:
+    chain = RunnableWithMessageHistory(
+        RunnableLambda(lambda _: AIMessage("said", response_metadata=LOGPROBS)),
+        lambda session: ChatMessageHistory(session, store),
+        input_messages_key="input",
+        history_messages_key="past",
+    )
+    config: Any = {"configurable": {"session_id": session}}
+    assert (await chain.ainvoke({"input": "asked"}, config)).content == "said"
+    found = await ChatMessageHistory(session, store).aget_messages()
+    assert [each.content for each in found] == ["asked", "said"]
+
+
 async def test_a_batch_is_stored_whole_or_not_at_all(history: ChatMessageHistory) -> None:
-    unfit = ToolMessage("x", tool_call_id="1", artifact=object())
-    with pytest.raises(InvalidValue):
-        await history.aadd_messages([HumanMessage("fine"), unfit])
+    with pytest.raises(TooLarge):
+        await history.aadd_messages([HumanMessage("fine"), HumanMessage("x" * 2**23)])
     assert await history.aget_messages() == []
 
 

@@ -17,12 +17,13 @@ from google.adk.errors.input_validation_error import InputValidationError
 from google.adk.platform import time as platform_time
 from google.genai import types
 
-from sojourn import artifacts, client, errors
+from sojourn import artifacts, errors
 from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
+from sojourn.integrations.adk.opening import open_store
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.sessions import Where
+    from sojourn.integrations.adk.opening import Where
 
 _USER = "user:"
 _REFERENCES = 5
@@ -49,6 +50,7 @@ class ArtifactService(BaseArtifactService):
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
             `close()` then leaves open, as that of a `SessionService`.
+        uri: the same by the name that ADK's `services.yaml` has for it.
         options: further arguments of `sojourn.open`.
 
     Raises:
@@ -60,14 +62,10 @@ class ArtifactService(BaseArtifactService):
     version is damaged or a part of it was evicted.
     """
 
-    def __init__(self, url_or_store: Where, **options: Any) -> None:
-        self._owned = not isinstance(url_or_store, client.Sojourn)
-        if isinstance(url_or_store, client.Sojourn):
-            if options:
-                raise errors.InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
-        else:
-            self.store = client.open(url_or_store, **options)
+    def __init__(
+        self, url_or_store: Where | None = None, *, uri: str | None = None, **options: Any
+    ) -> None:
+        self.store, self._owned = open_store("ArtifactService", url_or_store, uri, options)
 
     async def save_artifact(
         self,
@@ -122,7 +120,10 @@ class ArtifactService(BaseArtifactService):
         """
         scope = app_name, user_id, session_id
         for _ in range(_REFERENCES + 1):
-            owner, name = _place(*scope[:2], filename, scope[2])
+            place = _place_of(*scope[:2], filename, scope[2])
+            if place is None:
+                return None
+            owner, name = place
             found = await self.store.artifacts.load(owner, name, version=version)
             if found is None:
                 return None
@@ -143,10 +144,14 @@ class ArtifactService(BaseArtifactService):
         """The names of a session's artifacts and of the user's, with `user:`. One round trip."""
         _check(app_name, "app_name")
         _check(user_id, "user_id")
-        owners: list[SessionKey | UserKey] = [UserKey.of(app_name, user_id)]
         if session_id is not None:
             _check(session_id, "session_id")
-            owners.append(SessionKey.of(app_name, user_id, session_id))
+        try:
+            owners: list[SessionKey | UserKey] = [UserKey.of(app_name, user_id)]
+            if session_id is not None:
+                owners.append(SessionKey.of(app_name, user_id, session_id))
+        except errors.InvalidId:
+            return []
         shared, *own = await asyncio.gather(*map(self.store.artifacts.names, owners))
         return sorted([*(_USER + name for name in shared), *chain(*own)])
 
@@ -154,14 +159,20 @@ class ArtifactService(BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> None:
         """Delete all versions; that there are none is no error. Two round trips."""
-        owner, name = _place(app_name, user_id, filename, session_id)
+        place = _place_of(app_name, user_id, filename, session_id)
+        if place is None:
+            return
+        owner, name = place
         await self.store.artifacts.delete(owner, name)
 
     async def list_versions(
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[int]:
         """The numbers of all versions. One round trip."""
-        owner, name = _place(app_name, user_id, filename, session_id)
+        place = _place_of(app_name, user_id, filename, session_id)
+        if place is None:
+            return []
+        owner, name = place
         last = await self.store.artifacts.find(owner, name)
         return [] if last is None else list(range(last.version + 1))
 
@@ -169,7 +180,10 @@ class ArtifactService(BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[ArtifactVersion]:
         """All versions without their data. One round trip."""
-        owner, name = _place(app_name, user_id, filename, session_id)
+        place = _place_of(app_name, user_id, filename, session_id)
+        if place is None:
+            return []
+        owner, name = place
         found = await self.store.artifacts.versions(owner, name)
         return [_described(owner, filename, each) for each in found]
 
@@ -183,7 +197,10 @@ class ArtifactService(BaseArtifactService):
         version: int | None = None,
     ) -> ArtifactVersion | None:
         """A version without its data, the last if not given; None when there is none."""
-        owner, name = _place(app_name, user_id, filename, session_id)
+        place = _place_of(app_name, user_id, filename, session_id)
+        if place is None:
+            return None
+        owner, name = place
         found = await self.store.artifacts.find(owner, name, version=version)
         return None if found is None else _described(owner, filename, found)
 
@@ -205,6 +222,16 @@ def _place(
         raise InputValidationError("Session ID must be provided for session-scoped artifacts.")
     _check(session, "session_id")
     return SessionKey.of(app, user, session), filename
+
+
+def _place_of(
+    app: str, user: str, filename: str, session: str | None
+) -> tuple[SessionKey | UserKey, str] | None:
+    """The same, or None for ids that no session can have: there is nothing under them."""
+    try:
+        return _place(app, user, filename, session)
+    except errors.InvalidId:
+        return None
 
 
 def _target(

@@ -15,10 +15,11 @@ from sojourn import client
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk import guarded
+from sojourn.integrations.adk.opening import split_uri
 from sojourn.integrations.adk.registry import register
 
 _SERVICES = '''\
-"""Lets plain `adk web` know Sojourn's URIs: sessions, memory, artifacts. ADK loads this file."""
+"""Lets plain `adk` know Sojourn's URIs: sessions, memory, artifacts. ADK loads this file."""
 
 try:
     from sojourn.integrations.adk import register
@@ -67,14 +68,31 @@ def _init(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     if not folder.is_dir():
         raise click.UsageError(f"{folder} is not a folder: name the one that holds your agents.")
-    target = folder / "services.py"
-    try:
-        _write_services(target)
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from error
+    targets = [folder / "services.py"]
+    if not _is_an_agent(folder):  # `adk run` and `adk web` of one agent look into its own folder
+        agents = sorted(each for each in folder.iterdir() if _is_an_agent(each))
+        targets += [each / "services.py" for each in agents]
+    for target in targets:
+        try:
+            _write_services(target)
+        except OSError as error:
+            raise click.ClickException(f"{target} cannot be written: {error.strerror}.") from error
+    _tell(folder, targets[-1].parent)
+
+
+def _is_an_agent(folder: Path) -> bool:
+    """Whether ADK would find an agent there; names that begin with a dot are passed over."""
+    if not folder.is_dir() or folder.name.startswith((".", "__")):
+        return False
+    return any((folder / name).exists() for name in ("agent.py", "__init__.py", "root_agent.yaml"))
 
 
 def _write_services(target: Path) -> None:
+    if target.with_suffix("").is_dir():
+        raise click.ClickException(
+            f"{target.with_suffix('')} is a folder, which Python imports instead of {target.name}. "
+            "Add to its __init__.py: from sojourn.integrations.adk import register; register()"
+        )
     if target.exists():
         if _KNOWN in target.read_text("utf-8"):
             click.echo(f"{target} is there already.")
@@ -84,10 +102,20 @@ def _write_services(target: Path) -> None:
             "register; register()"
         )
     target.write_text(_SERVICES, "utf-8")
+    click.echo(f"Wrote {target}.")
+
+
+def _tell(folder: Path, agent: Path) -> None:
+    """What works now."""
     options = (_OPTION, _MEMORY, _ARTIFACTS)
     all_three = " ".join(f"{option}=redis://localhost:6379" for option in options)
-    click.echo(f"Wrote {target}. Now, with those that you want of the three:")
-    click.echo(f"adk web {all_three} {target.parent}")
+    click.echo("Now, with those that you want of the three:")
+    click.echo(f"adk web {all_three} {folder}")
+    click.echo(f"adk run {all_three} {agent}")
+    click.echo(
+        f"adk deploy cloud_run {all_three} --extra_packages={folder / 'services.py'} {agent}"
+        "   # and sojourn[adk] in its requirements.txt"
+    )
 
 
 def _check_uri(arguments: Sequence[str]) -> None:
@@ -116,7 +144,7 @@ def _check_other(option: str, arguments: Sequence[str]) -> None:
 
 def _check_ours(option: str, uri: str) -> None:
     try:
-        client.open(uri)
+        client.open(split_uri(uri)[0] if option == _OPTION else uri)
     except SojournError as error:
         raise click.ClickException(f"{option}: {error}") from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from hashlib import blake2b
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -15,6 +17,7 @@ from google.adk.sessions.state import State
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from sojourn.errors import InvalidValue
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
 from sojourn.sessions.rows import NO_DELTA, Row
@@ -76,17 +79,63 @@ def jsonable(state: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     """State as JSON text: rich types as pydantic writes them, what it cannot write as text.
 
     `temp:` keys fall away: they live on the caller's session and are never stored.
+
+    Raises:
+        InvalidValue: a number that JSON does not have, or bytes that are not text. ADK's services
+            on databases fail over them, too: nobody could tell afterwards what they had been.
     """
     values: dict[str, msgspec.Raw] = {}
     for key, value in state.items():
         if key.startswith(State.TEMP_PREFIX):
             continue
         try:
-            values[key] = msgspec.Raw(_encode(to_jsonable_python(value, inf_nan_mode="null")))
+            values[key] = _state_value(key, _plain(key, value))
+        except InvalidValue:
+            raise
         except _NOT_JSON:
             log.warning("The state value %r is not JSON; what can be is stored as text", key)
-            values[key] = as_json(value)
+            values[key] = _with_texts(key, value)
     return values
+
+
+def _plain(key: str, value: object, **options: Any) -> Any:
+    try:
+        return to_jsonable_python(value, **options)
+    except UnicodeDecodeError as error:
+        raise InvalidValue(
+            f"The state value {key!r} holds bytes that are not UTF-8 text. Save them as an "
+            "artifact, or store their base64."
+        ) from error
+
+
+def _state_value(key: str, plain: Any) -> msgspec.Raw:
+    encoded = _encode(plain)
+    if b"null" in encoded:  # as which NaN and the infinities are written
+        waiting = [plain]
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, float) and not isfinite(each):
+                raise InvalidValue(
+                    f"The state value {key!r} holds {each!r}, which JSON has no number for. Store "
+                    "None, or a text."
+                )
+            if isinstance(each, dict):
+                waiting.extend(cast("dict[str, Any]", each).values())
+            elif isinstance(each, list):
+                waiting.extend(cast("list[Any]", each))  # type: ignore[redundant-cast]
+    return msgspec.Raw(encoded)
+
+
+def _with_texts(key: str, value: object) -> msgspec.Raw:
+    """The value with texts instead of what pydantic does not know; what has no end is a text."""
+    plain = value
+    try:
+        plain = _plain(key, value, serialize_unknown=True)
+        return _state_value(key, plain)
+    except InvalidValue:
+        raise
+    except _NOT_JSON:  # half of a character, too
+        return as_json(plain)
 
 
 def from_row(row: Row, _seq: int = 0) -> AdkEvent:
@@ -144,14 +193,18 @@ def _pruned(kind: type[M], data: bytes, what: str, head: Mapping[str, Any] = _NO
 
 _set = object.__setattr__
 
+_FIXED = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of values that nobody can edit."""
+
 
 def _time_of(event: AdkEvent) -> float:
     return event.timestamp
 
 
-def _light(event: AdkEvent) -> AdkEvent:
+def _light(event: M) -> M:
     """What `model_copy()` makes, in a third of the time; loading a long session is mostly this."""
-    twin = AdkEvent.__new__(AdkEvent)
+    kind = type(event)
+    twin = kind.__new__(kind)
     _set(twin, "__dict__", event.__dict__.copy())
     _set(twin, "__pydantic_fields_set__", event.__pydantic_fields_set__.copy())
     _set(twin, "__pydantic_extra__", event.__pydantic_extra__)
@@ -160,14 +213,50 @@ def _light(event: AdkEvent) -> AdkEvent:
 
 
 def _deep(event: AdkEvent) -> AdkEvent:
-    return event.model_copy(deep=True)
+    """What `model_copy(deep=True)` makes, sooner, and of any depth: models, dicts, lists anew."""
+    twin = _light(event)
+    waiting: list[Any] = []
+    _add_members(twin, waiting)
+    while waiting:
+        members: Any = waiting.pop()
+        is_dict = isinstance(members, dict)
+        pairs = cast(
+            "Iterable[tuple[Any, Any]]", members.items() if is_dict else enumerate(members)
+        )
+        for key, value in pairs:
+            kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+            if kind in _FIXED:
+                continue
+            made: Any
+            if kind is dict or kind is list:
+                made = value.copy()
+                if made:
+                    waiting.append(made)
+            elif isinstance(value, BaseModel):
+                made = _light(value)
+                _add_members(made, waiting)
+            else:
+                made = deepcopy(value)
+            members[key] = made
+    return twin
 
 
-EVENTS: View[AdkEvent, AdkEvent] = View("adk", from_row, _light, _time_of)
-"""Light copies: the event is the caller's own, what it holds is shared until a deep copy."""
+def _add_members(twin: BaseModel, waiting: list[Any]) -> None:
+    """What of a light copy is still shared."""
+    waiting.append(twin.__dict__)
+    if twin.__pydantic_extra__ is not None:
+        _set(twin, "__pydantic_extra__", twin.__pydantic_extra__.copy())
+        waiting.append(twin.__pydantic_extra__)
+    if twin.__pydantic_private__ is not None:
+        _set(twin, "__pydantic_private__", twin.__pydantic_private__.copy())
+        waiting.append(twin.__pydantic_private__)
 
-DEEP: View[AdkEvent, AdkEvent] = View("adk", from_row, _deep, _time_of)
-"""Deep copies, several times as expensive."""
+
+EVENTS: View[AdkEvent, AdkEvent] = View("adk", from_row, _deep, _time_of)
+"""Callers share nothing that can be edited."""
+
+LIGHT: View[AdkEvent, AdkEvent] = View("adk", from_row, _light, _time_of)
+"""The event is the caller's own, what it holds is shared with everybody in this process."""
 
 
 def _payload(event: AdkEvent) -> bytes:

@@ -15,6 +15,7 @@ from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.auth import MAX_BODY, install
 from sojourn.integrations.adk.endpoints import Endpoint
+from sojourn.integrations.adk.opening import split_uri
 from sojourn.security import AccessLog, Enumeration, JsonLines, Logged
 from sojourn.security.tokens import Tokens, new_token, tokens_from
 
@@ -110,7 +111,7 @@ def guard_what_is_served(options: Options, session_uri: str | None) -> None:
     """
     ours = session_uri is not None and session_uri.partition(":")[0] in SCHEMES
     try:
-        store = client.open(session_uri if ours and session_uri else "memory://")
+        store = client.open(split_uri(session_uri)[0] if ours and session_uri else "memory://")
         peers = Enumeration(store)
         log = AccessLog(Logged() if options.access_log is None else JsonLines(options.access_log))
     except (SojournError, OSError) as error:

@@ -13,12 +13,13 @@ from google.adk.memory.memory_entry import MemoryEntry
 from google.adk.platform import uuid as platform_uuid
 from google.adk.sessions.session import Session as AdkSession
 
-from sojourn import client, errors
+from sojourn import errors
 from sojourn.integrations.adk import entries
+from sojourn.integrations.adk.opening import open_store
 from sojourn.memory import KEEP, Draft, Keep, Scope
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.sessions import Where
+    from sojourn.integrations.adk.opening import Where
 
 log = logging.getLogger("sojourn.adk")
 
@@ -50,6 +51,7 @@ class MemoryService(BaseMemoryService):
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
             `close()` then leaves open, as that of a `SessionService`.
+        uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a memory lives after it was last added; None for ever; the store's
             `history_ttl` if not given.
         limit: how many memories a search gives at most.
@@ -65,21 +67,16 @@ class MemoryService(BaseMemoryService):
 
     def __init__(
         self,
-        url_or_store: Where,
+        url_or_store: Where | None = None,
         *,
+        uri: str | None = None,
         ttl: float | Keep | None = KEEP,
         limit: int = 10,
         **options: Any,
     ) -> None:
         if not 1 <= limit <= _PAGE:
             raise errors.InvalidInput(f"limit must be from 1 to {_PAGE:,}, not {limit!r}.")
-        self._owned = not isinstance(url_or_store, client.Sojourn)
-        if isinstance(url_or_store, client.Sojourn):
-            if options:
-                raise errors.InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
-        else:
-            self.store = client.open(url_or_store, **options)
+        self.store, self._owned = open_store("MemoryService", url_or_store, uri, options)
         self._ttl: float | Keep | None = ttl
         self._limit = limit
 
@@ -163,9 +160,12 @@ class MemoryService(BaseMemoryService):
         Raises:
             sojourn.Unavailable: it cannot be known; never an empty response instead.
         """
-        scope = self._scope(app_name, user_id)
-        hits = await scope.search(entries.mended(query), limit=self._limit)
         response = SearchMemoryResponse()
+        try:
+            scope = self._scope(app_name, user_id)
+        except errors.InvalidId:  # nobody can have added anything there
+            return response
+        hits = await scope.search(entries.mended(query), limit=self._limit)
         for hit in hits:
             try:
                 response.memories.append(entries.from_entry(hit.entry))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.input_validation_error import InputValidationError
@@ -17,17 +18,15 @@ from google.adk.sessions.base_session_service import (
 )
 from google.adk.sessions.session import Session as AdkSession
 
-from sojourn import client, errors
+from sojourn import errors
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
+from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.sessions import KEEP, Event, Keep, Session
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
-
-    Where: TypeAlias = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
+    from sojourn.integrations.adk.opening import Where
 
 _PAGE = 1000
 _VERSION = " version "
@@ -45,13 +44,16 @@ class SessionService(BaseSessionService):
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
             `close()` then leaves open.
+        uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a session lives after its last event; None for ever; the store's (a day)
             if not given.
         on_stale: `merge` lets handles that are behind append, and nothing is lost; `raise` gives
             ADK's StaleSessionError instead.
-        copies: `light` returns events whose content is shared within this process, as ADK's
-            light-copy mode does; `deep` copies everything.
-        options: further arguments of `sojourn.open`.
+        copies: `deep` gives every caller events of its own, whatever it edits in them; `light`
+            shares their content within this process, as ADK's light-copy mode does, and is for
+            callers that edit nothing.
+        options: further arguments of `sojourn.open`. `copies` and `on_stale` may stand in the URL,
+            too, and then win.
 
     Raises:
         sojourn.ConfigurationError: the URL; nothing is sent yet.
@@ -67,28 +69,29 @@ class SessionService(BaseSessionService):
 
     def __init__(
         self,
-        url_or_store: Where,
+        url_or_store: Where | None = None,
         *,
+        uri: str | None = None,
         ttl: float | Keep | None = KEEP,
         on_stale: Literal["merge", "raise"] = "merge",
-        copies: Literal["light", "deep"] = "light",
+        copies: Literal["deep", "light"] = "deep",
         **options: Any,
     ) -> None:
+        place = uri if url_or_store is None else url_or_store
+        if isinstance(place, str):
+            place, own = split_uri(place)
+            on_stale, copies = own.get("on_stale", on_stale), own.get("copies", copies)  # type: ignore[assignment]  # checked below
         if on_stale not in ("merge", "raise"):
             raise errors.InvalidInput(f"on_stale is 'merge' or 'raise', not {on_stale!r}.")
         if copies not in ("light", "deep"):
-            raise errors.InvalidInput(f"copies is 'light' or 'deep', not {copies!r}.")
-        self._owned = not isinstance(url_or_store, client.Sojourn)
-        if isinstance(url_or_store, client.Sojourn):
-            if options:
-                raise errors.InvalidInput("Options of the store go to sojourn.open().")
-            self.store = url_or_store
-        else:
-            self.store = client.open(url_or_store, **options)
+            raise errors.InvalidInput(f"copies is 'deep' or 'light', not {copies!r}.")
+        if url_or_store is not None and uri is not None:
+            raise errors.InvalidInput("Give the place first, or as uri=…, not both.")
+        self.store, self._owned = open_store("SessionService", place, None, options)
         self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
         self._key = lru_cache(_REMEMBERED)(SessionKey.of)
-        self._view = events.EVENTS if copies == "light" else events.DEEP
+        self._view = events.LIGHT if copies == "light" else events.EVENTS
 
     async def create_session(
         self,
@@ -101,6 +104,11 @@ class SessionService(BaseSessionService):
     ) -> AdkSession:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
 
+        Get, and create if there is none: ADK's `auto_create_session`, its A2A executor and many
+        apps do so, and of several first messages at once all but one would fail. A task that asked
+        `get_session` for this session last, and was told None, is given the one that another has
+        made meanwhile, unless it brings a first state.
+
         Args:
             app_name: the app.
             user_id: the user.
@@ -111,8 +119,12 @@ class SessionService(BaseSessionService):
         Raises:
             AlreadyExistsError: the id is taken; shared state is as before.
             InputValidationError: an id is given, and the store was opened with `strict_ids`.
+            sojourn.InvalidId: no key can carry one of the ids (over 512 bytes, no app). Reading and
+                deleting do not raise it: there is no such session.
         """
         asked = session_id.strip() if session_id else ""
+        sought = _sought.get() == (id(self), app_name, user_id, asked)
+        _sought.set(None)
         if asked and self.store.sessions.strict_ids:
             raise InputValidationError(
                 "This service takes no ids of its callers (strict_ids): leave session_id out."
@@ -127,6 +139,10 @@ class SessionService(BaseSessionService):
                 created=platform_time.get_time(),
             )
         except errors.SessionExists as error:
+            if sought and not state:
+                other = await self.get_session(app_name=app_name, user_id=user_id, session_id=asked)
+                if other is not None:
+                    return other
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error
         return self._handle(session, [])
 
@@ -139,16 +155,21 @@ class SessionService(BaseSessionService):
         config: GetSessionConfig | None = None,
     ) -> AdkSession | None:
         """A session, or None when there is none. One round trip; only new events are decoded."""
+        _sought.set(None)
         name = session_id.strip() if session_id else ""
-        if not name:
+        key = _key_of(app_name, user_id, name)
+        if key is None:
             return None
         session = await self.store.sessions.get_as(
             self._view,
-            SessionKey.of(app_name, user_id, name),
+            key,
             last=config.num_recent_events if config else None,
             since=config.after_timestamp if config else None,
         )
-        return None if session is None else self._handle(session, session.events)
+        if session is None:
+            _sought.set((id(self), app_name, user_id, name))
+            return None
+        return self._handle(session, session.events)
 
     async def list_sessions(
         self, *, app_name: str, user_id: str | None = None
@@ -159,7 +180,7 @@ class SessionService(BaseSessionService):
         """
         found: list[AdkSession] = []
         cursor: str | None = None
-        while True:
+        while _key_of(app_name, user_id or "", "any") is not None:
             page = await self.store.sessions.list(app_name, user_id, limit=_PAGE, cursor=cursor)
             found += [self._handle(session, []) for session in page.sessions]
             cursor = page.cursor
@@ -171,12 +192,14 @@ class SessionService(BaseSessionService):
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Delete a session; that there is none is no error. One round trip."""
-        name = session_id.strip() if session_id else ""
-        if name:
-            await self.store.sessions.delete(SessionKey.of(app_name, user_id, name))
+        key = _key_of(app_name, user_id, session_id.strip() if session_id else "")
+        if key is not None:
+            await self.store.sessions.delete(key)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """The user's state, keys without `user:`; empty when there is none. One round trip."""
+        if _key_of(app_name, user_id, "any") is None:
+            return {}
         return await self.store.sessions.user_state(app_name, user_id)
 
     async def append_event(self, session: AdkSession, event: AdkEvent) -> AdkEvent:
@@ -191,13 +214,16 @@ class SessionService(BaseSessionService):
                 on databases; nothing was stored.
             SessionNotFoundError: the session was deleted or has expired; it is not revived.
             StaleSessionError: with `on_stale="raise"`, the handle is behind.
-            sojourn.InvalidInput: the event is over its cap.
+            sojourn.InvalidInput: the event is over its cap; or it is a rewind that would remove
+                state which events that are not there any more may have set.
         """
         if event.partial:
             return event
         incarnation, version = _mark_of(session)
         stored = events.to_event(event)
-        key = self._key(session.app_name, session.user_id, session.id)
+        key = self._key_in(session)
+        if event.actions and event.actions.rewind_before_invocation_id:
+            await self._check_rewind(key, event)
         try:
             done = await self.store.sessions.append(
                 key,
@@ -225,6 +251,29 @@ class SessionService(BaseSessionService):
         if self._strict:
             _mark(session, incarnation, version)
         return await super().append_event(session, event)
+
+    def _key_in(self, session: AdkSession) -> SessionKey:
+        try:
+            return self._key(session.app_name, session.user_id, session.id)
+        except errors.InvalidId as error:
+            raise SessionNotFoundError(f"Session {session.id} not found.") from error
+
+    async def _check_rewind(self, key: SessionKey, event: AdkEvent) -> None:
+        """Refuse a rewind that takes what was cut off for what never was. One round trip.
+
+        ADK makes the earlier state of the events that it has, and removes all others.
+        """
+        removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
+        if not removed:
+            return
+        session = await self.store.sessions.get_as(self._view, key)
+        if session is not None and len(session.events) < session.length:
+            raise errors.InvalidInput(
+                f"The rewind would remove the state {', '.join(removed)}, but only "
+                f"{len(session.events):,} of the session's {session.length:,} events are there: "
+                "others were trimmed, are beyond max_events, or cannot be read. What the state was "
+                "before is not known. Nothing was written: set it yourself, or start a session."
+            )
 
     async def _has(self, key: SessionKey, event: Event) -> bool:
         """Whether the log has an equal event: its operation id is forgotten after a while."""
@@ -254,6 +303,20 @@ class SessionService(BaseSessionService):
         """Close the store, unless it was lent."""
         if self._owned:
             await self.store.close()
+
+
+_sought: ContextVar[tuple[int, str, str, str] | None] = ContextVar(
+    "sojourn_adk_sought", default=None
+)
+"""The session that this task asked for last, in which service, and was told that there is none."""
+
+
+def _key_of(app: str, user: str, session: str) -> SessionKey | None:
+    """The key of a session, or None for ids that no session can have."""
+    try:
+        return SessionKey.of(app, user, session)
+    except errors.InvalidId:
+        return None
 
 
 def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:

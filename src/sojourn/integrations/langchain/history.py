@@ -33,7 +33,10 @@ class ChatMessageHistory(BaseChatMessageHistory):
 
     It is a view of the session: `store.history(session)` shows the same messages as role and
     content, and messages that others wrote there are seen here. Every message class of
-    langchain-core comes back equal to what was added.
+    langchain-core comes back equal to what was added. What of a message JSON cannot hold (an
+    `artifact` or `parsed` that is an object, -inf, bytes, a class of one's own) comes back as the
+    JSON or text that is nearest; `langchain_changed` in its metadata and a warning in the log name
+    the fields. What was said is always stored.
 
     Every method has one for event loops, with an `a` before its name, and all may raise
     `sojourn.Unavailable`, `sojourn.AccessDenied` and their kin: an outage never looks like an empty
@@ -106,7 +109,6 @@ class ChatMessageHistory(BaseChatMessageHistory):
             operation_id: repeat it with the same id and the messages are there once.
 
         Raises:
-            sojourn.InvalidValue: JSON cannot hold a message without loss; nothing was sent.
             sojourn.TooLarge: a message is over the cap of an event; nothing was sent.
             sojourn.OutcomeUnknown: they were sent and no reply came; repeat it with its
                 `operation_id`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, cast, get_args, get_type_hints
@@ -22,6 +24,7 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from pydantic_core import to_jsonable_python
 from typing_extensions import is_typeddict
 
 from sojourn.codecs import decode, encode
@@ -29,6 +32,8 @@ from sojourn.errors import InvalidValue
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Message
 from sojourn.telemetry.newer import NEWER
+
+log = logging.getLogger("sojourn.langchain")
 
 CLASSES: dict[str, type[BaseMessage]] = {
     each.model_fields["type"].default: each
@@ -52,6 +57,9 @@ CLASSES: dict[str, type[BaseMessage]] = {
 
 _MEMBER = "langchain"
 """Of the metadata of a stored message: LangChain's fields, without the content."""
+
+CHANGED = "langchain_changed"
+"""Of the metadata of a stored message: names of fields that JSON does not hold as they were."""
 
 _WHAT = "A LangChain message"
 
@@ -233,13 +241,97 @@ def faithful(value: Any, what: str) -> Any:
 
 
 def to_stored(message: BaseMessage) -> dict[str, Any]:
-    """A message for `History.extend`: role and content for every reader, the rest beside them."""
-    fields = dump(message)
+    """A message for `History.extend`: role and content for every reader, the rest beside them.
+
+    What was said is stored whatever else a message carries: LangChain's runnables have given their
+    answer by then, and only log what a history raises. What JSON cannot hold as it is becomes
+    JSON or text; then the metadata name the fields, and so does the log.
+    """
+    metadata: dict[str, Any] = {}
+    try:
+        fields = dump(message)
+    except InvalidValue as error:
+        fields, changed = _dump_changed(message)
+        metadata[CHANGED] = changed
+        log.warning(
+            "A %s is stored with changes, in %s. %s",
+            type(message).__name__,
+            ", ".join(changed) or "its class",
+            error,
+        )
+    content = fields.pop("content")
     return {
         "role": _role_of(message),
-        "content": fields.pop("content"),
-        "metadata": {_MEMBER: fields},
+        "content": content,
+        "metadata": {_MEMBER: fields, **metadata},
     }
+
+
+def _dump_changed(message: BaseMessage) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a message that JSON does not hold as they are, and the names of these."""
+    given = {**vars(message), **(message.model_extra or {})}
+    ours = set(CLASSES.values())
+    kind: type[BaseMessage] = next(
+        (each for each in type(message).__mro__ if each in ours), ChatMessage
+    )
+    fields = {
+        name: _nearest(value)
+        for name, value in given.items()
+        if name in kind.model_fields or kind is type(message)
+    }
+    if kind is ChatMessage:
+        fields["role"] = _role_of(message)
+    fields["type"] = kind.model_fields["type"].default
+    fields["content"] = _readable_content(fields.get("content", ""))
+    try:
+        load(fields)
+    except ValueError:  # what was said, and who said it, is nothing that a class refuses
+        needed = _needed(kind) | {"type", "content", "id", "name"}
+        fields = {name: value for name, value in fields.items() if name in needed}
+    changed = [name for name in given if name != "type" and not _equal(fields, name, given[name])]
+    plain = {
+        name: value
+        for name, value in fields.items()
+        if name in ("type", "content", *changed) or not _is_default(kind, name, value)
+    }
+    return plain, sorted(changed)
+
+
+def _equal(fields: Mapping[str, Any], name: str, value: Any) -> bool:
+    try:
+        return bool(name in fields and fields[name] == value)
+    except Exception:  # noqa: BLE001 - arrays and their like compare as they please
+        return False
+
+
+def _nearest(value: Any) -> Any:
+    """The JSON that is nearest to a value: never an error, never without its texts."""
+    try:
+        plain = to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")
+        text = json.dumps(plain, ensure_ascii=False)
+    except Exception:  # noqa: BLE001 - serializers of the application's raise what they like
+        if isinstance(value, dict):
+            members = cast("dict[object, Any]", value)
+            return {_mended(str(name)): _shallow(each) for name, each in members.items()}
+        if isinstance(value, list | tuple):
+            return [_shallow(each) for each in cast("list[Any]", value)]
+        return _shallow(value)
+    return json.loads(_mended(text), parse_constant=str)  # -inf is "-Infinity"
+
+
+def _shallow(value: Any) -> Any:
+    try:
+        return decode(encode(value, "A value"))
+    except Exception:  # noqa: BLE001 - as above
+        try:
+            return _mended(repr(value))
+        except Exception:  # noqa: BLE001 - as above
+            return f"<{type(value).__name__}>"
+
+
+def _mended(text: str) -> str:
+    """Text that UTF-8 can hold: halves of characters are joined or marked."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def from_stored(message: Message) -> BaseMessage:

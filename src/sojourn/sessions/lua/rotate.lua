@@ -57,6 +57,7 @@ local words = read_labels(labels) or {}
 write_labelled(by_update, by_expiry, ARGV[3], now, {}, words)
 write_labelled(by_update, by_expiry, ARGV[4], expires, words, {})
 write_user_operation(operations, name, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
+write_user_operation(operations, 'rotated-from:' .. #ARGV[3] .. ':' .. ARGV[3] .. ':' .. incarnation)
 if KEYS[12] then
   local changes = {{'deleted', ARGV[3], version}, {'created', ARGV[4], version}}
   write_notices(KEYS[12], ARGV[6], changes, {by_update, by_expiry})

@@ -7,6 +7,7 @@ a client that comes with `Last-Event-ID` gets what it missed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -68,6 +69,14 @@ _LONGEST = 60.0
 """Seconds that a request is worked on when its client has gone."""
 
 
+_NOT_RUNNING = (
+    "The lifespan of this MCP application has not begun. Where it is mounted into another one, "
+    "that one must run it: async with mcp.router.lifespan_context(mcp)."
+)
+
+log = logging.getLogger("sojourn.mcp")
+
+
 class _Request(msgspec.Struct):
     """What of a JSON-RPC message says how to treat it."""
 
@@ -112,6 +121,11 @@ class Handshaken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        if self._tasks is None:
+            log.error(_NOT_RUNNING)
+            refused = _error(HTTPStatus.INTERNAL_SERVER_ERROR, _NOT_RUNNING, INTERNAL_ERROR)
+            await refused(scope, receive, send)
+            return
         request = Request(scope, receive)
         version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
         if version not in HANDSHAKE_PROTOCOL_VERSIONS:
@@ -145,7 +159,10 @@ class Handshaken:
                 return _error(HTTPStatus.BAD_REQUEST, "Missing session ID: initialize first.")
             connection = await own.streams.open()
         elif not await own.streams.touch(connection):
-            return _unknown()
+            if asked.method != "initialize":
+                return _unknown()
+            connection = await own.streams.open()  # some clients send their dead id for ever
+            request = Request(_named(request.scope, connection), request.receive)
         told = Told(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         await self._running.start(self._serve, transport, version)
@@ -203,7 +220,7 @@ class Handshaken:
     @property
     def _running(self) -> anyio.abc.TaskGroup:
         if self._tasks is None:
-            raise RuntimeError("The application's lifespan has not begun.")
+            raise RuntimeError(_NOT_RUNNING)
         return self._tasks
 
 
@@ -271,6 +288,13 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return next_message
+
+
+def _named(scope: Scope, connection: str) -> Scope:
+    """The same request, in another MCP session."""
+    name = MCP_SESSION_ID_HEADER.lower().encode()
+    others = [pair for pair in scope["headers"] if pair[0].lower() != name]
+    return {**scope, "headers": [*others, (name, connection.encode())]}
 
 
 def _is_number(text: str) -> bool:

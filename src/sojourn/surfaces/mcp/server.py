@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from mcp.server.mcpserver import MCPServer
@@ -29,18 +30,30 @@ def server_of(desk: Desk) -> MCPServer[Desk]:
     async def lifespan(_: MCPServer[Desk]) -> AsyncGenerator[Desk]:
         yield desk
 
-    server = MCPServer[Desk](
-        name="sojourn",
-        title="Sojourn",
-        instructions=_INSTRUCTIONS,
-        version=_version(),
-        tools=[*sessions.TOOLS, *memory.TOOLS],
-        lifespan=lifespan,
-        subscriptions=False,
-        log_level="WARNING",
-    )
+    with _logging_left_alone():
+        server = MCPServer[Desk](
+            name="sojourn",
+            title="Sojourn",
+            instructions=_INSTRUCTIONS,
+            version=_version(),
+            tools=[*sessions.TOOLS, *memory.TOOLS],
+            lifespan=lifespan,
+            subscriptions=False,
+            log_level="WARNING",
+        )
     add_resources(server)
     return server
+
+
+@contextmanager
+def _logging_left_alone() -> Generator[None]:
+    """The SDK gives the root logger a handler and a level where it has no handler yet."""
+    here, root = logging.NullHandler(), logging.getLogger()
+    root.addHandler(here)
+    try:
+        yield
+    finally:
+        root.removeHandler(here)
 
 
 def _version() -> str:

@@ -1,0 +1,68 @@
+"""The store of a service: from a URL, by ADK's `services.yaml`, or lent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+from sojourn import client
+from sojourn.errors import InvalidInput
+from sojourn.options import Options
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    Where = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
+
+OWN = ("copies", "on_stale")
+"""Options of a `SessionService` that may stand in its URL beside those of `sojourn.open`."""
+
+_OF_ADK = "agents_dir"
+"""ADK gives it to whatever it makes of a URI."""
+
+
+def open_store(
+    kind: str, where: Where | None, uri: str | None, options: MutableMapping[str, Any]
+) -> tuple[client.Sojourn, bool]:
+    """The store of a service, and whether it is the service's own.
+
+    Args:
+        kind: the service's class, for messages.
+        where: a URL, a client or an open store.
+        uri: the URL by ADK's name; one of the two is given.
+        options: of `sojourn.open`; ADK's `agents_dir` is passed over.
+
+    Raises:
+        ConfigurationError: the URL.
+        InvalidInput: an argument that nobody takes, or a wrong one.
+    """
+    options.pop(_OF_ADK, None)
+    if (where is None) == (uri is None):
+        raise InvalidInput(
+            f"{kind} takes one place: a URL, a redis-py client or an open store first, or uri=…."
+        )
+    where = uri if where is None else where
+    if unknown := sorted(options.keys() - set(Options._fields)):
+        raise InvalidInput(
+            f"{kind} does not take {', '.join(unknown)}. Beside its own arguments it takes those "
+            "of sojourn.open()."
+        )
+    if isinstance(where, client.Sojourn):
+        if options:
+            raise InvalidInput("Options of the store go to sojourn.open().")
+        return where, False
+    assert where is not None  # noqa: S101 - one of the two
+    return client.open(where, **options), True
+
+
+def split_uri(uri: str, names: Sequence[str] = OWN) -> tuple[str, Mapping[str, str]]:
+    """Take a service's own options out of a URL's query: the URL without them, and they."""
+    address, mark, query = uri.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    own = {name: value for name, value in pairs if name in names}
+    if not mark or not own:
+        return uri, {}
+    rest = urlencode([pair for pair in pairs if pair[0] not in names])
+    return f"{address}?{rest}" if rest else address, own
