@@ -38,6 +38,8 @@ No exception of a driver leaves Sojourn: it is the `__cause__` of one of these.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AccessDenied",
     "BufferFull",
@@ -75,7 +77,23 @@ __all__ = [
 
 
 class SojournError(Exception):
-    """The root: `except SojournError` catches whatever Sojourn raises."""
+    """The root: `except SojournError` catches whatever Sojourn raises.
+
+    Every error of the tree may be pickled and copied, with all its attributes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild it without its `__init__`, which takes other arguments than it keeps."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[SojournError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> SojournError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigurationError(SojournError):
@@ -103,21 +121,29 @@ class TooManyLabels(InvalidInput):
 
 
 class TooLarge(InvalidInput):
-    """An event or a state is over its cap.
+    """Something that the caller chose is over its cap: bytes, or a number of values.
 
     Attributes:
-        size: bytes that it has or would have.
-        limit: bytes that it may have.
+        size: bytes, or how many, that it has or would have.
+        limit: what it may have.
     """
 
     def __init__(
-        self, what: str, size: int, limit: int, option: str, left: str = "nothing was written"
+        self,
+        what: str,
+        size: int,
+        limit: int,
+        option: str = "",
+        left: str = "nothing was written",
+        *,
+        unit: str = "bytes",
     ) -> None:
         self.size = size
         self.limit = limit
+        wider = f", or raise {option}" if option else ""
         super().__init__(
-            f"{what} of {size:,} bytes is over the cap of {limit:,} bytes; {left}. "
-            f"Store large content elsewhere and keep a reference, or raise {option}."
+            f"{what} of {size:,} {unit} is over the cap of {limit:,} {unit}; {left}. "
+            f"Store large content elsewhere and keep a reference{wider}."
         )
 
 

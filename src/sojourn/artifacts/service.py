@@ -10,7 +10,8 @@ from typing import Any, cast
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.records import BINARY
 from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
-from sojourn.codecs import encode
+from sojourn.caps import CAPS, check
+from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
 
@@ -252,8 +253,7 @@ def _size(data: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidValue(f"mime_type is text, not {type(value).__name__}.")
-    encode(value, "mime_type")
-    return value
+    return text(value, "mime_type", CAPS.mime_type)
 
 
 def _object(metadata: object) -> bytes:
@@ -261,7 +261,9 @@ def _object(metadata: object) -> bytes:
         return b"{}"
     if not isinstance(metadata, Mapping):
         raise InvalidValue(f"metadata must be a mapping, not {type(metadata).__name__}.")
-    return encode(dict(cast("Mapping[str, Any]", metadata)), "metadata")
+    made = encode(dict(cast("Mapping[str, Any]", metadata)), "metadata")
+    check("The metadata", len(made), CAPS.metadata)
+    return made
 
 
 def _instant(value: object) -> float | None:

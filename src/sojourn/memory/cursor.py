@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from sojourn.caps import CAPS
 from sojourn.errors import InvalidInput
 
 _decode = msgspec.json.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0)], str | None]).decode
@@ -25,6 +26,8 @@ def place_of(cursor: str | None) -> tuple[int, str | None]:
     """
     if cursor is None:
         return 0, None
+    if isinstance(cursor, str) and len(cursor) > CAPS.cursor:
+        raise InvalidInput("The cursor is not one that a listing gave.")
     try:
         return _decode(urlsafe_b64decode(cursor.encode()))
     except (AttributeError, ValueError, msgspec.MsgspecError) as error:

@@ -139,6 +139,7 @@ class Scope:
         checks.keys(named)
         cap = self._limits.max_bytes
         made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
+        checks.together(made, cap)
         write = self._write(f"many {operation_id_of(operation_id)}")
         if not made:
             return {}

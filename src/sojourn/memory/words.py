@@ -9,6 +9,8 @@ from itertools import groupby
 from typing import Any, cast
 from unicodedata import category, normalize
 
+from sojourn.caps import CAPS
+
 LONGEST = 100_000
 """Characters of an entry that are searched."""
 
@@ -45,7 +47,7 @@ def stored_words(text: str) -> str:
     """The words under which a text is found, with spaces between."""
     return " ".join(
         part
-        for kind, word in _parts(text[:LONGEST])
+        for kind, word in _parts(text[:LONGEST], LONGEST)
         for part in (_pairs(word) if kind == _RUN else [word])
     )
 
@@ -53,7 +55,7 @@ def stored_words(text: str) -> str:
 def asked_words(query: str, most: int = 500) -> list[str]:
     """The first words of a query, each once, as terms for FTS5; none is read as an operator."""
     terms: dict[str, None] = {}
-    for kind, word in _parts(query[:LONGEST]):
+    for kind, word in _parts(query[: CAPS.query], CAPS.query):
         if kind != _RUN:
             terms[f'"{word}"'] = None
         elif len(word) == 1:
@@ -78,13 +80,13 @@ def texts_in(value: Any) -> Iterator[str]:
             waiting.extend(reversed(cast("list[Any]", found)))  # type: ignore[redundant-cast]
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
+def _parts(text: str, most: int) -> Iterator[tuple[int, str]]:
     if text.isascii():
         for found in _PLAIN.finditer(text.lower()):
             yield _WORD, found.group()
         return
     folded = normalize("NFKD", normalize("NFKC", text).casefold())
-    folded = normalize("NFC", _ACCENT.sub("", folded)).translate(_LETTERS)
+    folded = normalize("NFC", _ACCENT.sub("", folded[:most])).translate(_LETTERS)
     for kind, run in groupby(folded, _kind):
         if kind == _SYMBOL:
             for symbol in run:

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from sojourn.caps import CAPS
 from sojourn.errors import InvalidInput
 from sojourn.sessions.store import Place
 
@@ -39,6 +40,8 @@ class Cursor(NamedTuple):
         """
         if text is None:
             return cls()
+        if isinstance(text, str) and len(text) > CAPS.cursor:
+            raise InvalidInput("The cursor is not one that a listing gave.")
         try:
             shard, name, session = _decode(urlsafe_b64decode(text.encode()))
             return cls(shard, _place(name), _place(session))

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 import msgspec
 
 from sojourn import codecs
+from sojourn.caps import CAPS
 from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
@@ -804,8 +805,8 @@ class Sessions:
         """
         checks.page_size(limit)
         wanted = Filter(
-            checks.text_or_none(pattern, "pattern"),
-            checks.text_or_none(status, "status"),
+            checks.text_or_none(pattern, "pattern", CAPS.pattern),
+            checks.text_or_none(status, "status", CAPS.status),
             _wanted_labels(labels),
         )
         if user is None and (wanted.labels or newest_first):
