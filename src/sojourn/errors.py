@@ -31,6 +31,7 @@
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
     ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
     ├── ServerFault               the server answered what it should not have
+    ├── NotPicklable              (TypeError) a handle of this process, sent to another
     └── Closed                    used after close()
 
 No exception of a driver leaves Sojourn: it is the `__cause__` of one of these.
@@ -56,6 +57,7 @@ __all__ = [
     "InvalidToken",
     "InvalidValue",
     "NewerFormat",
+    "NotPicklable",
     "OutcomeUnknown",
     "Refused",
     "ServerBusy",
@@ -79,7 +81,7 @@ __all__ = [
 class SojournError(Exception):
     """The root: `except SojournError` catches whatever Sojourn raises.
 
-    Every error of the tree may be pickled and copied, with all its attributes.
+    Every error of the tree may be copied and sent to another process, with all its attributes.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -323,6 +325,10 @@ class NewerFormat(SojournError):
 
 class ServerFault(SojournError):
     """The server answered with something that no healthy server answers."""
+
+
+class NotPicklable(SojournError, TypeError):
+    """A store, or a handle of one, cannot leave its process; the message says what to pass."""
 
 
 class Closed(SojournError):

@@ -13,9 +13,11 @@ from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
 
 
+@stays_here("its URL, and open the store there")
 class Artifacts:
     """The artifacts of a store. Made by `sojourn.open`, as `store.artifacts`.
 

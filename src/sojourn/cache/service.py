@@ -26,6 +26,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
 
 P = ParamSpec("P")
@@ -65,6 +66,7 @@ class CacheStats(NamedTuple):
         return (self.hits + self.stale) / asked if asked else 0.0
 
 
+@stays_here("its URL, and open the store there")
 class Cache:
     """The cache of a store. Made by `sojourn.open`, as `store.cache`.
 

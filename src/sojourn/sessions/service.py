@@ -22,6 +22,7 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
@@ -105,6 +106,7 @@ def _in_time(method: M) -> M:
     return cast("M", ends)
 
 
+@stays_here("its URL, and open the store there")
 class Sessions:
     """The sessions of a store. Made by `sojourn.open`, as `store.sessions`.
 
