@@ -20,8 +20,8 @@ def stays_here(instead: str) -> Callable[[C], C]:
     def decorate(kind: C) -> C:
         def refuse(self: object, _protocol: Any = None) -> NoReturn:
             raise NotPicklable(
-                f"{type(self).__name__} holds connections of this process, so it cannot go to another: "
-                f"pass {instead}."
+                f"{type(self).__name__} holds connections of this process, so it cannot go to "
+                f"another: pass {instead}."
             )
 
         def same(self: object, _memo: Any = None) -> object:

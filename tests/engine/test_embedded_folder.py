@@ -161,8 +161,8 @@ def test_a_folder_that_a_group_may_write_to_is_refused(folder, join):
         *(("appendonlydir/a", "link"), ("appendonlydir/a", "loose")),
     ],
 )
-def test_a_file_of_others_is_refused(folder, join, name, how, tmp_path, monkeypatch):
-    target = tmp_path / "target"
+def test_a_file_of_others_is_refused(folder, join, name, how, monkeypatch):
+    target = folder.parent / "target"
     target.write_text("untouched")
     path = folder / name
     path.parent.mkdir(parents=True, mode=0o700)

@@ -12,7 +12,7 @@ Three locks in the folder say who is alive; the kernel frees them whoever is kil
 """
 
 # pathlib would add a third to the start-up time.
-# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH109, PTH112, PTH117, PTH120
+# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH109, PTH112, PTH115, PTH117, PTH120
 from __future__ import annotations
 
 import errno
