@@ -26,9 +26,9 @@ def place_of(cursor: str | None) -> tuple[int, str | None]:
     """
     if cursor is None:
         return 0, None
-    if isinstance(cursor, str) and len(cursor) > CAPS.cursor:
-        raise InvalidInput("The cursor is not one that a listing gave.")
     try:
+        if len(cursor) > CAPS.cursor:
+            raise ValueError("too long")
         return _decode(urlsafe_b64decode(cursor.encode()))
-    except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+    except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput("The cursor is not one that a listing gave.") from error

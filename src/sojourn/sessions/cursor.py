@@ -40,12 +40,12 @@ class Cursor(NamedTuple):
         """
         if text is None:
             return cls()
-        if isinstance(text, str) and len(text) > CAPS.cursor:
-            raise InvalidInput("The cursor is not one that a listing gave.")
         try:
+            if len(text) > CAPS.cursor:
+                raise ValueError("too long")
             shard, name, session = _decode(urlsafe_b64decode(text.encode()))
             return cls(shard, _place(name), _place(session))
-        except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+        except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidInput("The cursor is not one that a listing gave.") from error
 
 
