@@ -51,7 +51,7 @@ class Caps(NamedTuple):
     mime_type: int = 256
     pattern: int = 512
     query: int = 64 * KiB
-    cursor: int = 8 * KiB
+    cursor: int = 16 * KiB
     vector: int = 256 * KiB
 
 

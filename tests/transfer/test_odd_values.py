@@ -130,11 +130,11 @@ async def seen(store: Sojourn, world: dict[str, Any]) -> list[str]:
             )
         )
     memory = store.memory.user(key.user, app=key.app)
-    for entry in (await memory.list(limit=1000)).entries:
-        found.append(msgspec.structs.replace(entry, expires=None))
+    entries = (await memory.list(limit=1000)).entries
+    found += [msgspec.structs.replace(each, expires=None) for each in entries]
     for owner in (key, UserKey.of(*key[:2])):
-        for name in await store.artifacts.names(owner):
-            found.append((name, await store.artifacts.load(owner, name)))
+        names = await store.artifacts.names(owner)
+        found += [(name, await store.artifacts.load(owner, name)) for name in names]
     tenant, entry, *_ = world["cache"]
     found.append(await store.cache.get(entry, tenant=tenant))
     return [repr(each) for each in found]

@@ -27,8 +27,6 @@ def place_of(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 0, None
     try:
-        if len(cursor) > CAPS.cursor:
-            raise ValueError("too long")
-        return _decode(urlsafe_b64decode(cursor.encode()))
+        return _decode(urlsafe_b64decode(cursor[: CAPS.cursor].encode()))
     except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput("The cursor is not one that a listing gave.") from error

@@ -41,9 +41,7 @@ class Cursor(NamedTuple):
         if text is None:
             return cls()
         try:
-            if len(text) > CAPS.cursor:
-                raise ValueError("too long")
-            shard, name, session = _decode(urlsafe_b64decode(text.encode()))
+            shard, name, session = _decode(urlsafe_b64decode(text[: CAPS.cursor].encode()))
             return cls(shard, _place(name), _place(session))
         except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidInput("The cursor is not one that a listing gave.") from error
