@@ -16,6 +16,7 @@ from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
 from sojourn.engine.wire import Tally
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sojourn.wiring import Lent
 
 
+@stays_here("its URL, and open the store there")
 class Sojourn:
     """An open store. Use it as `async with sojourn.open(url) as store`.
 

@@ -32,12 +32,15 @@
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
     ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
     ├── ServerFault               the server answered what it should not have
+    ├── NotPicklable              (TypeError) a handle of this process, sent to another
     └── Closed                    used after close()
 
 No exception of a driver leaves Sojourn: it is the `__cause__` of one of these.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "AccessDenied",
@@ -55,6 +58,7 @@ __all__ = [
     "InvalidToken",
     "InvalidValue",
     "NewerFormat",
+    "NotPicklable",
     "OutcomeUnknown",
     "Refused",
     "ServerBusy",
@@ -77,7 +81,23 @@ __all__ = [
 
 
 class SojournError(Exception):
-    """The root: `except SojournError` catches whatever Sojourn raises."""
+    """The root: `except SojournError` catches whatever Sojourn raises.
+
+    Every error of the tree may be copied and sent to another process, with all its attributes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild it without its `__init__`, which takes other arguments than it keeps."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[SojournError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> SojournError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigurationError(SojournError):
@@ -105,21 +125,29 @@ class TooManyLabels(InvalidInput):
 
 
 class TooLarge(InvalidInput):
-    """An event or a state is over its cap.
+    """Something that the caller chose is over its cap: bytes, or a number of values.
 
     Attributes:
-        size: bytes that it has or would have.
-        limit: bytes that it may have.
+        size: bytes, or how many, that it has or would have.
+        limit: what it may have.
     """
 
     def __init__(
-        self, what: str, size: int, limit: int, option: str, left: str = "nothing was written"
+        self,
+        what: str,
+        size: int,
+        limit: int,
+        option: str = "",
+        left: str = "nothing was written",
+        *,
+        unit: str = "bytes",
     ) -> None:
         self.size = size
         self.limit = limit
+        wider = f", or raise {option}" if option else ""
         super().__init__(
-            f"{what} of {size:,} bytes is over the cap of {limit:,} bytes; {left}. "
-            f"Store large content elsewhere and keep a reference, or raise {option}."
+            f"{what} of {size:,} {unit} is over the cap of {limit:,} {unit}; {left}. "
+            f"Store large content elsewhere and keep a reference{wider}."
         )
 
 
@@ -309,6 +337,10 @@ class NewerFormat(SojournError):
 
 class ServerFault(SojournError):
     """The server answered with something that no healthy server answers."""
+
+
+class NotPicklable(SojournError, TypeError):
+    """A store, or a handle of one, cannot leave its process; the message says what to pass."""
 
 
 class Closed(SojournError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from sojourn.caps import CEILING
 from sojourn.errors import ConfigurationError, InvalidInput
 
 MiB = 1024 * 1024
@@ -59,16 +60,24 @@ class Options(NamedTuple):
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():
             least = 0 if name == "near_cache_bytes" else 0.001
-            most = _AGES if name.endswith("_ttl") else 10**12
+            most = _AGES if name.endswith("_ttl") else _MOST.get(name, 10**12)
             if name in _FLAGS:
                 if not isinstance(value, bool):
                     raise InvalidInput(f"{name} is True or False, not {value!r}.")
             elif isinstance(value, int | float) and not least <= value <= most:
-                raise InvalidInput(f"{name} must be above zero and sensible, not {value!r}.")
+                raise InvalidInput(
+                    f"{name} must be above zero and at most {most:,}, not {value!r}."
+                )
 
 
 _AGES = 10**10
 """Seconds that no lifetime exceeds: scripts count its milliseconds without rounding."""
+_MOST = {
+    "max_event_bytes": CEILING.event,
+    "max_state_bytes": CEILING.state,
+    "max_artifact_bytes": CEILING.artifact,
+}
+"""So that every store takes the archives of every other."""
 _FOREVER = (
     *("session_ttl", "state_ttl", "max_events", "max_sessions"),
     *("memory_ttl", "knowledge_ttl", "history_ttl", "artifact_ttl"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import importlib.util
+import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 from embedded_kit import connection, identity, log, push, supervisor_of, wait_for_exit
 
+from sojourn.engine import supervisor
 from sojourn.errors import ConfigurationError, Unavailable
 
 
@@ -123,8 +126,103 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path, join):
 def test_a_folder_that_everyone_may_write_to_is_refused(folder, join):
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(ConfigurationError, match="chmod 700"):
+    with pytest.raises(ConfigurationError, match="chmod go-w"):
         join().ensure()
+
+
+def theirs(path, monkeypatch):
+    """Let a file be another user's, or let us be another user."""
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+
+def test_a_folder_of_another_user_is_refused(folder, join, monkeypatch):
+    folder.mkdir()
+    (folder / "server.json").write_text('{"socket": "/tmp/his/redis.sock"}')
+    theirs(folder, monkeypatch)
+    with pytest.raises(ConfigurationError, match="another user"):
+        join().ensure()
+
+
+def test_a_folder_that_a_group_may_write_to_is_refused(folder, join):
+    folder.mkdir()
+    folder.chmod(0o770)
+    with pytest.raises(ConfigurationError, match="chmod go-w"):
+        join().ensure()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("server.json", "link"), ("server.json", "loose"), ("server.json", "theirs")),
+        *(("clients.lock", "link"), ("valkey.log", "link"), ("server.json.new", "link")),
+        *(("appendonlydir/a", "link"), ("appendonlydir/a", "loose")),
+    ],
+)
+def test_a_file_of_others_is_refused(folder, join, name, how, monkeypatch):
+    target = folder.parent / "target"
+    target.write_text("untouched")
+    path = folder / name
+    path.parent.mkdir(parents=True, mode=0o700)
+    folder.chmod(0o700)
+    if how == "link":
+        path.symlink_to(target)
+    else:
+        path.touch(mode=0o600)
+        path.chmod(0o666) if how == "loose" else theirs(path, monkeypatch)
+    with pytest.raises(ConfigurationError, match="not used"):
+        join().ensure()
+    assert target.read_text() == "untouched"
+
+
+@pytest.mark.parametrize("name", ["server.json", "clients.lock"])
+def test_a_link_that_comes_later_is_not_followed(folder, join, name, tmp_path):
+    """Also where it appears after the folder was looked at."""
+    folder.mkdir(mode=0o700)
+    (tmp_path / "target").write_text("{}")
+    (folder / name).symlink_to(tmp_path / "target")
+    for use in (supervisor.read_address, supervisor.open_lock):
+        with pytest.raises(supervisor.NotOurs):
+            use(str(folder / name))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a server as somebody else")
+def test_a_server_that_another_user_runs_is_not_asked(runtime):
+    address = str(runtime / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        code = (
+            "import os, socket, sys; os.setuid(65534); s = socket.socket(fileno=int(sys.argv[1]))"
+        )
+        code += "; s.listen(); print(flush=True); s.accept()[0].recv(9)"
+        fd = listening.fileno()
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(fd)], pass_fds=[fd], stdout=subprocess.PIPE
+        )
+        try:
+            child.stdout.readline()
+            with pytest.raises(supervisor.NotOurs, match="uid 65534"):
+                supervisor.ask(address, b"PING")
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+            os.unlink(address)  # noqa: PTH108
+
+
+def test_a_server_of_another_container_is_told_at_once(folder, join):
+    folder.mkdir(mode=0o700)
+    said = {"socket": "/nowhere/valkey.sock", "supervisor": 1, "namespace": "another"}
+    (folder / "server.json").write_text(json.dumps(said))
+    held = supervisor.open_lock(str(folder / "supervisor.lock"))
+    try:
+        assert supervisor.try_lock(held)
+        with pytest.raises(Unavailable, match="another container"):
+            join().ensure()
+    finally:
+        os.close(held)
 
 
 def test_a_folder_that_we_may_not_write_to_is_refused(runtime):

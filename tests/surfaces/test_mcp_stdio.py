@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,18 +47,85 @@ async def test_the_user_and_the_store_can_be_said_by_the_environment(shared_serv
     assert (line["app"], line["user"], line["session"]) == ("shop", "ada", "s")
 
 
+START = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+def asked(number: int) -> dict[str, object]:
+    call = {"name": "session_list", "arguments": {}}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": call}
+
+
+def lines_of(*messages: dict[str, object]) -> str:
+    return "".join(f"{json.dumps(each)}\n" for each in messages)
+
+
+def test_what_was_piped_in_is_answered_before_the_end(cli: Cli) -> None:
+    done = subprocess.run(
+        [*SOJOURN, "mcp", "--user", "ada", "--url", cli.url],
+        input=lines_of(START, *map(asked, range(1, 100))).rstrip(),  # the last line has no end
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["id"] for each in answers} == set(range(100))
+    assert all("result" in each for each in answers)
+    assert done.returncode == 0
+
+
+@contextmanager
+def served() -> Generator[subprocess.Popen[str]]:
+    """One that has answered, and waits."""
+    process = subprocess.Popen(
+        [*SOJOURN, "mcp", "--user", "ada", "--url", "memory://"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(lines_of(START))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 0
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for end in (process.stdin, process.stdout, process.stderr):
+            with suppress(BrokenPipeError, AttributeError):
+                end.close()  # type: ignore[union-attr]
+
+
+def test_one_interrupt_ends_it() -> None:
+    with served() as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+
+
+def test_a_reader_that_has_left_is_no_traceback() -> None:
+    with served() as process:
+        process.stdout.close()  # type: ignore[union-attr]
+        process.stdin.write(lines_of(*map(asked, range(1, 50))))  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+
+
 def test_only_the_protocol_is_on_stdout(cli: Cli) -> None:
-    start = {
-        "jsonrpc": "2.0",
-        "id": 0,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
-    lines = [json.dumps(start), "no JSON", json.dumps({"jsonrpc": "2.0", "id": 1, "method": "x"})]
+    lines = [json.dumps(START), "no JSON", json.dumps({"jsonrpc": "2.0", "id": 1, "method": "x"})]
     done = subprocess.run(
         [*SOJOURN, "mcp", "--user", "ada", "--url", cli.url],
         input="\n".join(lines) + "\n",

@@ -19,6 +19,7 @@ from transfer_kit import fill, lines_of, rewrite
 import sojourn
 from extent import examples
 from sojourn import InvalidArchive, Sojourn, transfer
+from sojourn.caps import Ceiling
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -140,7 +141,9 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
     (SessionLine, {"version": 0}),
     (SessionLine, {"dropped": -1}),
     (SessionLine, {"dropped": 10, "seq": 5}),
-    (SessionLine, {"created": 1e300}),
+    (SessionLine, {"until": 1e300, "expires": 1e300}),
+    (SessionLine, {"title": "x" * 5000}),
+    (SessionLine, {"metadata": msgspec.Raw(b'{"a":"' + b"x" * 70_000 + b'"}')}),
     (SessionLine, {"ttl": -1.0}),
     (SessionLine, {"ttl": 5.0, "expires": None}),
     (SessionLine, {"app": ""}),
@@ -151,7 +154,8 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
     (SessionLine, {"metadata": DEEP}),
     (SessionLine, {"state": {"a": DEEP}}),
     (SessionLine, {"state": {"user:a": msgspec.Raw(b"1")}}),
-    (SessionLine, {"state": {"a": msgspec.Raw(b'"' + b"x" * 9_000_000 + b'"')}}),
+    (SessionLine, {"state": {"x" * 1025: msgspec.Raw(b"1")}}),
+    (SessionLine, {"state": {f"k{n}": msgspec.Raw(b"1") for n in range(10_001)}}),
     (SessionLine, {"events": [msgspec.Raw(b"{}")] * 3}),
     (EventsLine, {"first": 1}),
     (EventsLine, {"events": []}),
@@ -214,11 +218,12 @@ async def test_a_line_longer_than_allowed_is_not_read(archive: Path, store: Sojo
     assert (await store.sessions.apps()).names == []
 
 
-async def test_what_the_store_does_not_take_is_refused_before_anything_is_written(
-    archive: Path, target
+async def test_what_no_store_takes_is_refused_before_anything_is_written(
+    archive: Path, target, monkeypatch: pytest.MonkeyPatch
 ):
-    async with sojourn.open(target.url, max_event_bytes=100) as store:
-        with pytest.raises(InvalidArchive, match="max_event_bytes"):
+    monkeypatch.setattr("sojourn.transfer.checking.CEILING", Ceiling(event=100))
+    async with sojourn.open(target.url) as store:
+        with pytest.raises(InvalidArchive, match="over the ceiling"):
             await transfer.import_(store, archive)
     assert target.ask("DBSIZE") == 0
 

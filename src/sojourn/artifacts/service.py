@@ -9,12 +9,15 @@ from typing import Any, cast
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.records import BINARY
 from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
-from sojourn.codecs import encode
+from sojourn.caps import CAPS, check
+from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
 from sojourn.resilience.deadline import gather_in_time, in_time
 
 
+@stays_here("its URL, and open the store there")
 class Artifacts:
     """The artifacts of a store. Made by `sojourn.open`, as `store.artifacts`.
 
@@ -254,8 +257,7 @@ def _size(data: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidValue(f"mime_type is text, not {type(value).__name__}.")
-    encode(value, "mime_type")
-    return value
+    return text(value, "mime_type", CAPS.mime_type)
 
 
 def _object(metadata: object) -> bytes:
@@ -263,7 +265,9 @@ def _object(metadata: object) -> bytes:
         return b"{}"
     if not isinstance(metadata, Mapping):
         raise InvalidValue(f"metadata must be a mapping, not {type(metadata).__name__}.")
-    return encode(dict(cast("Mapping[str, Any]", metadata)), "metadata")
+    made = encode(dict(cast("Mapping[str, Any]", metadata)), "metadata")
+    check("The metadata", len(made), CAPS.metadata)
+    return made
 
 
 def _instant(value: object) -> float | None:

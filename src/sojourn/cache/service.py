@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.store import LONGEST, CacheStore, Entry, EntryKey, Fetched, Life
+from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode
 from sojourn.errors import (
     Closed,
@@ -25,6 +26,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
 
 P = ParamSpec("P")
@@ -64,6 +66,7 @@ class CacheStats(NamedTuple):
         return (self.hits + self.stale) / asked if asked else 0.0
 
 
+@stays_here("its URL, and open the store there")
 class Cache:
     """The cache of a store. Made by `sojourn.open`, as `store.cache`.
 
@@ -404,4 +407,6 @@ def _life(ttl: float, stale: float) -> Life:
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise InvalidInput("tags is a list of tags, not one string.")
-    return tuple(parse_tag(tag) for tag in tags)
+    given = tuple(parse_tag(tag) for tag in tags)
+    check("A list", len(given), CAPS.tags, "tags")
+    return given

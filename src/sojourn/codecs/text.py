@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from sojourn.caps import check
 from sojourn.errors import InvalidValue
 
 
-def text(value: object, what: str) -> str:
+def text(value: object, what: str, most: int | None = None) -> str:
     """A string that UTF-8 can hold.
 
+    Args:
+        value: what should be one.
+        what: names it in an error.
+        most: bytes that it may have; None for any number.
+
     Raises:
-        InvalidValue: it is none; `what` says which.
+        InvalidValue: it is none.
+        TooLarge: it has more bytes.
     """
     if not isinstance(value, str):
         raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
     try:
-        value.encode()
+        size = len(value.encode())
     except UnicodeEncodeError as error:
         raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
+    if most is not None:
+        check(f"The {what}", size, most)
     return value

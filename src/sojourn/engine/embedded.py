@@ -25,6 +25,7 @@ from sojourn.errors import ConfigurationError, Unavailable
 _PAUSE = 0.005
 _SHUTDOWN_SECONDS = 5.0
 _LOG = "valkey.log"
+_DATA = "appendonlydir"
 _LOG_BYTES = 1 << 20
 _LOG_LINES = 6
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -103,6 +104,8 @@ class EmbeddedServer:
                     started = True
                 elif address := self._answering_address():
                     return address
+                else:
+                    self._check_namespace()
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"{self._server} did not answer within {self._start_timeout:g} s. If it still "
@@ -124,11 +127,15 @@ class EmbeddedServer:
 
     def _make_directory(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._directory.stat().st_mode & stat.S_IWOTH:
-            raise ConfigurationError(
-                f"Everyone may write to {self._directory}, so anyone could replace the data in it: "
-                f"choose a folder of your own, or chmod 700 it."
-            )
+        link = self._directory.lstat()
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in (os.geteuid(), 0):
+            raise supervisor.NotOurs(f"{self._directory} is another user's symbolic link")
+        supervisor.check_ours(str(self._directory), self._directory.stat())
+        for folder in (self._directory, self._directory / _DATA):
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # another process has removed it
+                        supervisor.check_ours(entry.path, entry.stat(follow_symlinks=False))
 
     def _join(self) -> bool:
         """Hold the clients' lock; False while a supervisor holds it, because it is stopping."""
@@ -182,6 +189,17 @@ class EmbeddedServer:
         reply = supervisor.ask(address, b"PING") if address else b""
         return address if reply and not reply.startswith(b"-LOADING") else None
 
+    def _check_namespace(self) -> None:
+        """Refuse at once a server of another container, whose socket is not in this one."""
+        path = str(self._directory / supervisor.ADDRESS)
+        address, home = supervisor.read_address(path), supervisor.read_home(path)
+        elsewhere = home and home != supervisor.mount_namespace()
+        if address and elsewhere and not Path(address).exists():
+            raise Unavailable(
+                f"{self._server} is run in another container or on another machine, and its socket "
+                f"is not here: end what uses the folder there, or share one server by URL."
+            )
+
     def _is_draining(self) -> bool:
         """Whether we were the last client and the supervisor has not yet ended."""
         with _no_fork, ExitStack() as held:
@@ -205,12 +223,15 @@ class EmbeddedServer:
         with suppress(FileNotFoundError):
             if path.stat().st_size > _LOG_BYTES:
                 path.replace(path.with_suffix(".log.1"))
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = supervisor.open_ours(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.set_blocking(log, True)
+        return log
 
     def _end_of_log(self) -> str:
         path = self._directory / _LOG
         with suppress(OSError):
-            lines = path.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            with open(supervisor.open_ours(str(path), os.O_RDONLY), errors="replace") as log:  # noqa: PTH123 - a descriptor
+                lines = log.read().splitlines()[-_LOG_LINES:]
             return "\n".join([f"The end of its log, {path}:", *lines])
         return f"Its log, {path}, cannot be read."
 
@@ -261,6 +282,11 @@ def _is_open_at(descriptor: int, path: Path) -> bool:
 
 
 def _explain(error: OSError, directory: Path) -> ConfigurationError | Unavailable:
+    if isinstance(error, supervisor.NotOurs):
+        return ConfigurationError(
+            f"{directory} is not used, as others could read or replace what is in it: {error}. "
+            f"Choose a folder of your own, or {_ELSE}."
+        )
     if error.errno in _NO_LOCKS:
         return ConfigurationError(
             f"The file system of {directory} has no file locks ({error.strerror}): "

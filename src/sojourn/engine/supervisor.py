@@ -12,14 +12,17 @@ Three locks in the folder say who is alive; the kernel frees them whoever is kil
 """
 
 # pathlib would add a third to the start-up time.
-# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH109, PTH112, PTH117, PTH120, PTH123
+# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH109, PTH112, PTH115, PTH117, PTH120
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
 import signal
 import socket
+import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -47,9 +50,50 @@ _CHECK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
+class NotOurs(PermissionError):
+    """A file, a folder or a server that other users of this machine own, or may change."""
+
+
+def check_ours(path: str, status: os.stat_result) -> None:
+    """Refuse what others could have put there, or may change.
+
+    Raises:
+        NotOurs: it belongs neither to this user nor to root, or others may write to it; or it is a
+            symbolic link, which may lead anywhere.
+    """
+    if stat.S_ISLNK(status.st_mode):
+        raise NotOurs(f"{path} is a symbolic link")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise NotOurs(f"{path} belongs to another user (uid {status.st_uid})")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not stat.S_ISSOCK(status.st_mode):
+        raise NotOurs(f"Others may write to {path}: chmod go-w it")
+
+
+def open_ours(path: str, flags: int) -> int:
+    """Open a file, private to this user if it is made now; no link is followed.
+
+    The descriptor does not survive an exec.
+
+    Raises:
+        NotOurs: see `check_ours`.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise NotOurs(f"{path} is a symbolic link") from error
+        raise
+    try:
+        check_ours(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def open_lock(path: str) -> int:
     """Open a lock file, private to this user; the descriptor does not survive an exec."""
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    return open_ours(path, os.O_RDWR | os.O_CREAT)
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:
@@ -62,24 +106,67 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 
 
 def read_address(path: str) -> str | None:
-    """Read the socket path from an address file; None when there is no such file."""
+    """Read the socket path from an address file; None when there is no such file.
+
+    Raises:
+        NotOurs: others may have written it.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(open_ours(path, os.O_RDONLY), "rb") as file:
             return str(json.load(file)["socket"])
+    except NotOurs:
+        raise
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def ask(address: str, command: bytes, *, timeout: float = 1.0) -> bytes:
-    """Send one command to a server; return the start of its reply, or nothing."""
+def read_home(path: str) -> str:
+    """Read from an address file in which mount namespace its socket is; empty if it is not said."""
     try:
+        with open(open_ours(path, os.O_RDONLY), "rb") as file:
+            return str(json.load(file)["namespace"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def mount_namespace() -> str:
+    """Tells containers of one machine apart; empty where there are none."""
+    try:
+        return f"{os.readlink('/proc/self/ns/mnt')} {os.uname().nodename}"
+    except OSError:
+        return ""
+
+
+def ask(address: str, command: bytes, *, timeout: float = 1.0) -> bytes:
+    """Send one command to a server; return the start of its reply, or nothing.
+
+    Raises:
+        NotOurs: the socket, its folder or the process behind it is another user's.
+    """
+    try:
+        for path in (os.path.dirname(address), address):
+            check_ours(path, os.lstat(path))
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(address)
+            _check_peer(address, connection)
             connection.sendall(command + b"\r\n")
             return connection.recv(64)
+    except NotOurs:
+        raise
     except OSError:
         return b""
+
+
+def _check_peer(address: str, connection: socket.socket) -> None:
+    """Refuse a server that another user runs, where the system says who does."""
+    if sys.platform != "linux":
+        return
+    size = struct.calcsize("3i")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, user, _ = struct.unpack("3i", credentials)
+    if user not in (os.geteuid(), 0):
+        raise NotOurs(f"The server at {address} is run by another user (uid {user})")
 
 
 class Supervisor:
@@ -201,8 +288,10 @@ def _remove_socket(address: str) -> None:
 
 def _write_address(address: str) -> None:
     draft = f"{ADDRESS}.new"
-    with open(draft, "w", encoding="utf-8") as file:
-        json.dump({"socket": address, "supervisor": os.getpid()}, file)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with open(open_ours(draft, flags), "w", encoding="utf-8") as file:
+        said = {"socket": address, "supervisor": os.getpid(), "namespace": mount_namespace()}
+        json.dump(said, file)
     os.replace(draft, ADDRESS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import parse_entry
@@ -82,6 +83,16 @@ def draft(key: object, value: Draft, cap: int) -> Item:
     return made if value.unless is None else made._replace(unless=parse_entry(value.unless))
 
 
+def together(items: Sequence[Item], cap: int) -> None:
+    """Refuse entries that are too large for one call.
+
+    Raises:
+        TooLarge: they are.
+    """
+    size = sum(len(i.value) + len(i.metadata) + len((i.text or "").encode()) for i in items)
+    check("A call", size, max(CAPS.call_bytes, cap))
+
+
 def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Items in their order, as many together as a server takes in between other work."""
     first, size = 0, 0
@@ -111,6 +122,7 @@ def item(
         encode(json_object({} if metadata is None else metadata, "The metadata"), "The metadata"),
         None if searched is None else text(searched, "text"),
     )
+    check("The metadata", len(made.metadata), CAPS.metadata)
     size = len(made.value) + len(made.metadata) + len((made.text or "").encode())
     if size > cap:
         raise TooLarge(f"The entry {name!r}", size, cap, "max_event_bytes")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from sojourn.caps import CAPS
 from sojourn.errors import InvalidInput
 
 _decode = msgspec.json.Decoder(tuple[Annotated[int, msgspec.Meta(ge=0)], str | None]).decode
@@ -26,6 +27,6 @@ def place_of(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 0, None
     try:
-        return _decode(urlsafe_b64decode(cursor.encode()))
-    except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+        return _decode(urlsafe_b64decode(cursor[: CAPS.cursor].encode()))
+    except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput("The cursor is not one that a listing gave.") from error

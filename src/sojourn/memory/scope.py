@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from sojourn import codecs
 from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
+from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
@@ -38,6 +39,7 @@ class Limits(NamedTuple):
     patience: float
 
 
+@stays_here("the store's URL and the name of the user, agent or category")
 class Scope:
     """What is remembered of one user, by one agent, in one category. Made by `store.memory`.
 
@@ -142,6 +144,7 @@ class Scope:
         checks.keys(named)
         cap = self._limits.max_bytes
         made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
+        checks.together(made, cap)
         write = self._write(f"many {operation_id_of(operation_id)}")
         if not made:
             return {}

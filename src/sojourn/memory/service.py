@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, get_args
 
 from sojourn.errors import InvalidInput
+from sojourn.handles import stays_here
 from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
@@ -30,6 +31,7 @@ class Lives(NamedTuple):
     history: float | None
 
 
+@stays_here("its URL, and open the store there")
 class Memory:
     """The memory of a store. Made by `sojourn.open`, as `store.memory`.
 

@@ -9,6 +9,8 @@ from itertools import groupby
 from typing import Any, cast
 from unicodedata import category, normalize
 
+from sojourn.caps import CAPS
+
 LONGEST = 100_000
 """Characters of an entry that are searched."""
 
@@ -51,7 +53,7 @@ _SPACE, _WORD, _RUN, _SYMBOL = range(4)
 
 def stored_words(text: str) -> str:
     """The words under which a text is found, with spaces between; then what signs join."""
-    folded = _folded(text[:LONGEST])
+    folded = _folded(text, LONGEST)
     words = [
         part for kind, word in _parts(folded) for part in (_pairs(word) if kind == _RUN else [word])
     ]
@@ -63,7 +65,7 @@ def asked_words(query: str, most: int = 5000) -> list[str]:
 
     Of more than `most` those stay that tell most: what signs join, then the longest.
     """
-    folded = _folded(query[:LONGEST])
+    folded = _folded(query, CAPS.query)
     terms: dict[str, int] = {}
     for kind, word in _parts(folded):
         if kind != _RUN:
@@ -92,12 +94,16 @@ def texts_in(value: Any) -> Iterator[str]:
             waiting.extend(reversed(cast("list[Any]", found)))  # type: ignore[redundant-cast]
 
 
-def _folded(text: str) -> str:
-    """The text without case, accents and other ways to write the same."""
+def _folded(text: str, most: int) -> str:
+    """The first characters of a text, without case, accents and other ways to write the same.
+
+    Some characters become many.
+    """
+    text = text[:most]
     if text.isascii():
         return text.lower()
     folded = normalize("NFKD", normalize("NFKC", text).casefold())
-    return normalize("NFC", _ACCENT.sub("", folded)).translate(_LETTERS)
+    return normalize("NFC", _ACCENT.sub("", folded[:most])).translate(_LETTERS)
 
 
 def _parts(folded: str) -> Iterator[tuple[int, str]]:

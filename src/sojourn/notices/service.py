@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
+from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
 from sojourn.notices.model import Notice, Place
 from sojourn.notices.store import REMEMBERED, NoticeStore
@@ -15,6 +16,7 @@ _AGAIN = 1.0
 """Seconds until a read that found no server is repeated, unless a wake-up comes before."""
 
 
+@stays_here("its URL, and open the store there")
 class Notices:
     """Notices of changes. Made by `sojourn.open(…, notices=True)`, as `store.notices`.
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.errors import InvalidInput, SojournError
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, parse_app
 from sojourn.memory import LAST, Memory, remember
 from sojourn.notices import Notices
@@ -56,6 +57,7 @@ class SecurityStats(NamedTuple):
     reasons: dict[str, int]
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserStore:
     """A store as one user sees it. Made by `store.as_user`. It cannot name anyone else.
 
@@ -117,6 +119,7 @@ class UserStore:
         return await self._gate.on("sessions.remember", session, remembered)
 
 
+@stays_here("the store's URL, and make one there")
 class Guard:
     """Makes handles. Made by `store.guard(…)`.
 

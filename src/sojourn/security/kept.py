@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
 from sojourn.cache import Cache
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, tenant_of
 from sojourn.memory import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scope
 from sojourn.notices import Notice, Notices
@@ -17,6 +18,7 @@ from sojourn.sessions import History, Message
 T = TypeVar("T")
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserMemory:
     """A memory scope of one user. Methods are those of `Scope`, raise the same and cost the same.
 
@@ -137,6 +139,7 @@ class UserMemory:
         return await self._gate.to(f"{self._name}.{action}", step)
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserCache:
     """Results of expensive steps of one user. Methods are those of `Cache`, without a tenant."""
 
@@ -209,6 +212,7 @@ class UserCache:
         await self._gate.to("cache.invalidate", invalidate)
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserArtifacts:
     """Files of one user. Methods are those of `Artifacts`.
 
@@ -292,6 +296,7 @@ class UserArtifacts:
         return await self._gate.on(f"artifacts.{action}", session, step, missing=lambda _: False)
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserHistory:
     """The messages of one session of a user. Methods are those of `History`."""
 
@@ -351,6 +356,7 @@ class UserHistory:
         )
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserNotices:
     """What happens to one user's sessions. Methods are those of `Notices`."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol, TypedDict, Unpack
 
 from sojourn.errors import ConfigurationError, InvalidInput, Refused, SessionNotFound
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, new_incarnation, operation_id_of, session_id_of
 from sojourn.security.binding import Bindings
 from sojourn.security.gate import Gate
@@ -39,6 +40,7 @@ class Lifetime(Fields, total=False):
     until: float | None
 
 
+@stays_here("the store's URL and the Principal, and make it there")
 class UserSessions:
     """The sessions of one user, by their ids. Made by `store.as_user`, as its `sessions`.
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
+from sojourn.caps import CAPS, check
 from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournError
 from sojourn.ids import SessionKey, new_operation_id, operation_id_of
 from sojourn.sessions import checks
@@ -108,6 +109,7 @@ async def save_many(
         (checked(key), _arguments(options))
         for key, options in cast("Mapping[object, object]", sessions).items()
     ]
+    check("A call of save_many()", len(wanted), CAPS.sessions, "sessions")
     operation_id_of(f"{name}.{len(wanted)}")
     return await _settled(
         save(key, **options, operation_id=f"{name}.{n}") for n, (key, options) in enumerate(wanted)
@@ -122,7 +124,9 @@ def checked(key: object) -> SessionKey:
 def _several(values: object, call: str) -> list[object]:
     if isinstance(values, str | bytes | SessionKey) or not isinstance(values, Iterable):
         raise InvalidInput(f"{call}() takes several at once, not {type(values).__name__}.")
-    return list(cast("Iterable[object]", values))
+    found = list(cast("Iterable[object]", values))
+    check(f"A call of {call}()", len(found), CAPS.sessions, "sessions")
+    return found
 
 
 def _arguments(options: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
+from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, new_log_id, operation_id_of
@@ -28,9 +29,9 @@ MAX_LABEL_NAME, MAX_LABEL_VALUE = 64, 256
 """Bytes of UTF-8."""
 
 
-def text_or_none(value: object, what: str) -> str | None:
-    """A string that UTF-8 can hold, or None."""
-    return None if value is None else text(value, what)
+def text_or_none(value: object, what: str, most: int) -> str | None:
+    """A string of so many bytes of UTF-8 at most, or None."""
+    return None if value is None else text(value, what, most)
 
 
 def key(value: object) -> SessionKey:
@@ -53,26 +54,30 @@ def event(value: object) -> None:
 
 def event_id(value: object) -> str:
     """The id of an event."""
-    if name := text(value, "event id"):
+    if name := text(value, "event id", CAPS.event_id):
         return name
     raise InvalidValue("An event needs an id that is not empty; leave it out to have one made.")
 
 
-def json_object(value: object, what: str) -> bytes:
-    """A mapping as JSON text."""
+def metadata_of(value: object) -> bytes:
+    """The metadata of a session, a mapping, as JSON text."""
     if not isinstance(value, Mapping):
-        raise InvalidValue(f"{what} must be a mapping, not {type(value).__name__}.")
-    return encode(dict(cast("Mapping[str, Any]", value)), what)
+        raise InvalidValue(f"The metadata must be a mapping, not {type(value).__name__}.")
+    made = encode(dict(cast("Mapping[str, Any]", value)), "The metadata")
+    check("The metadata", len(made), CAPS.metadata)
+    return made
 
 
 def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
     if not isinstance(state, Mapping):
         raise InvalidValue(f"State must be a mapping, not {type(state).__name__}.")
+    given = cast("Mapping[str, Any]", state)
+    check("A state", len(given), 3 * CAPS.state_keys, "keys")  # a session's, a user's and an app's
     return {
         name: encode(value, f"The state value {name!r}")
-        for name, value in cast("Mapping[str, Any]", state).items()
-        if not text(name, "state key").startswith(scope.TEMP)
+        for name, value in given.items()
+        if not text(name, "state key", CAPS.state_key).startswith(scope.TEMP)
     }
 
 
@@ -126,12 +131,16 @@ def fields(
     *, title: object, status: object, labels: object, metadata: object, change: bool = False
 ) -> dict[str, bytes]:
     """The fields of a session that were given, as they are kept; in a change labels may be None."""
-    words = {"title": title, "status": status}
-    found = {name: text(word, name).encode() for name, word in words.items() if word is not None}
+    words = {"title": (title, CAPS.title), "status": (status, CAPS.status)}
+    found = {
+        name: text(word, name, most).encode()
+        for name, (word, most) in words.items()
+        if word is not None
+    }
     if labels is not None and (checked := parse_labels(labels, change=change)):
         found["labels"] = encode(checked, "The labels")
     if metadata is not None:
-        found["metadata"] = json_object(metadata, "The metadata")
+        found["metadata"] = metadata_of(metadata)
     return found
 
 

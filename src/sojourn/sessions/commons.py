@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sojourn.caps import CAPS
 from sojourn.codecs import decode, growth
 from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
@@ -214,6 +215,10 @@ class Commons:
         self._engine.post(done)
         if reply[0] != b"ok":
             left = "it is as before, and the event or session that set it is stored"
+            if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
+                raise TooLarge(
+                    *("The app's state", int(reply[1]), CAPS.state_keys, "", left), unit="keys"
+                )
             raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes", left)
 
     def state_calls(self, owner: UserKey) -> tuple[Call[State], Call[State]]:

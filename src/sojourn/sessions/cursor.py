@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from sojourn.caps import CAPS
 from sojourn.errors import InvalidInput
 from sojourn.sessions.store import Place
 
@@ -40,9 +41,9 @@ class Cursor(NamedTuple):
         if text is None:
             return cls()
         try:
-            shard, name, session = _decode(urlsafe_b64decode(text.encode()))
+            shard, name, session = _decode(urlsafe_b64decode(text[: CAPS.cursor].encode()))
             return cls(shard, _place(name), _place(session))
-        except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+        except (AttributeError, TypeError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidInput("The cursor is not one that a listing gave.") from error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from sojourn import codecs
+from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, encode_object
 from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
@@ -22,11 +23,12 @@ def encode_events(
 
     Raises:
         InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
-        TooLarge: one is over the cap.
+        TooLarge: one is over the cap, or all of them are.
     """
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
     ids: set[str] = set()
+    size, most = 0, max(CAPS.call_bytes, max_event_bytes)
     for event in events:
         checks.event(event)
         ids.add(event.id)
@@ -36,14 +38,23 @@ def encode_events(
         if len(row) > max_event_bytes:
             raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
         rows.append(row)
+        size += len(row)
+        check("A call", len(rows), CAPS.events, "events")
+        check("A call", size, most)
     if len(ids) < len(rows):
         raise InvalidInput("Two of the events have the same id: no id is twice in a log.")
     return rows, changes
 
 
 def by_scope(changes: dict[str, bytes]) -> Delta:
-    """State to set, sorted by whose it is."""
+    """State to set, sorted by whose it is.
+
+    Raises:
+        TooLarge: one of the three has more keys than any may have.
+    """
     parts = scope.split(changes)
+    for part in parts:
+        check("A state", len(part), CAPS.state_keys, "keys")
     return Delta(parts.session, parts.user, parts.app)
 
 
@@ -55,8 +66,8 @@ def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
         Row(
             id=checks.event_id(event.id),
             time=checks.instant(event.time, "time of an event"),
-            author=codecs.text(event.author, "author"),
-            kind=codecs.text(event.kind, "kind of event"),
+            author=codecs.text(event.author, "author", CAPS.author),
+            kind=codecs.text(event.kind, "kind of event", CAPS.kind),
             payload=payload,
             state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
         )

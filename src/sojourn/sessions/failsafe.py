@@ -34,6 +34,7 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Failures(NamedTuple):
     failed: int
 
 
+@stays_here("its URL, and open the store there")
 class SafeSessions:
     """The calls of `Sessions`, with the same arguments. Each gives a `Result`, none raises.
 

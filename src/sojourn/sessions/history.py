@@ -16,6 +16,7 @@ from sojourn.errors import (
     StaleSession,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
@@ -50,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return {"role": self.role, "content": self.content}
 
 
+@stays_here("the store's URL and the SessionKey")
 class History:
     """The messages of one session. Made by `store.history`; it keeps nothing itself.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, TypeVar
 
+from sojourn.caps import CAPS, CEILING
 from sojourn.errors import CorruptRecord, SessionExists, SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.resilience.atomic import atomic
@@ -531,7 +532,7 @@ class InMemorySessions:
             return "expired"
         if there is not None and not replace:
             return "exists"
-        self._check("state", {}, image.state)
+        self._check("state", {}, image.state, cap=CEILING.state)
         if there is None:
             self._check_room(key)
         staged = self._staged.pop((key, image.staged), [])
@@ -576,7 +577,7 @@ class InMemorySessions:
             return "expired"
         if self._values(of) and not replace:
             return "exists"
-        self._check("state", {}, pairs)
+        self._check("state", {}, pairs, cap=CEILING.state)
         self._shared[of] = _Shared(dict(pairs), expires)
         return "restored"
 
@@ -678,10 +679,23 @@ class InMemorySessions:
                 values = {**self._values(name), **pairs}
                 self._shared[name] = _Shared(values, self._shared_expiry())
 
-    def _check(self, what: str, old: Pairs, new: Pairs, left: str = "nothing was written") -> None:
+    def _check(
+        self,
+        what: str,
+        old: Pairs,
+        new: Pairs,
+        left: str = "nothing was written",
+        cap: int | None = None,
+    ) -> None:
+        most = self._cap if cap is None else cap
         size = _size({**old, **new})
-        if new and size > self._cap:
-            raise TooLarge(f"The {what}", size, self._cap, "max_state_bytes", left)
+        if new and size > most:
+            raise TooLarge(
+                f"The {what}", size, most, "max_state_bytes" if cap is None else "", left
+            )
+        keys = len({*old, *new})
+        if len(old) < keys > CAPS.state_keys:
+            raise TooLarge(f"The {what}", keys, CAPS.state_keys, "", left, unit="keys")
 
 
 def _ids(rows: Sequence[bytes], seq: int) -> dict[str, int]:

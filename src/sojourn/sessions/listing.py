@@ -105,7 +105,7 @@ class Listing:
             else:
                 page, place = await self._of_app(name, place, room, found.corrupt_users)
             looks += 1
-            found.sessions.extend(filter(wanted.admits, self._states.sessions(page)))
+            found.sessions.extend(filter(wanted.admits, await self._states.sessions(page)))
             found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
             found.newer.extend(filter(wanted.admits_id, page.newer))
         return msgspec.structs.replace(found, cursor=place and place.text())
@@ -121,7 +121,7 @@ class Listing:
             page = await self._store.list_recent(name, place.session, room, wanted.label)
             place = None if page.after is None else Cursor(session=page.after)
             looks += 1
-            found.sessions.extend(filter(wanted.admits, self._states.sessions(page)))
+            found.sessions.extend(filter(wanted.admits, await self._states.sessions(page)))
             found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
             found.newer.extend(filter(wanted.admits_id, page.newer))
         return msgspec.structs.replace(found, cursor=place and place.text())

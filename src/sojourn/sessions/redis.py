@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from sojourn.caps import CAPS
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -608,6 +609,8 @@ class RedisSessions:
                 raw=b"",
             )
         what = f"The {reply[0].decode()}"
+        if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
+            raise TooLarge(what, int(reply[1]), CAPS.state_keys, unit=reply[2].decode())
         raise TooLarge(what, int(reply[1]), self._policy.max_state_bytes, "max_state_bytes")
 
 

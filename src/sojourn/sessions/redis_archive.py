@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from sojourn.caps import CEILING
 from sojourn.codecs import encode
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
@@ -112,7 +113,7 @@ class RedisArchive:
                 *(head.incarnation, key.session, _replacing(replace)),
                 *(head.version, head.seq, head.dropped, head.created, head.updated),
                 *(ms(head.ttl), ms(head.until), ms(head.expires)),
-                self._policy.max_state_bytes,
+                CEILING.state,
                 "" if self._policy.max_sessions is None else self._policy.max_sessions,
                 image.before,
                 *counted({**fields, "metadata": head.metadata}),
@@ -214,7 +215,7 @@ class RedisArchive:
             args=(
                 _replacing(replace),
                 ms(expires),
-                self._policy.max_state_bytes,
+                CEILING.state,
                 named,
                 *counted(pairs),
             ),
@@ -240,9 +241,7 @@ class RedisArchive:
 
     def _outcome(self, status: bytes, said: Sequence[Any]) -> Outcome:
         if status == b"state":
-            raise TooLarge(
-                "The state", int(said[0]), self._policy.max_state_bytes, "max_state_bytes"
-            )
+            raise TooLarge("The state", int(said[0]), CEILING.state)
         return "expired" if status == b"expired" else "exists"
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from sojourn import codecs
+from sojourn.caps import CAPS
 from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
@@ -21,6 +22,7 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
@@ -92,6 +94,7 @@ class Limits(NamedTuple):
     strict_ids: bool = False
 
 
+@stays_here("its URL, and open the store there")
 class Sessions:
     """The sessions of a store. Made by `sojourn.open`, as `store.sessions`.
 
@@ -802,8 +805,8 @@ class Sessions:
         """
         checks.page_size(limit)
         wanted = Filter(
-            checks.text_or_none(pattern, "pattern"),
-            checks.text_or_none(status, "status"),
+            checks.text_or_none(pattern, "pattern", CAPS.pattern),
+            checks.text_or_none(status, "status", CAPS.status),
             _wanted_labels(labels),
         )
         if user is None and (wanted.labels or newest_first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,9 @@ from sojourn.sessions.store import Listed, Pairs, Stored
 E = TypeVar("E")
 
 _NOT_JSON = (ValueError, RecursionError)
+
+_PIECE = 64 * 1024
+"""Bytes that are decoded while nothing else is done."""
 
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -51,9 +55,21 @@ class States:
             durable=stored.durable,
         )
 
-    def sessions(self, page: Listed) -> list[Session[Any]]:
-        """Those of a page, without events."""
-        return [self.session(key, stored, []) for key, stored in page.sessions]
+    async def sessions(self, page: Listed) -> list[Session[Any]]:
+        """Those of a page, without events; in between, the event loop does other work."""
+        found: list[Session[Any]] = []
+        size = 0
+        for key, stored in page.sessions:
+            size += len(stored.head.metadata) + sum(
+                len(value)
+                for pairs in (stored.state, stored.user, stored.app)
+                for value in pairs.values()
+            )
+            if size > _PIECE:
+                await asyncio.sleep(0)
+                size = 0
+            found.append(self.session(key, stored, []))
+        return found
 
     def merged(
         self, key: SessionKey, session: Pairs, user: Pairs, app: Pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sojourn.caps import CAPS
 from sojourn.codecs import text
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.streams.model import Told
@@ -46,7 +47,7 @@ class Streams:
         """
         operation = operation_id_of(operation_id)
         return await self._store.add(
-            key, text(stream, "stream"), text(message, "message"), operation
+            key, text(stream, "stream", CAPS.event_id), text(message, "message"), operation
         )
 
     async def after(self, key: SessionKey, number: int) -> Sequence[Told] | None:

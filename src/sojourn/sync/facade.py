@@ -15,6 +15,7 @@ from sojourn.cache import Cache
 from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
+from sojourn.handles import stays_here
 from sojourn.memory import Memory, Scope
 from sojourn.notices import Notice, Notices
 from sojourn.security import (
@@ -33,6 +34,7 @@ from sojourn.sync.portal import CallersThread, Portal
 T = TypeVar("T")
 
 
+@stays_here("its URL, and open the store there")
 class Facade:
     """A room whose coroutine functions are plain ones.
 

@@ -1,4 +1,4 @@
-"""What of an archive is refused: what no store would have written, or this one would not take.
+"""What of an archive is refused: what no store would have written.
 
 Messages quote nothing of what they refuse.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
+from sojourn.caps import CAPS, CEILING
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
 from sojourn.memory.checks import tenant
-from sojourn.options import Options
 from sojourn.sessions.checks import parse_labels
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
@@ -47,20 +46,7 @@ _CRC = 8
 _LOG_ID = 64
 
 
-class Limits(NamedTuple):
-    """The largest values that a store takes, in bytes."""
-
-    event: float = math.inf
-    state: float = math.inf
-    artifact: float = math.inf
-
-    @classmethod
-    def of(cls, options: Options) -> Limits:
-        """Those of a store."""
-        return cls(options.max_event_bytes, options.max_state_bytes, options.max_artifact_bytes)
-
-
-def check(line: Line, limits: Limits) -> None:
+def check(line: Line) -> None:
     """Refuse a line that holds what no store would have written.
 
     Raises:
@@ -68,40 +54,42 @@ def check(line: Line, limits: Limits) -> None:
     """
     match line:
         case SessionLine():
-            _check_session(line, limits)
+            _check_session(line)
         case StateLine():
-            _check_state(line, limits)
+            _check_state(line)
         case MemoryLine():
-            _check_memory(line, limits)
+            _check_memory(line)
         case ArtifactLine():
-            _check_artifact(line, limits)
+            _check_artifact(line)
         case CacheLine():
-            _check_cached(line, limits)
+            _check_cached(line)
         case _:
             pass
 
 
-def check_events(events: Sequence[msgspec.Raw], limits: Limits) -> None:
+def check_events(events: Sequence[msgspec.Raw]) -> None:
     """Refuse events that are none, or too large.
 
     Raises:
         ValueError: one is.
     """
     for row in rows_of(events):
-        if len(row) > limits.event:
-            raise ValueError(f"an event of {len(row):,} bytes is over max_event_bytes")
+        if len(row) > CEILING.event:
+            raise ValueError(f"an event of {len(row):,} bytes is over the ceiling")
         if row != GAP and not is_sound(row):
             raise ValueError("an event in it is none, or was changed")
 
 
-def _check_session(line: SessionLine, limits: Limits) -> None:
+def _check_session(line: SessionLine) -> None:
     key_of(line)
     for number in (line.epoch, line.version, line.seq, line.dropped):
         _count(number)
     if line.version < 1 or line.dropped > line.seq:
         raise ValueError("its numbers contradict each other")
-    for instant in (line.created, line.updated, line.until, line.expires):
+    for instant in (line.until, line.expires):
         _instant(instant)
+    for instant in (line.created, line.updated):
+        _time(instant)
     if line.ttl is not None and not 0 < line.ttl <= _AGES:
         raise ValueError("its ttl is no lifetime")
     for instant in (line.until, line.expires):
@@ -111,12 +99,14 @@ def _check_session(line: SessionLine, limits: Limits) -> None:
         raise ValueError("its lifetime contradicts its end")
     _words(line)
     _object(line.metadata)
-    _state(line.state, limits)
+    _state(line.state)
     if any(name.startswith((APP, USER, TEMP)) for name in line.state):
         raise ValueError("it holds state that is not its own")
 
 
 def _words(line: SessionLine) -> None:
+    _cap("title", line.title, CAPS.title)
+    _cap("status", line.status, CAPS.status)
     if len(line.log_id) > _LOG_ID:
         raise ValueError("its log_id is none")
     try:
@@ -125,13 +115,13 @@ def _words(line: SessionLine) -> None:
         raise ValueError("its labels are none that a session has") from None
 
 
-def _check_state(line: StateLine, limits: Limits) -> None:
+def _check_state(line: StateLine) -> None:
     state_owner(line)
     _instant(line.expires)
-    _state(line.values, limits)
+    _state(line.values)
 
 
-def _check_memory(line: MemoryLine, limits: Limits) -> None:
+def _check_memory(line: MemoryLine) -> None:
     scope_of(line)
     if not line.entries:
         raise ValueError("it has no entries")
@@ -145,31 +135,36 @@ def _check_memory(line: MemoryLine, limits: Limits) -> None:
         if not is_json(value):
             raise ValueError("the value of an entry is no JSON")
         size = len(value) + len(_object(each.metadata)) + len((each.text or "").encode())
-        if size > limits.event:
-            raise ValueError(f"an entry of {size:,} bytes is over max_event_bytes")
+        if size > CEILING.event:
+            raise ValueError(f"an entry of {size:,} bytes is over the ceiling")
+        if len(each.vector) > CAPS.vector:
+            raise ValueError(f"a vector has more than {CAPS.vector:,} bytes")
         if len(each.vector) % 4:
             raise ValueError("a vector is no list of numbers")
     if len({each.key for each in line.entries}) < len(line.entries):
         raise ValueError("it has an entry twice")
 
 
-def _check_artifact(line: ArtifactLine, limits: Limits) -> None:
+def _check_artifact(line: ArtifactLine) -> None:
     place_of(line)
     _instant(line.expires)
     if not line.versions:
         raise ValueError("it has no version")
     for each in line.versions:
-        _instant(each.created)
+        _time(each.created)
         _count(each.size)
-        if each.size + len(_object(each.metadata)) > limits.artifact:
-            raise ValueError(f"a version of {each.size:,} bytes is over max_artifact_bytes")
+        _cap("type of an artifact", each.mime_type, CAPS.mime_type)
+        if each.size + len(_object(each.metadata)) > CEILING.artifact:
+            raise ValueError(f"a version of {each.size:,} bytes is over the ceiling")
         if len(each.crc) != _CRC or set(each.crc) - set("0123456789abcdef"):
             raise ValueError("the checksum of a version is none")
 
 
-def _check_cached(line: CacheLine, limits: Limits) -> None:
+def _check_cached(line: CacheLine) -> None:
     parse_tenant(line.tenant)
     parse_entry(line.name)
+    if len(line.tags) > CAPS.tags:
+        raise ValueError(f"it has more than {CAPS.tags} tags")
     for tag in line.tags:
         parse_tag(tag)
     _instant(line.fresh)
@@ -177,32 +172,48 @@ def _check_cached(line: CacheLine, limits: Limits) -> None:
     value = stored(line.value)
     if not is_json(value):
         raise ValueError("its value is no JSON")
-    if len(value) > limits.event:
-        raise ValueError("its value is over max_event_bytes")
+    if len(value) > CEILING.event:
+        raise ValueError("its value is over the ceiling")
 
 
-def _state(values: Mapping[str, msgspec.Raw], limits: Limits) -> None:
+def _state(values: Mapping[str, msgspec.Raw]) -> None:
     size = 0
+    if len(values) > CAPS.state_keys:
+        raise ValueError(f"a state of {len(values):,} keys is over the cap of {CAPS.state_keys:,}")
     for name, each in values.items():
+        _cap("name of a state value", name, CAPS.state_key)
         value = stored(each)
         size += len(name.encode()) + len(value)
         if not is_json(value):
             raise ValueError("a value of its state is no JSON")
-    if size > limits.state:
-        raise ValueError(f"a state of {size:,} bytes is over max_state_bytes")
+    if size > CEILING.state:
+        raise ValueError(f"a state of {size:,} bytes is over the ceiling")
 
 
 def _object(value: msgspec.Raw) -> bytes:
     metadata = stored(value)
     if not is_json(metadata, an_object=True):
         raise ValueError("its metadata are no JSON object")
+    if len(metadata) > CAPS.metadata:
+        raise ValueError(f"metadata of {len(metadata):,} bytes are over {CAPS.metadata:,}")
     return metadata
+
+
+def _cap(what: str, value: str, most: int) -> None:
+    if (size := len(value.encode())) > most:
+        raise ValueError(f"the {what} has {size:,} bytes: at most {most:,} are possible")
 
 
 def _count(number: int) -> int:
     if not 0 <= number < _MOST:
         raise ValueError("a number in it counts nothing")
     return number
+
+
+def _time(instant: float | None) -> None:
+    """A time that a caller gave: any number."""
+    if instant is not None and not math.isfinite(instant):
+        raise ValueError("a time in it is none")
 
 
 def _instant(instant: float | None) -> None:

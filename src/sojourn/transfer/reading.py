@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from sojourn.errors import ConfigurationError, InvalidArchive
-from sojourn.transfer.checking import Limits
 from sojourn.transfer.lines import Line
 from sojourn.transfer.model import Progress, Verified, Watch
 from sojourn.transfer.passing import Passing
@@ -107,14 +106,14 @@ class Reader:
         self.close()
 
 
-def check_file(reader: Reader, limits: Limits, watch: Watch | None) -> Verified:
+def check_file(reader: Reader, watch: Watch | None) -> Verified:
     """Read an archive to its end and make sure of every line. Asks no server.
 
     Raises:
         InvalidArchive: a line is not as it was written, or the end is missing.
         NewerFormat: it is of a newer major format.
     """
-    walk, passing = Walk(limits), Passing()
+    walk, passing = Walk(), Passing()
     while (line := reader.next(passing=passing)) is not None:
         try:
             walk.step(line)

@@ -13,7 +13,6 @@ import sojourn
 from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_user
-from sojourn.transfer.checking import Limits
 from sojourn.transfer.exporting import Export
 from sojourn.transfer.importing import Import
 from sojourn.transfer.lines import FORMAT, Header, Wanted
@@ -118,7 +117,7 @@ async def verify(
         ConfigurationError: the file cannot be read.
     """
     with Reader(Path(path), _bytes(max_line_bytes)) as reader:
-        return await asyncio.to_thread(check_file, reader, Limits(), watch)
+        return await asyncio.to_thread(check_file, reader, watch)
 
 
 async def import_(
@@ -167,8 +166,7 @@ async def import_(
     if existing not in get_args(Existing):
         raise InvalidInput(f"existing is one of {', '.join(get_args(Existing))}, not {existing!r}.")
     with Reader(Path(path), _bytes(max_line_bytes)) as reader:
-        limits = Limits.of(stores.options)
-        sure = await asyncio.to_thread(check_file, reader, limits, watch)
+        sure = await asyncio.to_thread(check_file, reader, watch)
         reader.rewind()
         tally = Tally(existing, told)
         await Import(stores, reader, tally, watch).run()

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from sojourn.errors import ConfigurationError, InvalidInput
-from sojourn.transfer.checking import Limits
 from sojourn.transfer.lines import Counts, Header, Known, Trailer
 from sojourn.transfer.passing import Passing
 from sojourn.transfer.reading import Reader, invalid, unusable
@@ -41,7 +40,7 @@ class Writer:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path = path
-        self.walk = Walk(Limits())
+        self.walk = Walk()
         self.done = Done()
         self.bytes = 0
         self._sum = ""
@@ -60,7 +59,7 @@ class Writer:
         except BaseException:
             self._file.close()
             raise
-        self.walk.limits = None  # what is written from now on was looked at
+        self.walk.trusted = True  # what is written from now on was looked at
         if self.walk.header is None:
             self.write(header)
 

@@ -18,6 +18,7 @@ from google.adk.platform import time as platform_time
 from google.genai import types
 
 from sojourn import artifacts, errors
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
 from sojourn.integrations.adk.opening import open_store
@@ -37,6 +38,7 @@ def _accept(_value: str, _field: str) -> None:
 _check: Callable[[str, str], None] = getattr(artifact_util, "validate_path_segment", _accept)
 
 
+@stays_here("its URL, and make one there")
 class ArtifactService(BaseArtifactService):
     """ADK's artifacts in Redis or Valkey.
 

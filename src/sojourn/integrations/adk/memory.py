@@ -14,6 +14,7 @@ from google.adk.platform import uuid as platform_uuid
 from google.adk.sessions.session import Session as AdkSession
 
 from sojourn import errors
+from sojourn.handles import stays_here
 from sojourn.integrations.adk import entries
 from sojourn.integrations.adk.opening import open_store
 from sojourn.memory import KEEP, Draft, Keep, Scope
@@ -27,6 +28,7 @@ _PAGE = 1000
 _TTL = "ttl"
 
 
+@stays_here("its URL, and make one there")
 class MemoryService(BaseMemoryService):
     """ADK's memory of what users said in earlier sessions, in Redis or Valkey.
 

@@ -19,6 +19,7 @@ from google.adk.sessions.base_session_service import (
 from google.adk.sessions.session import Session as AdkSession
 
 from sojourn import errors
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
 from sojourn.integrations.adk.opening import open_store, split_uri
@@ -34,6 +35,7 @@ _REMEMBERED = 4096
 """Identities that are not checked again."""
 
 
+@stays_here("its URL, and make one there")
 class SessionService(BaseSessionService):
     """ADK's sessions in Redis or Valkey.
 

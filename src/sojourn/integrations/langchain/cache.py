@@ -23,6 +23,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
+from sojourn.handles import stays_here
 from sojourn.integrations.langchain import generations
 from sojourn.integrations.langchain.opened import Opened
 from sojourn.options import DAY
@@ -55,6 +56,7 @@ class LLMCacheStats(NamedTuple):
     refused: int
 
 
+@stays_here("its URL, and make one there")
 class LLMCache(BaseCache):
     """Answers of models, kept for the same prompt to the same model, in Redis or Valkey.
 

@@ -10,6 +10,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from sojourn.client import Sojourn
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.langchain.messages import from_stored, to_stored
 from sojourn.integrations.langchain.opened import Opened
@@ -28,6 +29,7 @@ def _message(kept: Any) -> BaseMessage:
 MESSAGES: Final[View[Any, BaseMessage]] = View("langchain", EVENTS.decode, _message, EVENTS.time_of)
 
 
+@stays_here("its URL and the ids, and make one there")
 class ChatMessageHistory(BaseChatMessageHistory):
     """The messages of one session as LangChain's message objects, in Redis or Valkey.
 

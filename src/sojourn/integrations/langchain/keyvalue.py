@@ -12,6 +12,7 @@ from langchain_core.stores import BaseStore
 
 from sojourn.client import Sojourn
 from sojourn.errors import CorruptRecord
+from sojourn.handles import stays_here
 from sojourn.integrations.langchain.messages import faithful
 from sojourn.integrations.langchain.opened import Opened
 from sojourn.memory import KEEP, Keep, Scope
@@ -32,6 +33,7 @@ _VALUE: Final = "$value"
 """The one member of an object that stands for its value, which looks like one of these two."""
 
 
+@stays_here("its URL, and make one there")
 class KeyValueStore(BaseStore[str, V], Generic[V]):
     """Values under keys, in Redis or Valkey: JSON, or bytes.
 

@@ -49,19 +49,23 @@ at = session_pairs + 2 * n_session
 local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 
 local cap = tonumber(ARGV[7])
-local bytes, sizes
+local bytes, sizes, added
 if n_session > 0 then
   sizes = encoded_sizes(session, session_pairs, n_session)
-  bytes = measured(session, state_bytes(session, head[6]), session_pairs, n_session, sizes)
+  bytes, added = measured(session, state_bytes(session, head[6]), session_pairs, n_session, sizes)
   if bytes > cap then return {'state', bytes} end
+  local keys = too_many_keys(session, added)
+  if keys then return {'state', keys, 'keys'} end
 end
 local user_bytes, user_left, user_sizes
 if n_user > 0 then
   user_left = redis.call('PTTL', user)
   user_bytes = state_bytes(user, redis.call('HGET', user, 'bytes'))
   user_sizes = encoded_sizes(user, user_pairs, n_user)
-  user_bytes = measured(user, user_bytes, user_pairs, n_user, user_sizes)
+  user_bytes, added = measured(user, user_bytes, user_pairs, n_user, user_sizes)
   if user_bytes > cap then return {'user state', user_bytes} end
+  local keys = too_many_keys(user, added)
+  if keys then return {'user state', keys, 'keys'} end
 end
 if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
 local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last

@@ -8,7 +8,7 @@
 -- ARGV  1 stamp, µs, that it has in the outbox   2 operation id
 --       3 shared ttl, ms or '' (never)   4 cap, bytes   5 'now' (at once), or '' (it has waited)
 --       6 number of pairs, then the pairs
--- Reply {'ok'}   {'app state', bytes}; nothing was written
+-- Reply {'ok'}   {'app state', bytes} {'app state', keys, 'keys'}: nothing was written
 local key = KEYS[1]
 local left = redis.call('PTTL', key)
 -- The last sixteen that were applied, ten digits each: `at` forgets one that was overwritten since.
@@ -36,13 +36,13 @@ if ARGV[5] == 'now' then
 end
 local mark = string.format('%.0f:', mine) .. ARGV[2]
 local bytes = state_bytes(key, redis.call('HGET', key, 'bytes'))
-local fields, stale, sizes = {}, {}, encoded_sizes(key, first, tonumber(ARGV[6]))
+local added, fields, stale, sizes = 0, {}, {}, encoded_sizes(key, first, tonumber(ARGV[6]))
 for i = first, last, 2 do
   local theirs, by = written_at(ARGV[i])
   if mine > theirs or (mine == theirs and ARGV[2] >= by) then
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
-    if old == 0 then bytes = bytes + #ARGV[i] end
+    if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
     bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
     if sizes[ARGV[i]] then stale[#stale + 1] = 'size:' .. ARGV[i] end
     for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], mark}) do
@@ -51,6 +51,8 @@ for i = first, last, 2 do
   end
 end
 if bytes > tonumber(ARGV[4]) then return {'app state', bytes} end
+local keys = too_many_keys(key, added)
+if keys then return {'app state', keys, 'keys'} end
 if #fields > 0 then
   for _, name in ipairs(stale) do redis.call('HDEL', key, name) end
   for _, value in ipairs({'bytes', bytes, 'applied', string.sub(digest .. ' ' .. applied, 1, 175)}) do

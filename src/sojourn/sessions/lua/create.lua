@@ -59,8 +59,11 @@ if n_user > 0 then
   user_left = redis.call('PTTL', user)
   user_bytes = state_bytes(user, redis.call('HGET', user, 'bytes'))
   user_sizes = encoded_sizes(user, user_pairs, n_user)
-  user_bytes = measured(user, user_bytes, user_pairs, n_user, user_sizes)
+  local added
+  user_bytes, added = measured(user, user_bytes, user_pairs, n_user, user_sizes)
   if user_bytes > cap then return {'user state', user_bytes} end
+  local keys = too_many_keys(user, added)
+  if keys then return {'user state', keys, 'keys'} end
 end
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])

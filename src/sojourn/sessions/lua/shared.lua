@@ -136,14 +136,26 @@ local function encoded_sizes(key, first, n)
   return sizes
 end
 
--- Bytes that the state in `key` would have after those pairs.
+-- Bytes that the state in `key` would have after those pairs, and how many keys they add.
 local function measured(key, bytes, first, n, sizes)
+  local added = 0
   for i = first, first + 2 * n - 2, 2 do
     local old = redis.call('HSTRLEN', key, 'state:' .. ARGV[i])
-    if old == 0 then bytes = bytes + #ARGV[i] end
+    if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
     bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
   end
-  return bytes
+  return bytes, added
+end
+
+-- How many keys the state in `key` would have with `added` more, if that is too many (`caps.py`).
+-- Other fields stand beside them: they are counted one by one only when all together are many.
+local function too_many_keys(key, added)
+  local most = 10000
+  if added == 0 or redis.call('HLEN', key) + added <= most then return nil end
+  for _, name in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(name, 1, 6) == 'state:' then added = added + 1 end
+  end
+  return added > most and added or nil
 end
 
 -- HSET of any number of fields: unpack() has room for some thousand values.

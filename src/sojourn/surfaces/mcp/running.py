@@ -5,11 +5,15 @@ from __future__ import annotations
 import signal
 import socket
 from types import FrameType
+from typing import cast
 
 import uvicorn
+from anyio import AsyncFile
+from mcp.server.stdio import stdio_server
 from starlette.applications import Starlette
 
 from sojourn.surfaces.mcp.caller import Desk
+from sojourn.surfaces.mcp.pipes import standard_pipes
 from sojourn.surfaces.mcp.server import server_of
 
 _GRACE = 3
@@ -17,8 +21,14 @@ _GRACE = 3
 
 
 async def serve_stdio(desk: Desk) -> None:
-    """Serve the client at the other end of stdin and stdout, until it closes them."""
-    await server_of(desk).run_stdio_async()
+    """Serve the client at the other end of stdin and stdout, until it closes one of them."""
+    # The server's own `run_stdio_async` cannot be ended while it waits for a line, leaves requests
+    # unanswered at the end of its input, and fails when its reader has left.
+    server = server_of(desk)._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with standard_pipes() as pipes:
+        ends = cast("AsyncFile[str]", pipes)
+        async with stdio_server(ends, ends) as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 async def serve_http(application: Starlette, listening: socket.socket) -> None:

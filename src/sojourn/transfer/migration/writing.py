@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
+from sojourn.caps import CAPS
 from sojourn.codecs import text
 from sojourn.errors import InvalidInput, Unavailable
 from sojourn.ids import new_log_id
@@ -34,7 +35,7 @@ def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Im
     own = by_scope(checks.encoded(session.state))
     if own.user or own.app:
         raise InvalidInput("A session's own state has no `user:` or `app:` keys.")
-    metadata = checks.json_object(session.metadata, "The metadata")
+    metadata = checks.metadata_of(session.metadata)
     cap, seq = stores.options.max_events, len(rows)
     updated = session.updated
     if updated is None:
@@ -50,8 +51,8 @@ def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Im
         ttl=checks.lifetime(lifetimes.of(session)),
         until=checks.end(session.until),
         expires=lifetimes.end(session),
-        title=text(session.title, "title"),
-        status=text(session.status, "status"),
+        title=text(session.title, "title", CAPS.title),
+        status=text(session.status, "status", CAPS.status),
         log_id=new_log_id(),
         labels=merged({}, checks.parse_labels(session.labels)),
         metadata=metadata,
