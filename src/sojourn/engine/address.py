@@ -255,12 +255,6 @@ def check(kind: Kind, options: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _is_kept(name: str) -> bool:
-    if name == "credential_provider":  # no text can be one
-        return False
-    return name in KEPT or name.startswith("ssl_")
-
-
 def where_of(kind: Kind, options: Mapping[str, Any]) -> str:
     """The address of one server for messages."""
     db = int(options.get("db") or 0)

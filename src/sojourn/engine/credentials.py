@@ -108,7 +108,7 @@ class Credentials:
             given = await asyncio.to_thread(self._provider.get_credentials)
         else:
             given = await cast("Any", self._provider).get_credentials_async()
-        parts = tuple(given)
+        parts: list[Any] = [*cast("Any", given)]
         if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
             raise TypeError("it gives (password,) or (username, password), both as text")
         *user, password = parts
