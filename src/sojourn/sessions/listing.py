@@ -151,8 +151,10 @@ class Listing:
         users, more = await self._users(app, place.shard, place.name, limit)
         starts: list[Place | None] = [None] * len(users)
         if place.session is not None and place.name is not None:  # the user at hand has more
-            users.insert(0, (place.shard, place.name))
-            starts.insert(0, place.session)
+            at_hand = place.name  # whose entry may have moved on since: that would be a second one
+            users = [each for each in users if each[1].name != at_hand.name]
+            starts = [place.session, *[None] * len(users)]
+            users.insert(0, (place.shard, at_hand))
         if not users:
             return Listed([], None), None
         owners = [UserKey(app, parse_user(name.name)) for _, name in users]
