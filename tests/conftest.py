@@ -25,9 +25,13 @@ settings.load_profile("extent")
 
 
 @pytest.hookimpl(optionalhook=True)
+collect_ignore = [] if FULL else ["faults/test_fixtures.py"]
+"""Tests of what other tests stand on."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """With `-n auto`: twice as many as there are processors, for most of them wait."""
-    return 2 * (os.cpu_count() or 2)
+    """With `-n auto`: three times as many as there are processors, for most of them wait."""
+    return 3 * (os.cpu_count() or 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,11 +14,12 @@ import pytest
 from cli_kit import SOJOURN, Cli
 from mcp_kit import MODES, call, fails, stdio
 
+from extent import FULL
 from servers import Server
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["memory", "embedded", "server"])
+@pytest.mark.parametrize("kind", ["server", "embedded", "memory"] if FULL else ["server"])
 async def test_it_serves_its_user_wherever_the_data_are(
     kind: str, mode: str, shared_server: Server, tmp_path: Path
 ) -> None:
