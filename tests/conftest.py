@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from cluster import ClusterSet
-from extent import examples
+from extent import FULL, examples
 from sentinel import SentinelSet
 from servers import Server, any_binary
 from together import alone_or_not, arrange
@@ -24,11 +24,11 @@ settings.register_profile("extent", max_examples=examples(100), deadline=None)
 settings.load_profile("extent")
 
 
-@pytest.hookimpl(optionalhook=True)
 collect_ignore = [] if FULL else ["faults/test_fixtures.py"]
 """Tests of what other tests stand on."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """With `-n auto`: three times as many as there are processors, for most of them wait."""
     return 3 * (os.cpu_count() or 2)
