@@ -236,12 +236,14 @@ async def test_nor_does_a_key_that_was_replaced_since_say_what_became_of_it(
         (log,) = admin.scan_iter("*:events")
         admin.rename(log, "kept")
         admin.set(log, "of another type")
-        admin.rename(operations := log.replace(":events", ":ops"), "ids")
+        admin.rename(operations := log.replace(":events", ":ops"), "ops")
+        admin.rename(ids := log.replace(":events", ":ids"), "ids")
         proxy.on_request = lambda _: "pass"
         with pytest.raises(OutcomeUnknown, match="did not wri"):
             await sent
         admin.rename("kept", log)
-        admin.rename("ids", operations)
+        admin.rename("ops", operations)
+        admin.rename("ids", ids)
     assert (await store.sessions.append(made.key, event, operation_id="op")).repeated
 
 

@@ -240,7 +240,7 @@ async def test_an_append_is_one_script_at_any_length(
     made = await store.sessions.create("shop", "ada")
     costs: list[dict[str, int]] = []
     for length in (1, 10, 1000):
-        rows = [Event(author="a", payload=n) for n in range(length)]
+        rows = [Event(author="a", payload=n, state_delta={"n": 0}) for n in range(length)]
         await store.sessions.append(made.key, *rows)
         before = commands(client)
         await store.sessions.append(made.key, Event(author="a", payload=1, state_delta={"n": 1}))

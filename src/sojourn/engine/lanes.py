@@ -122,6 +122,8 @@ class Lanes:
                 wire.leave()
             self.listener.leave()
         self.server = server
+        for wire in self._wires:
+            wire.reached()
         return connection
 
     def hang_up(self) -> None:

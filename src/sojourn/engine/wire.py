@@ -207,6 +207,10 @@ class Wire:
         if self._connection is not None:
             hang_up(self._connection, self._loop)
 
+    def reached(self) -> None:
+        """Another connection has reached the server: calls wait for one of this wire's again."""
+        self._breaker.succeeded()
+
     async def close(self) -> None:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True

@@ -100,19 +100,21 @@ class Indexes:
     ) -> Sequence[Listed | CorruptRecord]:
         """Two round trips, whatever the number of users."""
         size = min(limit, _OF_EACH)
+        refused: dict[UserKey, CorruptRecord] = {}
 
-        async def page_of(owner: UserKey, after: Place | None) -> Named | CorruptRecord:
+        async def page_of(owner: UserKey, after: Place | None) -> Named:
             index = self._keys.user(owner).by_update
             try:
                 return await self._page(owner, index, after, size, parse_session)
             except CorruptRecord as error:
-                return error
+                refused[owner] = error
+                return Named([], more=False)
 
         pages = await gather_in_time(*(page_of(*each) for each in users))
         places: dict[UserKey, Named | CorruptRecord] = {}
         for (owner, _), page in zip(users, pages, strict=True):
-            if isinstance(page, CorruptRecord):
-                places[owner] = page
+            if owner in refused:
+                places[owner] = refused[owner]
                 continue
             more = page.more or len(page.places) > limit
             places[owner] = Named(page.places[:limit], more)

@@ -9,7 +9,7 @@ from adk_kit import Desk, event, on_a_server, ours, texts
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.sessions.session import Session
 
-from sojourn.errors import InvalidId, SojournError
+from sojourn.errors import InvalidId, SojournError, TooLarge
 from sojourn.integrations.adk import SessionService
 
 HOSTILE = [
@@ -150,9 +150,11 @@ async def test_the_message_about_a_huge_id_does_not_repeat_it(service):
 @ours
 async def test_a_huge_event_id_or_state_key_spoils_nothing(desk):
     session = await desk.create("s")
-    await desk.say(session, "one", id=HUGE, state={HUGE: 1})
+    for fields in ({"id": HUGE}, {"state": {HUGE: 1}}):
+        with pytest.raises(TooLarge):
+            await desk.say(session, "one", **fields)
     found = await desk.get("s")
-    assert (found.events[0].id, found.state) == (HUGE, {HUGE: 1})
+    assert (found.events, found.state) == ([], {})
 
 
 @ours
