@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -42,5 +43,6 @@ def test_a_hiredis_that_cannot_pack_is_left_alone(
     )
 
 
+@pytest.mark.skipif(find_spec("hiredis") is None, reason="it is not installed")
 def test_the_one_that_is_installed_packs() -> None:
     assert call.pack.__module__ != call.__name__

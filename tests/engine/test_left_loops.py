@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from redis.credentials import CredentialProvider
 
 from servers import Server
 
@@ -36,6 +37,10 @@ for loop in kept:  # each goes on where it was
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it counts descriptors in /proc")
+@pytest.mark.skipif(
+    not hasattr(CredentialProvider, "get_credentials_async"),
+    reason="connections of redis-py before 5.3 print when they are collected after their loop",
+)
 @pytest.mark.parametrize("how", ["closed", "dropped", "kept"])
 def test_they_leave_no_connection_and_no_line(shared_server: Server, how: str) -> None:
     code = CODE.replace("LOOPS", str(LOOPS))

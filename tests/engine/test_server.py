@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -13,6 +15,7 @@ import redis.asyncio
 import sojourn
 from servers import Server, any_binary
 from sojourn import AccessDenied, ConfigurationError, Event, InvalidInput, SessionKey, Unavailable
+from sojourn.engine.address import TLS
 
 ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
 
@@ -177,7 +180,8 @@ async def test_a_lent_client_lends_all_that_reaches_the_server(
 ) -> None:
     """What it leaves out, a proxy or a policy may insist on."""
     folder = str(tls_server.tls)
-    lent = {"ssl_min_version": 771, "ssl_ciphers": "ECDHE+AESGCM", "ssl_ca_path": folder}
+    options = {"ssl_min_version": 771, "ssl_ciphers": "ECDHE+AESGCM", "ssl_ca_path": folder}
+    lent: dict[str, Any] = {name: value for name, value in options.items() if name in TLS}
     made: list[dict[str, object]] = []
     connection = redis.asyncio.connection.SSLConnection
     create = connection.__init__
@@ -186,6 +190,8 @@ async def test_a_lent_client_lends_all_that_reaches_the_server(
         "__init__",
         lambda self, **options: (made.append(options), create(self, **options))[1],
     )
+    if "driver_info" in inspect.signature(kind).parameters:  # not in the oldest redis-py
+        lent["driver_info"] = None
     async with sojourn.open(
         kind(
             host="localhost",
@@ -193,7 +199,6 @@ async def test_a_lent_client_lends_all_that_reaches_the_server(
             password=tls_server.password,
             ssl=True,
             ssl_ca_certs=str(tls_server.tls / "ca.crt"),
-            driver_info=None,
             **lent,
         )
     ) as store:
@@ -201,7 +206,6 @@ async def test_a_lent_client_lends_all_that_reaches_the_server(
     assert made
     for options in made:
         assert options.items() >= lent.items()
-        assert options["driver_info"] is None
 
 
 def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:

@@ -104,7 +104,10 @@ class Credentials:
     async def _ask(self) -> dict[str, str]:
         kind = type(self._provider)
         own = getattr(kind, "get_credentials_async", None)
-        if own in (None, CredentialProvider.get_credentials_async):  # redis-py's calls the other
+        theirs = getattr(
+            CredentialProvider, "get_credentials_async", None
+        )  # none before redis-py 5.3
+        if own in (None, theirs):  # redis-py's calls the other
             given = await asyncio.to_thread(self._provider.get_credentials)
         else:
             given = await cast("Any", self._provider).get_credentials_async()

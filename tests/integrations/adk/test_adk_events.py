@@ -92,8 +92,10 @@ def editable(value) -> dict[int, object]:
 async def test_copies_of_any_event_share_nothing_that_can_be_edited(desk):
     session = await desk.create("s")
     for number in range(max(map(len, ACTIONS.values()))):
-        actions = {name: each[number % len(each)] for name, each in ACTIONS.items()}
-        fields = {name: each[number % len(each)] for name, each in FIELDS.items()}
+        actions, fields = (
+            {name: each[number % len(each)] for name, each in of.items() if name in known}
+            for of, known in ((ACTIONS, EventActions.model_fields), (FIELDS, Event.model_fields))
+        )
         content = types.Content(role="model", parts=list(PARTS.values()))
         own = {"content": content, "actions": EventActions(**actions), "id": f"e{number}"}
         await desk.service.append_event(session, Event(**{**fields, **own}))
