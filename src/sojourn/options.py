@@ -99,11 +99,14 @@ def from_query(url: str, options: Options) -> tuple[str, Options]:
     """Take the options of ours out of a URL's query.
 
     Returns:
-        the URL without them, and the options with them.
+        the URL without them, and without what people's files and secrets add: space around it,
+        the line's end, a scheme in capitals; and the options with them.
 
     Raises:
         ConfigurationError: a value of the wrong kind.
     """
+    scheme, colon, rest_of_it = url.strip().partition(":")
+    url = f"{scheme.lower()}{colon}{rest_of_it}"
     address, mark, query = url.partition("?")
     if not mark:
         return url, options

@@ -43,6 +43,21 @@ async def test_a_lease_that_cannot_be_renewed_costs_no_value(
     assert await store.cache.fetch("slow", work, lease=0.1) == "value"
 
 
+async def test_who_computes_is_given_what_the_others_are(
+    store: sojourn.Sojourn, server: Server
+) -> None:
+    """Else a program breaks at the second call, or only while the server is away."""
+
+    async def work() -> object:
+        return {1: (2, 3)}
+
+    kept = {"1": [2, 3]}
+    assert await store.cache.fetch("value", work) == kept
+    assert await store.cache.fetch("value", work) == kept
+    server.stop()
+    assert await store.cache.fetch("value", work) == kept
+
+
 async def test_cancelling_is_never_swallowed() -> None:
     """One turn of the event loop after another, until the call is over before it is cancelled."""
 

@@ -56,7 +56,19 @@ def test_no_password_is_ever_shown() -> None:
         assert "ada" not in store.where
 
 
-@pytest.mark.parametrize("password", ["hid/den", "hid?den", "hid#den", "hid[den"])
+@pytest.mark.parametrize("around", ["{}\n", " {}", "\t{}\r\n"])
+def test_what_files_and_secrets_add_to_a_url_is_left_out(around: str) -> None:
+    for url in ("redis://one:1/2", "REDISS://one:1", "redis+cluster://one:1,two:2", "Memory://"):
+        scheme, _, rest = url.partition("://")
+        where = sojourn.open(around.format(url)).where
+        assert where == sojourn.open(f"{scheme.lower()}://{rest}").where
+        assert where.startswith(f"{scheme.lower()}://")
+
+
+BROKEN = ["hid/den", "hid?den", "hid#den", "hid[den", "h@hid#den", "h@hid?den", "h@hid?den=3"]
+
+
+@pytest.mark.parametrize("password", BROKEN)
 @pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
 def test_a_password_that_breaks_the_url_is_not_shown(scheme: str, password: str) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sojourn
 from proxy import Proxy
-from servers import Server, free_port
+from servers import Server, any_binary, free_port, until
 from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.engine.call import Call, Script
 from sojourn.engine.engine import Engine
@@ -454,6 +455,38 @@ def test_uvloop(shared_server: Server) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert sorted(runner.run(work())) == list(range(50))
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_loop_of_uvloop_that_has_ended_leaves_nothing(tmp_path: Path, closed: bool) -> None:
+    """Its transports have no socket to shut down; the next loop's first call failed over that."""
+    pytest.importorskip("uvloop", reason="uvloop is not installed here")
+    server = Server(tmp_path, any_binary()).start()
+    code = f"""
+import asyncio, gc, sojourn, uvloop
+store = sojourn.open({server.url!r})
+for _ in range(3):
+    loop = uvloop.new_event_loop()
+    loop.run_until_complete(store.sessions.create("uv", "ada"))
+    if {closed}:
+        loop.close()
+    del loop
+    gc.collect()
+async def last():
+    count = await store.sessions.count("uv", "ada")
+    await store.close()
+    return count
+print(asyncio.run(last()))
+gc.collect()
+"""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        assert (done.stdout, done.stderr) == ("3\n", "")
+        until("only ours is left", lambda: len(server.client().client_list()) == 1)
+    finally:
+        server.close()
 
 
 def test_a_loop_that_is_shut_down_leaves_no_task_behind(shared_server: Server) -> None:

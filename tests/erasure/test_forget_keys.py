@@ -92,6 +92,24 @@ async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:
     assert mentions(await everything(store), "grace-hopper", "s3cret") == []
 
 
+async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn) -> None:
+    """In an index of another type nobody is named: neither found by it nor taken out of it."""
+    owner, keys = UserKey.of("shop", "grace-hopper"), Keys("erase")
+    await fill(store, owner, "s3cret")
+    shared = [keys.apps(), keys.users_of(owner), *keys.memories_of("shop", "user", owner.user)]
+    for index in shared:
+        await redis(store, "DEL", index)
+        await redis(store, "SET", index, "of another type")
+    try:
+        assert await store.apps_of(owner.user) == ["shop"]
+        receipt = await store.forget(owner.user)
+    finally:
+        for index in shared:
+            await redis(store, "DEL", index)
+    assert (receipt.erased["sessions"], receipt.erased["memories"]) == (2, 3)
+    assert mentions(await everything(store), "grace-hopper", "s3cret") == []
+
+
 async def test_what_waits_for_the_app_is_carried_out(store: Sojourn) -> None:
     made = await store.sessions.create("shop", "mary")
     outbox = Keys("erase").user(made.key).outbox

@@ -86,6 +86,22 @@ async def test_nothing_is_written_when_memory_is_full_but_reads_and_deletes_pass
         assert await store.sessions.get(two.key) is None
 
 
+async def test_a_full_server_revokes_and_forgets(server: Server, admin: redis.Redis) -> None:
+    """Which is how it gets memory back: what is remembered of it comes to less."""
+    async with sojourn.open(server.url) as store:
+        owner = sojourn.UserKey.of("shop", "ada")
+        keys = [await store.sessions.create(*owner) for _ in range(2)]
+        await store.sessions.append(keys[0].key, EVENT)
+        await store.memory.user("ada", app="shop").put("tea", "green")
+        await store.ping()
+        fill(admin)
+        assert (await store.sessions.revoke(keys[0].key)).sessions == 1
+        assert (await store.sessions.revoke_user(*owner)).sessions == 1
+        receipt = await store.forget("ada")
+        assert receipt.erased["memories"] == 1
+    assert not [key for key in contents(admin) if "ada" in key]
+
+
 async def test_connections_that_are_all_taken_under_load(
     server: Server, admin: redis.Redis
 ) -> None:

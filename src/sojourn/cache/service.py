@@ -188,7 +188,8 @@ class Cache:
 
         One round trip for a hit, two for a computation and one more for each third of `lease` that
         it takes. Others wait for the one who computes; when that one dies, the next takes its place
-        within `lease`. When it fails, its error is its own, and the next computes.
+        within `lease`. When it fails, its error is its own, and the next computes. Who computes is
+        given what all others are given, the value as JSON has it: of a tuple a list.
 
         Without a server the value is computed for this call alone. So it is where a newer version
         of Sojourn wrote the entry, in a way that this one cannot read: it stays as it is.
@@ -226,13 +227,13 @@ class Cache:
             except (Unavailable, Closed) as error:
                 self._counts["unavailable"] += 1
                 log.warning("The cache cannot be asked: %s", error)
-                return await compute()
+                return decode(self._encoded(await compute()))
             except NewerFormat as error:
                 self._counts["misses"] += 1
                 log.warning("A cached value is computed and not stored: %s", error)
                 value = await compute()
                 self._counts["computed"] += 1
-                return value
+                return decode(self._encoded(value))
             if found.status == "hit" or (found.status == "stale" and not found.leased):
                 self._counts["hits" if found.status == "hit" else "stale"] += 1
                 return _decoded(work.key, found)
@@ -344,9 +345,10 @@ class Cache:
             value = await work.compute()
             self._counts["computed"] += 1
             life = work.none_life if value is None else work.life
-            if life is not None:
-                entry = Entry(self._encoded(value), life, work.tags)
-            return value
+            if life is None:
+                return value
+            entry = Entry(self._encoded(value), life, work.tags)
+            return decode(entry.value)
         finally:
             beat.cancel()  # not awaited: this task's own cancellation could be taken for the beat's
             with suppress(SojournError):  # the value is there; without a server it is not kept

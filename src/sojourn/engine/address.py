@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from redis.asyncio.connection import (
     AbstractConnection,
@@ -22,6 +22,7 @@ from sojourn.errors import ConfigurationError
 
 Kind = Callable[..., AbstractConnection]
 
+_ESCAPES = "A password's / ? # are written %2F %3F %23."
 _SETS = {"sentinel": 26379, "cluster": 6379}
 """What may stand behind the plus of a scheme, and the port where none is given."""
 
@@ -118,6 +119,8 @@ def parse(url: str) -> Target:
         ConfigurationError: it is malformed, or asks for what Sojourn does not have.
     """
     scheme = url.partition(":")[0]
+    if "#" in url and scheme in SCHEMES:  # a host before it may be the middle of a password
+        raise ConfigurationError(f"A # ends the {scheme} URL. {_ESCAPES}")
     plain, _, several = scheme.partition("+")
     if several in _SETS and plain in ("redis", "rediss"):
         return _parse_several(url, plain, several)
@@ -164,8 +167,7 @@ def _address(text: str, scheme: str, default_port: int) -> Address:
     if not host or port == 0:
         # It is not shown: it is part of a password that has a / or ? in it.
         raise ConfigurationError(
-            f"The {scheme} URL has no host:port in one of its places. A password's / ? # are "
-            f"written %2F %3F %23. {_HINT}"
+            f"The {scheme} URL has no host:port in one of its places. {_ESCAPES} {_HINT}"
         )
     return Address(host, port or default_port)
 
@@ -182,9 +184,10 @@ def _parsed(url: str) -> Mapping[str, Any]:
         raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")
     if not port_is_a_number:
         raise ConfigurationError(
-            f"The port in the {scheme} URL is not a port number. A password's / ? # are written "
-            f"%2F %3F %23. {_HINT}"
+            f"The port in the {scheme} URL is not a port number. {_ESCAPES} {_HINT}"
         )
+    if any("@" in name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ConfigurationError(f"The {scheme} URL has an @ in its options. {_ESCAPES}")
     if scheme == "unix" and not parts.path:
         raise ConfigurationError("The unix URL names no socket: write unix:///path/to/redis.sock.")
     if scheme != "unix":
@@ -217,6 +220,8 @@ def _checked(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a URL, after redis-py has taken them."""
     allowed = _IN_URL | TLS
     if refused := sorted(options.keys() - allowed):
+        if any("@" in str(options[name]) for name in refused):
+            raise ConfigurationError(f"The URL has an @ in its options. {_ESCAPES}")
         listed = (
             f"{name} ({_ELSEWHERE[name]})" if name in _ELSEWHERE else name for name in refused
         )

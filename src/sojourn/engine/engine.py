@@ -133,21 +133,23 @@ class Engine:
         Raises:
             SojournError: the first error among them, as `run` would raise it.
         """
-        results = await self.settle_all(calls)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results
+        replies = await self._replies(calls)
+        for reply in replies:  # not what is read of them: an answer to a lenient call may be one
+            if isinstance(reply, BaseException):
+                raise reply
+        return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
     async def settle_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """As `run_all`, with the errors in their places among the results."""
-        end = end_of_operation()
-        futures = [self._submit(call, end=end).future for call in calls]
-        replies = await asyncio.gather(*futures, return_exceptions=True)
         return [
             reply if isinstance(reply, BaseException) else call.read(reply)
-            for call, reply in zip(calls, replies, strict=True)
+            for call, reply in zip(calls, await self._replies(calls), strict=True)
         ]
+
+    async def _replies(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        end = end_of_operation()
+        futures = [self._submit(call, end=end).future for call in calls]
+        return await asyncio.gather(*futures, return_exceptions=True)
 
     def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat.

@@ -7,7 +7,9 @@ under way in them. Nobody waits for a background task then, so nobody needs to h
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -35,7 +37,7 @@ def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> 
         return
     transport = writer.transport
     with suppress(OSError, AttributeError):
-        transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        _shut(transport, loop)
     with suppress(RuntimeError):  # the loop is closed
         transport.abort()
     with suppress(OSError, AttributeError):  # asyncio's own would close it in the loop's next turn
@@ -43,3 +45,15 @@ def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> 
         if loop.is_closed():
             transport._sock = None  # noqa: SLF001 - there will be no next turn
     ours._writer = ours._reader = None  # noqa: SLF001
+
+
+def _shut(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Tell the server that it is over."""
+    ours = transport.get_extra_info("socket")
+    if isinstance(ours, TransportSocket):  # asyncio's
+        ours.shutdown(socket.SHUT_RDWR)
+    elif not (loop.is_closed() or transport.is_closing()):
+        # uvloop's has nothing but the number. When its loop was closed, so was the connection, and
+        # the number is somebody else's by now.
+        with socket.socket(fileno=os.dup(ours.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)

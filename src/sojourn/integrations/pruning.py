@@ -199,7 +199,7 @@ class _Pruner(Generic[T]):
                 value.clear()
                 if self._try(accepted):
                     self._grow(here, value, inner, accepted)
-                    if value == {}:
+                    if value == {} and _has(holder, here[-1]):  # else what it held took it along
                         self._emptied(here)
                     continue
             del holder[here[-1]]

@@ -132,7 +132,13 @@ class RedisMemory:
             self._roll.pop(scope, None)
             await self._engine.run_all(
                 [
-                    Call("memory.strike", (index,), only, commands=[("ZREM", index, name)])
+                    Call(
+                        "memory.strike",
+                        (index,),
+                        only,
+                        commands=[("ZREM", index, name)],
+                        lenient=True,  # what is not an index names nobody
+                    )
                     for index in self._keys.memories_of(*scope)
                 ]
             )

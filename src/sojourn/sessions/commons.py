@@ -290,7 +290,13 @@ class Commons:
         self._roll.pop(owner, None)
         index = self._keys.users_of(owner)
         await self._engine.run(
-            Call("sessions.strike", (index,), only, commands=[("ZREM", index, owner.user)])
+            Call(
+                "sessions.strike",
+                (index,),
+                only,
+                commands=[("ZREM", index, owner.user)],
+                lenient=True,  # what is not an index names nobody
+            )
         )
 
     async def enter(self, owner: UserKey, ttl: float | None) -> None:

@@ -211,6 +211,17 @@ async def test_a_canonical_uri_can_be_referred_to(shelf):
 
 
 @ours
+async def test_a_part_that_could_not_be_read_again_is_refused(shelf):
+    value: dict = {}
+    for _ in range(220):
+        value = {"a": value}
+    answer = types.Part.from_function_response(name="tool", response=value)
+    with pytest.raises(sojourn.InvalidInput, match="nested"):
+        await shelf.save("a", answer.model_copy(update={"text": "tea"}))
+    assert await shelf.load("a") is None
+
+
+@ours
 @pytest.mark.parametrize("wrong", [{"a": object()}, {"a": float("nan")}, {"adk:part": 1}])
 async def test_metadata_that_cannot_be_kept_are_refused(shelf, wrong):
     with pytest.raises(sojourn.InvalidInput):

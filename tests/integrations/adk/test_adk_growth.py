@@ -338,6 +338,17 @@ def test_a_validator_that_fails_without_a_place_costs_only_what_it_is_about():
     assert (found.error_code, found.branch) == ("7", None)
 
 
+def test_what_is_deeper_than_can_be_read_costs_only_its_own_place():
+    """Written by another program, or by one that reads deeper JSON."""
+    args: dict = {}
+    for _ in range(220):
+        args = {"a": args}
+    parts = [{"text": "one"}, {"functionCall": {"id": "c", "name": "f", "args": args}}]
+    found = served(event("x"), {"content": {"role": "model", "parts": parts}, "branch": "b"})
+    assert (found.content.parts[0].text, found.branch) == ("one", "b")
+    assert (found.content.parts[1].function_call.id, found.author) == ("c", "user")
+
+
 def test_an_event_that_is_all_wrong_is_served_and_soon():
     parts = [{"codeExecutionResult": {"outcome": n, NEW: n}} for n in range(5000)]
     looks = 0

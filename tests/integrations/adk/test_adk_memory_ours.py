@@ -54,6 +54,17 @@ async def test_how_many_are_found_is_a_choice(service, app):
             MemoryService(service.store, limit=wrong)
 
 
+async def test_what_is_nested_too_deeply_is_found(recall):
+    value: dict = {"leaf": 1}
+    for _ in range(250):
+        value = {"a": value}
+    answer = types.Part.from_function_response(name="tool", response=value)
+    parts = [types.Part(text="jasmine"), answer]
+    await recall.store(MemoryEntry(content=types.Content(parts=parts)))
+    (found,) = await recall.find("jasmine")
+    assert found.content.parts[1].function_response.name == "tool"
+
+
 # ── adding ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -16,6 +16,7 @@ import uuid
 
 import pytest
 from adk_kit import ours
+from google.genai import types
 from pydantic import BaseModel
 
 from sojourn.errors import InvalidValue
@@ -220,6 +221,44 @@ async def test_a_value_that_holds_itself_is_stored_as_text(desk):
     state = await desk.state("s")
     assert (state["n"], state["m"]) == (1, 2)
     assert {"first", "then"} <= state.keys()
+
+
+def nested(levels: int) -> dict:
+    value: dict = {"leaf": 1}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def endless() -> dict:
+    value: dict = {"leaf": 1}
+    value["a"] = value
+    return value
+
+
+ENDS = {
+    "read by nobody": nested(200),
+    "written by nobody": nested(300),
+    "too deep to show": nested(3000),
+    "endless": endless(),
+}
+
+
+@ours
+@pytest.mark.parametrize("value", ENDS.values(), ids=ENDS)
+async def test_an_event_that_is_nested_too_deeply_is_served_with_text_at_its_end(desk, value):
+    """A tool's answer may be: pydantic writes deeper JSON than it reads."""
+    session = await desk.create("s", state={"first": value})
+    answer = types.Part.from_function_response(name="tool", response=value)
+    await desk.say(session, content=types.Content(parts=[types.Part(text="before"), answer]))
+    await desk.say(session, "after", custom_metadata=value, state={"then": value})
+    found = await desk.get("s")
+    assert [event.content.parts[0].text for event in found.events] == ["before", "after"]
+    served = found.events[0].content.parts[1].function_response
+    assert (served.name, served.response.keys()) == ("tool", value.keys())
+    assert found.events[1].custom_metadata.keys() == value.keys()
+    assert (found.state["first"].keys(), found.state["then"].keys()) == (value.keys(), value.keys())
+    assert desk.service.store.stats().corrupt == 0
 
 
 @ours

@@ -154,8 +154,10 @@ def plain(metadata: Mapping[str, object]) -> dict[str, Any]:
 def _value(content: types.Content, **members: Any) -> msgspec.Raw:
     try:
         said = content.model_dump_json(exclude_none=True).encode()
+        if events.is_too_deep(said):
+            raise ValueError("It could not be read again.")
     except _NOT_JSON:
-        said = bytes(events.as_json(content.model_dump(exclude_none=True)))
+        said = events.object_of(content.model_dump(exclude_none=True), "The memory")
     made = {
         name: _encode(mended(value) if isinstance(value, str) else value)
         for name, value in members.items()

