@@ -27,6 +27,16 @@ def start(
     return task
 
 
+def is_interrupt(outcome: object) -> bool:
+    """Whether a task was ended by what a signal handler threw into whatever ran just then.
+
+    It says nothing of a connection. (asyncio itself passes on KeyboardInterrupt and SystemExit.)
+    """
+    return isinstance(outcome, BaseException) and not isinstance(
+        outcome, (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+    )
+
+
 def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> None:
     """Close a connection whose loop does not run: nothing can be awaited there."""
     ours = cast("Any", connection)
