@@ -18,7 +18,7 @@ from redis.backoff import FullJitterBackoff
 from sojourn.engine.call import Command, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
-from sojourn.engine.tasks import hang_up, start
+from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.engine.wire import CHECK, REPLY_ERRORS, Patience
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import Silence, from_now, until
@@ -63,7 +63,7 @@ class Watch:
                 await self._news.wait()
         self._news.clear()
         error, self._error = self._error, None
-        if isinstance(error, SojournError):
+        if error is not None and (isinstance(error, SojournError) or is_interrupt(error)):
             raise error
         if error is not None:
             raise translate(error, self._where) from error
@@ -181,6 +181,12 @@ class Listener:
         self._changed.set()
         if self._watches and (self._task is None or self._task.done()):
             self._task = start(self._loop, self._serve(), name=f"sojourn listens {self._where}")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Wake all who listen when something has ended the task that was not for us."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._let_go(error)
 
     # ── the connection's life ──────────────────────────────────────────────────────────────────
 
@@ -233,7 +239,9 @@ class Listener:
         self._sent.clear()
         self._asked.clear()
         await connection.disconnect(nowait=True)
-        await asyncio.gather(*both, return_exceptions=True)
+        outcomes = await asyncio.gather(*both, return_exceptions=True)
+        if found := [each for each in outcomes if is_interrupt(each)]:
+            raise cast("BaseException", found[0])
         if left:  # nobody listened; who came since has the next connection
             self._failures = 0
         else:

@@ -109,6 +109,11 @@ class Pending:
             error.__cause__ = cause
             self.future.set_exception(error)
 
+    def interrupt(self, error: BaseException) -> None:
+        """End with what somebody has thrown into this thread, as it would have met the caller."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
     def refuse(self, cause: BaseException, where: str) -> None:
         """End with the server's refusal; of a sending before, it says nothing."""
         error = translate(cause, where)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from sojourn.engine import tls
 from sojourn.engine.address import Address, Target
 from sojourn.engine.faults import is_hopeless, is_misheard, translate
+from sojourn.engine.tasks import quiet
 from sojourn.engine.tls import Certificates
 from sojourn.errors import AccessDenied, ConfigurationError, SojournError, Unavailable
 from sojourn.resilience.deadline import from_now, until
@@ -92,7 +93,7 @@ async def _ask(
 ) -> Address | None:
     """What one Sentinel says; None when it does not know the name."""
     trust = {name: value for name, value in target.options.items() if name.startswith("ssl_")}
-    connection = target.kind(
+    connection = quiet(target.kind)(
         **sentinel._asdict(),
         **target.sentinel,
         **trust,

@@ -23,7 +23,7 @@ from sojourn.engine.credentials import Credentials, Deferred, Provider, is_provi
 from sojourn.engine.embedded import EmbeddedServer
 from sojourn.engine.faults import advice, is_certificate, is_dropped, is_misheard, translate
 from sojourn.engine.product import NEWEST, Product, fields_of
-from sojourn.engine.tasks import hang_up
+from sojourn.engine.tasks import hang_up, quiet
 from sojourn.engine.tls import Certificates
 from sojourn.errors import (
     AccessDenied,
@@ -195,7 +195,7 @@ class Server:
     ) -> AbstractConnection:
         """Connect, and ask what kind of server it is, or only whether it is there."""
         target = self._target
-        connection = target.kind(
+        connection = quiet(target.kind)(
             **options,
             protocol=2,
             decode_responses=False,

@@ -10,8 +10,9 @@ import asyncio
 import os
 import socket
 from asyncio.trsock import TransportSocket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from redis.asyncio.connection import AbstractConnection
@@ -27,6 +28,33 @@ def start(
     with suppress(AttributeError):  # a task factory may make others
         cast("Any", task)._log_destroy_pending = False  # noqa: SLF001 - as asyncio.gather does
     return task
+
+
+@cache
+def quiet(kind: Callable[..., AbstractConnection]) -> Callable[..., AbstractConnection]:
+    """The same connections, but that nothing is printed of those that are collected with a loop.
+
+    redis-py's own would be closed there by a loop that is closed: before 5.3 that is printed.
+    """
+    ours = cast("type[AbstractConnection]", kind)
+    return type(ours.__name__, (ours,), {"__del__": _collected})
+
+
+def _collected(connection: Any) -> None:
+    writer = getattr(connection, "_writer", None)
+    if writer is not None:
+        with suppress(AttributeError):  # of the interpreter at its end, too
+            hang_up(connection, writer.transport._loop)  # noqa: SLF001 - it has no other name
+
+
+def is_interrupt(outcome: object) -> bool:
+    """Whether a task was ended by what a signal handler threw into whatever ran just then.
+
+    It says nothing of a connection. (asyncio itself passes on KeyboardInterrupt and SystemExit.)
+    """
+    return isinstance(outcome, BaseException) and not isinstance(
+        outcome, (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+    )
 
 
 def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> None:

@@ -28,7 +28,7 @@ from sojourn.engine.faults import (
     redirect_of,
 )
 from sojourn.engine.pending import Pending, Wait
-from sojourn.engine.tasks import hang_up, start
+from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
@@ -233,9 +233,13 @@ class Wire:
         """Go on when somebody else has cancelled the task while calls wait.
 
         A moment later: a loop that is being shut down cancels all tasks, and wants no new one.
+        What else has ended it (a time-out that a signal handler throws) was not for us.
         """
-        if task.cancelled() and not self._closed:
-            self._loop.call_later(_MOMENT, self._go_on)
+        if task.cancelled():
+            if not self._closed:
+                self._loop.call_later(_MOMENT, self._go_on)
+        elif (error := task.exception()) is not None:
+            self._end_all(lambda each: each.interrupt(error))
 
     def _go_on(self) -> None:
         if self._task is not None and self._task.done() and not self._closed and self._has_work():
@@ -346,6 +350,8 @@ class Wire:
             self._events.lost()
         await connection.disconnect(nowait=True)
         for outcome in await asyncio.gather(reader, writer, return_exceptions=True):
+            if is_interrupt(outcome):
+                raise cast("BaseException", outcome)
             if isinstance(outcome, Exception):
                 self._last_error = outcome
 

@@ -117,16 +117,17 @@ class BufferedSessions:
         await self._catch_up(key)
         if key in self._pinned:
             return await self._read_here(key, window)
-        try:
-            await self._before_shared(birth.state)
-            stored = await self._store.ensure(key, birth, window)
-        except Unavailable as error:
-            here = await self._known_here(key, window, error)
-            if here is None:
-                raise
-            return here
-        self.answered()
-        self._held.seen(key, stored)
+        with self._held.looking(key) as look:
+            try:
+                await self._before_shared(birth.state)
+                stored = await self._store.ensure(key, birth, window)
+            except Unavailable as error:
+                here = await self._known_here(key, window, error)
+                if here is None:
+                    raise
+                return here
+            self.answered()
+            self._held.seen(key, stored, look)
         return stored
 
     async def append(
@@ -228,18 +229,19 @@ class BufferedSessions:
         await self._catch_up(key)
         if key in self._pinned:
             return await self._read_here(key, window)
-        try:
-            stored = await self._store.read(key, window)
-        except Unavailable as error:
-            here = await self._known_here(key, window, error)
-            if here is None:
-                raise
-            return here
-        self.answered()
-        if stored is None:
-            self._held.drop(key)
-        else:
-            self._held.seen(key, stored)
+        with self._held.looking(key) as look:
+            try:
+                stored = await self._store.read(key, window)
+            except Unavailable as error:
+                here = await self._known_here(key, window, error)
+                if here is None:
+                    raise
+                return here
+            self.answered()
+            if stored is None:
+                self._held.drop(key)
+            else:
+                self._held.seen(key, stored, look)
         return stored
 
     async def list_sessions(

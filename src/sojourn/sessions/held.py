@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.rows import wanted
@@ -14,6 +15,23 @@ _EACH = 1024
 """Bytes that a session takes besides its rows, estimated."""
 
 
+class Look:
+    """A read that is under way, which may show less than what this process was told meanwhile.
+
+    Replies come on two connections, and one read may take more round trips than the next.
+
+    Attributes:
+        least: the version that a session must have to be held.
+        void: it was deleted, replaced or cut meanwhile: what is read is not held.
+    """
+
+    __slots__ = ("least", "void")
+
+    def __init__(self) -> None:
+        self.least = 0
+        self.void = False
+
+
 class Held:
     """Sessions by key, bounded in bytes of their rows, least recently used first to go."""
 
@@ -21,6 +39,20 @@ class Held:
         self._limit = limit
         self._size = 0
         self._sessions: OrderedDict[SessionKey, Stored] = OrderedDict()
+        self._looks: dict[SessionKey, list[Look]] = {}
+
+    @contextmanager
+    def looking(self, key: SessionKey) -> Generator[Look]:
+        """Around a read, whose look `seen` wants."""
+        look = Look()
+        looks = self._looks.setdefault(key, [])
+        looks.append(look)
+        try:
+            yield look
+        finally:
+            looks.remove(look)
+            if not looks:
+                self._looks.pop(key, None)
 
     def get(self, key: SessionKey) -> Stored | None:
         """A session as it was seen last with the rows held, unless it may have expired since."""
@@ -47,8 +79,14 @@ class Held:
             stored = Stored(head, birth.state.session, born.user, born.app, [], 1)
             self.put(key, stored._replace(readable=born.readable))
 
-    def seen(self, key: SessionKey, stored: Stored) -> None:
-        """Hold what was read, joined to the rows before it that are held already."""
+    def seen(self, key: SessionKey, stored: Stored, look: Look) -> None:
+        """Hold what was read, joined to the rows before it that are held already.
+
+        But nothing older than what is held, or was.
+        """
+        if look.void or stored.head.version < look.least:
+            return
+        self._overtake(key, stored.head.version)
         held = self._sessions.get(key)
         if held is not None and _same_log(held.head, stored.head):
             first = stored.first if stored.rows else stored.head.seq + 1
@@ -60,7 +98,7 @@ class Held:
                 self._sessions[key] = stored._replace(rows=held.rows, first=_first(held))
                 self._trim(key)
                 return
-        self.put(key, stored)
+        self._put(key, stored)
 
     def appended(
         self,
@@ -71,10 +109,16 @@ class Held:
         written: Written,
     ) -> None:
         """Hold what was appended; where others wrote before it, only that, until a read."""
+        self._overtake(key, written.version)
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
         before = written.seq - len(rows)
+        if written.version <= held.head.version:  # the answer to what came later was first
+            included = held.rows and _first(held) <= before + 1
+            if not included and (delta.session or delta.user or delta.app):
+                self._discard(key)  # what came later may have set the same
+            return
         others = written.version > held.head.version + 1  # they may have cut the log, too
         end = before if others else _first(held) + len(held.rows) - 1
         if others or before > end or not held.rows:  # never a log with a hole
@@ -99,10 +143,11 @@ class Held:
 
     def changed(self, key: SessionKey, change: Change, written: Written) -> None:
         """Hold what was updated; where others wrote before it, the next append is to notice."""
+        counts = not change.is_touch
+        self._overtake(key, written.version if counts else written.version + 1)
         held = self._sessions.get(key)
         if held is None or written.repeated:
             return
-        counts = not change.is_touch
         next_one = held.head.version + 1
         version = next_one if counts and written.version == next_one else held.head.version
         head = held.head._replace(version=version).told(change.fields)
@@ -115,6 +160,10 @@ class Held:
     def put(self, key: SessionKey, stored: Stored) -> None:
         """Hold a session, and forget others until it fits."""
         self.drop(key)
+        self._put(key, stored)
+
+    def _put(self, key: SessionKey, stored: Stored) -> None:
+        self._discard(key)
         rows = list(stored.rows)
         self._sessions[key] = stored._replace(rows=rows)
         self._size += _EACH + _bytes(rows)
@@ -122,18 +171,28 @@ class Held:
 
     def forget(self, owner: UserKey) -> None:
         """Forget all sessions of a user."""
-        for key in [key for key in self._sessions if key.owner == owner]:
+        for key in [key for key in (*self._sessions, *self._looks) if key.owner == owner]:
             self.drop(key)
 
     def drop(self, key: SessionKey) -> None:
-        """Forget a session."""
+        """Forget a session, and what reads show that are under way."""
+        for look in self._looks.get(key, ()):
+            look.void = True
+        self._discard(key)
+
+    def _overtake(self, key: SessionKey, version: int) -> None:
+        """Reads that are under way may be older than what is known now."""
+        for look in self._looks.get(key, ()):
+            look.least = max(look.least, version)
+
+    def _discard(self, key: SessionKey) -> None:
         if gone := self._sessions.pop(key, None):
             self._size -= _EACH + _bytes(gone.rows)
 
     def _trim(self, key: SessionKey) -> None:
         self._sessions.move_to_end(key)
         while self._size > self._limit:
-            self.drop(next(iter(self._sessions)))
+            self._discard(next(iter(self._sessions)))
 
 
 def window_of(held: Stored, window: Window) -> Stored:

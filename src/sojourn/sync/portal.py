@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sojourn.errors import InvalidInput
+from sojourn.sync.crossing import Running, mailbox, run_in, start_loop
 
 T = TypeVar("T")
 
@@ -21,47 +21,66 @@ class Portal:
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._stop: Callable[[], None] = lambda: None
 
-    def start(self, call: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Run a coroutine function there; the future has its result.
+    def start(
+        self, call: Callable[[], Coroutine[Any, Any, T]], ended: Callable[[], None] = lambda: None
+    ) -> Running[T]:
+        """Run a coroutine function there; `ended` is called there at its end.
 
         Raises:
             InvalidInput: this is that thread, so that the caller would wait for itself.
         """
-        if threading.current_thread() is self._thread:
+        if self._loop is not None and _running_loop() is self._loop:
             raise InvalidInput(
                 "A hook runs in the thread that makes the store's calls, so a call from there "
                 "would wait for itself for ever: hand it to a thread of your own."
             )
         with self._starting:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="sojourn sync", daemon=True
-                )
-                self._thread.start()
-            return asyncio.run_coroutine_threadsafe(call(), self._loop)
+                self._loop, self._stop = start_loop()
+            return run_in(self._loop, call, ended)
 
     def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function; the caller's thread waits. Ctrl-C there cancels it."""
-        future = self.start(call)
+        running = self.start(call)
         try:
-            return future.result()
+            return running.result()
         except BaseException:
-            future.cancel()
+            running.cancel()
             raise
+
+    async def wait(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function for a task of another event loop. Cancelling it cancels that."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def ended() -> None:
+            with suppress(RuntimeError):  # that loop is closed
+                loop.call_soon_threadsafe(done.set)
+
+        running = self.start(call, ended)
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        return running.result()
 
     def close(self) -> None:
         """End the thread; another call starts a new one."""
         with self._starting:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+            loop, stop = self._loop, self._stop
+            self._loop = None
+        if loop is not None:
+            run_in(loop, _end_all, lambda: None).result()
+            stop()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def _end_all() -> None:
@@ -83,7 +102,7 @@ class CallersThread:
     """
 
     def __init__(self) -> None:
-        self._steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._steps = mailbox()
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[Any] | None = None
 
@@ -94,14 +113,13 @@ class CallersThread:
             self._task = asyncio.current_task()
             return await call()
 
-        future = portal.start(served)
-        future.add_done_callback(lambda _: self._steps.put(None))
+        running = portal.start(served, lambda: self._steps.put(None))
         try:
             while (step := self._steps.get()) is not None:
                 step()
-            return future.result()
+            return running.result()
         except BaseException:
-            future.cancel()
+            running.cancel()
             raise
 
     async def run(self, function: Callable[[], T]) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import threading
@@ -96,7 +95,7 @@ class Opened:
         """
         if isinstance(self._used, client.Sojourn):
             return await call()
-        return await asyncio.wrap_future(_portal().start(call))
+        return await _portal().wait(call)
 
     async def close(self) -> None:
         """Close the store, unless it was lent or others use it. Idempotent."""

@@ -1,0 +1,116 @@
+"""A read whose reply comes late must not replace what this process was told meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outage_kit import ALWAYS, buffering, said, texts
+
+from servers import Server, any_binary
+from sojourn import Unavailable
+from sojourn.client import Sojourn
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "server", any_binary(), ALWAYS).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def store(server: Server) -> AsyncIterator[Sojourn]:
+    async with buffering(server) as store:
+        yield store
+
+
+async def late(store: Sojourn, name: str, call: Awaitable[Any], work: Awaitable[Any]) -> None:
+    """Do some work between the server's reply to a call and its arrival."""
+    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    real: Callable[..., Awaitable[Any]] = getattr(inner, name)
+    replied, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def held_up(*args: Any) -> Any:
+        setattr(inner, name, real)  # only this call
+        reply = await real(*args)
+        replied.set()
+        await goes_on.wait()
+        return reply
+
+    setattr(inner, name, held_up)
+    task = asyncio.ensure_future(call)
+    await replied.wait()
+    await work
+    goes_on.set()
+    await task
+
+
+async def test_what_was_acknowledged_is_shown(store: Sojourn, server: Server) -> None:
+    made = await store.sessions.create("shop", "ada")
+    await store.sessions.append(made.key, said("one"))
+    append = store.sessions.append(made.key, said("two", n=2))
+    await late(store, "read", store.sessions.get(made.key), append)
+    server.stop(9)
+    found = await store.sessions.get(made.key)
+    assert texts(found) == ["one", "two"]
+    assert found is not None
+    assert (found.complete, found.state) == (True, {"n": 2})
+    done = await store.sessions.append(made.key, said("three"))
+    assert done.seqs == range(3, 4)
+
+
+async def test_a_later_read_is_what_counts(store: Sojourn, server: Server) -> None:
+    made = await store.sessions.create("shop", "ada")
+    await store.sessions.append(made.key, said("one"))
+    async with buffering(server) as other:
+
+        async def work() -> None:
+            await other.sessions.append(made.key, said("two"))
+            await store.sessions.get(made.key)
+
+        await late(store, "read", store.sessions.get(made.key), work())
+    server.stop(9)
+    assert texts(await store.sessions.get(made.key)) == ["one", "two"]
+
+
+@pytest.mark.parametrize("call", ["delete", "save", "trim", "rotate", "forget"])
+async def test_what_is_gone_does_not_come_back(store: Sojourn, server: Server, call: str) -> None:
+    made = await store.sessions.create("shop", "ada")
+    await store.sessions.append(made.key, said("one"), said("two"))
+    work: dict[str, Callable[[], Awaitable[Any]]] = {
+        "delete": lambda: store.sessions.delete(made.key),
+        "save": lambda: store.sessions.save(made.key, events=[said("other")]),
+        "trim": lambda: store.sessions.trim(made.key, keep=1),
+        "rotate": lambda: store.sessions.rotate(made.key),
+        "forget": lambda: store.forget("ada", app="shop"),
+    }
+    await late(store, "read", store.sessions.get(made.key), work[call]())
+    server.stop(9)
+    with pytest.raises(Unavailable):
+        await store.sessions.get(made.key)
+
+
+async def test_a_lifetime_that_was_changed_is_kept(store: Sojourn, server: Server) -> None:
+    made = await store.sessions.create("shop", "ada", ttl=3600)
+    touch = store.sessions.update(made.key, ttl=60)
+    await late(store, "read", store.sessions.get(made.key), touch)
+    server.stop(9)
+    found = await store.sessions.get(made.key)
+    assert found is not None
+    assert found.ttl == 60
+
+
+async def test_an_append_that_is_answered_late_sets_nothing_back(
+    store: Sojourn, server: Server
+) -> None:
+    """A large one travels on the other connection."""
+    made = await store.sessions.create("shop", "ada")
+    append = store.sessions.append(made.key, said("two", n=2))
+    await late(store, "append", store.sessions.append(made.key, said("one", n=1)), append)
+    server.stop(9)
+    with pytest.raises(Unavailable):  # it cannot be known, but it is never 1
+        await store.sessions.get(made.key)
