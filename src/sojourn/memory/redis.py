@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -15,11 +16,14 @@ from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import WITNESSES, Changes, Item, Listed, Mark, Named, Row, Witness, Write
+from sojourn.resilience.deadline import from_now, halfway, no_later_than
+
+log = logging.getLogger("sojourn.memory")
 
 _LUA = files("sojourn.memory") / "lua"
 _PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET = (
@@ -45,6 +49,7 @@ class RedisMemory:
         self._keys = keys
         self._roll: OrderedDict[ScopeKey, tuple[float, float | None]] = OrderedDict()
         self._losses = 0
+        self._owed: OrderedDict[ScopeKey, float | None] = OrderedDict()
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
@@ -60,7 +65,7 @@ class RedisMemory:
         status, said = await self._write(
             _PUT, scope, [item.key for item in items], write.operation, args
         )
-        if self._losses != self._engine.tally.losses:  # the server may know nothing
+        if self._losses != self._engine.tally.broken:  # the server may know nothing
             await self._enroll(scope, ttl)
         elif not due and status == b"ok" and int(said) <= len(items):
             self._enroll_again(scope, ttl)
@@ -85,7 +90,7 @@ class RedisMemory:
             args += [item.key, item.unless, len(fields), *fields]
         keys = [key for item in items for key in (item.key, item.unless or item.key)]
         _, said = await self._write(_ADD, scope, keys, write.operation, args)
-        if self._losses != self._engine.tally.losses:
+        if self._losses != self._engine.tally.broken:
             await self._enroll(scope, ttl)
         elif not due and int(said) <= len(items):
             self._enroll_again(scope, ttl)
@@ -130,6 +135,7 @@ class RedisMemory:
                 last, many = await self._engine.run(self._forget_call(ours, listed))
                 left, count = not last, count + many
             self._roll.pop(scope, None)
+            self._owed.pop(scope, None)
             await self._engine.run_all(
                 [
                     Call("memory.strike", (index,), only, commands=[("ZREM", index, name)])
@@ -199,11 +205,15 @@ class RedisMemory:
     async def _enroll(self, scope: ScopeKey, ttl: float | None) -> bool:
         """Enter a scope into the index, unless this process did so lately and for long enough.
 
+        The node of a Cluster that has the index may be lost while that of the entries is well. Then
+        the next put or read of this process tries again, or the next put of another; half of the
+        time is left for what comes next.
+
         Returns:
             whether it did so now.
         """
-        if self._losses != self._engine.tally.losses:  # the server may be another since
-            self._losses = self._engine.tally.losses
+        if self._losses != self._engine.tally.broken:  # the server may be another since
+            self._losses = self._engine.tally.broken
             self._roll.clear()
         due, lasting = self._roll.get(scope, (0.0, 0.0))
         if due > time.monotonic() and (
@@ -211,12 +221,34 @@ class RedisMemory:
         ):
             return False
         until = None if ttl is None else 2 * (ttl + _DAY)
-        await self._engine.run(self._enrolment(scope, until))
+        enrolment = self._enrolment(scope, until)
+        if not self._engine.is_spread:
+            await self._engine.run(enrolment)
+        else:
+            try:
+                with no_later_than(min(halfway(), from_now(self._engine.timeout / 2))):
+                    await self._engine.run(enrolment)
+            except Unavailable as error:
+                log.warning("A memory scope is not in its index until its next put: %s", error)
+                self._owe(scope, until)
+                return False
+        self._owed.pop(scope, None)
         self._roll[scope] = (time.monotonic() + _DAY, until)
         self._roll.move_to_end(scope)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
         return True
+
+    def _owe(self, scope: ScopeKey, until: float | None) -> None:
+        self._owed[scope] = until
+        if len(self._owed) > _ROLL:
+            self._owed.popitem(last=False)
+
+    def _pay(self, scope: ScopeKey) -> None:
+        """Enter a scope that could not be entered; nobody waits for it."""
+        if scope in self._owed:
+            until = self._owed.pop(scope)
+            self._engine.post(self._enrolment(scope, until), lost=lambda: self._owe(scope, until))
 
     def _enroll_again(self, scope: ScopeKey, ttl: float | None) -> None:
         """Enter a scope that had no entry: others may have forgotten its name since."""
@@ -238,6 +270,7 @@ class RedisMemory:
         self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
     ) -> list[Row | None]:
         """One round trip."""
+        self._pay(scope)
         replies = await self._read(self._keys.memory(*scope), keys, tenant)
         return [missing_or(found) for found in replies]
 
@@ -250,12 +283,14 @@ class RedisMemory:
         tenant: str | None = None,
     ) -> Listed:
         """Two round trips."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         keys, more = await self._names_in(ours.names, prefix, after, limit)
         return await self._listed(ours, keys, keys[-1] if more else None, tenant)
 
     async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
         """Two round trips."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         command: Command = ("ZREVRANGE", ours.changes, 0, limit - 1)
         call: Call[list[bytes]] = Call("memory.index", (ours.changes,), only, commands=[command])
@@ -295,6 +330,7 @@ class RedisMemory:
         self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
     ) -> Changes:
         """One round trip when nothing has changed; one more for what has."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         behind = f"({since.seq}" if since else "-inf"
         commands: list[Command] = [
