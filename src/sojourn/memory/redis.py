@@ -26,14 +26,17 @@ from sojourn.resilience.deadline import from_now, halfway, no_later_than
 log = logging.getLogger("sojourn.memory")
 
 _LUA = files("sojourn.memory") / "lua"
-_PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET = (
-    Script.load(_LUA, name) for name in ("put", "add", "delete", "clear", "enroll", "forget")
+_PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET, _MEND = (
+    Script.load(_LUA, name)
+    for name in ("put", "add", "delete", "clear", "enroll", "forget", "mend")
 )
 _STEP = 500
 """Entries that one call reads or clears."""
 _ROLL = 10_000
 """Scopes whose enrolment a process remembers."""
 _DAY = 86_400.0
+_AGAIN = 1.0
+"""Seconds after which a scope that is put to is entered again: the index may have been evicted."""
 
 
 class RedisMemory:
@@ -47,7 +50,7 @@ class RedisMemory:
     def __init__(self, engine: Engine, keys: Keys) -> None:
         self._engine = engine
         self._keys = keys
-        self._roll: OrderedDict[ScopeKey, tuple[float, float | None]] = OrderedDict()
+        self._roll: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()
         self._losses = 0
         self._owed: OrderedDict[ScopeKey, float | None] = OrderedDict()
 
@@ -215,10 +218,12 @@ class RedisMemory:
         if self._losses != self._engine.tally.broken:  # the server may be another since
             self._losses = self._engine.tally.broken
             self._roll.clear()
-        due, lasting = self._roll.get(scope, (0.0, 0.0))
-        if due > time.monotonic() and (
-            lasting is None or (ttl is not None and ttl + _DAY <= lasting)
-        ):
+        now = time.monotonic()
+        due, lasting, again = self._roll.get(scope, (0.0, 0.0, 0.0))
+        if due > now and (lasting is None or (ttl is not None and ttl + _DAY <= lasting)):
+            if again < now:
+                self._roll[scope] = (due, lasting, now + _AGAIN)
+                self._enroll_again(scope, ttl)
             return False
         until = None if ttl is None else 2 * (ttl + _DAY)
         enrolment = self._enrolment(scope, until)
@@ -233,7 +238,7 @@ class RedisMemory:
                 self._owe(scope, until)
                 return False
         self._owed.pop(scope, None)
-        self._roll[scope] = (time.monotonic() + _DAY, until)
+        self._roll[scope] = (now + _DAY, until, now + _AGAIN)
         self._roll.move_to_end(scope)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
@@ -329,7 +334,7 @@ class RedisMemory:
     async def changes(
         self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
     ) -> Changes:
-        """One round trip when nothing has changed; one more for what has."""
+        """One round trip when nothing has changed; one more for what has, two for lost indexes."""
         self._pay(scope)
         ours = self._keys.memory(*scope)
         behind = f"({since.seq}" if since else "-inf"
@@ -339,6 +344,8 @@ class RedisMemory:
             ("ZRANGEBYSCORE", ours.deleted, behind, "+inf", "WITHSCORES"),
             ("HMGET", ours.head, "id", "floor"),  # at the end: what was forgotten meanwhile counts
             ("TIME",),
+            ("ZCARD", ours.names),
+            ("ZCARD", ours.changes),
         ]
         names = [self._keys.remembered(ours, each.key) for each in latest]
         if since:
@@ -349,7 +356,10 @@ class RedisMemory:
         call: Call[Any] = Call(
             "memory.changes", (*ours[:5], *names), list, commands=commands, bulk=True
         )
-        before, changed, deleted, after, clock, *seen = await self._engine.run(call)
+        reply = await self._engine.run(call)
+        if reply[5] != reply[6] and await self._mend(ours):  # one was evicted
+            reply = await self._engine.run(call)
+        before, changed, deleted, after, clock, _, _, *seen = reply
         now = int(clock[0]) + int(clock[1]) / 1_000_000
         try:
             check_format(before[2], f"The memory scope {ours.head}")
@@ -378,6 +388,12 @@ class RedisMemory:
         reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
         newer = sum(isinstance(row, NewerFormat) for row in found)
         return Changes(Mark(life, reached), rows, gone, more, now, newer)
+
+    async def _mend(self, ours: MemoryKeys) -> bool:
+        """Make the indexes of a scope again, of which one was evicted; whether that was done."""
+        args = (secrets.token_urlsafe(12),)
+        call: Call[int] = Call("memory.mend", ours, only, script=_MEND, args=args)
+        return bool(await self._engine.run(call))
 
     async def _goes_on(  # noqa: PLR0917
         self,
