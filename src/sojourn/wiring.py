@@ -182,7 +182,7 @@ def rooms_at(
     limits = _limits(options, shards=SHARDS)
     sessions = Sessions(
         *(buffered or rows, limits, quarantine, artifacts.clear),
-        losses=lambda: engine.tally.losses,
+        losses=lambda: engine.tally.broken,
     )
     streams = RedisStreams(engine, keys, Reach())
     security = RedisSecurity(engine, keys, options.state_ttl)

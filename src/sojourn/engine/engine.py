@@ -53,7 +53,7 @@ class Engine:
 
     Attributes:
         timeout: seconds that a call may take.
-        tally: what its connections have met. After each loss the server behind may be another.
+        tally: what its connections have met. Behind each that broke the server may be another now.
         outages: how often the server, or a node of it, could not be reached for longer than a call
             may wait.
     """
@@ -75,6 +75,11 @@ class Engine:
     def where(self) -> str:
         """The server's address, without secrets."""
         return self._server.where
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether keys are on several servers, of which one may be lost while others are well."""
+        return self._server.is_cluster
 
     @property
     def is_down(self) -> bool:
@@ -139,16 +144,31 @@ class Engine:
                 raise reply
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
-    async def settle_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        """As `run_all`, with the errors in their places among the results."""
+    async def settle_all(
+        self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
+    ) -> list[Any]:
+        """As `run_all`, with the errors in their places among the results.
+
+        Args:
+            calls: what to send.
+            aside: how many of the last ones the others need not wait for.
+            by: when these must have ended.
+        """
+        replies = await self._replies(calls, aside=aside, by=by)
         return [
             reply if isinstance(reply, BaseException) else call.read(reply)
-            for call, reply in zip(calls, await self._replies(calls), strict=True)
+            for call, reply in zip(calls, replies, strict=True)
         ]
 
-    async def _replies(self, calls: Sequence[Call[Any]]) -> list[Any]:
+    async def _replies(
+        self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
+    ) -> list[Any]:
         end = end_of_operation()
-        futures = [self._submit(call, end=end).future for call in calls]
+        sooner = len(calls) - aside
+        futures = [
+            self._submit(call, end=end if place < sooner else min(by, end)).future
+            for place, call in enumerate(calls)
+        ]
         return await asyncio.gather(*futures, return_exceptions=True)
 
     def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:

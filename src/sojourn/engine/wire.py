@@ -79,11 +79,13 @@ class Tally:
     Attributes:
         connections: how many were made.
         losses: how many have ended, or could not be made.
+        broken: how many have ended: what the server behind has may be another since.
         resends: how often a call was sent again.
     """
 
     connections: int = 0
     losses: int = 0
+    broken: int = 0
     resends: int = 0
 
 
@@ -347,6 +349,7 @@ class Wire:
         self._requeue(broken)  # before anything is awaited: no reply may meet another's call
         if not (self._closed or self._left_behind):
             self._breaker.attempt()  # connect again at once: the next call need not wait
+            self._events.tally.broken += 1
             self._events.lost()
         await connection.disconnect(nowait=True)
         for outcome in await asyncio.gather(reader, writer, return_exceptions=True):

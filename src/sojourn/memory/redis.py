@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -15,21 +16,27 @@ from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import WITNESSES, Changes, Item, Listed, Mark, Named, Row, Witness, Write
+from sojourn.resilience.deadline import from_now, halfway, no_later_than
+
+log = logging.getLogger("sojourn.memory")
 
 _LUA = files("sojourn.memory") / "lua"
-_PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET = (
-    Script.load(_LUA, name) for name in ("put", "add", "delete", "clear", "enroll", "forget")
+_PUT, _ADD, _DELETE, _CLEAR, _ENROLL, _FORGET, _MEND = (
+    Script.load(_LUA, name)
+    for name in ("put", "add", "delete", "clear", "enroll", "forget", "mend")
 )
 _STEP = 500
 """Entries that one call reads or clears."""
 _ROLL = 10_000
 """Scopes whose enrolment a process remembers."""
 _DAY = 86_400.0
+_AGAIN = 1.0
+"""Seconds after which a scope that is put to is entered again: the index may have been evicted."""
 
 
 class RedisMemory:
@@ -43,8 +50,9 @@ class RedisMemory:
     def __init__(self, engine: Engine, keys: Keys) -> None:
         self._engine = engine
         self._keys = keys
-        self._roll: OrderedDict[ScopeKey, tuple[float, float | None]] = OrderedDict()
+        self._roll: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()
         self._losses = 0
+        self._owed: OrderedDict[ScopeKey, float | None] = OrderedDict()
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
@@ -60,7 +68,7 @@ class RedisMemory:
         status, said = await self._write(
             _PUT, scope, [item.key for item in items], write.operation, args
         )
-        if self._losses != self._engine.tally.losses:  # the server may know nothing
+        if self._losses != self._engine.tally.broken:  # the server may know nothing
             await self._enroll(scope, ttl)
         elif not due and status == b"ok" and int(said) <= len(items):
             self._enroll_again(scope, ttl)
@@ -85,7 +93,7 @@ class RedisMemory:
             args += [item.key, item.unless, len(fields), *fields]
         keys = [key for item in items for key in (item.key, item.unless or item.key)]
         _, said = await self._write(_ADD, scope, keys, write.operation, args)
-        if self._losses != self._engine.tally.losses:
+        if self._losses != self._engine.tally.broken:
             await self._enroll(scope, ttl)
         elif not due and int(said) <= len(items):
             self._enroll_again(scope, ttl)
@@ -130,6 +138,7 @@ class RedisMemory:
                 last, many = await self._engine.run(self._forget_call(ours, listed))
                 left, count = not last, count + many
             self._roll.pop(scope, None)
+            self._owed.pop(scope, None)
             await self._engine.run_all(
                 [
                     Call(
@@ -205,24 +214,52 @@ class RedisMemory:
     async def _enroll(self, scope: ScopeKey, ttl: float | None) -> bool:
         """Enter a scope into the index, unless this process did so lately and for long enough.
 
+        The node of a Cluster that has the index may be lost while that of the entries is well. Then
+        the next put or read of this process tries again, or the next put of another; half of the
+        time is left for what comes next.
+
         Returns:
             whether it did so now.
         """
-        if self._losses != self._engine.tally.losses:  # the server may be another since
-            self._losses = self._engine.tally.losses
+        if self._losses != self._engine.tally.broken:  # the server may be another since
+            self._losses = self._engine.tally.broken
             self._roll.clear()
-        due, lasting = self._roll.get(scope, (0.0, 0.0))
-        if due > time.monotonic() and (
-            lasting is None or (ttl is not None and ttl + _DAY <= lasting)
-        ):
+        now = time.monotonic()
+        due, lasting, again = self._roll.get(scope, (0.0, 0.0, 0.0))
+        if due > now and (lasting is None or (ttl is not None and ttl + _DAY <= lasting)):
+            if again < now:
+                self._roll[scope] = (due, lasting, now + _AGAIN)
+                self._enroll_again(scope, ttl)
             return False
         until = None if ttl is None else 2 * (ttl + _DAY)
-        await self._engine.run(self._enrolment(scope, until))
-        self._roll[scope] = (time.monotonic() + _DAY, until)
+        enrolment = self._enrolment(scope, until)
+        if not self._engine.is_spread:
+            await self._engine.run(enrolment)
+        else:
+            try:
+                with no_later_than(min(halfway(), from_now(self._engine.timeout / 2))):
+                    await self._engine.run(enrolment)
+            except Unavailable as error:
+                log.warning("A memory scope is not in its index until its next put: %s", error)
+                self._owe(scope, until)
+                return False
+        self._owed.pop(scope, None)
+        self._roll[scope] = (now + _DAY, until, now + _AGAIN)
         self._roll.move_to_end(scope)
         if len(self._roll) > _ROLL:
             self._roll.popitem(last=False)
         return True
+
+    def _owe(self, scope: ScopeKey, until: float | None) -> None:
+        self._owed[scope] = until
+        if len(self._owed) > _ROLL:
+            self._owed.popitem(last=False)
+
+    def _pay(self, scope: ScopeKey) -> None:
+        """Enter a scope that could not be entered; nobody waits for it."""
+        if scope in self._owed:
+            until = self._owed.pop(scope)
+            self._engine.post(self._enrolment(scope, until), lost=lambda: self._owe(scope, until))
 
     def _enroll_again(self, scope: ScopeKey, ttl: float | None) -> None:
         """Enter a scope that had no entry: others may have forgotten its name since."""
@@ -244,6 +281,7 @@ class RedisMemory:
         self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
     ) -> list[Row | None]:
         """One round trip."""
+        self._pay(scope)
         replies = await self._read(self._keys.memory(*scope), keys, tenant)
         return [missing_or(found) for found in replies]
 
@@ -256,12 +294,14 @@ class RedisMemory:
         tenant: str | None = None,
     ) -> Listed:
         """Two round trips."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         keys, more = await self._names_in(ours.names, prefix, after, limit)
         return await self._listed(ours, keys, keys[-1] if more else None, tenant)
 
     async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
         """Two round trips."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         command: Command = ("ZREVRANGE", ours.changes, 0, limit - 1)
         call: Call[list[bytes]] = Call("memory.index", (ours.changes,), only, commands=[command])
@@ -300,7 +340,8 @@ class RedisMemory:
     async def changes(
         self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
     ) -> Changes:
-        """One round trip when nothing has changed; one more for what has."""
+        """One round trip when nothing has changed; one more for what has, two for lost indexes."""
+        self._pay(scope)
         ours = self._keys.memory(*scope)
         behind = f"({since.seq}" if since else "-inf"
         commands: list[Command] = [
@@ -309,6 +350,8 @@ class RedisMemory:
             ("ZRANGEBYSCORE", ours.deleted, behind, "+inf", "WITHSCORES"),
             ("HMGET", ours.head, "id", "floor"),  # at the end: what was forgotten meanwhile counts
             ("TIME",),
+            ("ZCARD", ours.names),
+            ("ZCARD", ours.changes),
         ]
         names = [self._keys.remembered(ours, each.key) for each in latest]
         if since:
@@ -319,7 +362,10 @@ class RedisMemory:
         call: Call[Any] = Call(
             "memory.changes", (*ours[:5], *names), list, commands=commands, bulk=True
         )
-        before, changed, deleted, after, clock, *seen = await self._engine.run(call)
+        reply = await self._engine.run(call)
+        if reply[5] != reply[6] and await self._mend(ours):  # one was evicted
+            reply = await self._engine.run(call)
+        before, changed, deleted, after, clock, _, _, *seen = reply
         now = int(clock[0]) + int(clock[1]) / 1_000_000
         try:
             check_format(before[2], f"The memory scope {ours.head}")
@@ -348,6 +394,12 @@ class RedisMemory:
         reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
         newer = sum(isinstance(row, NewerFormat) for row in found)
         return Changes(Mark(life, reached), rows, gone, more, now, newer)
+
+    async def _mend(self, ours: MemoryKeys) -> bool:
+        """Make the indexes of a scope again, of which one was evicted; whether that was done."""
+        args = (secrets.token_urlsafe(12),)
+        call: Call[int] = Call("memory.mend", ours, only, script=_MEND, args=args)
+        return bool(await self._engine.run(call))
 
     async def _goes_on(  # noqa: PLR0917
         self,

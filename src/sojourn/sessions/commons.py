@@ -20,6 +20,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import SessionKey, UserKey
+from sojourn.resilience.deadline import from_now, halfway
 from sojourn.sessions.hashes import (
     FOREIGN,
     Flaw,
@@ -257,14 +258,24 @@ class Commons:
     async def enroll(self, owner: UserKey, ttl: float | None) -> bool:
         """Enter a user into its app's index, unless this process did so lately. One round trip.
 
+        The node of a Cluster that has the index may be lost while the user's own is well. Then the
+        user may be missing in lists until somebody touches one of its sessions (`keep_alive`), and
+        half of the time is left for what comes next.
+
         Returns:
             whether it did so now.
         """
         due = self.enrolment(owner, ttl)
-        if due:
-            await self._engine.run_all(due)
-            self.enrolled(owner, ttl)
-        return bool(due)
+        if not due:
+            return False
+        replies = await self._engine.settle_all(due, aside=len(due), by=self.enrolled_by())
+        failed = [reply for reply in replies if isinstance(reply, BaseException)]
+        for error in failed:
+            self.check_lost(error)
+        if failed:
+            return False
+        self.enrolled(owner, ttl)
+        return True
 
     def enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
         """What enters a user into its app's index; nothing if this process did so lately."""
@@ -274,6 +285,18 @@ class Commons:
         """A user is in its app's index now."""
         self._enrolled(owner, ttl)
         self._refresh(owner)
+
+    def enrolled_by(self) -> float:
+        """When that must have been done: in a Cluster, half of the time is for what comes next."""
+        if not self._engine.is_spread:
+            return math.inf
+        return min(halfway(), from_now(self._engine.timeout / 2))
+
+    def check_lost(self, error: BaseException) -> None:
+        """Raise what a user was not entered for, unless the node of the index alone is lost."""
+        if not (self._engine.is_spread and isinstance(error, Unavailable)):
+            raise error
+        log.warning("A user is not in the index of its app until its next touch: %s", error)
 
     def enroll_again(self, owner: UserKey, ttl: float | None) -> None:
         """Enter a user with a new session: others may have forgotten or evicted it since.
@@ -332,8 +355,8 @@ class Commons:
 
     def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
         """Not enrolled lately, not for long enough, or on a server that may have lost it since."""
-        if self._losses != self._engine.tally.losses:
-            self._losses = self._engine.tally.losses
+        if self._losses != self._engine.tally.broken:
+            self._losses = self._engine.tally.broken
             self._roll.clear()
         due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
         return due < time.monotonic() or lasting < self._lasting(ttl)

@@ -54,8 +54,8 @@ class Recent:
 
     def changed(self, entry: Entry) -> None:
         """Enter a session, unless this process did so in the last minute; nobody waits for it."""
-        if self._losses != self._engine.tally.losses:  # on a server that may have lost it since
-            self._losses = self._engine.tally.losses
+        if self._losses != self._engine.tally.broken:  # on a server that may have lost it since
+            self._losses = self._engine.tally.broken
             self._entered.clear()
         if self._entered.get(entry.key, 0.0) < time.monotonic():
             self.enter(entry)

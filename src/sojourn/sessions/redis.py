@@ -243,17 +243,19 @@ class RedisSessions:
         end = from_now(self._engine.timeout)
         append, span = self._append_call(key, *first, write), birth.life.span
         due = self._commons.enrolment(key.owner, span)
-        reply, *entered = await self._engine.settle_all([append, *due])
+        reply, *entered = await self._engine.settle_all(
+            [append, *due], aside=len(due), by=self._commons.enrolled_by()
+        )
         failed = [each for each in entered if isinstance(each, BaseException)]
         if due and not failed:
             self._commons.enrolled(key.owner, span)
         if _is_missing(reply):
             for each in failed:
-                raise each
+                self._commons.check_lost(each)
             create = self._create_call(key, birth)
             made, reply = await self._engine.settle_all([create, append])
             try:
-                await self._created(made, key, birth, known=not due)
+                await self._created(made, key, birth, known=not due or bool(failed))
             except SojournError as error:
                 if _is_missing(reply) and not isinstance(error, SessionExists):
                     raise

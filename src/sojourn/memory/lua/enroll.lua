@@ -4,8 +4,17 @@
 -- ARGV  1 name   2 ttl, ms or '' (never)
 -- Reply {'ok'}
 redis.call('ZCARD', KEYS[1])
+local left = redis.call('PTTL', KEYS[1]) -- as long as the last of the names
 redis.call('ZADD', KEYS[2], 'GT', ARGV[2] == '' and '+inf' or whole(now + ARGV[2]), ARGV[1])
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
+if redis.call('ZCARD', KEYS[1]) ~= redis.call('ZCARD', KEYS[2]) then -- one was evicted
+  for _, other in ipairs(redis.call('ZDIFF', 2, KEYS[1], KEYS[2])) do
+    redis.call('ZADD', KEYS[2], left < 0 and '+inf' or whole(now + left), other)
+  end
+  for _, other in ipairs(redis.call('ZDIFF', 2, KEYS[2], KEYS[1])) do
+    redis.call('ZADD', KEYS[1], 0, other)
+  end
+end
 for _, name in ipairs(expired(KEYS[2], 100)) do
   for i = 1, 2 do redis.call('ZREM', KEYS[i], name) end
 end

@@ -116,8 +116,37 @@ local function write_deleted(entry, key, seq)
   redis.call('ZADD', KEYS[5], seq, key)
 end
 
+-- Where one of the three indexes of a scope was evicted, make it again from the others and the entries;
+-- what leads nowhere goes. `id` becomes that of the scope: whoever searches it reads it anew.
+local function write_mended(id)
+  local count = redis.call('ZCARD', KEYS[2])
+  if count == redis.call('ZCARD', KEYS[3]) and count == redis.call('ZCARD', KEYS[4]) then return end
+  for _, key in ipairs(redis.call('ZUNION', 3, KEYS[2], KEYS[3], KEYS[4])) do
+    local there = 0
+    for i = 2, 4 do if redis.call('ZSCORE', KEYS[i], key) then there = there + 1 end end
+    if there < 3 then
+      local name = string.gsub(key, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+        return string.format('%%%02X', string.byte(byte))
+      end)
+      local entry = redis.pcall('HMGET', KEYS[1] .. ':entry:' .. name, 'version', 'expires')
+      local foreign = entry.err or not is_count(entry[1])
+      if not entry.err and not entry[1] then
+        for i = 2, 4 do redis.call('ZREM', KEYS[i], key) end
+      else
+        local expires = not foreign and entry[2] or ''
+        if foreign or not (expires == '' or is_count(expires)) then expires = whole(now + 86400000) end
+        redis.call('ZADD', KEYS[2], 0, key)
+        redis.call('ZADD', KEYS[3], 'NX', expires == '' and '+inf' or expires, key)
+        redis.call('ZADD', KEYS[4], 'NX', foreign and 0 or entry[1], key)
+      end
+    end
+  end
+  redis.call('HSET', KEYS[1], 'id', id)
+end
+
 -- End of every change: its number, what is remembered of it, and how long all that is kept.
 local function write_change(seq, id, operation)
+  write_mended(id)
   redis.call('HSET', KEYS[1], 'seq', whole(seq))
   redis.call('HSETNX', KEYS[1], 'id', id)
   local many = redis.call('ZCARD', KEYS[5]) - 1000

@@ -70,6 +70,7 @@ redis.call('ZCARD', KEYS[3])
 local first = redis.call('ZCARD', by_update) == 0 and 1 or 0
 redis.call('ZCARD', by_expiry)
 if ARGV[10] ~= '' then
+  write_mended(by_update, by_expiry)
   local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
   local evicted = redis.call('ZSCORE', by_expiry, ARGV[2]) -- it has this place already
   if evicted and tonumber(evicted) > now then alive = alive - 1 end
