@@ -93,8 +93,10 @@ class Pending:
 
     def stand(self, traffic: Traffic) -> None:
         """Let the deadline have stood while bytes moved on its wire."""
-        self.deadline = self.end(traffic)
-        self.moved = traffic.seconds
+        moved = traffic.seconds
+        end = self.deadline + moved - self.moved
+        self.deadline = end if end < self.limit else self.limit  # noqa: FURB136 - of every call
+        self.moved = moved
 
     def start(self) -> bytes:
         """Expect the replies of one more sending; returns what to send."""
