@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -26,6 +27,8 @@ class Proxy:
         self.port = 0
         self.on_request: Callable[[bytes], str | float] = lambda _: "pass"
         self.between: Callable[[], None] = lambda: None
+        self.rate = math.inf
+        """Bytes a second that pass, in each direction."""
         self.connections = 0
         self.requests: list[bytes] = []
         self.cut = asyncio.Event()
@@ -102,8 +105,16 @@ class Proxy:
             await up_writer.drain()
             await asyncio.to_thread(self.between)
             data = data[what:]
-        up_writer.write(data)
-        await up_writer.drain()
+        await self._pass(data, up_writer)
+
+    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """In pieces of a fiftieth of a second, when slow."""
+        size = len(data) if self.rate == math.inf else max(1, int(self.rate / 50))
+        for start in range(0, len(data), size):
+            if self.rate != math.inf:
+                await asyncio.sleep(min(len(data), size) / self.rate)
+            writer.write(data[start : start + size])
+            await writer.drain()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         """All of an answer, so that the server has done it: that to what came before is first."""
@@ -120,8 +131,7 @@ class Proxy:
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(1 << 20):
-                writer.write(data)
-                await writer.drain()
+                await self._pass(data, writer)
         except ConnectionError:
             pass
         writer.close()

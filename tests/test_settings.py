@@ -50,6 +50,7 @@ SAID: dict[str, tuple[str, str, Any]] = {
     "SOJOURN_NEAR_CACHE_BYTES": ("0", "near_cache_bytes", 0),
     "SOJOURN_CONNECT_TIMEOUT": ("0.5", "connect_timeout", 0.5),
     "SOJOURN_OPERATION_TIMEOUT": ("5", "operation_timeout", 5.0),
+    "SOJOURN_TRANSFER_TIMEOUT": ("5", "transfer_timeout", 5.0),
     "SOJOURN_HEALTH_CHECK_INTERVAL": ("5", "health_check_interval", 5.0),
     "SOJOURN_DURABILITY": ("replicas", "durability", "replicas"),
     "SOJOURN_REPLICAS": ("1", "replicas", 1),

@@ -384,6 +384,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     near_cache_bytes: int = 64 * MiB,
     connect_timeout: float = 2.0,
     operation_timeout: float = 2.0,
+    transfer_timeout: float = 60.0,
     health_check_interval: float = 15.0,
     durability: Durability = "primary",
     replicas: int = 1,
@@ -422,10 +423,13 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
         connect_timeout: seconds.
         operation_timeout: seconds until an operation without a reply ends with an error, whatever
-            the number of its round trips (a page of a list may take one for each). What the server
+            the number of its round trips (a page of a list may take one for each). It stands while
+            bytes of a request or a reply move, so that a slow link is no outage. What the server
             puts off (loading, a failover) is tried again until then. Without any connection for
             that long, calls fail at once until there is one. Time in which this process is late (a
             task that blocks the event loop, a long collection of garbage, a freeze) hardly counts.
+        transfer_timeout: seconds that an operation may take while its bytes move, or those that it
+            waits behind; at least `operation_timeout`.
         health_check_interval: seconds of silence, also by the clock of the wall, after which the
             server is asked whether it is there, before anything else is sent: a quarter of
             `operation_timeout` without an answer, and the connection is replaced.

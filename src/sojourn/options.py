@@ -29,6 +29,7 @@ class Options(NamedTuple):
     near_cache_bytes: int = 64 * MiB
     connect_timeout: float = 2.0
     operation_timeout: float = 2.0
+    transfer_timeout: float = 60.0
     health_check_interval: float = 15.0
     durability: Durability = "primary"
     replicas: int = 1

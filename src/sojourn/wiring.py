@@ -156,6 +156,7 @@ def rooms_at(
         options.operation_timeout,
         options.health_check_interval,
         options.replicas if options.durability == "replicas" else 0,
+        options.transfer_timeout,
     )
     engine, keys = Engine(server, patience=patience, hooks=hooks), Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from importlib.resources import files
 from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
@@ -19,7 +20,7 @@ from sojourn.engine.keys import ArtifactKeys, Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, unescape
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import within
 
 _LUA = files("sojourn.artifacts") / "lua"
 _UPLOAD, _SAVE, _TOUCH, _FIND, _VERSIONS, _NAMES, _MOVE, _DELETE = (
@@ -29,6 +30,9 @@ _UPLOAD, _SAVE, _TOUCH, _FIND, _VERSIONS, _NAMES, _MOVE, _DELETE = (
 
 _SMALL = 64 * 1024
 """Bytes up to which data need not travel apart from small calls."""
+
+_AHEAD = 4
+"""Chunks that are under way at once: a distant server need not be waited for with each."""
 
 _UPLOAD_TTL = 600_000
 """Milliseconds that chunks of a version wait for the next one, and for the version."""
@@ -59,13 +63,6 @@ class RedisArtifacts:
 
     async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
         """Add a version."""
-        end = math.inf  # each chunk has a deadline of its own
-        if len(draft.data) <= records.CHUNK:
-            end = from_now(self._engine.timeout)
-        with no_later_than(end):
-            return await self._save(place, draft, operation_id)
-
-    async def _save(self, place: Place, draft: Draft, operation_id: str) -> int:
         ours = self._keys.artifact(*place)
         name = escape(operation_id)
         saved = f"{ours.saved}:{name}"
@@ -110,18 +107,21 @@ class RedisArtifacts:
         )
 
     async def _upload(self, key: str, saved: str, data: bytes) -> bytes | None:
-        """Send the chunks, one after the other; the version, when they need not be sent."""
-        for number, start in enumerate(range(0, len(data), records.CHUNK)):
-            call: Call[bytes | None] = Call(
+        """Send the chunks; the version, when they need not be sent."""
+        uploads: Iterator[Call[bytes | None]] = (
+            Call(
                 name="artifacts.upload",
                 keys=(key, saved),
                 read=only,
                 script=_UPLOAD,
                 args=(number, data[start : start + records.CHUNK], _UPLOAD_TTL),
             )
-            done = await self._engine.run(call)
-            if done is not None:
-                return done
+            for number, start in enumerate(range(0, len(data), records.CHUNK))
+        )
+        async with aclosing(self._engine.stream(uploads, ahead=_AHEAD)) as replies:
+            async for done in replies:
+                if done is not None:
+                    return done
         return None
 
     async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
@@ -156,19 +156,23 @@ class RedisArtifacts:
         parts: list[bytes] = []
         crc = 0
         chunks = records.chunks_of(found.stored.size) if found.stored.size else 0
-        for number in range(chunks):
-            call: Call[bytes | None] = Call(
+        reads: Iterator[Call[bytes | None]] = (
+            Call(
                 name="artifacts.read",
                 keys=(key,),
                 read=only,
                 commands=[("HGET", key, number)],
                 bulk=found.stored.size > _SMALL,
             )
-            part = await self._engine.run(call)
-            if part is None:
-                return b"".join(parts), f"has lost a part of its data ({number} of {chunks})"
-            parts.append(part)
-            crc = crc32(part, crc)
+            for number in range(chunks)
+        )
+        async with aclosing(self._engine.stream(reads, ahead=_AHEAD)) as replies:
+            async for part in replies:
+                if part is None:
+                    lost = f"has lost a part of its data ({len(parts)} of {chunks})"
+                    return b"".join(parts), lost
+                parts.append(part)
+                crc = crc32(part, crc)
         data = b"".join(parts)
         if len(data) != found.stored.size or f"{crc:08x}" != found.crc:
             return data, "is not as it was written"
@@ -248,7 +252,7 @@ class RedisArtifacts:
         """Give an artifact to another owner."""
         ours, theirs = self._keys.artifact(*place), self._keys.artifact(to, place.name)
         others: Sequence[str] = ()
-        with no_later_than(from_now(self._engine.timeout)):
+        with within(self._engine.timeout):
             for _ in range(_TRIES):
                 call: Call[list[bytes]] = Call(
                     name="artifacts.move",
@@ -281,7 +285,7 @@ class RedisArtifacts:
         ours = self._keys.artifact(*place)
         deleted = f"{ours.deleted}:{escape(operation_id)}"
         others: Sequence[str] = ()
-        with no_later_than(from_now(self._engine.timeout)):
+        with within(self._engine.timeout):
             for _ in range(_TRIES):
                 call: Call[list[bytes]] = Call(
                     name="artifacts.delete",

@@ -27,8 +27,8 @@ class Artifacts:
     ends or is deleted does not delete its artifacts.
 
     Every method may raise `Unavailable` and its kin when no server answers in time; an outage
-    buffer holds no artifacts. Data over 512 KiB travel in pieces, of which each has the store's
-    `operation_timeout`.
+    buffer holds no artifacts. Data over 512 KiB travel in pieces, four at a time, and the store's
+    `operation_timeout` stands while they do, up to `transfer_timeout`.
 
     Args:
         store: where artifacts are kept.
@@ -43,6 +43,7 @@ class Artifacts:
         self._store = store
         self._cap = max_artifact_bytes
 
+    @in_time
     async def save(
         self,
         owner: SessionKey | UserKey,
@@ -87,6 +88,7 @@ class Artifacts:
         draft = Draft(bytes(data), mime, extra, _instant(created))
         return await self._store.save(place, draft, operation_id_of(operation_id))
 
+    @in_time
     async def load(
         self, owner: SessionKey | UserKey, name: str, *, version: int | None = None
     ) -> Artifact | None:
@@ -197,16 +199,18 @@ class Artifacts:
         """
         return await self._store.delete(_place(owner, name), operation_id_of(operation_id))
 
+    @in_time
     async def clear(self, owner: SessionKey | UserKey) -> int:
         """Delete all artifacts of a session, or of a user's own; how many.
 
-        One round trip, and two for each artifact. What others save meanwhile may stay.
+        Three round trips, whatever their number. What others save meanwhile may stay.
         """
         whose = _owner(owner)
         names = await self._store.names(whose)
-        return sum(
-            [await self._store.delete(Place(whose, n), operation_id_of(None)) for n in names]
+        deleted = await gather_in_time(
+            *(self._store.delete(Place(whose, name), operation_id_of(None)) for name in names)
         )
+        return sum(deleted)
 
     async def owners(self, app: str, user: str) -> list[SessionKey | UserKey]:
         """The user, and those of the user's sessions, that have artifacts, in order.

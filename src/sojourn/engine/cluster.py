@@ -204,7 +204,8 @@ class Cluster:
         """The owners of all slots as a node sees them; None when it cannot say."""
         deadline = from_now(self._patience.operation)
         call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
-        pending = Pending(call, deadline, self._loop.create_future())
+        limit = from_now(self._patience.transfer)
+        pending = Pending(call, deadline, self._loop.create_future(), limit)
         try:
             self._lanes(address).bulk.submit(pending)
             (ranges,) = await pending.future

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sojourn.engine.call import Call
@@ -18,7 +19,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import end_of_operation, from_now
+from sojourn.resilience.deadline import from_now, no_later_than, operation
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class Engine:
         self._server = server
         self._patience = patience
         self.timeout = patience.operation
+        self._whole = max(patience.operation, patience.transfer)
         self._hooks = hooks
         self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
         self._posted: set[asyncio.Future[Any]] = set()
@@ -102,7 +104,17 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        return call.read(await self._submit(call, timeout, end=end_of_operation()).future)
+        ours = operation()
+        pending = self._submit(call, timeout, ours=ours)
+        reply = await pending.future
+        if ours is not None:
+            ours.stand_until(pending.deadline)
+        return call.read(reply)
+
+    async def run_first(self, call: Call[T]) -> tuple[T, float]:
+        """As `run`; also until when what follows has time, if there is no operation yet."""
+        pending = self._submit(call, ours=operation())
+        return call.read(await pending.future), pending.deadline
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -163,13 +175,40 @@ class Engine:
     async def _replies(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
-        end = end_of_operation()
-        sooner = len(calls) - aside
-        futures = [
-            self._submit(call, end=end if place < sooner else min(by, end)).future
+        ours, sooner = operation(), len(calls) - aside
+        pendings = [
+            self._submit(call, ours=ours, by=math.inf if place < sooner else by)
             for place, call in enumerate(calls)
         ]
-        return await asyncio.gather(*futures, return_exceptions=True)
+        replies = await asyncio.gather(*(each.future for each in pendings), return_exceptions=True)
+        if ours is not None:
+            for each in pendings[:sooner]:
+                ours.stand_until(each.deadline)
+        return replies
+
+    async def stream(self, calls: Iterable[Call[T]], *, ahead: int) -> AsyncGenerator[T]:
+        """The results of calls one after the other, of which so many are under way at once.
+
+        Raises:
+            SojournError: as `run` would raise it; what was under way besides takes its course.
+        """
+        ours = operation()
+        under_way: deque[tuple[Call[T], Pending]] = deque()
+        more = iter(calls)
+        try:
+            while True:
+                for call in islice(more, ahead - len(under_way)):
+                    under_way.append((call, self._submit(call, ours=ours)))
+                if not under_way:
+                    return
+                call, pending = under_way.popleft()
+                reply = await pending.future
+                if ours is not None:
+                    ours.stand_until(pending.deadline)
+                yield call.read(reply)
+        finally:
+            for _, pending in under_way:
+                pending.forget()
 
     def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat.
@@ -204,13 +243,19 @@ class Engine:
         call: Call[Any],
         timeout: float | None = None,
         lanes: Lanes | Cluster | None = None,
-        end: float = math.inf,
+        ours: no_later_than | None = None,
+        by: float = math.inf,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
         started = loop.time()
-        deadline = min(from_now(timeout or self.timeout), end)
-        pending = Pending(call, deadline, loop.create_future())
+        now = from_now(0)
+        deadline = min(now + (timeout or self.timeout), by)
+        limit = now + self._whole
+        if ours is not None:
+            deadline = min(deadline, ours.end)
+            limit = min(limit, ours.began + self._whole)
+        pending = Pending(call, deadline, loop.create_future(), limit)
         lanes.send(pending)
         if self._hooks.wanted:
             pending.future.add_done_callback(

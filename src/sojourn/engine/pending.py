@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from redis import exceptions as driver
 
 from sojourn.engine.call import Call, pack, pack_call
 from sojourn.engine.faults import advice, is_passing, translate
+from sojourn.engine.traffic import Traffic
 from sojourn.errors import (
     Closed,
     OutcomeUnknown,
@@ -17,7 +19,7 @@ from sojourn.errors import (
 )
 
 _ASKING = pack((b"ASKING",))
-_LARGE = 64 * 1024
+LARGE = 64 * 1024
 """Bytes from which a request travels apart from small ones."""
 
 
@@ -32,6 +34,10 @@ class Pending:
         doubtful: it was sent, and the connection was lost before the reply.
         losses: how many connections broke while it was under way.
         refusal: the last reply that put it off.
+        deadline: when it ends if none of its bytes move; it stands while they do.
+        limit: when it ends in any case.
+        moved: until which second of its wire's traffic its deadline has stood.
+        came: how many bytes had come over its wire before it.
     """
 
     __slots__ = (
@@ -39,19 +45,31 @@ class Pending:
             "asking",
             "attempts",
             "call",
+            "came",
             "deadline",
             "doubtful",
             "future",
             "held",
+            "limit",
             "losses",
             "missing",
+            "moved",
         ),
         *("packet", "refusal", "refusals", "replies"),
     )
 
-    def __init__(self, call: Call[Any], deadline: float, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self,
+        call: Call[Any],
+        deadline: float,
+        future: asyncio.Future[Any],
+        limit: float = math.inf,
+    ) -> None:
         self.call = call
         self.deadline = deadline
+        self.limit = limit
+        self.moved = 0.0
+        self.came = 0
         self.future = future
         self.packet = pack_call(call)
         self.attempts = 0
@@ -63,6 +81,22 @@ class Pending:
         self.doubtful = False
         self.losses = 0
         self.refusal: BaseException | None = None
+
+    def enter(self, traffic: Traffic) -> None:
+        """Wait on a wire from now on."""
+        self.moved = traffic.seconds
+        self.came = traffic.size
+
+    def end(self, traffic: Traffic) -> float:
+        """When it ends, as things stand on its wire."""
+        return min(self.deadline + traffic.seconds - self.moved, self.limit)
+
+    def stand(self, traffic: Traffic) -> None:
+        """Let the deadline have stood while bytes moved on its wire."""
+        moved = traffic.seconds
+        end = self.deadline + moved - self.moved
+        self.deadline = end if end < self.limit else self.limit  # noqa: FURB136 - of every call
+        self.moved = moved
 
     def start(self) -> bytes:
         """Expect the replies of one more sending; returns what to send."""
@@ -87,7 +121,7 @@ class Pending:
     @property
     def is_large(self) -> bool:
         """Whether its bytes or those of its reply may be many."""
-        return self.call.bulk or len(self.packet) > _LARGE
+        return self.call.bulk or len(self.packet) > LARGE
 
     @property
     def is_suspect(self) -> bool:
@@ -102,6 +136,10 @@ class Pending:
         self.doubtful = True
         self.losses += broken
         self.missing = 0
+
+    def forget(self) -> None:
+        """Nobody waits for it any more, and how it ends is of no interest."""
+        self.future.add_done_callback(_heard)
 
     def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
         """End with an error, unless the caller has gone."""
@@ -136,6 +174,24 @@ class Pending:
                 f"No answer from {where} in time for {self.call.name}{reason}. {advice(where)}"
             )
             self.fail(error, cause)
+
+    def outlast(self, where: str, traffic: Traffic) -> None:
+        """End in the middle of a transfer that goes on, but too slowly."""
+        call, came = self.call, traffic.size - self.came
+        what = (
+            f"{call.name} was still under way with {where} when transfer_timeout was up, though "
+            f"bytes moved: {len(self.packet):,} were to be sent, and {came:,} had come back over "
+            "its connection. The link is slow for so much: raise transfer_timeout"
+        )
+        if call.operation_id is None:
+            self.fail(Unavailable(f"{what}, or ask for less at once."))
+            return
+        error = OutcomeUnknown(
+            f"{what}. It may have happened: repeat it with operation_id={call.operation_id!r}, it "
+            "takes effect once.",
+            operation_id=call.operation_id,
+        )
+        self.fail(error)
 
     def condemn(self, where: str, limits: str) -> None:
         """End because connections break whenever it is under way, at last without any other."""
@@ -205,3 +261,8 @@ class Wait:
 
 def _detail(cause: BaseException | None) -> str:
     return "" if cause is None else str(cause) or type(cause).__name__
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -27,8 +27,9 @@ from sojourn.engine.faults import (
     leads_elsewhere,
     redirect_of,
 )
-from sojourn.engine.pending import Pending, Wait
+from sojourn.engine.pending import LARGE, Pending, Wait
 from sojourn.engine.tasks import hang_up, is_interrupt, start
+from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
@@ -62,14 +63,17 @@ class Patience(NamedTuple):
     """How long is waited, in seconds, and for whom.
 
     Attributes:
-        operation: for a reply; without any connection for that long, calls fail at once.
+        operation: for a reply, while none of its bytes move; without any connection for that long,
+            calls fail at once.
         silence: how long nothing may be heard before the server is asked whether it is there.
         replicas: how many replicas must confirm a write before it is acknowledged.
+        transfer: for a reply whose bytes move.
     """
 
     operation: float
     silence: float = 15.0
     replicas: int = 0
+    transfer: float = 60.0
 
 
 @dataclass(slots=True)
@@ -157,6 +161,7 @@ class Wire:
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
         self._silence = Silence()
+        self._traffic = Traffic(self._silence, self._carried)
         self._last_error: BaseException | None = None
         self._connection: AbstractConnection | None = None
         self._heard = False
@@ -184,6 +189,7 @@ class Wire:
         if self._breaker.is_open or pending.deadline <= self._clock.time():
             pending.expire(self._where, self._last_error)  # what has no time left is not sent
             return
+        pending.enter(self._traffic)
         self._waiting.append(pending)
         self._ready.set()
         self._watch(pending.deadline)
@@ -196,6 +202,8 @@ class Wire:
             return []
         given = list(self._waiting)
         self._waiting.clear()
+        for pending in given:
+            pending.stand(self._traffic)
         return given
 
     def leave(self) -> None:
@@ -319,6 +327,7 @@ class Wire:
         self._reader = start(self._loop, self._read(connection))
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
+        self._traffic.attach(connection)
         self._silence.end()
         self._listen()
         self._connection = connection
@@ -375,7 +384,8 @@ class Wire:
         """
         deadline = self._clock.time() + self._patience.operation * CHECK
         ping = Pending(_PING, deadline, self._loop.create_future())
-        ping.future.add_done_callback(_heard)
+        ping.forget()
+        ping.enter(self._traffic)
         self._flying.append(ping)
         self._watch(deadline)
         await connection.send_packed_command(ping.start(), check_health=False)
@@ -416,7 +426,7 @@ class Wire:
                 pending.held = True
                 writes.append(pending)
         if writes:
-            left = min(pending.deadline for pending in writes) - self._clock.time()
+            left = min(each.end(self._traffic) for each in writes) - self._clock.time()
             patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
             self._flying.append(Wait(writes, replicas))
             packets.append(pack((b"WAIT", replicas, patience)))
@@ -429,7 +439,7 @@ class Wire:
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        flying = self._flying
+        flying, traffic = self._flying, self._traffic
         settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
@@ -445,14 +455,17 @@ class Wire:
             pending = flying[0]
             if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
                 flying.popleft()
+                traffic.halfway = False
                 continue
             if isinstance(pending, Wait):
                 flying.popleft()
+                traffic.halfway = False
                 self._confirm(pending, reply)
                 continue
             pending.replies.append(reply)
             pending.missing -= 1
             if pending.missing == 0:
+                traffic.halfway = False
                 flying.popleft()
                 if pending.held:
                     continue
@@ -476,6 +489,7 @@ class Wire:
     def _settle(self, pending: Pending) -> None:
         if pending.future.done():
             return
+        pending.stand(self._traffic)
         replies = pending.take_replies()
         refusals = [reply for reply in replies if isinstance(reply, Exception)]
         if refusals and pending.call.lenient:
@@ -533,6 +547,7 @@ class Wire:
             elif self._alone:
                 self._condemned.append(pending)
             else:
+                pending.stand(self._traffic)
                 self._events.submit(pending)
         if self._waiting:
             self._ready.set()
@@ -553,7 +568,19 @@ class Wire:
             if self._alarm.when <= deadline:
                 return
             self._alarm.cancel()
-        self._alarm = Alarm(self._clock, deadline, self._expire)
+        self._alarm = Alarm(self._clock, deadline, self._expire, self._look)
+
+    def _look(self) -> None:
+        """Notice what moves, now and then while calls are under way."""
+        if self._flying:
+            self._traffic.look()
+        else:
+            self._traffic.rest()
+
+    def _carried(self) -> int:
+        """Bytes of large requests that wait for their replies."""
+        sizes = (len(each.packet) for each in self._under_way())
+        return sum(size for size in sizes if size > LARGE)
 
     def _expire(self, now: float) -> None:
         """End what is overdue. A reply overdue means a connection that cannot be trusted.
@@ -562,20 +589,26 @@ class Wire:
         keep a dead connection.
         """
         self._alarm = None
-        flying = list(self._under_way())
-        overdue = [each for each in flying if each.deadline <= now]
-        apart = (*self._waiting, *self._resting, *self._condemned)
-        idle = [each for each in apart if each.deadline <= now]
-        for pending in (*overdue, *idle):
-            pending.expire(self._where, self._last_error)
+        moving = (*self._under_way(), *self._waiting)
+        for pending in moving:
+            pending.stand(self._traffic)
+        more = self._traffic.on_the_way()
+        ends = {each: min(each.deadline + more, each.limit) for each in moving}
+        ends.update({each: each.deadline for each in (*self._resting, *self._condemned)})
+        overdue = [each for each, end in ends.items() if end <= now]
+        broken = any(ends[each] <= now for each in self._under_way())
+        for pending in overdue:
+            if pending.limit <= now:
+                pending.outlast(self._where, self._traffic)
+            else:
+                pending.expire(self._where, self._last_error)
             if timer := self._resting.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
         self._condemned = [each for each in self._condemned if not each.future.done()]
-        if overdue:
+        if broken:
             self.leave()
-        under_way = [each.deadline for each in (*flying, *apart)]
-        if later := [deadline for deadline in under_way if deadline > now]:
+        if later := [end for end in ends.values() if end > now]:
             self._watch(min(later))
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
@@ -598,8 +631,3 @@ def _is_parted(replies: list[Any]) -> bool:
     redirects = [redirect_of(reply) for reply in replies if isinstance(reply, Exception)]
     asked = sum(redirect is not None and redirect.asking for redirect in redirects)
     return 0 < asked < len(replies)
-
-
-def _heard(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

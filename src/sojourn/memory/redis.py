@@ -399,7 +399,8 @@ class RedisMemory:
         """Make the indexes of a scope again, of which one was evicted; whether that was done."""
         args = (secrets.token_urlsafe(12),)
         call: Call[int] = Call("memory.mend", ours, only, script=_MEND, args=args)
-        return bool(await self._engine.run(call))
+        made = await self._engine.run(call)
+        return bool(made)
 
     async def _goes_on(  # noqa: PLR0917
         self,

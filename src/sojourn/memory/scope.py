@@ -18,7 +18,7 @@ from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scop
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
-from sojourn.resilience.deadline import from_now, in_time, no_later_than
+from sojourn.resilience.deadline import from_now, in_time, no_later_than, within
 
 _PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
@@ -183,7 +183,7 @@ class Scope:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         write = self._write(f"add {operation_id_of(operation_id)}")
         for batch in checks.batches(made):
-            with no_later_than(from_now(self._limits.patience)):
+            with within(self._limits.patience):
                 items = await self._searcher.placed(batch)
                 await self._store.add(self.key, items, life, write, replace=replace)
 
@@ -256,8 +256,9 @@ class Scope:
         operation = f"merge {operation_id_of(operation_id)}"
         end, pause = from_now(self._limits.patience), _PAUSE
         while True:
-            with no_later_than(end):
+            with no_later_than(end) as step:
                 (row,) = await self._store.get(self.key, [name], self.tenant)
+            end = step.end
             item = self._merged(name, row, changed)
             try:
                 write = self._write(operation, 0 if row is None else row.version)

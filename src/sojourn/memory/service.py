@@ -14,7 +14,7 @@ from sojourn.memory.scope import Limits, Scope
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import MemoryStore
 from sojourn.memory.vectors import Embed, Embedder
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import within
 
 
 class Lives(NamedTuple):
@@ -131,7 +131,7 @@ class Memory:
         checks.limit(limit)
         shard, after = place_of(cursor)
         names: list[str] = []
-        with no_later_than(from_now(self._patience)):
+        with within(self._patience):
             while shard < self._shards:
                 room = limit - len(names)
                 found = await self._store.names(app, kind, shard, after, room)

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ _LATE_BEAT = 0.02
 turns enough to make a connection."""
 _REST = 20
 """Beats after which a clock rests that nobody has looked at: an idle loop is not woken."""
-_LOOK = 0.25
+_LOOK = 0.1
 """Seconds after which an alarm looks at its clock again, so that it does not rest."""
 _LAST_LOOK = 0.02
 """Seconds from a deadline until it counts: what has arrived by then is read first."""
@@ -89,16 +89,19 @@ class Alarm:
         clock: the running loop's.
         when: that time.
         ring: called with a time at which it had passed, after what arrived by then was read.
+        look: called now and then until then.
     """
 
-    __slots__ = ("_clock", "_passed", "_ring", "_timer", "when")
+    __slots__ = ("_clock", "_look", "_passed", "_ring", "_timer", "when")
 
     def __init__(
         self,
         clock: Clock,
         when: float,
         ring: Callable[[float], object],
+        look: Callable[[], object] | None = None,
     ) -> None:
+        self._look = look
         self.when = when
         self._clock = clock
         self._ring = ring
@@ -115,6 +118,8 @@ class Alarm:
 
     def _awake(self) -> None:
         now = self._clock.time()
+        if self._look is not None:
+            self._look()
         if self._passed is not None:
             self._ring(self._passed)
         elif now < self.when:
@@ -149,8 +154,8 @@ class Silence:
         return max(by_one, by_other)
 
 
-_ends: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
-"""When the operation of a task must have ended; tasks that it starts go on for themselves."""
+_operations: WeakKeyDictionary[asyncio.Task[Any], no_later_than] = WeakKeyDictionary()
+"""The operation that a task is in; tasks that it starts go on for themselves."""
 
 
 def from_now(seconds: float) -> float:
@@ -158,10 +163,16 @@ def from_now(seconds: float) -> float:
     return running_clock().time() + seconds
 
 
+def operation() -> no_later_than | None:
+    """The operation that this task is in."""
+    task = current_task() if _operations else None
+    return None if task is None else _operations.get(task)
+
+
 def end_of_operation() -> float:
     """When the operation that this task is in must have ended; infinity for never."""
-    task = current_task() if _ends else None
-    return math.inf if task is None else _ends.get(task, math.inf)
+    ours = operation()
+    return math.inf if ours is None else ours.end
 
 
 def halfway() -> float:
@@ -187,12 +198,18 @@ async def until(end: float) -> AsyncGenerator[None]:
             alarm.cancel()
 
 
+def within(seconds: float) -> no_later_than:
+    """What this task waits for inside has so many seconds, in which nothing of it moves."""
+    now = running_clock().time()
+    return no_later_than(now + seconds, now)
+
+
 def in_time(method: M) -> M:
     """All round trips of a method share one deadline; the object's `_patience` says how long."""
 
     @wraps(method)
     async def ends(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with no_later_than(from_now(self._patience)):
+        with within(self._patience):
             return await method(self, *args, **kwargs)
 
     return cast("M", ends)
@@ -203,11 +220,16 @@ async def gather_in_time(*awaitables: Awaitable[T]) -> list[T]:
 
     All have run their course when this returns, or raises the first error among them.
     """
-    end = end_of_operation()
+    ours = operation()
 
     async def ends(awaitable: Awaitable[T]) -> T:
-        with no_later_than(end):
+        if ours is None:
             return await awaitable
+        with no_later_than(ours.end, ours.began) as own:
+            try:
+                return await awaitable
+            finally:
+                ours.stand_until(own.end)
 
     outcomes = await asyncio.gather(*map(ends, awaitables), return_exceptions=True)
     for outcome in outcomes:
@@ -220,25 +242,41 @@ class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_tha
     """What this task waits for inside ends by then, or sooner if it had less time already.
 
     A class, as the context of a generator costs more, and this is on the way of every read.
+
+    Attributes:
+        end: when it ends, if nothing of it moves: it is later by the time in which something did.
+        began: when the whole began, which has a bound of its own; infinity for not yet.
     """
 
-    __slots__ = ("_before", "_end", "_task")
+    __slots__ = ("_before", "_first", "_task", "began", "end")
 
-    def __init__(self, end: float) -> None:
-        self._end = end
+    def __init__(self, end: float, began: float = math.inf) -> None:
+        self.end = end
+        self.began = began
 
-    def __enter__(self) -> None:
+    def stand_until(self, end: float) -> None:
+        """A call of this operation had until then, as bytes of it moved."""
+        if end > self.end:  # noqa: PLR1730 - of every read
+            self.end = end
+
+    def __enter__(self) -> Self:
         self._task = task = current_task()
         if task is None:
-            return
-        self._before = before = _ends.get(task)
-        if before is None or self._end < before:
-            _ends[task] = self._end
+            return self
+        self._before = before = _operations.get(task)
+        if before is not None:
+            self.end = min(self.end, before.end)
+            self.began = min(self.began, before.began)
+        self._first = self.end
+        _operations[task] = self
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._task is None:
             return
-        if self._before is None:
-            del _ends[self._task]
+        if (before := self._before) is None:
+            del _operations[self._task]
         else:
-            _ends[self._task] = self._before
+            if self.end > self._first:
+                before.end += self.end - self._first
+            _operations[self._task] = before

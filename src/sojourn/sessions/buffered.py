@@ -25,7 +25,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import no_later_than, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.graves import Buried, Fate, Forgotten
 from sojourn.sessions.held import Held, window_of
@@ -319,7 +319,7 @@ class BufferedSessions:
         return (await self._store.forget(owner)).plus(Forgotten(buffered=count))
 
     def _in_time(self) -> no_later_than:
-        return no_later_than(from_now(self._patience))
+        return within(self._patience)
 
     @contextmanager
     def _sure_of(self, key: SessionKey) -> Generator[None]:

@@ -18,7 +18,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey, parse_session
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import end_of_operation, no_later_than, within
 from sojourn.sessions import refusals
 from sojourn.sessions.commons import LUA, Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
@@ -229,8 +229,9 @@ class RedisSessions:
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
     ) -> Written:
         """One round trip; one more when the delta touches the app's state."""
-        end = from_now(self._engine.timeout)
-        reply = await self._engine.run(self._append_call(key, rows, delta, updated, write))
+        reply, end = await self._engine.run_first(
+            self._append_call(key, rows, delta, updated, write)
+        )
         return await self._appended(reply, key, Rows(rows, delta, updated), write, end)
 
     async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
@@ -240,7 +241,10 @@ class RedisSessions:
         append that is repeated behind it leave together. Where they do not arrive in that order
         (two connections, a Cluster that moves slots) the append is repeated once more.
         """
-        end = from_now(self._engine.timeout)
+        with within(self._engine.timeout):
+            return await self._begin(key, birth, first, write)
+
+    async def _begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
         append, span = self._append_call(key, *first, write), birth.life.span
         due = self._commons.enrolment(key.owner, span)
         reply, *entered = await self._engine.settle_all(
@@ -263,7 +267,7 @@ class RedisSessions:
                 reply = await self._engine.run(append)
         if isinstance(reply, BaseException):
             raise reply
-        return await self._appended(reply, key, first, write, end)
+        return await self._appended(reply, key, first, write, end_of_operation())
 
     def _append_call(
         self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write

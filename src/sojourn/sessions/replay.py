@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,7 +27,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
-from sojourn.resilience.deadline import end_of_operation, until
+from sojourn.resilience.deadline import end_of_operation, from_now, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import REMEMBERED
@@ -387,15 +387,20 @@ class Replayer:
 
     async def _replay_in_time(self) -> None:
         """Replay what comes before a call, until the deadline that the call has."""
-        end = end_of_operation()
         try:
-            async with until(end):
-                await self._replay()
-        except (OutcomeUnknown, TimeoutError) as error:  # neither says anything of the call itself
-            why = f" ({error})" if str(error) else ""  # a TimeoutError says nothing
+            async with AsyncExitStack() as turn:
+                async with until(end_of_operation()):
+                    await turn.enter_async_context(self._one_at_a_time())
+                await self._replay_all()
+        except TimeoutError as error:
+            raise Unavailable(
+                "Writes in the outage buffer come before this call, and there was no time for all "
+                "of them. Nothing of this call was sent. They go on being written: try again."
+            ) from error
+        except OutcomeUnknown as error:  # it says nothing of the call itself
             raise Unavailable(
                 "Writes in the outage buffer come before this call, and the server has not "
-                f"confirmed all of them in time{why}. Nothing of this call was sent. "
+                f"confirmed all of them in time ({error}). Nothing of this call was sent. "
                 "Check that the server runs and can be reached."
             ) from error
 
@@ -406,16 +411,21 @@ class Replayer:
             SojournError: the server cannot take it now; the rest goes on waiting.
         """
         async with self._one_at_a_time():
-            try:
-                while (entry := self._journal.oldest()) is not None:
-                    key = _key_of(entry.data)
-                    last = await self._apply(key, entry)
-                    self.is_catching_up = True
-                    await self._forget(key, last)
-            finally:
-                self.is_catching_up = False
-            if self._applied or self._duplicates or self._refused:
-                self._report()
+            await self._replay_all()
+
+    async def _replay_all(self) -> None:
+        try:
+            while (entry := self._journal.oldest()) is not None:
+                if from_now(0) > end_of_operation():
+                    raise TimeoutError
+                key = _key_of(entry.data)
+                last = await self._apply(key, entry)
+                self.is_catching_up = True
+                await self._forget(key, last)
+        finally:
+            self.is_catching_up = False
+        if self._applied or self._duplicates or self._refused:
+            self._report()
 
     async def _forget(self, key: SessionKey | None, last: Written | None) -> None:
         """The oldest write waits no more."""

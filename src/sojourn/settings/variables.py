@@ -71,7 +71,9 @@ class Variables(BaseSettings):
     sojourn_connect_timeout: Seconds = _OPEN.connect_timeout
     """Seconds that a connection may take."""
     sojourn_operation_timeout: Seconds = _OPEN.operation_timeout
-    """Seconds until an operation without a reply ends with an error."""
+    """Seconds until an operation ends with an error, in which none of its bytes move."""
+    sojourn_transfer_timeout: Seconds = _OPEN.transfer_timeout
+    """Seconds that an operation may take while its bytes move."""
     sojourn_health_check_interval: Seconds = _OPEN.health_check_interval
     """Seconds of silence after which the server is asked whether it is there."""
     sojourn_durability: Durable = _OPEN.durability

@@ -1,0 +1,125 @@
+"""When bytes move on a connection: nobody who waits for them counts that time as silence."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, cast
+
+from redis.asyncio.connection import AbstractConnection
+
+from sojourn.resilience.deadline import Silence
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
+_STILL = 0.1
+"""Seconds without a byte from which on nothing moves, unless something large is on its way."""
+_MANY = 64 * 1024
+"""Bytes that wait to be sent from which on it matters that they become fewer."""
+_PACE = 1 / 2**20
+"""Seconds that a byte may take on its way at least: buffers hide that it moves."""
+
+
+class Traffic:
+    """Seconds in which bytes came or left, on one connection after the other.
+
+    What comes is noticed as it comes. What leaves is looked at now and then: it stands in buffers
+    of this process and of the system until the other side has it. Tunnels, proxies and sidecars
+    have buffers, too, into which nobody sees: what has left has time for its way, at the pace that
+    was seen and at least that of a slow link, and when it is answered, it moved until then.
+
+    Args:
+        silence: ended by bytes that belong to something large.
+        carried: how many bytes of large requests wait for their replies.
+
+    Attributes:
+        seconds: in which bytes moved.
+        size: bytes that came.
+        halfway: the last bytes that came ended no reply.
+    """
+
+    __slots__ = (
+        *("_carried", "_last", "_left", "_seconds_out", "_silence", "_size_out", "_transport"),
+        *("halfway", "seconds", "size"),
+    )
+
+    def __init__(self, silence: Silence, carried: Callable[[], int]) -> None:
+        self.seconds = 0.0
+        self.size = 0
+        self._silence = silence
+        self._carried = carried
+        self._begin()
+
+    def _begin(self) -> None:
+        self.halfway = False
+        self._last = -math.inf
+        self._left = 0
+        self._seconds_out = self._size_out = 0.0
+        self._transport: Any = None
+
+    def attach(self, connection: AbstractConnection) -> None:
+        """Notice what comes over a connection."""
+        self._begin()
+        ours = cast("Any", connection)
+        with suppress(AttributeError):  # then there is only silence, as it were
+            reader = ours._reader  # noqa: SLF001 - redis-py tells of whole replies only
+            feed = reader.feed_data
+
+            def fed(data: bytes) -> None:
+                now = monotonic()
+                gap = now - self._last
+                self._last = now
+                self.size += len(data)
+                if self.halfway:
+                    self._silence.end()
+                    self.seconds += gap
+                else:
+                    self.halfway = True
+                    if gap < _STILL or (gap < math.inf and self._carried()):
+                        self.seconds += gap
+                feed(data)
+
+            reader.feed_data = fed
+            self._transport = ours._writer.transport  # noqa: SLF001
+
+    def rest(self) -> None:
+        """Nothing is under way."""
+        self._last = monotonic()
+        self._left = 0
+
+    def look(self) -> None:
+        """Notice whether what waits to be sent has become less."""
+        if (transport := self._transport) is None:
+            return
+        before, self._left = self._left, _unsent(transport)
+        if before < _MANY:
+            if self._left >= _MANY or self._last == -math.inf:
+                self._last = monotonic()
+        elif self._left < before:
+            now = monotonic()
+            gap, self._last = now - self._last, now
+            self.seconds += gap
+            self._seconds_out += gap
+            self._size_out += before - self._left
+            self._silence.end()
+
+    def on_the_way(self) -> float:
+        """Seconds that large requests may take, without any sign, until the server has them."""
+        seen = self._seconds_out / self._size_out if self._size_out else 0.0
+        return self._carried() * max(seen, _PACE)  # empty buffers fill faster than they drain
+
+
+def _unsent(transport: Any) -> int:
+    """Bytes that the other side does not have yet, as far as this process and its system know."""
+    size = cast("int", transport.get_write_buffer_size())
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError, ValueError):
+            left = bytearray(4)
+            ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, left)
+            size += int.from_bytes(left, sys.byteorder)
+    return size
