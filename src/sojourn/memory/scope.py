@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sojourn import codecs
+from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
 from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
@@ -143,7 +144,9 @@ class Scope:
         named = checks.json_object(items, "The items")
         checks.keys(named)
         cap = self._limits.max_bytes
-        made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
+        made = await in_pieces(
+            lambda pair: checks.item(pair[0], pair[1], metadata, None, cap), named.items()
+        )
         checks.together(made, cap)
         write = self._write(f"many {operation_id_of(operation_id)}")
         if not made:
@@ -179,7 +182,7 @@ class Scope:
             CorruptRecord: what is in one's place cannot be read; it can be deleted.
         """
         cap = self._limits.max_bytes
-        made = [checks.draft(key, draft, cap) for key, draft in drafts.items()]
+        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         write = self._write(f"add {operation_id_of(operation_id)}")
         for batch in checks.batches(made):
@@ -221,7 +224,8 @@ class Scope:
         if not wanted:
             return {}
         rows = await self._store.get(self.key, wanted, self.tenant)
-        return {row.item.key: entry_of(row).value for row in rows if row is not None}
+        entries = await in_pieces(entry_of, (row for row in rows if row is not None))
+        return {entry.key: entry.value for entry in entries}
 
     async def merge(
         self,
@@ -304,7 +308,7 @@ class Scope:
         """
         _, after = place_of(cursor)
         start, most = parse_prefix(prefix), checks.limit(limit)
-        return _page_of(await self._store.page(self.key, start, after, most, self.tenant))
+        return await _page_of(await self._store.page(self.key, start, after, most, self.tenant))
 
     @in_time
     async def latest(self, *, limit: int = 10) -> MemoryPage:
@@ -319,7 +323,7 @@ class Scope:
         Raises:
             InvalidInput: the limit.
         """
-        return _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
+        return await _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
 
     @in_time
     async def clear(self) -> None:
@@ -381,13 +385,16 @@ class Scope:
             return await self._store.put(self.key, placed, life, write)
 
 
-def _page_of(found: Listed) -> MemoryPage:
+async def _page_of(found: Listed) -> MemoryPage:
     page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
     page.corrupt.extend(found.corrupt)
     page.newer.extend(found.newer)
-    for row in found.rows:
+
+    def read(row: Row) -> None:
         try:
             page.entries.append(entry_of(row))
         except CorruptRecord:
             page.corrupt.append(row.item.key)
+
+    await in_pieces(read, found.rows)
     return page

@@ -36,7 +36,7 @@ from sojourn.ids import (
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
-from sojourn.sessions.encoding import by_scope, encode_events
+from sojourn.sessions.encoding import by_scope, encode_events, encode_state
 from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
@@ -193,7 +193,7 @@ class Sessions:
             fields=checks.first_fields(
                 title=title, status=status, labels=labels, metadata=metadata
             ),
-            state=by_scope(checks.encoded(state or {})),
+            state=await encode_state(state or {}),
             fresh=fresh or session is None,
         )
         born = await self._store.create(key, birth)
@@ -209,7 +209,7 @@ class Sessions:
             if now is None or now.incarnation != birth.operation_id:
                 raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
-        first, whole = self._states.merged(key, birth.state.session, born.user, born.app)
+        first, whole = await self._states.merged(key, birth.state.session, born.user, born.app)
         return Session(
             key=key,
             incarnation=birth.operation_id,
@@ -288,7 +288,7 @@ class Sessions:
             fields=checks.first_fields(
                 title=title, status=status, labels=labels, metadata=metadata
             ),
-            state=by_scope(checks.encoded(state or {})),
+            state=await encode_state(state or {}),
         )
         window = Window(last=checks.count(last, "last"))
         if self.strict_ids:
@@ -382,7 +382,7 @@ class Sessions:
         checks.key(key)
         if not events:
             raise InvalidInput("append() needs at least one event.")
-        rows, changes = encode_events(events, self._limits.max_event_bytes)
+        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
         written = await self._store.append(
             key, rows, by_scope(changes), float(events[-1].time), write
@@ -423,7 +423,7 @@ class Sessions:
             raise InvalidInput("begin() needs at least one event.")
         if self.strict_ids:
             return await self.append(key, *events, operation_id=operation_id)
-        rows, changes = encode_events(events, self._limits.max_event_bytes)
+        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         birth = Birth(
             operation_id=new_incarnation()
             if operation_id is None
@@ -468,10 +468,10 @@ class Sessions:
             StaleSession: not the expected version.
         """
         checks.key(key)
-        own = by_scope(checks.encoded(state or {}))
+        own = await encode_state(state or {})
         if own.user or own.app:
             raise InvalidInput("replay() sets the session's own state, not `user:` or `app:` keys.")
-        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        rows, _ = await encode_events(events, self._limits.max_event_bytes)
         if updated is None:
             updated = events[-1].time if events else time.time()
         write = checks.write_of(operation_id, incarnation, expected_version)
@@ -634,7 +634,7 @@ class Sessions:
             Conflict: this very operation wrote it before, and it is gone since.
         """
         checks.key(key)
-        own = by_scope(checks.encoded(state or {}))
+        own = await encode_state(state or {})
         if own.user or own.app:
             raise InvalidInput(
                 "save() writes the session's own state; `user:` and `app:` keys belong to others, "
@@ -645,7 +645,7 @@ class Sessions:
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
-        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        rows, _ = await encode_events(events, self._limits.max_event_bytes)
         image = Image(change, self._limits.session_ttl, own.session, rows, new=not self.strict_ids)
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.save(key, image, write)).version
@@ -975,7 +975,7 @@ class Sessions:
         """
         owner = user_key(app, user)
         pairs, _ = await self._store.shared_state(owner)
-        return self._states.of_user(owner, pairs)
+        return await self._states.of_user(owner, pairs)
 
     @in_time
     async def quarantined(self, app: str, user: str) -> Sequence[Quarantined]:

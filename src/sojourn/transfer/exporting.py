@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import get_args
 
 from sojourn.cache.store import EntryKey
+from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
@@ -151,7 +152,7 @@ class Export:
             self._left_out(f"{what}: a field of it")
         if found.newer:
             self._newer(f"{what}: {found.newer:,} changes of the app's state that wait there")
-        values = dict(self._logs.readable(what, found.pairs))
+        values = await self._logs.readable(what, found.pairs)
         more = more_of(found.more)
         if values or more:
             app, user = of if isinstance(of, UserKey) else (of, None)
@@ -204,7 +205,7 @@ class Export:
                 self._left_out(_entry(scope, key))
             for key in page.newer:
                 self._newer(_entry(scope, key))
-            self._write_entries(
+            await self._write_entries(
                 scope, [row for row in page.rows if self._picks.in_time(row.updated)]
             )
             self._report()
@@ -212,10 +213,12 @@ class Export:
             if after is None:
                 return
 
-    def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
+    async def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
         line: list[EntryRecord] = []
         size = 0
+        turns = Turns()
         for row in rows:
+            await turns.rest()
             item = row.item
             if not (is_json(item.value) and is_json(item.metadata, an_object=True)):
                 self._left_out(_entry(scope, item.key))
