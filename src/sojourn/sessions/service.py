@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from asyncio import gather
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -72,6 +72,9 @@ E = TypeVar("E")
 
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
+
+_TOGETHER = 100
+"""Users whose indexes are swept at the same time."""
 
 
 class Limits(NamedTuple):
@@ -876,9 +879,10 @@ class Sessions:
         """Make the indexes of some users of an app true, and finish what dead clients left.
 
         Nothing depends on it: what has expired is never listed, and a list repairs what it meets.
-        It is for what nobody lists. Five round trips for a user, three more for each 200 sessions;
-        the last page has three more for each 200 sessions of the app, and sixteen. Each has the
-        time-out of an operation. `sojourn sessions sweep` does it for all.
+        It is for what nobody lists. Five round trips for each hundred users together, three more
+        where one has more than 200 sessions; the last page has three more for each 200 sessions of
+        a part of the app. Each has the time-out of an operation. `sojourn sessions sweep` does it
+        for all.
 
         Args:
             app: whose users.
@@ -890,12 +894,19 @@ class Sessions:
         """
         page = await self.users(app, limit=limit, cursor=cursor)
         done: list[Tidied] = []
-        for user in page.names:
-            with suppress(CorruptRecord):
-                done.append(await self._store.tidy(user_key(app, user)))
+        for first in range(0, len(page.names), _TOGETHER):
+            names = page.names[first : first + _TOGETHER]
+            tidied = await gather(
+                *(self._store.tidy(user_key(app, user)) for user in names), return_exceptions=True
+            )
+            for each in tidied:
+                if isinstance(each, Tidied):
+                    done.append(each)
+                elif not isinstance(each, CorruptRecord):
+                    raise each
         if page.cursor is None:  # the pass over the users is done
-            for shard in range(self._limits.shards):
-                await self._store.tidy_recent(parse_app(app), shard)
+            name, shards = parse_app(app), range(self._limits.shards)
+            await gather(*(self._store.tidy_recent(name, shard) for shard in shards))
         return Swept(
             users=len(page.names),
             expired=sum(each.expired for each in done),
@@ -932,7 +943,7 @@ class Sessions:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
-        round trips of `revoke_user` for each fifty users together.
+        round trips of `revoke_user` for each 250 users together.
 
         Args:
             app: whose users.

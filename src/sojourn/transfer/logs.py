@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,10 @@ _TRIES = 5
 def name_of(key: SessionKey) -> str:
     """A session in a sentence."""
     return f"session {key.session!r} of user {key.user!r} of app {key.app!r}"
+
+
+Firsts: TypeAlias = Mapping[SessionKey, Stretch | BaseException | None]
+"""How the logs of sessions begin; None for one that is gone."""
 
 
 class LeftOut(Protocol):
@@ -55,13 +59,18 @@ class Logs:
         self._writer = writer
         self._left_out = left_out
 
-    async def write(self, found: Sequence[tuple[SessionKey, Stored]]) -> None:
-        """Write the sessions of a page, each as it stood when it was listed, or later."""
-        first = await asyncio.gather(
+    async def first(self, found: Sequence[tuple[SessionKey, Stored]]) -> Firsts:
+        """How the logs of some sessions begin. One round trip."""
+        stretches = await asyncio.gather(
             *(self._archive.stretch(key, 1, MOST, SIZE) for key, _ in found),
             return_exceptions=True,
         )
-        for (key, stored), stretch in zip(found, first, strict=True):
+        return {key: stretch for (key, _), stretch in zip(found, stretches, strict=True)}
+
+    async def write(self, found: Sequence[tuple[SessionKey, Stored]], first: Firsts) -> None:
+        """Write the sessions of a page, each as it stood when it was listed, or later."""
+        for key, stored in found:
+            stretch = first.get(key)
             try:
                 if isinstance(stretch, BaseException):
                     raise stretch
