@@ -41,7 +41,7 @@ class Caps(NamedTuple):
     """
 
     members: int = 100_000
-    depth: int = 200
+    depth: int = 256
     digits: int = 500
     title: int = 4 * KiB
     status: int = 256

@@ -65,7 +65,7 @@ def check_members(text: bytes, what: str) -> None:
         TooLarge: it has more than `CAPS.members`, is nested deeper than `CAPS.depth`, or has a
             number of more than `CAPS.digits`.
     """
-    if len(text) <= 2 * CAPS.depth:
+    if len(text) <= min(CAPS.digits, 2 * CAPS.depth):
         return
     deep = text.count(b"[") + text.count(b"{") > CAPS.depth
     long = any(text[at : at + _STRIDE].isdigit() for at in range(0, len(text), _STRIDE))

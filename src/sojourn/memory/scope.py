@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from sojourn import codecs
 from sojourn.codecs import in_pieces
-from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
+from sojourn.errors import CorruptRecord, InvalidInput, InvalidValue, StaleEntry
 from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
@@ -21,6 +21,8 @@ from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
 from sojourn.resilience.deadline import from_now, in_time, no_later_than
 
+_NEWEST_FIRST = 1
+"""In the place of a shard in a cursor: the order is another one."""
 _PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
 """Seconds, at random up to so long, until a merge that came too late tries again."""
@@ -291,9 +293,14 @@ class Scope:
 
     @in_time
     async def list(
-        self, *, limit: int = 100, cursor: str | None = None, prefix: str = ""
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefix: str = "",
+        newest_first: bool = False,
     ) -> MemoryPage:
-        """Entries in the order of their keys. Two round trips a page.
+        """Entries in the order of their keys, or newest change first. Two round trips a page.
 
         An entry that is there all the time is on exactly one page. A page may be shorter than
         `limit`, as some have expired or are another tenant's.
@@ -302,12 +309,21 @@ class Scope:
             limit: entries a page, 1,000 at most.
             cursor: of the page before; None for the first.
             prefix: how their keys begin.
+            newest_first: begin with what was changed last. An entry that is changed between two
+                pages is then on top and may be on none of those that follow: begin again to see it.
+                A page may have fewer, even none, where many have other prefixes.
 
         Raises:
-            InvalidInput: the limit, or a cursor that no listing gave.
+            InvalidInput: the limit, or a cursor that no listing of this order gave.
         """
-        _, after = place_of(cursor)
+        order, after = place_of(cursor)
         start, most = parse_prefix(prefix), checks.limit(limit)
+        if order != (_NEWEST_FIRST if newest_first and cursor is not None else 0):
+            raise InvalidInput("The cursor is of a listing in another order.")
+        if newest_first:
+            before = None if after is None else checks.version_of(after)
+            found = await self._store.latest(self.key, most, self.tenant, before=before)
+            return await _page_of(_beginning(found, start), _NEWEST_FIRST)
         return await _page_of(await self._store.page(self.key, start, after, most, self.tenant))
 
     @in_time
@@ -323,7 +339,8 @@ class Scope:
         Raises:
             InvalidInput: the limit.
         """
-        return await _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
+        found = await self._store.latest(self.key, checks.limit(limit), self.tenant)
+        return await _page_of(found._replace(last=None))
 
     @in_time
     async def clear(self) -> None:
@@ -385,8 +402,17 @@ class Scope:
             return await self._store.put(self.key, placed, life, write)
 
 
-async def _page_of(found: Listed) -> MemoryPage:
-    page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
+def _beginning(found: Listed, prefix: str) -> Listed:
+    """Those whose keys begin so."""
+    return found._replace(
+        rows=[row for row in found.rows if row.item.key.startswith(prefix)],
+        corrupt=[key for key in found.corrupt if key.startswith(prefix)],
+        newer=[key for key in found.newer if key.startswith(prefix)],
+    )
+
+
+async def _page_of(found: Listed, order: int = 0) -> MemoryPage:
+    page = MemoryPage([], None if found.last is None else cursor_of(order, found.last))
     page.corrupt.extend(found.corrupt)
     page.newer.extend(found.newer)
 

@@ -989,14 +989,22 @@ class Sessions:
         return await self._states.of_user(owner, pairs)
 
     @in_time
-    async def quarantined(self, app: str, user: str) -> Sequence[Quarantined]:
+    async def quarantined(
+        self, app: str, user: str, *, newest_first: bool = False
+    ) -> Sequence[Quarantined]:
         """What of a user's records could not be read, with its bytes, oldest first.
 
         One round trip. A record is put there when a read comes upon it, as long as there is room
         (1,000 records or 64 MiB), and kept for as long as the state of users. It still stands in
         its place, too; only deltas of `app:` state on their way are taken out of it.
+
+        Args:
+            app: the application.
+            user: the user.
+            newest_first: the other way round.
         """
-        return await self._quarantine.records(user_key(app, user))
+        found = await self._quarantine.records(user_key(app, user))
+        return found[::-1] if newest_first else found
 
     @in_time
     async def release(self, app: str, user: str, id: str) -> bool:  # noqa: A002 - its name there
