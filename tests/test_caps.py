@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import sojourn
 from servers import Server
 from sojourn import Event, InvalidInput, SessionKey, Sojourn, TooLarge
 from sojourn.caps import CAPS, CEILING
+from sojourn.codecs import pieces
 from sojourn.memory import words
 from sojourn.transfer import export, import_
 
@@ -102,13 +105,76 @@ async def test_keys_of_a_state_are_counted_over_all_writes(store: Sojourn) -> No
     assert len(found.state) == 3 * most
 
 
-async def test_a_list_of_the_largest_sessions_lets_the_loop_go_on(store: Sojourn) -> None:
-    """A decode holds the loop for no longer than one session takes: others run in between."""
-    metadata = {f"k{n:03}": [n] * 20 for n in range(700)}
-    for n in range(24):
-        await store.sessions.create(
-            *("shop", "ada", f"s{n}"), title="t" * CAPS.title, metadata=metadata
-        )
+encoded = msgspec.json.Encoder().encode
+WIDE: Any = [[] for _ in range(CAPS.members // 2 + 1)]
+"""Half a mebibyte of JSON and less, which takes a thousand times as long as a text to decode."""
+DEEP: Any = []
+for _ in range(CAPS.depth):
+    DEEP = [DEEP]
+LONG = 10**CAPS.digits
+MANY = {f"k{n}": n for n in range(CAPS.members // 2 + 1)}
+SLOW = {"wide": WIDE, "deep": DEEP, "long": LONG, "many": MANY, "raw": msgspec.Raw(encoded(WIDE))}
+WAYS: dict[str, Callable[[Sojourn, Any], Awaitable[Any]]] = {
+    "payload": lambda s, v: s.sessions.append(KEY, event(payload=v)),
+    "begin": lambda s, v: s.sessions.begin(KEY, event(payload=v)),
+    "replay": lambda s, v: s.sessions.replay(KEY, event(payload=v)),
+    "delta": lambda s, v: s.sessions.append(KEY, event(state_delta={"k": v})),
+    "replayed state": lambda s, v: s.sessions.replay(KEY, state={"app:k": v}),
+    "create": lambda s, v: s.sessions.create("shop", "ada", state={"user:k": v}),
+    "ensure": lambda s, v: s.sessions.ensure("shop", "ada", "s", state={"k": v}),
+    "save": lambda s, v: s.sessions.save(KEY, state={"k": v}),
+    "history": lambda s, v: s.history(KEY).append("user", "hello", metadata={"k": v}),
+    "memory": lambda s, v: s.memory.user("ada").put("k", v),
+    "memories": lambda s, v: s.memory.user("ada").put_many({"k": v}),
+    "cache": lambda s, v: s.cache.put("n", v),
+    "artifact": lambda s, v: s.artifacts.save(KEY, "n", b"", metadata={"k": v}),
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [*product(WAYS, ["wide", "long"]), *product(["payload"], ["deep", "many", "raw"])],
+)
+async def test_what_would_take_long_to_decode_is_refused_unsent(way: str, value: str) -> None:
+    async with sojourn.open("redis://127.0.0.1:1") as nowhere:  # sent, it would be Unavailable
+        with pytest.raises(TooLarge, match=r"members|levels|digits|metadata"):
+            await WAYS[way](nowhere, SLOW[value])
+
+
+async def test_members_of_an_event_are_counted_together() -> None:
+    part = [0] * (CAPS.members // 2)
+    async with sojourn.open("memory://") as store:
+        await store.sessions.ensure("shop", "ada", "s")
+        await store.sessions.append(KEY, event(payload=part, state_delta={"k": part[:-100]}))
+        with pytest.raises(TooLarge, match="members"):
+            await store.sessions.append(KEY, event(payload=part, state_delta={"k": part}))
+
+
+async def test_what_strings_hold_is_no_member(store: Sojourn) -> None:
+    table = "\n".join(['1,"[2]",\\"{3}:' + "7" * 2000] * 200) + ",[{:" * CAPS.members
+    made = await store.sessions.create("shop", "ada", state={"k": table})
+    await store.sessions.append(made.key, event(payload=[table, "\\", table]))
+    await store.memory.user("ada").put("k", table)
+    found = await store.sessions.get(made.key)
+    assert found is not None
+    assert found.events[0].payload == [table, "\\", table]
+
+
+async def test_what_is_just_under_the_caps_is_taken(store: Sojourn) -> None:
+    values = [DEEP[0][0], [0] * (CAPS.members - 100), 10 ** (CAPS.digits - 1), -0.5]
+    made = await store.sessions.create("shop", "ada")
+    for value in values:
+        await store.sessions.append(made.key, event(payload=value))
+    found = await store.sessions.get(made.key)
+    assert found is not None
+    assert [each.payload for each in found.events] == values
+
+
+async def test_much_work_is_done_in_pieces(
+    store: Sojourn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have their turn after each value, once a piece has taken its time."""
+    monkeypatch.setattr(pieces, "_SLICE", -1.0)
     turns = 0
 
     async def tick() -> None:
@@ -117,13 +183,24 @@ async def test_a_list_of_the_largest_sessions_lets_the_loop_go_on(store: Sojourn
             turns += 1
             await asyncio.sleep(0)
 
+    async def turns_of(call: Awaitable[Any]) -> int:
+        before = turns
+        await call
+        return turns - before
+
+    state = {f"k{n}": n for n in range(100)}
     ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    before = turns
-    page = await store.sessions.list("shop", "ada")
+    sessions, memory = store.sessions, store.memory.user("ada")
+    assert await turns_of(sessions.create("shop", "ada", "s", state=state)) >= 100
+    assert await turns_of(sessions.append(KEY, *[event() for _ in range(100)])) >= 100
+    assert await turns_of(sessions.get(KEY)) >= 200
+    assert await turns_of(sessions.list("shop", "ada")) >= 100
+    assert await turns_of(memory.put_many(state)) >= 100
+    assert await turns_of(memory.get_many(state)) >= 100
+    assert await turns_of(memory.list()) >= 100
+    assert await turns_of(memory.search("k1 k2 k3")) >= 3
+    assert await turns_of(export(store, tmp_path / "archive")) >= 300
     ticking.cancel()
-    assert len(page.sessions) == 24
-    assert turns - before >= 12
 
 
 async def test_an_archive_of_a_wider_store_is_taken(tmp_path: Path, shared_server: Server) -> None:

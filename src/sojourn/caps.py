@@ -17,6 +17,10 @@ class Caps(NamedTuple):
     """Bytes of UTF-8 or of JSON, and numbers; no option changes them.
 
     Attributes:
+        members: values, lists, objects and names in an event, or in one value of a state, a memory
+            or the cache.
+        depth: how deep lists and objects in it are nested.
+        digits: digits of a number in it.
         title: bytes of a session's title.
         status: bytes of a session's status.
         metadata: bytes of the metadata of a session, a memory entry or an artifact, as JSON.
@@ -36,6 +40,9 @@ class Caps(NamedTuple):
         vector: bytes of the vector of a memory entry.
     """
 
+    members: int = 100_000
+    depth: int = 256
+    digits: int = 500
     title: int = 4 * KiB
     status: int = 256
     metadata: int = 64 * KiB

@@ -100,12 +100,19 @@ class Twins(RuleBasedStateMachine):
     def clear(self, user: str) -> None:
         self.both(user, lambda scope: scope.clear())
 
-    @rule(user=users, limit=st.integers(1, 3), prefix=st.sampled_from(["", "a", "é", "x"]))
-    def list(self, user: str, limit: int, prefix: str) -> None:
+    @rule(
+        user=users,
+        limit=st.integers(1, 3),
+        prefix=st.sampled_from(["", "a", "é", "x"]),
+        newest=st.booleans(),
+    )
+    def list(self, user: str, limit: int, prefix: str, newest: bool) -> None:
         async def call(scope: Any) -> Any:
             found, cursor = [], None
             while True:
-                page = await scope.list(limit=limit, cursor=cursor, prefix=prefix)
+                page = await scope.list(
+                    limit=limit, cursor=cursor, prefix=prefix, newest_first=newest
+                )
                 found += [
                     (e.key, e.value, e.version, e.text, e.expires is None) for e in page.entries
                 ]

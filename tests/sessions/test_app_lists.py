@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 
 import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import Event, SessionKey
+from sojourn.transfer import export
 
 
 async def filled(store: sojourn.Sojourn, users: int) -> str:
@@ -59,8 +61,31 @@ async def test_revoking_an_app_takes_round_trips_by_pages(shared_server: Server)
         before = len(proxy.requests)
         done = await store.sessions.revoke_app(app)
         assert (done.sessions, done.cursor) == (180, None)
-        assert len(proxy.requests) - before < 60
+        assert len(proxy.requests) - before < 28
         assert await walk(store, app, 100) == []
+
+
+async def test_sweeping_an_app_takes_round_trips_by_pages(shared_server: Server) -> None:
+    async with Proxy(shared_server.port) as proxy, sojourn.open(proxy.url) as store:
+        app = await filled(store, 60)
+        before = len(proxy.requests)
+        done = await store.sessions.sweep(app)
+        assert (done.users, done.cursor) == (62, None)
+        assert len(proxy.requests) - before < 40
+
+
+async def test_exporting_an_app_takes_round_trips_by_pages(
+    shared_server: Server, tmp_path: Path
+) -> None:
+    async with Proxy(shared_server.port) as proxy, sojourn.open(proxy.url) as store:
+        rounds: list[int] = []
+        for users in (60, 160):
+            app = await filled(store, users)
+            before = len(proxy.requests)
+            done = await export(store, tmp_path / app, app=app)
+            assert done.counts.sessions == users + 120
+            rounds.append(len(proxy.requests) - before)
+        assert rounds[1] - rounds[0] < 100, "for a hundred users more"
 
 
 async def test_a_list_comes_newest_first_when_asked(url: str) -> None:

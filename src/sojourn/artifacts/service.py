@@ -140,16 +140,24 @@ class Artifacts:
         found = await self._store.find(_place(owner, name), version)
         return None if found is None else _known(found)
 
-    async def versions(self, owner: SessionKey | UserKey, name: str) -> list[ArtifactVersion]:
+    async def versions(
+        self, owner: SessionKey | UserKey, name: str, *, newest_first: bool = False
+    ) -> list[ArtifactVersion]:
         """All versions without their data, oldest first; none when there is none. One round trip.
 
         `newer` marks those that cannot be loaded, as a newer version of Sojourn wrote them.
+
+        Args:
+            owner: the session or the user that has it.
+            name: of the artifact.
+            newest_first: the other way round.
 
         Raises:
             CorruptRecord: one of them cannot be read, or all were evicted.
             NewerFormat: a newer version keeps the artifact in a way that this one cannot read.
         """
-        return [_known(each) for each in await self._store.versions(_place(owner, name))]
+        found = [_known(each) for each in await self._store.versions(_place(owner, name))]
+        return found[::-1] if newest_first else found
 
     async def names(self, owner: SessionKey | UserKey) -> list[str]:
         """The names of all artifacts of a session, or of a user's own, in order. One round trip."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from sojourn.caps import CAPS, check
+from sojourn.codecs.pieces import collector_paused
 from sojourn.errors import InvalidValue
 
 _to_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -16,6 +19,15 @@ _decode = msgspec.json.Decoder().decode
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Types of which JSON loses nothing: the fast encoder may have them."""
+
+
+_LARGE = 64 * 1024
+"""Bytes of JSON that may hold so many objects that collections of garbage take the longest."""
+_STRIDE = CAPS.digits // 2
+"""Of a longer number, every so many bytes there are as many digits."""
+_digits = re.compile(rb"\d+").findall
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def encode(value: Any, what: str) -> bytes:
@@ -28,18 +40,64 @@ def encode(value: Any, what: str) -> bytes:
     Raises:
         InvalidValue: JSON cannot hold it: an object of some class, bytes, a set, NaN, text that is
             not Unicode, something that contains itself.
+        TooLarge: it is over the caps on what takes long to decode.
     """
     try:
         if type(value) in _PLAIN:
-            return _to_bytes(value)
-        if isinstance(value, msgspec.Raw):
-            return bytes(value)
-        return _to_text(value).encode()
+            text = _to_bytes(value)
+        elif isinstance(value, msgspec.Raw):
+            text = bytes(value)
+        else:
+            text = _to_text(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(
             f"{what} cannot be stored as JSON: {error}. Use text, numbers, booleans, None, lists "
             "and dicts."
         ) from error
+    check_members(text, what)
+    return text
+
+
+def check_members(text: bytes, what: str) -> None:
+    """Refuse JSON text that takes long to decode, however short it is.
+
+    Raises:
+        TooLarge: it has more than `CAPS.members`, is nested deeper than `CAPS.depth`, or has a
+            number of more than `CAPS.digits`.
+    """
+    if len(text) <= min(CAPS.digits, 2 * CAPS.depth):
+        return
+    deep = text.count(b"[") + text.count(b"{") > CAPS.depth
+    long = any(text[at : at + _STRIDE].isdigit() for at in range(0, len(text), _STRIDE))
+    many = len(text) > CAPS.members and _separators(text) > CAPS.members
+    if not (deep or long or many):
+        return
+    plain = text.replace(rb"\\", b"").replace(rb"\"", b"")  # what strings hold does not count
+    if many:
+        check(what, plain.count(b'"') // 2, CAPS.members, "members")  # as many strings
+    outside = b"".join(plain.split(b'"')[::2])
+    if many:
+        check(what, _separators(outside), CAPS.members, "members")
+    if long:
+        most = max(map(len, _digits(outside)), default=0)
+        check(f"A number in {what}", most, CAPS.digits, "digits")
+    if deep:
+        check(what, _levels(outside), CAPS.depth, "levels")
+
+
+def _separators(text: bytes) -> int:
+    """Every member of a list or an object has one, and so has every name."""
+    return sum(map(text.count, (b",", b":", b"[", b"{")))
+
+
+def _levels(outside: bytes) -> int:
+    """How deep brackets are nested; of what is too deep, that it is."""
+    brackets = outside.translate(_SQUARE, _OTHERS)
+    for level in range(CAPS.depth + 1):
+        if not brackets:
+            return level
+        brackets = brackets.replace(b"[]", b"")
+    return CAPS.depth + 1
 
 
 def encode_object(members: Mapping[str, bytes]) -> bytes:
@@ -54,6 +112,9 @@ def decode(data: bytes) -> Any:
         ValueError: it is not JSON, or nested too deeply.
     """
     try:
+        if len(data) > _LARGE:
+            with collector_paused():
+                return _decode(data)
         return _decode(data)
     except RecursionError as error:
         raise ValueError(f"JSON is nested too deeply: {error}") from error

@@ -48,6 +48,17 @@ def version(value: object) -> int | None:
     raise InvalidInput(f"expected_version must be a whole number of 0 or more, not {value!r}.")
 
 
+def version_of(text: str) -> int:
+    """The version in a cursor.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    if text.isascii() and text.isdigit() and len(text) < len(str(_TOO_MANY)):
+        return int(text)
+    raise InvalidInput("The cursor is not one that a listing gave.")
+
+
 def limit(value: object) -> int:
     """How many entries are wanted."""
     if isinstance(value, int) and 1 <= value <= _LARGEST_PAGE:

@@ -214,12 +214,24 @@ class InMemoryMemory:
         rows = [row for name in found[:limit] if (row := ours.row(name, now, tenant)) is not None]
         return Listed(rows, found[limit - 1] if len(found) > limit else None, [])
 
-    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
+    async def latest(
+        self,
+        scope: ScopeKey,
+        limit: int,
+        tenant: str | None = None,
+        *,
+        before: int | None = None,
+    ) -> Listed:
         """The entries that were changed last."""
         ours, now = self._scopes.get(scope) or _Scope(), self._clock()
-        keys = islice(reversed(ours.changes), limit)
-        rows = [row for key in keys if (row := ours.row(key, now, tenant)) is not None]
-        return Listed(rows, None, [])
+        changes = (
+            change
+            for change in reversed(ours.changes.items())
+            if before is None or change[1] < before
+        )
+        found = list(islice(changes, limit + 1))
+        rows = [row for key, _ in found[:limit] if (row := ours.row(key, now, tenant)) is not None]
+        return Listed(rows, str(found[limit - 1][1]) if len(found) > limit else None, [])
 
     async def names(
         self,

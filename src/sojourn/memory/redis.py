@@ -299,14 +299,26 @@ class RedisMemory:
         keys, more = await self._names_in(ours.names, prefix, after, limit)
         return await self._listed(ours, keys, keys[-1] if more else None, tenant)
 
-    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
+    async def latest(
+        self,
+        scope: ScopeKey,
+        limit: int,
+        tenant: str | None = None,
+        *,
+        before: int | None = None,
+    ) -> Listed:
         """Two round trips."""
         self._pay(scope)
         ours = self._keys.memory(*scope)
-        command: Command = ("ZREVRANGE", ours.changes, 0, limit - 1)
-        call: Call[list[bytes]] = Call("memory.index", (ours.changes,), only, commands=[command])
-        keys = _texts(ours.changes, await self._engine.run(call))
-        return await self._listed(ours, keys, None, tenant)
+        top = "+inf" if before is None else f"({before}"
+        command: Command = ("ZREVRANGEBYSCORE", ours.changes, top, "-inf", "WITHSCORES")
+        call: Call[list[bytes]] = Call(
+            "memory.index", (ours.changes,), only, commands=[(*command, "LIMIT", 0, limit + 1)]
+        )
+        flat = await self._engine.run(call)
+        keys = _texts(ours.changes, flat[: 2 * limit : 2])
+        last = flat[2 * limit - 1].decode() if len(flat) > 2 * limit else None
+        return await self._listed(ours, keys, last, tenant)
 
     async def _listed(
         self, ours: MemoryKeys, keys: Sequence[str], last: str | None, tenant: str | None

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sojourn import codecs
-from sojourn.errors import CorruptRecord, InvalidValue, StaleEntry
+from sojourn.codecs import in_pieces
+from sojourn.errors import CorruptRecord, InvalidInput, InvalidValue, StaleEntry
 from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
@@ -20,6 +21,8 @@ from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
 from sojourn.resilience.deadline import from_now, in_time, no_later_than, within
 
+_NEWEST_FIRST = 1
+"""In the place of a shard in a cursor: the order is another one."""
 _PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
 """Seconds, at random up to so long, until a merge that came too late tries again."""
@@ -143,7 +146,9 @@ class Scope:
         named = checks.json_object(items, "The items")
         checks.keys(named)
         cap = self._limits.max_bytes
-        made = [checks.item(key, value, metadata, None, cap) for key, value in named.items()]
+        made = await in_pieces(
+            lambda pair: checks.item(pair[0], pair[1], metadata, None, cap), named.items()
+        )
         checks.together(made, cap)
         write = self._write(f"many {operation_id_of(operation_id)}")
         if not made:
@@ -179,7 +184,7 @@ class Scope:
             CorruptRecord: what is in one's place cannot be read; it can be deleted.
         """
         cap = self._limits.max_bytes
-        made = [checks.draft(key, draft, cap) for key, draft in drafts.items()]
+        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         write = self._write(f"add {operation_id_of(operation_id)}")
         for batch in checks.batches(made):
@@ -221,7 +226,8 @@ class Scope:
         if not wanted:
             return {}
         rows = await self._store.get(self.key, wanted, self.tenant)
-        return {row.item.key: entry_of(row).value for row in rows if row is not None}
+        entries = await in_pieces(entry_of, (row for row in rows if row is not None))
+        return {entry.key: entry.value for entry in entries}
 
     async def merge(
         self,
@@ -288,9 +294,14 @@ class Scope:
 
     @in_time
     async def list(
-        self, *, limit: int = 100, cursor: str | None = None, prefix: str = ""
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefix: str = "",
+        newest_first: bool = False,
     ) -> MemoryPage:
-        """Entries in the order of their keys. Two round trips a page.
+        """Entries in the order of their keys, or newest change first. Two round trips a page.
 
         An entry that is there all the time is on exactly one page. A page may be shorter than
         `limit`, as some have expired or are another tenant's.
@@ -299,13 +310,22 @@ class Scope:
             limit: entries a page, 1,000 at most.
             cursor: of the page before; None for the first.
             prefix: how their keys begin.
+            newest_first: begin with what was changed last. An entry that is changed between two
+                pages is then on top and may be on none of those that follow: begin again to see it.
+                A page may have fewer, even none, where many have other prefixes.
 
         Raises:
-            InvalidInput: the limit, or a cursor that no listing gave.
+            InvalidInput: the limit, or a cursor that no listing of this order gave.
         """
-        _, after = place_of(cursor)
+        order, after = place_of(cursor)
         start, most = parse_prefix(prefix), checks.limit(limit)
-        return _page_of(await self._store.page(self.key, start, after, most, self.tenant))
+        if order != (_NEWEST_FIRST if newest_first and cursor is not None else 0):
+            raise InvalidInput("The cursor is of a listing in another order.")
+        if newest_first:
+            before = None if after is None else checks.version_of(after)
+            found = await self._store.latest(self.key, most, self.tenant, before=before)
+            return await _page_of(_beginning(found, start), _NEWEST_FIRST)
+        return await _page_of(await self._store.page(self.key, start, after, most, self.tenant))
 
     @in_time
     async def latest(self, *, limit: int = 10) -> MemoryPage:
@@ -320,7 +340,8 @@ class Scope:
         Raises:
             InvalidInput: the limit.
         """
-        return _page_of(await self._store.latest(self.key, checks.limit(limit), self.tenant))
+        found = await self._store.latest(self.key, checks.limit(limit), self.tenant)
+        return await _page_of(found._replace(last=None))
 
     @in_time
     async def clear(self) -> None:
@@ -382,13 +403,25 @@ class Scope:
             return await self._store.put(self.key, placed, life, write)
 
 
-def _page_of(found: Listed) -> MemoryPage:
-    page = MemoryPage([], None if found.last is None else cursor_of(0, found.last))
+def _beginning(found: Listed, prefix: str) -> Listed:
+    """Those whose keys begin so."""
+    return found._replace(
+        rows=[row for row in found.rows if row.item.key.startswith(prefix)],
+        corrupt=[key for key in found.corrupt if key.startswith(prefix)],
+        newer=[key for key in found.newer if key.startswith(prefix)],
+    )
+
+
+async def _page_of(found: Listed, order: int = 0) -> MemoryPage:
+    page = MemoryPage([], None if found.last is None else cursor_of(order, found.last))
     page.corrupt.extend(found.corrupt)
     page.newer.extend(found.newer)
-    for row in found.rows:
+
+    def read(row: Row) -> None:
         try:
             page.entries.append(entry_of(row))
         except CorruptRecord:
             page.corrupt.append(row.item.key)
+
+    await in_pieces(read, found.rows)
     return page

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from sojourn.codecs import in_pieces
 from sojourn.errors import Closed, CorruptRecord
 from sojourn.memory.index import Found, Index, searched
 from sojourn.memory.model import Hit, ScopeKey
@@ -65,7 +66,7 @@ class Searcher:
                 if now is not None:
                     find = partial(index.find, query, limit, now, vector, tenant)
                     big = index.entries > _FEW or len(query) > _LONG
-                    return list(_hits(await _aside(find, big=big)))
+                    return await _hits(await _aside(find, big=big))
                 self._drop(scope, index)
 
     async def placed(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -160,9 +161,15 @@ def _is_big(changes: Changes) -> bool:
     return len(changes.rows) + len(changes.removed) > _FEW or bytes_of_all > _BRIEF
 
 
-def _hits(found: list[Found]) -> Iterator[Hit]:
-    for row, score in found:
+async def _hits(found: list[Found]) -> list[Hit]:
+    hits: list[Hit] = []
+
+    def read(one: Found) -> None:
+        row, score = one
         try:
-            yield Hit(entry_of(row), score)
+            hits.append(Hit(entry_of(row), score))
         except CorruptRecord as error:
             log.warning("A search leaves out what cannot be read: %s", error)
+
+    await in_pieces(read, found)
+    return hits

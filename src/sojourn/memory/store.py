@@ -73,8 +73,8 @@ class Listed(NamedTuple):
     """A page of entries.
 
     Attributes:
-        rows: in the order of their keys.
-        last: the key where the page ends; None when nothing follows.
+        rows: in the order of their keys, or those that were changed last first.
+        last: the key or the version where the page ends; None when nothing follows.
         corrupt: keys of entries that cannot be read.
         newer: keys of entries that a newer version wrote, in a way that this one cannot read.
     """
@@ -212,10 +212,17 @@ class MemoryStore(Protocol):
         """Entries whose keys begin with a prefix, behind a key."""
         ...
 
-    async def latest(self, scope: ScopeKey, limit: int, tenant: str | None = None) -> Listed:
-        """The entries that were changed last, the newest first; nothing is said of what follows.
+    async def latest(
+        self,
+        scope: ScopeKey,
+        limit: int,
+        tenant: str | None = None,
+        *,
+        before: int | None = None,
+    ) -> Listed:
+        """The entries that were changed last, the newest first: so many changes are looked at.
 
-        A tenant's are looked for among so many.
+        Only those that were changed before a version; `last` is the version where the page ends.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from itertools import islice
 
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
@@ -11,6 +12,7 @@ from sojourn.notices.model import Notice, Place
 from sojourn.notices.store import REMEMBERED, NoticeStore
 
 _PAGE = 100
+_START = Place.parse("0")
 """Notices that a subscriber holds at most."""
 _AGAIN = 1.0
 """Seconds until a read that found no server is repeated, unless a wake-up comes before."""
@@ -63,7 +65,13 @@ class Notices:
         return self._follow(self._wanted(), owner, place)
 
     async def read(
-        self, app: str, user: str, *, after: str = "0", limit: int = _PAGE
+        self,
+        app: str,
+        user: str,
+        *,
+        after: str = "0",
+        limit: int = _PAGE,
+        newest_first: bool = False,
     ) -> list[Notice]:
         """The notices behind a cursor, for who asks now and then. One round trip.
 
@@ -75,6 +83,8 @@ class Notices:
             user: the user.
             after: a `Notice.id`, or what `latest` gave; `"0"` for all that are remembered.
             limit: how many at most, up to 1,000.
+            newest_first: begin with the last one; `after` then leads to those before it. What comes
+                between two pages is on none of those that follow: begin again to see it.
 
         Raises:
             InvalidInput: an id, a cursor or a limit.
@@ -84,6 +94,10 @@ class Notices:
         if not isinstance(limit, int) or not 1 <= limit <= REMEMBERED:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
         store, found = self._wanted(), list[Notice]()
+        if newest_first:
+            kept = (await store.read(owner, _START, 2 * REMEMBERED)).notices(_START)
+            before = (each for each in reversed(kept) if place == _START or _is_before(each, place))
+            return list(islice(before, limit))
         while True:
             page = await store.read(owner, place, limit)
             found += page.notices(place)
@@ -99,10 +113,10 @@ class Notices:
         Raises:
             InvalidInput: an id.
         """
-        store, start = self._kept or self._store, Place.parse("0")
+        store = self._kept or self._store
         if store is None:
             return []
-        return (await store.read(user_key(app, user), start, 2 * REMEMBERED)).notices(start)
+        return (await store.read(user_key(app, user), _START, 2 * REMEMBERED)).notices(_START)
 
     async def latest(self, app: str, user: str) -> str:
         """The cursor behind everything that has happened until now. One round trip.
@@ -156,3 +170,7 @@ class Notices:
                     await watch.wait(self._poll)
         finally:
             watch.close()
+
+
+def _is_before(notice: Notice, place: Place) -> bool:
+    return Place.parse(notice.id) < place

@@ -117,10 +117,21 @@ class UserMemory:
         return await self._to("delete", delete)
 
     async def list(
-        self, *, limit: int = 100, cursor: str | None = None, prefix: str = ""
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefix: str = "",
+        newest_first: bool = False,
     ) -> MemoryPage:
         """A page of the entries: see `Scope.list`."""
-        page = partial(self._scope.list, limit=limit, cursor=cursor, prefix=prefix)
+        page = partial(
+            self._scope.list,
+            limit=limit,
+            cursor=cursor,
+            prefix=prefix,
+            newest_first=newest_first,
+        )
         return await self._to("list", page)
 
     async def latest(self, *, limit: int = 10) -> MemoryPage:
@@ -264,10 +275,14 @@ class UserArtifacts:
             "find", session, lambda owner: self._artifacts.find(owner, name, version=version)
         )
 
-    async def versions(self, name: str, *, session: str | None = None) -> list[ArtifactVersion]:
+    async def versions(
+        self, name: str, *, session: str | None = None, newest_first: bool = False
+    ) -> list[ArtifactVersion]:
         """All versions without their data: see `Artifacts.versions`."""
         return await self._of(
-            "versions", session, lambda owner: self._artifacts.versions(owner, name)
+            "versions",
+            session,
+            lambda owner: self._artifacts.versions(owner, name, newest_first=newest_first),
         )
 
     async def names(self, *, session: str | None = None) -> list[str]:
@@ -370,10 +385,14 @@ class UserNotices:
         self._gate.began("notices.subscribe")
         return following
 
-    async def read(self, *, after: str = "0", limit: int = 100) -> list[Notice]:
+    async def read(
+        self, *, after: str = "0", limit: int = 100, newest_first: bool = False
+    ) -> list[Notice]:
         """The notices behind a cursor: see `Notices.read`."""
         owner = self._gate.principal.owner
-        read = partial(self._notices.read, *owner, after=after, limit=limit)
+        read = partial(
+            self._notices.read, *owner, after=after, limit=limit, newest_first=newest_first
+        )
         return await self._gate.to("notices.read", read)
 
     async def latest(self) -> str:

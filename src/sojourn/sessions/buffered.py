@@ -259,6 +259,11 @@ class BufferedSessions:
             owner, after, limit, label, newest_first=newest_first
         )
 
+    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+        """List what is on the server; in an outage it raises."""
+        self._replayer.wake()
+        return await self._store.list_ids(owner, after, limit)
+
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int
     ) -> Sequence[Listed | CorruptRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -70,15 +70,26 @@ def metadata_of(value: object) -> bytes:
 
 def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
+    return dict(map(encoded_value, state_items(state)))
+
+
+def state_items(state: object) -> Iterator[tuple[str, Any]]:
+    """State that is kept, value by value. `temp:` keys belong to nobody and fall away."""
     if not isinstance(state, Mapping):
         raise InvalidValue(f"State must be a mapping, not {type(state).__name__}.")
     given = cast("Mapping[str, Any]", state)
     check("A state", len(given), 3 * CAPS.state_keys, "keys")  # a session's, a user's and an app's
-    return {
-        name: encode(value, f"The state value {name!r}")
+    return (
+        (name, value)
         for name, value in given.items()
         if not text(name, "state key", CAPS.state_key).startswith(scope.TEMP)
-    }
+    )
+
+
+def encoded_value(item: tuple[str, Any]) -> tuple[str, bytes]:
+    """A state value as JSON text, behind its key."""
+    name, value = item
+    return name, encode(value, f"The state value {name!r}")
 
 
 def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:

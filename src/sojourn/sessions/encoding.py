@@ -8,7 +8,8 @@ import msgspec
 
 from sojourn import codecs
 from sojourn.caps import CAPS, check
-from sojourn.codecs import encode, encode_object
+from sojourn.codecs import check_members, encode, encode_object, in_pieces
+from sojourn.codecs.pieces import Turns
 from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
 from sojourn.sessions.model import Event
@@ -16,20 +17,24 @@ from sojourn.sessions.rows import NO_DELTA, Row, encode_row
 from sojourn.sessions.store import Delta
 
 
-def encode_events(
+async def encode_events(
     events: Iterable[Event], max_event_bytes: int
 ) -> tuple[list[bytes], dict[str, bytes]]:
     """Events as rows, and the state that they set together.
+
+    Of many, other tasks have their turn in between.
 
     Raises:
         InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
         TooLarge: one is over the cap, or all of them are.
     """
+    turns = Turns()
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
     ids: set[str] = set()
     size, most = 0, max(CAPS.call_bytes, max_event_bytes)
     for event in events:
+        await turns.rest()
         checks.event(event)
         ids.add(event.id)
         delta = checks.encoded(event.state_delta)
@@ -37,6 +42,7 @@ def encode_events(
         row = _row(event, delta)
         if len(row) > max_event_bytes:
             raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
+        check_members(row, "An event")
         rows.append(row)
         size += len(row)
         check("A call", len(rows), CAPS.events, "events")
@@ -44,6 +50,17 @@ def encode_events(
     if len(ids) < len(rows):
         raise InvalidInput("Two of the events have the same id: no id is twice in a log.")
     return rows, changes
+
+
+async def encode_state(state: object) -> Delta:
+    """State to set, sorted by whose it is. Of much, other tasks have their turn in between.
+
+    Raises:
+        InvalidInput: it is no mapping, a key is no text, or JSON cannot hold a value.
+        TooLarge: a key, a value or their number is over its cap.
+    """
+    pairs = await in_pieces(checks.encoded_value, checks.state_items(state))
+    return by_scope(dict(pairs))
 
 
 def by_scope(changes: dict[str, bytes]) -> Delta:

@@ -95,6 +95,11 @@ class Indexes:
         after = page.places[-1] if page.more else None
         return Listed(found.sessions, after, found.corrupt, found.newer)
 
+    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+        """One round trip a page."""
+        index = self._keys.user(owner).by_update
+        return await self._page(owner, index, after, limit, parse_session)
+
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int
     ) -> Sequence[Listed | CorruptRecord]:

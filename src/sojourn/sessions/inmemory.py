@@ -354,6 +354,12 @@ class InMemorySessions:
                 insort(order, (Place(session.place, key.session), key))
         return self._listed(*_page(order, after, limit, newest_first=newest_first))
 
+    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+        """A page of the ids of a user's sessions."""
+        page = await self.list_sessions(owner, after, limit)
+        found = [Place(self._sessions[key].place, key.session) for key, _ in page.sessions]
+        return Named(found, page.after is not None)
+
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int
     ) -> Sequence[Listed | CorruptRecord]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from sojourn.codecs import decode
+from sojourn.codecs import decode, in_pieces
 from sojourn.ids import SessionKey
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
@@ -22,8 +19,6 @@ from sojourn.sessions.store import SessionStore, Stored, Window
 E = TypeVar("E")
 K = TypeVar("K")
 
-_CHUNK = 200
-"""Events decoded before other tasks have their turn."""
 _FIRST_LOOK = 64
 """Events read from the end when looking for a time."""
 
@@ -139,17 +134,17 @@ class Reader:
         if after is not None and last is None:
             return await self._after(key, after, view)
         stored, events = await self._read(key, last, view)
-        return None if stored is None else self._session(key, stored, events, view)
+        return None if stored is None else await self._session(key, stored, events, view)
 
     async def of(self, key: SessionKey, view: View[K, E], stored: Stored) -> Session[E]:
         """What a store gave, as the caller gets it."""
         events = await self._decoded(key, stored.rows, stored.first, view)
         try:
-            return self._session(key, stored, events, view)
+            return await self._session(key, stored, events, view)
         except _NotCopied:
             view = view.checked()
             events = await self._decoded(key, stored.rows, stored.first, view)
-            return self._session(key, stored, events, view)
+            return await self._session(key, stored, events, view)
 
     async def _after(self, key: SessionKey, seq: int, view: View[K, E]) -> Session[E] | None:
         """The session with the events behind a number, looking back as `_since` does."""
@@ -161,7 +156,7 @@ class Reader:
             first = stored.head.seq - len(events) + 1
             if first <= seq + 1 or len(events) < look:
                 found = events[max(0, seq + 1 - first) :]
-                return self._session(key, stored, found, view)
+                return await self._session(key, stored, found, view)
             look *= 4
 
     async def _since(
@@ -181,7 +176,7 @@ class Reader:
             most = stored.head.seq - stored.head.dropped if last is None else last
             if older or look >= most or len(events) < look:
                 found = events[older[-1] + 1 :] if older else events
-                return self._session(key, stored, found, view)
+                return await self._session(key, stored, found, view)
             look = min(look * 4, most)
 
     async def _read(
@@ -225,64 +220,33 @@ class Reader:
     async def _decoded(
         self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[K, E]
     ) -> list[K | None]:
-        events: list[K | None] = []
-        for start in range(0, len(rows), _CHUNK):
-            if start:
-                await asyncio.sleep(0)
-            chunk = rows[start : start + _CHUNK]
-            numbered = enumerate(chunk, first + start)
-            with _collector_paused():
-                try:
-                    events += [view.decode(decode_row(row), seq) for seq, row in numbered]
-                except _NOT_AN_EVENT:
-                    events.extend(self._readable(key, chunk, first + start, view))
-        return events
-
-    def _readable(
-        self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[Any, Any]
-    ) -> list[Any]:
-        """The events, with gaps for rows that cannot be read; those go to the quarantine."""
-        events: list[Any] = []
         found: list[Unreadable] = []
-        for seq, row in enumerate(rows, first):
+
+        def read(numbered: tuple[int, bytes]) -> K | None:
+            seq, row = numbered
             try:
-                events.append(view.decode(decode_row(row), seq))
+                return view.decode(decode_row(row), seq)
             except _NOT_AN_EVENT as error:
-                events.append(None)
                 why = _reason(error, view.name)
                 found.append(Unreadable(key.owner, key.session, "events", str(seq), why, row))
+                return None
+
+        events = await in_pieces(read, enumerate(rows, first))
         self._quarantine.add(found)
         return events
 
-    def _session(
+    async def _session(
         self, key: SessionKey, stored: Stored, events: list[K | None], view: View[K, E]
     ) -> Session[E]:
         """The session as the caller gets it."""
-        with _collector_paused():
-            try:
-                copies = [view.copy(event) for event in events if event is not None]
-            except _NOT_AN_EVENT as error:
-                raise _NotCopied from error
-        session = self._states.session(key, stored, copies)
+        try:
+            copies = await in_pieces(view.copy, (event for event in events if event is not None))
+        except _NOT_AN_EVENT as error:
+            raise _NotCopied from error
+        session = await self._states.session(key, stored, copies)
         if len(copies) < len(events):
             return msgspec.structs.replace(session, complete=False)
         return session
-
-
-@contextmanager
-def _collector_paused() -> Generator[None]:
-    """No garbage collection while objects are made that all stay: it would walk them for nothing.
-
-    Nothing is awaited inside, so no other task of the loop runs without it.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _reason(error: Exception, view: str) -> str:

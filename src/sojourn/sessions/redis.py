@@ -497,6 +497,10 @@ class RedisSessions:
             owner, after, limit, label, newest_first=newest_first
         )
 
+    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+        """One round trip a page."""
+        return await self._indexes.list_ids(owner, after, limit)
+
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int
     ) -> Sequence[Listed | CorruptRecord]:

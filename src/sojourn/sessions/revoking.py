@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias, TypeVar
 
-from sojourn.ids import SessionKey, UserKey, new_operation_id, parse_app, user_key
+from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
 from sojourn.sessions.store import Place, SessionStore, Write
@@ -24,8 +24,10 @@ async def nothing_else(_key: SessionKey) -> int:
 
 _PAGE = 100
 """Sessions of a user that are deleted at once."""
-_TOGETHER = 50
-"""Users whose sessions are revoked at the same time."""
+_TOGETHER = 250
+"""Users whose sessions are revoked at the same time,"""
+_AT_ONCE = 500
+"""and how many of these sessions."""
 
 
 class Revoking:
@@ -51,35 +53,48 @@ class Revoking:
     async def user(self, owner: UserKey) -> Revoked:
         """Revoke all of a user, also what gets another id meanwhile."""
         await self._store.bury(owner, "revoked")
-        sessions = artifacts = 0
-        after: Place | None = None
-        missed = False
-        while True:
-            page = await self._store.list_sessions(owner, after, _PAGE)
-            keys = [*(key for key, _ in page.sessions), *page.corrupt, *page.newer]
-            for gone, discarded in await _all(map(self._delete, keys)):
-                sessions, artifacts = sessions + gone, artifacts + discarded
-                missed = missed or not gone
-            after = page.after
-            if after is None and not missed:
-                return Revoked(1, sessions, artifacts, None)
-            missed = missed and after is not None  # else from the start: it may have been rotated
+        return await self._all_of(owner, asyncio.Semaphore(_AT_ONCE))
 
     async def app(self, app: str, limit: int, cursor: str | None) -> Revoked:
-        """Revoke all of some users of an app, on the first page also what waits of all."""
+        """Revoke all of some users of an app, on the first page also what waits of all.
+
+        No user needs a tombstone then: what waited before the first page has that of the app.
+        """
         if cursor is None:
             await self._store.bury(str(parse_app(app)), "revoked")
         page = await self._listing.users(app, limit, cursor)
+        room = asyncio.Semaphore(_AT_ONCE)
         done: list[Revoked] = []
         for first in range(0, len(page.names), _TOGETHER):
             owners = [user_key(app, name) for name in page.names[first : first + _TOGETHER]]
-            done += await _all(map(self.user, owners))
+            done += await _all(self._all_of(owner, room) for owner in owners)
         return Revoked(
             users=len(done),
             sessions=sum(each.sessions for each in done),
             artifacts=sum(each.artifacts for each in done),
             cursor=page.cursor,
         )
+
+    async def _all_of(self, owner: UserKey, room: asyncio.Semaphore) -> Revoked:
+        """End all sessions of a user, oldest change first; as many at once as there is room."""
+
+        async def end(key: SessionKey) -> tuple[int, int]:
+            async with room:
+                return await self._delete(key)
+
+        sessions = artifacts = 0
+        after: Place | None = None
+        missed = False
+        while True:
+            page = await self._store.list_ids(owner, after, _PAGE)
+            keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
+            for gone, discarded in await _all(map(end, keys)):
+                sessions, artifacts = sessions + gone, artifacts + discarded
+                missed = missed or not gone
+            after = page.places[-1] if page.more else None
+            if after is None and not missed:
+                return Revoked(1, sessions, artifacts, None)
+            missed = missed and after is not None  # else from the start: it may have been rotated
 
     async def _delete(self, key: SessionKey) -> tuple[int, int]:
         """Its artifacts first: only the session leads to them. It goes even if they do not."""

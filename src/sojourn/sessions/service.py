@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from asyncio import gather
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -36,7 +36,7 @@ from sojourn.ids import (
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
-from sojourn.sessions.encoding import by_scope, encode_events
+from sojourn.sessions.encoding import by_scope, encode_events, encode_state
 from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
@@ -72,6 +72,9 @@ E = TypeVar("E")
 
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
+
+_TOGETHER = 100
+"""Users whose indexes are swept at the same time."""
 
 
 class Limits(NamedTuple):
@@ -193,7 +196,7 @@ class Sessions:
             fields=checks.first_fields(
                 title=title, status=status, labels=labels, metadata=metadata
             ),
-            state=by_scope(checks.encoded(state or {})),
+            state=await encode_state(state or {}),
             fresh=fresh or session is None,
         )
         born = await self._store.create(key, birth)
@@ -209,7 +212,7 @@ class Sessions:
             if now is None or now.incarnation != birth.operation_id:
                 raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
-        first, whole = self._states.merged(key, birth.state.session, born.user, born.app)
+        first, whole = await self._states.merged(key, birth.state.session, born.user, born.app)
         return Session(
             key=key,
             incarnation=birth.operation_id,
@@ -288,7 +291,7 @@ class Sessions:
             fields=checks.first_fields(
                 title=title, status=status, labels=labels, metadata=metadata
             ),
-            state=by_scope(checks.encoded(state or {})),
+            state=await encode_state(state or {}),
         )
         window = Window(last=checks.count(last, "last"))
         if self.strict_ids:
@@ -382,7 +385,7 @@ class Sessions:
         checks.key(key)
         if not events:
             raise InvalidInput("append() needs at least one event.")
-        rows, changes = encode_events(events, self._limits.max_event_bytes)
+        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
         written = await self._store.append(
             key, rows, by_scope(changes), float(events[-1].time), write
@@ -423,7 +426,7 @@ class Sessions:
             raise InvalidInput("begin() needs at least one event.")
         if self.strict_ids:
             return await self.append(key, *events, operation_id=operation_id)
-        rows, changes = encode_events(events, self._limits.max_event_bytes)
+        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         birth = Birth(
             operation_id=new_incarnation()
             if operation_id is None
@@ -468,10 +471,10 @@ class Sessions:
             StaleSession: not the expected version.
         """
         checks.key(key)
-        own = by_scope(checks.encoded(state or {}))
+        own = await encode_state(state or {})
         if own.user or own.app:
             raise InvalidInput("replay() sets the session's own state, not `user:` or `app:` keys.")
-        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        rows, _ = await encode_events(events, self._limits.max_event_bytes)
         if updated is None:
             updated = events[-1].time if events else time.time()
         write = checks.write_of(operation_id, incarnation, expected_version)
@@ -634,7 +637,7 @@ class Sessions:
             Conflict: this very operation wrote it before, and it is gone since.
         """
         checks.key(key)
-        own = by_scope(checks.encoded(state or {}))
+        own = await encode_state(state or {})
         if own.user or own.app:
             raise InvalidInput(
                 "save() writes the session's own state; `user:` and `app:` keys belong to others, "
@@ -645,7 +648,7 @@ class Sessions:
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
-        rows, _ = encode_events(events, self._limits.max_event_bytes)
+        rows, _ = await encode_events(events, self._limits.max_event_bytes)
         image = Image(change, self._limits.session_ttl, own.session, rows, new=not self.strict_ids)
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.save(key, image, write)).version
@@ -876,9 +879,10 @@ class Sessions:
         """Make the indexes of some users of an app true, and finish what dead clients left.
 
         Nothing depends on it: what has expired is never listed, and a list repairs what it meets.
-        It is for what nobody lists. Five round trips for a user, three more for each 200 sessions;
-        the last page has three more for each 200 sessions of the app, and sixteen. Each has the
-        time-out of an operation. `sojourn sessions sweep` does it for all.
+        It is for what nobody lists. Five round trips for each hundred users together, three more
+        where one has more than 200 sessions; the last page has three more for each 200 sessions of
+        a part of the app. Each has the time-out of an operation. `sojourn sessions sweep` does it
+        for all.
 
         Args:
             app: whose users.
@@ -890,12 +894,19 @@ class Sessions:
         """
         page = await self.users(app, limit=limit, cursor=cursor)
         done: list[Tidied] = []
-        for user in page.names:
-            with suppress(CorruptRecord):
-                done.append(await self._store.tidy(user_key(app, user)))
+        for first in range(0, len(page.names), _TOGETHER):
+            names = page.names[first : first + _TOGETHER]
+            tidied = await gather(
+                *(self._store.tidy(user_key(app, user)) for user in names), return_exceptions=True
+            )
+            for each in tidied:
+                if isinstance(each, Tidied):
+                    done.append(each)
+                elif not isinstance(each, CorruptRecord):
+                    raise each
         if page.cursor is None:  # the pass over the users is done
-            for shard in range(self._limits.shards):
-                await self._store.tidy_recent(parse_app(app), shard)
+            name, shards = parse_app(app), range(self._limits.shards)
+            await gather(*(self._store.tidy_recent(name, shard) for shard in shards))
         return Swept(
             users=len(page.names),
             expired=sum(each.expired for each in done),
@@ -932,7 +943,7 @@ class Sessions:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
-        round trips of `revoke_user` for each fifty users together.
+        round trips of `revoke_user` for each 250 users together.
 
         Args:
             app: whose users.
@@ -975,17 +986,25 @@ class Sessions:
         """
         owner = user_key(app, user)
         pairs, _ = await self._store.shared_state(owner)
-        return self._states.of_user(owner, pairs)
+        return await self._states.of_user(owner, pairs)
 
     @in_time
-    async def quarantined(self, app: str, user: str) -> Sequence[Quarantined]:
+    async def quarantined(
+        self, app: str, user: str, *, newest_first: bool = False
+    ) -> Sequence[Quarantined]:
         """What of a user's records could not be read, with its bytes, oldest first.
 
         One round trip. A record is put there when a read comes upon it, as long as there is room
         (1,000 records or 64 MiB), and kept for as long as the state of users. It still stands in
         its place, too; only deltas of `app:` state on their way are taken out of it.
+
+        Args:
+            app: the application.
+            user: the user.
+            newest_first: the other way round.
         """
-        return await self._quarantine.records(user_key(app, user))
+        found = await self._quarantine.records(user_key(app, user))
+        return found[::-1] if newest_first else found
 
     @in_time
     async def release(self, app: str, user: str, id: str) -> bool:  # noqa: A002 - its name there

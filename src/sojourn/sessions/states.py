@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from sojourn.codecs import decode
+from sojourn.codecs import decode, in_pieces
+from sojourn.codecs.pieces import Turns
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import scope
 from sojourn.sessions.model import Session
@@ -18,8 +18,8 @@ E = TypeVar("E")
 
 _NOT_JSON = (ValueError, RecursionError)
 
-_PIECE = 64 * 1024
-"""Bytes that are decoded while nothing else is done."""
+_GAP: Final = object()
+"""Stands for a value that cannot be read."""
 
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -30,10 +30,10 @@ class States:
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
 
-    def session(self, key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
+    async def session(self, key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
         """The session that a store gave, with events in whatever view."""
         head = stored.head
-        state, whole = self.merged(key, stored.state, stored.user, stored.app)
+        state, whole = await self.merged(key, stored.state, stored.user, stored.app)
         metadata = self._metadata(key, head.metadata)
         return Session(
             key=key,
@@ -58,59 +58,56 @@ class States:
     async def sessions(self, page: Listed) -> list[Session[Any]]:
         """Those of a page, without events; in between, the event loop does other work."""
         found: list[Session[Any]] = []
-        size = 0
+        turns = Turns()
         for key, stored in page.sessions:
-            size += len(stored.head.metadata) + sum(
-                len(value)
-                for pairs in (stored.state, stored.user, stored.app)
-                for value in pairs.values()
-            )
-            if size > _PIECE:
-                await asyncio.sleep(0)
-                size = 0
-            found.append(self.session(key, stored, []))
+            found.append(await self.session(key, stored, []))
+            await turns.rest()
         return found
 
-    def merged(
+    async def merged(
         self, key: SessionKey, session: Pairs, user: Pairs, app: Pairs
     ) -> tuple[dict[str, Any], bool]:
         """The state that an agent sees, and whether all of it could be read."""
         try:
-            return _decoded(scope.merge(session, user, app)), True
+            return await _decoded(scope.merge(session, user, app)), True
         except _NOT_JSON:
             found: list[Unreadable] = []
             state = scope.merge(
-                self._readable(key, "session", session, found),
-                self._readable(key, "user state", user, found),
-                self._readable(key, "app state", app, found),
+                await self._readable(key, "session", session, found),
+                await self._readable(key, "user state", user, found),
+                await self._readable(key, "app state", app, found),
             )
             self._quarantine.add(found)
             return state, False
 
-    def of_user(self, owner: UserKey, pairs: Pairs) -> dict[str, Any]:
+    async def of_user(self, owner: UserKey, pairs: Pairs) -> dict[str, Any]:
         """The state of a user."""
         try:
-            return _decoded(pairs)
+            return await _decoded(pairs)
         except _NOT_JSON:
             found: list[Unreadable] = []
-            state = self._readable(owner, "user state", pairs, found)
+            state = await self._readable(owner, "user state", pairs, found)
             self._quarantine.add(found)
             return state
 
-    def _readable(
+    async def _readable(
         self, of: SessionKey | UserKey, part: Part, pairs: Pairs, found: list[Unreadable]
     ) -> dict[str, Any]:
         """The values that are JSON; the others are added to `found`."""
         owner = UserKey(of.app, of.user)
         session = of.session if isinstance(of, SessionKey) and part == "session" else None
-        state: dict[str, Any] = {}
-        for name, value in pairs.items():
+
+        def read(pair: tuple[str, bytes]) -> Any:
+            name, value = pair
             try:
-                state[name] = decode(value)
+                return decode(value)
             except _NOT_JSON as error:
                 field = f"state:{name}"
                 found.append(Unreadable(owner, session, part, field, str(error), value))
-        return state
+                return _GAP
+
+        values = zip(pairs, await in_pieces(read, pairs.items()), strict=True)
+        return {name: value for name, value in values if value is not _GAP}
 
     def _metadata(self, key: SessionKey, data: bytes) -> dict[str, Any] | None:
         """The metadata; None when it cannot be read."""
@@ -123,5 +120,5 @@ class States:
         return None
 
 
-def _decoded(pairs: Pairs) -> dict[str, Any]:
-    return {name: decode(value) for name, value in pairs.items()}
+async def _decoded(pairs: Pairs) -> dict[str, Any]:
+    return dict(zip(pairs, await in_pieces(decode, pairs.values()), strict=True))

@@ -390,6 +390,13 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+        """A page of the ids of a user's sessions, least recently updated first.
+
+        Some may have expired.
+        """
+        ...
+
     async def list_users(
         self, users: Sequence[tuple[UserKey, Place | None]], limit: int
     ) -> Sequence[Listed | CorruptRecord]:

@@ -81,6 +81,8 @@ class ArtifactsContract:
         ]
         assert saved == list(range(12))
         versions = await store.artifacts.versions(key, "a")
+        newest = await store.artifacts.versions(key, "a", newest_first=True)
+        assert newest == versions[::-1]
         assert [each.metadata for each in versions] == [{"n": n} for n in range(12)]
         assert [each.version for each in versions] == saved
         for n in (0, 10, 11):

@@ -69,6 +69,8 @@ class DamageContract:
             ("2", STRANGELY),
             ("3", STRANGELY),
         ]
+        newest = await store.sessions.quarantined(app, user, newest_first=True)
+        assert newest == list(reversed(kept))
         for each in kept:
             assert each.size == len(each.raw)
             assert each.raw.startswith(b'{"id":"strange')

@@ -310,6 +310,32 @@ class MemoryContract(AddContract, SearchContract):
             with pytest.raises(InvalidInput):
                 await ada.latest(limit=limit)
 
+    async def test_entries_come_newest_first_when_asked(self, ada: Scope) -> None:
+        for key in ("b", "a", "x", "d", "c"):
+            await ada.put(key, key)
+        await ada.put("a", "again")
+        await ada.delete("d")
+        for limit in (1, 2, 4, 100):
+            found: list[str] = []
+            cursor = None
+            while True:
+                page = await ada.list(limit=limit, cursor=cursor, newest_first=True)
+                found += [entry.key for entry in page.entries]
+                cursor = page.cursor
+                if cursor is None:
+                    break
+            assert found == ["a", "c", "x", "b"]
+        first = await ada.list(limit=2, newest_first=True)
+        await ada.put("b", "changed meanwhile")
+        rest = await ada.list(cursor=first.cursor, newest_first=True)
+        assert [entry.key for entry in rest.entries] == ["x"]
+        narrowed = await ada.list(prefix="b", newest_first=True)
+        assert [entry.key for entry in narrowed.entries] == ["b"]
+        with pytest.raises(InvalidInput):
+            await ada.list(cursor=first.cursor)
+        with pytest.raises(InvalidInput):
+            await ada.list(cursor=(await ada.list(limit=1)).cursor, newest_first=True)
+
     async def test_clear(self, ada: Scope) -> None:
         await ada.put_many({f"k{n}": f"word {n}" for n in range(700)})
         assert len(await ada.search("word", limit=1000)) == 700

@@ -66,6 +66,10 @@ class NoticesContract:
         times = [each.time for each in told]
         assert times == sorted(times)
         assert len({each.id for each in told}) == len(told)
+        newest = await store.notices.read(app, "ada", newest_first=True, limit=3)
+        assert newest == told[:-4:-1]
+        rest = await store.notices.read(app, "ada", newest_first=True, after=newest[-1].id)
+        assert rest == told[-4::-1]
 
     async def test_a_rotation_is_told_as_an_end_and_a_beginning(
         self, store: Sojourn, app: str

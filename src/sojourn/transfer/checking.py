@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from sojourn.caps import CAPS, CEILING
-from sojourn.errors import InvalidInput
+from sojourn.codecs import check_members
+from sojourn.errors import InvalidInput, TooLarge
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
 from sojourn.memory.checks import tenant
 from sojourn.sessions.checks import parse_labels
@@ -78,6 +79,7 @@ def check_events(events: Sequence[msgspec.Raw]) -> None:
             raise ValueError(f"an event of {len(row):,} bytes is over the ceiling")
         if row != GAP and not is_sound(row):
             raise ValueError("an event in it is none, or was changed")
+        _members("an event", row)
 
 
 def _check_session(line: SessionLine) -> None:
@@ -134,6 +136,7 @@ def _check_memory(line: MemoryLine) -> None:
         value = stored(each.value)
         if not is_json(value):
             raise ValueError("the value of an entry is no JSON")
+        _members("an entry", value)
         size = len(value) + len(_object(each.metadata)) + len((each.text or "").encode())
         if size > CEILING.event:
             raise ValueError(f"an entry of {size:,} bytes is over the ceiling")
@@ -174,6 +177,7 @@ def _check_cached(line: CacheLine) -> None:
         raise ValueError("its value is no JSON")
     if len(value) > CEILING.event:
         raise ValueError("its value is over the ceiling")
+    _members("its value", value)
 
 
 def _state(values: Mapping[str, msgspec.Raw]) -> None:
@@ -186,6 +190,7 @@ def _state(values: Mapping[str, msgspec.Raw]) -> None:
         size += len(name.encode()) + len(value)
         if not is_json(value):
             raise ValueError("a value of its state is no JSON")
+        _members("a value of its state", value)
     if size > CEILING.state:
         raise ValueError(f"a state of {size:,} bytes is over the ceiling")
 
@@ -202,6 +207,13 @@ def _object(value: msgspec.Raw) -> bytes:
 def _cap(what: str, value: str, most: int) -> None:
     if (size := len(value.encode())) > most:
         raise ValueError(f"the {what} has {size:,} bytes: at most {most:,} are possible")
+
+
+def _members(what: str, value: bytes) -> None:
+    try:
+        check_members(value, what)
+    except TooLarge as error:
+        raise ValueError(str(error)) from None
 
 
 def _count(number: int) -> int:

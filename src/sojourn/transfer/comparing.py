@@ -88,18 +88,17 @@ def same_values(some: Pairs, others: Pairs) -> bool:
     """Whether two states are the same."""
     if some.keys() != others.keys():
         return False
-    return all(value == others[name] for name, value in some.items()) or (
-        _decoded(some) == _decoded(others)
-    )
+    return all(_same(value, others[name]) for name, value in some.items())
 
 
-def _decoded(pairs: Pairs) -> object:
+def _same(value: bytes, other: bytes) -> bool:
+    """Whether two values are; one with an encoding is not looked into."""
+    if value == other or MARK in (value[:1], other[:1]):
+        return value == other
     try:
-        return {
-            name: value if value[:1] == MARK else decode(value) for name, value in pairs.items()
-        }
+        return bool(decode(value) == decode(other))
     except (ValueError, RecursionError):
-        return object()
+        return False
 
 
 def same_entry(found: Row, row: Row) -> bool:
@@ -113,4 +112,11 @@ def same_versions(found: Sequence[Version], others: Sequence[Version]) -> bool:
 
 
 def _described(version: Version) -> object:
-    return version._replace(data="", metadata=b""), _decoded({"": version.metadata})
+    return version._replace(data="", metadata=b""), _decoded(version.metadata)
+
+
+def _decoded(text: bytes) -> object:
+    try:
+        return text if text[:1] == MARK else decode(text)
+    except (ValueError, RecursionError):
+        return object()

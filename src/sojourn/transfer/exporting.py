@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import get_args
 
 from sojourn.cache.store import EntryKey
+from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
-from sojourn.ids import AppName, UserKey, parse_app, parse_memory
+from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Row
+from sojourn.sessions.archive import Shared
+from sojourn.sessions.store import Listed, Stored
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
@@ -22,7 +26,7 @@ from sojourn.transfer.lines import (
     VoidLine,
     Wanted,
 )
-from sojourn.transfer.logs import Logs, name_of
+from sojourn.transfer.logs import Firsts, Logs, name_of
 from sojourn.transfer.model import Progress, Told, Watch
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import (
@@ -107,51 +111,89 @@ class Export:
                 users = {self._wanted.user} if shard == 0 else set[str]()
             else:
                 users = {*await self._names(app, shard)}
-            for user in sorted(users, key=lambda name: user_place(app, name)):
-                if not self._done.has(user_place(app, user)):
-                    await self._user(UserKey.of(app, user))
+            await self._users(
+                [
+                    UserKey.of(app, user)
+                    for user in sorted(users, key=lambda name: user_place(app, name))
+                    if not self._done.has(user_place(app, user))
+                ]
+            )
         if self._wanted.user is None and not self._done.has_whole(app_place(app)):
             await self._state(app, f"the state of app {app!r}")
 
-    async def _user(self, owner: UserKey) -> None:
+    async def _users(self, owners: Sequence[UserKey]) -> None:
+        """Users in their order, as many at once as have a page of sessions together."""
+        while owners:
+            pages = await self._stores.sessions.list_users(
+                [(owner, None) for owner in owners[:_SESSIONS]], _SESSIONS
+            )
+            states = await asyncio.gather(
+                *(self._stores.session_archive.shared(owner) for owner in owners[: len(pages)]),
+                return_exceptions=True,
+            )
+            found = [one for page in pages if isinstance(page, Listed) for one in self._of(page)]
+            first = await self._logs.first(found)
+            for owner, state, page in zip(owners, states, pages, strict=False):
+                await self._user(owner, state, page, first)
+            owners = owners[len(pages) :]
+
+    def _of(self, page: Listed) -> list[tuple[SessionKey, Stored]]:
+        """The sessions of a page that are wanted and not there yet."""
+        return [
+            (key, stored)
+            for key, stored in page.sessions
+            if self._picks.in_time(stored.head.updated) and not self._done.of(key)
+        ]
+
+    async def _user(
+        self,
+        owner: UserKey,
+        state: Shared | BaseException,
+        page: Listed | CorruptRecord,
+        first: Firsts,
+    ) -> None:
         here = user_place(*owner)
         if not (self._done.last == here and self._done.state):
-            await self._state(owner, f"the state of user {owner.user!r} of app {owner.app!r}")
-        after = None
+            what = f"the state of user {owner.user!r} of app {owner.app!r}"
+            await self._shared(owner, what, state)
         while True:
-            try:
-                page = await self._stores.sessions.list_sessions(owner, after, _SESSIONS)
-            except CorruptRecord as error:
-                self._left_out(f"the sessions of user {owner.user!r} of app {owner.app!r}", error)
+            if isinstance(page, CorruptRecord):
+                self._left_out(f"the sessions of user {owner.user!r} of app {owner.app!r}", page)
                 return
             for key in page.corrupt:
                 self._left_out(name_of(key))
             for key in page.newer:  # it, or only the state of its user or app
                 if not self._done.of(key):
                     await self._logs.write_one(key, self._picks.in_time)
-            await self._logs.write(
-                [
-                    (key, stored)
-                    for key, stored in page.sessions
-                    if self._picks.in_time(stored.head.updated) and not self._done.of(key)
-                ]
-            )
+            await self._logs.write(self._of(page), first)
             self._report()
-            after = page.after
-            if after is None:
+            if page.after is None:
                 return
+            try:
+                page = await self._stores.sessions.list_sessions(owner, page.after, _SESSIONS)
+                first = await self._logs.first(self._of(page))
+            except CorruptRecord as error:
+                page = error
 
     async def _state(self, of: UserKey | AppName, what: str) -> None:
-        try:
-            found = await self._stores.session_archive.shared(of)
-        except (CorruptRecord, NewerFormat) as error:
-            self._left_out(what, error)
+        (found,) = await asyncio.gather(
+            self._stores.session_archive.shared(of), return_exceptions=True
+        )
+        await self._shared(of, what, found)
+
+    async def _shared(
+        self, of: UserKey | AppName, what: str, found: Shared | BaseException
+    ) -> None:
+        if isinstance(found, CorruptRecord | NewerFormat):
+            self._left_out(what, found)
             return
+        if isinstance(found, BaseException):
+            raise found
         if not found.readable:
             self._left_out(f"{what}: a field of it")
         if found.newer:
             self._newer(f"{what}: {found.newer:,} changes of the app's state that wait there")
-        values = dict(self._logs.readable(what, found.pairs))
+        values = await self._logs.readable(what, found.pairs)
         more = more_of(found.more)
         if values or more:
             app, user = of if isinstance(of, UserKey) else (of, None)
@@ -204,7 +246,7 @@ class Export:
                 self._left_out(_entry(scope, key))
             for key in page.newer:
                 self._newer(_entry(scope, key))
-            self._write_entries(
+            await self._write_entries(
                 scope, [row for row in page.rows if self._picks.in_time(row.updated)]
             )
             self._report()
@@ -212,10 +254,12 @@ class Export:
             if after is None:
                 return
 
-    def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
+    async def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
         line: list[EntryRecord] = []
         size = 0
+        turns = Turns()
         for row in rows:
+            await turns.rest()
             item = row.item
             if not (is_json(item.value) and is_json(item.metadata, an_object=True)):
                 self._left_out(_entry(scope, item.key))

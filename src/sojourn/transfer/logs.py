@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
+from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import SessionArchive, Stretch
@@ -25,6 +26,10 @@ _TRIES = 5
 def name_of(key: SessionKey) -> str:
     """A session in a sentence."""
     return f"session {key.session!r} of user {key.user!r} of app {key.app!r}"
+
+
+Firsts: TypeAlias = Mapping[SessionKey, Stretch | BaseException | None]
+"""How the logs of sessions begin; None for one that is gone."""
 
 
 class LeftOut(Protocol):
@@ -54,13 +59,18 @@ class Logs:
         self._writer = writer
         self._left_out = left_out
 
-    async def write(self, found: Sequence[tuple[SessionKey, Stored]]) -> None:
-        """Write the sessions of a page, each as it stood when it was listed, or later."""
-        first = await asyncio.gather(
+    async def first(self, found: Sequence[tuple[SessionKey, Stored]]) -> Firsts:
+        """How the logs of some sessions begin. One round trip."""
+        stretches = await asyncio.gather(
             *(self._archive.stretch(key, 1, MOST, SIZE) for key, _ in found),
             return_exceptions=True,
         )
-        for (key, stored), stretch in zip(found, first, strict=True):
+        return {key: stretch for (key, _), stretch in zip(found, stretches, strict=True)}
+
+    async def write(self, found: Sequence[tuple[SessionKey, Stored]], first: Firsts) -> None:
+        """Write the sessions of a page, each as it stood when it was listed, or later."""
+        for key, stored in found:
+            stretch = first.get(key)
             try:
                 if isinstance(stretch, BaseException):
                     raise stretch
@@ -123,8 +133,8 @@ class Logs:
             self._left_out(f"{what}: its metadata")
             head = head._replace(metadata=b"{}")
         head = head._replace(dropped=stretch.dropped)
-        state = self.readable(what, stored.state)
-        line = session_line(key, head, state, self._events(what, rows, stretch.first))
+        state = await self.readable(what, stored.state)
+        line = session_line(key, head, state, await self._events(what, rows, stretch.first))
         self._writer.write(line)
         if await self._windows(key, line):
             return True
@@ -141,28 +151,32 @@ class Logs:
             if stretch.first != walk.seq + 1 or not stretch.rows:  # cut off, or lost
                 return False
             rows = stretch.rows[: line.seq - walk.seq]
-            events = self._events(name_of(key), rows, stretch.first)
+            events = await self._events(name_of(key), rows, stretch.first)
             self._writer.write(EventsLine(first=stretch.first, events=events))
         return True
 
-    def _events(self, what: str, rows: Sequence[bytes], first: int) -> list[msgspec.Raw]:
-        events: list[msgspec.Raw] = []
-        for seq, row in enumerate(rows, first):
+    async def _events(self, what: str, rows: Sequence[bytes], first: int) -> list[msgspec.Raw]:
+        def event(numbered: tuple[int, bytes]) -> msgspec.Raw:
+            seq, row = numbered
             if is_sound(row):
-                events.append(event_of(row))
-            else:
-                self._left_out(f"{what}: event {seq:,}")
-                events.append(msgspec.Raw(GAP))
-        return events
+                return event_of(row)
+            self._left_out(f"{what}: event {seq:,}")
+            return msgspec.Raw(GAP)
 
-    def readable(self, what: str, pairs: Pairs) -> Mapping[str, msgspec.Raw]:
+        return await in_pieces(event, enumerate(rows, first))
+
+    async def readable(self, what: str, pairs: Pairs) -> dict[str, msgspec.Raw]:
         """State as it stands in a line; what of it is no JSON is told and left out."""
         values: dict[str, msgspec.Raw] = {}
-        for name, value in pairs.items():
+
+        def read(pair: tuple[str, bytes]) -> None:
+            name, value = pair
             if is_json(value):
                 values[name] = written(value)
             else:
                 self._left_out(f"{what}: the state value {name!r}")
+
+        await in_pieces(read, pairs.items())
         return values
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from sojourn.artifacts.archive import Version
 from sojourn.artifacts.store import Owner, Place
+from sojourn.codecs import decode
 from sojourn.codecs.growth import MARK, of_member, parse, to_member
 from sojourn.ids import (
     AppName,
@@ -35,7 +36,6 @@ from sojourn.transfer.lines import (
     VersionRecord,
 )
 
-_any = msgspec.json.Decoder().decode
 _text = msgspec.json.Decoder(str).decode
 _quoted = msgspec.json.Encoder().encode
 
@@ -49,7 +49,7 @@ def is_sound(row: bytes) -> bool:
     """Whether a row of a log is as it was written, also when only a newer version can read it."""
     try:
         if parse(row) is None:
-            _any(row)
+            decode(row)
         return event_id(row) != ""
     except (ValueError, RecursionError):
         return False
@@ -60,7 +60,7 @@ def is_json(value: bytes, *, an_object: bool = False) -> bool:
     try:
         if parse(value) is not None:
             return True
-        return isinstance(_any(value), dict) or not an_object
+        return isinstance(decode(value), dict) or not an_object
     except (ValueError, RecursionError):
         return False
 

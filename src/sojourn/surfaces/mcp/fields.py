@@ -45,6 +45,7 @@ Cursor = Annotated[
     str | None,
     Field(max_length=4096, description="`cursor` of the answer before; leave it out at first."),
 ]
+NewestFirst = Annotated[bool, Field(description="Begin with what was changed last.")]
 Limit = Annotated[int, Field(ge=1, le=100, description="How many at most.")]
 Seconds = Annotated[
     float | None,

@@ -16,6 +16,7 @@ from sojourn.surfaces.mcp.fields import (
     Limit,
     Metadata,
     Name,
+    NewestFirst,
     OperationId,
     Seconds,
     Tag,
@@ -135,11 +136,14 @@ async def memory_list(
     own: Own,
     *,
     prefix: Annotated[str, Field(max_length=512, description="Only keys that begin so.")] = "",
+    newest_first: NewestFirst = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Entries:
     """List what is remembered, in the order of the keys. A page may have fewer than `limit`."""
-    found = await own.memory.list(prefix=prefix, limit=limit, cursor=cursor)
+    found = await own.memory.list(
+        prefix=prefix, newest_first=newest_first, limit=limit, cursor=cursor
+    )
     room = Sized()
     entries = [room.one(remembered(entry)) for entry in found.entries]
     return Entries(entries=entries, cursor=found.cursor)

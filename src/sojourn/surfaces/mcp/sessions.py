@@ -30,6 +30,7 @@ from sojourn.surfaces.mcp.fields import (
     Labels,
     Limit,
     Metadata,
+    NewestFirst,
     NewSessionId,
     OperationId,
     Seconds,
@@ -176,6 +177,7 @@ async def session_list(
     ] = None,
     status: Annotated[Text | None, Field(description="Only of this status.")] = None,
     labels: Labels = None,
+    newest_first: NewestFirst = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Sessions:
@@ -184,7 +186,12 @@ async def session_list(
     A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
     """
     found = await own.sessions.list(
-        pattern=pattern, status=status, labels=labels, limit=limit, cursor=cursor
+        pattern=pattern,
+        status=status,
+        labels=labels,
+        newest_first=newest_first,
+        limit=limit,
+        cursor=cursor,
     )
     room = Sized()
     documents = [summary(each) for each in found.sessions]

@@ -121,7 +121,7 @@ class Placer:
         return Placed(Outcome.SAME)
 
     async def _create(self, session: SourceSession) -> Placed:
-        image = image_of(session, self._lifetimes, self._stores)
+        image = await image_of(session, self._lifetimes, self._stores)
         if self._dry_run:
             return Placed(Outcome.WRITTEN)
         match await write(self._archive, session, image):
@@ -166,7 +166,7 @@ class Placer:
         found: Comparison,
     ) -> int:
         """Write events in parts; the last change then has the source's time."""
-        rows, _ = encode_events(found.more, self._sessions.max_event_bytes)
+        rows, _ = await encode_events(found.more, self._sessions.max_event_bytes)
         state: Mapping[str, Any] = found.state
         at = 0
         for part in in_parts(rows):

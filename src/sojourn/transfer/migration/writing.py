@@ -12,7 +12,7 @@ from sojourn.errors import InvalidInput, Unavailable
 from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.archive import Image, Outcome, SessionArchive
-from sojourn.sessions.encoding import by_scope, encode_events
+from sojourn.sessions.encoding import encode_events, encode_state
 from sojourn.sessions.store import Head, merged
 from sojourn.transfer.migration.lifetimes import Lifetimes
 from sojourn.transfer.migration.model import SourceSession
@@ -24,15 +24,15 @@ _TRIES = 3
 """How often a long session is sent whose first events are gone before it is whole."""
 
 
-def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Image:
+async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Image:
     """What a session is to be here, its whole log in `rows`.
 
     Raises:
         InvalidInput: a value that cannot be stored, or `user:` or `app:` state.
         TooLarge: an event is over its cap.
     """
-    rows, _ = encode_events(session.events, stores.options.max_event_bytes)
-    own = by_scope(checks.encoded(session.state))
+    rows, _ = await encode_events(session.events, stores.options.max_event_bytes)
+    own = await encode_state(session.state)
     if own.user or own.app:
         raise InvalidInput("A session's own state has no `user:` or `app:` keys.")
     metadata = checks.metadata_of(session.metadata)
