@@ -17,7 +17,7 @@ from google.adk.sessions.state import State
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from sojourn.errors import InvalidValue
+from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
 from sojourn.sessions.rows import NO_DELTA, Row
@@ -72,6 +72,26 @@ def is_same(stored: Event, event: Event) -> bool:
         event.time,
         _decode(event.payload),
         delta,
+    )
+
+
+def tell_raw_bytes(error: TooLarge, event: AdkEvent) -> None:
+    """Let an error over the size of an event name the bytes of its files, too, and the cap in them.
+
+    Args:
+        error: counts JSON, in which files are base64.
+        event: the event.
+    """
+    parts = (event.content and event.content.parts) or []
+    blobs = [part.inline_data.data or b"" for part in parts if part.inline_data]
+    if not blobs:
+        return
+    raw = sum(map(len, blobs))
+    beside = error.size - sum((len(blob) + 2) // 3 * 4 for blob in blobs)
+    most = max(0, error.limit - beside) // 4 * 3
+    error.args = (
+        f"{error} The files in this event (inline_data) have {raw:,} bytes, a third more as base64 "
+        f"in its JSON: {most:,} would fit. Save larger ones as artifacts.",
     )
 
 
