@@ -269,20 +269,29 @@ class SessionService(BaseSessionService):
             raise SessionNotFoundError(f"Session {session.id} not found.") from error
 
     async def _check_rewind(self, key: SessionKey, event: AdkEvent) -> None:
-        """Refuse a rewind that takes what was cut off for what never was. One round trip.
+        """Refuse a rewind that takes what was cut off for what never was. Two round trips.
 
         ADK makes the earlier state of the events that it has, and removes all others.
         """
         removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
-        if not removed:
+        session = await self.store.sessions.get_as(self._view, key) if removed else None
+        if session is None:
             return
-        session = await self.store.sessions.get_as(self._view, key)
-        if session is not None and len(session.events) < session.length:
+        why = ""
+        if len(session.events) < session.length:
+            why = (
+                f"only {len(session.events):,} of the session's {session.length:,} events are "
+                "there: others were trimmed, are beyond max_events, or cannot be read"
+            )
+        else:
+            log = await self.store.stores.session_archive.stretch(key, 1, 0, 0)
+            if log is not None and log.epoch:
+                why = "the session's log was rewritten (save, or trim at its end)"
+        if why:
             raise errors.InvalidInput(
-                f"The rewind would remove the state {', '.join(removed)}, but only "
-                f"{len(session.events):,} of the session's {session.length:,} events are there: "
-                "others were trimmed, are beyond max_events, or cannot be read. What the state was "
-                "before is not known. Nothing was written: set it yourself, or start a session."
+                f"The rewind would remove the state {', '.join(removed)}, but {why}. What the "
+                "state was before is not known. Nothing was written: set it yourself, or start a "
+                "session."
             )
 
     async def _has(self, key: SessionKey, event: Event) -> bool:
