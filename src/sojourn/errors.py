@@ -88,10 +88,10 @@ class SojournError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild it without its `__init__`, which takes other arguments than it keeps."""
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        return rebuilt, (type(self), self.args, self.__dict__)
 
 
-def _rebuilt(
+def rebuilt(
     kind: type[SojournError], args: tuple[Any, ...], attributes: dict[str, Any]
 ) -> SojournError:
     error = kind.__new__(kind, *args)

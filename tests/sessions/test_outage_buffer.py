@@ -325,6 +325,25 @@ async def test_a_journal_on_disk_survives_the_process(
     assert list(folder.iterdir()) == []
 
 
+async def test_a_journal_of_another_process_tells_of_a_rotation_and_not_the_new_id(
+    server: Server, other: Sojourn, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "journal")
+    async with buffering(server, journal=folder, operation_timeout=0.2) as store:
+        made = await store.sessions.create("shop", "ada")
+        server.stop(9)
+        await store.sessions.append(made.key, said("too late"))
+        # closing leaves on disk what waits
+    server.start()
+    new = (await other.sessions.rotate(made.key)).key.session
+    async with buffering(server, journal=folder) as store:
+        with pytest.raises(SessionNotFound):
+            await store.sessions.append(made.key, said("later"))
+    told = (tmp_path / "journal" / "refused.jsonl").read_text()
+    assert '"reason":"SessionRotated: ' in told
+    assert new not in told
+
+
 async def test_refused_writes_are_kept_aside_on_disk(
     server: Server, other: Sojourn, tmp_path: Path
 ) -> None:

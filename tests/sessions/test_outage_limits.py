@@ -241,7 +241,8 @@ async def test_the_report_says_what_became_of_a_write_whose_session_is_gone(
             found = await other.sessions.get(key)
             assert texts(found) == ["one", "doubtful"][: 1 + stored]
         else:
-            await other.sessions.delete(made.key)
+            key = made.key
+            await other.sessions.delete(key)
         proxy.on_request = lambda _: "pass"
         report = await replayed(store)
     assert report.applied == 0
@@ -252,3 +253,6 @@ async def test_the_report_says_what_became_of_a_write_whose_session_is_gone(
         assert report.duplicates == 0
         assert "may have been applied" in refused.reason
         assert "Nothing was written" not in refused.reason
+        kind = "SessionRotated" if end == "rotate" else "SessionNotFound"
+        assert refused.reason.startswith(f"{kind}: ")
+        assert key.session not in refused.reason or end == "delete"

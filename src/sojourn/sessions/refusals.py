@@ -13,6 +13,7 @@ from sojourn.errors import (
     SessionExists,
     SessionNotFound,
     SessionRotated,
+    SojournError,
     StaleSession,
     TooManyLabels,
     TooManySessions,
@@ -48,12 +49,17 @@ def unknown(key: SessionKey) -> SessionNotFound:
     )
 
 
-def doubtful(key: SessionKey) -> SessionNotFound:
-    """A buffered write that had been sent, to a session that is gone since."""
+def doubtful(key: SessionKey, refused: SojournError) -> SessionNotFound:
+    """The same of a buffered write that had been sent, to a session that is gone since."""
+    sent = (
+        "The write had been sent before it was buffered: it may have been applied while there was "
+        "one. It was not applied now."
+    )
+    if isinstance(refused, SessionRotated):
+        return SessionRotated(f"{_rotated(key)} {sent}")
     return SessionNotFound(
         f"There is no session {key.session!r} of this user any more: it was deleted, rotated or "
-        "has expired. The write had been sent before it was buffered: it may have been applied "
-        "while there was one. It was not applied now."
+        f"has expired. {sent}"
     )
 
 
@@ -88,9 +94,13 @@ def missing(key: SessionKey) -> SessionNotFound:
 
 def rotated(key: SessionKey) -> SessionRotated:
     """It has another id, which nobody is told here."""
-    return SessionRotated(
+    return SessionRotated(f"{_rotated(key)} Nothing was written.")
+
+
+def _rotated(key: SessionKey) -> str:
+    return (
         f"The session {key.session!r} was given another id, as after a login. It lives on under "
-        "that, and who rotated it has it. Nothing was written."
+        "that, and who rotated it has it."
     )
 
 

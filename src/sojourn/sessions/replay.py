@@ -456,7 +456,7 @@ class Replayer:
                     self._duplicates += 1
                     return None
                 if doubtful:
-                    error = refusals.doubtful(key)
+                    error = refusals.doubtful(key, refused)
             if key and not creates and await self._store.buried(key, age) == "forgotten":
                 error = refusals.erased("forgotten")
             self._refuse(entry, error)

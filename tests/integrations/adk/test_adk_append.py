@@ -253,6 +253,24 @@ async def test_a_session_rebuilt_from_json_can_append(desk):
 
 
 @ours
+@pytest.mark.parametrize("how", ["save", "trim"])
+async def test_a_rewind_of_a_log_that_was_rewritten_removes_no_state(desk, how):
+    session = await desk.create("s")
+    for number in range(4):
+        await desk.say(session, str(number), state={f"k{number}": number})
+    key, room = SessionKey.of(desk.app, "ada", "s"), desk.service.store.sessions
+    if how == "trim":
+        await room.trim(key, drop=1)
+    else:
+        await room.save(key, state={"kept": 1}, events=[])
+    before = await desk.state("s")
+    actions = EventActions(state_delta=dict.fromkeys(before), rewind_before_invocation_id="i")
+    with pytest.raises(InvalidInput, match=r"rewritten"):
+        await desk.service.append_event(await desk.get("s"), event("", actions=actions))
+    assert await desk.state("s") == before
+
+
+@ours
 @pytest.mark.parametrize("cut", [False, True])
 async def test_a_rewind_that_lacks_events_removes_no_state(desk, cut):
     session = await desk.create("s")

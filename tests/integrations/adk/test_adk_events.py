@@ -6,6 +6,7 @@ The fields are ADK's own list: one that a new version adds fails here until it h
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 
 import pytest
@@ -99,10 +100,14 @@ async def test_copies_of_any_event_share_nothing_that_can_be_edited(desk):
         content = types.Content(role="model", parts=list(PARTS.values()))
         own = {"content": content, "actions": EventActions(**actions), "id": f"e{number}"}
         await desk.service.append_event(session, Event(**{**fields, **own}))
-    await desk.get("s")
-    first, second = (await desk.get("s")).events, (await desk.get("s")).events
-    assert first == second
-    assert editable(first).keys() & editable(second).keys() == set()
+    copies = [(await desk.get("s")).events for _ in range(5)]
+    for first, second in itertools.combinations(copies, 2):
+        assert first == second
+        assert editable(first).keys() & editable(second).keys() == set()
+    for one, *others in zip(*copies, strict=True):
+        for other in others:
+            assert one.model_fields_set == other.model_fields_set
+            assert one.model_fields_set is not other.model_fields_set
 
 
 async def test_an_event_with_nothing_in_it(desk, elsewhere):

@@ -191,6 +191,87 @@ async def test_what_was_said_is_stored_whatever_a_message_carries(  # noqa: PLR0
     assert "said" not in warning
 
 
+BIG = "x" * (9 * 2**20)
+IMAGE = {"type": "image", "base64": BIG, "mime_type": "image/png"}
+SAYING = {"type": "text", "text": "said"}
+CALL = {"name": "f", "args": {"file": BIG, "n": 1}, "id": "c", "type": "tool_call"}
+
+OVER: list[tuple[BaseMessage, str]] = [
+    (ToolMessage("said", tool_call_id="1", artifact=BIG), "artifact"),
+    (ToolMessage("said", tool_call_id="1", artifact=BIG.encode()), "artifact"),
+    (ToolMessage("said", tool_call_id="1", artifact=list(range(2**21))), "artifact"),
+    (AIMessage("said", additional_kwargs={"parsed": {"rows": [BIG]}}), "additional_kwargs"),
+    (AIMessage("said", response_metadata={"logprobs": [BIG]}), "response_metadata"),
+    (AIMessage("said", tool_calls=[CALL]), "tool_calls"),  # type: ignore[list-item]
+    (HumanMessage([SAYING, IMAGE]), "content"),  # type: ignore[list-item]
+    (HumanMessage("said", of_their_own=BIG), "of_their_own"),  # type: ignore[call-arg]
+]
+
+
+@pytest.mark.parametrize(("hard", "name"), OVER, ids=range(len(OVER)))
+async def test_what_was_said_is_stored_without_what_is_over_the_cap(
+    store: Sojourn,
+    history: ChatMessageHistory,
+    caplog: pytest.LogCaptureFixture,
+    hard: BaseMessage,
+    name: str,
+) -> None:
+    await history.aadd_messages([HumanMessage("asked"), hard])
+    asked, found = await history.aget_messages()
+    assert (asked.content, type(found)) == ("asked", type(hard))
+    if isinstance(found.content, list):
+        assert found.content[0] == SAYING
+        assert found.content[1] == {
+            "type": "text",
+            "text": f"[image of {len(BIG) + 52:,} bytes: not stored, over the cap]",
+        }
+    else:
+        assert found.content == "said"
+    if isinstance(found, AIMessage) and found.tool_calls:
+        assert [(each["name"], each["id"]) for each in found.tool_calls] == [("f", "c")]
+        assert "over the cap" in found.tool_calls[0]["args"]["not_stored"]
+    marks = [
+        each.metadata.get("langchain_changed") for each in await store.history(history.key).all()
+    ]
+    assert marks == [None, [name]]
+    warning = [each.message for each in caplog.records if each.name == "sojourn.langchain"][-1]
+    assert name in warning
+    assert "max_event_bytes" in warning
+    assert "said" not in warning
+    assert hard == hard.model_copy()  # what the caller has is as it was
+    if isinstance(hard, AIMessage) and hard.tool_calls:
+        assert hard.tool_calls[0]["args"] == CALL["args"]
+
+
+async def test_only_what_has_to_go_is_left_out(store: Sojourn, session: str) -> None:
+    history = ChatMessageHistory(session, store)
+    half = "y" * (5 * 2**20)
+    said = AIMessage("said", additional_kwargs={"a": half}, response_metadata={"b": half + "y"})
+    await history.aadd_messages([said])
+    (found,) = await history.aget_messages()
+    assert found.additional_kwargs == {"a": half}
+    assert found.response_metadata == {}
+
+
+async def test_what_is_just_below_the_cap_is_stored_whole(
+    store: Sojourn, session: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = ChatMessageHistory(session, store)
+    for below in (600, 900, 5000):
+        said = HumanMessage("said", additional_kwargs={"a": "y" * (2**23 - below)})
+        await history.aadd_messages([said])
+        assert (await history.aget_messages())[-1] == said
+    assert not caplog.records
+
+
+async def test_a_role_longer_than_an_author_is_cut_for_others_only(
+    store: Sojourn, history: ChatMessageHistory
+) -> None:
+    await history.aadd_messages([ChatMessage("said", role="r" * 600)])
+    assert await history.aget_messages() == [ChatMessage("said", role="r" * 600)]
+    assert [each.role for each in await store.history(history.key).all()] == ["r" * 512]
+
+
 async def test_a_turn_of_a_runnable_is_stored_whatever_its_answer_carries(
     store: Sojourn, session: str
 ) -> None:

@@ -21,6 +21,7 @@ from sojourn import artifacts, errors
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
+from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class ArtifactService(BaseArtifactService):
     ) -> None:
         self.store, self._owned = open_store("ArtifactService", url_or_store, uri, options)
 
+    @answers
     async def save_artifact(
         self,
         *,
@@ -107,6 +109,7 @@ class ArtifactService(BaseArtifactService):
             created=platform_time.get_time(),
         )
 
+    @answers
     async def load_artifact(
         self,
         *,
@@ -140,6 +143,7 @@ class ArtifactService(BaseArtifactService):
             "artifact references."
         )
 
+    @answers
     async def list_artifact_keys(
         self, *, app_name: str, user_id: str, session_id: str | None = None
     ) -> list[str]:
@@ -157,6 +161,7 @@ class ArtifactService(BaseArtifactService):
         shared, *own = await asyncio.gather(*map(self.store.artifacts.names, owners))
         return sorted([*(_USER + name for name in shared), *chain(*own)])
 
+    @answers
     async def delete_artifact(
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> None:
@@ -167,6 +172,7 @@ class ArtifactService(BaseArtifactService):
         owner, name = place
         await self.store.artifacts.delete(owner, name)
 
+    @answers
     async def list_versions(
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[int]:
@@ -178,6 +184,7 @@ class ArtifactService(BaseArtifactService):
         last = await self.store.artifacts.find(owner, name)
         return [] if last is None else list(range(last.version + 1))
 
+    @answers
     async def list_artifact_versions(
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[ArtifactVersion]:
@@ -189,6 +196,7 @@ class ArtifactService(BaseArtifactService):
         found = await self.store.artifacts.versions(owner, name)
         return [_described(owner, filename, each) for each in found]
 
+    @answers
     async def get_artifact_version(
         self,
         *,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from enum import Enum
 from hashlib import blake2b
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from google.adk.events.event import Event as AdkEvent
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from pydantic_core import from_json as parsed
 
-from sojourn.errors import InvalidValue
+from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
 from sojourn.sessions.rows import NO_DELTA, Row
@@ -80,6 +81,26 @@ def is_same(stored: Event, event: Event) -> bool:
         event.time,
         _decode(event.payload),
         delta,
+    )
+
+
+def tell_raw_bytes(error: TooLarge, event: AdkEvent) -> None:
+    """Let an error over the size of an event name the bytes of its files, too, and the cap in them.
+
+    Args:
+        error: counts JSON, in which files are base64.
+        event: the event.
+    """
+    parts = (event.content and event.content.parts) or []
+    blobs = [part.inline_data.data or b"" for part in parts if part.inline_data]
+    if not blobs:
+        return
+    raw = sum(map(len, blobs))
+    beside = error.size - sum((len(blob) + 2) // 3 * 4 for blob in blobs)
+    most = max(0, error.limit - beside) // 4 * 3
+    error.args = (
+        f"{error} The files in this event (inline_data) have {raw:,} bytes, a third more as base64 "
+        f"in its JSON: {most:,} would fit. Save larger ones as artifacts.",
     )
 
 
@@ -205,8 +226,31 @@ _FIXED = frozenset({type(None), bool, int, float, str, bytes})
 """Types of values that nobody can edit."""
 
 
-def _time_of(event: AdkEvent) -> float:
-    return event.timestamp
+class Kept:
+    """An event in the near-cache.
+
+    Attributes:
+        event: as it was decoded; nobody edits it.
+        plan: how to copy it, made when it is copied for the second time.
+    """
+
+    __slots__ = ("event", "plan")
+
+    def __init__(self, event: AdkEvent) -> None:
+        self.event = event
+        self.plan: _Plan | bool = False
+
+
+def _kept(row: Row, _seq: int) -> Kept:
+    return Kept(from_row(row))
+
+
+def _time_of(kept: Kept) -> float:
+    return kept.event.timestamp
+
+
+def _light_of(kept: Kept) -> AdkEvent:
+    return _light(kept.event)
 
 
 def _light(event: M) -> M:
@@ -220,8 +264,75 @@ def _light(event: M) -> M:
     return twin
 
 
-def _deep(event: AdkEvent) -> AdkEvent:
-    """What `model_copy(deep=True)` makes, sooner, and of any depth: models, dicts, lists anew."""
+class _Plan(NamedTuple):
+    """How to copy what may be edited, without a look at what may not.
+
+    Attributes:
+        source: a dict, a list, the fields of a model; or something that `deepcopy` knows.
+        parts: what stands in it that may be edited, too: a name or place, and its plan, or itself
+            when it is a dict or list that holds nothing of the kind.
+        kind: the model's class; None of a dict or list, `object` for `deepcopy`.
+        model: the model.
+    """
+
+    source: Any
+    parts: Sequence[tuple[Any, Any]] = ()
+    kind: Any = None
+    model: Any = None
+
+
+def _deep(kept: Kept) -> AdkEvent:
+    """What `model_copy(deep=True)` makes: models, dicts and lists anew, by a plan from then on."""
+    plan = kept.plan
+    try:
+        if isinstance(plan, _Plan):
+            return cast("AdkEvent", _made(plan))
+        if plan:
+            kept.plan = _plan_of(kept.event)
+    except RecursionError:  # it is deeper than what is left of the stack
+        kept.plan = False
+    else:
+        kept.plan = kept.plan or True
+    return _step_by_step(kept.event)
+
+
+def _made(plan: _Plan) -> Any:
+    source, parts, kind, model = plan
+    if kind is object:
+        return deepcopy(source)
+    made = source.copy()
+    for name, part in parts:
+        made[name] = _made(part) if part.__class__ is _Plan else part.copy()
+    if kind is None:
+        return made
+    twin = kind.__new__(kind)
+    _set(twin, "__dict__", made)
+    _set(twin, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
+    extra, private = model.__pydantic_extra__, model.__pydantic_private__
+    _set(twin, "__pydantic_extra__", None if extra is None else deepcopy(extra))
+    _set(twin, "__pydantic_private__", None if private is None else deepcopy(private))
+    return twin
+
+
+def _plan_of(value: Any) -> Any:
+    """A plan for what may be edited, or itself if `copy()` is all; None for what may not."""
+    kind = cast("Any", type(value))
+    if kind in _FIXED or isinstance(value, Enum):
+        return None
+    is_model = isinstance(value, BaseModel)
+    if not is_model and kind is not dict and kind is not list:
+        return _Plan(value, kind=object)
+    source: Any = value.__dict__ if is_model else value
+    pairs = enumerate(source) if kind is list else source.items()
+    found = [(name, part) for name, each in pairs if (part := _plan_of(each)) is not None]
+    parts = tuple(found)
+    if is_model:
+        return _Plan(source, parts, kind, value)
+    return _Plan(source, parts) if parts else source
+
+
+def _step_by_step(event: AdkEvent) -> AdkEvent:
+    """The same without a plan, of any depth."""
     twin = _light(event)
     waiting: list[Any] = []
     _add_members(twin, waiting)
@@ -260,10 +371,10 @@ def _add_members(twin: BaseModel, waiting: list[Any]) -> None:
         waiting.append(twin.__pydantic_private__)
 
 
-EVENTS: View[AdkEvent, AdkEvent] = View("adk", from_row, _deep, _time_of)
+EVENTS: View[Kept, AdkEvent] = View("adk", _kept, _deep, _time_of)
 """Callers share nothing that can be edited."""
 
-LIGHT: View[AdkEvent, AdkEvent] = View("adk", from_row, _light, _time_of)
+LIGHT: View[Kept, AdkEvent] = View("adk", _kept, _light_of, _time_of)
 """The event is the caller's own, what it holds is shared with everybody in this process."""
 
 

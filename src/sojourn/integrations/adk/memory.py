@@ -16,6 +16,7 @@ from google.adk.sessions.session import Session as AdkSession
 from sojourn import errors
 from sojourn.handles import stays_here
 from sojourn.integrations.adk import entries
+from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
 from sojourn.memory import KEEP, Draft, Keep, Scope
 
@@ -82,6 +83,7 @@ class MemoryService(BaseMemoryService):
         self._ttl: float | Keep | None = ttl
         self._limit = limit
 
+    @answers
     async def add_session_to_memory(self, session: AdkSession) -> None:
         """Add what was said in a session. One round trip for each 500 events or MiB.
 
@@ -95,6 +97,7 @@ class MemoryService(BaseMemoryService):
         scope = self._scope(session.app_name, session.user_id)
         await scope.add(drafts, replace=True, ttl=self._ttl)
 
+    @answers
     async def add_events_to_memory(
         self,
         *,
@@ -123,6 +126,7 @@ class MemoryService(BaseMemoryService):
             drafts.setdefault(key, draft)
         await self._scope(app_name, user_id).add(drafts, ttl=ttl)
 
+    @answers
     async def add_memory(
         self,
         *,
@@ -151,6 +155,7 @@ class MemoryService(BaseMemoryService):
             drafts[key] = draft
         await self._scope(app_name, user_id).add(drafts, replace=True, ttl=ttl)
 
+    @answers
     async def search_memory(
         self, *, app_name: str, user_id: str, query: str
     ) -> SearchMemoryResponse:
@@ -175,6 +180,7 @@ class MemoryService(BaseMemoryService):
                 log.warning("A memory that cannot be read is left out: %s", error)
         return response
 
+    @answers
     async def delete_memory(
         self, *, app_name: str, user_id: str, memory_id: str | None = None
     ) -> None:

@@ -22,6 +22,7 @@ from sojourn import errors
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
+from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.sessions import KEEP, Event, Keep, Session
@@ -95,6 +96,7 @@ class SessionService(BaseSessionService):
         self._key = lru_cache(_REMEMBERED)(SessionKey.of)
         self._view = events.LIGHT if copies == "light" else events.EVENTS
 
+    @answers
     async def create_session(
         self,
         *,
@@ -148,6 +150,7 @@ class SessionService(BaseSessionService):
             raise AlreadyExistsError(f"Session with id {asked} already exists.") from error
         return self._handle(session, [])
 
+    @answers
     async def get_session(
         self,
         *,
@@ -173,6 +176,7 @@ class SessionService(BaseSessionService):
             return None
         return self._handle(session, session.events)
 
+    @answers
     async def list_sessions(
         self, *, app_name: str, user_id: str | None = None
     ) -> ListSessionsResponse:
@@ -192,18 +196,21 @@ class SessionService(BaseSessionService):
         order = sorted(unique.values(), key=lambda s: (s.last_update_time, s.user_id, s.id))
         return ListSessionsResponse(sessions=order)
 
+    @answers
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Delete a session; that there is none is no error. One round trip."""
         key = _key_of(app_name, user_id, session_id.strip() if session_id else "")
         if key is not None:
             await self.store.sessions.delete(key)
 
+    @answers
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """The user's state, keys without `user:`; empty when there is none. One round trip."""
         if _key_of(app_name, user_id, "any") is None:
             return {}
         return await self.store.sessions.user_state(app_name, user_id)
 
+    @answers
     async def append_event(self, session: AdkSession, event: AdkEvent) -> AdkEvent:
         """Store an event and apply its state delta. One round trip; two with `app:` state.
 
@@ -234,10 +241,11 @@ class SessionService(BaseSessionService):
                 expected_version=version if self._strict else None,
                 operation_id=events.operation_id(stored),
             )
-        except errors.SessionNotFound as error:
-            raise SessionNotFoundError(f"Session {session.id} not found.") from error
-        except errors.StaleSession as error:
-            raise StaleSessionError(str(error)) from error
+        except (errors.SessionNotFound, errors.StaleSession) as error:
+            raise _as_adks(error, session) from error
+        except errors.TooLarge as error:
+            events.tell_raw_bytes(error, event)
+            raise
         except errors.EventExists as error:
             if not await self._has(key, stored):
                 raise AlreadyExistsError(
@@ -261,20 +269,29 @@ class SessionService(BaseSessionService):
             raise SessionNotFoundError(f"Session {session.id} not found.") from error
 
     async def _check_rewind(self, key: SessionKey, event: AdkEvent) -> None:
-        """Refuse a rewind that takes what was cut off for what never was. One round trip.
+        """Refuse a rewind that takes what was cut off for what never was. Two round trips.
 
         ADK makes the earlier state of the events that it has, and removes all others.
         """
         removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
-        if not removed:
+        session = await self.store.sessions.get_as(self._view, key) if removed else None
+        if session is None:
             return
-        session = await self.store.sessions.get_as(self._view, key)
-        if session is not None and len(session.events) < session.length:
+        why = ""
+        if len(session.events) < session.length:
+            why = (
+                f"only {len(session.events):,} of the session's {session.length:,} events are "
+                "there: others were trimmed, are beyond max_events, or cannot be read"
+            )
+        else:
+            log = await self.store.stores.session_archive.stretch(key, 1, 0, 0)
+            if log is not None and log.epoch:
+                why = "the session's log was rewritten (save, or trim at its end)"
+        if why:
             raise errors.InvalidInput(
-                f"The rewind would remove the state {', '.join(removed)}, but only "
-                f"{len(session.events):,} of the session's {session.length:,} events are there: "
-                "others were trimmed, are beyond max_events, or cannot be read. What the state was "
-                "before is not known. Nothing was written: set it yourself, or start a session."
+                f"The rewind would remove the state {', '.join(removed)}, but {why}. What the "
+                "state was before is not known. Nothing was written: set it yourself, or start a "
+                "session."
             )
 
     async def _has(self, key: SessionKey, event: Event) -> bool:
@@ -319,6 +336,12 @@ def _key_of(app: str, user: str, session: str) -> SessionKey | None:
         return SessionKey.of(app, user, session)
     except errors.InvalidId:
         return None
+
+
+def _as_adks(error: errors.SojournError, session: AdkSession) -> Exception:
+    if isinstance(error, errors.StaleSession):
+        return StaleSessionError(str(error))
+    return SessionNotFoundError(f"Session {session.id} not found.")
 
 
 def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:

@@ -10,8 +10,10 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from sojourn.client import Sojourn
+from sojourn.errors import TooLarge
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
+from sojourn.integrations.langchain.fitting import fitted
 from sojourn.integrations.langchain.messages import from_stored, to_stored
 from sojourn.integrations.langchain.opened import Opened
 from sojourn.sessions import EVENTS, KEEP, History, Keep, View
@@ -38,7 +40,8 @@ class ChatMessageHistory(BaseChatMessageHistory):
     langchain-core comes back equal to what was added. What of a message JSON cannot hold (an
     `artifact` or `parsed` that is an object, -inf, bytes, a class of one's own) comes back as the
     JSON or text that is nearest; `langchain_changed` in its metadata and a warning in the log name
-    the fields. What was said is always stored.
+    the fields. So it is with what makes a message larger than an event may be. What was said is
+    stored whatever else a message carries.
 
     Every method has one for event loops, with an `a` before its name, and all may raise
     `sojourn.Unavailable`, `sojourn.AccessDenied` and their kin: an outage never looks like an empty
@@ -111,7 +114,8 @@ class ChatMessageHistory(BaseChatMessageHistory):
             operation_id: repeat it with the same id and the messages are there once.
 
         Raises:
-            sojourn.TooLarge: a message is over the cap of an event; nothing was sent.
+            sojourn.TooLarge: the texts of a message alone are over the cap of an event; nothing was
+                sent. Whatever else of one is over it is left out.
             sojourn.OutcomeUnknown: they were sent and no reply came; repeat it with its
                 `operation_id`.
         """
@@ -144,4 +148,15 @@ class ChatMessageHistory(BaseChatMessageHistory):
         self, messages: Sequence[BaseMessage], operation_id: str | None
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         stored = [to_stored(message) for message in messages]
-        return partial(self._history().extend, stored, operation_id=operation_id)
+        return partial(self._add, stored, operation_id)
+
+    async def _add(self, stored: list[dict[str, Any]], operation_id: str | None) -> None:
+        history = self._history()
+        try:
+            await history.extend(stored, operation_id=operation_id)
+        except TooLarge:  # nothing was sent
+            cap = self.store.sessions.max_event_bytes
+            smaller = [fitted(message, cap) for message in stored]
+            if smaller == stored:
+                raise
+            await history.extend(smaller, operation_id=operation_id)

@@ -27,6 +27,7 @@ from langchain_core.messages import (
 from pydantic_core import to_jsonable_python
 from typing_extensions import is_typeddict
 
+from sojourn.caps import CAPS
 from sojourn.codecs import decode, encode
 from sojourn.errors import InvalidValue
 from sojourn.integrations.pruning import readable
@@ -55,7 +56,7 @@ CLASSES: dict[str, type[BaseMessage]] = {
 }
 """What may come back, by LangChain's own names; nothing else is ever made of stored data."""
 
-_MEMBER = "langchain"
+MEMBER = "langchain"
 """Of the metadata of a stored message: LangChain's fields, without the content."""
 
 CHANGED = "langchain_changed"
@@ -194,6 +195,12 @@ def _pruned(kind: type[BaseMessage], fields: dict[str, Any], left_out: set[str])
     return readable(partial(_made, kind), fields, _WHAT, needed=needed, left_out=left_out)
 
 
+def is_needed(fields: Mapping[str, Any], name: str) -> bool:
+    """Whether a message of these fields is none without the field of this name."""
+    kind = _class_of(fields)
+    return name == "type" or (kind is not None and name in _needed(kind))
+
+
 def _needed(kind: type[BaseMessage]) -> set[str]:
     return {name for name, field in kind.model_fields.items() if field.is_required()}
 
@@ -260,10 +267,11 @@ def to_stored(message: BaseMessage) -> dict[str, Any]:
             error,
         )
     content = fields.pop("content")
+    role = _mended(_role_of(message)).encode()[: CAPS.author].decode(errors="ignore")
     return {
-        "role": _role_of(message),
+        "role": role,
         "content": content,
-        "metadata": {_MEMBER: fields, **metadata},
+        "metadata": {MEMBER: fields, **metadata},
     }
 
 
@@ -339,7 +347,7 @@ def from_stored(message: Message) -> BaseMessage:
 
     Of one that a newer langchain-core wrote, what this one can read: see `load_readable`.
     """
-    fields: Any = message.metadata.get(_MEMBER)
+    fields: Any = message.metadata.get(MEMBER)
     if isinstance(fields, dict):
         members = {**cast("dict[str, Any]", fields), "content": message.content}
         return load_readable(members, message.role)
