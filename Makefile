@@ -43,7 +43,7 @@ setup: $(VENV)/.done
 
 # All that is tested, and the linters: 730 MB.
 $(VENV)/.done: pyproject.toml
-	$(ENVIRONMENT) '.[adk,cli,embedded,hiredis,langchain,mcp,security,uvloop]' --group test --group lint
+	$(ENVIRONMENT) '.[adk,cli,embedded,hiredis,langchain,mcp,security,uvloop]' --group test --group servers --group lint
 
 # The oldest dependencies that are supported, and no hiredis.
 $(FLOOR)/.done: pyproject.toml
@@ -79,8 +79,12 @@ test-floor: $(FLOOR)/.done
 	export CONTRACTS_ON=$(if $(FULL),,$(or $(TOPOLOGIES),cluster)); \
 	$(FLOOR)/bin/python -m pytest $(TOGETHER) $(OLDEST) $(ARGS) || $(FLOOR)/bin/python -m pytest $(ALONE) $(OLDEST) $(ARGS)
 
+# All rows and examples; then the fault matrix on the servers that the first run did not have.
 test-all:
 	@FULL=1 $(MAKE) --no-print-directory test FULL=1
+	@for server in redis-6.2 redis-8 valkey-9; do \
+	  FULL=1 BINARY=$$server $(BIN)/python -m pytest $(TOGETHER) tests/faults || exit 1; \
+	done
 
 lint: setup
 	$(BIN)/ruff check .

