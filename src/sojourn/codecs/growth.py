@@ -36,6 +36,7 @@ _RESERVED = re.compile(rb'\s*\{\s*"[$\\]')
 """Starts an object whose first member may be a reserved one, however it is escaped."""
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
+_any = msgspec.json.Decoder().decode
 
 
 class Encoded(NamedTuple):
@@ -84,6 +85,11 @@ def to_member(value: bytes) -> bytes:
     if _reserved(value) is not None:
         return b'{"%b":%b}' % (PLAIN.encode(), value)
     return value
+
+
+def to_line(value: bytes) -> bytes:
+    """As `to_member`, on one line: JSON has line breaks only between its tokens."""
+    return to_member(value).replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def of_member(text: bytes) -> bytes:
@@ -142,6 +148,16 @@ def plain(data: bytes, what: str) -> bytes:
         found=str(found.major),
         known=str(FORMAT),
     )
+
+
+def is_json(value: bytes, *, an_object: bool = False) -> bool:
+    """Whether stored JSON is as it was written, also when only a newer version can read it."""
+    try:
+        if parse(value) is not None:
+            return True
+        return isinstance(_any(value), dict) or not an_object
+    except (ValueError, RecursionError):
+        return False
 
 
 def major_of(field: bytes | str | None) -> int:
