@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict, get_args, get_type_hints
 
 import msgspec
 
-from sojourn.caps import CAPS
+from sojourn.caps import CAPS, KiB
 from sojourn.sessions.fields import Field, JsonObject, Labels, Text
 
 Pairs = Mapping[str, bytes]
@@ -28,12 +28,14 @@ class SessionFields(TypedDict, total=False):
         labels: words of the application's by name, by which lists are filtered: at most 16, a name
             of 64 bytes at most, a word of 1 to 256. `update` sets these, removes those with None,
             and leaves the others: of two writers that set different labels neither loses one.
+        summary: what it was about, in a few sentences, for lists and for whoever goes on.
         metadata: JSON of the application's; `update` puts it in the place of what is there.
     """
 
     title: str | None
     status: str | None
     labels: Mapping[str, str | None] | None
+    summary: str | None
     metadata: Mapping[str, Any] | None
 
 
@@ -45,12 +47,14 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         status: a word of the application's; `active` at first.
         labels: words of the application's by name, such as which flow it is in; lists filter by
             them.
+        summary: what it was about, in a few sentences.
         metadata: JSON of the application's.
     """
 
     title: Annotated[str, Text(CAPS.title)] = ""
     status: Annotated[str, Text(CAPS.status, "active")] = "active"
     labels: Annotated[dict[str, str], Labels()] = {}
+    summary: Annotated[str, Text(16 * KiB)] = ""
     metadata: Annotated[dict[str, Any], JsonObject(CAPS.metadata)] = {}
 
 
