@@ -43,7 +43,7 @@ from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
-from sojourn.security.own import Fields, Lifetime
+from sojourn.security.own import Lifetime
 from sojourn.security.forgetting import Receipt
 from sojourn.sessions import (
     Appended,
@@ -61,6 +61,7 @@ from sojourn.sessions import (
     Revoked,
     Session,
     SessionBatch,
+    SessionFields,
     SessionPage,
     Swept,
     View,

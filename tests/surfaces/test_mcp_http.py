@@ -128,7 +128,7 @@ async def test_no_id_leads_to_what_is_anothers(ada: Client, eve: Client) -> None
     for name in HOSTILE:
         if name in taken:
             found = await call(ada, "session_get", session=name)
-            assert (found["title"], found["events"]) == ("", 1)
+            assert (found["title"], found["length"]) == ("", 1)
             await call(ada, "session_delete", session=name)
         assert (await call(ada, "memory_get", key=name))["entry"]["value"] == "secret"
         assert (await call(ada, "cache_get", name=name))["value"] == "secret"

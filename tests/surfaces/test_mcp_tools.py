@@ -54,7 +54,7 @@ async def test_a_session_from_its_beginning_to_its_end(client: Client) -> None:
         ttl=600,
     )
     session = made["session"]
-    assert (made["title"], made["version"], made["events"]) == ("Trip", 1, 0)
+    assert (made["title"], made["version"], made["length"]) == ("Trip", 1, 0)
     assert 590 < made["expires"] - made["created"] < 610
     events = [{"author": "user", "payload": {"q": "?"}, "state_delta": {"step": 2, "seen": True}}]
     added = await call(client, "session_append", session=session, events=events)
@@ -217,7 +217,7 @@ async def test_a_change_repeated_with_its_operation_id_happens_once(client: Clie
         await call(client, "session_update", session=session, title="U", **again)
         await call(client, "session_set_state", session=session, changes={"n": 1}, **again)
     found = await call(client, "session_get", session=session)
-    assert found["events"] == 1  # the id was the append's, so the state was not set
+    assert found["length"] == 1  # the id was the append's, so the state was not set
     gone = [await call(client, "session_delete", session=session, **again) for _ in range(2)]
     assert [each["deleted"] for each in gone] == [True, True]
 

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 
+from sojourn.codecs.json import decode
 from sojourn.errors import CorruptRecord, NewerFormat
 
 FORMAT = 1
@@ -86,6 +87,11 @@ def to_member(value: bytes) -> bytes:
     return value
 
 
+def to_line(value: bytes) -> bytes:
+    """As `to_member`, on one line: JSON has line breaks only between its tokens."""
+    return to_member(value).replace(b"\n", b" ").replace(b"\r", b" ")
+
+
 def of_member(text: bytes) -> bytes:
     """A stored JSON text, of what stands for it inside another JSON. Blanks around it may be gone.
 
@@ -142,6 +148,16 @@ def plain(data: bytes, what: str) -> bytes:
         found=str(found.major),
         known=str(FORMAT),
     )
+
+
+def is_json(value: bytes, *, an_object: bool = False) -> bool:
+    """Whether stored JSON is as it was written, also when only a newer version can read it."""
+    try:
+        if parse(value) is not None:
+            return True
+        return isinstance(decode(value), dict) or not an_object
+    except (ValueError, RecursionError):
+        return False
 
 
 def major_of(field: bytes | str | None) -> int:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, Protocol, Unpack
 
 from sojourn.errors import ConfigurationError, InvalidInput, Refused, SessionNotFound
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, new_incarnation, operation_id_of, session_id_of
 from sojourn.security.binding import Bindings
 from sojourn.security.gate import Gate
-from sojourn.sessions import KEEP, Appended, Event, Keep, Rotated, Session, SessionPage, Sessions
+from sojourn.sessions import (
+    KEEP,
+    Appended,
+    Event,
+    Keep,
+    Rotated,
+    Session,
+    SessionFields,
+    SessionPage,
+    Sessions,
+)
 from sojourn.sessions.scope import split
 
 
@@ -23,16 +33,7 @@ class Rotate(Protocol):
         ...
 
 
-class Fields(TypedDict, total=False):
-    """What `Sessions.create` and its kin may be told of a session."""
-
-    title: str
-    status: str
-    labels: Mapping[str, str] | None
-    metadata: Mapping[str, Any] | None
-
-
-class Lifetime(Fields, total=False):
+class Lifetime(SessionFields, total=False):
     """The same with how long it lives."""
 
     ttl: float | Keep | None
@@ -173,14 +174,11 @@ class UserSessions:
         self,
         session: str,
         *,
-        title: str | None = None,
-        status: str | None = None,
-        labels: Mapping[str, str | None] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
         expected_version: int | None = None,
         operation_id: str | None = None,
+        **fields: Unpack[SessionFields],
     ) -> int:
         """Change fields of a session: see `Sessions.update`."""
         return await self._gate.on(
@@ -188,14 +186,11 @@ class UserSessions:
             session,
             partial(
                 self._sessions.update,
-                title=title,
-                status=status,
-                labels=labels,
-                metadata=metadata,
                 ttl=ttl,
                 until=until,
                 expected_version=expected_version,
                 operation_id=operation_id,
+                **fields,
             ),
         )
 
@@ -209,7 +204,7 @@ class UserSessions:
         until: float | Keep | None = KEEP,
         expected_version: int | None = None,
         operation_id: str | None = None,
-        **fields: Unpack[Fields],
+        **fields: Unpack[SessionFields],
     ) -> int:
         """Write a session as a whole: see `Sessions.save`.
 

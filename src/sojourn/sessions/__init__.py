@@ -1,6 +1,7 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
 from sojourn.sessions.batch import Entries, SessionBatch
+from sojourn.sessions.document import event_document, session_document
 from sojourn.sessions.failsafe import Failures, Result, SafeSessions
 from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.history import History, Message
@@ -17,10 +18,13 @@ from sojourn.sessions.model import (
 )
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
+from sojourn.sessions.record import FIELDS, JSON_FIELDS, SessionFields, SessionRecord
 from sojourn.sessions.service import KEEP, Keep, Sessions
 
 __all__ = [
     "EVENTS",
+    "FIELDS",
+    "JSON_FIELDS",
     "KEEP",
     "Appended",
     "Entries",
@@ -39,8 +43,12 @@ __all__ = [
     "SafeSessions",
     "Session",
     "SessionBatch",
+    "SessionFields",
     "SessionPage",
+    "SessionRecord",
     "Sessions",
     "Swept",
     "View",
+    "event_document",
+    "session_document",
 ]

@@ -11,15 +11,11 @@ from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournErro
 from sojourn.ids import SessionKey, new_operation_id, operation_id_of
 from sojourn.sessions import checks
 from sojourn.sessions.model import Appended, Event, Session
+from sojourn.sessions.record import FIELDS
 
 T = TypeVar("T")
 
-_SAVED = frozenset(
-    {
-        *("events", "state", "title", "status", "labels", "metadata", "ttl", "until"),
-        *("incarnation", "expected_version"),
-    }
-)
+_SAVED = frozenset({*FIELDS, "events", "state", "ttl", "until", "incarnation", "expected_version"})
 """What a save may be told of one session of several."""
 
 Entries: TypeAlias = Iterable[tuple[SessionKey, Sequence[Event]]]

@@ -10,10 +10,9 @@ from typing import Any, cast
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
-from sojourn.ids import SessionKey, new_log_id, operation_id_of
-from sojourn.sessions import refusals, scope
+from sojourn.ids import SessionKey, operation_id_of
+from sojourn.sessions import scope
 from sojourn.sessions.model import Event
-from sojourn.sessions.refusals import MAX_LABELS
 from sojourn.sessions.store import Write
 
 _NUMBER = (int, float)
@@ -25,8 +24,6 @@ _LAST = 10**11
 _TOO_MANY = 2**63
 """A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
-MAX_LABEL_NAME, MAX_LABEL_VALUE = 64, 256
-"""Bytes of UTF-8."""
 
 
 def text_or_none(value: object, what: str, most: int) -> str | None:
@@ -57,15 +54,6 @@ def event_id(value: object) -> str:
     if name := text(value, "event id", CAPS.event_id):
         return name
     raise InvalidValue("An event needs an id that is not empty; leave it out to have one made.")
-
-
-def metadata_of(value: object) -> bytes:
-    """The metadata of a session, a mapping, as JSON text."""
-    if not isinstance(value, Mapping):
-        raise InvalidValue(f"The metadata must be a mapping, not {type(value).__name__}.")
-    made = encode(dict(cast("Mapping[str, Any]", value)), "The metadata")
-    check("The metadata", len(made), CAPS.metadata)
-    return made
 
 
 def encoded(state: object) -> dict[str, bytes]:
@@ -107,61 +95,6 @@ def instant(value: object, what: str) -> float:
         if isinstance(value, _NUMBER) and math.isfinite(value):
             return float(value)
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
-
-
-def parse_labels(value: object, *, change: bool = False) -> dict[str, str | None]:
-    """Labels by name, sorted; in a change of some of them None removes one."""
-    if not isinstance(value, Mapping):
-        raise InvalidValue(f"The labels must be a mapping, not {type(value).__name__}.")
-    given = cast("Mapping[object, object]", value)
-    found: dict[str, str | None] = {}
-    for name, word in given.items():
-        key = _word(name, "name of a label", MAX_LABEL_NAME)
-        if word is None and change:
-            found[key] = None
-        else:
-            found[key] = _word(word, f"label {key!r}", MAX_LABEL_VALUE)
-    removed = sum(word is None for word in found.values())
-    for count in (len(found) - removed, removed):
-        if count > MAX_LABELS:
-            raise refusals.too_many_labels(count)
-    return {name: found[name] for name in sorted(found)}
-
-
-def _word(value: object, what: str, most: int) -> str:
-    """Text of a label."""
-    size = len(text(value, what).encode())
-    if 1 <= size <= most:
-        return cast("str", value)
-    raise InvalidValue(
-        f"The {what} has {size:,} bytes: from 1 to {most} are possible. Nothing was written."
-    )
-
-
-def fields(
-    *, title: object, status: object, labels: object, metadata: object, change: bool = False
-) -> dict[str, bytes]:
-    """The fields of a session that were given, as they are kept; in a change labels may be None."""
-    words = {"title": (title, CAPS.title), "status": (status, CAPS.status)}
-    found = {
-        name: text(word, name, most).encode()
-        for name, (word, most) in words.items()
-        if word is not None
-    }
-    if labels is not None and (checked := parse_labels(labels, change=change)):
-        found["labels"] = encode(checked, "The labels")
-    if metadata is not None:
-        found["metadata"] = metadata_of(metadata)
-    return found
-
-
-def first_fields(
-    *, title: object, status: object, labels: object, metadata: object
-) -> dict[str, bytes]:
-    """The fields of a session that is made now, or written as a whole."""
-    metadata = {} if metadata is None else metadata
-    found = fields(title=title, status=status, labels=labels, metadata=metadata)
-    return {"log_id": new_log_id().encode(), **found}
 
 
 def end(value: object) -> float | None:

@@ -11,6 +11,7 @@ import msgspec
 from sojourn.codecs import growth
 from sojourn.errors import NewerFormat
 from sojourn.sessions.quarantine import field_of
+from sojourn.sessions.record import READ
 from sojourn.sessions.replies import pairs, seconds
 from sojourn.sessions.store import NOTHING, Head, Pairs
 
@@ -27,7 +28,6 @@ Stamp = tuple[int, bytes]
 """When a value of an app was written, µs by a server's clock, and its operation id."""
 
 _number = msgspec.json.Decoder(float).decode
-_words = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Flaw(NamedTuple):
@@ -114,16 +114,17 @@ def parse_head(reply: Reply) -> Parsed:
     """The fields of a session and its state."""
     if isinstance(reply, Exception):
         return Parsed(None, {}, [FOREIGN])
-    fields = {b"labels": b"", **dict(pairs(reply))}
+    fields = dict(pairs(reply))
     flaws: list[Flaw] = []
     try:
         _check_format(fields, "The session", flaws)
         if flaws:
             return Parsed(None, {}, flaws)
-        state, more = _sorted(fields, _READ, flaws)
+        state, more = _sorted(fields, _KNOWN, flaws)
         head: Head | None
         try:
-            head = Head(*[read(fields[name]) for name, read in _READ.items()])
+            own = [read(fields[name]) for name, read in _READ.items()]
+            head = Head._make([*own, _recorded(fields, flaws), NOTHING])
         except (KeyError, ValueError):
             head = _salvaged(fields, flaws)
     except NewerFormat as newer:
@@ -152,7 +153,21 @@ def _salvaged(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Head | None:
             flaws.append(Flaw(name.decode(), str(error), fields[name]))
     if not values.keys() >= _NEEDED:
         return None
-    return Head(**values)
+    return Head(**values, fields=_recorded(fields, flaws))
+
+
+def _recorded(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Pairs:
+    """The fields that applications set; those that cannot be read are added to `flaws`."""
+    found: dict[str, bytes] = {}
+    for name, (known, field) in READ.items():
+        value = fields.get(name)
+        if value is not None:
+            try:
+                field.check(value)
+                found[known] = value
+            except ValueError as error:
+                flaws.append(Flaw(known, str(error), value))
+    return found
 
 
 def count(field: bytes) -> int:
@@ -262,13 +277,6 @@ def _value(field: bytes) -> bytes:
     return growth.plain(field, "A field of the session") if field[:1] == growth.MARK else field
 
 
-def _labels(field: bytes) -> Mapping[str, str]:
-    try:
-        return _words(_value(field)) if field else {}
-    except (ValueError, RecursionError):
-        raise ValueError("not a JSON object of text") from None
-
-
 _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"incarnation": _name,
     b"version": count,
@@ -281,12 +289,10 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"expires": _span,
     b"until": _span,
     b"log_id": _text,
-    b"title": _text,
-    b"status": _text,
-    b"labels": _labels,
-    b"metadata": _value,
 }
-"""The fields of a session, and how each is read, in the order of `Head`."""
+"""The fields of a session that the store sets, and how each is read, in the order of `Head`."""
+
+_KNOWN = _READ.keys() | READ.keys()
 
 _BESIDE = frozenset({b"format", b"bytes", b"applied"})
 """Fields of all hashes that hold state."""

@@ -265,7 +265,7 @@ class InMemorySessions:
         )
         seq = len(image.rows)
         dropped = 0 if self._max_events is None else max(0, seq - self._max_events)
-        session.head = head._replace(labels={}).from_now(now).told(change.fields)
+        session.head = head._replace(fields={}).from_now(now).told(change.fields)
         if head.log_id:
             session.head = session.head._replace(log_id=head.log_id)
         session.state, session.rows = dict(image.state), list(image.rows[dropped:])

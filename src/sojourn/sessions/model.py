@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.record import SessionRecord
 
 E = TypeVar("E")
 
@@ -41,8 +42,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
-class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
-    """A session as it stood at one instant.
+class Session(SessionRecord, Generic[E], frozen=True, kw_only=True):
+    """A session as it stood at one instant, with the fields of `SessionRecord`.
 
     Attributes:
         key: its identity.
@@ -54,11 +55,6 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
             for ever.
         until: when it expires at the latest, seconds since the epoch; None sets no such end.
         expires: when it expires, seconds since the epoch; None is never.
-        title: a name for people.
-        status: a word of the application's; `active` at first.
-        labels: words of the application's by name, such as which flow it is in; lists filter by
-            them.
-        metadata: JSON of the application's.
         state: its state merged with its user's (`user:…`) and its app's (`app:…`).
         events: those that were asked for, oldest first.
         length: how many events the log has had; the last one has this `seq`.
@@ -76,10 +72,6 @@ class Session(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     ttl: float | None
     until: float | None
     expires: float | None
-    title: str
-    status: str
-    labels: dict[str, str]
-    metadata: dict[str, Any]
     state: dict[str, Any]
     events: list[E]
     length: int

@@ -87,7 +87,7 @@ class Recent:
 
 def entry_of(key: SessionKey, head: Head, former: bytes = b"") -> Entry:
     """What a session is that was read."""
-    labels = encode(dict(head.labels), "The labels") if head.labels else b""
+    labels = head.fields.get("labels", b"")
     return Entry(key, head.updated, ms(head.expires), labels, former)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sojourn.caps import CEILING
-from sojourn.codecs import encode
 from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -95,9 +94,6 @@ class RedisArchive:
         span = _lasting(head.span, head.expires)
         await self._commons.enter(key.owner, span)
         user = self._keys.user(key)
-        fields = {name: getattr(head, name).encode() for name in ("log_id", "title", "status")}
-        if head.labels:
-            fields["labels"] = encode(dict(head.labels), "The labels")
         call: Call[list[Any]] = Call(
             name="sessions.restore",
             keys=(
@@ -116,7 +112,7 @@ class RedisArchive:
                 CEILING.state,
                 "" if self._policy.max_sessions is None else self._policy.max_sessions,
                 image.before,
-                *counted({**fields, "metadata": head.metadata}),
+                *counted({"log_id": head.log_id.encode(), **head.fields}),
                 *counted(image.state),
                 len(image.rows),
                 *image.rows,

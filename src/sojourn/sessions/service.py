@@ -6,13 +6,12 @@ import time
 from asyncio import gather
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, Unpack
 
 import msgspec
 
 from sojourn import codecs
 from sojourn.caps import CAPS
-from sojourn.codecs import decode
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
@@ -26,6 +25,7 @@ from sojourn.handles import stays_here
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
+    new_log_id,
     new_session_id,
     operation_id_of,
     parse_app,
@@ -38,6 +38,7 @@ from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
 from sojourn.sessions.failsafe import SafeSessions
+from sojourn.sessions.fields import parse_labels
 from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import (
@@ -54,6 +55,14 @@ from sojourn.sessions.model import (
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
+from sojourn.sessions.record import (
+    FIELDS,
+    Pairs,
+    SessionFields,
+    decode_fields,
+    encode_changes,
+    encode_fields,
+)
 from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.states import States
 from sojourn.sessions.store import (
@@ -146,13 +155,10 @@ class Sessions:
         ttl: float | Keep | None = KEEP,
         max_age: float | None = None,
         until: float | None = None,
-        title: str = "",
-        status: str = "active",
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         created: float | None = None,
         operation_id: str | None = None,
         fresh: bool = False,
+        **fields: Unpack[SessionFields],
     ) -> Session[Event]:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
 
@@ -166,15 +172,11 @@ class Sessions:
             max_age: seconds it lives at most, from now, whatever is changed.
             until: when it expires at the latest, seconds since the epoch. Of `ttl`, `max_age` and
                 `until` the earliest ends it.
-            title: a name for people.
-            status: a word of the application's.
-            labels: words of the application's by name, by which lists are filtered: at most 16, a
-                name of 64 bytes at most, a word of 1 to 256.
-            metadata: JSON of the application's.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
             fresh: `session` was made for this call and no other can have it, as when it is left
                 out; only then the outage buffer may take the create.
+            fields: title, status, labels, metadata: see `SessionFields`.
 
         Raises:
             InvalidInput: an id, the state or the metadata; nothing was sent. Where the store was
@@ -193,9 +195,7 @@ class Sessions:
             operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
             life=self._life(ttl, max_age, until),
-            fields=checks.first_fields(
-                title=title, status=status, labels=labels, metadata=metadata
-            ),
+            fields=_first_fields(fields),
             state=await encode_state(state or {}),
             fresh=fresh or session is None,
         )
@@ -222,10 +222,7 @@ class Sessions:
             ttl=birth.life.ttl,
             until=born.until,
             expires=born.expires,
-            title=title,
-            status=status,
-            labels=decode(birth.fields.get("labels", b"{}")),
-            metadata=decode(birth.fields["metadata"]),
+            **decode_fields({name: birth.fields[name] for name in FIELDS if name in birth.fields}),
             state=first,
             events=[],
             length=0,
@@ -245,11 +242,8 @@ class Sessions:
         ttl: float | Keep | None = KEEP,
         max_age: float | None = None,
         until: float | None = None,
-        title: str = "",
-        status: str = "active",
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         operation_id: str | None = None,
+        **fields: Unpack[SessionFields],
     ) -> Session[Event]:
         """Get a session; create it first if there is none, in one atomic step.
 
@@ -266,11 +260,8 @@ class Sessions:
             ttl: see `create`.
             max_age: see `create`.
             until: see `create`.
-            title: see `create`.
-            status: see `create`.
-            labels: see `create`.
-            metadata: see `create`.
             operation_id: see `create`.
+            fields: see `create`.
 
         Raises:
             InvalidInput: an id, the state or the metadata; nothing was sent. Or there is none, and
@@ -288,9 +279,7 @@ class Sessions:
             else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, max_age, until),
-            fields=checks.first_fields(
-                title=title, status=status, labels=labels, metadata=metadata
-            ),
+            fields=_first_fields(fields),
             state=await encode_state(state or {}),
         )
         window = Window(last=checks.count(last, "last"))
@@ -433,7 +422,7 @@ class Sessions:
             else operation_id_of(operation_id),
             created=None,
             life=self._life(ttl, None, None),
-            fields=checks.first_fields(title="", status="active", labels=labels, metadata=None),
+            fields=_first_fields({"labels": labels}),
             state=by_scope({}),
         )
         first = Rows(rows, by_scope(changes), float(events[-1].time))
@@ -532,28 +521,21 @@ class Sessions:
         self,
         key: SessionKey,
         *,
-        title: str | None = None,
-        status: str | None = None,
-        labels: Mapping[str, str | None] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
         expected_version: int | None = None,
         operation_id: str | None = None,
+        **fields: Unpack[SessionFields],
     ) -> int:
         """Change fields of a session; what is not given stays. One round trip.
 
         Args:
             key: which session.
-            title: a name for people.
-            status: a word of the application's.
-            labels: those to set, and with None those to remove; the others stay. Two writers that
-                set different labels at the same time lose neither.
-            metadata: JSON of the application's; it takes the place of what is there.
             ttl: seconds that it lives after each change; None for ever.
             until: when it expires at the latest, seconds since the epoch; None for no such end.
             expected_version: the session must still be of this version (`Session.version`).
             operation_id: repeat an update with the same id and it takes effect once.
+            fields: title, status, labels, metadata: see `SessionFields`.
 
         Returns:
             the version after it.
@@ -565,21 +547,14 @@ class Sessions:
             StaleSession: not the expected version.
         """
         checks.key(key)
-        fields = checks.fields(
-            title=title,
-            status=status,
-            labels=labels,
-            metadata=metadata,
-            change=True,
-        )
         change = Change(
-            fields,
+            encode_changes(fields),
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
         if change.is_touch:
             raise InvalidInput(
-                "update() needs a title, status, label, metadata, ttl or until to set."
+                f"update() needs something to set: {', '.join(FIELDS)}, ttl or until."
             )
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.update(key, change, write)).version
@@ -591,15 +566,12 @@ class Sessions:
         *,
         events: Sequence[Event] = (),
         state: Mapping[str, Any] | None = None,
-        title: str = "",
-        status: str = "active",
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
         incarnation: str = "",
         expected_version: int | None = None,
         operation_id: str | None = None,
+        **fields: Unpack[SessionFields],
     ) -> int:
         """Write a session as a whole: in place of what is there, or as a new one.
 
@@ -612,17 +584,13 @@ class Sessions:
             key: which session.
             events: its log, oldest first; they are numbered anew, from 1.
             state: its own state. `user:` and `app:` keys are set by `append`.
-            title: a name for people.
-            status: a word of the application's.
-            labels: words of the application's by name, by which lists are filtered: at most 16, a
-                name of 64 bytes at most, a word of 1 to 256.
-            metadata: JSON of the application's.
             ttl: as `update`; a new session has the store's if it is not given.
             until: as `update`.
             incarnation: the session must still be this one (`Session.incarnation`).
             expected_version: the session must still be of this version (`Session.version`); 0 when
                 there must be none.
             operation_id: repeat a save with the same id and it takes effect once.
+            fields: title, status, labels, metadata: see `SessionFields`.
 
         Returns:
             the version after it.
@@ -644,7 +612,7 @@ class Sessions:
                 "too: set them by append(), in an event's state_delta."
             )
         change = Change(
-            checks.first_fields(title=title, status=status, labels=labels, metadata=metadata),
+            _first_fields(fields),
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
@@ -1037,11 +1005,16 @@ class Sessions:
         )
 
 
+def _first_fields(given: SessionFields) -> Pairs:
+    """The fields of a session that is made now, or written as a whole."""
+    return {"log_id": new_log_id().encode(), **encode_fields(given)}
+
+
 def _wanted_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     """Labels of a filter, in the caller's order."""
     if labels is None:
         return {}
-    checked = checks.parse_labels(labels)
+    checked = parse_labels(labels)
     return {name: word for name in labels if (word := checked[name]) is not None}
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from sojourn.codecs import decode, in_pieces
 from sojourn.codecs.pieces import Turns
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import scope
 from sojourn.sessions.model import Session
 from sojourn.sessions.quarantine import Part, Quarantine, Unreadable
+from sojourn.sessions.record import FIELDS, decode_fields
 from sojourn.sessions.store import Listed, Pairs, Stored
 
 E = TypeVar("E")
@@ -20,8 +19,6 @@ _NOT_JSON = (ValueError, RecursionError)
 
 _GAP: Final = object()
 """Stands for a value that cannot be read."""
-
-_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class States:
@@ -34,7 +31,7 @@ class States:
         """The session that a store gave, with events in whatever view."""
         head = stored.head
         state, whole = await self.merged(key, stored.state, stored.user, stored.app)
-        metadata = self._metadata(key, head.metadata)
+        fields, readable = self._fields(key, head.fields)
         return Session(
             key=key,
             incarnation=head.incarnation,
@@ -44,14 +41,11 @@ class States:
             ttl=head.ttl,
             until=head.until,
             expires=head.expires,
-            title=head.title,
-            status=head.status,
-            labels=dict(head.labels),
-            metadata={} if metadata is None else metadata,
+            **fields,
             state=state,
             events=events,
             length=head.seq,
-            complete=stored.complete and stored.readable and whole and metadata is not None,
+            complete=stored.complete and stored.readable and whole and readable,
             durable=stored.durable,
         )
 
@@ -109,15 +103,20 @@ class States:
         values = zip(pairs, await in_pieces(read, pairs.items()), strict=True)
         return {name: value for name, value in values if value is not _GAP}
 
-    def _metadata(self, key: SessionKey, data: bytes) -> dict[str, Any] | None:
-        """The metadata; None when it cannot be read."""
+    def _fields(self, key: SessionKey, fields: Pairs) -> tuple[dict[str, Any], bool]:
+        """The fields that applications set, and whether all of them could be read."""
         try:
-            return _object(data)
-        except _NOT_JSON as error:
-            reason = str(error)
-        what = Unreadable(key.owner, key.session, "session", "metadata", reason, data)
-        self._quarantine.add([what])
-        return None
+            return decode_fields(fields), True
+        except _NOT_JSON:
+            pass
+        found: dict[str, Any] = {}
+        for name, value in fields.items():
+            try:
+                found[name] = FIELDS[name].decode(value)
+            except _NOT_JSON as error:
+                of = (key.owner, key.session)
+                self._quarantine.add([Unreadable(*of, "session", name, str(error), value)])
+        return found, False
 
 
 async def _decoded(pairs: Pairs) -> dict[str, Any]:

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
-from sojourn.codecs import decode
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey
 from sojourn.sessions.graves import Buried, Fate, Forgotten
-
-Pairs = Mapping[str, bytes]
-"""State keys without their scope → JSON text."""
+from sojourn.sessions.record import FIELDS, merge
+from sojourn.sessions.record import Pairs as Pairs  # noqa: PLC0414 - re-exported
 
 Label = tuple[str, str]
 """A label's name and its value."""
@@ -50,12 +48,6 @@ class Delta(NamedTuple):
 def has(head: Head, label: Label | None) -> bool:
     """Whether a session has a label; None is one that all have."""
     return label is None or head.labels.get(label[0]) == label[1]
-
-
-def merged(labels: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:
-    """Labels after a change of some of them; None removes one."""
-    found = {**labels, **change}
-    return {name: word for name in sorted(found) if (word := found[name]) is not None}
 
 
 class Life(NamedTuple):
@@ -160,8 +152,9 @@ class Head(NamedTuple):
     """A session without its state and events.
 
     Fields with a default may be missing on the server. `log_id` is random, and the same as long as
-    there is the log: a save, a trim, a rotation and an import keep it. `more` are fields that this
-    version does not know.
+    there is the log: a save, a trim, a rotation and an import keep it. `fields` are those that
+    applications set (`record.FIELDS`), as they are stored; `more` those that this version does not
+    know.
     """
 
     incarnation: str
@@ -175,11 +168,14 @@ class Head(NamedTuple):
     expires: float | None
     until: float | None = None
     log_id: str = ""
-    title: str = ""
-    status: str = "active"
-    labels: Mapping[str, str] = MappingProxyType({})
-    metadata: bytes = b"{}"
+    fields: Pairs = NOTHING
     more: Pairs = NOTHING
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels by name."""
+        found: Mapping[str, str] = FIELDS["labels"].decode(self.fields.get("labels", b""))
+        return found
 
     @property
     def span(self) -> float | None:
@@ -196,11 +192,9 @@ class Head(NamedTuple):
 
     def told(self, fields: Pairs) -> Head:
         """The head after a change of fields."""
-        others = {"labels", "metadata"}
-        words = {name: value.decode() for name, value in fields.items() if name not in others}
-        labels = merged(self.labels, decode(fields.get("labels", b"{}")))
-        metadata = fields.get("metadata", self.metadata)
-        return self._replace(**words, labels=labels, metadata=metadata)  # type: ignore[arg-type]
+        rest = dict(fields)
+        log_id = rest.pop("log_id", self.log_id.encode()).decode()
+        return self._replace(log_id=log_id, fields=merge(self.fields, rest))
 
 
 class Stored(NamedTuple):

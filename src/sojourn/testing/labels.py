@@ -174,7 +174,7 @@ class LabelsContract:
             with pytest.raises(InvalidInput):
                 await call
         with pytest.raises(InvalidValue):
-            await store.sessions.create(app, "ada", "t", labels={"x": None})  # type: ignore[dict-item]
+            await store.sessions.create(app, "ada", "t", labels={"x": None})
         read = await store.sessions.get(key)
         assert read is not None
         assert (read.version, read.labels) == (1, {})

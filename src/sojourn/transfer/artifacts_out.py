@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sojourn.artifacts.archive import Kept
 from sojourn.artifacts.records import chunks_of
 from sojourn.artifacts.store import Owner, Place
+from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
 from sojourn.transfer.growing import more_of
@@ -14,7 +15,7 @@ from sojourn.transfer.lines import ArtifactLine, DataLine, VoidLine, Wanted
 from sojourn.transfer.logs import LeftOut
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import artifact_place
-from sojourn.transfer.values import in_ms, is_json, version_record
+from sojourn.transfer.values import in_ms, version_record
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 

@@ -12,10 +12,10 @@ import msgspec
 
 from sojourn.caps import CAPS, CEILING
 from sojourn.codecs import check_members
-from sojourn.errors import InvalidInput, TooLarge
+from sojourn.codecs.growth import is_json
+from sojourn.errors import TooLarge
 from sojourn.ids import parse_entry, parse_tag, parse_tenant
 from sojourn.memory.checks import tenant
-from sojourn.sessions.checks import parse_labels
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
     GAP,
@@ -27,7 +27,7 @@ from sojourn.transfer.lines import (
     StateLine,
 )
 from sojourn.transfer.values import (
-    is_json,
+    fields_of,
     is_sound,
     key_of,
     place_of,
@@ -84,6 +84,16 @@ def check_events(events: Sequence[msgspec.Raw]) -> None:
 
 def _check_session(line: SessionLine) -> None:
     key_of(line)
+    fields_of(line)
+    if len(line.log_id) > _LOG_ID:
+        raise ValueError("its log_id is none")
+    _check_times(line)
+    _state(line.state)
+    if any(name.startswith((APP, USER, TEMP)) for name in line.state):
+        raise ValueError("it holds state that is not its own")
+
+
+def _check_times(line: SessionLine) -> None:
     for number in (line.epoch, line.version, line.seq, line.dropped):
         _count(number)
     if line.version < 1 or line.dropped > line.seq:
@@ -99,22 +109,6 @@ def _check_session(line: SessionLine) -> None:
             raise ValueError("it ends before all times")
     if (line.ttl is None and line.until is None) != (line.expires is None):
         raise ValueError("its lifetime contradicts its end")
-    _words(line)
-    _object(line.metadata)
-    _state(line.state)
-    if any(name.startswith((APP, USER, TEMP)) for name in line.state):
-        raise ValueError("it holds state that is not its own")
-
-
-def _words(line: SessionLine) -> None:
-    _cap("title", line.title, CAPS.title)
-    _cap("status", line.status, CAPS.status)
-    if len(line.log_id) > _LOG_ID:
-        raise ValueError("its log_id is none")
-    try:
-        parse_labels(line.labels)
-    except InvalidInput:
-        raise ValueError("its labels are none that a session has") from None
 
 
 def _check_state(line: StateLine) -> None:

@@ -9,10 +9,11 @@ from sojourn.artifacts.archive import Version
 from sojourn.codecs import decode
 from sojourn.codecs.growth import MARK
 from sojourn.memory.store import Row
+from sojourn.sessions.record import FIELDS, decode_fields
 from sojourn.sessions.store import Head, Pairs, Stored
 from sojourn.transfer.lines import EventsLine, SessionLine
 from sojourn.transfer.reading import Mark, Reader
-from sojourn.transfer.values import head_of, in_ms, pairs_of, rows_of, stored
+from sojourn.transfer.values import fields_of, head_of, in_ms, pairs_of, rows_of
 
 
 class Rows:
@@ -68,7 +69,7 @@ def was_restored(head: Head, line: SessionLine, name: str) -> bool:
     return head.incarnation.startswith(f"{name}.") and head.version == line.version
 
 
-_FIELDS = ("seq", "dropped", "created", "updated", "title", "status", "labels")
+_FIELDS = ("seq", "dropped", "created", "updated")
 
 
 def same_fields(found: Stored, line: SessionLine) -> bool:
@@ -79,9 +80,14 @@ def same_fields(found: Stored, line: SessionLine) -> bool:
     fields = all(getattr(head, name) == getattr(line, name) for name in _FIELDS)
     return (
         fields
-        and same_values({"": head.metadata}, {"": stored(line.metadata)})
+        and _same_record(head.fields, fields_of(line))
         and same_values(found.state, pairs_of(line.state))
     )
+
+
+def _same_record(some: Pairs, others: Pairs) -> bool:
+    defaults = {name: field.default for name, field in FIELDS.items()}
+    return {**defaults, **decode_fields(some)} == {**defaults, **decode_fields(others)}
 
 
 def same_values(some: Pairs, others: Pairs) -> bool:

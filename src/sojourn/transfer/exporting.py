@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import get_args
 
 from sojourn.cache.store import EntryKey
+from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
@@ -35,7 +36,7 @@ from sojourn.transfer.resuming import (
     scope_place,
     user_place,
 )
-from sojourn.transfer.values import entry_record, in_ms, is_json, written
+from sojourn.transfer.values import entry_record, in_ms, written
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
+from sojourn.sessions.fields import Field
+from sojourn.sessions.record import FIELDS
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -74,21 +76,23 @@ def _json(value: bytes) -> msgspec.Raw:
 
 
 _text = bytes.decode
-_labels = msgspec.json.Decoder(dict[str, str]).decode
 _json_text = msgspec.json.Decoder(str).decode
 
+
+def _member(field: Field) -> Callable[[bytes], Any]:
+    def read(stored: bytes) -> Any:
+        field.decode(stored)
+        return field.to_member(stored)
+
+    return read
+
+
 _ADOPTED: Mapping[type, Mapping[str, Callable[[bytes], Any]]] = {
-    SessionLine: {
-        "log_id": _text,
-        "title": _text,
-        "status": _text,
-        "labels": _labels,
-        "metadata": _json,
-    },
+    SessionLine: {"log_id": _text, **{name: _member(each) for name, each in FIELDS.items()}},
     EntryRecord: {"metadata": _json, "text": _text, "tenant": _text},
     VersionRecord: {"mime_type": _json_text, "metadata": _json},
 }
-"""Optional members, and how each is read from a field of `more`. A new one gets a line here."""
+"""Optional members, and how each is read from a field of `more`."""
 
 
 def adopted(line: Known) -> Known:

@@ -7,11 +7,12 @@ raises `FORMAT`.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from sojourn.artifacts.records import BINARY
+from sojourn.sessions.record import FIELDS
 
 FORMAT = 1
 
@@ -52,8 +53,8 @@ class Header(_Line, frozen=True, kw_only=True, omit_defaults=False, tag="archive
     wanted: Wanted = Wanted()
 
 
-class SessionLine(_Line, frozen=True, kw_only=True, tag="session"):
-    """A session and its first events. `seq - dropped` events belong to it: others may follow."""
+class _SessionLine(_Line, frozen=True, kw_only=True):
+    """What stands in the line of a session before the fields that applications set."""
 
     app: str
     user: str
@@ -69,13 +70,31 @@ class SessionLine(_Line, frozen=True, kw_only=True, tag="session"):
     until: float | None = None
     expires: float | None
     log_id: str = ""
-    title: str = ""
-    status: str = "active"
-    labels: dict[str, str] = {}
-    metadata: msgspec.Raw = NO_OBJECT
-    state: dict[str, msgspec.Raw] = {}
-    more: More = {}
-    events: list[msgspec.Raw] = []
+
+
+if TYPE_CHECKING:
+    _Recorded = _SessionLine
+else:
+    _Recorded = msgspec.defstruct(
+        "_Recorded",
+        [(name, field.member, field.absent) for name, field in FIELDS.items()],
+        bases=(_SessionLine,),
+        frozen=True,
+        kw_only=True,
+        omit_defaults=True,
+        tag_field="kind",
+    )
+
+
+class SessionLine(_Recorded, frozen=True, kw_only=True, tag="session"):
+    """A session and its first events. `seq - dropped` events belong to it: others may follow.
+
+    It has a member for each of `FIELDS`.
+    """
+
+    state: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict[str, msgspec.Raw])
+    more: More = msgspec.field(default_factory=dict[str, msgspec.Raw])
+    events: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw])
 
 
 class EventsLine(_Line, frozen=True, kw_only=True, tag="events"):

@@ -9,12 +9,14 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from sojourn.codecs import in_pieces
+from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import SessionArchive, Stretch
+from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import Pairs, Stored
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
-from sojourn.transfer.values import event_of, is_json, is_sound, session_line, written
+from sojourn.transfer.values import event_of, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
 
 MOST, SIZE = 500, 512 * 1024
@@ -129,10 +131,8 @@ class Logs:
         if not stored.readable:
             self._left_out(f"{what}: a field of it, or of the state of its user or app")
         rows = stretch.rows[: head.seq - stretch.dropped]
-        if not is_json(head.metadata, an_object=True):
-            self._left_out(f"{what}: its metadata")
-            head = head._replace(metadata=b"{}")
-        head = head._replace(dropped=stretch.dropped)
+        fields = self._fields(what, head.fields)
+        head = head._replace(dropped=stretch.dropped, fields=fields)
         state = await self.readable(what, stored.state)
         line = session_line(key, head, state, await self._events(what, rows, stretch.first))
         self._writer.write(line)
@@ -140,6 +140,17 @@ class Logs:
             return True
         self._writer.write(VoidLine())
         return False
+
+    def _fields(self, what: str, fields: Pairs) -> Pairs:
+        """Those that can be read."""
+        found = dict(fields)
+        for name, value in fields.items():
+            try:
+                FIELDS[name].decode(value)
+            except (ValueError, RecursionError):
+                self._left_out(f"{what}: its {name}")
+                del found[name]
+        return found
 
     async def _windows(self, key: SessionKey, line: SessionLine) -> bool:
         """Write the events that are missing of a session; whether its log stayed what it was."""

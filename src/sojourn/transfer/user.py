@@ -20,7 +20,7 @@ from sojourn.client import Sojourn
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import SessionKey, UserKey, tenant_of, user_key
 from sojourn.memory.model import OF_USERS
-from sojourn.sessions import Event, Session
+from sojourn.sessions import Event, Session, event_document, session_document
 
 _PAGE = 100
 _NOT_READ = (CorruptRecord, NewerFormat)
@@ -104,33 +104,16 @@ def _session(session: Session[Event]) -> list[Record]:
     """A session, then its events. State of its app is not the user's."""
     place = {"app": session.key.app, "session": session.key.session}
     value = {
-        "title": session.title,
-        "status": session.status,
-        "labels": session.labels,
-        "metadata": session.metadata,
+        **{name: each for name, each in session_document(session).items() if name not in place},
         "state": {k: v for k, v in session.state.items() if not k.startswith(("app:", "user:"))},
-        "created": session.created,
-        "updated": session.updated,
-        "ttl": session.ttl,
-        "until": session.until,
-        "expires": session.expires,
-        "version": session.version,
-        "length": session.length,
         "complete": session.complete,
     }
     return [Record("session", place, value), *(_event(place, each) for each in session.events)]
 
 
 def _event(place: Mapping[str, Any], event: Event) -> Record:
-    value = {
-        "id": event.id,
-        "time": event.time,
-        "author": event.author,
-        "kind": event.kind,
-        "payload": event.payload,
-        "state_delta": dict(event.state_delta),
-    }
-    return Record("event", {**place, "seq": event.seq}, value)
+    value = event_document(event)
+    return Record("event", {**place, "seq": value.pop("seq")}, value)
 
 
 async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:

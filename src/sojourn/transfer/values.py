@@ -5,14 +5,14 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
 from sojourn.artifacts.archive import Version
 from sojourn.artifacts.store import Owner, Place
 from sojourn.codecs import decode
-from sojourn.codecs.growth import MARK, of_member, parse, to_member
+from sojourn.codecs.growth import MARK, of_member, parse, to_line, to_member
 from sojourn.ids import (
     AppName,
     SessionKey,
@@ -24,6 +24,7 @@ from sojourn.ids import (
 )
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Item, Row
+from sojourn.sessions.record import FIELDS
 from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import Head, Pairs
 from sojourn.transfer.growing import more_of
@@ -55,19 +56,9 @@ def is_sound(row: bytes) -> bool:
         return False
 
 
-def is_json(value: bytes, *, an_object: bool = False) -> bool:
-    """Whether stored JSON is as it was written, also when only a newer version can read it."""
-    try:
-        if parse(value) is not None:
-            return True
-        return isinstance(decode(value), dict) or not an_object
-    except (ValueError, RecursionError):
-        return False
-
-
 def written(value: bytes) -> msgspec.Raw:
-    """Stored JSON as it stands in a line; it has line breaks only between its tokens."""
-    return msgspec.Raw(to_member(value).replace(b"\n", b" ").replace(b"\r", b" "))
+    """Stored JSON as it stands in a line."""
+    return msgspec.Raw(to_line(value))
 
 
 def stored(value: msgspec.Raw) -> bytes:
@@ -128,10 +119,11 @@ def session_line(
         until=in_ms(head.until),
         expires=in_ms(head.expires),
         log_id=head.log_id,
-        title=head.title,
-        status=head.status,
-        labels=dict(head.labels),
-        metadata=written(head.metadata),
+        **{
+            name: field.to_member(head.fields[name])
+            for name, field in FIELDS.items()
+            if name in head.fields
+        },
         state=dict(state),
         more=more_of(head.more),
         events=list(rows),
@@ -152,11 +144,18 @@ def head_of(line: SessionLine, incarnation: str) -> Head:
         until=line.until,
         expires=line.expires,
         log_id=line.log_id or new_log_id(),
-        title=line.title,
-        status=line.status,
-        labels=line.labels,
-        metadata=stored(line.metadata),
+        fields=fields_of(line),
     )
+
+
+def fields_of(line: SessionLine) -> Pairs:
+    """The fields of a session that applications set, as stores take them.
+
+    Raises:
+        ValueError: one that no session could have.
+    """
+    found = {name: field.of_member(getattr(line, name), name) for name, field in FIELDS.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def pairs_of(values: Mapping[str, msgspec.Raw]) -> Pairs:
@@ -172,9 +171,11 @@ class Digest:
         same = msgspec.structs.replace(
             line, incarnation="", epoch=0, expires=None, events=[], more={}
         )
-        labels = dict(sorted(line.labels.items()))
-        state = dict(sorted(line.state.items()))
-        self._sum.update(_quoted(msgspec.structs.replace(same, state=state, labels=labels)))
+        for name in (*FIELDS, "state"):
+            if isinstance(value := getattr(same, name), dict):
+                in_order = dict(sorted(cast("dict[str, Any]", value).items()))
+                same = msgspec.structs.replace(same, **{name: in_order})
+        self._sum.update(_quoted(same))
 
     def add(self, rows: Sequence[bytes]) -> None:
         """The next rows of its log."""

@@ -11,7 +11,7 @@ import typer
 
 import sojourn
 from sojourn.ids import SessionKey
-from sojourn.sessions import Event
+from sojourn.sessions import Event, event_document
 from sojourn.surfaces.cli import documents, migration, quarantine, users
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -207,7 +207,7 @@ def _tail(
 async def _print(news: AsyncIterator[list[Event]], *, as_json: bool) -> None:
     async for events in news:
         if as_json:
-            write_json(map(documents.happened, events))
+            write_json(map(event_document, events))
         else:
             show(*map(event_block, events))
 

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sojourn.sessions import Event, Session
+from sojourn.sessions import FIELDS, Event, Session
 from sojourn.sessions.scope import split
 from sojourn.surfaces.cli.events import Hanging, event_block, pretty_json
 from sojourn.surfaces.cli.plain import age, duration, left, moment, prose, visible
@@ -32,10 +32,7 @@ def detail(session: Session[Event]) -> Iterator[RenderableType]:
 def _fields(session: Session[Event]) -> Table:
     fields: dict[str, Text] = {
         **{name: Text(visible(part)) for name, part in session.key._asdict().items()},
-        "title": Text(prose(session.title)),
-        "status": Text(prose(session.status)),
-        **({"labels": pretty_json(session.labels)} if session.labels else {}),
-        "metadata": pretty_json(session.metadata),
+        **{name: _value(getattr(session, name)) for name in FIELDS},
         "created": Text(f"{moment(session.created)}  ({age(session.created)})"),
         "updated": Text(f"{moment(session.updated)}  ({age(session.updated)})"),
         "ttl": Text(_ttl(session)),
@@ -50,6 +47,10 @@ def _fields(session: Session[Event]) -> Table:
     for name, value in fields.items():
         grid.add_row(name, value)
     return grid
+
+
+def _value(value: object) -> Text:
+    return Text(prose(value)) if isinstance(value, str) else pretty_json(value)
 
 
 def _ttl(session: Session[Event]) -> str:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from sojourn.codecs import encode
 from sojourn.memory import Entry
-from sojourn.sessions import Event, Message, Session
+from sojourn.sessions import (
+    FIELDS,
+    JSON_FIELDS,
+    Event,
+    Message,
+    Session,
+    event_document,
+    session_document,
+)
 
 ANSWER_BYTES = 128 * 1024
 """Of JSON in an answer. A client gets it twice: as text for the model and as an object."""
@@ -25,15 +33,22 @@ M = TypeVar("M", bound=BaseModel)
 _CUT = "The value is too large for an answer; this is how its JSON begins. null: it is whole."
 
 
-class SessionDocument(BaseModel):
+class _SessionFields(BaseModel):
+    session: str = Field(description="Its id.")
+
+
+if TYPE_CHECKING:
+    _Recorded = _SessionFields
+else:
+    _Recorded = create_model(
+        "_Recorded", __base__=_SessionFields, **dict.fromkeys(FIELDS, (Any, ...))
+    )
+
+
+class SessionDocument(_Recorded):
     """A session without its events and state."""
 
-    session: str = Field(description="Its id.")
-    title: str
-    status: str
-    labels: dict[str, str] = Field(description="Words by name; lists filter by them.")
-    metadata: Any
-    events: int = Field(description="How many it has had.")
+    length: int = Field(description="How many events it has had.")
     version: int = Field(description="Counts its changes; for `expected_version`.")
     created: float = Field(description="Seconds since the epoch; so are the others.")
     updated: float
@@ -126,9 +141,9 @@ class Sized:
         return short
 
 
-def summary(session: Session[Any]) -> SessionDocument:
-    """A session without its events and state."""
-    return SessionDocument(**_fields(session))
+def summary(session: Session[Any], room: Sized | None = None) -> SessionDocument:
+    """A session without its events and state; without its JSON fields where these have no room."""
+    return SessionDocument(**_fields(session, room))
 
 
 def state_of(state: Mapping[str, Any], room: Sized, prefix: str = "") -> StateDocument:
@@ -145,9 +160,7 @@ def state_of(state: Mapping[str, Any], room: Sized, prefix: str = "") -> StateDo
 def whole(session: Session[Event]) -> WholeSession:
     """A session with its state and those of its events that were read."""
     room = Sized()
-    fields = _fields(session)
-    if not room.takes(fields):
-        fields["metadata"] = None
+    fields = _fields(session, room)
     state = state_of(session.state, Sized(room.left // 2))
     last = room.fill(reversed(session.events), happened)
     return WholeSession(
@@ -161,15 +174,7 @@ def whole(session: Session[Event]) -> WholeSession:
 
 def happened(event: Event) -> EventDocument:
     """An event."""
-    return EventDocument(
-        seq=event.seq,
-        id=event.id,
-        time=event.time,
-        author=event.author,
-        kind=event.kind,
-        payload=event.payload,
-        state_delta=dict(event.state_delta),
-    )
+    return EventDocument(**event_document(event))
 
 
 def said(message: Message) -> MessageDocument:
@@ -203,19 +208,12 @@ def preview_of(value: Any) -> str | None:
     return None if len(text) <= ANSWER_BYTES else text.decode()[:PREVIEW]
 
 
-def _fields(session: Session[Any]) -> dict[str, Any]:
-    return {
-        "session": session.key.session,
-        "title": session.title,
-        "status": session.status,
-        "labels": session.labels,
-        "metadata": session.metadata,
-        "events": session.length,
-        "version": session.version,
-        "created": session.created,
-        "updated": session.updated,
-        "expires": session.expires,
-    }
+def _fields(session: Session[Any], room: Sized | None) -> dict[str, Any]:
+    document = session_document(session)
+    fields = {name: document[name] for name in SessionDocument.model_fields}
+    if room is not None and not room.takes(fields):
+        fields.update(dict.fromkeys(JSON_FIELDS))
+    return fields
 
 
 _LARGE = ("payload", "state_delta", "content", "value", "metadata")

@@ -194,10 +194,7 @@ async def session_list(
         cursor=cursor,
     )
     room = Sized()
-    documents = [summary(each) for each in found.sessions]
-    for document in documents:
-        if not room.takes(document.model_dump()):
-            document.metadata = None
+    documents = [summary(each, room) for each in found.sessions]
     return Sessions(sessions=documents, cursor=found.cursor)
 
 

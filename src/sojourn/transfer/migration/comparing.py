@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sojourn.codecs import decode, encode
-from sojourn.sessions import Event, Session
+from sojourn.sessions import FIELDS, Event, Session
 from sojourn.sessions.scope import split
 from sojourn.transfer.migration.model import SourceSession
 
@@ -22,8 +22,7 @@ class Comparison(NamedTuple):
         more: the events that the source has more.
         state: values of the state to set, to make it the source's.
         gone: keys of the state that the source no longer has.
-        fields: title, status, labels and metadata that differ, as `update` takes them to make them
-            the source's.
+        fields: those of `FIELDS` that differ, as `update` takes them to make them the source's.
         newer: the source was changed later, as far as it says when.
         older: the session that is here was.
     """
@@ -50,13 +49,11 @@ def compared(source: SourceSession, here: Session[Event]) -> Comparison:
         for name, value in source.state.items()
         if name not in own or canonical(value) != own[name]
     }
-    fields: dict[str, Any] = {
-        word: getattr(source, word)
-        for word in ("title", "status", "metadata")
-        if canonical(getattr(source, word)) != getattr(here, word)
-    }
-    if source.labels != here.labels:
-        fields["labels"] = {**dict.fromkeys(here.labels), **source.labels}
+    fields: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        ours, theirs = getattr(here, name), canonical(getattr(source, name))
+        if theirs != ours:
+            fields[name] = field.replacing(ours, theirs)
     updated = source.updated
     return Comparison(
         log=_relation(source, here),

@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from sojourn.ids import SessionKey
-from sojourn.sessions import Event, Keep
+from sojourn.sessions import Event, Keep, SessionRecord
 
 
-class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of a source.
+class SourceSession(SessionRecord, frozen=True, kw_only=True):
+    """A session of a source, with the fields of `SessionRecord`.
 
     Attributes:
         where: what the source calls it: a key, a row.
@@ -29,10 +29,6 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
         ttl: seconds that it shall live after each change, when the source knows; `keep` for what is
             left until `expires`.
         until: when it expires at the latest, whatever is changed; None sets no such end.
-        title: a name for people.
-        status: a word of the application's.
-        labels: words of the application's by name.
-        metadata: JSON of the application's.
     """
 
     where: str
@@ -46,10 +42,6 @@ class SourceSession(msgspec.Struct, frozen=True, kw_only=True):
     late: float = 0.0
     ttl: float | Keep | None = "keep"
     until: float | None = None
-    title: str = ""
-    status: str = "active"
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
 class SharedState(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from sojourn.client import Sojourn
 from sojourn.errors import ConfigurationError
 from sojourn.ids import SessionKey, UserKey
 from sojourn.memory.model import Kind
-from sojourn.sessions import Session
+from sojourn.sessions import FIELDS, Session
 from sojourn.sessions.scope import split
 from sojourn.transfer.migration.layout import ALWAYS
 from sojourn.transfer.migration.model import (
@@ -133,10 +133,7 @@ def _session(session: Session[Any]) -> SourceSession:
         expires=session.expires,
         ttl=session.ttl,
         until=session.until,
-        title=session.title,
-        status=session.status,
-        labels=session.labels,
-        metadata=session.metadata,
+        **{name: getattr(session, name) for name in FIELDS},
     )
 
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
-from sojourn.caps import CAPS
-from sojourn.codecs import text
 from sojourn.errors import InvalidInput, Unavailable
 from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.archive import Image, Outcome, SessionArchive
 from sojourn.sessions.encoding import encode_events, encode_state
-from sojourn.sessions.store import Head, merged
+from sojourn.sessions.record import FIELDS, encode_fields
+from sojourn.sessions.store import Head
 from sojourn.transfer.migration.lifetimes import Lifetimes
 from sojourn.transfer.migration.model import SourceSession
 from sojourn.wiring import Stores
@@ -35,7 +34,6 @@ async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores)
     own = await encode_state(session.state)
     if own.user or own.app:
         raise InvalidInput("A session's own state has no `user:` or `app:` keys.")
-    metadata = checks.metadata_of(session.metadata)
     cap, seq = stores.options.max_events, len(rows)
     updated = session.updated
     if updated is None:
@@ -51,11 +49,8 @@ async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores)
         ttl=checks.lifetime(lifetimes.of(session)),
         until=checks.end(session.until),
         expires=lifetimes.end(session),
-        title=text(session.title, "title", CAPS.title),
-        status=text(session.status, "status", CAPS.status),
         log_id=new_log_id(),
-        labels=merged({}, checks.parse_labels(session.labels)),
-        metadata=metadata,
+        fields=encode_fields({name: getattr(session, name) for name in FIELDS}),
     )
     return Image(head, own.session, head.incarnation, 0, rows[head.dropped :])
 
