@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, cast
 
-from sojourn.engine.call import Call, Command
+from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server
