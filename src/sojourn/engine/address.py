@@ -45,10 +45,11 @@ retries, timeouts, pools. Those are Sojourn's own."""
 
 KEPT = (
     _IN_URL
-    | {"credential_provider", "socket_keepalive_options"}
+    | {"credential_provider", "socket_keepalive_options", "socket_type"}
     | {"driver_info", "lib_name", "lib_version"}
+    | {"encoding", "encoding_errors", "redis_connect_func"}
 )
-"""The same of a lent client, which has objects as well."""
+"""The same of a lent client, which has objects as well. Its encoding is that of the password."""
 
 TLS = frozenset(
     name

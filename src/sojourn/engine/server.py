@@ -114,7 +114,7 @@ class Server:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
-            ConfigurationError: the client is not of one plain server, or checks TLS in a way that
+            ConfigurationError: the client is not of one plain server, or connects in a way that
                 connections of asyncio cannot.
         """
         pool: Any = getattr(client, "connection_pool", None)
@@ -124,6 +124,12 @@ class Server:
             raise ConfigurationError(
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
+            )
+        if options.get("redis_connect_func") and pool.connection_class is not kind:
+            raise ConfigurationError(
+                f"This {type(client).__name__} cannot be lent: its redis_connect_func speaks to "
+                "connections without an event loop. Lend a redis.asyncio.Redis with one of its "
+                "own, or give a URL and credential_provider=."
             )
         kept = {name: value for name, value in options.items() if name in KEPT | TLS}
         wanted = (name for name, value in options.items() if name.startswith("ssl_") and value)
