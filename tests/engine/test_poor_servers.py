@@ -93,6 +93,10 @@ async def played(info: bytes, lacking: Sequence[bytes]) -> AsyncIterator[str]:
         b"# Server\r\nredis_version:4.0.0\r\n",
         b"# Server\r\nserver_name:valkey\r\nredis_version:7.2.4\r\nvalkey_version:7.1.0\r\n",
         b"# Server\r\nredis_version:none\r\n",
+        b"# Server\r\nredis_version:5.0.14\r\nmvcc_depth:0\r\n",  # KeyDB
+        b"# Server\r\nredis_version:6.2.11\r\ndragonfly_version:df-v1.9.0\r\n",
+        b"# Server\r\nredis_version:3.2.1\r\ngarnet_version:1.0.1\r\n",
+        b"# Server\r\nredis_version:4.0.9\r\npika_version:3.5.3\r\n",
         b"\xff",
     ],
 )
