@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outage_kit import ALWAYS, buffering, said, texts
+from outage_kit import ALWAYS, buffering, replayed, said, texts
 
 from servers import Server, any_binary
-from sojourn import Unavailable
+from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.client import Sojourn
 
 
@@ -114,3 +114,33 @@ async def test_an_append_that_is_answered_late_sets_nothing_back(
     server.stop(9)
     with pytest.raises(Unavailable):  # it cannot be known, but it is never 1
         await store.sessions.get(made.key)
+
+
+async def test_what_was_read_of_a_write_in_doubt_is_not_refused(
+    store: Sojourn, server: Server
+) -> None:
+    """The answer to an append is lost, and a read on the other connection shows its events."""
+    made = await store.sessions.create("shop", "ada")
+    await store.sessions.append(made.key, said("one"))
+    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    real = inner.append
+
+    async def lost(*args: Any) -> Any:
+        inner.append = real
+        await real(*args)
+        assert texts(await store.sessions.get(made.key)) == ["one", "two"]
+        server.pause()
+        raise OutcomeUnknown("no answer", operation_id=args[-1].operation_id)
+
+    inner.append = lost
+    event = Event(author="user", payload="two", id="second", state_delta={"n": 2})
+    done = await store.sessions.append(made.key, event, operation_id="twice")
+    assert not done.durable  # whether replicas have it, say, is known when it has been replayed
+    found = await store.sessions.get(made.key)
+    assert texts(found) == ["one", "two"]
+    more = await store.sessions.append(made.key, said("three"))
+    assert more.seqs == range(3, 4)
+    server.resume()
+    report = await replayed(store)
+    assert (report.applied, report.duplicates, report.refused) == (1, 1, ())
+    assert texts(await store.sessions.get(made.key)) == ["one", "two", "three"]

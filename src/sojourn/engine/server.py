@@ -114,7 +114,7 @@ class Server:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
-            ConfigurationError: the client is not of one plain server, or checks TLS in a way that
+            ConfigurationError: the client is not of one plain server, or connects in a way that
                 connections of asyncio cannot.
         """
         pool: Any = getattr(client, "connection_pool", None)
@@ -124,6 +124,12 @@ class Server:
             raise ConfigurationError(
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
+            )
+        if options.get("redis_connect_func") and pool.connection_class is not kind:
+            raise ConfigurationError(
+                f"This {type(client).__name__} cannot be lent: its redis_connect_func speaks to "
+                "connections without an event loop. Lend a redis.asyncio.Redis with one of its "
+                "own, or give a URL and credential_provider=."
             )
         kept = {name: value for name, value in options.items() if name in KEPT | TLS}
         wanted = (name for name, value in options.items() if name.startswith("ssl_") and value)
@@ -185,7 +191,7 @@ class Server:
         try:
             return await self._greeted(options, deadline)
         except (driver.RedisError, OSError) as error:
-            if not (is_dropped(error) or isinstance(error, driver.ResponseError)):
+            if not _may_mind_words(error):
                 raise
         # The greeting is a courtesy. A proxy (twemproxy) hangs up on what it does not know.
         return await self._greeted({**options, **_WORDLESS}, deadline, wordless=True)
@@ -225,8 +231,8 @@ class Server:
             raise
         except BaseException as error:
             await connection.disconnect(nowait=True)
-            if is_misheard(error):
-                await tls.check_sides(connection, self.where)
+            if is_misheard(error) and (wordless or not _may_mind_words(error)):
+                await tls.check_sides(connection, self.where)  # a server may take a second for it
             raise
         return connection
 
@@ -249,7 +255,9 @@ class Server:
     async def _check_role(self, connection: AbstractConnection) -> None:
         """Sentinels may still name the primary of before."""
         info = await self._ask(connection, "INFO", "replication")
-        if info and "role:master" not in info:
+        # Who may not ask for INFO may perhaps ask for this.
+        role = "" if info else await self._ask(connection, "ROLE")
+        if (info and "role:master" not in info) or (role and role[0] != b"master"):
             raise ServerReadOnly(
                 f"The primary that the Sentinels of {self.where} name is a replica now. A failover "
                 "may be under way: try again shortly."
@@ -273,6 +281,11 @@ class Server:
         """Leave an embedded server; the last one out shuts it down."""
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.release)
+
+
+def _may_mind_words(error: BaseException) -> bool:
+    """Whether the greeting may be what the other side does not like."""
+    return is_dropped(error) or isinstance(error, driver.ResponseError)
 
 
 def _with_provider(target: Target, provider: Provider | None) -> Target:

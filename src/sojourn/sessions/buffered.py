@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from sojourn.errors import (
     BufferFull,
     CorruptRecord,
+    EventExists,
     OutcomeUnknown,
     ServerOutOfMemory,
     SessionExists,
@@ -392,13 +393,21 @@ class BufferedSessions:
                 f"it is at version {write.expected} cannot be known. Nothing was written."
             )
         self._check_lasting()
-        if self._twin.head(key) is None:
+        head = self._twin.head(key)
+        if head is None:
             raise _expired_here()
-        repeated = self._twin.admit(key, rows, delta, write)
-        if repeated is None:
-            kept = Kept.of_append(key, rows, delta, updated, write)
-            self._replayer.add(kept.known_as(self._twin.head(key), sent=sent))
-        written = await self._twin.append(key, rows, delta, updated, write)
+        kept = Kept.of_append(key, rows, delta, updated, write).known_as(head, sent=sent)
+        try:
+            repeated = self._twin.admit(key, rows, delta, write)
+        except EventExists as error:
+            if not sent or error.ids != len(rows):
+                raise
+            self._replayer.add(kept)  # a read has shown that it was done: have it confirmed
+            written = Written(head.version, head.seq, repeated=True)
+        else:
+            if repeated is None:
+                self._replayer.add(kept)
+            written = await self._twin.append(key, rows, delta, updated, write)
         await self._replayer.sync(write.operation_id)
         return written._replace(durable=False)
 
