@@ -132,7 +132,7 @@ if longer or absent then
     redis.call('LTRIM', events, 0, -count - 1)
     return entered
   end
-  write_index_lifetime(by_update, by_expiry, expires)
+  write_index_lifetime(by_update, by_expiry, expires, write_mended)
 end
 if labels ~= '' then
   write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
