@@ -10,7 +10,7 @@ import redis
 
 import sojourn
 from servers import Server
-from sojourn import Event, SessionKey
+from sojourn import Event, SessionKey, Unavailable
 
 
 def backup(server: Server) -> Callable[[], None]:
@@ -117,6 +117,41 @@ async def test_an_older_copy_of_one_session_is_noticed_without_a_lost_connection
             assert await known() == expected
             assert await known() == expected
             assert store.stats().near_cache.hits >= hits + 1
+
+
+@pytest.mark.parametrize("by", ["others", "this process"])
+async def test_what_is_held_for_an_outage_is_not_of_two_times(server: Server, by: str) -> None:
+    """What was lost and what came after it are never shown as one log, nor is the latter hidden."""
+    options = {"on_outage": "buffer", "operation_timeout": 0.5}
+    async with sojourn.open(server.url, **options) as store, sojourn.open(server.url) as other:
+        made = await store.sessions.create("shop", "ada")
+        for text in "ab":
+            await append(store, made.key, text)
+        with redis.Redis.from_url(server.url) as admin:
+            keys = admin.keys(f"session:*{made.key.session}*")
+            copies = {key: (admin.dump(key), admin.pttl(key)) for key in keys}
+            for text in "cde":
+                await append(store, made.key, text)
+            await store.sessions.get(made.key)
+            for key, (data, left) in copies.items():
+                admin.restore(key, left, data, replace=True)
+        if by == "others":
+            for text in "vwxy":
+                await append(other, made.key, text)
+            assert texts(await store.sessions.get(made.key, last=2)) == ["x", "y"]
+        else:
+            await append(store, made.key, "v")
+        server.pause()
+        try:
+            seen = await store.sessions.get(made.key)
+        except Unavailable:
+            assert by == "this process"
+        else:
+            assert seen is not None
+            assert "abvwxy".endswith("".join(texts(seen)))
+            assert seen.complete is False
+        finally:
+            server.resume()
 
 
 @pytest.mark.parametrize("later", [[], ["pear"], ["pear", "plum", "fig", "kiwi"]])

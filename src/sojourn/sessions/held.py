@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.rows import wanted
+from sojourn.sessions.rows import chained, wanted
 from sojourn.sessions.store import Birth, Born, Change, Delta, Head, Stored, Window, Written
 
 _EACH = 1024
@@ -91,7 +91,7 @@ class Held:
         if held is not None and _same_log(held.head, stored.head):
             first = stored.first if stored.rows else stored.head.seq + 1
             before = first - _first(held)
-            if 0 <= before <= len(held.rows):
+            if 0 <= before <= len(held.rows) and _goes_on(held, stored, first):
                 replaced = held.rows[before:]
                 held.rows[before:] = stored.rows
                 self._size += _bytes(stored.rows) - _bytes(replaced)
@@ -127,10 +127,14 @@ class Held:
         if before >= end:
             held.rows.extend(rows)
             self._size += _bytes(rows)
+        elif held.rows[(place := before + 1 - held.first) : place + len(rows)] != list(rows):
+            self.drop(key)  # the server has gone back to an older state
+            return
         head = held.head._replace(
             version=max(held.head.version, written.version),
             updated=updated,
             seq=max(end, written.seq),
+            chain=chained(held.head.chain, rows) if before >= end else held.head.chain,
             expires=_expiry(held.head),
         )
         self._sessions[key] = held._replace(
@@ -210,6 +214,12 @@ def _first(held: Stored) -> int:
 
 def _same_log(held: Head, now: Head) -> bool:
     return (held.incarnation, held.epoch) == (now.incarnation, now.epoch)
+
+
+def _goes_on(held: Stored, stored: Stored, first: int) -> bool:
+    """Whether the log read is the one held and what was appended to it, and not an older one."""
+    behind = stored.rows[max(0, held.head.seq + 1 - first) :]
+    return stored.head.chain in (None, chained(held.head.chain, behind))
 
 
 def _expiry(head: Head) -> float | None:
