@@ -170,10 +170,11 @@ if n_user > 0 then
   write_state(user, user_pairs, n_user, user_sizes)
   write_lifetime(user, user_left, ARGV[6])
 end
+local waiting = 0
 if ARGV[9] ~= '' then
-  write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
+  waiting = write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
 end
 if KEYS[9] then
   write_notices(KEYS[9], ARGV[6], {{'appended', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, seq, stamp, 0, span(ttl, last), expires, labels}
+return {'ok', version, seq, stamp, waiting, span(ttl, last), expires, labels}

@@ -275,11 +275,18 @@ local function write_no_state(session)
   end
 end
 
--- Leave an app delta to be carried to the app's own slot.
+-- Leave an app delta to be carried to the app's own slot. Its `stamp` is a later one than that of any
+-- that waits there already, whatever the clock said then; gives how many these are.
 local function write_outbox(key, operation, delta, ttl)
   local left = redis.call('PTTL', key)
+  local waiting = left == -2 and {} or redis.call('HVALS', key)
+  for _, entry in ipairs(waiting) do
+    local before = string.match(entry, '^{"stamp":(%d+),')
+    if before and #before < 17 then stamp = math.max(stamp, before + 1) end
+  end
   redis.call('HSET', key, operation, string.format('{"stamp":%.0f,"delta":', stamp) .. delta .. '}')
   write_lifetime(key, left, ttl)
+  return #waiting
 end
 
 -- Whether something was buried since a write that waited for `age` ms: 'revoked', 'forgotten' or ''.
