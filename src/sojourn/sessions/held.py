@@ -115,9 +115,12 @@ class Held:
             return
         before = written.seq - len(rows)
         if written.version <= held.head.version:  # the answer to what came later was first
-            included = held.rows and _first(held) <= before + 1
-            if not included and (delta.session or delta.user or delta.app):
-                self._discard(key)  # what came later may have set the same
+            place = before + 1 - _first(held)
+            if not held.rows or place < 0:
+                if delta.session or delta.user or delta.app:
+                    self._discard(key)  # what came later may have set the same
+            elif held.rows[place : place + len(rows)] != list(rows):
+                self._discard(key)  # the server has gone back to an older state
             return
         others = written.version > held.head.version + 1  # they may have cut the log, too
         end = before if others else _first(held) + len(held.rows) - 1
@@ -127,14 +130,14 @@ class Held:
         if before >= end:
             held.rows.extend(rows)
             self._size += _bytes(rows)
-        elif held.rows[(place := before + 1 - held.first) : place + len(rows)] != list(rows):
-            self.drop(key)  # the server has gone back to an older state
+        else:
+            self._discard(key)  # the server has gone back to an older state
             return
         head = held.head._replace(
             version=max(held.head.version, written.version),
             updated=updated,
             seq=max(end, written.seq),
-            chain=chained(held.head.chain, rows) if before >= end else held.head.chain,
+            chain=chained(held.head.chain, rows),
             expires=_expiry(held.head),
         )
         self._sessions[key] = held._replace(
