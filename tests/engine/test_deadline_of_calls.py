@@ -139,3 +139,19 @@ async def test_all_round_trips_of_a_call_end_in_time(
     spent = time.monotonic() - began
     assert spent < 2 * LATE - 0.05, f"{spent:.2f} s"  # two round trips, each in time
     proxy.seconds = 0
+
+
+async def test_a_server_that_has_answered_is_not_called_silent(
+    late: tuple[sojourn.Sojourn, Late],
+) -> None:
+    store, proxy = late
+    await store.artifacts.save(KEY, "a", b"x")
+    await store.artifacts.load(KEY, "a")  # its script is there
+    proxy.seconds = LATE
+    with pytest.raises(Unavailable, match="what came before it") as told:
+        await store.artifacts.load(KEY, "a")
+    assert "Check that the server runs" not in str(told.value)
+    proxy.seconds = 2 * TIMEOUT
+    with pytest.raises(Unavailable, match="Check that the server runs"):
+        await store.artifacts.load(KEY, "a")
+    proxy.seconds = 0
