@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from itertools import islice
 
@@ -10,6 +11,7 @@ from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
 from sojourn.notices.model import Notice, Place
 from sojourn.notices.store import REMEMBERED, NoticeStore
+from sojourn.resilience.deadline import in_time
 
 _PAGE = 100
 _START = Place.parse("0")
@@ -26,11 +28,17 @@ class Notices:
         store: where they are kept; None when the store was opened without them.
         poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
         kept: where others keep them in any case; None where nobody does.
+        patience: seconds that a call may take.
     """
 
     def __init__(
-        self, store: NoticeStore | None, poll: float, kept: NoticeStore | None = None
+        self,
+        store: NoticeStore | None,
+        poll: float,
+        kept: NoticeStore | None = None,
+        patience: float = math.inf,
     ) -> None:
+        self._patience = patience
         self._store = store
         self._kept = kept
         self._poll = poll
@@ -64,6 +72,7 @@ class Notices:
         owner, place = user_key(app, user), None if after is None else Place.parse(after)
         return self._follow(self._wanted(), owner, place)
 
+    @in_time
     async def read(
         self,
         app: str,
