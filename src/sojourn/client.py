@@ -406,6 +406,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
 
     Args:
         url: `redis://host:6379/0`, `rediss://…` (TLS), `unix:///path`, `embedded:DIR`, `memory://`,
+            `embedded:DIR?group=NAME` for one that a group of users shares,
             `redis+sentinel://host:26379,host:26379/mymaster/0`,
             `redis+cluster://host:6379,host:6379` (both with `rediss+…` for TLS), or a redis-py
             client that lends its address and credentials. The arguments below that are text or

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Mapping
 from typing import Any, Self, cast
+from urllib.parse import parse_qsl
 
 import redis
 import redis.asyncio
@@ -96,11 +97,11 @@ class Server:
             return cls(target, connect_timeout=connect_timeout)
         if credential_provider is not None:
             raise ConfigurationError("An embedded server wants no credentials: none are provided.")
-        directory = url.removeprefix("embedded:").removeprefix("//") or ".sojourn"
+        directory, group = _folder_of(url)
         return cls(
             Target(f"embedded:{directory}", UnixDomainSocketConnection, {}),
             connect_timeout=connect_timeout,
-            embedded=EmbeddedServer(directory),
+            embedded=EmbeddedServer(directory, group=group),
         )
 
     @classmethod
@@ -302,3 +303,13 @@ def _with_provider(target: Target, provider: Provider | None) -> Target:
             f"redis-py's CredentialProvider; this {type(provider).__name__} has neither."
         )
     return target._replace(options={**target.options, "credential_provider": provider})
+
+
+def _folder_of(url: str) -> tuple[str, str | None]:
+    """The folder of an embedded server, and the group that shares it: `embedded:DIR?group=NAME`."""
+    folder = url.removeprefix("embedded:").removeprefix("//")
+    before, mark, query = folder.partition("?")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    if mark and asked.keys() == {"group"}:
+        return before or ".sojourn", asked["group"]
+    return folder or ".sojourn", None

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncGenerator
 from itertools import islice
 
+from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
@@ -100,8 +101,8 @@ class Notices:
             ConfigurationError: the store was opened without `notices=True`.
         """
         owner, place = user_key(app, user), Place.parse(after)
-        if not isinstance(limit, int) or not 1 <= limit <= REMEMBERED:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
+        if not is_whole(limit) or not 1 <= limit <= REMEMBERED:
+            raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
         if newest_first:
             kept = (await store.read(owner, _START, 2 * REMEMBERED)).notices(_START)
