@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from sojourn.codecs import encode
+from sojourn.codecs import check_members
+from sojourn.errors import TooLarge
 from sojourn.integrations.langchain.messages import CHANGED, MEMBER, is_needed
 
 log = logging.getLogger("sojourn.langchain")
 
 _BESIDE: Final = 1024
 """Bytes of an event beside the message: its id, time and the like."""
+_FAR: Final = 1 << 40
+"""Added to the bytes of what has too many members to be decoded soon: it goes first."""
 _CALLS: Final = ("tool_calls", "tool_call_chunks", "invalid_tool_calls")
 
 
@@ -53,7 +57,7 @@ def fitted(stored: dict[str, Any], cap: int) -> dict[str, Any]:
             piece.leave_out()
             changed.add(piece.of)
             metadata[CHANGED] = sorted(changed)
-            told.append(f"{piece.what} ({piece.size:,} bytes)")
+            told.append(f"{piece.what} ({piece.size % _FAR:,} bytes)")
             size = _size(made)
     if size > room:
         return stored
@@ -68,11 +72,16 @@ def fitted(stored: dict[str, Any], cap: int) -> dict[str, Any]:
 
 
 def _size(value: object) -> int:
-    return len(encode(value, "A message"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        check_members(text, "A message")
+    except TooLarge:
+        return len(text) + _FAR
+    return len(text)
 
 
 def _mark(what: str, size: int) -> str:
-    return f"[{what} of {size:,} bytes: not stored, over the cap]"
+    return f"[{what} of {size % _FAR:,} bytes: not stored, over the cap]"
 
 
 def _fields(fields: dict[str, Any]) -> Iterator[_Piece]:

@@ -29,7 +29,7 @@ from typing_extensions import is_typeddict
 
 from sojourn.caps import CAPS
 from sojourn.codecs import decode, encode
-from sojourn.errors import InvalidValue
+from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Message
 from sojourn.telemetry.newer import NEWER
@@ -257,6 +257,9 @@ def to_stored(message: BaseMessage) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     try:
         fields = dump(message)
+    except TooLarge:  # the caller leaves out what is
+        fields, changed = _dump_changed(message)
+        metadata |= {CHANGED: changed} if changed else {}
     except InvalidValue as error:
         fields, changed = _dump_changed(message)
         metadata[CHANGED] = changed
