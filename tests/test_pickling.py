@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
+import enum
+import importlib
+import inspect
 import multiprocessing
 import pickle
+import pkgutil
+import typing
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
+import typing_extensions
 
 import sojourn
 from sojourn import Event, SessionKey, SojournError, UserKey, errors
+from sojourn.errors import NotPicklable
 from sojourn.memory import Draft
 from sojourn.security import Principal
 
@@ -151,3 +160,78 @@ def test_a_synchronous_store_says_it_too() -> None:
             with pytest.raises(TypeError, match="pass its URL"):
                 pickle.dumps(handle)
             assert copy.deepcopy(handle) is handle
+
+
+ROOMS = [
+    *(module.name for module in pkgutil.iter_modules(sojourn.__path__, "sojourn.")),
+    *("sojourn.transfer.migration", "sojourn.integrations.adk", "sojourn.integrations.langchain"),
+]
+STAYS_TO_ITSELF = {"Hooks", "CSRF", "Keyring", "Bindings", "Logged", "Settings", "SessionBatch"}
+"""No values and no handles: what one configures, or a dict."""
+
+
+def public() -> dict[str, type]:
+    """Every class that a room of the package has in its `__all__`."""
+    found: dict[str, type] = {}
+    for room in ("sojourn", *ROOMS):
+        if room == "sojourn.__main__":
+            continue
+        try:
+            module = importlib.import_module(room)
+        except ImportError:  # of a framework that is not installed
+            continue
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            kind = typing.get_origin(value) or value
+            if inspect.isclass(kind) and kind.__module__.startswith("sojourn."):
+                found[f"{kind.__module__}.{kind.__qualname__}"] = kind
+    return found
+
+
+def fields_of(kind: Any) -> list[str] | None:
+    """Of a class of values; None of another."""
+    if issubclass(kind, tuple):
+        return list(kind._fields)
+    if issubclass(kind, msgspec.Struct):
+        return list(kind.__struct_fields__)
+    if dataclasses.is_dataclass(kind):
+        return [each.name for each in dataclasses.fields(kind) if each.init]
+    return None
+
+
+PUBLIC = public()
+
+
+def test_the_walk_has_found_the_rooms() -> None:
+    names = {each.__name__ for each in PUBLIC.values()}
+    assert {"Session", "Hit", "Artifact", "Notice", "Finding", "Principal", "ReplayReport"} <= names
+    assert len(PUBLIC) > 80
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_class_travels_or_says_what_to_pass(name: str) -> None:
+    """A new result, key or event is tried without a line here; so is a new handle."""
+    kind: Any = PUBLIC[name]
+    if issubclass(kind, BaseException):
+        assert kind in OURS
+        return
+    if typing_extensions.is_typeddict(kind) or getattr(kind, "_is_protocol", False):
+        return
+    if issubclass(kind, enum.Enum):
+        assert all(copied(how, each) is each for each in kind for how in COPIES)
+        return
+    fields = fields_of(kind)
+    if fields is not None:
+        try:
+            value = kind(**{each: {"of": [each, 1.5, None]} for each in fields})
+        except TypeError:  # it looks at what it is given, and has defaults
+            value = kind()
+        for how in COPIES:
+            found = copied(how, value)
+            assert type(found) is kind
+            assert found == value
+    elif kind.__name__ not in STAYS_TO_ITSELF and not name.startswith("sojourn.testing."):
+        handle = object.__new__(kind)
+        with pytest.raises(NotPicklable, match=r"^\w+ holds .*: pass .*\.$"):
+            pickle.dumps(handle)
+        assert copy.deepcopy(handle) is handle

@@ -221,6 +221,26 @@ store.close()
     assert done.stdout == "0\n"
 
 
+def test_a_destructor_that_runs_when_python_ends_does_not_hang(server: Server) -> None:
+    code = f"""
+import sojourn.sync
+class Agent:
+    def __init__(self, last):
+        self.store, self.last = sojourn.sync.open({server.url!r}), last
+        self.store.sessions.create("shop", "ada")
+    def __del__(self):
+        if self.last:
+            self.store.sessions.count("shop", "ada")
+        self.store.close()
+closes, calls = Agent(last=False), Agent(last=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=20
+    )
+    assert done.stderr.count("Error") + done.stderr.count("Closed") == 1
+    assert "sojourn.errors.Closed: Python is ending" in done.stderr
+
+
 def test_a_hook_that_calls_is_told_so(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """It runs in the thread that makes the calls, which would wait for itself."""
     with sojourn.sync.open(server.url) as ours:

@@ -76,6 +76,9 @@ class Ceiling(NamedTuple):
     artifact: int = 1024 * MiB
 
 
+_SHOWN = 100
+"""Characters of a value that a message quotes."""
+
 CAPS = Caps()
 CEILING = Ceiling()
 
@@ -88,3 +91,12 @@ def check(what: str, size: int, cap: int, unit: str = "bytes") -> None:
     """
     if size > cap:
         raise TooLarge(what, size, cap, unit=unit)
+
+
+def shown(value: object) -> str:
+    """A value that is refused, as a message quotes it: cut, and never an error of its own."""
+    try:
+        quoted = repr(value)
+    except Exception:  # noqa: BLE001 - a number of too many digits; objects of the caller's
+        return f"a {type(value).__name__}"
+    return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}…"

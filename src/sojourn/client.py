@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
-from sojourn.resilience.deadline import in_time
+from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
@@ -139,6 +138,7 @@ class Sojourn:
             newer=NEWER.total(),
         )
 
+    @in_time
     async def health(self) -> Health:
         """Whether the server answers, and how fast. Raises nothing but `Closed`.
 
@@ -152,9 +152,10 @@ class Sojourn:
             nodes = await self._engine.nodes()
         except SojournError as error:
             return Health(available=False, nodes=[NodeHealth(self.where, None, str(error))])
-        found = list(await asyncio.gather(*map(_examined, nodes)))
+        found = await gather_in_time(*map(_examined, nodes))
         return Health(all(each.latency is not None for each in found), found)
 
+    @in_time
     async def remember(
         self, key: SessionKey, *, summary: str | None = None, end: bool = False
     ) -> int:
@@ -409,6 +410,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
 
     Args:
         url: `redis://host:6379/0`, `rediss://…` (TLS), `unix:///path`, `embedded:DIR`, `memory://`,
+            `embedded:DIR?group=NAME` for one that a group of users shares,
             `redis+sentinel://host:26379,host:26379/mymaster/0`,
             `redis+cluster://host:6379,host:6379` (both with `rediss+…` for TLS), or a redis-py
             client that lends its address and credentials. The arguments below that are text or

@@ -10,18 +10,19 @@ from sojourn.errors import NotPicklable
 C = TypeVar("C", bound=type)
 
 
-def stays_here(instead: str) -> Callable[[C], C]:
+def stays_here(instead: str, *, holds: str = "connections") -> Callable[[C], C]:
     """Decorate a class: pickling an object of it says what to pass instead; a copy is itself.
 
     Args:
         instead: what another process needs to have one of its own.
+        holds: what cannot go there.
     """
 
     def decorate(kind: C) -> C:
         def refuse(self: object, _protocol: Any = None) -> NoReturn:
             raise NotPicklable(
-                f"{type(self).__name__} holds connections of this process, so it cannot go to "
-                f"another: pass {instead}."
+                f"{type(self).__name__} holds {holds} of this process, so it cannot go to another: "
+                f"pass {instead}."
             )
 
         def same(self: object, _memo: Any = None) -> object:

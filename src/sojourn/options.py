@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from sojourn.caps import CEILING
+from sojourn.caps import CEILING, shown
 from sojourn.errors import ConfigurationError, InvalidInput
 
 MiB = 1024 * 1024
@@ -52,9 +52,11 @@ class Options(NamedTuple):
             InvalidInput: a lifetime, cap or time-out that is not above zero, or an unknown word.
         """
         if self.durability not in ("primary", "replicas"):
-            raise InvalidInput(f"durability is 'primary' or 'replicas', not {self.durability!r}.")
+            raise InvalidInput(
+                f"durability is 'primary' or 'replicas', not {shown(self.durability)}."
+            )
         if self.on_outage not in ("raise", "buffer"):
-            raise InvalidInput(f"on_outage is 'raise' or 'buffer', not {self.on_outage!r}.")
+            raise InvalidInput(f"on_outage is 'raise' or 'buffer', not {shown(self.on_outage)}.")
         if self.replicas != 1 and self.durability != "replicas":
             raise InvalidInput("replicas= belongs to durability='replicas'.")
         if self.journal is not None and self.on_outage != "buffer":
@@ -64,10 +66,10 @@ class Options(NamedTuple):
             most = _AGES if name.endswith("_ttl") else _MOST.get(name, 10**12)
             if name in _FLAGS:
                 if not isinstance(value, bool):
-                    raise InvalidInput(f"{name} is True or False, not {value!r}.")
+                    raise InvalidInput(f"{name} is True or False, not {shown(value)}.")
             elif isinstance(value, int | float) and not least <= value <= most:
                 raise InvalidInput(
-                    f"{name} must be above zero and at most {most:,}, not {value!r}."
+                    f"{name} must be above zero and at most {most:,}, not {shown(value)}."
                 )
 
 
@@ -127,11 +129,13 @@ def _value(name: str, text: str) -> str | float | None:
         return text
     if name in _FLAGS:
         if text.lower() not in _TRUTH:
-            raise ConfigurationError(f"{name} in the URL must be true or false, not {text!r}.")
+            raise ConfigurationError(f"{name} in the URL must be true or false, not {shown(text)}.")
         return _TRUTH[text.lower()]
     if text.lower() == "none" and name in _FOREVER:
         return None
     try:
         return int(text) if name in _WHOLE else float(text)
     except ValueError as error:
-        raise ConfigurationError(f"{name} in the URL must be a number, not {text!r}.") from error
+        raise ConfigurationError(
+            f"{name} in the URL must be a number, not {shown(text)}."
+        ) from error

@@ -271,7 +271,12 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
 
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
-    return Notices(store if options.notices else None, options.health_check_interval, store)
+    return Notices(
+        store if options.notices else None,
+        options.health_check_interval,
+        store,
+        options.operation_timeout,
+    )
 
 
 def _limits(options: Options, *, shards: int) -> Limits:

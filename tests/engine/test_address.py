@@ -48,6 +48,52 @@ def test_a_wrong_url_is_refused(url: str, words: str) -> None:
         sojourn.open(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("valkey://one", "redis"),
+        ("valkeys://one", "rediss"),
+        ("redis-sentinel://one/mymaster", "redis[+]sentinel"),
+        ("sentinel://one:26379;sentinel://two:26379", "redis[+]sentinel"),
+        ("rediscluster://one", "redis[+]cluster"),
+        ("redis+socket:///run/redis.sock?virtual_host=3", "unix"),
+        ("redis+ssl://one", "rediss"),
+    ],
+)
+def test_the_scheme_of_another_program_is_translated(url: str, ours: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"is written {ours} here"):
+        sojourn.open(url)
+
+
+@pytest.mark.parametrize("url", ["one:6379", "localhost", "s3cret:one", "10.0.0.1:6379/0"])
+def test_a_url_without_a_scheme_is_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="begins with no scheme") as caught:
+        sojourn.open(url)
+    assert url.partition(":")[0] not in str(caught.value).replace("redis://localhost", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("protocol=3", "RESP2"),
+        ("decode_responses=True", "leave it out"),
+        ("max_connections=10", "share two connections"),
+        ("retry_on_timeout=True", "operation_timeout"),
+        ("socket_timeout=5", "operation_timeout=SECONDS"),
+        ("ssl=true", "rediss://"),
+        ("skip_verify=true", "ssl_cert_reqs=none"),
+    ],
+)
+def test_an_option_of_another_program_is_translated(option: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        sojourn.open(f"redis://one?{option}")
+
+
+@pytest.mark.parametrize("url", ["REDIS://one:1", " redis://one:1", "redis://one:1?db=0\n"])
+def test_a_url_is_read_as_people_write_it(url: str) -> None:
+    assert sojourn.open(url).where == "redis://one:1"
+
+
 def test_no_password_is_ever_shown() -> None:
     for scheme in ("redis+sentinel", "redis+cluster"):
         path = "/mymaster" if scheme == "redis+sentinel" else ""

@@ -15,6 +15,7 @@ import extent
 import sojourn
 from servers import Server
 from sojourn import Event, OutcomeUnknown, SessionKey, Unavailable
+from sojourn.security import Principal
 
 TIMEOUT, LATE = 0.6, 0.5
 KEY = SessionKey.of("late", "ada", "s")
@@ -40,7 +41,31 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "memory.list": lambda store: store.memory.user("ada").list(),
     "artifacts.move": lambda store: store.artifacts.move(KEY, KEY._replace(session="t")),
     "artifacts.delete": lambda store: store.artifacts.delete(KEY, "a"),
+    "artifacts.save": lambda store: store.artifacts.save(KEY, "a", b"y"),
+    "artifacts.load": lambda store: store.artifacts.load(KEY, "a"),
+    "artifacts.clear": lambda store: store.artifacts.clear(KEY),
     "cache.invalidate": lambda store: store.cache.invalidate("tag"),
+    "begin": lambda store: store.sessions.begin(
+        SessionKey.of("late", "eve", "first"),
+        Event(author="a", payload=1, state_delta={"app:a": 1}),
+    ),
+    "ensure": lambda store: store.sessions.ensure("late", "new", "one", state={"app:a": 3}),
+    "list by pattern": lambda store: store.sessions.list("late", pattern="user-*"),
+    "trim": lambda store: store.sessions.trim(KEY, keep=0),
+    "history.append": lambda store: store.history("another").append("user", "hello"),
+    "history.clear": lambda store: store.history(KEY).clear(),
+    "history.all": lambda store: store.history(KEY).all(),
+    "memory.put": lambda store: store.memory.user("ada").put("k", 1),
+    "memory.merge": lambda store: store.memory.user("ada").merge("o", {"b": 1}),
+    "memory.latest": lambda store: store.memory.user("ada").latest(),
+    "memory.scopes": lambda store: store.memory.scopes("user"),
+    "remember": lambda store: store.remember(KEY, end=True),
+    "health": lambda store: store.health(),
+    "notices.read": lambda store: store.notices.read("late", "ada", limit=1),
+    "notices.latest": lambda store: store.notices.latest("late", "ada"),
+    "quarantined": lambda store: store.sessions.quarantined("late", "ada"),
+    "as_user": lambda store: store.as_user(Principal.of("late", "ada")).sessions.get("s"),
+    "as_user.rotate": lambda store: store.as_user(Principal.of("late", "ada")).sessions.rotate("s"),
 }
 
 
@@ -80,13 +105,17 @@ class Late:
 @pytest.fixture
 async def late(shared_server: Server) -> AsyncIterator[tuple[sojourn.Sojourn, Late]]:
     options = {"operation_timeout": TIMEOUT, "connect_timeout": TIMEOUT, "near_cache_bytes": 0}
+    options["notices"] = True
     async with Late(shared_server.port) as late:
         url = f"{late.url}?namespace={secrets.token_hex(4)}"
         async with sojourn.open(url, **options) as store:  # type: ignore[arg-type]
             yield store, late
 
 
-QUICK = ("users", "revoke", "rotate", "history.pop", "memory.clear", "artifacts.move")
+QUICK = (
+    *("users", "revoke", "rotate", "history.pop", "memory.clear", "artifacts.move"),
+    *("artifacts.load", "remember"),
+)
 
 
 @pytest.mark.parametrize("name", CALLS if extent.FULL else QUICK)
@@ -100,11 +129,29 @@ async def test_all_round_trips_of_a_call_end_in_time(
         await store.sessions.create("late", f"user-{number}")
         await store.memory.user("ada").put(f"k{number}", number)
         await store.artifacts.save(KEY, f"a{number}", b"x")
+    await store.memory.user("ada").put("o", {"a": 1})
     await store.artifacts.save(KEY, "a", b"x")
+    await store.artifacts.load(KEY, "a")  # its script is there
     proxy.seconds = LATE
     began = time.monotonic()
     with suppress(Unavailable, OutcomeUnknown):
         await CALLS[name](store)
     spent = time.monotonic() - began
     assert spent < 2 * LATE - 0.05, f"{spent:.2f} s"  # two round trips, each in time
+    proxy.seconds = 0
+
+
+async def test_a_server_that_has_answered_is_not_called_silent(
+    late: tuple[sojourn.Sojourn, Late],
+) -> None:
+    store, proxy = late
+    await store.artifacts.save(KEY, "a", b"x")
+    await store.artifacts.load(KEY, "a")  # its script is there
+    proxy.seconds = LATE
+    with pytest.raises(Unavailable, match="what came before it") as told:
+        await store.artifacts.load(KEY, "a")
+    assert "Check that the server runs" not in str(told.value)
+    proxy.seconds = 2 * TIMEOUT
+    with pytest.raises(Unavailable, match="Check that the server runs"):
+        await store.artifacts.load(KEY, "a")
     proxy.seconds = 0

@@ -95,7 +95,7 @@ def test_an_orphan_is_ended_before_another_server_starts(folder, join, tmp_path,
     """What happens where the kernel does not end the server of a killed supervisor."""
     python = tmp_path / "python"
     code = (
-        "import runpy, sys; sys.platform = 'darwin'; del sys.argv[0];"
+        "import runpy, sys; sys.platform = 'other'; del sys.argv[0];"
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} -I -S -c "{code}" "$@"\n')

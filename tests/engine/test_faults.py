@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import socket
 import ssl
 
 import pytest
@@ -133,6 +134,8 @@ def test_what_failed_here_is_no_answer_of_the_server(error: Exception) -> None:
         (errno.EADDRNOTAVAIL, "not to blame"),
         (errno.EACCES, "rights of the socket"),
         (errno.EPERM, "may not connect"),
+        (errno.ENETUNREACH, "no way to"),
+        (errno.EHOSTUNREACH, "no way to"),
     ],
 )
 def test_a_lack_on_this_side_does_not_blame_the_server(number: int, words: str) -> None:
@@ -140,6 +143,14 @@ def test_a_lack_on_this_side_does_not_blame_the_server(number: int, words: str) 
     error.__cause__ = OSError(number, "boom")
     told = str(translate(error, "unix:///s"))
     assert words in told
+    assert "Check that the server runs" not in told
+
+
+def test_a_name_without_an_address_does_not_blame_the_server() -> None:
+    error = redis.exceptions.ConnectionError("Error -2 connecting to cache:6379")
+    error.__cause__ = socket.gaierror(-2, "Name or service not known")
+    told = str(translate(error, "redis://cache:6379"))
+    assert "DNS" in told
     assert "Check that the server runs" not in told
 
 

@@ -13,7 +13,7 @@ import pytest
 import sojourn
 from proxy import Proxy
 from servers import Server, any_binary
-from sojourn import Event, UnsupportedServer
+from sojourn import Event, ServerReadOnly, Unavailable, UnsupportedServer
 
 GREETING = ("INFO", "CLIENT", "SCRIPT", "HELLO", "COMMAND")
 
@@ -93,6 +93,10 @@ async def played(info: bytes, lacking: Sequence[bytes]) -> AsyncIterator[str]:
         b"# Server\r\nredis_version:4.0.0\r\n",
         b"# Server\r\nserver_name:valkey\r\nredis_version:7.2.4\r\nvalkey_version:7.1.0\r\n",
         b"# Server\r\nredis_version:none\r\n",
+        b"# Server\r\nredis_version:5.0.14\r\nmvcc_depth:0\r\n",  # KeyDB
+        b"# Server\r\nredis_version:6.2.11\r\ndragonfly_version:df-v1.9.0\r\n",
+        b"# Server\r\nredis_version:3.2.1\r\ngarnet_version:1.0.1\r\n",
+        b"# Server\r\nredis_version:4.0.9\r\npika_version:3.5.3\r\n",
         b"\xff",
     ],
 )
@@ -107,3 +111,98 @@ async def test_a_server_that_lacks_commands_is_refused(version: bytes) -> None:
     async with played(info, [b"ZMSCORE"]) as url, sojourn.open(url) as store:
         with pytest.raises(UnsupportedServer, match=rf"Redis {version.decode()};.* lacks ZMSCORE"):
             await store.ping()
+
+
+ASKED = (*GREETING, "CONFIG", "ACL", "TIME", "SCAN", "SELECT")
+TLS = b"\x16\x03"
+
+
+async def test_no_tls_is_tried_where_a_proxy_only_hangs_up(shared_server: Server) -> None:
+    """A server that is said hello to in TLS waits for more, and each connection a second."""
+    unknown = [f"\r\n{name}\r\n".encode() for name in GREETING]
+    async with Proxy(shared_server.port) as proxy:
+        proxy.on_request = lambda data: "drop" if any(map(data.count, unknown)) else "pass"
+        async with sojourn.open(proxy.url, operation_timeout=0.9) as store:
+            await store.ping()
+        assert not [each for each in proxy.requests if each.startswith(TLS)]
+
+
+async def test_the_doctor_sees_a_proxy_that_hangs_up(shared_server: Server) -> None:
+    unknown = [f"\r\n{name}\r\n".encode() for name in ASKED]
+    async with Proxy(shared_server.port) as proxy:
+        proxy.on_request = lambda data: "drop" if any(map(data.count, unknown)) else "pass"
+        async with sojourn.open(proxy.url) as store:
+            report = await store.doctor.examine()
+        assert proxy.connections < 60
+        assert not [each for each in proxy.requests if each.startswith(TLS)]
+    found = {each.check: each for each in report.findings}
+    assert "a proxy" in found["version"].what
+    assert "HELLO" in found["version"].what
+    assert "SCRIPT EXISTS is refused" in found["rights"].what
+    assert "TIME is refused" in found["clock"].what
+    assert found["latency"].level == "ok"
+
+
+async def test_the_doctor_sees_a_server_that_knows_little(tmp_path: Path) -> None:
+    renamed = [word for name in ASKED for word in ("--rename-command", name, "")]
+    server = Server(tmp_path, any_binary(), renamed).start()
+    try:
+        async with sojourn.open(server.url) as store:
+            report = await store.doctor.examine()
+    finally:
+        server.close()
+    found = {each.check: each for each in report.findings}
+    assert "does not tell what it is" in found["version"].what
+    assert "unknown command" in found["version"].what
+    assert "unknown command" in found["lifetimes"].what
+
+
+async def test_the_doctor_of_a_server_that_dies_says_so(tmp_path: Path) -> None:
+    server = Server(tmp_path, any_binary(), []).start()
+    async with sojourn.open(server.url, operation_timeout=0.5) as store:
+        await store.ping()
+        server.stop(9)
+        with pytest.raises(Unavailable, match="Check that the server runs"):
+            await store.doctor.examine()
+
+
+@asynccontextmanager
+async def sentinel_that_names(port: int) -> AsyncIterator[str]:
+    """A Sentinel that names one primary, for ever; gives the URL."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            for _ in range(data.count(b"\r\nCLIENT\r\n")):
+                writer.write(b"+OK\r\n")
+            if b"GET-MASTER-ADDR-BY-NAME" in data:
+                number = str(port).encode()
+                writer.write(b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%b\r\n" % (len(number), number))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def test_a_replica_that_does_not_tell_info_is_no_primary(
+    server: Server, tmp_path: Path
+) -> None:
+    """Sentinels may name it for a while. ROLE tells it, too."""
+    replica = Server(tmp_path / "replica", any_binary(), []).start()
+    for each in (server, replica):
+        each.ask("ACL", "SETUSER", "poor", "on", ">secret", "~*", "&*", "+@all", "-info")
+    replica.ask("REPLICAOF", "127.0.0.1", server.port)
+    try:
+        async with sentinel_that_names(replica.port) as sentinel:
+            url = f"redis+sentinel://poor:secret@{sentinel}/mymaster"
+            async with sojourn.open(url, operation_timeout=0.5) as store:
+                with pytest.raises(ServerReadOnly, match="is a replica now"):
+                    await store.sessions.list("shop", "ada")
+        async with sentinel_that_names(server.port) as sentinel:
+            url = f"redis+sentinel://poor:secret@{sentinel}/mymaster"
+            async with sojourn.open(url) as store:
+                assert (await store.sessions.list("shop", "ada")).sessions == []
+    finally:
+        replica.close()

@@ -15,7 +15,7 @@ import redis.asyncio
 import sojourn
 from servers import Server, any_binary
 from sojourn import AccessDenied, ConfigurationError, Event, InvalidInput, SessionKey, Unavailable
-from sojourn.engine.address import TLS
+from sojourn.engine.address import KEPT, TLS
 
 ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
 
@@ -206,6 +206,75 @@ async def test_a_lent_client_lends_all_that_reaches_the_server(
     assert made
     for options in made:
         assert options.items() >= lent.items()
+
+
+OURS = frozenset(
+    {
+        *("decode_responses", "encoder_class", "legacy_responses", "parser", "parser_class"),
+        *("himport_registry", "protocol", "socket_read_size"),  # how replies are read
+        *("retry", "retry_on_error", "retry_on_timeout", "health_check_interval"),
+        *("socket_timeout", "socket_connect_timeout"),
+        *("event_dispatcher", "oss_cluster_maint_notifications_handler", "orig_host_address"),
+        *("maint_notifications_config", "maint_notifications_pool_handler"),
+        *("maintenance_notification_hash", "maintenance_state"),  # pushed over RESP3
+        *("orig_socket_connect_timeout", "orig_socket_timeout"),
+    }
+)
+"""What Sojourn decides itself for connections of a lent client."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        redis.asyncio.connection.Connection,
+        redis.asyncio.connection.SSLConnection,
+        redis.asyncio.connection.UnixDomainSocketConnection,
+    ],
+)
+def test_every_option_of_a_connection_is_lent_or_decided(kind: type) -> None:
+    """A newer redis-py may have more: decide what becomes of it."""
+    of_all = (inspect.signature(each.__init__).parameters for each in kind.__mro__)
+    names = {name for parameters in of_all for name in parameters} - {"self", "args", "kwargs"}
+    assert names - KEPT - TLS - OURS == set()
+
+
+async def test_what_a_lent_client_does_on_connecting_is_done(server: Server) -> None:
+    """As the logins of cloud services do."""
+    server.ask("ACL", "SETUSER", "default", "resetpass", ">é")
+    seen: list[object] = []
+
+    async def login(connection: Any) -> None:
+        seen.append(connection)
+        connection._parser.on_connect(connection)  # as those of Google's and Amazon's do
+        await connection.send_command("AUTH", "default", "é".encode(), check_health=False)
+        await connection.read_response()
+
+    client = redis.asyncio.Redis(port=server.port, redis_connect_func=login)
+    async with sojourn.open(client) as store:
+        await store.ping()
+    assert seen
+    await client.aclose()
+    plain = redis.Redis(port=server.port, redis_connect_func=lambda _: None)
+    with pytest.raises(ConfigurationError, match="redis_connect_func"):
+        sojourn.open(plain)
+
+
+async def test_a_lent_client_lends_the_encoding_of_its_password(server: Server) -> None:
+    with server.client() as direct:
+        direct.execute_command(
+            "ACL", "SETUSER", "latin", "on", ">é".encode("latin-1"), "~*", "+@all"
+        )
+    client = redis.asyncio.Redis(
+        port=server.port, username="latin", password="é", encoding="latin-1"
+    )
+    assert await client.ping()
+    async with sojourn.open(client) as store:
+        await store.ping()
+        made = await store.sessions.create("é", "ü", state={"ß": "ö"})
+        assert await store.sessions.get(made.key) == made
+    await client.aclose()
+    async with sojourn.open(server.url) as store:
+        assert await store.sessions.get(made.key) == made
 
 
 def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:

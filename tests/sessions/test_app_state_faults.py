@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,30 @@ async def test_what_is_written_after_another_was_acknowledged_wins_whatever_cloc
             assert seen.state == {"app:price": 2, "app:new": 1}
         with server.client() as admin:
             assert int(admin.hget("state:{shop}", "at:price").split(":")[0]) == ahead + 1
+
+
+@pytest.mark.parametrize("second", ["stall", "pass"])
+async def test_of_a_user_s_two_deltas_the_later_one_wins_though_the_clock_stepped_back(
+    store: sojourn.Sojourn, server: Server, proxy: Proxy, second: str
+) -> None:
+    """The first waits in the outbox, the second perhaps."""
+    made = await store.sessions.create("shop", "ada")
+    with server.client() as admin:
+        for number in (1, 2):
+            what = "stall" if number == 1 else second
+            proxy.on_request = lambda data, what=what: what if APPLY.digest in data else "pass"
+            event = said("one", **{"app:price": number})
+            with suppress(OutcomeUnknown):
+                await store.sessions.append(made.key, event)
+            if number == 1:  # as it is when the clock stepped back 30 s since
+                ((name, entry),) = admin.hgetall("outbox:{shop:ada}").items()
+                stamp = int(entry.split(":")[1].split(",")[0])
+                later = entry.replace(str(stamp), str(stamp + 6 * AHEAD))
+                admin.hset("outbox:{shop:ada}", name, later)
+    proxy.on_request = lambda _: "pass"
+    seen = await store.sessions.get(made.key)
+    assert isinstance(seen, Session)
+    assert seen.state == {"app:price": 2}
 
 
 async def test_an_apply_that_arrives_twice_does_not_undo_what_came_between(

@@ -10,7 +10,7 @@ import redis
 
 import sojourn
 from servers import Server
-from sojourn import Event, SessionKey
+from sojourn import Event, SessionKey, Unavailable
 
 
 def backup(server: Server) -> Callable[[], None]:
@@ -65,6 +65,93 @@ async def test_what_is_read_after_a_restore_is_what_the_server_has(
         expected = [*"ab", *between, *repeated]
         assert texts(await store.sessions.get(made.key)) == expected
         assert texts(await store.sessions.get(made.key)) == expected
+
+
+@pytest.mark.parametrize("way", ["replace", "delete", "rename"])
+@pytest.mark.parametrize("repeated", ["", "e", "de", "cde"])
+@pytest.mark.parametrize("size", [1, 20_000])
+async def test_an_older_copy_of_one_session_is_noticed_without_a_lost_connection(  # noqa: C901
+    shared_server: Server, way: str, repeated: str, size: int
+) -> None:
+    """The last rows of the log, or the one if it is large, are those that this process knows."""
+    url = shared_server.url
+    async with sojourn.open(url) as store, sojourn.open(url) as other:
+        made = await store.sessions.create("shop", "ada")
+
+        async def add(by: sojourn.Sojourn, name: str) -> None:
+            event = Event(author="a", payload=name * size, id=name, time=1.0)
+            await by.sessions.append(made.key, event, operation_id=f"op {name}")
+
+        async def known() -> str:
+            found = await store.sessions.get(made.key)
+            assert found is not None
+            assert found.complete
+            return "".join(event.payload[0] for event in found.events)
+
+        for name in "ab":
+            await add(store, name)
+        with redis.Redis.from_url(url) as admin:
+            keys = admin.keys(f"session:*{made.key.session}*")
+            copies = {key: (admin.dump(key), admin.pttl(key)) for key in keys}
+            for name in "cde":
+                await add(store, name)
+            assert await known() == "abcde"
+            for key, (data, left) in copies.items():
+                if way == "delete":
+                    admin.delete(key)
+                if way == "rename":
+                    admin.restore(b"{" + key + b"}", left, data)
+                    admin.rename(b"{" + key + b"}", key)
+                else:
+                    admin.restore(key, left, data, replace=way == "replace")
+        between = "vwxyz"[: 3 - len(repeated)]
+        for name in between:
+            await add(other, name)
+        for name in repeated:
+            await add(store, name)
+        for later in ("", "m", "n"):
+            if later:
+                await add(other, later)
+            expected = "ab" + between + repeated + "mn"[: "_mn".index(later or "_")]
+            hits = store.stats().near_cache.hits
+            assert await known() == expected
+            assert await known() == expected
+            assert store.stats().near_cache.hits >= hits + 1
+
+
+@pytest.mark.parametrize("by", ["others", "this process"])
+async def test_what_is_held_for_an_outage_is_not_of_two_times(server: Server, by: str) -> None:
+    """What was lost and what came after it are never shown as one log, nor is the latter hidden."""
+    options = {"on_outage": "buffer", "operation_timeout": 0.5}
+    async with sojourn.open(server.url, **options) as store, sojourn.open(server.url) as other:
+        made = await store.sessions.create("shop", "ada")
+        for text in "ab":
+            await append(store, made.key, text)
+        with redis.Redis.from_url(server.url) as admin:
+            keys = admin.keys(f"session:*{made.key.session}*")
+            copies = {key: (admin.dump(key), admin.pttl(key)) for key in keys}
+            for text in "cde":
+                await append(store, made.key, text)
+            await store.sessions.get(made.key)
+            for key, (data, left) in copies.items():
+                admin.restore(key, left, data, replace=True)
+        if by == "others":
+            for text in "vwxy":
+                await append(other, made.key, text)
+            assert texts(await store.sessions.get(made.key, last=2)) == ["x", "y"]
+        else:
+            await append(store, made.key, "v")
+        server.pause()
+        try:
+            seen = await store.sessions.get(made.key)
+        except Unavailable:
+            assert by == "this process"
+        else:
+            assert seen is not None
+            assert "abvwxy".endswith("".join(texts(seen)))
+            assert seen.complete is False
+        finally:
+            server.resume()
 
 
 @pytest.mark.parametrize("later", [[], ["pear"], ["pear", "plum", "fig", "kiwi"]])

@@ -212,7 +212,7 @@ async def test_what_waits_for_the_old_id_is_refused_when_it_is_replayed(
             done = await store.rotate(KEY)
             proxy.on_request = lambda _: "pass"
             report = await replayed(away)
-            assert [each.reason.split(":")[0] for each in report.refused] == ["SessionNotFound"]
+            assert [each.reason.split(":")[0] for each in report.refused] == ["SessionRotated"]
             assert await away.sessions.get(KEY) is None
             await whole(away, done.key)
 

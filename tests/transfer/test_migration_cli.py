@@ -116,14 +116,31 @@ def test_what_cannot_be_is_told_in_a_line(
     assert "Traceback" not in done.stderr
 
 
-def test_several_layouts_are_named(origin: Origin, command: Any) -> None:
+def test_several_layouts_come_along_in_one_run(
+    origin: Origin, command: Any, shared_server: Server, namespace: str
+) -> None:
     origin.say("a", "one")
     origin.put("vana:memory:agent:a:b", {"data": 1})
+    origin.put("agentic_flywheel:session:f", {"session_id": "f"})
+    origin.client.sadd("session:neither", "x")
+    done = command("--yes")
+    assert "layout agentic-flywheel, history, vana" in done.stderr
+    assert done.returncode == 1, "what none of them can read is told"
+    assert done.stdout.count("session:neither") == 2, "once in the plan, once in the verdict"
+    with sojourn.sync.open(shared_server.url, namespace=namespace) as store:
+        assert [each.content for each in store.history("a").all()] == ["one"]
+        assert store.memory.agent("a").list().entries
+
+
+def test_sojourns_own_data_need_no_migration(
+    origin: Origin, command: Any, shared_server: Server
+) -> None:
+    with sojourn.sync.open(origin.url, namespace="ours") as store:
+        store.sessions.create("shop", "ada")
     done = command("--yes")
     assert done.returncode == 2
-    assert "history (1), vana (1)" in done.stderr
-    assert command("--yes", "--layout", "vana").returncode == 0
-    assert command("--yes", "--layout", "history").returncode == 0
+    assert "is Sojourn's own, and needs no migration" in done.stderr
+    assert "sojourn export" in done.stderr
 
 
 def test_a_source_that_does_not_answer_is_told(command: Any) -> None:

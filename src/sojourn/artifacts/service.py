@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.records import BINARY
 from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
 from sojourn.caps import CAPS, check
-from sojourn.codecs import encode, text
+from sojourn.codecs import encode, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
@@ -255,8 +256,8 @@ def _is_none(version: object) -> bool:
     """Whether a number is one that no version has."""
     if version is None:
         return False
-    if not isinstance(version, int):
-        raise InvalidInput(f"version is a whole number, not {version!r}.")
+    if not is_whole(version):
+        raise InvalidInput(f"version is a whole number, not {shown(version)}.")
     return not 0 <= version < 2**53
 
 
@@ -283,9 +284,12 @@ def _object(metadata: object) -> bytes:
 
 
 def _instant(value: object) -> float | None:
-    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
-        return None if value is None else float(value)
-    raise InvalidInput(f"created is a number of seconds, not {value!r}.")
+    if value is None:
+        return None
+    with suppress(OverflowError):  # a whole number of any length
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    raise InvalidInput(f"created is a number of seconds, not {shown(value)}.")
 
 
 def _known(stored: Stored) -> ArtifactVersion:

@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.store import LONGEST, CacheStore, Entry, EntryKey, Fetched, Life
 from sojourn.caps import CAPS, check
-from sojourn.codecs import decode, encode
+from sojourn.codecs import decode, encode, is_number, shown
 from sojourn.errors import (
     Closed,
     CorruptRecord,
@@ -394,9 +394,9 @@ def _decoded(key: EntryKey, found: Fetched) -> Any:
 
 
 def _seconds(value: object, what: str) -> float:
-    if isinstance(value, int | float) and _TICK <= value <= LONGEST:
+    if is_number(value) and _TICK <= value <= LONGEST:
         return float(value)
-    raise InvalidInput(f"{what} is a number of seconds up to 30 days, not {value!r}.")
+    raise InvalidInput(f"{what} is a number of seconds up to 30 days, not {shown(value)}.")
 
 
 def _life(ttl: float, stale: float) -> Life:
@@ -407,8 +407,8 @@ def _life(ttl: float, stale: float) -> Life:
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(tags, str):
-        raise InvalidInput("tags is a list of tags, not one string.")
+    if isinstance(tags, str) or not isinstance(tags, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"tags is a list of tags, not {type(tags).__name__}.")
     given = tuple(parse_tag(tag) for tag in tags)
     check("A list", len(given), CAPS.tags, "tags")
     return given

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from sojourn.caps import check
 from sojourn.errors import InvalidValue
 
@@ -27,3 +29,13 @@ def text(value: object, what: str, most: int | None = None) -> str:
     if most is not None:
         check(f"The {what}", size, most)
     return value
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number; True and False are none, and servers do not take them."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

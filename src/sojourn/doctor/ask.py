@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from sojourn.errors import (
     ServerBusy,
     ServerFault,
     ServerReadOnly,
+    Unavailable,
     UnsupportedServer,
 )
 
@@ -23,6 +25,55 @@ _FAMILIES = frozenset({"ACL", "CLIENT", "CONFIG", "SCRIPT"})
 
 
 _REFUSALS = (AccessDenied, ServerBusy, ServerFault, ServerReadOnly, UnsupportedServer)
+
+
+_PING: Call[Any] = Call("doctor.ask", (), bool, commands=[("PING",)], patient=False)
+
+
+class Careful:
+    """Asks a server that may hang up on what it does not know, as proxies do.
+
+    Whatever else was under way is then lost as well: so each is asked once more, alone.
+
+    Args:
+        run: sends a call to the server.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._alone = asyncio.Lock()
+        self._hung: set[str] = set()
+
+    async def run(self, call: Call[Any]) -> Any:
+        """Send a call.
+
+        Raises:
+            ServerFault: the server hangs up on it, and is there.
+            SojournError: what else may happen to it.
+        """
+        once = call._replace(repeatable=False)  # asked again here, and not till the deadline
+        try:
+            return await self._run(once)
+        except Unavailable:
+            async with self._alone:
+                return await self._run_alone(once)
+
+    async def _run_alone(self, call: Call[Any]) -> Any:
+        words = _words(call)
+        if words not in self._hung:
+            await self._run(_PING)  # else it is down
+            try:
+                return await self._run(call)
+            except Unavailable:
+                await self._run(_PING)
+                self._hung.add(words)
+        raise ServerFault("the connection ends instead of an answer")
+
+
+def _words(call: Call[Any]) -> str:
+    """What a call does, as its first command says."""
+    command = call.commands[0]
+    return " ".join(map(str, command[: 1 + (command[0] in _FAMILIES)]))
 
 
 async def ask(run: Run, *command: str | int, keys: Sequence[str] = ()) -> Any:
@@ -57,10 +108,8 @@ async def _send(run: Run, call: Call[Any]) -> Any:
     try:
         return await run(call)
     except _REFUSALS as error:
-        command = call.commands[0]
-        words = map(str, command[: 1 + (command[0] in _FAMILIES)])
         said = " ".join(str(error.__cause__ or error).split()).partition(", with args")[0]
-        return Refused(f"{' '.join(words)} is refused: {said}", isinstance(error, AccessDenied))
+        return Refused(f"{_words(call)} is refused: {said}", isinstance(error, AccessDenied))
 
 
 def _first(replies: list[Any]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from sojourn.calls.call import Call
-from sojourn.doctor.ask import Run, ask
+from sojourn.doctor.ask import Careful, Run, ask
 from sojourn.doctor.reading import Address, Answers, Reading, Refused, Wanted, pairs, text
 from sojourn.doctor.sample import sample
 from sojourn.engine.keys import Keys
@@ -52,6 +52,7 @@ async def probe(
     Raises:
         SojournError: the server does not answer, or not this user at all.
     """
+    run = Careful(run).run
     hello = await ask(run, "HELLO")  # every user may, even while the server loads its data
     if isinstance(hello, Refused):
         await run(

@@ -11,10 +11,12 @@ from sojourn.doctor.reading import Address, Refused, Wanted
 from sojourn.engine.engine import Node
 from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError
+from sojourn.handles import stays_here
 
 Nodes = Callable[[], Awaitable[Sequence[Node]]]
 
 
+@stays_here("the store's URL, and open the store there")
 class Doctor:
     """Examines the servers of a store. Made by `sojourn.open`, as `store.doctor`.
 

@@ -37,6 +37,18 @@ _HINT = (
     "redis+cluster://host:6379,host:6379, unix:///path/to.sock, embedded:DIR or memory://."
 )
 
+_SCHEMES_ELSEWHERE = {
+    **dict.fromkeys(("valkey", "keydb", "dragonfly", "garnet", "kvrocks", "tcp"), "redis"),
+    **dict.fromkeys(("valkeys", "redis+ssl", "redis+tls", "redis-ssl", "valkey+ssl"), "rediss"),
+    **dict.fromkeys(("sentinel", "redis-sentinel", "redis_sentinel"), "redis+sentinel"),
+    **dict.fromkeys(("rediss-sentinel", "redis-sentinel-ssl", "sentinels"), "rediss+sentinel"),
+    **dict.fromkeys(("rediscluster", "redis-cluster", "redis_cluster"), "redis+cluster"),
+    **dict.fromkeys(("valkey+sentinel", "valkey-sentinel"), "redis+sentinel"),
+    **dict.fromkeys(("valkey+cluster", "valkey-cluster"), "redis+cluster"),
+    **dict.fromkeys(("redis+socket", "redis-socket", "redis+unix", "valkey+unix"), "unix"),
+}
+"""The schemes of other programs, and what is written here."""
+
 _IN_URL = frozenset(
     {"client_name", "db", "host", "password", "path", "port", "socket_keepalive", "username"}
 )
@@ -45,10 +57,11 @@ retries, timeouts, pools. Those are Sojourn's own."""
 
 KEPT = (
     _IN_URL
-    | {"credential_provider", "socket_keepalive_options"}
+    | {"credential_provider", "socket_keepalive_options", "socket_type"}
     | {"driver_info", "lib_name", "lib_version"}
+    | {"encoding", "encoding_errors", "redis_connect_func"}
 )
-"""The same of a lent client, which has objects as well."""
+"""The same of a lent client, which has objects as well. Its encoding is that of the password."""
 
 TLS = frozenset(
     name
@@ -75,6 +88,18 @@ _ELSEWHERE = {
     **dict.fromkeys(("database", "virtual_host"), "the database is db=NUMBER"),
     **dict.fromkeys(("prefix", "key_prefix", "global_keyprefix"), "namespace=NAME"),
     **dict.fromkeys(("user", "pass", "auth"), "redis://user:password@host"),
+    **dict.fromkeys(
+        ("protocol", "decode_responses", "encoding", "encoding_errors", "charset"),
+        "leave it out: Sojourn speaks RESP2 and reads bytes itself",
+    ),
+    **dict.fromkeys(
+        ("max_connections", "pool_size", "min_idle_conns", "pool_timeout", "pool_fifo"),
+        "leave it out: all tasks of an event loop share two connections",
+    ),
+    **dict.fromkeys(
+        ("retry_on_timeout", "retry_on_error", "retry", "max_retries", "retries"),
+        "leave it out: calls are repeated until operation_timeout",
+    ),
     **dict.fromkeys(("sentinelMasterId", "master_name", "service_name"), "redis+sentinel://"),
 }
 """What other programs call it, and what is written here."""
@@ -172,6 +197,16 @@ def _address(text: str, scheme: str, default_port: int) -> Address:
     return Address(host, port or default_port)
 
 
+def _check_scheme(scheme: str, url: str) -> None:
+    if scheme in SCHEMES:
+        return
+    if ours := _SCHEMES_ELSEWHERE.get(scheme):
+        raise ConfigurationError(f"The URL scheme {scheme} is written {ours} here. {_HINT}")
+    if "://" not in url:
+        raise ConfigurationError(f"The URL begins with no scheme. {_HINT}")
+    raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")
+
+
 def _parsed(url: str) -> Mapping[str, Any]:
     try:
         parts = urlsplit(url)
@@ -180,8 +215,7 @@ def _parsed(url: str) -> Mapping[str, Any]:
         port_is_a_number = False
         parts = urlsplit("")
     scheme = parts.scheme or url.partition(":")[0]
-    if scheme not in SCHEMES:
-        raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")
+    _check_scheme(scheme, url)
     if not port_is_a_number:
         raise ConfigurationError(
             f"The port in the {scheme} URL is not a port number. {_ESCAPES} {_HINT}"

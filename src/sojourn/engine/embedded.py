@@ -25,7 +25,6 @@ from sojourn.errors import ConfigurationError, Unavailable
 _PAUSE = 0.005
 _SHUTDOWN_SECONDS = 5.0
 _LOG = "valkey.log"
-_DATA = "appendonlydir"
 _LOG_BYTES = 1 << 20
 _LOG_LINES = 6
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -43,10 +42,18 @@ class EmbeddedServer:
 
     Args:
         directory: where the data is; made, private to this user, when it is missing.
+        group: a group of users by its name, who share the folder and the server.
         start_timeout: seconds that `ensure()` waits for the server, the loading of data included.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, start_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        group: str | None = None,
+        start_timeout: float = 10.0,
+    ) -> None:
+        self._group = None if group is None else _number_of(group)
         self._directory = Path(os.path.abspath(directory))  # noqa: PTH100 - no I/O, no symlinks
         self._start_timeout = start_timeout
         self._mutex = threading.Lock()
@@ -127,15 +134,17 @@ class EmbeddedServer:
 
     def _make_directory(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        supervisor.share(str(self._directory), self._group)
         link = self._directory.lstat()
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in (os.geteuid(), 0):
             raise supervisor.NotOurs(f"{self._directory} is another user's symbolic link")
-        supervisor.check_ours(str(self._directory), self._directory.stat())
-        for folder in (self._directory, self._directory / _DATA):
+        supervisor.check_ours(str(self._directory), self._directory.stat(), self._group)
+        for folder in (self._directory, self._directory / supervisor.DATA):
             with suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
                     with suppress(FileNotFoundError):  # another process has removed it
-                        supervisor.check_ours(entry.path, entry.stat(follow_symlinks=False))
+                        status = entry.stat(follow_symlinks=False)
+                        supervisor.check_ours(entry.path, status, self._group)
 
     def _join(self) -> bool:
         """Hold the clients' lock; False while a supervisor holds it, because it is stopping."""
@@ -145,13 +154,13 @@ class EmbeddedServer:
                 os.close(self._joined)  # of a folder that was removed meanwhile
                 self._joined = None
             if self._joined is None:
-                self._joined = _lock(path, shared=True)
+                self._joined = _lock(path, self._group, shared=True)
         return self._joined is not None
 
     def _start_supervisor(self, binary: str, *, again: bool) -> bool:
         """Start a supervisor when there is none, and say so. Its lock passes from us to it."""
         with _no_fork:
-            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK)
+            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK, self._group)
             if lock is None:
                 return False
             try:
@@ -171,8 +180,11 @@ class EmbeddedServer:
         log = self._open_log()
         try:
             # Isolated and without site: nothing of this process' Python may slow it or break it.
+            words = [supervisor.__file__, str(self._directory), binary]
+            if self._group is not None:
+                words.append(str(self._group))
             child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", supervisor.__file__, str(self._directory), binary],
+                [sys.executable, "-I", "-S", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -185,14 +197,16 @@ class EmbeddedServer:
 
     def _answering_address(self) -> str | None:
         """The socket of the server if it answers; busy or refusing is an answer, loading is not."""
-        address = supervisor.read_address(str(self._directory / supervisor.ADDRESS))
-        reply = supervisor.ask(address, b"PING") if address else b""
+        path = str(self._directory / supervisor.ADDRESS)
+        address = supervisor.read_address(path, self._group)
+        reply = supervisor.ask(address, b"PING", self._group) if address else b""
         return address if reply and not reply.startswith(b"-LOADING") else None
 
     def _check_namespace(self) -> None:
         """Refuse at once a server of another container, whose socket is not in this one."""
         path = str(self._directory / supervisor.ADDRESS)
-        address, home = supervisor.read_address(path), supervisor.read_home(path)
+        address = supervisor.read_address(path, self._group)
+        home = supervisor.read_home(path, self._group)
         elsewhere = home and home != supervisor.mount_namespace()
         if address and elsewhere and not Path(address).exists():
             raise Unavailable(
@@ -203,13 +217,14 @@ class EmbeddedServer:
     def _is_draining(self) -> bool:
         """Whether we were the last client and the supervisor has not yet ended."""
         with _no_fork, ExitStack() as held:
-            clients = supervisor.open_lock(str(self._directory / supervisor.CLIENTS_LOCK))
+            path = str(self._directory / supervisor.CLIENTS_LOCK)
+            clients = supervisor.open_lock(path, self._group)
             held.callback(os.close, clients)
             alone = supervisor.try_lock(clients)
             if not alone and supervisor.try_lock(clients, shared=True):
                 return False
             # Nobody can have joined: either we or the supervisor hold the clients' lock alone.
-            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK)
+            lock = _lock(self._directory / supervisor.SUPERVISOR_LOCK, self._group)
             if lock is not None:
                 os.close(lock)
             return lock is None
@@ -223,14 +238,15 @@ class EmbeddedServer:
         with suppress(FileNotFoundError):
             if path.stat().st_size > _LOG_BYTES:
                 path.replace(path.with_suffix(".log.1"))
-        log = supervisor.open_ours(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = supervisor.open_ours(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, self._group)
         os.set_blocking(log, True)
         return log
 
     def _end_of_log(self) -> str:
         path = self._directory / _LOG
         with suppress(OSError):
-            with open(supervisor.open_ours(str(path), os.O_RDONLY), errors="replace") as log:  # noqa: PTH123 - a descriptor
+            descriptor = supervisor.open_ours(str(path), os.O_RDONLY, self._group)
+            with open(descriptor, errors="replace") as log:  # noqa: PTH123 - a descriptor
                 lines = log.read().splitlines()[-_LOG_LINES:]
             return "\n".join([f"The end of its log, {path}:", *lines])
         return f"Its log, {path}, cannot be read."
@@ -262,9 +278,30 @@ def find_server() -> str:
     )
 
 
-def _lock(path: Path, *, shared: bool = False) -> int | None:
+def _number_of(group: str) -> int:
+    """The number of a group that this process is in.
+
+    Raises:
+        ConfigurationError: there is none of this name, or the process is not in it.
+    """
+    try:
+        import grp  # noqa: PLC0415 - not everywhere
+
+        number = grp.getgrnam(group).gr_gid
+    except (ImportError, KeyError):
+        raise ConfigurationError(
+            f"There is no group {group[:64]!r} here: name one in group=, or leave it out."
+        ) from None
+    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+        raise ConfigurationError(
+            f"This process is not in the group {group!r}: start it as a member, or without group=."
+        )
+    return number
+
+
+def _lock(path: Path, group: int | None, *, shared: bool = False) -> int | None:
     """Lock a file without waiting; return the descriptor that holds the lock, if we got it."""
-    descriptor = supervisor.open_lock(str(path))
+    descriptor = supervisor.open_lock(str(path), group)
     held = False
     try:
         held = supervisor.try_lock(descriptor, shared=shared)

@@ -256,6 +256,8 @@ class Engine:
             deadline = min(deadline, ours.end)
             limit = min(limit, ours.began + self._whole)
         pending = Pending(call, deadline, loop.create_future(), limit)
+        if ours is not None:
+            pending.given = deadline - now
         lanes.send(pending)
         if self._hooks.wanted:
             pending.future.add_done_callback(

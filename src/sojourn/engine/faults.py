@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -85,6 +86,16 @@ _FORBIDDEN: _Rule = (
     "This process may not connect to {where} ({detail}). Check the rights of the socket and of the "
     "folders above it, or what the system lets this process do.",
 )
+_NAMELESS: _Rule = (
+    Unavailable,
+    "This machine finds no address for the host of {where} ({detail}). Nothing was sent: check the "
+    "name in the URL, and the DNS of this machine.",
+)
+_CUT_OFF: _Rule = (
+    Unavailable,
+    "This machine has no way to {where} ({detail}). Nothing was sent: check its network, routes "
+    "and firewall.",
+)
 _DOWN: _Rule = (
     Unavailable,
     "No answer from {where} ({detail}). {advice}",
@@ -131,6 +142,8 @@ _BY_CODE: dict[str, _Rule] = {
 }
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Errors of the system that say that this process, or this machine, has no more of something."""
+_APART = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH})
+"""Errors of the system that say that no packet leads to the server from here."""
 
 _REFUSED_CERTIFICATE = re.compile("CERTIFICATE|UNKNOWN_CA")
 _CODE = re.compile("|".join(rf"(?<!\w){re.escape(code)}(?!\w)" for code in _BY_CODE))
@@ -234,7 +247,16 @@ def _rule_of_system(error: BaseException) -> _Rule:
             return _CROWDED
         if isinstance(each, PermissionError):
             return _FORBIDDEN
+        if isinstance(each, socket.gaierror):
+            return _NAMELESS
+        if isinstance(each, OSError) and each.errno in _APART:
+            return _CUT_OFF
     return _DOWN
+
+
+def is_here(error: BaseException) -> bool:
+    """Whether what failed is on this side: the server was not even reached."""
+    return _rule_for(error) in (_CROWDED, _FORBIDDEN, _NAMELESS, _CUT_OFF, _HERE)
 
 
 def is_certificate(error: BaseException) -> bool:

@@ -22,6 +22,9 @@ _ASKING = pack((b"ASKING",))
 LARGE = 64 * 1024
 """Bytes from which a request travels apart from small ones."""
 
+_MOST = 0.8
+"""The part of an operation's time that must have been left for a call that blames the server."""
+
 
 class Pending:
     """A call under way: its bytes, its replies so far, and the future of whoever waits.
@@ -36,6 +39,7 @@ class Pending:
         refusal: the last reply that put it off.
         deadline: when it ends if none of its bytes move; it stands while they do.
         limit: when it ends in any case.
+        given: how many seconds its operation had left for it.
         moved: until which second of its wire's traffic its deadline has stood.
         came: how many bytes had come over its wire before it.
     """
@@ -49,6 +53,7 @@ class Pending:
             "deadline",
             "doubtful",
             "future",
+            "given",
             "held",
             "limit",
             "losses",
@@ -68,6 +73,7 @@ class Pending:
         self.call = call
         self.deadline = deadline
         self.limit = limit
+        self.given = math.inf
         self.moved = 0.0
         self.came = 0
         self.future = future
@@ -159,8 +165,14 @@ class Pending:
             error = self.unknown(where, str(error)) or error
         self.fail(error, cause)
 
-    def expire(self, where: str, last_error: BaseException | None) -> None:
-        """End for want of a reply, with what is known of why."""
+    def expire(self, where: str, last_error: BaseException | None, whole: float) -> None:
+        """End for want of a reply, with what is known of why.
+
+        Args:
+            where: the server's address.
+            last_error: why there is no connection, if there is none.
+            whole: seconds that an operation has; those before this call may have taken most.
+        """
         cause = self.refusal or last_error
         in_doubt = self._in_doubt
         unknown = self.unknown(where, _detail(cause)) if in_doubt else None
@@ -168,6 +180,14 @@ class Pending:
             self.fail(unknown, cause)
         elif cause is not None and (not in_doubt or is_passing(cause)):
             self.fail(translate(cause, where), cause)
+        elif cause is None and self.given < _MOST * whole:
+            self.fail(
+                Unavailable(
+                    f"{self.call.name} had {max(0, self.given):.2g} s left, which was not enough: "
+                    f"what came before it in this operation took the rest. {where} may be slow, or "
+                    "this was much at once: ask for less (limit=), or raise operation_timeout."
+                )
+            )
         else:
             reason = f" ({_detail(cause)})" if cause else ""
             error = Unavailable(

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sojourn.engine import tls
 from sojourn.engine.address import Address, Target
-from sojourn.engine.faults import is_hopeless, is_misheard, translate
+from sojourn.engine.faults import is_here, is_hopeless, is_misheard, translate
 from sojourn.engine.tasks import quiet
 from sojourn.engine.tls import Certificates
 from sojourn.errors import AccessDenied, ConfigurationError, SojournError, Unavailable
@@ -71,6 +71,8 @@ async def find_primary(
 def _silence(target: Target, failures: list[BaseException]) -> SojournError:
     """Why no Sentinel told anything. While one of them may yet come up, that is an outage."""
     detail = str(failures[0]) or type(failures[0]).__name__
+    if is_here(failures[0]):
+        return translate(failures[0], target.where)
     if not all(map(is_hopeless, failures)):
         return Unavailable(
             f"No Sentinel of {target.where} answers ({detail}). Check that they run and can be "

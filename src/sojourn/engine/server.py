@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Mapping
 from typing import Any, Self, cast
+from urllib.parse import parse_qsl
 
 import redis
 import redis.asyncio
@@ -96,11 +97,11 @@ class Server:
             return cls(target, connect_timeout=connect_timeout)
         if credential_provider is not None:
             raise ConfigurationError("An embedded server wants no credentials: none are provided.")
-        directory = url.removeprefix("embedded:").removeprefix("//") or ".sojourn"
+        directory, group = _folder_of(url)
         return cls(
             Target(f"embedded:{directory}", UnixDomainSocketConnection, {}),
             connect_timeout=connect_timeout,
-            embedded=EmbeddedServer(directory),
+            embedded=EmbeddedServer(directory, group=group),
         )
 
     @classmethod
@@ -114,7 +115,7 @@ class Server:
         """The server of a lent client: its address, credentials and TLS, never its sockets.
 
         Raises:
-            ConfigurationError: the client is not of one plain server, or checks TLS in a way that
+            ConfigurationError: the client is not of one plain server, or connects in a way that
                 connections of asyncio cannot.
         """
         pool: Any = getattr(client, "connection_pool", None)
@@ -124,6 +125,12 @@ class Server:
             raise ConfigurationError(
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "
                 "redis.asyncio.Redis of one server, or give a URL."
+            )
+        if options.get("redis_connect_func") and pool.connection_class is not kind:
+            raise ConfigurationError(
+                f"This {type(client).__name__} cannot be lent: its redis_connect_func speaks to "
+                "connections without an event loop. Lend a redis.asyncio.Redis with one of its "
+                "own, or give a URL and credential_provider=."
             )
         kept = {name: value for name, value in options.items() if name in KEPT | TLS}
         wanted = (name for name, value in options.items() if name.startswith("ssl_") and value)
@@ -185,7 +192,7 @@ class Server:
         try:
             return await self._greeted(options, deadline)
         except (driver.RedisError, OSError) as error:
-            if not (is_dropped(error) or isinstance(error, driver.ResponseError)):
+            if not _may_mind_words(error):
                 raise
         # The greeting is a courtesy. A proxy (twemproxy) hangs up on what it does not know.
         return await self._greeted({**options, **_WORDLESS}, deadline, wordless=True)
@@ -225,8 +232,8 @@ class Server:
             raise
         except BaseException as error:
             await connection.disconnect(nowait=True)
-            if is_misheard(error):
-                await tls.check_sides(connection, self.where)
+            if is_misheard(error) and (wordless or not _may_mind_words(error)):
+                await tls.check_sides(connection, self.where)  # a server may take a second for it
             raise
         return connection
 
@@ -249,7 +256,9 @@ class Server:
     async def _check_role(self, connection: AbstractConnection) -> None:
         """Sentinels may still name the primary of before."""
         info = await self._ask(connection, "INFO", "replication")
-        if info and "role:master" not in info:
+        # Who may not ask for INFO may perhaps ask for this.
+        role = "" if info else await self._ask(connection, "ROLE")
+        if (info and "role:master" not in info) or (role and role[0] != b"master"):
             raise ServerReadOnly(
                 f"The primary that the Sentinels of {self.where} name is a replica now. A failover "
                 "may be under way: try again shortly."
@@ -275,6 +284,11 @@ class Server:
             await asyncio.to_thread(self._embedded.release)
 
 
+def _may_mind_words(error: BaseException) -> bool:
+    """Whether the greeting may be what the other side does not like."""
+    return is_dropped(error) or isinstance(error, driver.ResponseError)
+
+
 def _with_provider(target: Target, provider: Provider | None) -> Target:
     if provider is None:
         return target
@@ -289,3 +303,13 @@ def _with_provider(target: Target, provider: Provider | None) -> Target:
             f"redis-py's CredentialProvider; this {type(provider).__name__} has neither."
         )
     return target._replace(options={**target.options, "credential_provider": provider})
+
+
+def _folder_of(url: str) -> tuple[str, str | None]:
+    """The folder of an embedded server, and the group that shares it: `embedded:DIR?group=NAME`."""
+    folder = url.removeprefix("embedded:").removeprefix("//")
+    before, mark, query = folder.partition("?")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    if mark and asked.keys() == {"group"}:
+        return before or ".sojourn", asked["group"]
+    return folder or ".sojourn", None

@@ -187,7 +187,7 @@ class Wire:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         if self._breaker.is_open or pending.deadline <= self._clock.time():
-            pending.expire(self._where, self._last_error)  # what has no time left is not sent
+            self._end_late(pending)  # what has no time left is not sent
             return
         pending.enter(self._traffic)
         self._waiting.append(pending)
@@ -283,7 +283,7 @@ class Wire:
                 failures += 1
                 self._breaker.failed()
                 if self._breaker.is_open:
-                    self._end_all(lambda each: each.expire(self._where, self._last_error))
+                    self._end_all(self._end_late)
                 self._events.lost()
                 delay = self._backoff.compute(failures)
                 if self._events.several and self._breaker.is_open:  # others may replace it
@@ -541,7 +541,7 @@ class Wire:
             pending.lose(broken=broken)
             pending.held = False
             if not pending.call.repeatable:
-                pending.expire(self._where, self._last_error)
+                self._end_late(pending)
             elif self._closed or not (broken and pending.is_suspect):
                 self._waiting.appendleft(pending)
             elif self._alone:
@@ -601,7 +601,7 @@ class Wire:
             if pending.limit <= now:
                 pending.outlast(self._where, self._traffic)
             else:
-                pending.expire(self._where, self._last_error)
+                self._end_late(pending)
             if timer := self._resting.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
@@ -610,6 +610,9 @@ class Wire:
             self.leave()
         if later := [end for end in ends.values() if end > now]:
             self._watch(min(later))
+
+    def _end_late(self, pending: Pending) -> None:
+        pending.expire(self._where, self._last_error, self._patience.operation)
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
         everything = (*self._under_way(), *self._waiting, *self._resting, *self._condemned)

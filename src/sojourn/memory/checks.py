@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from sojourn.caps import CAPS, check
-from sojourn.codecs import encode, text
+from sojourn.codecs import encode, is_number, is_whole, shown, text
 from sojourn.errors import InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import parse_entry
 from sojourn.memory.model import Draft
@@ -26,10 +26,10 @@ _BATCH_BYTES = 1024 * 1024
 
 def lifetime(seconds: object) -> float | None:
     """A TTL in seconds, or None for ever."""
-    if seconds is None or (isinstance(seconds, int | float) and _TICK <= seconds <= _AGES):
+    if seconds is None or (is_number(seconds) and _TICK <= seconds <= _AGES):
         return seconds
     raise InvalidInput(
-        f"A ttl of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+        f"A ttl of {shown(seconds)} s is not a lifetime: give seconds above zero, or None for ever."
     )
 
 
@@ -43,9 +43,9 @@ def tenant(value: object) -> str:
 
 def version(value: object) -> int | None:
     """An expected version, or None for any."""
-    if value is None or (isinstance(value, int) and 0 <= value < _TOO_MANY):
+    if value is None or (is_whole(value) and 0 <= value < _TOO_MANY):
         return value
-    raise InvalidInput(f"expected_version must be a whole number of 0 or more, not {value!r}.")
+    raise InvalidInput(f"expected_version must be a whole number of 0 or more, not {shown(value)}.")
 
 
 def version_of(text: str) -> int:
@@ -61,15 +61,15 @@ def version_of(text: str) -> int:
 
 def limit(value: object) -> int:
     """How many entries are wanted."""
-    if isinstance(value, int) and 1 <= value <= _LARGEST_PAGE:
+    if is_whole(value) and 1 <= value <= _LARGEST_PAGE:
         return value
-    raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {value!r}.")
+    raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {shown(value)}.")
 
 
 def keys(values: Iterable[object]) -> list[str]:
     """Names of entries, each once."""
-    if isinstance(values, str):
-        raise InvalidInput("keys is a list of keys, not one string.")
+    if isinstance(values, str) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"keys is a list of keys, not {type(values).__name__}.")
     found = list(dict.fromkeys(parse_entry(value) for value in values))
     if len(found) > MOST:
         raise InvalidInput(f"{len(found):,} entries at once are too many: {MOST:,} at most.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -19,7 +18,7 @@ from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scop
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
-from sojourn.resilience.deadline import from_now, in_time, no_later_than, within
+from sojourn.resilience.deadline import end_of_operation, from_now, in_time, operation, within
 
 _NEWEST_FIRST = 1
 """In the place of a shard in a cursor: the order is another one."""
@@ -229,6 +228,7 @@ class Scope:
         entries = await in_pieces(entry_of, (row for row in rows if row is not None))
         return {entry.key: entry.value for entry in entries}
 
+    @in_time
     async def merge(
         self,
         key: str,
@@ -259,18 +259,16 @@ class Scope:
         """
         name = parse_entry(key)
         changed = checks.json_object(changes, "The changes")
-        operation = f"merge {operation_id_of(operation_id)}"
-        end, pause = from_now(self._limits.patience), _PAUSE
+        named = f"merge {operation_id_of(operation_id)}"
+        pause = _PAUSE
         while True:
-            with no_later_than(end) as step:
-                (row,) = await self._store.get(self.key, [name], self.tenant)
-            end = step.end
+            (row,) = await self._store.get(self.key, [name], self.tenant)
             item = self._merged(name, row, changed)
             try:
-                write = self._write(operation, 0 if row is None else row.version)
-                return await self._put([item], ttl, write, end)
+                write = self._write(named, 0 if row is None else row.version)
+                return await self._put([item], ttl, write)
             except StaleEntry:
-                if from_now(pause) >= end:
+                if from_now(pause) >= end_of_operation():
                     raise
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -393,13 +391,13 @@ class Scope:
         items: Sequence[Item],
         ttl: float | Keep | None,
         write: Write,
-        end: float = math.inf,
     ) -> int:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         began = from_now(0)
         placed = await self._searcher.placed(items)
-        spent = from_now(0) - began  # an embedding takes its own time
-        with no_later_than(min(from_now(self._limits.patience), end + spent)):
+        if (ours := operation()) is not None:
+            ours.stand_until(ours.end + from_now(0) - began)  # an embedding takes its own time
+        with within(self._limits.patience):
             return await self._store.put(self.key, placed, life, write)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
+from sojourn.codecs import shown
 from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
 from sojourn.ids import parse_app, parse_memory
@@ -126,7 +127,7 @@ class Memory:
             InvalidInput: an unknown kind, the limit, or a cursor that no listing gave.
         """
         if kind not in get_args(Kind):
-            raise InvalidInput(f"A kind is one of {', '.join(get_args(Kind))}, not {kind!r}.")
+            raise InvalidInput(f"A kind is one of {', '.join(get_args(Kind))}, not {shown(kind)}.")
         parse_app(app)
         checks.limit(limit)
         shard, after = place_of(cursor)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias, cast
 
+from sojourn.codecs import shown
 from sojourn.errors import InvalidInput, InvalidValue
 
 Embed: TypeAlias = Callable[
@@ -39,7 +40,7 @@ class Embedder:
         if not callable(function):
             raise InvalidInput("embed_with() takes a function from texts to vectors.")
         if not isinstance(dimensions, int) or not 1 <= dimensions <= _MOST:
-            raise InvalidInput(f"dimensions must be from 1 to {_MOST:,}, not {dimensions!r}.")
+            raise InvalidInput(f"dimensions must be from 1 to {_MOST:,}, not {shown(dimensions)}.")
         self._function = function
         self._dimensions = dimensions
 

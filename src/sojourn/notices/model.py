@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Self
 
 import msgspec
 
+from sojourn.codecs import shown
 from sojourn.errors import InvalidInput
 
 Kind = Literal["created", "appended", "updated", "trimmed", "deleted", "expired", "missed"]
@@ -59,7 +60,8 @@ class Place(NamedTuple):
         found = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
         if found is None:
             raise InvalidInput(
-                f"after is the id of a notice, or '0' for all that are remembered, not {cursor!r}."
+                "after is the id of a notice, or '0' for all that are remembered, not "
+                f"{shown(cursor)}."
             )
         return cls(int(found[1]), int(found[2]))
 

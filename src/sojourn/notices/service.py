@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from itertools import islice
 
+from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
 from sojourn.notices.model import Notice, Place
 from sojourn.notices.store import REMEMBERED, NoticeStore
+from sojourn.resilience.deadline import in_time
 
 _PAGE = 100
 _START = Place.parse("0")
@@ -26,11 +29,17 @@ class Notices:
         store: where they are kept; None when the store was opened without them.
         poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
         kept: where others keep them in any case; None where nobody does.
+        patience: seconds that a call may take.
     """
 
     def __init__(
-        self, store: NoticeStore | None, poll: float, kept: NoticeStore | None = None
+        self,
+        store: NoticeStore | None,
+        poll: float,
+        kept: NoticeStore | None = None,
+        patience: float = math.inf,
     ) -> None:
+        self._patience = patience
         self._store = store
         self._kept = kept
         self._poll = poll
@@ -64,6 +73,7 @@ class Notices:
         owner, place = user_key(app, user), None if after is None else Place.parse(after)
         return self._follow(self._wanted(), owner, place)
 
+    @in_time
     async def read(
         self,
         app: str,
@@ -91,8 +101,8 @@ class Notices:
             ConfigurationError: the store was opened without `notices=True`.
         """
         owner, place = user_key(app, user), Place.parse(after)
-        if not isinstance(limit, int) or not 1 <= limit <= REMEMBERED:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {limit!r}.")
+        if not is_whole(limit) or not 1 <= limit <= REMEMBERED:
+            raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
         if newest_first:
             kept = (await store.read(owner, _START, 2 * REMEMBERED)).notices(_START)

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import IO, Literal, NamedTuple, TypeAlias
 
 from sojourn.errors import InvalidInput
+from sojourn.handles import stays_here
 from sojourn.security.principal import Principal
 
 Outcome = Literal["allowed", "not_found", "refused", "failed"]
@@ -54,6 +55,7 @@ class Decision(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value}
 
 
+@stays_here("its path, and open it there", holds="an open file")
 class JsonLines:
     """Writes decisions to a file, one JSON object a line.
 
@@ -106,6 +108,7 @@ class Logged:
         self._logger.log(level, json.dumps(record, separators=(",", ":")), extra={"access": record})
 
 
+@stays_here("what it writes to, as a path, and make it there", holds="a queue and a lock")
 class AccessLog:
     """Makes a record of each decision, hands it to the sinks, and counts.
 

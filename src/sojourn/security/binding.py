@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
+from sojourn.codecs import shown
 from sojourn.errors import InvalidBinding, InvalidId, InvalidInput
 from sojourn.ids import SessionKey
 from sojourn.options import DAY
@@ -66,7 +67,7 @@ class Bindings:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(ttl, int | float) or not 1 <= ttl <= _AGES:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"A binding is valid for one second or more, not {ttl!r}.")
+            raise InvalidInput(f"A binding is valid for one second or more, not {shown(ttl)}.")
         self._keyring = keyring
         self._ttl = int(ttl)
         self._log = log

@@ -16,6 +16,7 @@ from sojourn.codecs import text
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError, InvalidInput, Throttled, Unavailable
+from sojourn.handles import stays_here
 from sojourn.ids import parse_app
 from sojourn.security.counters import Bucket, Counters, InMemoryCounters, RedisCounters
 
@@ -40,6 +41,7 @@ class Store(Protocol):
     _keys: Keys
 
 
+@stays_here("the store's URL and its own arguments, and make it there")
 class Enumeration:
     """Counts what a peer has named in vain: ids that are unknown or another's, wrong tokens.
 

@@ -51,7 +51,7 @@ async def get_many(
     Raises:
         SojournError: of one of them, but for CorruptRecord and NewerFormat.
     """
-    wanted = [checked(each) for each in dict.fromkeys(_several(keys, "get_many"))]
+    wanted = list(dict.fromkeys(checked(each) for each in _several(keys, "get_many")))
     found = SessionBatch()
     for key, outcome in zip(wanted, await _settled(map(get, wanted)), strict=True):
         if isinstance(outcome, CorruptRecord):

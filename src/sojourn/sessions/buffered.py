@@ -19,6 +19,7 @@ import msgspec
 
 from sojourn.errors import (
     BufferFull,
+    EventExists,
     OutcomeUnknown,
     ServerOutOfMemory,
     SessionExists,
@@ -85,6 +86,8 @@ class BufferedSessions:
 
     async def run(self, operation: Operation[R]) -> R:
         """As `SessionStore`; in an outage with what this process holds of a session."""
+        if isinstance(operation, SessionWrite):
+            return await self._write(operation)
         done: Any
         match cast("object", operation):  # each case knows what it gives
             case Append() as append:
@@ -99,8 +102,6 @@ class BufferedSessions:
                 done = await self._read(read)
             case Forget() as forget:
                 done = await self._forget(forget)
-            case SessionWrite() as write:
-                done = await self._write(cast("SessionWrite[Any]", write))
             case _:
                 self._replayer.wake()
                 done = await self._store.run(operation)
@@ -285,13 +286,21 @@ class BufferedSessions:
                 f"it is at version {write.expected} cannot be known. Nothing was written."
             )
         self._check_lasting()
-        if self._twin.head(key) is None:
+        head = self._twin.head(key)
+        if head is None:
             raise _expired_here()
-        repeated = append.admit(self._twin)
-        if repeated is None:
-            kept = Kept.of_append(append)
-            self._replayer.add(kept.known_as(self._twin.head(key), sent=sent))
-        written = await self._twin.run(append)
+        kept = Kept.of_append(append).known_as(head, sent=sent)
+        try:
+            repeated = append.admit(self._twin)
+        except EventExists as error:
+            if not sent or error.ids != len(append.rows):
+                raise
+            self._replayer.add(kept)  # a read has shown that it was done: have it confirmed
+            written = Written(head.version, head.seq, repeated=True)
+        else:
+            if repeated is None:
+                self._replayer.add(kept)
+            written = await self._twin.run(append)
         await self._replayer.sync(write.operation_id)
         return written._replace(durable=False)
 

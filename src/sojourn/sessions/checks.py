@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from sojourn.caps import CAPS, check
-from sojourn.codecs import encode, text
+from sojourn.codecs import encode, is_number, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
@@ -94,7 +94,7 @@ def instant(value: object, what: str) -> float:
     with suppress(OverflowError):  # a whole number of any length
         if isinstance(value, _NUMBER) and math.isfinite(value):
             return float(value)
-    raise InvalidValue(f"The {what} must be a finite number of seconds, not {value!r}.")
+    raise InvalidValue(f"The {what} must be a finite number of seconds, not {shown(value)}.")
 
 
 def end(value: object) -> float | None:
@@ -104,27 +104,28 @@ def end(value: object) -> float | None:
     if (at := instant(value, "until")) <= _LAST:
         return at
     raise InvalidInput(
-        f"until must be seconds since the epoch, not {value!r}: divide milliseconds by 1,000."
+        f"until must be seconds since the epoch, not {shown(value)}: divide milliseconds by 1,000."
     )
 
 
 def lifetime(seconds: object, what: str = "ttl") -> float | None:
     """A TTL in seconds, or None for ever."""
-    if seconds is None or (isinstance(seconds, int | float) and _TICK <= seconds <= _AGES):
+    if seconds is None or (is_number(seconds) and _TICK <= seconds <= _AGES):
         return seconds
     raise InvalidInput(
-        f"A {what} of {seconds!r} s is not a lifetime: give seconds above zero, or None for ever."
+        f"A {what} of {shown(seconds)} s is not a lifetime: give seconds above zero, or None for "
+        "ever."
     )
 
 
 def count(value: object, what: str) -> int | None:
     """A number that counts, or None."""
-    if value is None or (isinstance(value, int) and 0 <= value < _TOO_MANY):
+    if value is None or (is_whole(value) and 0 <= value < _TOO_MANY):
         return value
-    raise InvalidInput(f"{what} must be a whole number of 0 or more, not {value!r}.")
+    raise InvalidInput(f"{what} must be a whole number of 0 or more, not {shown(value)}.")
 
 
 def page_size(limit: object) -> None:
     """How many entries a page has."""
-    if not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
-        raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {limit!r}.")
+    if not is_whole(limit) or not 1 <= limit <= _LARGEST_PAGE:
+        raise InvalidInput(f"limit must be from 1 to {_LARGEST_PAGE:,}, not {shown(limit)}.")

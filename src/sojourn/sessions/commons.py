@@ -8,7 +8,7 @@ import time
 from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -127,7 +127,9 @@ class Commons:
         """
         try:
             if delta:
-                await self._apply(owner, operation_id.encode(), stamp, delta, at_once=True)
+                await self._apply(
+                    owner, operation_id.encode(), stamp, delta, "after" if waiting else "now"
+                )
             if waiting:
                 await self.drain(owner)
         except Unavailable as error:
@@ -189,10 +191,12 @@ class Commons:
         operation_id: bytes,
         stamp: int,
         delta: Pairs,
-        *,
-        at_once: bool = False,
+        order: Literal["now", "after", ""] = "",
     ) -> None:
-        """Apply a delta: at once as the latest of all, one that has waited by its stamp."""
+        """Apply a delta: at once as the latest of all, one that has waited by its stamp.
+
+        `after` is at once, too, and later than what still waits in the outbox.
+        """
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
         cap = self._policy.max_state_bytes
         reply: list[Any] = await self._engine.run(
@@ -203,7 +207,7 @@ class Commons:
                 script=APPLY,
                 args=(
                     *(stamp, operation_id, ms(self._policy.state_ttl), cap),
-                    "now" if at_once else "",
+                    order,
                     *counted(delta),
                 ),
                 operation_id=operation_id.decode(),

@@ -36,7 +36,6 @@ async def encode_events(
     for event in events:
         await turns.rest()
         checks.event(event)
-        ids.add(event.id)
         delta = checks.encoded(event.state_delta)
         changes.update(delta)
         row = _row(event, delta)
@@ -44,6 +43,7 @@ async def encode_events(
             raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
         check_members(row, "An event")
         rows.append(row)
+        ids.add(event.id)
         size += len(row)
         check("A call", len(rows), CAPS.events, "events")
         check("A call", size, most)

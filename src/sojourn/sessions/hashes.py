@@ -114,7 +114,7 @@ def parse_head(reply: Reply) -> Parsed:
     """The fields of a session and its state."""
     if isinstance(reply, Exception):
         return Parsed(None, {}, [FOREIGN])
-    fields = dict(pairs(reply))
+    fields = {b"chain": b"", **dict(pairs(reply))}
     flaws: list[Flaw] = []
     try:
         _check_format(fields, "The session", flaws)
@@ -168,6 +168,11 @@ def _recorded(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Pairs:
             except ValueError as error:
                 flaws.append(Flaw(known, str(error), value))
     return found
+
+
+def _chain(field: bytes) -> int | None:
+    """What proves less when it cannot be read, and nothing else."""
+    return int(field) if field.isdigit() and len(field) <= _DIGITS else None
 
 
 def count(field: bytes) -> int:
@@ -289,6 +294,7 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"expires": _span,
     b"until": _span,
     b"log_id": _text,
+    b"chain": _chain,
 }
 """The fields of a session that the store sets, and how each is read, in the order of `Head`."""
 

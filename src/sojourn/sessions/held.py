@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.operations import Append, Create
-from sojourn.sessions.rows import wanted
+from sojourn.sessions.rows import chained, wanted
 from sojourn.sessions.store import Born, Change, Head, Stored, Window, Written
 
 _EACH = 1024
@@ -92,7 +92,7 @@ class Held:
         if held is not None and _same_log(held.head, stored.head):
             first = stored.first if stored.rows else stored.head.seq + 1
             before = first - _first(held)
-            if 0 <= before <= len(held.rows):
+            if 0 <= before <= len(held.rows) and _goes_on(held, stored, first):
                 replaced = held.rows[before:]
                 held.rows[before:] = stored.rows
                 self._size += _bytes(stored.rows) - _bytes(replaced)
@@ -110,9 +110,12 @@ class Held:
             return
         before = written.seq - len(rows)
         if written.version <= held.head.version:  # the answer to what came later was first
-            included = held.rows and _first(held) <= before + 1
-            if not included and (delta.session or delta.user or delta.app):
-                self._discard(key)  # what came later may have set the same
+            place = before + 1 - _first(held)
+            if not held.rows or place < 0:
+                if delta.session or delta.user or delta.app:
+                    self._discard(key)  # what came later may have set the same
+            elif held.rows[place : place + len(rows)] != list(rows):
+                self._discard(key)  # the server has gone back to an older state
             return
         others = written.version > held.head.version + 1  # they may have cut the log, too
         end = before if others else _first(held) + len(held.rows) - 1
@@ -122,10 +125,14 @@ class Held:
         if before >= end:
             held.rows.extend(rows)
             self._size += _bytes(rows)
+        else:
+            self._discard(key)  # the server has gone back to an older state
+            return
         head = held.head._replace(
             version=max(held.head.version, written.version),
             updated=append.updated,
             seq=max(end, written.seq),
+            chain=chained(held.head.chain, rows),
             expires=_expiry(held.head),
         )
         self._sessions[key] = held._replace(
@@ -205,6 +212,12 @@ def _first(held: Stored) -> int:
 
 def _same_log(held: Head, now: Head) -> bool:
     return (held.incarnation, held.epoch) == (now.incarnation, now.epoch)
+
+
+def _goes_on(held: Stored, stored: Stored, first: int) -> bool:
+    """Whether the log read is the one held and what was appended to it, and not an older one."""
+    behind = stored.rows[max(0, held.head.seq + 1 - first) :]
+    return stored.head.chain in (None, chained(held.head.chain, behind))
 
 
 def _expiry(head: Head) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -107,6 +107,8 @@ class History:
             TooLarge: a message is over the cap of an event; nothing was sent.
             OutcomeUnknown: they were sent and no reply came.
         """
+        if not isinstance(messages, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"messages is a list of dicts, not {type(messages).__name__}.")
         events = [_event_of(message) for message in messages]
         if events:
             await self._append(events, operation_id)
@@ -182,6 +184,8 @@ def _event(role: str, content: Any, metadata: Mapping[str, Any] | None) -> Event
         raise InvalidValue("The role must not be empty.")
     payload: dict[str, Any] = {"content": content}
     if metadata:
+        if not isinstance(metadata, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue(f"The metadata must be a mapping, not {type(metadata).__name__}.")
         payload["metadata"] = dict(metadata)
     return Event(author=role, payload=payload, kind=KIND)
 

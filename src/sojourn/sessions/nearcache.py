@@ -1,9 +1,10 @@
 """Events that this process has decoded already.
 
 An entry is used only after the server has said that the log is still the same and only longer:
-same incarnation, same epoch, and the last rows known, read again, are byte for byte the same. That
-proves little of a server that was restored from a backup, where writers have repeated their last
-writes; so what was read before a connection was lost is read again.
+same incarnation, same epoch, the last rows known, read again, are byte for byte the same, and the
+sum of all rows is that of the rows known and of those behind them. So a log that was restored from
+a backup, and where writers have repeated their last writes, is read again; as is what was read
+before a connection was lost.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.rows import chained
 from sojourn.sessions.store import Head, Stored
 
 _DECODED = 6
@@ -66,6 +68,10 @@ class Known(NamedTuple):
             == (before.incarnation, before.epoch, before.dropped)
             and stored.first == before.seq - len(self.tail) + 1
             and stored.rows[: len(self.tail)] == self.tail
+            and (
+                now.chain is before.chain is None
+                or now.chain == chained(before.chain, stored.rows[len(self.tail) :])
+            )
         )
 
 

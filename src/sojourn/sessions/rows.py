@@ -39,6 +39,17 @@ def encode_row(row: Row) -> bytes:
     return body + _TAIL % crc32(body)
 
 
+def chained(chain: int | None, rows: Sequence[bytes]) -> int:
+    """The sum of a log after rows that were appended (`append.lua`)."""
+    total = chain or 0
+    for row in rows:
+        try:
+            total = (total * 1_000_003 + int(row[-10:-2], 16)) % 2**32
+        except ValueError:  # of another version
+            total = total * 1_000_003 % 2**32
+    return total
+
+
 class NotARow(ValueError):
     """Bytes that are no row, or not as they were written. It quotes none of them."""
 

@@ -108,9 +108,9 @@ class Head(NamedTuple):
     """A session without its state and events.
 
     Fields with a default may be missing on the server. `log_id` is random, and the same as long as
-    there is the log: a save, a trim, a rotation and an import keep it. `fields` are those that
-    applications set (`record.FIELDS`), as they are stored; `more` those that this version does not
-    know.
+    there is the log: a save, a trim, a rotation and an import keep it. `chain` is a sum of all
+    events that were appended, None for unknown. `fields` are those that applications set
+    (`record.FIELDS`), as they are stored; `more` those that this version does not know.
     """
 
     incarnation: str
@@ -124,6 +124,7 @@ class Head(NamedTuple):
     expires: float | None
     until: float | None = None
     log_id: str = ""
+    chain: int | None = None
     fields: Pairs = NOTHING
     more: Pairs = NOTHING
 

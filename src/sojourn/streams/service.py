@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from sojourn.caps import CAPS
 from sojourn.codecs import text
+from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.streams.model import Told
 from sojourn.streams.store import StreamStore
 
 
+@stays_here("the store's URL, and open the store there")
 class Streams:
     """Connections of clients, and the last that each was told. Made by `sojourn.open`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
@@ -164,6 +165,8 @@ class Store(Facade):
 
     def close(self) -> None:
         """Close the store and end its thread."""
+        if sys.is_finalizing():  # there is no thread any more, and connections end with the process
+            return
         store, portal = self._own_store(), self._here
         portal.run(store.close)
         portal.close()

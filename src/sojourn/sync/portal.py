@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from sojourn.errors import InvalidInput
+from sojourn.errors import Closed, InvalidInput
 from sojourn.sync.crossing import Running, mailbox, run_in, start_loop
 
 T = TypeVar("T")
@@ -30,7 +31,13 @@ class Portal:
 
         Raises:
             InvalidInput: this is that thread, so that the caller would wait for itself.
+            Closed: Python ends, and no thread runs any more: a `__del__` calls at the very last.
         """
+        if sys.is_finalizing():
+            raise Closed(
+                "Python is ending and runs no thread any more: make the last calls in a "
+                "with-block, or in a function of atexit."
+            )
         if self._loop is not None and _running_loop() is self._loop:
             raise InvalidInput(
                 "A hook runs in the thread that makes the store's calls, so a call from there "

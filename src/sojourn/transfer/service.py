@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import sojourn
 from sojourn.client import Sojourn
+from sojourn.codecs import is_whole, shown
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_user
 from sojourn.transfer.exporting import Export
@@ -164,7 +166,9 @@ async def import_(
     began = time.monotonic()
     stores = _stores_of(store)
     if existing not in get_args(Existing):
-        raise InvalidInput(f"existing is one of {', '.join(get_args(Existing))}, not {existing!r}.")
+        raise InvalidInput(
+            f"existing is one of {', '.join(get_args(Existing))}, not {shown(existing)}."
+        )
     with Reader(Path(path), _bytes(max_line_bytes)) as reader:
         sure = await asyncio.to_thread(check_file, reader, watch)
         reader.rewind()
@@ -192,12 +196,15 @@ def _stores_of(store: Sojourn) -> Stores:
 
 
 def _instant(value: object) -> float | None:
-    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
-        return cast("float | None", value)
-    raise InvalidInput(f"since and until are seconds since the epoch, not {value!r}.")
+    if value is None:
+        return None
+    with suppress(OverflowError):  # a whole number of any length
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    raise InvalidInput(f"since and until are seconds since the epoch, not {shown(value)}.")
 
 
 def _bytes(value: object) -> int:
-    if isinstance(value, int) and value > 0:
+    if is_whole(value) and value > 0:
         return value
-    raise InvalidInput(f"max_line_bytes is a number of bytes, not {value!r}.")
+    raise InvalidInput(f"max_line_bytes is a number of bytes, not {shown(value)}.")

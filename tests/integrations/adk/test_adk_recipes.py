@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import shlex
 import shutil
+import signal
+import sys
+from asyncio.subprocess import DEVNULL
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from adk_kit import ADK
-from warm_python import run
+from warm_python import environment, run
 
+from proxy import Proxy
+from servers import free_port
 from sojourn.errors import InvalidInput
 from sojourn.integrations.adk import ArtifactService, MemoryService, SessionService
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "adk.md"
 
 ADK_MAIN = "import sys\nfrom google.adk.cli.cli_tools_click import main\nmain(sys.argv[1:])\n"
 
@@ -127,6 +137,72 @@ def test_adk_deploy_cloud_run(agents, uri, redis, tmp_path, monkeypatch):
     done = run("-c", python + SERVE, str(image / "app" / "agents"), uri)
     assert done.stdout.splitlines()[-1:] == ["200 s"], done.stderr
     assert len(keys(redis)) == 1
+
+
+@pytest.fixture
+def image(agents, tmp_path) -> tuple[Path, str]:
+    """What the guide's Dockerfile puts together, and its command there."""
+    (agents / "demo_agent" / "requirements.txt").write_text("sojourn[adk]\n")
+    text = GUIDE.read_text("utf-8").partition("```dockerfile\n")[2].partition("```")[0]
+    text = text.replace("/shop/", "/demo_agent/")
+    steps = dict(each.split(" ", 1) for each in text.splitlines())
+    root, (source, target) = tmp_path / "image", steps["COPY"].split()
+    shutil.copytree(agents.parent / source, root / target.strip("/"))
+    installed = steps["RUN"].rpartition(" ")[2]
+    assert (root / installed.strip("/")).read_text() == "sojourn[adk]\n"
+    assert steps["WORKDIR"] == "/app"
+    (root / "bin").mkdir()
+    (root / "bin" / "sojourn").write_text(f'#!/bin/sh\nexec {sys.executable} -m sojourn "$@"\n')
+    (root / "bin" / "sojourn").chmod(0o755)
+    return root, steps["CMD"].replace("/app/", f"{root}/app/")
+
+
+async def test_the_dockerfile_of_the_guide_is_served_behind_a_freeze(image, shared_server, redis):
+    """Cloud Run stops the process between requests; meanwhile its connections die in silence."""
+    root, command = image
+    async with Proxy(shared_server.port) as proxy:
+        port = free_port()
+        env = {
+            **environment(),
+            "PATH": f"{root / 'bin'}:{os.environ['PATH']}",
+            "PORT": str(port),
+            "SESSIONS": f"{proxy.url}?health_check_interval=1",
+        }
+        process = await asyncio.create_subprocess_shell(
+            command, env=env, cwd=root / "app", stdout=DEVNULL, stderr=DEVNULL
+        )
+        path = "/apps/demo_agent/users/ada/sessions"
+        said = {"role": "user", "parts": [{"text": "hello"}]}
+        turn = {"appName": "demo_agent", "userId": "ada", "sessionId": "s", "newMessage": said}
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                await answering(client, process)
+                assert (await client.post(f"{path}/s")).status_code == 200
+                assert (await client.post("/run", json=turn)).status_code == 200
+                process.send_signal(signal.SIGSTOP)
+                dead = proxy.connections
+                proxy.on_request = lambda _: "pass" if proxy.connections > dead else "stall"
+                await asyncio.sleep(1.2)  # longer than health_check_interval
+                process.send_signal(signal.SIGCONT)
+                assert (await client.post("/run", json=turn)).status_code == 200
+                assert proxy.connections > dead
+                found = (await client.get(f"{path}/s")).json()
+                assert [each["author"] for each in found["events"]].count("user") == 2
+        finally:
+            process.kill()
+            await process.wait()
+    assert len(keys(redis)) == 1
+
+
+async def answering(client, process) -> None:
+    """Wait until the server does."""
+    async with asyncio.timeout(60):
+        while process.returncode is None:
+            with suppress(httpx.TransportError):
+                await client.get("/list-apps")
+                return
+            await asyncio.sleep(0.05)  # another process: no event to wait for
+    raise AssertionError(f"it ended with {process.returncode}")
 
 
 def test_init_tells_of_a_folder_that_hides_its_file(agents):

@@ -287,6 +287,34 @@ async def test_a_turn_of_a_runnable_is_stored_whatever_its_answer_carries(
     assert [each.content for each in found] == ["asked", "said"]
 
 
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"leaf": 1}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [*range(248, 258), 600, 3000])
+async def test_what_is_nested_too_deeply_takes_no_turn_along(
+    history: ChatMessageHistory, levels: int
+) -> None:
+    """Each around the cap on levels: that of a field, of a message, and of the row it is in."""
+    deep = nested(levels)
+    calls: list[Any] = [{"name": "f", "args": deep, "id": "1", "type": "tool_call"}]
+    given = [
+        AIMessage("one", additional_kwargs={"k": deep}),
+        AIMessage("two", tool_calls=calls),
+        ToolMessage("three", tool_call_id="1", artifact=deep),
+        HumanMessage(["four", deep]),
+        HumanMessage("five", additional_kwargs={"many": [0] * 100_001, "long": 10**600}),
+    ]
+    await history.aadd_messages(given)
+    found = await history.aget_messages()
+    assert [type(each) for each in found] == [type(each) for each in given]
+    assert [each.content for each in found[:3]] == ["one", "two", "three"]
+    assert (found[3].content[0], found[4].content) == ("four", "five")
+
+
 async def test_a_batch_is_stored_whole_or_not_at_all(history: ChatMessageHistory) -> None:
     with pytest.raises(TooLarge):
         await history.aadd_messages([HumanMessage("fine"), HumanMessage("x" * 2**23)])

@@ -13,6 +13,14 @@ CROWDED, FULL = 0.80, 0.95
 def version(reading: Reading) -> Verdict:
     """Which product, and that it is Redis 6.2 or Valkey 7.2 at least."""
     info, hello = reading.info, reading.hello
+    if isinstance(info.values, Refused) and isinstance(hello.values, Refused):
+        return Verdict(
+            Level.UNKNOWN,
+            f"It does not tell what it is ({hello.values.why}; {info.values.why}): a proxy, or a "
+            "server whose commands are renamed or denied.",
+            "Examine the server behind it by its own address, or as a user who may ask; through a "
+            "proxy each command that it lacks is an error of the call that needs it.",
+        )
     product = Product.of(info.told, hello.told)
     if product.is_tested and product.number is None:
         told = product.version or info["redis_version"]  # or why that is not there

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
+from sojourn.caps import CAPS
 from sojourn.codecs import encode
+from sojourn.errors import TooLarge
 from sojourn.integrations.langchain.messages import CHANGED, MEMBER, is_needed
 
 log = logging.getLogger("sojourn.langchain")
@@ -53,26 +56,35 @@ def fitted(stored: dict[str, Any], cap: int) -> dict[str, Any]:
             piece.leave_out()
             changed.add(piece.of)
             metadata[CHANGED] = sorted(changed)
-            told.append(f"{piece.what} ({piece.size:,} bytes)")
+            told.append(f"{piece.what} ({_told(piece.size)})")
             size = _size(made)
     if size > room:
         return stored
     log.warning(
-        "A message of type %r is over the cap of an event, %s bytes (max_event_bytes). It is "
-        "stored without %s.",
+        "A message of type %r is over the cap of an event: %s bytes (max_event_bytes), %s levels, "
+        "%s members. It is stored without %s.",
         fields.get("type"),
         f"{cap:,}",
+        CAPS.depth,
+        f"{CAPS.members:,}",
         ", ".join(told),
     )
     return made
 
 
 def _size(value: object) -> int:
-    return len(encode(value, "A message"))
+    try:
+        return len(encode([value], "A message")) - 2  # a level, as the row that it will be in
+    except TooLarge:  # of levels or members
+        return sys.maxsize
+
+
+def _told(size: int) -> str:
+    return "levels or members over their cap" if size == sys.maxsize else f"{size:,} bytes"
 
 
 def _mark(what: str, size: int) -> str:
-    return f"[{what} of {size:,} bytes: not stored, over the cap]"
+    return f"[{what} of {_told(size)}: not stored, over the cap]"
 
 
 def _fields(fields: dict[str, Any]) -> Iterator[_Piece]:

@@ -28,8 +28,8 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import is_typeddict
 
 from sojourn.caps import CAPS
-from sojourn.codecs import decode, encode
-from sojourn.errors import InvalidValue
+from sojourn.codecs import check_members, decode, encode
+from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Message
 from sojourn.telemetry.newer import NEWER
@@ -257,7 +257,7 @@ def to_stored(message: BaseMessage) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     try:
         fields = dump(message)
-    except InvalidValue as error:
+    except (InvalidValue, TooLarge) as error:
         fields, changed = _dump_changed(message)
         metadata[CHANGED] = changed
         log.warning(
@@ -317,6 +317,7 @@ def _nearest(value: Any) -> Any:
     try:
         plain = to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")
         text = json.dumps(plain, ensure_ascii=False)
+        check_members(text.encode(errors="replace"), "A value")
     except Exception:  # noqa: BLE001 - serializers of the application's raise what they like
         if isinstance(value, dict):
             members = cast("dict[object, Any]", value)

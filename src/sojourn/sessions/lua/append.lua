@@ -18,13 +18,13 @@ local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until',
-  'labels')
+  'labels', 'chain')
 local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9] or ''
 local labels = head[10] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-if not (major_of(head[8]) and version and seq and dropped and ttl and expires)
+if not ((head[8] == '1' or major_of(head[8])) and version and seq and dropped and ttl and expires)
     or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
     or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or #last > 15
     or (ttl == '' and last == '') ~= (expires == '')
@@ -109,11 +109,16 @@ if rebuilt then -- a new log, or an index that was evicted
   if known > 0 then return {'event', known, one} end
 end
 
+-- The checksums of all rows that were appended, one behind the other, as one number: who knows a part
+-- of the log sees by it whether the rest was appended to just that.
+local chain = tonumber(head[11] or 0) or 0
+
 -- A key of another type stops the script; what was written before it is taken back.
 local length
 for i = first_event, first_event + count - 1 do
   length = redis.pcall('RPUSH', events, ARGV[i])
   if type(length) == 'table' then break end
+  chain = (chain * 1000003 + (tonumber(string.sub(ARGV[i], -10, -3), 16) or 0)) % 4294967296
 end
 local absent = type(length) == 'table' and length or redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
 if type(absent) == 'table' then
@@ -132,7 +137,7 @@ if longer or absent then
     redis.call('LTRIM', events, 0, -count - 1)
     return entered
   end
-  write_index_lifetime(by_update, by_expiry, expires)
+  write_index_lifetime(by_update, by_expiry, expires, write_mended)
 end
 if labels ~= '' then
   write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
@@ -152,7 +157,8 @@ if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
 end
 
 version = version + 1
-redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5])
+redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+  'chain', chain .. '')
 if n_session > 0 then
   redis.call('HSET', session, 'bytes', bytes)
   write_state(session, session_pairs, n_session, sizes)
@@ -164,10 +170,11 @@ if n_user > 0 then
   write_state(user, user_pairs, n_user, user_sizes)
   write_lifetime(user, user_left, ARGV[6])
 end
+local waiting = 0
 if ARGV[9] ~= '' then
-  write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
+  waiting = write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
 end
 if KEYS[9] then
   write_notices(KEYS[9], ARGV[6], {{'appended', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, seq, stamp, 0, span(ttl, last), expires, labels}
+return {'ok', version, seq, stamp, waiting, span(ttl, last), expires, labels}

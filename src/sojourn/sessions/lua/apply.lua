@@ -6,7 +6,8 @@
 --
 -- KEYS  1 state of the app (hash: state:<key> → JSON, at:<key> → stamp, bytes, applied)
 -- ARGV  1 stamp, µs, that it has in the outbox   2 operation id
---       3 shared ttl, ms or '' (never)   4 cap, bytes   5 'now' (at once), or '' (it has waited)
+--       3 shared ttl, ms or '' (never)   4 cap, bytes   5 'now' (at once), 'after' (the same, and later than what
+--         waits in the outbox, as its stamp there is), or '' (it has waited)
 --       6 number of pairs, then the pairs
 -- Reply {'ok'}   {'app state', bytes} {'app state', keys, 'keys'}: nothing was written
 local key = KEYS[1]
@@ -30,8 +31,8 @@ local function written_at(name)
 end
 
 local mine, first, last = tonumber(ARGV[1]), 7, 6 + 2 * tonumber(ARGV[6])
-if ARGV[5] == 'now' then
-  mine = stamp
+if ARGV[5] ~= '' then
+  mine = ARGV[5] == 'after' and math.max(stamp, mine) or stamp
   for i = first, last, 2 do mine = math.max(mine, written_at(ARGV[i]) + 1) end
 end
 local mark = string.format('%.0f:', mine) .. ARGV[2]

@@ -70,7 +70,9 @@ redis.call('ZCARD', KEYS[3])
 local first = redis.call('ZCARD', by_update) == 0 and 1 or 0
 redis.call('ZCARD', by_expiry)
 if ARGV[10] ~= '' then
-  write_mended(by_update, by_expiry)
+  if redis.call('ZCARD', by_update) ~= redis.call('ZCARD', by_expiry) then
+    write_mended(by_update, by_expiry)
+  end
   local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
   local evicted = redis.call('ZSCORE', by_expiry, ARGV[2]) -- it has this place already
   if evicted and tonumber(evicted) > now then alive = alive - 1 end
@@ -97,7 +99,7 @@ redis.call('HSET', session,
 if n_session > 0 then write_state(session, session_pairs, n_session) end
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
 write_expiry({session}, expires)
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 write_labelled(by_update, by_expiry, ARGV[2], expires,
   read_labels(given('labels', first_field, n_fields)) or {}, {})
 

@@ -26,7 +26,7 @@ if found or not exists then -- first what frees memory: then a full server lets 
   redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   redis.call('ZREM', by_update, ARGV[3])
   redis.call('ZREM', by_expiry, ARGV[3])
-  write_index_lifetime(by_update, by_expiry, now) -- it may have been the last that never expires
+  write_index_lifetime(by_update, by_expiry, now, write_mended) -- it may have been the last that never expires
   write_labelled(by_update, by_expiry, ARGV[3], now, {}, read_labels(labels) or {})
 end
 write_user_operation(operations, found and deleted or missed)

@@ -21,6 +21,6 @@ if last ~= '' and (expires == '' or tonumber(expires) > tonumber(last)) then exp
 redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[3])
 redis.call('HSET', KEYS[1], 'ttl', ttl, 'expires', expires)
 write_expiry({KEYS[1], KEYS[2], KEYS[3]}, expires)
-write_index_lifetime(KEYS[4], KEYS[5], expires)
+write_index_lifetime(KEYS[4], KEYS[5], expires, write_mended)
 write_labelled(KEYS[4], KEYS[5], ARGV[3], expires, read_labels(head[6]) or {}, {})
 return {'ok', head[5] or '', expires, head[6] or ''}

@@ -25,7 +25,7 @@ for i = 2, #ARGV do
         + redis.call('ZADD', KEYS[2], 'NX', head[2] == '' and '+inf' or head[2], id)
       if added > 0 then
         reply[2] = reply[2] + 1
-        write_lasting(KEYS[1], KEYS[2], head[2])
+        write_index_lifetime(KEYS[1], KEYS[2], head[2])
       end
     end
     if sound then

@@ -27,14 +27,14 @@ for i = 1, #ARGV, 5 do
     local last = expires == '' and '' or expires + grace
     redis.call('ZADD', KEYS[1], 'GT', updated, name)
     redis.call('ZADD', KEYS[2], expires == '' and '+inf' or expires, name)
-    write_lasting(KEYS[1], KEYS[2], last)
+    write_index_lifetime(KEYS[1], KEYS[2], last)
     write_labelled(KEYS[1], KEYS[2], name, last, labels, former, grace)
   else
     local place = redis.call('ZSCORE', KEYS[1], name)
     if expires == '' or not place or tonumber(place) == tonumber(expires) then
       gone = gone + redis.call('ZREM', KEYS[1], name)
       redis.call('ZREM', KEYS[2], name)
-      write_lasting(KEYS[1], KEYS[2], now + grace) -- it may have been the last for ever
+      write_index_lifetime(KEYS[1], KEYS[2], now + grace) -- it may have been the last for ever
       write_labelled(KEYS[1], KEYS[2], name, now, {}, former, grace)
     end
   end

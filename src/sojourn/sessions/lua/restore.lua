@@ -80,7 +80,7 @@ redis.call('HSET', session,
 if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
 write_expiry({session, events, ids}, expires)
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 write_labelled(by_update, by_expiry, ARGV[2], expires,
   read_labels(given('labels', first_field, n_fields)) or {}, read_labels(former) or {})
 write_user_operation(operations, born)

@@ -52,7 +52,7 @@ end
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 redis.call('ZREM', by_update, ARGV[3])
 redis.call('ZREM', by_expiry, ARGV[3])
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 local words = read_labels(labels) or {}
 write_labelled(by_update, by_expiry, ARGV[3], now, {}, words)
 write_labelled(by_update, by_expiry, ARGV[4], expires, words, {})

@@ -99,7 +99,7 @@ write_ids(ids, rows, dropped + 1)
 redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 local labels = given('labels', first_field, n_fields) or ''
 write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {},
   read_labels(former) or {})

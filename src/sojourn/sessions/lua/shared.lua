@@ -65,13 +65,6 @@ local function write_user_operation(operations, name, result)
   redis.call('PEXPIRE', operations, 86400000)
 end
 
--- Part of a key, as ids stand in it.
-local function escaped(text)
-  return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
-    return string.format('%%%02X', string.byte(byte))
-  end))
-end
-
 -- Whether a field is a whole number as scripts write it; one that is missing (false) is none.
 local function is_count(field)
   return field and #field < 16 and string.find(field, '^%d+$')
@@ -91,32 +84,34 @@ end
 -- Where one of a user's two indexes was evicted, make it again from the other one and the sessions, a
 -- thousand at a time; what leads nowhere goes.
 local function write_mended(by_update, by_expiry)
-  if redis.call('ZCARD', by_update) == redis.call('ZCARD', by_expiry) then return end
   local start, tag = string.match(by_update, '^(.-)sessions(:{.*})$')
   local left = 1000
   for _, pair in ipairs({{by_expiry, by_update}, {by_update, by_expiry}}) do
     for _, id in ipairs(redis.call('ZDIFF', 2, pair[1], pair[2])) do
       left = left - 1
       if left < 0 then return end
-      local head = redis.pcall('HMGET', start .. 'session' .. tag .. ':' .. escaped(id),
-        'updated', 'expires')
-      if head.err then -- a key of another type: a list tells of it
-        redis.call('ZADD', by_update, 'NX', 0, id)
-        redis.call('ZADD', by_expiry, 'NX', now + 86400000, id)
-      elseif is_time(head[1]) and is_span(head[2]) then
-        redis.call('ZADD', by_update, 'NX', head[1], id)
-        redis.call('ZADD', by_expiry, 'NX', head[2] == '' and '+inf' or head[2], id)
-      else
+      local name = string.gsub(id, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+        return string.format('%%%02X', string.byte(byte))
+      end)
+      local head = redis.pcall('HMGET', start .. 'session' .. tag .. ':' .. name, 'updated', 'expires')
+      if not (head.err or head[1] or head[2]) then
         redis.call('ZREM', by_update, id)
         redis.call('ZREM', by_expiry, id)
+      else -- of one that cannot be read a list tells
+        local updated, expires = tonumber(head[1] or ''), head[2] == '' and '+inf' or tonumber(head[2] or '')
+        redis.call('ZADD', by_update, 'NX', updated and head[1] or 0, id)
+        redis.call('ZADD', by_expiry, 'NX', expires or now + 86400000, id)
       end
     end
   end
 end
 
 -- Keep a user's indexes as long as the longest-lived session in them, the one just entered, which
--- expires then, included.
-local function write_lasting(by_update, by_expiry, expires)
+-- expires then, included; where one was evicted, `evicted` makes it again.
+local function write_index_lifetime(by_update, by_expiry, expires, evicted)
+  if evicted and redis.call('ZCARD', by_update) ~= redis.call('ZCARD', by_expiry) then
+    evicted(by_update, by_expiry)
+  end
   local ttl = expires == '' and '' or math.max(0, expires - now) / 1.01 -- `later` has added that
   local last = ttl ~= '' and redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({by_update, by_expiry}) do
@@ -127,12 +122,6 @@ local function write_lasting(by_update, by_expiry, expires)
       write_lifetime(key, left, ttl)
     end
   end
-end
-
--- The same for who has entered a session, and makes an index again that was evicted.
-local function write_index_lifetime(by_update, by_expiry, expires)
-  write_mended(by_update, by_expiry)
-  write_lasting(by_update, by_expiry, expires)
 end
 
 -- Take some sessions that have expired out of their user's indexes; gives their ids.
@@ -286,11 +275,18 @@ local function write_no_state(session)
   end
 end
 
--- Leave an app delta to be carried to the app's own slot.
+-- Leave an app delta to be carried to the app's own slot. Its `stamp` is a later one than that of any
+-- that waits there already, whatever the clock said then; gives how many these are.
 local function write_outbox(key, operation, delta, ttl)
   local left = redis.call('PTTL', key)
+  local waiting = left == -2 and {} or redis.call('HVALS', key)
+  for _, entry in ipairs(waiting) do
+    local before = string.match(entry, '^{"stamp":(%d+),')
+    if before and #before < 17 then stamp = math.max(stamp, before + 1) end
+  end
   redis.call('HSET', key, operation, string.format('{"stamp":%.0f,"delta":', stamp) .. delta .. '}')
   write_lifetime(key, left, ttl)
+  return #waiting
 end
 
 -- Whether something was buried since a write that waited for `age` ms: 'revoked', 'forgotten' or ''.
@@ -364,6 +360,11 @@ end
 -- whole index.
 local function write_labelled(by_update, by_expiry, id, expires, labels, former, grace)
   if not (next(labels) or next(former)) then return end
+  local function escaped(text)
+    return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+      return string.format('%%%02X', string.byte(byte))
+    end))
+  end
   local function label_set(name, word)
     return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
   end

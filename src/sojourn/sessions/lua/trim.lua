@@ -57,7 +57,7 @@ redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 
   'updated', updated, 'expires', expires)
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
 if KEYS[7] then
   write_notices(KEYS[7], ARGV[7], {{'trimmed', ARGV[4], version}}, {by_update, by_expiry})

@@ -93,7 +93,7 @@ redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
 write_hash(session, fields)
 write_expiry({session, events, ids}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
-write_index_lifetime(by_update, by_expiry, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
 write_labelled(by_update, by_expiry, ARGV[4], expires, labels, read_labels(former) or {})
 if changed and KEYS[7] then
   write_notices(KEYS[7], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {by_update, by_expiry})

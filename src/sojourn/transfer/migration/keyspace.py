@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple, cast
 
 from sojourn.calls.call import Call, Command
@@ -72,6 +73,7 @@ class Keyspace:
     Attributes:
         where: its address, without secrets.
         unnamed: names that are no text, found on the way.
+        ours: whether keys of Sojourn's own were passed over on the way.
     """
 
     def __init__(self, url: str) -> None:
@@ -85,6 +87,14 @@ class Keyspace:
         self._engine = Engine(server, patience=Patience(_PATIENCE), hooks=Hooks())
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
+        self.ours = False
+        self._wanted: Callable[[Named], Awaitable[bool]] | None = None
+
+    def only(self, wanted: Callable[[Named], Awaitable[bool]]) -> Keyspace:
+        """The same with fewer keys, over the same connections."""
+        narrowed = copy(self)
+        narrowed._wanted = wanted  # noqa: SLF001
+        return narrowed
 
     async def ping(self) -> None:
         """Make sure that the server answers, soon. One round trip.
@@ -111,11 +121,15 @@ class Keyspace:
                     seen.update(fresh)
                     if fresh:
                         kinds = await node.run(_each("TYPE", fresh))
-                        yield [
+                        found = [
                             Named(name, kind.decode())
                             for name, kind in zip(fresh, kinds, strict=True)
                             if not _is_ours(name)
                         ]
+                        self.ours = self.ours or len(found) < len(fresh)
+                        if self._wanted is not None:
+                            found = [each for each in found if await self._wanted(each)]
+                        yield found
 
     async def read(self, key: Named) -> Found | None:
         """What a key holds now; None when it is gone, or of a type that nobody asked for."""

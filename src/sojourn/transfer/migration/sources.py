@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import ConfigurationError
@@ -16,7 +17,7 @@ from sojourn.transfer.migration.flywheel import FLYWHEEL
 from sojourn.transfer.migration.history import HISTORY
 from sojourn.transfer.migration.keyspace import Keyspace, Named
 from sojourn.transfer.migration.layout import Layout, ReadEvent, Source, Terms
-from sojourn.transfer.migration.model import Record
+from sojourn.transfer.migration.model import Record, Unreadable
 from sojourn.transfer.migration.vana import VANA
 
 _ALL = (ADK_BLOBS, HISTORY, FLYWHEEL, VANA, ADK_REDIS, ADK_COMMUNITY, ADK_SESSION_SERVICES)
@@ -29,24 +30,43 @@ _LOOKED_INTO = 50
 
 
 class RedisSource:
-    """Keys of one layout on a server.
+    """Keys of some layouts on a server.
 
     Args:
         keyspace: the keys.
-        layout: what they look like.
+        layouts: what they look like.
         terms: how they are read.
     """
 
-    def __init__(self, keyspace: Keyspace, layout: Layout, terms: Terms) -> None:
+    def __init__(self, keyspace: Keyspace, layouts: Sequence[Layout], terms: Terms) -> None:
         self._keyspace = keyspace
-        self._layout = layout
+        self._layouts = layouts
         self._terms = terms
         self.where = keyspace.where
-        self.layout = layout.name
+        self.layout = ", ".join(layout.name for layout in layouts)
 
-    def records(self) -> AsyncIterator[Record]:
-        """All that there is now."""
-        return self._layout.records(self._keyspace, self._terms)
+    async def records(self) -> AsyncIterator[Record]:
+        """All that there is now, layout by layout; what none can read is told once."""
+        told: set[str] = set()
+        for layout in self._layouts:
+            keyspace = self._keyspace
+            if len(self._layouts) > 1:
+                keyspace = keyspace.only(partial(self._is_of, layout))
+            async for record in layout.records(keyspace, self._terms):
+                if isinstance(record, Unreadable):
+                    if record.where in told:
+                        continue
+                    told.add(record.where)
+                yield record
+
+    async def _is_of(self, layout: Layout, key: Named) -> bool:
+        """Whether a key is of a layout, or of none: then whoever comes upon it says so."""
+        value: bytes | None = None
+        if _is_ambiguous(key):
+            found = await self._keyspace.read(key)
+            value = None if found is None else found.value
+        claiming = [each.name for each in self._layouts if each.claims(key, value)]
+        return not claiming or layout.name in claiming
 
     async def close(self) -> None:
         """Close the connections."""
@@ -62,7 +82,8 @@ async def source_at(
 ) -> Source:
     """The source that a URL names. Close it when you are done.
 
-    Without `layout` the names of all keys on the server are looked at: two round trips for 500.
+    Without `layout` the names of all keys on the server are looked at, two round trips for 500, and
+    all layouts that are found are brought along.
 
     Args:
         url: a server as `sojourn.open` takes it; `sqlite:///FILE`; or a URL of SQLAlchemy's.
@@ -71,7 +92,8 @@ async def source_at(
         adk_event: makes events of ADK's; `sojourn.integrations.adk.migration.read_event`.
 
     Raises:
-        ConfigurationError: the URL; no layout, or several; or ADK's sessions without `adk_event`.
+        ConfigurationError: the URL; no layout, or nothing but Sojourn's own data; or ADK's sessions
+            without `adk_event`.
         Unavailable: the server does not answer.
         AccessDenied: it refuses.
     """
@@ -88,9 +110,11 @@ async def source_at(
     keyspace = Keyspace(url)
     try:
         await keyspace.ping()
-        chosen = _BY_NAME[layout or await _detected(keyspace)]
-        if chosen.adk:
-            _check_adk(terms, f"The layout {chosen.name}")
+        names = await _detected(keyspace) if layout is None else [layout]
+        chosen = [_BY_NAME[name] for name in names]
+        for each in chosen:
+            if each.adk:
+                _check_adk(terms, f"The layout {each.name}")
     except BaseException:
         await keyspace.close()
         raise
@@ -104,11 +128,11 @@ def _check_adk(terms: Terms, what: str) -> None:
         )
 
 
-async def _detected(keyspace: Keyspace) -> str:
-    """The one layout that keys of the server have.
+async def _detected(keyspace: Keyspace) -> list[str]:
+    """The layouts that keys of the server have.
 
     Raises:
-        ConfigurationError: none, or several.
+        ConfigurationError: there are none.
     """
     found = Counter[str]()
     looked = 0
@@ -122,17 +146,16 @@ async def _detected(keyspace: Keyspace) -> str:
             elif _is_ambiguous(key):  # as those before it
                 continue
             found.update(each.name for each in _ALL if each.claims(key, value))
-    if len(found) == 1:
-        return next(iter(found))
-    if not found:
+    if found:
+        return sorted(found)
+    if keyspace.ours:
         raise ConfigurationError(
-            f"No key on {keyspace.where} looks like one of {', '.join(LAYOUTS)}. Is it the right "
-            "database?"
+            f"What is on {keyspace.where} is Sojourn's own, and needs no migration: open it by its "
+            "URL. `sojourn export` and `sojourn import` take it to another server."
         )
-    kinds = ", ".join(f"{name} ({count:,})" for name, count in sorted(found.items()))
     raise ConfigurationError(
-        f"Keys of several layouts are on {keyspace.where}: {kinds}. Name one with layout=, or "
-        "--layout, and go through them one by one."
+        f"No key on {keyspace.where} looks like one of {', '.join(LAYOUTS)}. Is it the right "
+        "database?"
     )
 
 
