@@ -37,7 +37,6 @@ from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
-from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.fields import parse_labels
 from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
@@ -82,6 +81,7 @@ from sojourn.sessions.record import (
     encode_fields,
 )
 from sojourn.sessions.revoking import Discard, Revoking, nothing_else
+from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.states import States
 from sojourn.sessions.store import Change, Life, Tidied, Window, Written
 
