@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from sojourn.engine.call import Call
 from sojourn.engine.credentials import Provider
@@ -349,6 +349,23 @@ class Sojourn:
         self.notices.close()
         if self._engine is not None:
             await self._engine.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            state = "closed"
+        else:
+            state = "open" if self._engine is None or not self._engine.is_down else "out of reach"
+        return f"<Sojourn {self.where} {state}>"
+
+    if not TYPE_CHECKING:  # type checkers say it by themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(
+                "Use `async with sojourn.open(...) as store`; code without an event loop opens "
+                "`with sojourn.sync.open(...) as store`."
+            )
+
+        def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> Self:
         return self
