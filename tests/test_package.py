@@ -160,7 +160,7 @@ def test_a_missing_extra_is_named(words: list[str], missing: str, extra: str) ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1, done.stderr
-    assert f"sojourn[{extra}]" in done.stderr
+    assert f"in Sojourn's clone, run pip install '.[{extra}]'" in done.stderr
 
 
 def test_the_wheel_holds_what_it_needs(tmp_path: Path) -> None:
