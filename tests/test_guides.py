@@ -37,7 +37,7 @@ PAGES = {
     path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs/guides").glob("*.md")))
 }
 BLOCK = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"python", "sh", "toml", "json", "text"}
+LANGUAGES = {"dockerfile", "json", "python", "sh", "text", "toml"}
 
 ELSEWHERE = {"mcp": "tests/surfaces/test_mcp_guide.py runs them, with a server for each"}
 """Pages whose blocks of Python another test runs."""

@@ -116,7 +116,7 @@ def _tell(folder: Path, agent: Path) -> None:
     click.echo(f"adk run {all_three} {agent}")
     click.echo(
         f"adk deploy cloud_run {all_three} --extra_packages={folder / 'services.py'} {agent}"
-        "   # and sojourn[adk] in its requirements.txt, as sojourn[adk] @ git+URL"
+        "   # and sojourn[adk] @ URL (of a wheel or an archive) in its requirements.txt"
     )
 
 
