@@ -193,10 +193,18 @@ def test_the_readme_clones_what_the_package_names() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    pages = [*PAGES.values(), *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
-    for path in pages:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text("utf-8")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text("utf-8")):
+            file, _, heading = target.partition("#")
+            found = path.parent / file if file else path
+            assert found.exists(), f"{path.name}: {target}"
+            assert not heading or heading in headings(found), f"{path.name}: {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    found = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
 
 
 def test_no_command_hides_in_an_indented_block() -> None:
