@@ -35,7 +35,7 @@ def table() -> str:
     rows = {
         "Every write takes effect **once**, and what was acknowledged stays": (
             f"{faults} faults (`kill -9`, freezes, failovers), {acknowledged:,} acknowledged "
-            f"writes: {lost} lost, {doubled} doubled"
+            f"writes: {lost} lost, {doubled} doubled (AOF `always`, or all replicas confirm)"
         ),
         "An outage is a **typed error in time**, never an empty session": (
             f"longest call {max(each['longest call, s'] for each in soak):.2f} s with an "
@@ -53,7 +53,7 @@ def table() -> str:
             f"{median('parallel', '64 tasks', 'bare-set'):,.0f}"
         ),
         "The last 20 of 5,000 events cost **20 events**": (
-            f"{median('get-cold', 'last 20 of 5,000'):.1f} ms in a fresh process"
+            f"{median('get-cold', 'last 20 of 5,000'):.1f} ms in a fresh service, its caches empty"
         ),
         "Lists come from **indexes**, never from `KEYS` or `SCAN`": (
             f"{median('list', '500 sessions of 100'):.0f} ms for 500 sessions"
