@@ -106,7 +106,7 @@ def test_with_says_how_to_open_a_store() -> None:
 
 def test_a_server_that_is_down_is_told_in_a_few_lines() -> None:
     body = "await store.sessions.create('a', 'b')"
-    opened = "sojourn.open('redis://127.0.0.1:1', operation_timeout=0.1)"
+    opened = "sojourn.open('redis://127.0.0.1:1', operation_timeout=0.5)"
     asynchronous = (
         f"import asyncio, sojourn\nasync def main():\n async with {opened} as store:\n  {body}\n"
         "asyncio.run(main())"

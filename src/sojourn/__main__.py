@@ -21,7 +21,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sojourn"):
             raise
-        sys.exit(f"sojourn: {error.name} is not installed: {how_to_install(extra)}.")
+        missing = "google-adk" if (error.name or "").startswith("google") else error.name
+        sys.exit(f"sojourn: {missing} is not installed: {how_to_install(extra)}.")
     command.main(arguments)
 
 
