@@ -1,6 +1,6 @@
 """A web application whose users' browsers nobody else can use: CSRF tokens and origins.
 
-    pip install 'sojourn[embedded]' fastapi uvicorn
+    pip install '.[embedded]' fastapi uvicorn    # in Sojourn's clone
     python examples/csrf_web.py    # http://127.0.0.1:8000
 
 The cookie says who calls; the token says that a page of ours made the request. The store is that of

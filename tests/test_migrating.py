@@ -18,6 +18,7 @@ import sojourn
 from servers import Server
 from sojourn.engine.address import SCHEMES
 from sojourn.integrations.adk.command import main as adk_command
+from sojourn.sessions import SessionFields
 from sojourn.settings import Settings
 from sojourn.surfaces.cli.app import app
 from sojourn.transfer.migration import LAYOUTS
@@ -112,7 +113,9 @@ async def is_attribute(name: str, store: sojourn.Sojourn) -> bool:
         found = await resolved(path, store)
     except (AttributeError, ImportError, ValueError):  # ValueError: no dotted name at all
         return False
-    taken = inspect.signature(found).parameters if arguments else {}
+    taken = set(inspect.signature(found).parameters) if arguments else set()
+    if "fields" in taken:  # **fields
+        taken |= SessionFields.__annotations__.keys()
     return all(each in taken for each in arguments.split("=, ") if each)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
 import sojourn
 from sojourn import errors
+from sojourn.security import Guard, UserStore
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = {"click", "fastapi", "google", "hiredis", "langchain_core", "rich", "typer", "uvloop"}
@@ -29,29 +32,97 @@ def imported_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(names)}
 
 
+OPENING = {"Settings", "Sojourn", "close_default", "default", "force_memory", "open"}
+FACTS = {"CallFact", "CorruptFact", "OutageFact", "ReplayReport"}
+"""What hooks are told."""
+
+
+def classes_in(hint: Any) -> set[type]:
+    """Our classes that a type hint names."""
+    found = set[type]().union(*map(classes_in, get_args(hint)))
+    kind = get_origin(hint) or hint
+    ours = inspect.isclass(kind) and kind.__module__.startswith("sojourn")
+    return found | ({kind} if ours else set())
+
+
+def results() -> set[type]:
+    """The classes that the public methods of a store, and of what they give, return.
+
+    A guard and what it makes are imported from `sojourn.security`.
+    """
+    found: set[type] = set()
+    waiting: set[type] = {sojourn.Sojourn}
+    rooms = "sessions", "safe", "memory", "cache", "artifacts", "notices", "doctor"
+    with sojourn.force_memory() as store:
+        for name in rooms:
+            waiting.add(type(getattr(store, name, store.sessions.safe)))
+    while waiting:
+        kind = waiting.pop()
+        found.add(kind)
+        for name, member in inspect.getmembers(kind):
+            method = member.fget if isinstance(member, property) else member
+            if not name.startswith("_") and inspect.isfunction(method):
+                given = classes_in(get_type_hints(method).get("return"))
+                waiting |= given - found - {Guard, UserStore}
+    return found
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
-    assert sorted(sojourn.__all__) == sorted(
-        {
-            *(
-                "Event",
-                "History",
-                "Message",
-                "Quarantined",
-                "Result",
-                "Session",
-                "SessionKey",
-                "SessionPage",
-            ),
-            *("Sojourn", "open"),
-            *("Artifact", "ArtifactVersion", "UserKey"),
-            *("Settings", "Sojourn", "close_default", "default", "force_memory", "open"),
-            *errors.__all__,
-        }
-    )
+    given = {kind.__name__ for kind in results() if hasattr(sojourn, kind.__name__)}
+    ours = given | OPENING | FACTS | {"Event", "NodeHealth", "Result", *errors.__all__}
+    assert sorted(sojourn.__all__) == sorted(ours)
     for name in sojourn.__all__:
         assert getattr(sojourn, name).__doc__, name
     with pytest.raises(AttributeError, match="nonsense"):
         _ = sojourn.nonsense
+
+
+def test_what_a_store_returns_can_be_imported() -> None:
+    missing = {
+        kind.__qualname__ for kind in results() if getattr(sojourn, kind.__name__, None) is not kind
+    }
+    assert missing == set()
+
+
+def test_dir_shows_what_is_public() -> None:
+    code = "import sojourn; sojourn.open('memory://'); print(*dir(sojourn))"
+    shown = {name for name in python(code).split() if not name.startswith("__")}
+    assert shown == {*sojourn.__all__, "sync"}
+
+
+@pytest.mark.anyio
+async def test_a_store_says_what_it_is_in_one_line() -> None:
+    store = sojourn.open("redis://:hidden@127.0.0.1:1?namespace=shop")
+    assert repr(store) == "<Sojourn redis://127.0.0.1:1 open>"
+    await store.close()
+    assert repr(store) == "<Sojourn redis://127.0.0.1:1 closed>"
+    assert repr(sojourn.open("memory://")) == "<Sojourn memory:// open>"
+
+
+def test_with_says_how_to_open_a_store() -> None:
+    with pytest.raises(TypeError, match=r"async with .* sojourn\.sync\.open"):
+        exec("with sojourn.open('memory://'): pass")
+
+
+def test_a_server_that_is_down_is_told_in_a_few_lines() -> None:
+    body = "await store.sessions.create('a', 'b')"
+    opened = "sojourn.open('redis://127.0.0.1:1', operation_timeout=0.5)"
+    asynchronous = (
+        f"import asyncio, sojourn\nasync def main():\n async with {opened} as store:\n  {body}\n"
+        "asyncio.run(main())"
+    )
+    plain = (
+        f"import sojourn\nwith {opened.replace('open', 'sync.open')} as store:\n"
+        f" {body.removeprefix('await ')}"
+    )
+    for code in (asynchronous, plain):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        *lines, last = done.stderr.splitlines()
+        assert last.startswith("sojourn.errors.Unavailable: No answer from redis://127.0.0.1:1")
+        assert len(lines) < 30, done.stderr
+        assert "redis.exceptions.ConnectionError" in done.stderr  # the cause, in a line of its own
+        assert done.stderr.count("Traceback") == 1
 
 
 def test_the_calls_without_a_loop_need_no_import_of_their_own() -> None:
@@ -89,7 +160,7 @@ def test_a_missing_extra_is_named(words: list[str], missing: str, extra: str) ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1, done.stderr
-    assert f"sojourn[{extra}]" in done.stderr
+    assert f"in Sojourn's clone, run pip install '.[{extra}]'" in done.stderr
 
 
 def test_the_wheel_holds_what_it_needs(tmp_path: Path) -> None:

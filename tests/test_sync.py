@@ -47,6 +47,37 @@ def test_names_and_results_are_the_same(store: sojourn.sync.Store) -> None:
     assert store.stats().available
 
 
+def test_a_store_that_nobody_closed_ends_its_threads(server: Server) -> None:
+    def use() -> None:
+        store = sojourn.sync.open(server.url.replace("127.0.0.1", "localhost"))  # asks a thread
+        key = sojourn.SessionKey.of("shop", "ada", "unclosed")
+        with pytest.raises(SessionNotFound):
+            store.sessions.append(key, Event(author="a", payload=1))
+        threads.extend(set(threading.enumerate()) - before)
+
+    before, threads = set(threading.enumerate()), list[threading.Thread]()
+    with pytest.warns(ResourceWarning, match=r"sojourn\.sync\.Store redis://localhost.*not closed"):
+        use()
+    assert threads
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_store_that_was_closed_or_never_used_warns_of_nothing() -> None:
+    code = (
+        "import sojourn; store = sojourn.sync.open('memory://'); print(store); store.ping();"
+        "store.close(); print(store); del store; sojourn.sync.open('memory://')"
+    )
+    command = [sys.executable, "-W", "always", "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "<sojourn.sync.Store memory:// open>",
+        "<sojourn.sync.Store memory:// closed>",
+    ]
+    assert done.stderr == ""
+
+
 def test_artifacts(store: sojourn.sync.Store) -> None:
     key = sojourn.SessionKey.of("shop", "ada", "s")
     assert store.artifacts.save(key, "a", b"1" * 600_000, mime_type="a/b") == 0

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn import sync as sync
-    from sojourn.artifacts import Artifact, ArtifactVersion
+    from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
+    from sojourn.cache import Cache, CacheStats
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
+    from sojourn.doctor import Doctor, Report
     from sojourn.errors import (
         AccessDenied,
         BufferFull,
@@ -54,25 +56,81 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey, UserKey
+    from sojourn.memory import Entry, Hit, Memory, MemoryPage, Scope, ScopePage
+    from sojourn.notices import Notice, Notices
     from sojourn.process import close_default, default, force_memory
-    from sojourn.sessions import Event, History, Message, Quarantined, Result, Session, SessionPage
+    from sojourn.security import Receipt
+    from sojourn.sessions import (
+        Appended,
+        Event,
+        Failures,
+        Forgotten,
+        History,
+        Message,
+        NamePage,
+        NearCacheStats,
+        Quarantined,
+        Result,
+        Revoked,
+        Rotated,
+        SafeSessions,
+        Session,
+        SessionBatch,
+        SessionPage,
+        Sessions,
+        Swept,
+    )
     from sojourn.settings import Settings
+    from sojourn.stats import Health, NodeHealth, Stats
+    from sojourn.telemetry import CallFact, CorruptFact, OutageFact, ReplayReport
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Appended": "sojourn.sessions",
     "Artifact": "sojourn.artifacts",
     "ArtifactVersion": "sojourn.artifacts",
+    "Artifacts": "sojourn.artifacts",
+    "Cache": "sojourn.cache",
+    "CacheStats": "sojourn.cache",
+    "CallFact": "sojourn.telemetry",
+    "CorruptFact": "sojourn.telemetry",
+    "Doctor": "sojourn.doctor",
+    "Entry": "sojourn.memory",
     "Event": "sojourn.sessions",
+    "Failures": "sojourn.sessions",
+    "Forgotten": "sojourn.sessions",
+    "Health": "sojourn.stats",
     "History": "sojourn.sessions",
+    "Hit": "sojourn.memory",
+    "Memory": "sojourn.memory",
+    "MemoryPage": "sojourn.memory",
     "Message": "sojourn.sessions",
+    "NamePage": "sojourn.sessions",
+    "NearCacheStats": "sojourn.sessions",
+    "NodeHealth": "sojourn.stats",
+    "Notice": "sojourn.notices",
+    "Notices": "sojourn.notices",
+    "OutageFact": "sojourn.telemetry",
     "Quarantined": "sojourn.sessions",
+    "Receipt": "sojourn.security",
+    "ReplayReport": "sojourn.telemetry",
+    "Report": "sojourn.doctor",
     "Result": "sojourn.sessions",
+    "Revoked": "sojourn.sessions",
+    "Rotated": "sojourn.sessions",
+    "SafeSessions": "sojourn.sessions",
+    "Scope": "sojourn.memory",
+    "ScopePage": "sojourn.memory",
     "Session": "sojourn.sessions",
+    "SessionBatch": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
     "SessionPage": "sojourn.sessions",
+    "Sessions": "sojourn.sessions",
     "Settings": "sojourn.settings",
     "Sojourn": "sojourn.client",
+    "Stats": "sojourn.stats",
+    "Swept": "sojourn.sessions",
     "UserKey": "sojourn.ids",
     "close_default": "sojourn.process",
     "default": "sojourn.process",
@@ -83,45 +141,77 @@ _HOME = {
 
 __all__ = [
     "AccessDenied",
+    "Appended",
     "Artifact",
     "ArtifactVersion",
+    "Artifacts",
     "BufferFull",
+    "Cache",
+    "CacheStats",
+    "CallFact",
     "Closed",
     "ConfigurationError",
     "Conflict",
+    "CorruptFact",
     "CorruptRecord",
+    "Doctor",
+    "Entry",
     "Erased",
     "Event",
     "EventExists",
+    "Failures",
+    "Forgotten",
+    "Health",
     "History",
+    "Hit",
     "InvalidArchive",
     "InvalidBinding",
     "InvalidId",
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "Memory",
+    "MemoryPage",
     "Message",
+    "NamePage",
+    "NearCacheStats",
     "NewerFormat",
+    "NodeHealth",
     "NotPicklable",
+    "Notice",
+    "Notices",
+    "OutageFact",
     "OutcomeUnknown",
     "Quarantined",
+    "Receipt",
     "Refused",
+    "ReplayReport",
+    "Report",
     "Result",
+    "Revoked",
+    "Rotated",
+    "SafeSessions",
+    "Scope",
+    "ScopePage",
     "ServerBusy",
     "ServerFault",
     "ServerOutOfMemory",
     "ServerReadOnly",
     "Session",
+    "SessionBatch",
     "SessionExists",
     "SessionKey",
     "SessionNotFound",
     "SessionPage",
     "SessionRotated",
+    "Sessions",
     "Settings",
     "Sojourn",
     "SojournError",
     "StaleEntry",
     "StaleSession",
+    "Stats",
+    "Swept",
     "Throttled",
     "TooLarge",
     "TooManyLabels",
@@ -147,4 +237,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    special = (name for name in globals() if name.startswith("__"))
+    return sorted({*special, *__all__, "sync"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from sojourn.extras import how_to_install
+
 
 def main() -> None:
     """Hand `adk …` to ADK's command line, and everything else to our own."""
@@ -19,7 +21,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sojourn"):
             raise
-        sys.exit(f"sojourn: {error.name} is not installed. pip install 'sojourn[{extra}]'")
+        missing = "google-adk" if (error.name or "").startswith("google") else error.name
+        sys.exit(f"sojourn: {missing} is not installed: {how_to_install(extra)}.")
     command.main(arguments)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
@@ -354,6 +354,23 @@ class Sojourn:
         if self._engine is not None:
             await self._engine.close()
 
+    def __repr__(self) -> str:
+        if self._closed:
+            state = "closed"
+        else:
+            state = "open" if self._engine is None or not self._engine.is_down else "out of reach"
+        return f"<Sojourn {self.where} {state}>"
+
+    if not TYPE_CHECKING:  # type checkers say it by themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(
+                "Use `async with sojourn.open(...) as store`; code without an event loop opens "
+                "`with sojourn.sync.open(...) as store`."
+            )
+
+        def __exit__(self, *_: object) -> None: ...
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -423,7 +440,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_state_bytes: the largest state of a session, a user or an app: keys and JSON.
         max_events: the longest log, oldest events go first; None for any length.
         max_sessions: how many sessions a user may have at once; None for any number.
-        strict_ids: whether only ids of our making name sessions: `create` with an id raises
+        strict_ids: whether only ids made by Sojourn can name sessions: `create` with an id raises
             `InvalidId`; `ensure`, `save` and histories of a session that is not there raise
             `SessionNotFound` and create none.
         near_cache_bytes: memory for decoded events, estimated; 0 for none.
@@ -445,8 +462,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
             may promote one that had not confirmed.
         on_outage: `raise` a typed `Unavailable`; or `buffer`: sessions that this process has read
             or written go on in its memory, as do creates without an id of the caller's, and are
-            written when the server is back. Results say `durable=False`; what this process cannot
-            know still raises.
+            written when the server is back. Results say `durable=False`; anything this process has
+            not cached still raises.
         journal: a folder where buffered writes survive the process; the next one that opens it
             writes them. None keeps them in memory.
         buffer_calls: writes that may wait.
@@ -459,8 +476,8 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         artifact_ttl: seconds that an artifact lives after it was last saved or loaded; None for
             ever.
         max_artifact_bytes: the largest version of an artifact, with its metadata.
-        notices: whether every change of a session is told to who listens (`store.notices`); the
-            server's user then needs the right to publish and subscribe.
+        notices: whether every change of a session is published to subscribers (`store.notices`);
+            the server's user then needs the right to publish and subscribe.
         credential_provider: gives the user and password instead of the URL, as redis-py's
             `CredentialProvider`: one that has no async method of its own is asked in a thread. It
             may take longer than a call, which then says so; the next one uses what it has given.

@@ -127,6 +127,26 @@ async def test_no_tls_is_tried_where_a_proxy_only_hangs_up(shared_server: Server
         assert not [each for each in proxy.requests if each.startswith(TLS)]
 
 
+async def test_no_tls_is_tried_where_a_server_has_answered_before(shared_server: Server) -> None:
+    """One that comes and goes, as in a restart, does not take a second of each attempt."""
+    async with Proxy(shared_server.port) as proxy:
+        async with sojourn.open(proxy.url) as store:
+            await store.ping()
+            left = 6
+            proxy.requests.clear()
+
+            def comes_and_goes(_: bytes) -> str:
+                nonlocal left
+                left -= 1
+                return "drop" if left > 0 else "pass"
+
+            proxy.on_request = comes_and_goes
+            await store.disconnect()
+            await store.ping()
+        assert left <= 0
+        assert not [each for each in proxy.requests if each.startswith(TLS)]
+
+
 async def test_the_doctor_sees_a_proxy_that_hangs_up(shared_server: Server) -> None:
     unknown = [f"\r\n{name}\r\n".encode() for name in ASKED]
     async with Proxy(shared_server.port) as proxy:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -34,7 +35,8 @@ async def live(
     process = await mortals.bear("live", url, path)
 
     def die() -> None:
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # over its other connection
+            os.kill(process, signal.SIGKILL)
         raise ConnectionAbortedError
 
     def on_request(data: bytes) -> str | int:

@@ -11,7 +11,7 @@ GUIDE = (Path(__file__).parents[2] / "docs/guides/memory.md").read_text("utf-8")
 
 
 def test_the_example_prints_what_the_guide_says() -> None:
-    code, printed = re.findall(r"```(?:python)?\n(.*?)```", GUIDE, re.DOTALL)
+    code, printed = re.findall(r"```(?:python|text)\n(.*?)```", GUIDE, re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )

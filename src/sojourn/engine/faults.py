@@ -289,6 +289,19 @@ def is_misheard(error: BaseException) -> bool:
     )
 
 
+def without_traces(error: BaseException) -> BaseException:
+    """The error that a server or the network is to blame for, without where we met it.
+
+    Its traceback shows redis-py and the engine, and nothing of the caller's: 60 lines that hide the
+    message. Errors of this process keep theirs.
+    """
+    if isinstance(error, driver.RedisError | OSError):
+        for each in _chain(error):
+            each.__traceback__ = None
+        error.__suppress_context__ = error.__cause__ is None
+    return error
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error and what led to it."""
     seen: list[BaseException] = []

@@ -9,7 +9,7 @@ from typing import Any
 from redis import exceptions as driver
 
 from sojourn.calls.call import Call, pack, pack_call
-from sojourn.engine.faults import advice, is_passing, translate
+from sojourn.engine.faults import advice, is_passing, translate, without_traces
 from sojourn.engine.traffic import Traffic
 from sojourn.errors import (
     Closed,
@@ -150,7 +150,7 @@ class Pending:
     def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
         """End with an error, unless the caller has gone."""
         if not self.future.done():
-            error.__cause__ = cause
+            error.__cause__ = None if cause is None else without_traces(cause)
             self.future.set_exception(error)
 
     def interrupt(self, error: BaseException) -> None:

@@ -81,6 +81,7 @@ class Server:
         provider = target.options.get("credential_provider")
         if provider is not None:
             credentials = Credentials(provider, target.where)
+        self._has_answered = False
         self._credentials = credentials
 
     @classmethod
@@ -232,9 +233,11 @@ class Server:
             raise
         except BaseException as error:
             await connection.disconnect(nowait=True)
-            if is_misheard(error) and (wordless or not _may_mind_words(error)):
+            mishears = wordless or not _may_mind_words(error)
+            if is_misheard(error) and mishears and not self._has_answered:
                 await tls.check_sides(connection, self.where)  # a server may take a second for it
             raise
+        self._has_answered = True
         return connection
 
     async def _check_commands(self, connection: AbstractConnection) -> None:

@@ -82,14 +82,15 @@ def asked_words(query: str, most: int = 5000) -> list[str]:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """The texts in a JSON value, in their order; names of members are none."""
+    """The texts in a JSON value, in their order; the name of a member stands before its value."""
     waiting = [value]
     while waiting:
         found = waiting.pop()
         if isinstance(found, str):
             yield found
         elif isinstance(found, dict):
-            waiting.extend(reversed(cast("dict[str, Any]", found).values()))
+            for name, each in reversed(cast("dict[str, Any]", found).items()):
+                waiting += (each, name)
         elif isinstance(found, list):
             waiting.extend(reversed(cast("list[Any]", found)))  # type: ignore[redundant-cast]
 

@@ -17,6 +17,8 @@ from time import monotonic
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
+from sojourn.errors import Unavailable
+
 T = TypeVar("T")
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -210,7 +212,10 @@ def in_time(method: M) -> M:
     @wraps(method)
     async def ends(self: Any, *args: Any, **kwargs: Any) -> Any:
         with within(self._patience):
-            return await method(self, *args, **kwargs)
+            try:
+                return await method(self, *args, **kwargs)
+            except Unavailable as error:  # its message says all; the way to the socket hides it
+                raise error.with_traceback(None)  # noqa: B904 - it is the same one
 
     return cast("M", ends)
 

@@ -3,6 +3,7 @@
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.binding import Bindings
 from sojourn.security.enumeration import Enumeration
+from sojourn.security.forgetting import Receipt
 from sojourn.security.gate import Limiter
 from sojourn.security.guard import Guard, Guarded, SecurityStats, UserStore
 from sojourn.security.ids import IdPolicy
@@ -25,6 +26,7 @@ __all__ = [
     "Logged",
     "Outcome",
     "Principal",
+    "Receipt",
     "SecurityStats",
     "UserArtifacts",
     "UserCache",

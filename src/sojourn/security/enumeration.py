@@ -16,6 +16,7 @@ from sojourn.codecs import text
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError, InvalidInput, Throttled, Unavailable
+from sojourn.extras import how_to_install
 from sojourn.handles import stays_here
 from sojourn.ids import parse_app
 from sojourn.security.counters import Bucket, Counters, InMemoryCounters, RedisCounters
@@ -99,7 +100,7 @@ class Enumeration:
             if (error.name or "").startswith("sojourn"):
                 raise
             raise ConfigurationError(
-                f"Enumeration needs the library {error.name}: pip install 'sojourn[security]'"
+                f"Enumeration needs the library {error.name}: {how_to_install('security')}."
             ) from error
 
         def limiter(counters: Counters) -> Limiter:

@@ -52,13 +52,13 @@ def unknown(key: SessionKey) -> SessionNotFound:
 def doubtful(key: SessionKey, refused: SojournError) -> SessionNotFound:
     """The same of a buffered write that had been sent, to a session that is gone since."""
     sent = (
-        "The write had been sent before it was buffered: it may have been applied while there was "
-        "one. It was not applied now."
+        "The write was sent before it was buffered, so it may have been applied while the session "
+        "existed. It was not applied now."
     )
     if isinstance(refused, SessionRotated):
         return SessionRotated(f"{_rotated(key)} {sent}")
     return SessionNotFound(
-        f"There is no session {key.session!r} of this user any more: it was deleted, rotated or "
+        f"There is no longer a session {key.session!r} of this user: it was deleted, rotated or "
         f"has expired. {sent}"
     )
 
@@ -85,10 +85,10 @@ def full(key: SessionKey, count: int) -> TooManySessions:
 
 
 def missing(key: SessionKey) -> SessionNotFound:
-    """Deleted, expired, or another incarnation."""
+    """Never created, deleted, expired, or another incarnation."""
     return SessionNotFound(
-        f"There is no session {key.session!r} of this user any more, or not the one that was "
-        "loaded: it was deleted or has expired. Nothing was written."
+        f"There is no session {key.session!r} of this user, or it is not the one that was loaded: "
+        "it was never created, was deleted, or has expired. Nothing was written."
     )
 
 

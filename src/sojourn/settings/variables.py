@@ -65,23 +65,23 @@ class Variables(BaseSettings):
     sojourn_max_sessions: Cap = _OPEN.max_sessions
     """The most sessions of a user."""
     sojourn_strict_ids: Switch = _OPEN.strict_ids
-    """Whether only ids that Sojourn makes name sessions."""
+    """Whether only ids made by Sojourn can name sessions."""
     sojourn_near_cache_bytes: Size = _OPEN.near_cache_bytes
     """Memory for decoded events; 0 for none."""
     sojourn_connect_timeout: Seconds = _OPEN.connect_timeout
     """Seconds that a connection may take."""
     sojourn_operation_timeout: Seconds = _OPEN.operation_timeout
-    """Seconds until an operation ends with an error, in which none of its bytes move."""
+    """Seconds without a moving byte after which an operation ends with an error."""
     sojourn_transfer_timeout: Seconds = _OPEN.transfer_timeout
     """Seconds that an operation may take while its bytes move."""
     sojourn_health_check_interval: Seconds = _OPEN.health_check_interval
     """Seconds of silence after which the server is asked whether it is there."""
     sojourn_durability: Durable = _OPEN.durability
-    """Who must have a write before it is acknowledged."""
+    """Which servers must have a write before it is acknowledged."""
     sojourn_replicas: Count = _OPEN.replicas
     """How many must confirm; with `SOJOURN_DURABILITY=replicas`."""
     sojourn_on_outage: Outage = _OPEN.on_outage
-    """While the server is away: an error, or go on in memory and write it later."""
+    """While the server is away: raise an error, or buffer writes and replay them later."""
     sojourn_journal: Folder = _OPEN.journal
     """Where buffered writes survive the process; with `SOJOURN_ON_OUTAGE=buffer`."""
     sojourn_buffer_calls: Count = _OPEN.buffer_calls
@@ -91,7 +91,7 @@ class Variables(BaseSettings):
     sojourn_buffer_seconds: Seconds = _OPEN.buffer_seconds
     """Seconds that the oldest may wait."""
     sojourn_notices: Switch = _OPEN.notices
-    """Whether every change of a session is told to who listens."""
+    """Whether every change of a session is published to subscribers."""
 
     redis_enabled: Switch = None
     """`false`: everything is kept in the memory of this process, and the log says so."""
@@ -100,7 +100,7 @@ class Variables(BaseSettings):
     redis_host: Host = None
     """The server's host, where no URL is set; else `localhost`."""
     redis_port: Port = None
-    """The server's port; else 6379. What Kubernetes sets (`tcp://…`) counts as not set."""
+    """The server's port; else 6379. The value that Kubernetes sets (`tcp://…`) is ignored."""
     redis_db: Number = None
     """The database; else 0. Also for a `REDIS_URL` that names none."""
     redis_password: Secret = None

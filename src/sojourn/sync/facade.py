@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
 from typing import Any, Self, TypeVar
@@ -161,15 +162,30 @@ class Store(Facade):
         self._pid = os.getpid()
         self._parents: object = None
         self._renewing = threading.Lock()
-        super().__init__(self._own_portal, self._own_store)
 
     def close(self) -> None:
         """Close the store and end its thread."""
         if sys.is_finalizing():  # there is no thread any more, and connections end with the process
             return
-        store, portal = self._own_store(), self._here
+        store, portal = self._room(), self._here
         portal.run(store.close)
         portal.close()
+
+    def __repr__(self) -> str:
+        return f"<sojourn.sync.Store {repr(self._store).removeprefix('<Sojourn ')}"
+
+    def __del__(self) -> None:
+        """Nobody closed it: say so, and end its thread and connections."""
+        if self.__dict__.get("_pid") != os.getpid() or not self._here.is_running:
+            return
+        warnings.warn(
+            f"{self!r} was not closed: use `with sojourn.sync.open(...) as store`, or close().",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+        if not sys.is_finalizing():  # then threads have ended already
+            self._here.abandon(self._store.close)
 
     def __enter__(self) -> Self:
         return self
@@ -177,11 +193,12 @@ class Store(Facade):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _own_portal(self) -> Portal:
+    # Methods and not attributes: a store that refers to itself is collected late.
+    def _portal(self) -> Portal:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._after_fork()
         return self._here
 
-    def _own_store(self) -> Sojourn:
+    def _room(self) -> Sojourn:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._after_fork()
         return self._store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -13,7 +14,12 @@ from typing import Any, TypeVar
 from sojourn.errors import Closed, InvalidInput
 from sojourn.sync.crossing import Running, mailbox, run_in, start_loop
 
+log = logging.getLogger("sojourn")
+
 T = TypeVar("T")
+
+_ending: set[asyncio.Task[None]] = set()
+"""Loops hold tasks weakly."""
 
 
 class Portal:
@@ -56,6 +62,8 @@ class Portal:
         except BaseException:
             running.cancel()
             raise
+        finally:
+            del running  # its error would hold this frame, and so the caller's store
 
     async def wait(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function for a task of another event loop. Cancelling it cancels that."""
@@ -81,6 +89,37 @@ class Portal:
         if loop is not None:
             run_in(loop, _end_all, lambda: None).result()
             stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has a thread."""
+        return self._loop is not None
+
+    def abandon(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run a last coroutine function and end the thread; the caller does not wait.
+
+        For finalizers: they may run in any thread, also in the portal's own, at any moment.
+        """
+        loop = self._loop
+        if loop is None:
+            return
+
+        async def end() -> None:
+            try:
+                await last()
+                await _end_all()
+            except Exception:
+                log.exception("A store that was not closed could not be closed now.")
+            finally:
+                loop.stop()
+
+        def begin() -> None:
+            task = loop.create_task(end())
+            _ending.add(task)
+            task.add_done_callback(_ending.discard)
+
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(begin)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -18,6 +18,9 @@ class DefaultStore(Store):
     def __init__(self) -> None:
         Facade.__init__(self, lambda: _portals[-1], process.default)
 
+    def __repr__(self) -> str:
+        return "<sojourn.sync.default()>"
+
     def close(self) -> None:
         """Close the store of this process and end the thread. Another call opens another."""
         portal = _portals[-1]

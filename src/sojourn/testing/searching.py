@@ -109,10 +109,23 @@ class SearchContract:
             "giraffe": ["giraffe"],
             "value": ["giraffe"],
             "given": ["k"],
-            "member": [],
+            "member": ["giraffe"],
             "hidden": [],
         }.items():
             assert [hit.entry.key for hit in await ada.search(query)] == found
+
+    async def test_names_of_members_are_searched(self, ada: Scope) -> None:
+        await ada.put("1", {"tea": "green", "cups": [{"size": "large"}]})
+        await ada.put("2", {"coffee": "green"})
+        for query, found in {"which tea": ["1"], "cup": ["1"], "coffee": ["2"]}.items():
+            assert [hit.entry.key for hit in await ada.search(query)] == found, query
+
+    async def test_names_that_all_entries_share_do_not_decide(self, ada: Scope) -> None:
+        await ada.put_many({f"k{n}": {"note": f"the weather of day {n}"} for n in range(50)})
+        await ada.put("tea", {"note": "jasmine"})
+        await ada.put("about", "a note on jasmine tea in the long afternoons of a wet summer")
+        hits = await ada.search("note jasmine", limit=2)
+        assert {hit.entry.key for hit in hits} == {"tea", "about"}
 
     async def test_a_search_knows_every_write_before_it(self, ada: Scope) -> None:
         for n in range(10):

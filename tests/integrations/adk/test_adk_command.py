@@ -150,7 +150,7 @@ def test_what_init_writes_says_what_is_missing(tmp_path):
     hide = "import sys\nsys.modules['sojourn.integrations.adk'] = None\n"
     done = run("-c", hide + LOAD, str(tmp_path))
     assert done.stdout.strip() == "[]"
-    assert "pip install 'sojourn[adk]'" in done.stderr
+    assert "pip install '.[adk]'" in done.stderr
 
 
 def test_init_again_changes_nothing(tmp_path):

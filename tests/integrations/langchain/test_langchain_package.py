@@ -24,4 +24,4 @@ def test_a_missing_extra_is_named() -> None:
     code = "import sys; sys.modules['langchain_core'] = None; import sojourn.integrations.langchain"
     last = python(code).stderr.splitlines()[-1]
     assert last.startswith("ModuleNotFoundError")
-    assert "sojourn[langchain]" in last
+    assert "pip install '.[langchain]'" in last

@@ -24,7 +24,9 @@ _SERVICES = '''\
 try:
     from sojourn.integrations.adk import register
 except ModuleNotFoundError as error:  # ADK would pass over it in silence
-    raise ImportError(f"services.py needs pip install 'sojourn[adk]': {error}") from error
+    raise ImportError(
+        f"services.py needs Sojourn ({error}): in its clone, run pip install '.[adk]'"
+    ) from error
 
 register()
 '''
@@ -114,7 +116,7 @@ def _tell(folder: Path, agent: Path) -> None:
     click.echo(f"adk run {all_three} {agent}")
     click.echo(
         f"adk deploy cloud_run {all_three} --extra_packages={folder / 'services.py'} {agent}"
-        "   # and sojourn[adk] in its requirements.txt"
+        "   # and sojourn[adk] @ URL (of a wheel or an archive) in its requirements.txt"
     )
 
 

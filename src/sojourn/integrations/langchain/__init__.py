@@ -5,11 +5,14 @@ from sojourn.integrations.langchain import ChatMessageHistory
 history = ChatMessageHistory("session-1", "redis://localhost:6379")
 """
 
+from sojourn.extras import how_to_install
+
 try:
     import langchain_core as _  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"sojourn.integrations.langchain needs pip install 'sojourn[langchain]': {error}",
+        f"sojourn.integrations.langchain needs langchain-core ({error}): "
+        f"{how_to_install('langchain')}",
         name=error.name,
     ) from error
 

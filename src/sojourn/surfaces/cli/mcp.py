@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from sojourn.errors import ConfigurationError, InvalidInput
+from sojourn.extras import how_to_install
 from sojourn.security import (
     AccessLog,
     Enumeration,
@@ -195,5 +196,5 @@ def _need_extra() -> None:
         if (error.name or "").partition(".")[0] not in _OF_THE_EXTRA:
             raise
         raise ConfigurationError(
-            f"{error.name} is not installed. pip install 'sojourn[cli,mcp]'"
+            f"{error.name} is not installed: {how_to_install('cli,mcp')}."
         ) from error

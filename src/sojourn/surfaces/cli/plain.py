@@ -57,9 +57,9 @@ def one_line(message: str) -> str:
 
 
 def moment(instant: float) -> str:
-    """A time in the time zone of the reader; the number itself if no calendar has it."""
+    """A time in the time zone of the reader, with its offset; the number if no calendar has it."""
     try:
-        return f"{datetime.fromtimestamp(instant).astimezone():%Y-%m-%d %H:%M:%S}"
+        return datetime.fromtimestamp(instant).astimezone().isoformat(" ", "seconds")
     except (OverflowError, OSError, ValueError):
         return repr(instant)
 
@@ -78,10 +78,10 @@ def left(expires: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span in one unit: `119s`, `90m`, `24h`, `9d`."""
+    """A span in whole units of one size: `119s`, `90m`, `24h`, `9d`."""
     for size, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f}{name}"
+            return f"{seconds // size:.0f}{name}"
     return f"{int(seconds)}s"
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import ConfigurationError
+from sojourn.extras import how_to_install
 from sojourn.transfer.migration.adk_blobs import ADK_BLOBS
 from sojourn.transfer.migration.adk_community import ADK_COMMUNITY
 from sojourn.transfer.migration.adk_redis import ADK_REDIS
@@ -124,7 +125,7 @@ async def source_at(
 def _check_adk(terms: Terms, what: str) -> None:
     if terms.event is None:
         raise ConfigurationError(
-            f"{what} holds events of ADK's, which google-adk reads: pip install 'sojourn[adk]'."
+            f"{what} holds events of ADK's, which google-adk reads: {how_to_install('adk')}."
         )
 
 
