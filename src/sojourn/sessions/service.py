@@ -70,6 +70,7 @@ from sojourn.sessions.operations import (
     Trim,
     Update,
 )
+from sojourn.sessions.operations.remove_state import RemoveState
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.record import (
@@ -699,6 +700,40 @@ class Sessions:
             raise InvalidInput("trim() needs a number of events to drop, or to keep.")
         write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.run(Trim(key, drop, keep, write))).version
+
+    @in_time
+    async def remove_state(
+        self,
+        key: SessionKey,
+        *names: str,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Remove values of a session's own state; the log stays as it is. One round trip.
+
+        Args:
+            key: of which session.
+            names: at least one; those that are not there are no error. `user:` and `app:` values
+                belong to others, too: set them to None by `append`.
+            incarnation: the session must still be this one (`Session.incarnation`).
+            expected_version: the session must still be of this version (`Session.version`).
+            operation_id: repeat it with the same id and it takes effect once.
+
+        Returns:
+            the version after it.
+
+        Raises:
+            InvalidInput: no name, or one that is not of the session's own state.
+            SessionNotFound: deleted, expired, or not this incarnation.
+            StaleSession: not the expected version.
+        """
+        checks.key(key)
+        own = by_scope(checks.encoded(dict.fromkeys(names)))
+        if len(own.session) != len(set(names)) or not names:
+            raise InvalidInput("remove_state() needs names of the session's own state.")
+        write = checks.write_of(operation_id, incarnation, expected_version)
+        return (await self._store.run(RemoveState(key, list(own.session), write))).version
 
     @in_time
     async def touch(self, key: SessionKey) -> bool:
