@@ -51,8 +51,8 @@ Seconds = Annotated[
 State = Annotated[
     dict[str, Json],
     Field(
-        description="Values by key, each instead of what was there. `user:…` keys are shared by all "
-        "sessions of the user."
+        description="Values by key, each instead of what was there. All sessions of the user share "
+        "`user:…` keys."
     ),
 ]
 _LabelName = Annotated[str, Field(min_length=1, max_length=64)]
