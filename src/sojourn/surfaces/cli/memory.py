@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -25,8 +25,6 @@ from sojourn.surfaces.cli.tables import Column, Fields, Table
 _VALUE = 60
 """Characters of a value in a table; `show` has it whole."""
 _AT_ONCE = 500
-_LATEST = 1000
-"""Entries that one question for the newest has at most."""
 
 
 class _Kind(StrEnum):
@@ -204,29 +202,22 @@ async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
 async def _entries(
     scope: Scope, prefix: str, limit: int, *, oldest: bool
 ) -> tuple[MemoryPage, bool]:
-    """Entries by their last change, and whether there are more."""
-    if not oldest and not prefix and limit < _LATEST:
-        found = await scope.latest(limit=limit + 1)
-    else:  # in the order of the keys, so all of them
-        found = MemoryPage([], None)
-        async for page in _pages(scope, prefix):
-            found.entries.extend(page.entries)
-            found.corrupt.extend(page.corrupt)
-            found.newer.extend(page.newer)
-        found.entries.sort(key=lambda entry: entry.version, reverse=not oldest)
+    """Entries by their last change, and whether there are more; for the oldest all are read."""
+    found = MemoryPage([], None)
+    cursor = None
+    while oldest or len(found.entries) <= limit:
+        page = await scope.list(limit=_AT_ONCE, cursor=cursor, prefix=prefix, newest_first=True)
+        found.entries.extend(page.entries)
+        found.corrupt.extend(page.corrupt)
+        found.newer.extend(page.newer)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if oldest:
+        found.entries.reverse()
     more = len(found.entries) > limit
     del found.entries[limit:]
     return found, more
-
-
-async def _pages(scope: Scope, prefix: str) -> AsyncIterator[MemoryPage]:
-    cursor = None
-    while True:
-        page = await scope.list(limit=_AT_ONCE, cursor=cursor, prefix=prefix)
-        yield page
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _table(entries: Sequence[Entry]) -> Table:

@@ -131,10 +131,9 @@ async def _walk(
     """What is in the quarantines, user by user."""
     async for name in every_app(sessions, app):
         async for each in every_user(sessions, name, user):
-            records = await sessions.quarantined(name, each)
+            records = await sessions.quarantined(name, each, newest_first=not oldest)
             if records:
-                found = [_Found(name, each, record) for record in records]
-                yield found if oldest else found[::-1]
+                yield [_Found(name, each, record) for record in records]
 
 
 async def _list(found: AsyncIterator[Sequence[_Found]], *, as_json: bool) -> str:
