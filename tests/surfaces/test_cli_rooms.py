@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_kit import Cli
@@ -170,3 +173,19 @@ def test_a_server_that_is_away_is_one_line_and_3(words: tuple[str, ...]) -> None
     first, second = ran.err.splitlines()
     assert first.startswith("sojourn: using ")
     assert second.startswith("sojourn: error: ")
+
+
+def test_the_guide_runs_as_it_stands(cli: Cli) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "command-line.md").read_text("utf-8")
+    program, commands = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    of_program = [line for line in program.splitlines() if line.startswith(("session =", "await"))]
+    names: dict[str, Any] = {"sojourn": sojourn}
+    body = "".join(f"    {line}\n" for line in of_program)
+    exec(f"async def work(store):\n{body}", names)
+    cli.fill(names["work"])
+    for line in commands.replace("redis://localhost:6379", cli.url).splitlines():
+        ran = cli.run(*shlex.split(line, comments=True)[1:])
+        assert ran.code == 0, (line, ran.err)
+    assert (
+        "8e is short for session 8e42-order" in cli.run("sessions", "show", "shop", "ada", "8e").err
+    )
