@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import sojourn
+from sojourn.surfaces.cli.console import note
+from sojourn.surfaces.cli.exits import ExitCode
 from sojourn.surfaces.cli.root import app
 
 MODULES = (
@@ -47,7 +49,24 @@ def main(arguments: Sequence[str]) -> None:
     words = list(arguments)
     if words in ([], *([each.name] for each in app.registered_groups)):
         words.append("--help")
-    app(args=words, prog_name="sojourn")
+    try:
+        code = typer.main.get_command(app).main(words, "sojourn", standalone_mode=False)
+    except _WrongUsage as error:
+        said = error.format_message().rstrip(".")
+        note(f"error: {said}. Try: {_command_of(error)} --help")
+        code = error.exit_code
+    except typer.Abort:
+        code = ExitCode.STOPPED
+    sys.exit(code or ExitCode.OK)
+
+
+_WrongUsage: Any = typer.BadParameter.__mro__[2]
+"""click's `ClickException`: newer versions of typer have a click of their own."""
+
+
+def _command_of(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return "sojourn" if context is None else context.command_path
 
 
 def _print_version(wanted: bool) -> None:

@@ -113,7 +113,7 @@ def _receipt(receipt: Receipt, whom: str) -> Iterator[RenderableType]:
         "salt": receipt.salt,
     }
     yield Fields({name: Text(value) for name, value in shown.items()}, whole=("who", "salt"))
-    rows = [(room.replace("_", " "), f"{count:,}") for room, count in receipt.erased.items()]
+    rows = [(name.replace("_", " "), f"{n:,}") for name, n in receipt.erased.items() if n]
     yield Table((Column("kept"), Column("erased", right=True)), rows)
 
 
