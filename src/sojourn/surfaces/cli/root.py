@@ -7,6 +7,10 @@ import typer
 from sojourn.surfaces.cli.exits import HELP
 
 
+_END = "<!-- -->"
+"""Ends a list: older versions of typer join paragraphs by single line ends."""
+
+
 def group(name: str, help: str) -> typer.Typer:  # noqa: A002 - typer's word
     """Register a group of commands, `sojourn NAME …`."""
     commands = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
@@ -23,7 +27,7 @@ def epilog(*examples: str, more: str = "", codes: str = HELP) -> str:
         codes: the paragraph on exit codes.
     """
     shown = (f"- `{example}`" for example in examples)
-    return "\n\n".join(part for part in ("Examples:", *shown, more, codes) if part)
+    return "\n\n".join(part for part in ("Examples:", *shown, _END, more, codes) if part)
 
 
 app = typer.Typer(
