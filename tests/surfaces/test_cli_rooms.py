@@ -104,8 +104,10 @@ def test_artifacts_ls(filled: Cli) -> None:
     assert [each["name"] for each in oldest] == ["own.txt", "a/b.txt"]
     assert [each["session"] for each in oldest] == [None, "8e42"]
     assert [each["size"] for each in oldest[1]["versions"]] == [3, 5]
-    (one,) = filled.run("artifacts", "ls", "shop", "ada", "--session", "8e42", "--json").documents
-    assert one["name"] == "a/b.txt"
+    for session in ("8e42", "8e"):
+        ran = filled.run("artifacts", "ls", "shop", "ada", "--session", session, "--json")
+        assert [each["name"] for each in ran.documents] == ["a/b.txt"]
+    assert filled.run("artifacts", "ls", "shop", "ada", "--session", "no").out == ""
 
 
 def test_artifacts_save_and_rm(filled: Cli, tmp_path: Path) -> None:

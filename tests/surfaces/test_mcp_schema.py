@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from google.genai import types
 from mcp import Client
 from mcp_kit import MODES, call, fails
 from mcp_types import Tool
@@ -113,6 +114,17 @@ async def test_every_argument_has_a_type_that_every_client_knows(client: Client)
             if place.get("type") == "array":
                 assert place["items"], tool.name
     assert {"payload", "content", "value", "state", "operation_id"} <= set(seen)
+
+
+async def test_gemini_is_given_a_type_for_every_argument(client: Client) -> None:
+    """By Google's own conversion, which passes over what Gemini does not know."""
+    for tool in await tools(client):
+        converted = types.Schema.from_json_schema(json_schema=types.JSONSchema(**tool.input_schema))
+        assert set(converted.properties or {}) == set(tool.input_schema["properties"])
+        for name, argument in (converted.properties or {}).items():
+            for each in argument.any_of or [argument]:
+                assert each.type, (tool.name, name)
+                assert each.type != types.Type.ARRAY or each.items, (tool.name, name)
 
 
 async def test_the_list_of_tools_is_short(client: Client) -> None:

@@ -6,11 +6,12 @@ from importlib import import_module
 
 import typer
 
-from sojourn.surfaces.cli.root import app, epilog
+from sojourn.surfaces.cli.root import SERVE, app, epilog
 
 
 @app.command(
     "adk",
+    rich_help_panel=SERVE,
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=epilog("sojourn adk web --session_service_uri=redis://localhost:6379 AGENTS"),

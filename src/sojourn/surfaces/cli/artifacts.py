@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,7 +13,8 @@ from msgspec import to_builtins
 from rich.filesize import decimal
 
 from sojourn.artifacts import Artifacts, ArtifactVersion
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.client import Sojourn
+from sojourn.errors import CorruptRecord, NewerFormat, SessionNotFound
 from sojourn.ids import SessionKey, UserKey
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -20,6 +22,7 @@ from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode
 from sojourn.surfaces.cli.files import new_file
 from sojourn.surfaces.cli.options import App, Json, Namespace, Oldest, Url, User
 from sojourn.surfaces.cli.plain import age, named, prose, visible
+from sojourn.surfaces.cli.prefixes import whole_key
 from sojourn.surfaces.cli.root import epilog, group
 from sojourn.surfaces.cli.tables import Column, Table
 
@@ -76,7 +79,8 @@ def _ls(
     """
     with connect(url, namespace) as store:
         artifacts = store.store.artifacts
-        found = store.run(_found(artifacts, app, user, session))
+        owner = None if session is None else store.run(_reader(store.store, app, user, session))
+        found = store.run(_found(artifacts, app, user, owner))
         found.sort(key=lambda each: each.saved, reverse=not oldest)
         if as_json:
             write_json(each.document() for each in found)
@@ -118,7 +122,7 @@ def _save(
 ) -> None:
     """Save a version of an artifact to a file. Its lifetime in the store starts anew."""
     with connect(url, namespace) as store:
-        owner = _owner(app, user, session)
+        owner = store.run(_reader(store.store, app, user, session))
         found = store.run(store.store.artifacts.load(owner, name, version=version))
         if found is None:
             raise _missing(owner, name)
@@ -165,19 +169,25 @@ def _owner(app: str, user: str, session: str | None) -> _Owner:
     return UserKey.of(app, user) if session is None else SessionKey.of(app, user, session)
 
 
-async def _found(artifacts: Artifacts, app: str, user: str, session: str | None) -> list[_Found]:
-    if session is None:
-        owners = await artifacts.owners(app, user)
-    else:
-        owners = [_owner(app, user, session)]
+async def _reader(store: Sojourn, app: str, user: str, session: str | None) -> _Owner:
+    """The owner; of a session without artifacts the one whose id begins so, if only one does."""
+    owner = _owner(app, user, session)
+    if isinstance(owner, SessionKey) and not await store.artifacts.names(owner):
+        with suppress(SessionNotFound):
+            return await whole_key(store.sessions, owner)
+    return owner
+
+
+async def _found(artifacts: Artifacts, app: str, user: str, owner: _Owner | None) -> list[_Found]:
+    owners = await artifacts.owners(app, user) if owner is None else [owner]
     found: list[_Found] = []
-    for owner in owners:
-        for name in await artifacts.names(owner):
+    for each in owners:
+        for name in await artifacts.names(each):
             try:
-                versions = await artifacts.versions(owner, name)
+                versions = await artifacts.versions(each, name)
             except (CorruptRecord, NewerFormat):
                 versions = []
-            found.append(_Found(owner, name, versions))
+            found.append(_Found(each, name, versions))
     return found
 
 

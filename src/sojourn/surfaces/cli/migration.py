@@ -24,8 +24,8 @@ from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import Namespace, Yes
 from sojourn.surfaces.cli.plain import prose, visible
 from sojourn.surfaces.cli.removal import confirm
+from sojourn.surfaces.cli.root import MOVE, epilog
 from sojourn.surfaces.cli.root import app as root
-from sojourn.surfaces.cli.root import epilog
 from sojourn.surfaces.cli.tables import Column, Table
 from sojourn.transfer.migration import (
     LAYOUTS,
@@ -48,6 +48,7 @@ _NAMED = 20
 
 @root.command(
     "migrate",
+    rich_help_panel=MOVE,
     epilog=epilog(
         "sojourn migrate redis://old redis://new --dry-run",
         "sojourn migrate sqlite:///sessions.db redis://localhost:6379",

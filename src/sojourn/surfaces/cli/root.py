@@ -6,15 +6,18 @@ import typer
 
 from sojourn.surfaces.cli.exits import HELP
 
-
 _END = "<!-- -->"
 """Ends a list: older versions of typer join paragraphs by single line ends."""
 
 
-def group(name: str, help: str) -> typer.Typer:  # noqa: A002 - typer's word
+LOOK, CHECK, MOVE, SERVE = "Look into a store", "Check a server", "Move and erase", "Serve"
+"""Parts of the list of commands, in this order."""
+
+
+def group(name: str, help: str, part: str = LOOK) -> typer.Typer:  # noqa: A002 - typer's word
     """Register a group of commands, `sojourn NAME …`."""
     commands = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
-    app.add_typer(commands, name=name, help=help)
+    app.add_typer(commands, name=name, help=help, rich_help_panel=part)
     return commands
 
 

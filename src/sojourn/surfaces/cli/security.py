@@ -10,12 +10,16 @@ from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.options import Json, Namespace, Url
 from sojourn.surfaces.cli.plain import visible
+from sojourn.surfaces.cli.root import CHECK, epilog
 from sojourn.surfaces.cli.root import app as root
-from sojourn.surfaces.cli.root import epilog
 from sojourn.surfaces.cli.tables import Column, Table
 
 
-@root.command("security", epilog=epilog("sojourn security shop", "sojourn security adk --json"))
+@root.command(
+    "security",
+    rich_help_panel=CHECK,
+    epilog=epilog("sojourn security shop", "sojourn security adk --json"),
+)
 def security(
     app: Annotated[str, typer.Argument(metavar="APP", help="The application.")],
     *,

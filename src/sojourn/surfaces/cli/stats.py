@@ -15,7 +15,7 @@ from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.listing import LeftOut, every_app, every_user, note_left_out, walk
 from sojourn.surfaces.cli.options import Json, Namespace, Url
 from sojourn.surfaces.cli.plain import age, prose, visible
-from sojourn.surfaces.cli.root import app, epilog
+from sojourn.surfaces.cli.root import LOOK, app, epilog
 from sojourn.surfaces.cli.tables import Column, Table
 
 
@@ -31,6 +31,7 @@ class _Figures(NamedTuple):
 
 @app.command(
     "stats",
+    rich_help_panel=LOOK,
     epilog=epilog(
         "sojourn stats",
         "sojourn stats redis://localhost:6379 --namespace shop",

@@ -22,8 +22,8 @@ from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
 from sojourn.surfaces.cli.plain import moment, visible
+from sojourn.surfaces.cli.root import MOVE, epilog
 from sojourn.surfaces.cli.root import app as root
-from sojourn.surfaces.cli.root import epilog
 from sojourn.transfer import Counts, PassedOver, export, import_, verify
 from sojourn.transfer import Progress as Told
 
@@ -51,6 +51,7 @@ class Existing(StrEnum):
 
 @root.command(
     "export",
+    rich_help_panel=MOVE,
     epilog=epilog(
         "sojourn export shop.jsonl --app shop",
         "sojourn export new.jsonl --since 2026-01-31T12:00",
@@ -116,6 +117,7 @@ def export_to(
 
 @root.command(
     "import",
+    rich_help_panel=MOVE,
     epilog=epilog(
         "sojourn import shop.jsonl --check",
         "sojourn import shop.jsonl --url redis://localhost:6379",

@@ -24,13 +24,13 @@ from sojourn.surfaces.cli.files import new_file
 from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, Url, User, Yes
 from sojourn.surfaces.cli.plain import moment, visible
 from sojourn.surfaces.cli.removal import confirm
-from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.root import MOVE, epilog, group
 from sojourn.surfaces.cli.tables import Column, Fields, Table
 from sojourn.transfer.user import export
 
 _TIMES = ("time", "created", "updated", "expires", "until")
 
-commands = group("user", "Export or forget everything that a store keeps about a user.")
+commands = group("user", "Export or forget everything that a store keeps about a user.", MOVE)
 
 
 @commands.command(
