@@ -11,6 +11,8 @@ from sojourn.extras import how_to_install
 def main() -> None:
     """Hand `adk …` to ADK's command line, and everything else to our own."""
     arguments = sys.argv[1:]
+    if arguments[:2] == ["adk", "token"]:
+        arguments = arguments[1:]  # there is one such command, and it needs no ADK
     home, extra = "sojourn.surfaces.cli", "cli"
     if arguments[:1] == ["adk"]:
         home, extra, arguments = "sojourn.integrations.adk.command", "adk", arguments[1:]

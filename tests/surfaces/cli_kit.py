@@ -90,7 +90,9 @@ class Cli:
 
         return asyncio.run(filled())
 
-    def create(self, app: str, user: str, session: str, **options: Any) -> sojourn.SessionKey:
+    def create(
+        self, app: str, user: str, session: str | None, **options: Any
+    ) -> sojourn.SessionKey:
         return self.fill(lambda store: store.sessions.create(app, user, session, **options)).key
 
     def append(self, key: sojourn.SessionKey, *events: sojourn.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -137,7 +138,9 @@ def test_wrong_usage_is_2(cli: Cli, words: tuple[str, ...]) -> None:
     ran = cli.run(*words)
 
     assert (ran.code, ran.out) == (2, "")
-    assert "Usage: sojourn" in ran.err
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("sojourn: error: ")
+    assert re.search(r"\. Try: sojourn [a-z ]*--help$", ran.err)
 
 
 def test_a_damaged_record_is_3(server: Server) -> None:
@@ -150,3 +153,21 @@ def test_a_damaged_record_is_3(server: Server) -> None:
 
     assert ran.code == 3
     assert error_of(ran)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("nope", "No such command 'nope'. Try: sojourn --help"),
+        ("memory nope", "No such command 'nope'. Try: sojourn memory --help"),
+        ("sessions show shop", "Missing argument 'USER'. Try: sojourn sessions show --help"),
+        ("sessions ls --frob", "No such option: --frob. Try: sojourn sessions ls --help"),
+        ("memory ls shop ada --limit x", "'--limit'"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: str, said: str) -> None:
+    ran = Cli("", "").run(*words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert len(ran.err.splitlines()) == 1
+    assert ran.err.startswith("sojourn: error: ")
+    assert said in ran.err

@@ -261,9 +261,11 @@ def test_a_user_whose_index_is_foreign_is_named_and_no_other_is_hidden(
     assert "There are no sessions that can be read of app shop" in ran.out
     assert f"sojourn: not deleted: {who}" in notes(ran)
     other = cli.create("shop", "bob", "s2")
-    ran = cli.run("sessions", "ls", "--json", "--app", "shop")
+    ran = cli.run("sessions", "ls", "--json", "--app", "shop", "--oldest")
     assert [each["session"] for each in ran.documents] == ["s2"]
     assert f"sojourn: not listed: {who}" in notes(ran)
+    ran = cli.run("sessions", "ls", "--json", "--app", "shop")  # by another index
+    assert [each["session"] for each in ran.documents] == ["s2", "s1"]
     cli.run("sessions", "clear", "--app", "shop", "--yes")
     assert not cli.exists(other)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from base64 import b64decode
 from pathlib import Path
@@ -31,7 +32,7 @@ def kept(cli: Cli, app: str, user: str) -> int:
 
 
 def test_everything_about_a_user_is_exported(filled: Cli) -> None:
-    ran = filled.run("user", "export", "ada")
+    ran = filled.run("user", "export", "ada", "--json")
     assert ran.code == 0
     kinds = [each["kind"] for each in ran.documents]
     assert {kind: kinds.count(kind) for kind in kinds} == {
@@ -51,7 +52,7 @@ def test_everything_about_a_user_is_exported(filled: Cli) -> None:
     assert b64decode(first["artifact"]["value"]["data"]) == b"secret"
     assert first["memory"]["value"]["value"] == "secret"
     assert first["cached"]["value"] == "secret"
-    assert len(filled.run("user", "export", "ada", "--app", "shop").documents) == 12
+    assert len(filled.run("user", "export", "ada", "--app", "shop", "--json").documents) == 12
 
 
 def test_an_export_goes_into_a_new_file_that_only_its_owner_reads(
@@ -70,16 +71,34 @@ def test_an_export_goes_into_a_new_file_that_only_its_owner_reads(
 def test_a_user_is_forgotten_with_a_receipt(filled: Cli) -> None:
     assert filled.call("user", "forget", "ada").code == 2  # nobody is there to confirm it
     assert kept(filled, "shop", "ada") == 13
-    ran = filled.run("user", "forget", "ada", "--app", "shop", "--yes")
+    ran = filled.run("user", "forget", "ada", "--app", "shop", "--yes", "--json")
     (receipt,) = ran.documents
     assert (receipt["apps"], receipt["erased"]["sessions"]) == (1, 2)
     assert not {"ada", "shop", "secret"} & set(ran.out.replace('"', " ").split())
     assert kept(filled, "shop", "ada") == 0
     assert kept(filled, "travel", "ada") == 13
-    (receipt,) = filled.run("user", "forget", "ada", "-y").documents
+    (receipt,) = filled.run("user", "forget", "ada", "-y", "--json").documents
     assert receipt["apps"] == 1
     assert kept(filled, "travel", "ada") == 0
     assert kept(filled, "shop", "bob") == 10  # a search for another word finds nothing
+
+
+def test_people_read_an_export_and_a_receipt(filled: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = filled.run("user", "export", "ada", "--app", "shop")
+    assert (ran.code, "bobs" in ran.out) == (0, False)
+    heads = [line for line in ran.out.splitlines() if not line.startswith(" ")]
+    assert [head.split("  ")[0] for head in heads].count("session") == 2
+    assert "memory  shop  user  secret" in heads
+    assert all(len(line) <= 80 for line in ran.out.splitlines())
+    assert "bytes: --output and --json have them)" in ran.out
+    assert re.search(r'"created": "\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"', ran.out)
+    ran = filled.run("user", "forget", "ada", "--app", "shop", "--yes")
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("Forgot user ada in app shop on ")
+    assert ["sessions", "2"] in [line.split() for line in lines]
+    assert any(line.startswith("who ") for line in lines)
+    assert "secret" not in ran.out
 
 
 def test_sessions_are_revoked(filled: Cli) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from google.genai import types
 from mcp import Client
-from mcp_kit import MODES, fails
+from mcp_kit import MODES, call, fails
 from mcp_types import Tool
 
 import sojourn
-from sojourn.surfaces.mcp import Desk, Identity, server_of
+from sojourn.surfaces.mcp import Desk, Identity, memory, server_of, sessions
 
 READS, WRITES, REPLACES = (True, False, True), (False, False, False), (False, True, True)
 """Read-only, destructive, idempotent."""
@@ -59,7 +61,6 @@ async def test_the_tools_and_what_they_may_do(client: Client) -> None:
         hints = tool.annotations
         assert hints is not None
         assert hints.open_world_hint is False
-        assert hints.title == tool.title
         reads = bool(hints.read_only_hint)
         found[tool.name] = (
             tool.title,
@@ -75,7 +76,7 @@ async def test_no_tool_takes_a_user_or_an_app(client: Client) -> None:
         assert tool.input_schema["additionalProperties"] is False
     for name in ("user", "app", "own", "tenant"):
         said = await fails(client, "session_list", **{name: "eve"})
-        assert f"\n{name}\n" in said
+        assert f"\n- {name}: is not taken: leave it out.\n" in said
 
 
 async def test_each_change_takes_an_operation_id(client: Client) -> None:
@@ -84,17 +85,81 @@ async def test_each_change_takes_an_operation_id(client: Client) -> None:
         assert ("operation_id" in tool.input_schema["properties"]) is changes, tool.name
 
 
-async def test_texts_and_lists_are_limited_and_results_are_typed(client: Client) -> None:
-    for tool in await tools(client):
-        assert tool.description
-        assert tool.output_schema is not None
-        for place in schemas(tool.input_schema):
+def test_texts_and_lists_are_limited() -> None:
+    """By the server: the schemas that clients see do not count characters."""
+    for tool in [*sessions.TOOLS, *memory.TOOLS]:
+        for place in schemas(tool.fn_metadata.arg_model.model_json_schema()):
             if place.get("type") == "string":
                 assert place["maxLength"] <= 100_000, tool.name
             if place.get("type") == "array":
                 assert place["maxItems"] <= 100, tool.name
             if place.get("type") == "integer":
                 assert "minimum" in place, tool.name
+
+
+async def test_every_argument_has_a_type_that_every_client_knows(client: Client) -> None:
+    """Gemini refuses lists of types and lists without items, Cursor arguments without a type."""
+    seen: list[str] = []
+    for tool in await tools(client):
+        schema = tool.input_schema
+        assert schema["type"] == "object"
+        for name, argument in arguments(schema):
+            seen.append(name)
+            for each in argument.get("anyOf", [argument]):
+                assert isinstance(each.get("type"), str), (tool.name, name, each)
+            assert "title" not in argument
+            assert argument.get("default", "") is not None, (tool.name, name)
+        for place in schemas(schema):
+            assert not {"$ref", "$defs", "oneOf", "allOf"} & set(place), tool.name
+            if place.get("type") == "array":
+                assert place["items"], tool.name
+    assert {"payload", "content", "value", "state", "operation_id"} <= set(seen)
+
+
+async def test_gemini_is_given_a_type_for_every_argument(client: Client) -> None:
+    """By Google's own conversion, which passes over what Gemini does not know."""
+    for tool in await tools(client):
+        converted = types.Schema.from_json_schema(json_schema=types.JSONSchema(**tool.input_schema))
+        assert set(converted.properties or {}) == set(tool.input_schema["properties"])
+        for name, argument in (converted.properties or {}).items():
+            for each in argument.any_of or [argument]:
+                assert each.type, (tool.name, name)
+                assert each.type != types.Type.ARRAY or each.items, (tool.name, name)
+
+
+async def test_the_list_of_tools_is_short(client: Client) -> None:
+    found = await client.list_tools()
+    listed = found.model_dump(mode="json", by_alias=True, exclude_none=True)["tools"]
+    assert len(json.dumps(listed, separators=(",", ":"))) < 20_000
+    for tool in listed:
+        assert 0 < len(tool["description"]) <= 200, tool["name"]
+        for place in schemas(tool["inputSchema"]):
+            assert len(place.get("description", "")) <= 100, tool["name"]
+
+
+async def test_results_are_typed(client: Client) -> None:
+    for tool in await tools(client):
+        assert tool.output_schema is not None
+        assert tool.output_schema["type"] == "object"
+        assert tool.output_schema["properties"]
+
+
+async def test_any_json_is_taken_where_any_is_said(client: Client) -> None:
+    """Also null and lists in lists, of which the schemas do not speak; text stays text."""
+    for value in ("text", "[1]", 1, 1.5, True, None, {"a": None}, [], [[1], "x"]):
+        await call(client, "memory_put", key="k", value=value)
+        assert (await call(client, "memory_get", key="k"))["entry"]["value"] == value
+    await call(client, "memory_put", key="k", value=1, text=None, metadata=None, ttl=None)
+
+
+async def test_lists_begin_with_what_was_changed_last(client: Client) -> None:
+    for name in ("first", "second"):
+        await call(client, "session_create", session=name)
+    newest = (await call(client, "session_list"))["sessions"]
+    assert [each["session"] for each in newest] == ["second", "first"]
+    assert (await call(client, "session_list", newest_first=False))["sessions"] == newest[::-1]
+    listed = (await client.list_resources()).resources
+    assert [str(each.uri).rpartition("/")[2] for each in listed] == ["second", "first"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +180,20 @@ async def test_texts_and_lists_are_limited_and_results_are_typed(client: Client)
 async def test_arguments_outside_the_schema_are_refused(
     client: Client, tool: str, arguments: dict[str, Any]
 ) -> None:
-    assert "validation error" in await fails(client, tool, **arguments)
+    said = await fails(client, tool, **arguments)
+    first, *wrong, known = said.splitlines()
+    assert first == f"{tool} was not called, as its arguments are wrong:"
+    assert wrong
+    assert all(line.startswith("- ") for line in wrong)
+    assert known.startswith("Its arguments are: ")
+    assert "pydantic" not in said
+    assert "http" not in said
+
+
+def arguments(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each argument with its schema, also those of objects in lists."""
+    for place in schemas(schema):
+        yield from place.get("properties", {}).items()
 
 
 def properties(schema: Any) -> Iterator[str]:

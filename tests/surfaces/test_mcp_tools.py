@@ -156,10 +156,12 @@ async def test_the_memory(client: Client) -> None:
     await call(client, "memory_put", key=two, value=[1], text=f"peaks{word}")
     entry = (await call(client, "memory_get", key=one))["entry"]
     assert (entry["value"], entry["version"]) == ({"likes": "tea", "in": word}, second)
-    page = await call(client, "memory_list", prefix=word, limit=1)
-    assert [each["key"] for each in page["entries"]] == [one]
-    page = await call(client, "memory_list", prefix=word, limit=1, cursor=page["cursor"])
-    assert [each["key"] for each in page["entries"]] == [two]
+    for newest, order in ((True, [two, one]), (False, [one, two])):
+        pages = {"prefix": word, "limit": 1, "newest_first": newest}
+        page = await call(client, "memory_list", **pages)
+        assert [each["key"] for each in page["entries"]] == order[:1]
+        page = await call(client, "memory_list", **pages, cursor=page["cursor"])
+        assert [each["key"] for each in page["entries"]] == order[1:]
     hits = (await call(client, "memory_search", query=f"{word} peaks{word}"))["hits"]
     assert {hit["key"] for hit in hits} == {one, two}
     assert hits[0]["key"] == two
@@ -239,8 +241,8 @@ async def test_a_large_value_is_cut_and_says_so(client: Client, session: str) ->
     await call(client, "memory_put", key=f"{name}2", value=1)
     found = (await call(client, "memory_list", prefix=name))["entries"]
     assert [(each["value"], each["preview"] is None) for each in found] == [
-        (None, False),
         (1, True),
+        (None, False),
     ]
     await call(client, "cache_put", name=name, value=LARGE)
     cached = await call(client, "cache_get", name=name)

@@ -59,5 +59,5 @@ def test_the_command_prints_a_token_once_and_its_line_for_the_file(tmp_path: Pat
     assert digest == sha256(token.encode()).hexdigest()
     assert who == {"user": "ada", "apps": ["shop"]}
     refused = subprocess.run([*command[:5], ""], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "somebody" in refused.stderr

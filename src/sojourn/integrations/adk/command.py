@@ -34,13 +34,29 @@ register()
 _KNOWN = "\n    from sojourn.integrations.adk import register\n"
 """Is in what any version of this has written."""
 
+_HELP = """\
+ADK's own command line, with Sojourn's URLs in --session_service_uri,
+--memory_service_uri and --artifact_service_uri. Beside ADK's commands:
+
+  sojourn adk init DIR    Let plain `adk` know these URLs: writes services.py.
+  sojourn adk token USER  Make a bearer token for --auth; also: sojourn token.
+  sojourn adk web --auth FILE AGENTS_DIR
+                          Serve the users whose tokens are in FILE, and nobody
+                          else; so does api_server. Also --allow, --access-log
+                          and --max-body.
+
+Examples:
+  sojourn adk web --session_service_uri=redis://localhost:6379 AGENTS_DIR
+  sojourn adk run --session_service_uri=embedded:.sojourn AGENTS_DIR/my_agent
+"""
+
 _OPTION = "--session_service_uri"
 _ARTIFACTS = "--artifact_service_uri"
 _MEMORY = "--memory_service_uri"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run `init DIR`, `token USER`, or whatever ADK makes of the arguments. Ends the process.
+    """Run `init DIR`, or whatever ADK makes of the arguments. Ends the process.
 
     Args:
         arguments: what stands behind `sojourn adk`.
@@ -49,8 +65,8 @@ def main(arguments: Sequence[str]) -> None:
         if arguments[:1] == ["init"]:
             _init(arguments[1:])
             return
-        if arguments[:1] == ["token"]:
-            guarded.token.main(args=list(arguments[1:]), prog_name="sojourn adk token")
+        if arguments[:1] in ([], ["--help"]):
+            click.echo(_HELP)
         arguments, options = guarded.options_of(arguments)
         register()
         _check_uri(arguments)

@@ -1,4 +1,4 @@
-"""`sojourn adk web | api_server --auth …`, and `sojourn adk token USER`."""
+"""`sojourn adk web | api_server --auth …`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sojourn.integrations.adk.auth import MAX_BODY, install
 from sojourn.integrations.adk.endpoints import Endpoint
 from sojourn.integrations.adk.opening import split_uri
 from sojourn.security import AccessLog, Enumeration, JsonLines, Logged
-from sojourn.security.tokens import Tokens, new_token, tokens_from
+from sojourn.security.tokens import Tokens, tokens_from
 
 _COMMANDS = ("web", "api_server")
 _OURS = ("--auth", "--allow", "--access-log", "--max-body")
@@ -50,20 +50,6 @@ class Options(NamedTuple):
 @click.argument("others", nargs=-1, type=click.UNPROCESSED)
 def _options(**found: Any) -> dict[str, Any]:
     return found
-
-
-@click.command()
-@click.argument("user")
-@click.option("--app", "apps", multiple=True, help="Only for this app; may be given again.")
-def token(user: str, apps: tuple[str, ...]) -> None:
-    """Make a token of 256 random bits for USER. It is shown once and kept nowhere."""
-    try:
-        made, line = new_token(user, apps)
-    except SojournError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"The token, shown this once:\n\n    {made}\n", err=True)
-    click.echo("Its line in the table [tokens] of the file that --auth names:\n", err=True)
-    click.echo(line)
 
 
 def options_of(arguments: Sequence[str]) -> tuple[list[str], Options | None]:

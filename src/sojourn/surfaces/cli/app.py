@@ -1,88 +1,72 @@
-"""The commands and their options; what they do is next door."""
+"""`sojourn …`: the commands, each from the module that registers it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 import sojourn
-from sojourn.ids import SessionKey
-from sojourn.sessions import Event, event_document
-from sojourn.surfaces.cli import documents, migration, quarantine, users
-from sojourn.surfaces.cli.connection import connect
-from sojourn.surfaces.cli.console import note, show, write_json
-from sojourn.surfaces.cli.detail import detail
-from sojourn.surfaces.cli.doctor import HELP_DOCTOR, doctor
-from sojourn.surfaces.cli.events import event_block
-from sojourn.surfaces.cli.exits import EPILOG, HELP, Ended, ExitCode, one_line_errors
-from sojourn.surfaces.cli.following import follow, missing
-from sojourn.surfaces.cli.listing import (
-    Batch,
-    LeftOut,
-    list_sessions,
-    note_left_out,
-    table,
-    walk,
-)
-from sojourn.surfaces.cli.mcp import HELP_MCP, mcp
-from sojourn.surfaces.cli.options import (
-    App,
-    Json,
-    Namespace,
-    OnlyApp,
-    OnlyUser,
-    SessionId,
-    Url,
-    User,
-    Yes,
-)
-from sojourn.surfaces.cli.plain import named
-from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
-from sojourn.surfaces.cli.revoking import revoke
-from sojourn.surfaces.cli.security import security
-from sojourn.surfaces.cli.sweeping import sweep_all
-from sojourn.surfaces.cli.token import token
-from sojourn.surfaces.cli.transfer import HELP_TRANSFER, export_to, import_from
+from sojourn.surfaces.cli.console import note
+from sojourn.surfaces.cli.exits import ExitCode
+from sojourn.surfaces.cli.root import app
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    epilog=HELP,
+MODULES = (
+    "sessions",
+    "memory",
+    "artifacts",
+    "cache",
+    "quarantine",
+    "users",
+    "stats",
+    "doctor",
+    "security",
+    "transfer",
+    "migration",
+    "adk",
+    "mcp",
+    "token",
 )
-_sessions = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
-app.command("migrate", epilog=migration.HELP_MIGRATE)(migration.command)
-app.add_typer(_sessions, name="sessions", help="Look into the sessions of a store.")
-app.add_typer(
-    quarantine.commands, name="quarantine", help="Look at stored records that could not be read."
-)
-app.add_typer(users.commands, name="user", help="What a store keeps about a user.")
-_sessions.command("revoke", epilog=f"{EPILOG}\n\n{HELP}")(revoke)
-app.command("doctor", epilog=HELP_DOCTOR)(doctor)
-app.command("security", epilog=HELP)(security)
-app.command("token", epilog=HELP)(token)
-app.command("mcp", epilog=f"{HELP_MCP}\n\n{HELP}")(mcp)
-app.command("export", epilog=HELP_TRANSFER)(export_to)
-app.command("import", epilog=HELP_TRANSFER)(import_from)
+"""Modules beside this one that register commands, in the order of the help."""
+
+for _name in MODULES:
+    import_module(f"sojourn.surfaces.cli.{_name}")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run one command. Ends the process.
 
     Args:
-        arguments: what stands behind `sojourn`; nothing shows the help.
+        arguments: what stands behind `sojourn`; nothing, or a group alone, shows the help.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a stream that a test or a host has replaced
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     words = list(arguments)
-    if words in ([], ["sessions"], ["quarantine"], ["user"]):
+    if words in ([], *([each.name] for each in app.registered_groups)):
         words.append("--help")
-    app(args=words, prog_name="sojourn")
+    try:
+        code = typer.main.get_command(app).main(words, "sojourn", standalone_mode=False)
+    except _WrongUsage as error:
+        said = error.format_message().rstrip(".")
+        note(f"error: {said}. Try: {_command_of(error)} --help")
+        code = error.exit_code
+    except typer.Abort:
+        code = ExitCode.STOPPED
+    sys.exit(code or ExitCode.OK)
+
+
+_WrongUsage: Any = typer.BadParameter.__mro__[2]
+"""click's `ClickException`: newer versions of typer have a click of their own."""
+
+
+def _command_of(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return "sojourn" if context is None else context.command_path
 
 
 def _print_version(wanted: bool) -> None:
@@ -99,208 +83,8 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Sessions of AI agents in Redis or Valkey.
+    """Sessions, memory, artifacts and cache of AI agents in Redis or Valkey.
 
-    `sojourn adk …` is ADK's own command line with Sojourn's URLs: `sojourn adk web
-    --session_service_uri=redis://localhost:6379 AGENTS_DIR`. `sojourn adk init DIR` lets plain
-    `adk web` use them too.
+    Commands look into the store at --url, else into that of the environment (SOJOURN_URL,
+    REDIS_URL, REDIS_HOST), else into embedded:.sojourn.
     """
-
-
-@_sessions.command("ls", epilog=HELP)
-def _ls(
-    *,
-    app: OnlyApp = None,
-    user: OnlyUser = None,
-    pattern: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only ids that match, as 'order-*'.")
-    ] = None,
-    status: Annotated[str | None, typer.Option(metavar="WORD", help="Only of this status.")] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=WORD", help="Only with this label; may be given repeatedly."),
-    ] = None,
-    newest: Annotated[
-        bool, typer.Option("--newest", help="Those that were changed last come first, app by app.")
-    ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
-    as_json: Json = False,
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """List sessions: of a user, of an app, or all."""
-    with connect(url, namespace) as store:
-        left_out = LeftOut()
-        labels = dict(map(_label, label or ())) or None
-        found = walk(
-            store.sessions,
-            app,
-            user,
-            left_out,
-            pattern=pattern,
-            status=status,
-            labels=labels,
-            newest_first=newest,
-        )
-        note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
-        note_left_out(left_out, "not listed")
-
-
-def _label(option: str) -> tuple[str, str]:
-    name, equals, word = option.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{option!r} is no label: give it as NAME=WORD.")
-    return name, word
-
-
-def _rows(batch: Batch) -> None:
-    show(table(batch))
-
-
-def _rows_as_json(batch: Batch) -> None:
-    write_json(map(documents.summary, batch))
-
-
-@_sessions.command("show", epilog=f"{EPILOG}\n\n{HELP}")
-def _show(
-    app: App,
-    user: User,
-    session: SessionId,
-    *,
-    last: Annotated[int | None, typer.Option(min=0, help="Only the last N events.")] = None,
-    as_json: Json = False,
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """Show a session: its fields, its state and its events, the newest last."""
-    with connect(url, namespace) as store:
-        key = SessionKey.of(app, user, session)
-        found = store.run(store.sessions.get(key, last=last))
-        if found is None:
-            raise missing(key)
-        if as_json:
-            write_json([documents.whole(found)])
-        else:
-            show(*detail(found))
-
-
-@_sessions.command("tail", epilog=f"{EPILOG}\n\n{HELP}")
-def _tail(
-    app: App,
-    user: User,
-    session: SessionId,
-    *,
-    last: Annotated[int, typer.Option(min=0, help="First the last N events.")] = 10,
-    interval: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks.")] = 0.5,
-    as_json: Json = False,
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """Follow a session: show events as they come, until Ctrl-C or until the session ends."""
-    with connect(url, namespace) as store:
-        key = SessionKey.of(app, user, session)
-        news = follow(store.sessions, key, last=last, interval=interval)
-        with suppress(KeyboardInterrupt):
-            store.run(_print(news, as_json=as_json))
-
-
-async def _print(news: AsyncIterator[list[Event]], *, as_json: bool) -> None:
-    async for events in news:
-        if as_json:
-            write_json(map(event_document, events))
-        else:
-            show(*map(event_block, events))
-
-
-@_sessions.command("rm", epilog=f"{EPILOG}\n\n{HELP}")
-def _rm(
-    app: App,
-    user: User,
-    session: SessionId,
-    *,
-    yes: Yes = False,  # noqa: ARG001 - one needs no confirmation, but scripts may give it
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """Delete one session, without asking. State of its user and its app stays."""
-    with connect(url, namespace) as store:
-        key = SessionKey.of(app, user, session)
-        if not store.run(store.sessions.delete(key)):
-            raise missing(key)
-        show(f"Deleted {named(key)}. {UNTOUCHED}")
-
-
-@_sessions.command("clear", epilog=HELP)
-def _clear(
-    *,
-    app: OnlyApp = None,
-    user: OnlyUser = None,
-    everything: Annotated[bool, typer.Option("--all", help="Those of all apps.")] = False,
-    yes: Yes = False,
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """Delete all sessions of a user, of an app, or with --all everything, after asking.
-
-    State of users and apps stays.
-    """
-    with one_line_errors():
-        scope = _scope(app, user, everything=everything)
-    with connect(url, namespace) as store:
-        left_out = LeftOut()
-        count = store.run(tally(scope.walk(store.sessions, left_out)))
-        if not count.sessions:
-            what = "sessions that can be read" if left_out else "sessions"
-            show(f"There are no {what} of {scope} on {store.where}.")
-            note_left_out(left_out, "not deleted")
-            return
-        if not yes:
-            confirm(f"Delete {count} ({scope}) on {store.where}? {UNTOUCHED}")
-        removal = Removal(store.sessions)
-        left_out.clear()
-        try:
-            with progress_of(count.sessions) as progress:
-                store.run(removal.run(scope.walk(store.sessions, left_out), progress))
-        finally:
-            show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
-            note_left_out(left_out, "not deleted")
-
-
-@_sessions.command("sweep", epilog=HELP)
-def _sweep(
-    *,
-    app: OnlyApp = None,
-    as_json: Json = False,
-    url: Url = None,
-    namespace: Namespace = None,
-) -> None:
-    """Repair the indexes of an app or of all: for a timer, while agents work.
-
-    Nothing depends on it: what has expired is never listed. It frees what nobody lists, finds again
-    what an index has lost, and finishes what clients left that have died.
-    """
-    with connect(url, namespace) as store:
-        done = store.run(sweep_all(store.sessions, app))
-        if as_json:
-            write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
-        else:
-            show(
-                f"Looked at {done.users:,} users on {store.where}: {done.expired:,} expired and "
-                f"{done.dropped:,} vanished sessions taken off their lists, {done.restored:,} put "
-                f"back, {done.carried:,} unfinished changes of app state finished."
-            )
-            if done.corrupt:
-                note(f"{done.corrupt:,} users were left out: their index is a key of another type.")
-
-
-def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:
-    if everything and (app is not None or user is not None):
-        raise Ended("error: --all stands alone: leave out --app and --user.", ExitCode.WRONG_INPUT)
-    if user is not None and app is None:
-        raise Ended("error: --user needs the --app whose user it is.", ExitCode.WRONG_INPUT)
-    if app is None and not everything:
-        raise Ended(
-            "error: clear what? --app APP, --app APP --user USER, or --all for everything.",
-            ExitCode.WRONG_INPUT,
-        )
-    return Scope(app, user)

@@ -33,7 +33,7 @@ def show(*renderables: RenderableType) -> None:
     """Write data for people."""
     console = output()
     for each in renderables:
-        console.print(each)
+        console.print(each, crop=False)
     sys.stdout.flush()
 
 

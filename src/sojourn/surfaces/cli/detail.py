@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sojourn.sessions import FIELDS, Event, Session
 from sojourn.sessions.scope import split
 from sojourn.surfaces.cli.events import Hanging, event_block, pretty_json
 from sojourn.surfaces.cli.plain import age, duration, left, moment, prose, visible
+from sojourn.surfaces.cli.tables import Fields
 
 _INCOMPLETE = "no: events or state are missing or cannot be read; see sojourn quarantine ls"
 
@@ -29,10 +29,10 @@ def detail(session: Session[Event]) -> Iterator[RenderableType]:
         yield event_block(event)
 
 
-def _fields(session: Session[Event]) -> Table:
-    fields: dict[str, Text] = {
+def _fields(session: Session[Event]) -> Fields:
+    shown: dict[str, Text] = {
         **{name: Text(visible(part)) for name, part in session.key._asdict().items()},
-        **{name: _value(getattr(session, name)) for name in FIELDS},
+        **{name: _value(value) for name in FIELDS if (value := getattr(session, name))},
         "created": Text(f"{moment(session.created)}  ({age(session.created)})"),
         "updated": Text(f"{moment(session.updated)}  ({age(session.updated)})"),
         "ttl": Text(_ttl(session)),
@@ -40,13 +40,8 @@ def _fields(session: Session[Event]) -> Table:
         "incarnation": Text(visible(session.incarnation)),
     }
     if not session.complete:
-        fields["complete"] = Text(_INCOMPLETE, "bold red")
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in fields.items():
-        grid.add_row(name, value)
-    return grid
+        shown["complete"] = Text(_INCOMPLETE, "bold red")
+    return Fields(shown, whole=session.key._fields)
 
 
 def _value(value: object) -> Text:

@@ -18,6 +18,7 @@ from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.options import Json, Namespace, Url
 from sojourn.surfaces.cli.plain import prose
+from sojourn.surfaces.cli.root import CHECK, app, epilog
 
 HELP_DOCTOR = (
     "Exit codes: 0 nothing to change, or only advice; 1 a warning or a problem: data can be lost "
@@ -36,6 +37,15 @@ _MARK, _NAME = 9, 13
 """Columns of the mark with its word, and of the longest name of a check."""
 
 
+@app.command(
+    "doctor",
+    rich_help_panel=CHECK,
+    epilog=epilog(
+        "sojourn doctor redis://localhost:6379",
+        "sojourn doctor --namespace shop --json",
+        codes=HELP_DOCTOR,
+    ),
+)
 def doctor(
     server: Annotated[
         str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")

@@ -9,14 +9,10 @@ from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session, Sessions
 from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.prefixes import missing
 
 _SLACK = 64
 """Events that may come between two reads without a third."""
-
-
-def missing(key: SessionKey) -> SessionNotFound:
-    """The error for a session that is not there."""
-    return SessionNotFound(f"there is no {named(key)}")
 
 
 async def follow(

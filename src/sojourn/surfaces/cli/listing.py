@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from rich.table import Table
-from rich.text import Text
-
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
+from sojourn.surfaces.cli.tables import Column, Table
 
 PAGE = 200
 """Rows below one table header."""
@@ -92,6 +90,21 @@ async def every_app(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
             return
 
 
+async def every_user(sessions: Sessions, app: str, user: str | None = None) -> AsyncIterator[str]:
+    """One user of an app, or all."""
+    if user is not None:
+        yield user
+        return
+    cursor = None
+    while True:
+        found = await sessions.users(app, limit=_AT_ONCE, cursor=cursor)
+        for name in found.names:
+            yield name
+        cursor = found.cursor
+        if cursor is None:
+            return
+
+
 async def list_sessions(
     found: AsyncIterator[Session[Any]], limit: int | None, show: Callable[[Batch], None]
 ) -> str:
@@ -134,29 +147,29 @@ def counted(count: int) -> str:
 
 
 def table(batch: Batch) -> Table:
-    """Sessions as rows. Ids fold and are never cut, so that they can be copied."""
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("app", "user", "session"):
-        rows.add_column(name, overflow="fold")
-    titled = any(session.title for session in batch)
-    if titled:
-        rows.add_column("title", overflow="fold")
-    rows.add_column("status", no_wrap=True)
-    rows.add_column("events", justify="right", no_wrap=True)
-    rows.add_column("updated", no_wrap=True)
-    rows.add_column("expires", no_wrap=True)
-    for session in batch:
-        rows.add_row(*_cells(session, titled=titled))
-    return rows
+    """Sessions as rows; a status only where one is not the usual."""
+    return Table(_COLUMNS, [_cells(session) for session in batch])
 
 
-def _cells(session: Session[Any], *, titled: bool) -> list[Text]:
+_COLUMNS = (
+    Column("app", whole=True),
+    Column("user", whole=True),
+    Column("session", whole=True),
+    Column("title", text=True, optional=""),
+    Column("status", optional="active"),
+    Column("events", right=True),
+    Column("updated"),
+    Column("expires"),
+)
+
+
+def _cells(session: Session[Any]) -> list[str]:
     expires = session.expires
     return [
-        *(Text(visible(part)) for part in session.key),
-        *([Text(shortened(prose(session.title), _TITLE))] if titled else []),
-        Text(shortened(prose(session.status), _STATUS)),
-        Text(f"{session.length:,}"),
-        Text(age(session.updated)),
-        Text("never" if expires is None else f"in {left(expires)}"),
+        *map(visible, session.key),
+        shortened(prose(session.title), _TITLE),
+        shortened(prose(session.status), _STATUS),
+        f"{session.length:,}",
+        age(session.updated),
+        "never" if expires is None else f"in {left(expires)}",
     ]

@@ -28,6 +28,8 @@ from sojourn.surfaces.cli.connection import Connection, connect
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
 from sojourn.surfaces.cli.options import Namespace, Url
+from sojourn.surfaces.cli.root import SERVE, epilog
+from sojourn.surfaces.cli.root import app as root
 
 HELP_MCP = (
     "Over stdio, for a client that starts it, unless --http is given. Whose sessions it serves is "
@@ -48,6 +50,16 @@ class _Web(NamedTuple):
     origins: list[str]
 
 
+@root.command(
+    "mcp",
+    rich_help_panel=SERVE,
+    epilog=epilog(
+        "sojourn mcp --user ada",
+        "sojourn mcp --http --user ada --app shop",
+        "sojourn mcp --http --auth tokens.toml --access-log access.jsonl",
+        more=HELP_MCP,
+    ),
+)
 def mcp(
     *,
     app: Annotated[

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from sojourn.client import Sojourn
@@ -24,6 +24,9 @@ from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import Namespace, Yes
 from sojourn.surfaces.cli.plain import prose, visible
 from sojourn.surfaces.cli.removal import confirm
+from sojourn.surfaces.cli.root import MOVE, epilog
+from sojourn.surfaces.cli.root import app as root
+from sojourn.surfaces.cli.tables import Column, Table
 from sojourn.transfer.migration import (
     LAYOUTS,
     MigrationReport,
@@ -43,6 +46,15 @@ _NAMED = 20
 """Records that are named one by one."""
 
 
+@root.command(
+    "migrate",
+    rich_help_panel=MOVE,
+    epilog=epilog(
+        "sojourn migrate redis://old redis://new --dry-run",
+        "sojourn migrate sqlite:///sessions.db redis://localhost:6379",
+        codes=HELP_MIGRATE,
+    ),
+)
 def command(
     source: Annotated[
         str,
@@ -144,14 +156,15 @@ def _records(count: int) -> str:
 def _overview(report: MigrationReport) -> Iterator[RenderableType]:
     """What the source holds, by app; what would be done; and what cannot come along."""
     note(f"from {report.source}, layout {report.layout}")
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    rows.add_column("app", overflow="fold")
-    for name in _COLUMNS:
-        rows.add_column(name, justify="right", no_wrap=True)
-    for each in report.apps:
-        app = Text(visible(each.app)) if each.app else Text("(no app)", "dim")
-        rows.add_row(app, *(f"{getattr(each, column):,}" for column in _COLUMNS))
-    yield rows
+    columns = (Column("app", whole=True), *(Column(name, right=True) for name in _COLUMNS))
+    rows = [
+        (
+            visible(each.app) if each.app else "(no app)",
+            *(f"{getattr(each, column):,}" for column in _COLUMNS),
+        )
+        for each in report.apps
+    ]
+    yield Table(columns, rows)
     yield from _outcomes(report)
     if report.endless:
         endless = f"{counted(report.endless)} without an end there, and so without one here"
@@ -177,7 +190,7 @@ def _outcomes(report: MigrationReport) -> Iterator[RenderableType]:
     parts = [f"{count:,} {names.get(each, each)}" for each, count in report.outcomes.items()]
     yield Text(f"{report.target}: {', '.join(parts) or 'nothing is there'}")
     if report.refused:
-        reasons = Table.grid(padding=(0, 2, 0, 0))
+        reasons = Grid.grid(padding=(0, 2, 0, 0))
         for why, count in sorted(report.refused.items(), key=lambda each: -each[1]):
             reasons.add_row(Text(f"{count:,} refused", "yellow"), Text(prose(why)))
         yield reasons

@@ -15,6 +15,9 @@ OnlyUser = Annotated[
     str | None,
     typer.Option("--user", metavar="USER", help="Only this user's; '' is the user with no id."),
 ]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
+FirstOnly = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+Oldest = Annotated[bool, typer.Option("--oldest", help="Oldest change first; else the newest.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Url = Annotated[

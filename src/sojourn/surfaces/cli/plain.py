@@ -13,6 +13,8 @@ _JOINERS = "\u200c\u200d"
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _WEEK = 7 * _DAY
+_NEARLY = 0.02
+"""Part of a unit by which a span may be longer or shorter than one of it."""
 
 
 def visible(identifier: str) -> str:
@@ -57,7 +59,7 @@ def one_line(message: str) -> str:
 
 
 def moment(instant: float) -> str:
-    """A time in the time zone of the reader, with its offset; the number if no calendar has it."""
+    """A time with the time zone of the reader; the number itself if no calendar has it."""
     try:
         return datetime.fromtimestamp(instant).astimezone().isoformat(" ", "seconds")
     except (OverflowError, OSError, ValueError):
@@ -78,10 +80,15 @@ def left(expires: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span in whole units of one size: `119s`, `90m`, `24h`, `9d`."""
+    """A span in whole units of one size: `119s`, `1h`, `90m`, `24h`, `9d`.
+
+    A store sets a lifetime up to a hundredth longer than asked, so what is nearly one hour is one.
+    """
     for size, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f}{name}"
+        if abs(seconds - size) <= size * _NEARLY:
+            return f"1{name}"
     return f"{int(seconds)}s"
 
 

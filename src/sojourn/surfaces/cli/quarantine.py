@@ -6,21 +6,20 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import typer
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sojourn.sessions import Quarantined, Sessions
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging
-from sojourn.surfaces.cli.exits import EPILOG, HELP, Ended, ExitCode
-from sojourn.surfaces.cli.listing import PAGE, every_app
+from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode
+from sojourn.surfaces.cli.listing import every_app, every_user
 from sojourn.surfaces.cli.options import (
     App,
     Json,
     Namespace,
+    Oldest,
     OnlyApp,
     OnlyUser,
     RecordId,
@@ -29,13 +28,19 @@ from sojourn.surfaces.cli.options import (
     Yes,
 )
 from sojourn.surfaces.cli.plain import age, lines, moment, prose, visible
+from sojourn.surfaces.cli.prefixes import only
+from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.tables import Column, Fields, Table
 
-commands = typer.Typer(rich_markup_mode="markdown", epilog=HELP)
+commands = group("quarantine", "Look at stored records that could not be read.")
 
 _SHOWN = 4096
 """Bytes that people are shown; `--json` has all."""
 _ROW = 16
 """Bytes of a line of a dump."""
+
+
+_SHORT = f"ID may be the beginning of an id that only one record of the user has. {EPILOG}"
 
 
 class _Found(NamedTuple):
@@ -60,21 +65,24 @@ class _Found(NamedTuple):
         }
 
 
-@commands.command("ls", epilog=HELP)
+@commands.command(
+    "ls", epilog=epilog("sojourn quarantine ls", "sojourn quarantine ls --app shop --json")
+)
 def _ls(
     *,
     app: OnlyApp = None,
     user: OnlyUser = None,
+    oldest: Oldest = False,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
 ) -> None:
-    """List what could not be read: of a user, of an app, or all. Oldest first for each user."""
+    """List what could not be read, of a user, of an app, or all: the newest first of each user."""
     with connect(url, namespace) as store:
-        note(store.run(_list(_walk(store.sessions, app, user), as_json=as_json)))
+        note(store.run(_list(_walk(store.sessions, app, user, oldest=oldest), as_json=as_json)))
 
 
-@commands.command("show", epilog=f"{EPILOG}\n\n{HELP}")
+@commands.command("show", epilog=epilog("sojourn quarantine show shop ada 3f9c", more=_SHORT))
 def _show(
     app: App,
     user: User,
@@ -87,9 +95,12 @@ def _show(
     """Show a record: what was wrong, and its bytes as text and in hexadecimal."""
     with connect(url, namespace) as store:
         kept = store.run(store.sessions.quarantined(app, user))
-        found = next((_Found(app, user, each) for each in kept if each.id == record), None)
-        if found is None:
+        ids = [each.id for each in kept]
+        beginning = [record] if record in ids else [name for name in ids if name.startswith(record)]
+        if not beginning:
             raise _missing(app, user, record)
+        whole = only("records", record, beginning)
+        found = next(_Found(app, user, each) for each in kept if each.id == whole)
         if as_json:
             raw = b64encode(found.record.raw).decode()
             write_json([{**found.document(), "raw": raw}])
@@ -97,7 +108,7 @@ def _show(
             show(*_detail(found))
 
 
-@commands.command("rm", epilog=f"{EPILOG}\n\n{HELP}")
+@commands.command("rm", epilog=epilog("sojourn quarantine rm shop ada 3f9c", more=EPILOG))
 def _rm(
     app: App,
     user: User,
@@ -115,28 +126,14 @@ def _rm(
 
 
 async def _walk(
-    sessions: Sessions, app: str | None, user: str | None
+    sessions: Sessions, app: str | None, user: str | None, *, oldest: bool
 ) -> AsyncIterator[Sequence[_Found]]:
     """What is in the quarantines, user by user."""
     async for name in every_app(sessions, app):
-        async for each in _users(sessions, name, user):
-            records = await sessions.quarantined(name, each)
+        async for each in every_user(sessions, name, user):
+            records = await sessions.quarantined(name, each, newest_first=not oldest)
             if records:
                 yield [_Found(name, each, record) for record in records]
-
-
-async def _users(sessions: Sessions, app: str, user: str | None) -> AsyncIterator[str]:
-    if user is not None:
-        yield user
-        return
-    cursor = None
-    while True:
-        page = await sessions.users(app, limit=PAGE, cursor=cursor)
-        for name in page.names:
-            yield name
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 async def _list(found: AsyncIterator[Sequence[_Found]], *, as_json: bool) -> str:
@@ -152,22 +149,27 @@ async def _list(found: AsyncIterator[Sequence[_Found]], *, as_json: bool) -> str
 
 
 def _table(records: Sequence[_Found]) -> Table:
-    """Records as rows. What is needed to copy folds and is never cut."""
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("app", "user", "id", "key", "field"):
-        rows.add_column(name, overflow="fold")
-    rows.add_column("bytes", justify="right", no_wrap=True)
-    rows.add_column("found", no_wrap=True)
-    rows.add_column("reason", overflow="fold")
-    for app, user, record in records:
-        rows.add_row(
-            *(Text(visible(part)) for part in (app, user, record.id, record.key)),
-            Text(visible(record.field) if record.field else ""),
-            Text(f"{record.size:,}"),
-            Text(age(record.time)),
-            Text(prose(record.reason)),
-        )
-    return rows
+    return Table(_COLUMNS, [_cells(each) for each in records])
+
+
+_COLUMNS = (
+    *(Column(name, whole=True) for name in ("app", "user", "id", "key")),
+    Column("field", whole=True, optional=""),
+    Column("bytes", right=True),
+    Column("found"),
+    Column("reason", text=True),
+)
+
+
+def _cells(found: _Found) -> list[str]:
+    app, user, record = found
+    return [
+        *(visible(part) for part in (app, user, record.id, record.key)),
+        visible(record.field) if record.field else "",
+        f"{record.size:,}",
+        age(record.time),
+        prose(record.reason),
+    ]
 
 
 def _detail(found: _Found) -> Iterator[RenderableType]:
@@ -182,12 +184,8 @@ def _detail(found: _Found) -> Iterator[RenderableType]:
         "found": f"{moment(record.time)}  ({age(record.time)})",
         "bytes": _bytes(record),
     }
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in fields.items():
-        grid.add_row(name, Text(value))
-    yield grid
+    texts = {name: Text(value) for name, value in fields.items()}
+    yield Fields(texts, whole=("app", "user", "id", "key", "field"))
     if record.raw:
         data = record.raw[:_SHOWN]
         yield Text("\ntext", "bold")

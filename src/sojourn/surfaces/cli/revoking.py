@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey, parse_app, user_key
 from sojourn.sessions import Revoked, Sessions
 from sojourn.surfaces.cli.connection import connect
@@ -14,6 +16,7 @@ from sojourn.surfaces.cli.exits import Ended, ExitCode
 from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url, Yes
 from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.prefixes import whole_key_to_delete
 from sojourn.surfaces.cli.removal import UNTOUCHED, Scope, confirm
 
 _User = Annotated[str | None, typer.Argument(metavar="USER", show_default=False)]
@@ -43,6 +46,12 @@ def revoke(
             confirm(f"Revoke all sessions of {what} on {store.where}? {UNTOUCHED}")
         if key is not None:
             done = store.run(store.sessions.revoke(key))
+            with suppress(SessionNotFound):
+                if not done.sessions:
+                    key = store.run(whole_key_to_delete(store.sessions, key, yes=yes))
+                    what = named(key)
+                    confirm(f"Revoke {what} on {store.where}? {UNTOUCHED}")
+                    done = store.run(store.sessions.revoke(key))
         elif user is not None:
             done = store.run(store.sessions.revoke_user(*user_key(app, user)))
         else:

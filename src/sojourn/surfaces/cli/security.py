@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.options import Json, Namespace, Url
 from sojourn.surfaces.cli.plain import visible
+from sojourn.surfaces.cli.root import CHECK, epilog
+from sojourn.surfaces.cli.root import app as root
+from sojourn.surfaces.cli.tables import Column, Table
 
 
+@root.command(
+    "security",
+    rich_help_panel=CHECK,
+    epilog=epilog("sojourn security shop", "sojourn security adk --json"),
+)
 def security(
     app: Annotated[str, typer.Argument(metavar="APP", help="The application.")],
     *,
@@ -41,11 +47,8 @@ def security(
 
 
 def _table(reasons: dict[str, int]) -> Table:
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    rows.add_column("outcome")
-    rows.add_column("reason")
-    rows.add_column("times", justify="right")
+    rows: list[tuple[str, str, str]] = []
     for what, number in sorted(reasons.items(), key=lambda item: -item[1]):
         outcome, _, reason = what.partition(":")
-        rows.add_row(Text(visible(outcome)), Text(visible(reason)), Text(f"{number:,}"))
-    return rows
+        rows.append((visible(outcome), visible(reason), f"{number:,}"))
+    return Table((Column("outcome"), Column("reason"), Column("times", right=True)), rows)

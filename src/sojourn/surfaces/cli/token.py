@@ -8,8 +8,14 @@ import typer
 
 from sojourn.security.tokens import new_token
 from sojourn.surfaces.cli.exits import one_line_errors
+from sojourn.surfaces.cli.root import SERVE, app, epilog
 
 
+@app.command(
+    "token",
+    rich_help_panel=SERVE,
+    epilog=epilog("sojourn token ada", "sojourn token ada --app shop"),
+)
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="Whose.")],
     *,

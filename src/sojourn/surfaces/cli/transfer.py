@@ -22,6 +22,8 @@ from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
 from sojourn.surfaces.cli.plain import moment, visible
+from sojourn.surfaces.cli.root import MOVE, epilog
+from sojourn.surfaces.cli.root import app as root
 from sojourn.transfer import Counts, PassedOver, export, import_, verify
 from sojourn.transfer import Progress as Told
 
@@ -47,6 +49,15 @@ class Existing(StrEnum):
     REPLACE = "replace"
 
 
+@root.command(
+    "export",
+    rich_help_panel=MOVE,
+    epilog=epilog(
+        "sojourn export shop.jsonl --app shop",
+        "sojourn export new.jsonl --since 2026-01-31T12:00",
+        codes=HELP_TRANSFER,
+    ),
+)
 def export_to(
     file: File,
     *,
@@ -104,6 +115,15 @@ def export_to(
         raise typer.Exit(ExitCode.NEEDS_CHANGE)
 
 
+@root.command(
+    "import",
+    rich_help_panel=MOVE,
+    epilog=epilog(
+        "sojourn import shop.jsonl --check",
+        "sojourn import shop.jsonl --url redis://localhost:6379",
+        codes=HELP_TRANSFER,
+    ),
+)
 def import_from(
     file: File,
     *,

@@ -30,7 +30,7 @@ _LEAST = 100
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-_CUT = "The value is too large for an answer; this is how its JSON begins. null: it is whole."
+CUT = "How the JSON of a value begins that is too large for an answer."
 
 
 class _SessionFields(BaseModel):
@@ -79,7 +79,7 @@ class EventDocument(BaseModel):
     kind: str
     payload: Any
     state_delta: Any
-    preview: str | None = Field(default=None, description=_CUT)
+    preview: str | None = Field(default=None, description=CUT)
 
 
 class MessageDocument(BaseModel):
@@ -91,7 +91,7 @@ class MessageDocument(BaseModel):
     role: str
     content: Any
     metadata: Any
-    preview: str | None = Field(default=None, description=_CUT)
+    preview: str | None = Field(default=None, description=CUT)
 
 
 class EntryDocument(BaseModel):
@@ -104,7 +104,7 @@ class EntryDocument(BaseModel):
     updated: float
     expires: float | None
     metadata: Any
-    preview: str | None = Field(default=None, description=_CUT)
+    preview: str | None = Field(default=None, description=CUT)
 
 
 class Sized:

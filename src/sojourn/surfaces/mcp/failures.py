@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from pydantic import ValidationError
 
 from sojourn.errors import (
     Conflict,
@@ -50,6 +51,27 @@ def text_of(error: SojournError) -> str:
     if isinstance(error, InvalidInput | Conflict | Refused):
         return str(error)
     return next(text for kind, text in _TEXTS.items() if isinstance(error, kind))
+
+
+_WRONG = {"missing": "is missing.", "extra_forbidden": "is not taken: leave it out."}
+"""For the two faults that pydantic calls by words of its own; its other texts are plain."""
+
+
+def wrong_arguments(tool: str, error: ValidationError, known: Sequence[str]) -> str:
+    """What was wrong with the arguments of a call, one a line, and which arguments there are.
+
+    Args:
+        tool: its name.
+        error: what pydantic found. No value that was sent is repeated.
+        known: the arguments of the tool.
+    """
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"{tool} was not called, as its arguments are wrong:"]
+    for fault in faults:
+        where = ".".join(map(str, fault["loc"]))
+        said = _WRONG.get(fault["type"]) or f"{fault['msg'][:1].lower()}{fault['msg'][1:]}."
+        lines.append(f"- {where}: {said}")
+    return "\n".join([*lines, f"Its arguments are: {', '.join(known)}."])
 
 
 def told(function: F) -> F:

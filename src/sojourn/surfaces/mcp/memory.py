@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from sojourn.surfaces.mcp.caller import Own
-from sojourn.surfaces.mcp.documents import EntryDocument, Sized, preview_of, remembered
+from sojourn.surfaces.mcp.documents import CUT, EntryDocument, Sized, preview_of, remembered
 from sojourn.surfaces.mcp.fields import (
     Cursor,
     EntryVersion,
@@ -59,10 +59,7 @@ class CachedValue(BaseModel):
 
     found: bool
     value: Any
-    preview: str | None = Field(
-        default=None,
-        description="The value is too large for an answer; this is how its JSON begins.",
-    )
+    preview: str | None = Field(default=None, description=CUT)
 
 
 async def memory_put(
@@ -136,11 +133,14 @@ async def memory_list(
     own: Own,
     *,
     prefix: Annotated[str, Field(max_length=512, description="Only keys that begin so.")] = "",
-    newest_first: NewestFirst = False,
+    newest_first: NewestFirst = True,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Entries:
-    """List what is remembered, in the order of the keys. A page may have fewer than `limit`."""
+    """List what is remembered, what was changed last first, or in the order of the keys.
+
+    A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
+    """
     found = await own.memory.list(
         prefix=prefix, newest_first=newest_first, limit=limit, cursor=cursor
     )
@@ -153,7 +153,7 @@ async def memory_search(
     own: Own,
     query: Annotated[Text, Field(description="Words; nothing in it is an operator.")],
     *,
-    limit: Annotated[int, Field(ge=1, le=50, description="How many at most.")] = 10,
+    limit: Annotated[int, Field(ge=1, le=50)] = 10,
 ) -> Hits:
     """Search what is remembered of the user, by words."""
     room = Sized()
@@ -180,7 +180,7 @@ async def cache_put(
     value: Value,
     *,
     ttl: Annotated[
-        float, Field(gt=0, le=2_592_000, description="Seconds that it is good for.")
+        float, Field(ge=0.001, le=2_592_000, description="Seconds that it is good for.")
     ] = 3600,
     tags: Annotated[list[Tag], Field(max_length=32, description="For cache_invalidate.")] = [],  # noqa: B006 - never changed
     operation_id: OperationId = None,

@@ -94,7 +94,8 @@ async def _listed(
     own = desk.own(ctx.request)
     place = _SESSIONS if cursor is None else str(cursor)
     if place.startswith(_SESSIONS):
-        found = await own.sessions.list(limit=PAGE, cursor=place.removeprefix(_SESSIONS) or None)
+        cursor = place.removeprefix(_SESSIONS) or None
+        found = await own.sessions.list(newest_first=True, limit=PAGE, cursor=cursor)
         more = _MEMORY if found.cursor is None else _SESSIONS + found.cursor
         resources = [
             _resource(f"sojourn://sessions/{_escaped(name)}", each.title or name, "A session.")

@@ -177,11 +177,11 @@ async def session_list(
     ] = None,
     status: Annotated[Text | None, Field(description="Only of this status.")] = None,
     labels: Labels = None,
-    newest_first: NewestFirst = False,
+    newest_first: NewestFirst = True,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Sessions:
-    """List your sessions that have all of these labels, those not changed for longest first.
+    """List your sessions that have all of these labels, those that were changed last first.
 
     A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
     """

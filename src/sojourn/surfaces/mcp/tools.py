@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import ToolAnnotations
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, ValidationError, create_model
 
-from sojourn.surfaces.mcp.failures import told
+from sojourn.surfaces.mcp.failures import told, wrong_arguments
+from sojourn.surfaces.mcp.schemas import of_arguments, of_results
 
 Function = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -45,17 +47,30 @@ class _AsItCame(FuncMetadata):
         return {**parsed, **{name: data[name] for name in exact}}
 
 
+class _Tool(Tool):
+    """Tells a model which arguments were wrong, and how; the SDK shows it pydantic's own text."""
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Called by the SDK."""
+        try:
+            return await super().run(*args, **kwargs)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                known = list(self.parameters["properties"])
+                raise ToolError(wrong_arguments(self.name, error.__cause__, known)) from error
+            raise
+
+
 def tool(function: Function, title: str, effect: Effect) -> Tool:
     """A tool: its name, description and schemas are the function's.
 
     Arguments that it does not know are refused, so that nobody believes in them.
     """
-    made = Tool.from_function(
+    made = _Tool.from_function(
         told(function),
         title=title,
         description=_description(function),
         annotations=ToolAnnotations(
-            title=title,
             read_only_hint=effect.reads,
             destructive_hint=effect.destroys,
             idempotent_hint=effect.repeatable,
@@ -69,11 +84,11 @@ def tool(function: Function, title: str, effect: Effect) -> Tool:
     arguments.model_rebuild(force=True)
     made.fn_metadata = _AsItCame(
         arg_model=arguments,
-        output_schema=known.output_schema,
+        output_schema=of_results(known.output_schema or {}),
         output_model=known.output_model,
         wrap_output=known.wrap_output,
     )
-    made.parameters = arguments.model_json_schema(by_alias=True)
+    made.parameters = of_arguments(arguments.model_json_schema(by_alias=True))
     return made
 
 

@@ -1,0 +1,280 @@
+"""`sojourn memory`: list, show, search and delete what is remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from msgspec import to_builtins
+from rich.console import RenderableType
+from rich.text import Text
+
+from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, Scope
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import note, show, write_json
+from sojourn.surfaces.cli.events import Hanging, pretty_json
+from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode
+from sojourn.surfaces.cli.options import App, FirstOnly, Json, Namespace, Oldest, Url
+from sojourn.surfaces.cli.plain import age, left, lines, moment, prose, shortened, visible
+from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.tables import Column, Fields, Table
+
+_VALUE = 60
+"""Characters of a value in a table; `show` has it whole."""
+_AT_ONCE = 500
+
+
+class _Kind(StrEnum):
+    """Whose memory: `Kind` as typer wants it."""
+
+    USER = "user"
+    AGENT = "agent"
+    KNOWLEDGE = "knowledge"
+    SESSIONS = "sessions"
+    EVENTS = "events"
+
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
+_AnyName = Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)]
+_Key = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
+_Whose = Annotated[_Kind, typer.Option("--kind", help="What NAME is.", show_choices=True)]
+
+_NAMES = (
+    "NAME is a user, an agent (--kind agent) or a category (--kind knowledge); --kind sessions and "
+    "--kind events have what is remembered of a user's sessions. Entries that were stored without "
+    "an app are in the app `memory`. "
+) + EPILOG
+
+commands = group("memory", "Look into the memory of a store.")
+
+
+@commands.command(
+    "ls",
+    epilog=epilog(
+        "sojourn memory ls shop",
+        "sojourn memory ls shop ada",
+        "sojourn memory ls shop ada --prefix tea --oldest",
+        "sojourn memory ls shop --kind agent --json",
+        more=_NAMES,
+    ),
+)
+def _ls(
+    app: App,
+    name: _AnyName = None,
+    *,
+    kind: _Whose = _Kind.USER,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="Only keys that begin so.")] = "",
+    limit: FirstOnly = 100,
+    oldest: Oldest = False,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """List what is remembered of NAME, those changed last first; without NAME, who has entries."""
+    with connect(url, namespace) as store:
+        if name is None:
+            names = store.run(_names(store.store.memory, app, kind.value, limit))
+            if as_json:
+                write_json({"app": app, "kind": kind.value, "name": each} for each in names)
+            else:
+                show(*(Text(visible(each)) for each in names))
+            note(f"{len(names):,} {'name' if len(names) == 1 else 'names'}")
+            return
+        scope = _scope(store.store.memory, app, kind, name)
+        found, more = store.run(_entries(scope, prefix, limit, oldest=oldest))
+        if as_json:
+            write_json(_document(scope, each) for each in found.entries)
+        elif found.entries:
+            show(_table(found.entries))
+        count = len(found.entries)
+        note(f"{count:,} {'entry' if count == 1 else 'entries'}{'; there are more' * more}")
+        for keys, why in (
+            (found.corrupt, "cannot be read"),
+            (found.newer, "can only be read by a newer version of Sojourn"),
+        ):
+            if keys:
+                note(f"{why} and not listed: {', '.join(map(visible, keys[:10]))}")
+
+
+@commands.command(
+    "show",
+    epilog=epilog(
+        "sojourn memory show shop ada preferences",
+        "sojourn memory show shop ada preferences --json",
+        more=_NAMES,
+    ),
+)
+def _show(
+    app: App,
+    name: _Name,
+    key: _Key,
+    *,
+    kind: _Whose = _Kind.USER,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show an entry: its value, its metadata and its times."""
+    with connect(url, namespace) as store:
+        scope = _scope(store.store.memory, app, kind, name)
+        entry = store.run(scope.entry(key))
+        if entry is None:
+            raise _missing(scope, key)
+        if as_json:
+            write_json([_document(scope, entry)])
+        else:
+            show(*_detail(scope, entry))
+
+
+@commands.command(
+    "search",
+    epilog=epilog(
+        'sojourn memory search shop ada "which tea"',
+        'sojourn memory search shop tea --kind knowledge "green" --limit 3',
+        more=_NAMES,
+    ),
+)
+def _search(
+    app: App,
+    name: _Name,
+    query: Annotated[str, typer.Argument(metavar="TEXT", show_default=False)],
+    *,
+    kind: _Whose = _Kind.USER,
+    limit: FirstOnly = 10,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Search what is remembered of NAME by words, the best first."""
+    with connect(url, namespace) as store:
+        scope = _scope(store.store.memory, app, kind, name)
+        hits = store.run(scope.search(query, limit=limit))
+        if as_json:
+            write_json({**_document(scope, hit.entry), "score": hit.score} for hit in hits)
+        elif hits:
+            show(_hits(hits))
+        note(f"{len(hits):,} {'entry' if len(hits) == 1 else 'entries'}")
+
+
+@commands.command("rm", epilog=epilog("sojourn memory rm shop ada preferences", more=_NAMES))
+def _rm(
+    app: App,
+    name: _Name,
+    key: _Key,
+    *,
+    kind: _Whose = _Kind.USER,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Delete one entry, without asking; also one that cannot be read."""
+    with connect(url, namespace) as store:
+        scope = _scope(store.store.memory, app, kind, name)
+        if not store.run(scope.delete(key)):
+            raise _missing(scope, key)
+        show(f"Deleted {_named(scope, key)}.")
+
+
+def _scope(memory: Memory, app: str, kind: _Kind, name: str) -> Scope:
+    scopes = {
+        _Kind.USER: memory.user,
+        _Kind.AGENT: memory.agent,
+        _Kind.KNOWLEDGE: memory.knowledge,
+        _Kind.SESSIONS: memory.sessions,
+        _Kind.EVENTS: memory.events,
+    }
+    return scopes[kind](name, app=app)
+
+
+async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
+    names: list[str] = []
+    cursor = None
+    while True:
+        page = await memory.scopes(kind, app=app, limit=_AT_ONCE, cursor=cursor)
+        names += page.names
+        cursor = page.cursor
+        if cursor is None or len(names) >= limit:
+            return sorted(names)[:limit]
+
+
+async def _entries(
+    scope: Scope, prefix: str, limit: int, *, oldest: bool
+) -> tuple[MemoryPage, bool]:
+    """Entries by their last change, and whether there are more; for the oldest all are read."""
+    found = MemoryPage([], None)
+    cursor = None
+    while oldest or len(found.entries) <= limit:
+        page = await scope.list(limit=_AT_ONCE, cursor=cursor, prefix=prefix, newest_first=True)
+        found.entries.extend(page.entries)
+        found.corrupt.extend(page.corrupt)
+        found.newer.extend(page.newer)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if oldest:
+        found.entries.reverse()
+    more = len(found.entries) > limit
+    del found.entries[limit:]
+    return found, more
+
+
+def _table(entries: Sequence[Entry]) -> Table:
+    columns = (
+        Column("key", whole=True),
+        Column("value", text=True),
+        Column("updated"),
+        Column("expires"),
+    )
+    return Table(columns, [(*_row(each), age(each.updated), _left(each)) for each in entries])
+
+
+def _hits(hits: Sequence[Hit]) -> Table:
+    columns = (Column("score", right=True), Column("key", whole=True), Column("value", text=True))
+    return Table(columns, [(f"{hit.score:.3g}", *_row(hit.entry)) for hit in hits])
+
+
+def _row(entry: Entry) -> tuple[str, str]:
+    value = prose(json.dumps(entry.value, ensure_ascii=False))
+    return visible(entry.key), shortened(value, _VALUE)
+
+
+def _left(entry: Entry) -> str:
+    return "never" if entry.expires is None else f"in {left(entry.expires)}"
+
+
+def _detail(scope: Scope, entry: Entry) -> Iterator[RenderableType]:
+    until = "" if entry.expires is None else f", {moment(entry.expires)}"
+    shown = {
+        "app": visible(scope.key.app),
+        scope.key.kind: visible(scope.key.name),
+        "key": visible(entry.key),
+        "version": f"{entry.version:,}",
+        "created": f"{moment(entry.created)}  ({age(entry.created)})",
+        "updated": f"{moment(entry.updated)}  ({age(entry.updated)})",
+        "expires": _left(entry) + until,
+        **({"tenant": visible(entry.tenant)} if entry.tenant else {}),
+    }
+    yield Fields({name: Text(value) for name, value in shown.items()}, (*shown,)[:3])
+    yield Text("\nvalue", "bold")
+    yield Hanging(pretty_json(entry.value), first=4)
+    if entry.metadata:
+        yield Text("\nmetadata", "bold")
+        yield Hanging(pretty_json(entry.metadata), first=4)
+    if entry.text is not None:
+        yield Text("\ntext for the search", "bold")
+        yield Hanging(Text("\n".join(lines(entry.text))), first=4)
+
+
+def _document(scope: Scope, entry: Entry) -> dict[str, Any]:
+    return {**scope.key._asdict(), **to_builtins(entry)}
+
+
+def _named(scope: Scope, key: str) -> str:
+    of, kind, name = scope.key
+    return f"entry {visible(key)} of {kind} {visible(name)} of app {visible(of)}"
+
+
+def _missing(scope: Scope, key: str) -> Ended:
+    return Ended(f"error: there is no {_named(scope, key)}", ExitCode.NOT_FOUND)
