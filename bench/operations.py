@@ -17,10 +17,10 @@ import redis
 import sojourn
 from bench import server
 from bench.events import make
-from sojourn.engine.call import Script
+from sojourn.calls.call import Script
 from sojourn.integrations.adk import events
 from sojourn.sessions import Event
-from sojourn.sessions import redis as room
+from sojourn.sessions.operations import append as room
 
 ROUNDS, APPENDS = 21, 500
 _KEPT = "write_operation(ops, name, version, ttl)"
@@ -28,7 +28,7 @@ _LOOKED_UP = "redis.call('ZSCORE', ops, name)"
 
 
 def without_ids() -> Script:
-    body = room.APPEND.body.decode()
+    body = room.SCRIPT.body.decode()
     assert _KEPT in body
     assert _LOOKED_UP in body
     head, _, tail = body.rpartition(_KEPT)
@@ -37,7 +37,7 @@ def without_ids() -> Script:
 
 async def append(url: str, script: Script, batch: Sequence[Event]) -> str:
     """Append to a session of its own, with one variant of the script; returns its key."""
-    room.APPEND = script
+    room.SCRIPT = script
     async with sojourn.open(url) as store:
         made = await store.sessions.create("bench", "ada")
         for event in batch:
@@ -51,7 +51,7 @@ def spent(client: redis.Redis) -> float:
 
 
 def main() -> None:
-    variants = {"with ids": room.APPEND, "without": without_ids()}
+    variants = {"with ids": room.SCRIPT, "without": without_ids()}
     took: dict[str, list[float]] = {name: [] for name in variants}
     batch = [events.to_event(event) for event in make(APPENDS)]
     key = ""

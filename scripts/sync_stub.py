@@ -76,6 +76,36 @@ P = ParamSpec("P")
 T = TypeVar("T")
 """
 
+SAFE = Path(str(sessions_service.__file__)).with_name("safe.pyi")
+SAFE_HEAD = """# Written by scripts/sync_stub.py from the sessions room.
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, Unpack
+
+from sojourn.errors import SojournError
+from sojourn.ids import SessionKey
+from sojourn.sessions.batch import Entries, SessionBatch
+from sojourn.sessions.failsafe import Failures, Result
+from sojourn.sessions.graves import Forgotten
+from sojourn.sessions.model import (
+    Appended,
+    Event,
+    NamePage,
+    Quarantined,
+    Revoked,
+    Rotated,
+    Session,
+    SessionPage,
+    Swept,
+)
+from sojourn.sessions.nearcache import NearCacheStats
+from sojourn.sessions.reader import View
+from sojourn.sessions.record import SessionFields
+from sojourn.sessions.service import Keep, Sessions
+
+E = TypeVar("E")
+"""
+
 ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_service, "Sessions", "Sessions"),
     (sessions_history, "History", "History"),
@@ -172,14 +202,14 @@ def room(module: ModuleType, name: str, known_as: str) -> list[str]:
     return lines
 
 
-def safe() -> list[str]:
-    """The calls of `Sessions`, each with a `Result`."""
+def safe(kind: str = "") -> list[str]:
+    """The calls of `Sessions`, each with a `Result`; `async ` for those with an event loop."""
     lines = ["", "class SafeSessions:", "    @property", "    def failures(self) -> Failures: ..."]
     for function in methods(sessions_service, "Sessions"):
         if isinstance(function, ast.AsyncFunctionDef):
             result = ast.unparse(function.returns) if function.returns else "None"
             function.returns = ast.parse(result.removesuffix(" | None"), mode="eval").body
-            lines.append(signature(function, "Result[{}]"))
+            lines.append(signature(function, "Result[{}]").replace("def ", f"{kind}def ", 1))
     lines.append("    def cache_stats(self) -> NearCacheStats: ...")
     return lines
 
@@ -195,12 +225,22 @@ def stub() -> str:
     return "\n".join(lines) + "\n"
 
 
+def safe_stub() -> str:
+    """What `sojourn.sessions.safe` looks like to a type checker."""
+    lines = safe("async ")
+    lines.insert(2, "    def __init__(self, sessions: Sessions) -> None: ...")
+    return SAFE_HEAD + "\n".join(lines) + "\n"
+
+
 def main() -> int:
-    """Write it, or compare."""
-    text = stub()
+    """Write them, or compare."""
+    texts = {STUB: stub(), SAFE: safe_stub()}
     if "--check" in sys.argv:
-        return int(not STUB.exists() or STUB.read_text("utf-8") != text)
-    STUB.write_text(text, "utf-8")
+        return int(
+            any(not at.exists() or at.read_text("utf-8") != text for at, text in texts.items())
+        )
+    for at, text in texts.items():
+        at.write_text(text, "utf-8")
     return 0
 
 

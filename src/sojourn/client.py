@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sojourn.engine.call import Call
+from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
 from sojourn.engine.wire import Tally
@@ -25,6 +25,7 @@ from sojourn.security.forgetting import Receipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
 from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.history import history_of
+from sojourn.sessions.operations import FindTombstone
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 from sojourn.telemetry.newer import NEWER
@@ -221,7 +222,10 @@ class Sojourn:
         """Delete artifacts that were moved behind the back of who has revoked or forgotten."""
         with suppress(CorruptRecord):  # it is there
             gone = await self.stores.session_archive.find(key) is None
-            if gone and await self.stores.sessions.buried(key, REMEMBERED):
+            buried = (
+                await self.stores.sessions.run(FindTombstone(key, REMEMBERED)) if gone else None
+            )
+            if buried is not None:
                 await self.artifacts.clear(key)
 
     async def forget(self, user: str, *, app: str | None = None) -> Receipt:

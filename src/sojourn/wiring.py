@@ -45,12 +45,12 @@ from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import Limits
-from sojourn.sessions.store import SessionStore
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.redis import RedisStreams

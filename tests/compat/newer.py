@@ -120,7 +120,7 @@ Writer.write = _write
 """
 
 PATCHES = (
-    ("engine/call.py", r"def load\(cls, folder: Traversable, name: str\) -> Script:", SCRIPTS),
+    ("calls/call.py", r"def load\(cls, folder: Traversable, name: str\) -> Script:", SCRIPTS),
     ("sessions/rows.py", r"^def encode_row\(", EVENTS),
     ("artifacts/records.py", r"^def record_of\(", VERSIONS),
     ("sessions/replay.py", r"^_encode = ", JOURNAL),

@@ -13,11 +13,11 @@ import redis
 
 import sojourn
 from servers import Server
+from sojourn.calls.call import Call
 from sojourn.doctor.checks import CHECKS
 from sojourn.doctor.model import Finding, Level
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import Address, Reading, Wanted
-from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server as Target

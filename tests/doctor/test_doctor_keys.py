@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import sojourn
 from servers import Server
 from sojourn import Event, SessionKey
+from sojourn.calls.call import Call
 from sojourn.doctor.reading import Lifetimes
-from sojourn.engine.call import Call
 from sojourn.engine.keys import Keys
 
 names = st.text(min_size=1, max_size=20)

@@ -11,8 +11,8 @@ from doctor_kit import examined, read
 import sojourn
 from servers import Server, free_port, redis_binary, valkey_binary
 from sojourn import Closed, ConfigurationError, Event, Unavailable
+from sojourn.calls.call import Call
 from sojourn.doctor.checks import CHECKS
-from sojourn.engine.call import Call
 
 
 def contents(client: redis.Redis) -> dict[str, Any]:

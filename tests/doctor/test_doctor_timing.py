@@ -9,8 +9,8 @@ import pytest
 from doctor_kit import ADVICE, OK, WARNING, examined, judged, read
 
 from servers import Server
+from sojourn.calls.call import Call
 from sojourn.doctor.checks.timing import clocks
-from sojourn.engine.call import Call
 
 
 @pytest.mark.parametrize(

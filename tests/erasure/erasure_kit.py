@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sojourn.calls.call import Call
 from sojourn.client import Sojourn
-from sojourn.engine.call import Call
 
 READ: dict[bytes, tuple[str | int, ...]] = {
     b"string": ("GET",),

@@ -145,7 +145,7 @@ async def test_who_comes_back_with_a_first_message_is_found_again(store: Sojourn
 
 
 async def redis(store: Sojourn, *words: str) -> None:
-    from sojourn.engine.call import Call
+    from sojourn.calls.call import Call
 
     assert store._engine
     await store._engine.run(Call("test.write", (words[1],), list, commands=[words]))

@@ -14,8 +14,8 @@ from faults.inject import PROXY_FAULTS, hurt
 from faults.load import Load
 from proxy import Proxy
 from servers import Server
-from sojourn.engine.call import Script
-from sojourn.sessions import redis as store
+from sojourn.calls.call import Script
+from sojourn.sessions.operations import append, update
 
 HASTY = Ways(timeout=0.5, pause=0.01)
 
@@ -75,11 +75,11 @@ async def test_in_doubt_and_not_repeated_is_done_once_or_not_at_all(
 async def test_without_operation_ids_writes_are_not_once_and_that_is_seen(
     proxies: list[Proxy], direct: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("APPEND", "UPDATE"):
-        script = getattr(store, name)
+    for operation in (append, update):
+        script = operation.SCRIPT
         blind = script.body.decode().replace("if done then", "if false then")
         assert blind != script.body.decode()
-        monkeypatch.setattr(store, name, Script(script.name, blind))
+        monkeypatch.setattr(operation, "SCRIPT", Script(script.name, blind))
     urls = (proxy.url for proxy in proxies)
     async with Load(*urls, ways=HASTY, namespace="network") as load:
         with hurt(proxies, Random(1), "cut after the request") as hits:

@@ -18,9 +18,10 @@ from servers import Server, any_binary
 from sojourn import SessionKey, Sojourn
 from sojourn.codecs.growth import encoded, to_member
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.sessions.operations import Append, Create
 from sojourn.sessions.replay import Kept
 from sojourn.sessions.rows import Row, encode_row
-from sojourn.sessions.store import Birth, Delta, Life, Write
+from sojourn.sessions.store import Delta, Life, Write
 from sojourn.telemetry import ReplayReport
 
 WIDE = Bounds(100, 100_000, 3600)
@@ -234,7 +235,7 @@ async def test_what_was_kept_aside_of_a_user_is_forgotten_with_the_user(
 def test_entries_are_as_they_are_documented() -> None:
     key = SessionKey.of("shop", "ada", "8e42")
     delta = Delta({"n": b'{"a":1}'}, {}, {"motd": b'"hi"'})
-    append = Kept.of_append(key, [b'{"id":"1"}'], delta, 17.5, Write("op", "inc"))
+    append = Kept.of_append(Append(key, [b'{"id":"1"}'], delta, 17.5, Write("op", "inc")))
     assert json.loads(msgspec.json.encode(append)) == {
         "kind": "append",
         "key": ["shop", "ada", "8e42"],
@@ -245,8 +246,8 @@ def test_entries_are_as_they_are_documented() -> None:
         "updated": 17.5,
         "incarnation": "inc",
     }
-    birth = Birth("op", 17.5, Life(60.0, until=90.0), {"title": b"t"}, Delta({}, {}, {}))
-    create = Kept.of_birth(key, birth, sent=True)
+    born = Create(key, "op", 17.5, Life(60.0, until=90.0), {"title": b"t"}, Delta({}, {}, {}))
+    create = Kept.of_create(born, sent=True)
     assert json.loads(msgspec.json.encode(create)) == {
         "kind": "create",
         "key": ["shop", "ada", "8e42"],

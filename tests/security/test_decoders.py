@@ -15,7 +15,7 @@ import sojourn
 from extent import examples
 from servers import Server, any_binary
 from sojourn import Event, SessionKey, SojournError, UserKey
-from sojourn.engine.call import Call
+from sojourn.calls.call import Call
 
 OWNER = UserKey.of("shop", "ada")
 KEY = SessionKey.of("shop", "ada", "one")

@@ -13,7 +13,7 @@ import sojourn
 from extent import examples
 from servers import Server, any_binary
 from sojourn import Event, SojournError
-from sojourn.engine.call import Call, only
+from sojourn.calls.call import Call, only
 from sojourn.security import AccessLog, Principal, UserStore
 
 HOSTILE = st.lists(

@@ -13,6 +13,8 @@ from outage_kit import ALWAYS, buffering, replayed, said, texts
 from servers import Server, any_binary
 from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.client import Sojourn
+from sojourn.sessions.operation import Operation
+from sojourn.sessions.operations import Append, Read
 
 
 @pytest.fixture
@@ -28,20 +30,24 @@ async def store(server: Server) -> AsyncIterator[Sojourn]:
         yield store
 
 
-async def late(store: Sojourn, name: str, call: Awaitable[Any], work: Awaitable[Any]) -> None:
-    """Do some work between the server's reply to a call and its arrival."""
+async def late(
+    store: Sojourn, kind: type[Operation[Any]], call: Awaitable[Any], work: Awaitable[Any]
+) -> None:
+    """Do some work between the server's reply to an operation and its arrival."""
     inner: Any = store._buffered._store  # type: ignore[union-attr]
-    real: Callable[..., Awaitable[Any]] = getattr(inner, name)
+    real: Callable[..., Awaitable[Any]] = inner.run
     replied, goes_on = asyncio.Event(), asyncio.Event()
 
-    async def held_up(*args: Any) -> Any:
-        setattr(inner, name, real)  # only this call
-        reply = await real(*args)
+    async def held_up(operation: Operation[Any]) -> Any:
+        if not isinstance(operation, kind):
+            return await real(operation)
+        inner.run = real  # only this call
+        reply = await real(operation)
         replied.set()
         await goes_on.wait()
         return reply
 
-    setattr(inner, name, held_up)
+    inner.run = held_up
     task = asyncio.ensure_future(call)
     await replied.wait()
     await work
@@ -53,7 +59,7 @@ async def test_what_was_acknowledged_is_shown(store: Sojourn, server: Server) ->
     made = await store.sessions.create("shop", "ada")
     await store.sessions.append(made.key, said("one"))
     append = store.sessions.append(made.key, said("two", n=2))
-    await late(store, "read", store.sessions.get(made.key), append)
+    await late(store, Read, store.sessions.get(made.key), append)
     server.stop(9)
     found = await store.sessions.get(made.key)
     assert texts(found) == ["one", "two"]
@@ -72,7 +78,7 @@ async def test_a_later_read_is_what_counts(store: Sojourn, server: Server) -> No
             await other.sessions.append(made.key, said("two"))
             await store.sessions.get(made.key)
 
-        await late(store, "read", store.sessions.get(made.key), work())
+        await late(store, Read, store.sessions.get(made.key), work())
     server.stop(9)
     assert texts(await store.sessions.get(made.key)) == ["one", "two"]
 
@@ -88,7 +94,7 @@ async def test_what_is_gone_does_not_come_back(store: Sojourn, server: Server, c
         "rotate": lambda: store.sessions.rotate(made.key),
         "forget": lambda: store.forget("ada", app="shop"),
     }
-    await late(store, "read", store.sessions.get(made.key), work[call]())
+    await late(store, Read, store.sessions.get(made.key), work[call]())
     server.stop(9)
     with pytest.raises(Unavailable):
         await store.sessions.get(made.key)
@@ -97,7 +103,7 @@ async def test_what_is_gone_does_not_come_back(store: Sojourn, server: Server, c
 async def test_a_lifetime_that_was_changed_is_kept(store: Sojourn, server: Server) -> None:
     made = await store.sessions.create("shop", "ada", ttl=3600)
     touch = store.sessions.update(made.key, ttl=60)
-    await late(store, "read", store.sessions.get(made.key), touch)
+    await late(store, Read, store.sessions.get(made.key), touch)
     server.stop(9)
     found = await store.sessions.get(made.key)
     assert found is not None
@@ -110,7 +116,7 @@ async def test_an_append_that_is_answered_late_sets_nothing_back(
     """A large one travels on the other connection."""
     made = await store.sessions.create("shop", "ada")
     append = store.sessions.append(made.key, said("two", n=2))
-    await late(store, "append", store.sessions.append(made.key, said("one", n=1)), append)
+    await late(store, Append, store.sessions.append(made.key, said("one", n=1)), append)
     server.stop(9)
     with pytest.raises(Unavailable):  # it cannot be known, but it is never 1
         await store.sessions.get(made.key)
@@ -123,16 +129,18 @@ async def test_what_was_read_of_a_write_in_doubt_is_not_refused(
     made = await store.sessions.create("shop", "ada")
     await store.sessions.append(made.key, said("one"))
     inner: Any = store._buffered._store  # type: ignore[union-attr]
-    real = inner.append
+    real = inner.run
 
-    async def lost(*args: Any) -> Any:
-        inner.append = real
-        await real(*args)
+    async def lost(operation: Operation[Any]) -> Any:
+        if not isinstance(operation, Append):
+            return await real(operation)
+        inner.run = real
+        await real(operation)
         assert texts(await store.sessions.get(made.key)) == ["one", "two"]
         server.pause()
-        raise OutcomeUnknown("no answer", operation_id=args[-1].operation_id)
+        raise OutcomeUnknown("no answer", operation_id=operation.write.operation_id)
 
-    inner.append = lost
+    inner.run = lost
     event = Event(author="user", payload="two", id="second", state_delta={"n": 2})
     done = await store.sessions.append(made.key, event, operation_id="twice")
     assert not done.durable  # whether replicas have it, say, is known when it has been replayed

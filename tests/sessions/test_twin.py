@@ -16,6 +16,7 @@ import sojourn
 from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, SessionNotFound, SojournError
+from sojourn.sessions.operations import Rotate
 from sojourn.sessions.store import Write
 
 names = st.sampled_from(["a", "a:b", "c"])
@@ -192,7 +193,7 @@ class Twins(RuleBasedStateMachine):
         key, new = self.key(user, name), self.key(user, to)
         self.turn += 1
         write = Write(op or secrets.token_hex(8))
-        self.both(lambda room: room._store.rotate(key, new, f"i:{self.turn}", write))
+        self.both(lambda room: room._store.run(Rotate(key, new, f"i:{self.turn}", write)))
 
     @rule(user=users, name=names)
     def touch(self, user: str, name: str) -> None:

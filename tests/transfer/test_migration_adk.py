@@ -284,7 +284,7 @@ async def test_without_adk_its_sessions_say_so(origin: Origin) -> None:
     from sojourn.transfer.migration import source_at
 
     origin.load("adk-redis.json")
-    with pytest.raises(sojourn.ConfigurationError, match=r"sojourn\[adk\]"):
+    with pytest.raises(sojourn.ConfigurationError, match=r"'\.\[adk\]'"):
         await source_at(origin.url)
 
 

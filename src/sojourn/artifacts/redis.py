@@ -13,8 +13,8 @@ from zlib import crc32
 from sojourn.artifacts import records, refusals
 from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import Draft, Owner, Place, Stored
+from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import FORMAT, refusal
-from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import ArtifactKeys, Keys
 from sojourn.engine.scan import found, unlink

@@ -11,8 +11,8 @@ import msgspec
 from sojourn.artifacts import records
 from sojourn.artifacts.archive import UPLOADED, Kept, Outcome, Version
 from sojourn.artifacts.store import Owner, Place
+from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import FORMAT, check_format, unknown
-from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan

@@ -6,8 +6,8 @@ from importlib.resources import files
 from typing import Any
 
 from sojourn.cache.store import LONGEST, Entry, EntryKey, Fetched
+from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import refusal
-from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import CACHE_SHARDS, Keys
 from sojourn.engine.scan import found, unlink

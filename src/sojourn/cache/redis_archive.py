@@ -8,8 +8,8 @@ from typing import Any
 from sojourn.cache.archive import Kept
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import EntryKey
+from sojourn.calls.call import Call
 from sojourn.codecs.growth import unknown
-from sojourn.engine.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan

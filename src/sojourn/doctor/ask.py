@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from sojourn.calls.call import Call, Command
 from sojourn.doctor.reading import Refused
-from sojourn.engine.call import Call, Command
 from sojourn.errors import (
     AccessDenied,
     ServerBusy,

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from sojourn.calls.call import Call
 from sojourn.doctor.ask import Careful, Run, ask
 from sojourn.doctor.reading import Address, Answers, Reading, Refused, Wanted, pairs, text
 from sojourn.doctor.sample import sample
-from sojourn.engine.call import Call
 from sojourn.engine.keys import Keys
 
 _DIRECTIVES = (

@@ -12,8 +12,8 @@ from typing import Any
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
+from sojourn.calls.call import Call
 from sojourn.engine.address import Address
-from sojourn.engine.call import Call
 from sojourn.engine.faults import Redirect
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sojourn.engine.call import Call
+from sojourn.calls.call import Call
 from sojourn.engine.cluster import Cluster
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener, Watch

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
-from sojourn.engine.call import Command, pack
+from sojourn.calls.call import Command, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
 from sojourn.engine.tasks import hang_up, is_interrupt, start

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import exceptions as driver
 
-from sojourn.engine.call import Call, pack, pack_call
+from sojourn.calls.call import Call, pack, pack_call
 from sojourn.engine.faults import advice, is_passing, translate, without_traces
 from sojourn.engine.traffic import Traffic
 from sojourn.errors import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sojourn.engine.call import Call, Command, only
+from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
 
 _STEP = 1000

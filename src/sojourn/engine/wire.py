@@ -17,7 +17,7 @@ from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import FullJitterBackoff
 
-from sojourn.engine.call import Call, pack
+from sojourn.calls.call import Call, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import (
     Redirect,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, cast
 
+from sojourn.calls.call import Argument, Call, Command, Script, only
 from sojourn.codecs.growth import check_format, refusal
-from sojourn.engine.call import Argument, Call, Command, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink

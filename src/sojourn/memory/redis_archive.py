@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import refusal
-from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan

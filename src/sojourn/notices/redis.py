@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, get_args
 
-from sojourn.engine.call import Call
+from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import UserKey

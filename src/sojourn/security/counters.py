@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
-from sojourn.engine.call import Call, Script, only
+from sojourn.calls.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import new_operation_id

@@ -6,8 +6,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import check_format, plain
-from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found

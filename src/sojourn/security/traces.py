@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from sojourn.cache.inmemory import InMemoryCache
-from sojourn.engine.call import Call, only
+from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members

@@ -2,7 +2,7 @@
 
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.document import event_document, session_document
-from sojourn.sessions.failsafe import Failures, Result, SafeSessions
+from sojourn.sessions.failsafe import Failures, Result
 from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.history import History, Message
 from sojourn.sessions.model import (
@@ -19,6 +19,7 @@ from sojourn.sessions.model import (
 from sojourn.sessions.nearcache import NearCacheStats
 from sojourn.sessions.reader import EVENTS, View
 from sojourn.sessions.record import FIELDS, JSON_FIELDS, SessionFields, SessionRecord
+from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.service import KEEP, Keep, Sessions
 
 __all__ = [

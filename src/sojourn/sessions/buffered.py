@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from sojourn.errors import (
     BufferFull,
-    CorruptRecord,
     EventExists,
     OutcomeUnknown,
     ServerOutOfMemory,
@@ -25,34 +27,19 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
-from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than, within
 from sojourn.resilience.journal import Journal
-from sojourn.sessions.graves import Buried, Fate, Forgotten
+from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.held import Held, window_of
 from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
+from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
 from sojourn.sessions.replay import Kept, Replayer
-from sojourn.sessions.store import (
-    Birth,
-    Born,
-    Change,
-    Delta,
-    Image,
-    Label,
-    Listed,
-    Named,
-    Pairs,
-    Place,
-    Renamed,
-    Rows,
-    SessionStore,
-    Stored,
-    Tidied,
-    Window,
-    Write,
-    Written,
-)
+from sojourn.sessions.store import Born, Delta, Stored, Window, Write, Written
 from sojourn.telemetry import ReplayReport
+
+R = TypeVar("R")
 
 
 class BufferedSessions:
@@ -97,31 +84,61 @@ class BufferedSessions:
         """How many writes wait for the server."""
         return len(self._replayer)
 
-    # ── writing ────────────────────────────────────────────────────────────────────────────────
+    async def run(self, operation: Operation[R]) -> R:
+        """As `SessionStore`; in an outage with what this process holds of a session."""
+        if isinstance(operation, SessionWrite):
+            return await self._write(operation)
+        done: Any
+        match cast("object", operation):  # each case knows what it gives
+            case Append() as append:
+                done = await self._append(append)
+            case Begin() as begin:
+                done = await self._begin(begin)
+            case Create() as create:
+                done = await self._create(create)
+            case Ensure() as ensure:
+                done = await self._ensure(ensure)
+            case Read() as read:
+                done = await self._read(read)
+            case Forget() as forget:
+                done = await self._forget(forget)
+            case _:
+                self._replayer.wake()
+                done = await self._store.run(operation)
+        return cast("R", done)
 
-    async def create(self, key: SessionKey, birth: Birth) -> Born:
+    async def _write(self, operation: SessionWrite[R]) -> R:
+        """What waits for the session comes first; in an outage it raises."""
+        with self._sure_of(operation.key):
+            await self._replayer.catch_up(operation.key)
+            done = await self._store.run(operation)
+        operation.hold(self._held, done)
+        return done
+
+    async def _create(self, create: Create) -> Born:
         """Create a session; in an outage only under an id that no other can have."""
         try:
-            await self._before_shared(birth.state)
-            born = await self._store.create(key, birth)
+            await self._before_shared(create.state)
+            born = await self._store.run(create)
         except Unavailable as error:
-            if not birth.fresh or isinstance(error, ServerOutOfMemory):
+            if not create.fresh or isinstance(error, ServerOutOfMemory):
                 raise
             with _in_doubt(error) as sent:
-                return await self._create_here(key, birth, sent=sent)
+                return await self._create_here(create, sent=sent)
         self.answered()
-        self._held.born(key, birth, born)
+        self._held.born(create, born)
         return born
 
-    async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
+    async def _ensure(self, ensure: Ensure) -> Stored:
         """Create or read on the server; in an outage only what this process holds."""
+        key, window = ensure.create.key, ensure.window
         await self._catch_up(key)
         if key in self._pinned:
             return await self._read_here(key, window)
         with self._held.looking(key) as look:
             try:
-                await self._before_shared(birth.state)
-                stored = await self._store.ensure(key, birth, window)
+                await self._before_shared(ensure.create.state)
+                stored = await self._store.run(ensure)
             except Unavailable as error:
                 here = await self._known_here(key, window, error)
                 if here is None:
@@ -131,110 +148,63 @@ class BufferedSessions:
             self._held.seen(key, stored, look)
         return stored
 
-    async def append(
-        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
-    ) -> Written:
+    async def _append(self, append: Append) -> Written:
         """Append; in an outage to what this process holds of the session."""
         self._replayer.wake()
         if not self._replayer:
-            return await self._append(key, rows, delta, updated, write)
+            return await self._append_in_order(append)
         with self._in_time():
-            return await self._append(key, rows, delta, updated, write)
+            return await self._append_in_order(append)
 
-    async def _append(
-        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
-    ) -> Written:
-        doubt: Unavailable | None = None
+    async def _append_in_order(self, append: Append) -> Written:
+        key, doubt = append.key, None
         await self._catch_up(key)
         if self._replayer.is_catching_up:  # no faster than the server: else it never would
             with suppress(Unavailable):
                 await self._replayer.catch_up(key)
         if key not in self._pinned:
             try:
-                await self._before_shared(delta)
-                written = await self._store.append(key, rows, delta, updated, write)
+                await self._before_shared(append.delta)
+                written = await self._store.run(append)
             except Unavailable as error:
-                if not self._may_go_on(key, write, error):
+                if not self._may_go_on(key, append.write, error):
                     raise
                 doubt = error
             else:
                 self.answered()
                 if key in self._pinned:  # by another task, while this was under way
                     with suppress(SojournError):  # it is done, whatever is thought of it here
-                        here = write._replace(expected=None)
-                        await self._twin.append(key, rows, delta, updated, here)
-                self._held.appended(key, rows, delta, updated, written)
+                        here = append.write._replace(expected=None)
+                        await self._twin.run(msgspec.structs.replace(append, write=here))
+                self._held.appended(append, written)
                 return written
         try:
             with _in_doubt(doubt) as sent:
-                return await self._append_here(key, rows, delta, updated, write, sent=sent)
+                return await self._append_here(append, sent=sent)
         finally:
             if not self._replayer.waits_for(key):  # it was refused, and nothing else went on here
                 self._unpin(key)
 
-    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
-        """As `append`; then as `create` and `append` again, so that what is made is held."""
+    async def _begin(self, begin: Begin) -> Written:
+        """As `_append`; then as `_create` and `_append` again, so that what is made is held."""
         try:
-            return await self.append(key, *first, write)
+            return await self._append(begin.append)
         except SessionNotFound:
             with suppress(SessionExists):  # another writer was first
-                await self.create(key, birth)
-            return await self.append(key, *first, write)
+                await self._create(begin.create)
+            return await self._append(begin.append)
 
-    async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
-        """Update on the server; in an outage it raises."""
-        with self._sure_of(key):
-            await self._replayer.catch_up(key)
-            written = await self._store.update(key, change, write)
-        self._held.changed(key, change, written)
-        return written
-
-    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
-        """Save on the server; in an outage it raises."""
-        with self._sure_of(key):
-            await self._replayer.catch_up(key)
-            written = await self._store.save(key, image, write)
-        self._held.drop(key)
-        return written
-
-    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
-        """Cut events off on the server; in an outage it raises."""
-        with self._sure_of(key):
-            await self._replayer.catch_up(key)
-            written = await self._store.trim(key, drop, keep, write)
-        self._held.drop(key)
-        return written
-
-    async def delete(self, key: SessionKey, write: Write) -> bool:
-        """Delete on the server; in an outage it raises."""
-        with self._sure_of(key):
-            await self._replayer.catch_up(key)
-            deleted = await self._store.delete(key, write)
-        self._held.drop(key)
-        return deleted
-
-    async def rotate(
-        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
-    ) -> Renamed:
-        """Rotate on the server; in an outage it raises."""
-        with self._sure_of(key):
-            await self._replayer.catch_up(key)
-            renamed = await self._store.rotate(key, new, incarnation, write)
-        self._held.drop(key)
-        return renamed
-
-    # ── reading ────────────────────────────────────────────────────────────────────────────────
-
-    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+    async def _read(self, read: Read) -> Stored | None:
         """Read; in an outage what this process holds, and nothing is made up."""
+        key = read.key
         await self._catch_up(key)
         if key in self._pinned:
-            return await self._read_here(key, window)
+            return await self._read_here(key, read.window)
         with self._held.looking(key) as look:
             try:
-                stored = await self._store.read(key, window)
+                stored = await self._store.run(read)
             except Unavailable as error:
-                here = await self._known_here(key, window, error)
+                here = await self._known_here(key, read.window, error)
                 if here is None:
                     raise
                 return here
@@ -245,84 +215,14 @@ class BufferedSessions:
                 self._held.seen(key, stored, look)
         return stored
 
-    async def list_sessions(
-        self,
-        owner: UserKey,
-        after: Place | None,
-        limit: int,
-        label: Label | None = None,
-        *,
-        newest_first: bool = False,
-    ) -> Listed:
-        """List what is on the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.list_sessions(
-            owner, after, limit, label, newest_first=newest_first
-        )
-
-    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
-        """List what is on the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.list_ids(owner, after, limit)
-
-    async def list_users(
-        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
-    ) -> Sequence[Listed | CorruptRecord]:
-        """List what is on the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.list_users(users, limit)
-
-    async def list_recent(
-        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
-    ) -> Listed:
-        """List what is on the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.list_recent(app, after, limit, label)
-
-    async def list_names(
-        self, app: str | None, shard: int, after: Place | None, limit: int
-    ) -> Named:
-        """List what is on the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.list_names(app, shard, after, limit)
-
-    async def tidy(self, owner: UserKey) -> Tidied:
-        """Tidy what is on the server; in an outage it raises."""
-        return await self._store.tidy(owner)
-
-    async def tidy_recent(self, app: AppName, shard: int) -> int:
-        """Tidy what is on the server; in an outage it raises."""
-        return await self._store.tidy_recent(app, shard)
-
-    async def count(self, owner: UserKey) -> int:
-        """Count what is on the server; in an outage it raises."""
-        return await self._store.count(owner)
-
-    async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
-        """Read it from the server; in an outage it raises."""
-        self._replayer.wake()
-        return await self._store.shared_state(owner)
-
-    async def bury(self, what: Buried, fate: Fate) -> float:
-        """On the server; in an outage it raises."""
-        return await self._store.bury(what, fate)
-
-    async def buried(self, key: SessionKey, age: float) -> Fate | None:
-        """As the server knows; in an outage it raises."""
-        return await self._store.buried(key, age)
-
-    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
-        """As the server knows; in an outage it raises."""
-        return await self._store.was_appended(key, operation_id, ids)
-
-    async def forget(self, owner: UserKey) -> Forgotten:
+    async def _forget(self, forget: Forget) -> Forgotten:
         """On the server and in this process; in an outage it raises."""
-        keys, count = await self._replayer.discard(owner)
+        keys, count = await self._replayer.discard(forget.owner)
         for key in keys:
             self._unpin(key)
-        await self._twin.forget(owner)
-        self._held.forget(owner)
-        return (await self._store.forget(owner)).plus(Forgotten(buffered=count))
+        await self._twin.run(forget)
+        self._held.forget(forget.owner)
+        return (await self._store.run(forget)).plus(Forgotten(buffered=count))
 
     def _in_time(self) -> no_later_than:
         return within(self._patience)
@@ -368,25 +268,18 @@ class BufferedSessions:
         self._pinned[key] = whole and held.readable
         return True
 
-    async def _create_here(self, key: SessionKey, birth: Birth, *, sent: bool) -> Born:
-        birth = birth._replace(created=time.time() if birth.created is None else birth.created)
-        self._twin.check_birth(key, birth)
-        self._replayer.add(Kept.of_birth(key, birth, sent=sent))
-        self._pinned[key] = True
-        born = await self._twin.create(key, birth)
-        await self._replayer.sync(birth.operation_id)
+    async def _create_here(self, create: Create, *, sent: bool) -> Born:
+        if create.created is None:
+            create = msgspec.structs.replace(create, created=time.time())
+        create.check(self._twin)
+        self._replayer.add(Kept.of_create(create, sent=sent))
+        self._pinned[create.key] = True
+        born = await self._twin.run(create)
+        await self._replayer.sync(create.operation_id)
         return born._replace(durable=False)
 
-    async def _append_here(
-        self,
-        key: SessionKey,
-        rows: Sequence[bytes],
-        delta: Delta,
-        updated: float,
-        write: Write,
-        *,
-        sent: bool,
-    ) -> Written:
+    async def _append_here(self, append: Append, *, sent: bool) -> Written:
+        key, write = append.key, append.write
         if write.expected is not None:
             raise Unavailable(
                 "The server is out of reach and the session goes on in the outage buffer: whether "
@@ -396,18 +289,18 @@ class BufferedSessions:
         head = self._twin.head(key)
         if head is None:
             raise _expired_here()
-        kept = Kept.of_append(key, rows, delta, updated, write).known_as(head, sent=sent)
+        kept = Kept.of_append(append).known_as(head, sent=sent)
         try:
-            repeated = self._twin.admit(key, rows, delta, write)
+            repeated = append.admit(self._twin)
         except EventExists as error:
-            if not sent or error.ids != len(rows):
+            if not sent or error.ids != len(append.rows):
                 raise
             self._replayer.add(kept)  # a read has shown that it was done: have it confirmed
             written = Written(head.version, head.seq, repeated=True)
         else:
             if repeated is None:
                 self._replayer.add(kept)
-            written = await self._twin.append(key, rows, delta, updated, write)
+            written = await self._twin.run(append)
         await self._replayer.sync(write.operation_id)
         return written._replace(durable=False)
 
@@ -446,7 +339,7 @@ class BufferedSessions:
 
     async def _read_here(self, key: SessionKey, window: Window) -> Stored:
         self._check_lasting()
-        stored = await self._twin.read(key, window)
+        stored = await self._twin.run(Read(key, window))
         if stored is None:
             raise _expired_here()
         return stored._replace(durable=False, complete=self._pinned[key])
@@ -461,7 +354,7 @@ class BufferedSessions:
         self._held.drop(key)
         applied = None if last is None or last.repeated else last.version
         if self._pinned.get(key) and head and head.version == applied:
-            stored = await self._twin.read(key, Window())
+            stored = await self._twin.run(Read(key, Window()))
             if stored is not None:
                 self._held.put(key, stored._replace(head=head))
         self._unpin(key)

@@ -8,14 +8,13 @@ import time
 from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from sojourn.calls.call import Call, only
 from sojourn.caps import CAPS
 from sojourn.codecs import decode, growth
-from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
@@ -33,12 +32,12 @@ from sojourn.sessions.hashes import (
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
+from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Pairs
 
 log = logging.getLogger("sojourn.sessions")
 
-LUA = files("sojourn.sessions") / "lua"
-APPLY, ENROLL, REFRESH = (Script.load(LUA, name) for name in ("apply", "enroll", "refresh"))
+APPLY, ENROLL, REFRESH = (load(name) for name in ("apply", "enroll", "refresh"))
 
 _AGAIN = 60.0
 """Seconds after which an active user is entered again: others may have evicted the index."""

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import wraps
 from traceback import format_tb
 from typing import (
-    TYPE_CHECKING,
     Any,
     Generic,
     Literal,
@@ -34,11 +33,7 @@ from sojourn.errors import (
     SojournError,
     Unavailable,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
-
-if TYPE_CHECKING:
-    from sojourn.sessions.service import Sessions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,55 +100,12 @@ class Failures(NamedTuple):
     failed: int
 
 
-@stays_here("its URL, and open the store there")
-class SafeSessions:
-    """The calls of `Sessions`, with the same arguments. Each gives a `Result`, none raises.
+class Failsafe:
+    """Makes calls that end with a `Result`, counts and logs what went wrong."""
 
-    What is not there is `not_found`: `get` gives no None, `touch` and `delete` no False.
-
-    `append_many` and `save_many` are `ok` when all entries are. If not, status and error are those
-    of the first that is not, and `Result.value` has what became of each.
-
-    Each error is counted (`store.stats().failures`) and logged as a warning, a bug with where it
-    happened. While the server cannot answer, a call that meets the same error again logs it at
-    debug level. No content is logged, and no id but a write's: `Result.error` may have them.
-
-    Cancellation is no error, and passes; so do KeyboardInterrupt and SystemExit.
-    """
-
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self) -> None:
         self._counts = Counter[Status]()
         self._told: dict[str, type[Exception]] = {}
-        self.create = self._safe(sessions.create)
-        self.get = self._safe(sessions.get)
-        self.get_as = self._safe(sessions.get_as)
-        self.get_many = self._safe(sessions.get_many)
-        self.append = self._safe(sessions.append)
-        self.begin = self._safe(sessions.begin)
-        self.recent = self._safe(sessions.recent)
-        self.append_many = self._safe(sessions.append_many)
-        self.replay = self._safe(sessions.replay)
-        self.update = self._safe(sessions.update)
-        self.save = self._safe(sessions.save)
-        self.save_many = self._safe(sessions.save_many)
-        self.trim = self._safe(sessions.trim)
-        self.touch = self._safe(sessions.touch)
-        self.delete = self._safe(sessions.delete)
-        self.rotate = self._safe(sessions.rotate)
-        self.ensure = self._safe(sessions.ensure)
-        self.list = self._safe(sessions.list)
-        self.users = self._safe(sessions.users)
-        self.apps = self._safe(sessions.apps)
-        self.count = self._safe(sessions.count)
-        self.sweep = self._safe(sessions.sweep)
-        self.revoke = self._safe(sessions.revoke)
-        self.revoke_user = self._safe(sessions.revoke_user)
-        self.revoke_app = self._safe(sessions.revoke_app)
-        self.forget = self._safe(sessions.forget)
-        self.user_state = self._safe(sessions.user_state)
-        self.quarantined = self._safe(sessions.quarantined)
-        self.release = self._safe(sessions.release)
-        self.cache_stats = sessions.cache_stats  # asks nobody, so nothing can go wrong
 
     @property
     def failures(self) -> Failures:
@@ -163,27 +115,29 @@ class SafeSessions:
             counts["not_found"], counts["refused"], counts["unavailable"], counts["failed"]
         )
 
-    def _safe(
+    def safe(
         self, method: Callable[P, Awaitable[T | None]]
     ) -> Callable[P, Coroutine[Any, Any, Result[T]]]:
+        """The same call, which raises nothing."""
+
         @wraps(method)
-        async def safe(*args: P.args, **kwargs: P.kwargs) -> Result[T]:
+        async def safely(*args: P.args, **kwargs: P.kwargs) -> Result[T]:
             try:
                 for key in (*args, *kwargs.values()):
                     if isinstance(key, SessionKey):  # one made without `of` was never checked
                         SessionKey.of(*key)
                 value = await method(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - that is what this room is for
-                return self._ended(safe.__name__, error)
+                return self._ended(safely.__name__, error)
             if errors := _errors_in(value):
-                ended = [self._ended(safe.__name__, each) for each in errors]
+                ended = [self._ended(safely.__name__, each) for each in errors]
                 return Result(ended[0].status, value, errors[0])
-            self._told.pop(safe.__name__, None)
+            self._told.pop(safely.__name__, None)
             if value is None or value is False:
                 return Result("not_found", error=SessionNotFound("There is no such session."))
             return Result("ok", value)
 
-        return safe
+        return safely
 
     def _ended(self, name: str, cause: Exception) -> Result[Any]:
         status = _status_of(cause)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sojourn.engine.call import Call, Script, only
+from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
-from sojourn.sessions.commons import LUA, Commons
+from sojourn.sessions.commons import Commons
 from sojourn.sessions.graves import (
     REMEMBERED,
     Buried,
@@ -23,8 +23,9 @@ from sojourn.sessions.graves import (
     name_of,
     names_of,
 )
+from sojourn.sessions.scripts import load
 
-_BURY, _BURIED, _FORGET = (Script.load(LUA, name) for name in ("bury", "buried", "forget"))
+_BURY, _BURIED, _FORGET = (load(name) for name in ("bury", "buried", "forget"))
 
 _STEP = 200
 """Sessions that one script deletes."""

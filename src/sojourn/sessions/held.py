@@ -8,8 +8,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.operations import Append, Create
 from sojourn.sessions.rows import chained, wanted
-from sojourn.sessions.store import Birth, Born, Change, Delta, Head, Stored, Window, Written
+from sojourn.sessions.store import Born, Change, Head, Stored, Window, Written
 
 _EACH = 1024
 """Bytes that a session takes besides its rows, estimated."""
@@ -61,23 +62,23 @@ class Held:
             return None
         return held
 
-    def born(self, key: SessionKey, birth: Birth, born: Born) -> None:
+    def born(self, create: Create, born: Born) -> None:
         """Hold a session that was created."""
         head = Head(
-            incarnation=birth.operation_id,
+            incarnation=create.operation_id,
             version=1,
             epoch=0,
             seq=0,
             dropped=0,
             created=born.created,
             updated=born.created,
-            ttl=birth.life.ttl,
+            ttl=create.life.ttl,
             until=born.until,
             expires=born.expires,
-        ).told(birth.fields)
+        ).told(create.fields)
         if not born.repeated:
-            stored = Stored(head, birth.state.session, born.user, born.app, [], 1)
-            self.put(key, stored._replace(readable=born.readable))
+            stored = Stored(head, create.state.session, born.user, born.app, [], 1)
+            self.put(create.key, stored._replace(readable=born.readable))
 
     def seen(self, key: SessionKey, stored: Stored, look: Look) -> None:
         """Hold what was read, joined to the rows before it that are held already.
@@ -100,15 +101,9 @@ class Held:
                 return
         self._put(key, stored)
 
-    def appended(
-        self,
-        key: SessionKey,
-        rows: Sequence[bytes],
-        delta: Delta,
-        updated: float,
-        written: Written,
-    ) -> None:
+    def appended(self, append: Append, written: Written) -> None:
         """Hold what was appended; where others wrote before it, only that, until a read."""
+        key, rows, delta = append.key, append.rows, append.delta
         self._overtake(key, written.version)
         held = self._sessions.get(key)
         if held is None or written.repeated:
@@ -135,7 +130,7 @@ class Held:
             return
         head = held.head._replace(
             version=max(held.head.version, written.version),
-            updated=updated,
+            updated=append.updated,
             seq=max(end, written.seq),
             chain=chained(held.head.chain, rows),
             expires=_expiry(held.head),

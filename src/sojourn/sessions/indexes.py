@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sojourn.engine.call import Call, Command, Script, only
+from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.errors import CorruptRecord
@@ -19,14 +19,15 @@ from sojourn.ids import (
     parse_user,
 )
 from sojourn.resilience.deadline import gather_in_time
-from sojourn.sessions.commons import LUA, Commons
+from sojourn.sessions.commons import Commons
 from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.recent import Entry, Recent, as_json, entry_of, named
-from sojourn.sessions.store import Label, Listed, Named, Place, Stored, has
+from sojourn.sessions.recent import Recent, as_json, entry_of, named
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Entry, Label, Listed, Named, Place, Stored, has
 
-_PRUNE, _MEND = (Script.load(LUA, name) for name in ("prune", "mend"))
+_PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
 
 _OF_EACH = 100
 """Entries of a user's index that are read where many users' are: most have fewer."""

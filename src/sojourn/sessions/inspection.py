@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sojourn.engine.call import Call
+from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError
 from sojourn.ids import SessionId, UserKey

@@ -14,8 +14,10 @@ from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, user_key
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
+from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.operations import ListNames, ListRecent, ListSessions, ListUsers
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Label, Listed, Place, SessionStore, Stored
+from sojourn.sessions.store import Label, Listed, Place, Stored
 
 _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
@@ -118,7 +120,7 @@ class Listing:
         looks = 0
         while place is not None and len(found.sessions) < limit and looks < _LOOKS:
             room = limit - len(found.sessions)
-            page = await self._store.list_recent(name, place.session, room, wanted.label)
+            page = await self._store.run(ListRecent(name, place.session, room, wanted.label))
             place = None if page.after is None else Cursor(session=page.after)
             looks += 1
             found.sessions.extend(filter(wanted.admits, await self._states.sessions(page)))
@@ -136,8 +138,8 @@ class Listing:
         newest_first: bool,
     ) -> tuple[Listed, Cursor | None]:
         """The next sessions of a user, and where to go on; None at the end."""
-        page = await self._store.list_sessions(
-            owner, place.session, limit, label, newest_first=newest_first
+        page = await self._store.run(
+            ListSessions(owner, place.session, limit, label, newest_first=newest_first)
         )
         return page, None if page.after is None else place._replace(session=page.after)
 
@@ -158,7 +160,7 @@ class Listing:
         if not users:
             return Listed([], None), None
         owners = [UserKey(app, parse_user(name.name)) for _, name in users]
-        pages = await self._store.list_users(list(zip(owners, starts, strict=True)), limit)
+        pages = await self._store.run(ListUsers(list(zip(owners, starts, strict=True)), limit))
         found = _Parts([], [], [])
         after: Place | None = None
         for owner, page in zip(owners, pages, strict=False):
@@ -187,7 +189,7 @@ class Listing:
             parts = range(shard, min(shard + ahead, self._shards))
             pages = await asyncio.gather(
                 *(
-                    self._store.list_names(app, part, after if part == shard else None, limit)
+                    self._store.run(ListNames(app, part, after if part == shard else None, limit))
                     for part in parts
                 ),
                 return_exceptions=True,
@@ -213,6 +215,6 @@ class Listing:
 
     async def apps(self, limit: int, cursor: str | None) -> NamePage:
         """A page of the apps."""
-        page = await self._store.list_names(None, 0, Cursor.parse(cursor).name, limit)
+        page = await self._store.run(ListNames(None, 0, Cursor.parse(cursor).name, limit))
         names = [found.name for found in page.places]
         return NamePage(names, Cursor(name=page.places[-1]).text() if page.more else None)

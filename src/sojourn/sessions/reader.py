@@ -11,10 +11,12 @@ from sojourn.codecs import decode, in_pieces
 from sojourn.ids import SessionKey
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
+from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.operations import Read
 from sojourn.sessions.quarantine import Quarantine, Unreadable
 from sojourn.sessions.rows import NotARow, Row, decode_row
 from sojourn.sessions.states import States
-from sojourn.sessions.store import SessionStore, Stored, Window
+from sojourn.sessions.store import Stored, Window
 
 E = TypeVar("E")
 K = TypeVar("K")
@@ -185,11 +187,11 @@ class Reader:
         losses = self._losses()
         known = self._cache.find(key, view.name)
         if known and last != 0 and known.losses == losses and known.covers(last):
-            stored = await self._store.read(key, Window(start=known.tail_index))
+            stored = await self._store.run(Read(key, Window(start=known.tail_index)))
             if stored and known.continued_by(stored) and self._losses() == losses:
                 return await self._continue(key, known, stored, last, view)
         losses = self._losses()
-        stored = await self._store.read(key, Window(last=last))
+        stored = await self._store.run(Read(key, Window(last=last)))
         if stored is None:
             self._cache.drop(key, view.name)
             return None, []

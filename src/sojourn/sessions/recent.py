@@ -5,42 +5,22 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from sojourn.calls.call import Argument, Call, only
 from sojourn.codecs import encode
-from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.ids import AppName, SessionKey, escape, unescape
-from sojourn.sessions.commons import LUA
 from sojourn.sessions.replies import ms
-from sojourn.sessions.store import Head, Label
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Entry, Head, Label
 
-_RECENT = Script.load(LUA, "recent")
+_RECENT = load("recent")
 
 _LATE = 60.0
 """Seconds for which a session that changes is not entered again."""
 _REMEMBERED = 10_000
 """Sessions of which a process remembers when it last entered them."""
-
-
-class Entry(NamedTuple):
-    """What a session is now, as scripts give it.
-
-    Attributes:
-        key: which session.
-        updated: when it was last changed, seconds since the epoch; empty for one that is gone.
-        expires: when it expires, milliseconds since the epoch; empty for never. Of one that is gone
-            the place that it must still have in the index, or empty.
-        labels: its labels, as JSON.
-        former: labels that it had before, as JSON.
-    """
-
-    key: SessionKey
-    updated: Argument = b""
-    expires: Argument = b""
-    labels: Argument = b""
-    former: Argument = b""
 
 
 class Recent:

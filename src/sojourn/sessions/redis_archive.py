@@ -6,24 +6,25 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from sojourn.calls.call import Argument, Call, only
 from sojourn.caps import CEILING
-from sojourn.engine.call import Argument, Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
 from sojourn.sessions.archive import STAGED, Image, Outcome, Shared, Stretch
-from sojourn.sessions.commons import ENROLL, LUA, Commons, Policy
+from sojourn.sessions.commons import ENROLL, Commons, Policy
 from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
 from sojourn.sessions.inspection import Inspection
 from sojourn.sessions.quarantine import Quarantine
-from sojourn.sessions.recent import Entry, Recent, entry_of
+from sojourn.sessions.recent import Recent, entry_of
 from sojourn.sessions.replies import counted, ms
-from sojourn.sessions.store import Pairs, Stored
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Entry, Pairs, Stored
 
 _STRETCH, _STAGE, _RESTORE, _EXPIRE, _REINSTATE = (
-    Script.load(LUA, name) for name in ("stretch", "stage", "restore", "expire", "reinstate")
+    load(name) for name in ("stretch", "stage", "restore", "expire", "reinstate")
 )
 _CENTURY = 3_155_760_000.0
 """Seconds; the index of apps knows no "never"."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sojourn.engine.call import Argument, Call, Script, only
+from sojourn.calls.call import Argument, Call, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.commons import LUA
 from sojourn.sessions.model import Quarantined
 from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, Unreadable, name_of, visible
 from sojourn.sessions.replies import ms, pairs
+from sojourn.sessions.scripts import load
 
-_KEEP, _RELEASE = (Script.load(LUA, name) for name in ("quarantine", "release"))
+_KEEP, _RELEASE = (load(name) for name in ("quarantine", "release"))
 
 _SUM = b"bytes"
 """The field that says how large all records are."""

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
@@ -31,17 +31,10 @@ from sojourn.resilience.deadline import end_of_operation, from_now, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import REMEMBERED
+from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
 from sojourn.sessions.rows import event_id
-from sojourn.sessions.store import (
-    Birth,
-    Delta,
-    Head,
-    Life,
-    Pairs,
-    SessionStore,
-    Write,
-    Written,
-)
+from sojourn.sessions.store import Delta, Head, Life, Pairs, Write, Written
 from sojourn.telemetry import Refused, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
@@ -102,15 +95,9 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError("only a create has a birth")
 
     @classmethod
-    def of_append(
-        cls,
-        key: SessionKey,
-        rows: Sequence[bytes],
-        delta: Delta,
-        updated: float,
-        write: Write,
-    ) -> Kept:
+    def of_append(cls, append: Append) -> Kept:
         """An append."""
+        key, delta, write = append.key, append.delta, append.write
         return cls(
             "append",
             (key.app, key.user, key.session),
@@ -118,27 +105,28 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
             _texts(delta.session),
             _texts(delta.user),
             _texts(delta.app),
-            rows=[row.decode() for row in rows],
-            updated=updated,
+            rows=[row.decode() for row in append.rows],
+            updated=append.updated,
             incarnation=write.incarnation,
         )
 
     @classmethod
-    def of_birth(cls, key: SessionKey, birth: Birth, *, sent: bool) -> Kept:
+    def of_create(cls, create: Create, *, sent: bool) -> Kept:
         """A create; `created` must be set."""
+        key = create.key
         return cls(
             "create",
             (key.app, key.user, key.session),
-            birth.operation_id,
-            _texts(birth.state.session),
-            _texts(birth.state.user),
-            _texts(birth.state.app),
+            create.operation_id,
+            _texts(create.state.session),
+            _texts(create.state.user),
+            _texts(create.state.app),
             sent=sent,
             birth=KeptBirth(
-                created=birth.created or 0.0,
-                ttl=birth.life.ttl,
-                until=birth.life.end(time.time()),
-                fields=_texts(birth.fields),
+                created=create.created or 0.0,
+                ttl=create.life.ttl,
+                until=create.life.end(time.time()),
+                fields=_texts(create.fields),
             ),
         )
 
@@ -452,12 +440,16 @@ class Replayer:
             error: SojournError = refused
             creates = kept is not None and kept.birth is not None
             if key and kept and not creates and isinstance(error, SessionNotFound):
-                if await self._store.was_appended(key, kept.operation_id, _ids(kept)):
+                if await self._store.run(WasAppended(key, kept.operation_id, _ids(kept))):
                     self._duplicates += 1
                     return None
                 if doubtful:
                     error = refusals.doubtful(key, refused)
-            if key and not creates and await self._store.buried(key, age) == "forgotten":
+            if (
+                key
+                and not creates
+                and await self._store.run(FindTombstone(key, age)) == "forgotten"
+            ):
                 error = refusals.erased("forgotten")
             self._refuse(entry, error)
             return None
@@ -478,13 +470,12 @@ class Replayer:
         if age > REMEMBERED:
             raise refusals.outdated()
         life, fields = Life(birth.ttl, until=birth.until), _pairs(birth.fields)
-        made = await self._store.create(
-            kept.session_key,
-            Birth(
-                *(kept.operation_id, birth.created, life, fields, kept.delta),
+        made = await self._store.run(
+            Create(
+                *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
                 fresh=True,
                 age=age,
-            ),
+            )
         )
         return Written(1, 0, made.repeated)
 
@@ -495,7 +486,9 @@ class Replayer:
         rows = [row.encode() for row in kept.rows]
         write = Write(kept.operation_id, kept.incarnation)
         try:
-            return await self._store.append(kept.session_key, rows, kept.delta, kept.updated, write)
+            return await self._store.run(
+                Append(kept.session_key, rows, kept.delta, kept.updated, write)
+            )
         except EventExists as error:
             if doubtful and error.ids == len(rows):
                 return Written(0, 0, repeated=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sojourn.calls.call import Argument
 from sojourn.codecs import encode
-from sojourn.engine.call import Argument
 from sojourn.sessions.store import Head, Pairs, Write
+
+DONE = (b"ok", b"duplicate")
+"""What a script says that has written, or had."""
 
 
 def guarded(write: Write) -> tuple[Argument, ...]:

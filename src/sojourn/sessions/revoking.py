@@ -9,7 +9,9 @@ from typing import TypeAlias, TypeVar
 from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
-from sojourn.sessions.store import Place, SessionStore, Write
+from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.operations import AddTombstone, Delete, ListIds
+from sojourn.sessions.store import Place, Write
 
 T = TypeVar("T")
 
@@ -46,13 +48,13 @@ class Revoking:
 
     async def session(self, key: SessionKey) -> Revoked:
         """Revoke one."""
-        await self._store.bury(key, "revoked")
+        await self._store.run(AddTombstone(key, "revoked"))
         sessions, artifacts = await self._delete(key)
         return Revoked(1, sessions, artifacts, None)
 
     async def user(self, owner: UserKey) -> Revoked:
         """Revoke all of a user, also what gets another id meanwhile."""
-        await self._store.bury(owner, "revoked")
+        await self._store.run(AddTombstone(owner, "revoked"))
         return await self._all_of(owner, asyncio.Semaphore(_AT_ONCE))
 
     async def app(self, app: str, limit: int, cursor: str | None) -> Revoked:
@@ -61,7 +63,7 @@ class Revoking:
         No user needs a tombstone then: what waited before the first page has that of the app.
         """
         if cursor is None:
-            await self._store.bury(str(parse_app(app)), "revoked")
+            await self._store.run(AddTombstone(str(parse_app(app)), "revoked"))
         page = await self._listing.users(app, limit, cursor)
         room = asyncio.Semaphore(_AT_ONCE)
         done: list[Revoked] = []
@@ -86,7 +88,7 @@ class Revoking:
         after: Place | None = None
         missed = False
         while True:
-            page = await self._store.list_ids(owner, after, _PAGE)
+            page = await self._store.run(ListIds(owner, after, _PAGE))
             keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
             for gone, discarded in await _all(map(end, keys)):
                 sessions, artifacts = sessions + gone, artifacts + discarded
@@ -101,7 +103,7 @@ class Revoking:
         try:
             artifacts = await self._discard(key)
         finally:
-            gone = await self._store.delete(key, Write(new_operation_id()))
+            gone = await self._store.run(Delete(key, Write(new_operation_id())))
         return int(gone), artifacts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from zlib import crc32
 
 import msgspec
@@ -96,3 +97,12 @@ def wanted(head: Head, window: Window) -> range:
 def first_seq(head: Head, rows: Sequence[bytes]) -> int:
     """The number of the first of some rows that end where the log ends."""
     return head.seq - len(rows) + 1
+
+
+def ids_of(rows: Sequence[bytes], seq: int) -> dict[str, int]:
+    """Where the events of some rows stand, by their ids; the first is number `seq`."""
+    found: dict[str, int] = {}
+    for place, row in enumerate(rows, seq):
+        with suppress(ValueError):  # one that cannot be read has none
+            found[event_id(row)] = place
+    return found

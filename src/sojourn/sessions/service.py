@@ -37,7 +37,6 @@ from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
-from sojourn.sessions.failsafe import SafeSessions
 from sojourn.sessions.fields import parse_labels
 from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
@@ -53,6 +52,25 @@ from sojourn.sessions.model import (
     Swept,
 )
 from sojourn.sessions.nearcache import NearCache, NearCacheStats
+from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.operations import (
+    AddTombstone,
+    Append,
+    Begin,
+    Count,
+    Create,
+    Delete,
+    Ensure,
+    Forget,
+    ReadSharedState,
+    RepairRecent,
+    RepairUser,
+    Rotate,
+    Save,
+    Trim,
+    Update,
+)
+from sojourn.sessions.operations.remove_state import RemoveState
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import EVENTS, Reader, View
 from sojourn.sessions.record import (
@@ -64,18 +82,9 @@ from sojourn.sessions.record import (
     encode_fields,
 )
 from sojourn.sessions.revoking import Discard, Revoking, nothing_else
+from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.states import States
-from sojourn.sessions.store import (
-    Birth,
-    Change,
-    Image,
-    Life,
-    Rows,
-    SessionStore,
-    Tidied,
-    Window,
-    Written,
-)
+from sojourn.sessions.store import Change, Life, Tidied, Window, Written
 
 E = TypeVar("E")
 
@@ -191,7 +200,8 @@ class Sessions:
             raise refusals.brought()
         operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
         key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
-        birth = Birth(
+        create = Create(
+            key=key,
             operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
             life=self._life(ttl, max_age, until),
@@ -199,7 +209,7 @@ class Sessions:
             state=await encode_state(state or {}),
             fresh=fresh or session is None,
         )
-        born = await self._store.create(key, birth)
+        born = await self._store.run(create)
         if born.repeated:
             try:
                 now = await self.get(key, last=0)
@@ -209,20 +219,22 @@ class Sessions:
                     f"with operation_id={operation_id!r}, it takes effect once.",
                     operation_id=operation_id,
                 ) from error
-            if now is None or now.incarnation != birth.operation_id:
+            if now is None or now.incarnation != create.operation_id:
                 raise Conflict(f"The session {key.session!r} was created before and is gone since.")
             return now
-        first, whole = await self._states.merged(key, birth.state.session, born.user, born.app)
+        first, whole = await self._states.merged(key, create.state.session, born.user, born.app)
         return Session(
             key=key,
-            incarnation=birth.operation_id,
+            incarnation=create.operation_id,
             version=1,
             created=born.created,
             updated=born.created,
-            ttl=birth.life.ttl,
+            ttl=create.life.ttl,
             until=born.until,
             expires=born.expires,
-            **decode_fields({name: birth.fields[name] for name in FIELDS if name in birth.fields}),
+            **decode_fields(
+                {name: create.fields[name] for name in FIELDS if name in create.fields}
+            ),
             state=first,
             events=[],
             length=0,
@@ -273,7 +285,8 @@ class Sessions:
             CorruptRecord: there is one, and its fields cannot be read.
         """
         key = SessionKey.of(app, user, session)
-        birth = Birth(
+        create = Create(
+            key=key,
             operation_id=new_incarnation()
             if operation_id is None
             else operation_id_of(operation_id),
@@ -288,7 +301,7 @@ class Sessions:
             if found is None:
                 raise refusals.unknown(key)
             return found
-        return await self._reader.of(key, EVENTS, await self._store.ensure(key, birth, window))
+        return await self._reader.of(key, EVENTS, await self._store.run(Ensure(create, window)))
 
     @in_time
     async def get(
@@ -376,8 +389,8 @@ class Sessions:
             raise InvalidInput("append() needs at least one event.")
         rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.append(
-            key, rows, by_scope(changes), float(events[-1].time), write
+        written = await self._store.run(
+            Append(key, rows, by_scope(changes), float(events[-1].time), write)
         )
         return _appended(written, len(rows))
 
@@ -416,7 +429,8 @@ class Sessions:
         if self.strict_ids:
             return await self.append(key, *events, operation_id=operation_id)
         rows, changes = await encode_events(events, self._limits.max_event_bytes)
-        birth = Birth(
+        create = Create(
+            key=key,
             operation_id=new_incarnation()
             if operation_id is None
             else operation_id_of(operation_id),
@@ -425,8 +439,9 @@ class Sessions:
             fields=_first_fields({"labels": labels}),
             state=by_scope({}),
         )
-        first = Rows(rows, by_scope(changes), float(events[-1].time))
-        written = await self._store.begin(key, birth, first, checks.write_of(operation_id))
+        write = checks.write_of(operation_id)
+        append = Append(key, rows, by_scope(changes), float(events[-1].time), write)
+        written = await self._store.run(Begin(create, append))
         return _appended(written, len(rows))
 
     async def replay(
@@ -467,8 +482,8 @@ class Sessions:
         if updated is None:
             updated = events[-1].time if events else time.time()
         write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.append(
-            key, rows, own, checks.instant(updated, "updated"), write
+        written = await self._store.run(
+            Append(key, rows, own, checks.instant(updated, "updated"), write)
         )
         first = written.seq - len(rows) + 1
         seqs = range(0) if written.repeated else range(first, written.seq + 1)
@@ -557,7 +572,7 @@ class Sessions:
                 f"update() needs something to set: {', '.join(FIELDS)}, ttl or until."
             )
         write = checks.write_of(operation_id, expected=expected_version)
-        return (await self._store.update(key, change, write)).version
+        return (await self._store.run(Update(key, change, write))).version
 
     @in_time
     async def save(
@@ -617,9 +632,13 @@ class Sessions:
             KEEP if until == KEEP else checks.end(until),
         )
         rows, _ = await encode_events(events, self._limits.max_event_bytes)
-        image = Image(change, self._limits.session_ttl, own.session, rows, new=not self.strict_ids)
         write = checks.write_of(operation_id, incarnation, expected_version)
-        return (await self._store.save(key, image, write)).version
+        save = Save(
+            *(key, change, self._limits.session_ttl, own.session, rows),
+            new=not self.strict_ids,
+            write=write,
+        )
+        return (await self._store.run(save)).version
 
     async def save_many(
         self,
@@ -680,13 +699,47 @@ class Sessions:
         if not checks.count(drop, "drop") and checks.count(keep, "keep") is None:
             raise InvalidInput("trim() needs a number of events to drop, or to keep.")
         write = checks.write_of(operation_id, incarnation, expected_version)
-        return (await self._store.trim(key, drop, keep, write)).version
+        return (await self._store.run(Trim(key, drop, keep, write))).version
+
+    @in_time
+    async def remove_state(
+        self,
+        key: SessionKey,
+        *names: str,
+        incarnation: str = "",
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+    ) -> int:
+        """Remove values of a session's own state; the log stays as it is. One round trip.
+
+        Args:
+            key: of which session.
+            names: at least one; those that are not there are no error. `user:` and `app:` values
+                belong to others, too: set them to None by `append`.
+            incarnation: the session must still be this one (`Session.incarnation`).
+            expected_version: the session must still be of this version (`Session.version`).
+            operation_id: repeat it with the same id and it takes effect once.
+
+        Returns:
+            the version after it.
+
+        Raises:
+            InvalidInput: no name, or one that is not of the session's own state.
+            SessionNotFound: deleted, expired, or not this incarnation.
+            StaleSession: not the expected version.
+        """
+        checks.key(key)
+        own = by_scope(checks.encoded(dict.fromkeys(names)))
+        if len(own.session) != len(set(names)) or not names:
+            raise InvalidInput("remove_state() needs names of the session's own state.")
+        write = checks.write_of(operation_id, incarnation, expected_version)
+        return (await self._store.run(RemoveState(key, list(own.session), write))).version
 
     @in_time
     async def touch(self, key: SessionKey) -> bool:
         """Let a session live for its TTL from now; whether there is one. One round trip."""
         try:
-            await self._store.update(checks.key(key), Change({}), checks.write_of(None))
+            await self._store.run(Update(checks.key(key), Change({}), checks.write_of(None)))
         except SessionNotFound:
             return False
         return True
@@ -705,7 +758,8 @@ class Sessions:
         Returns:
             whether there was one.
         """
-        return await self._store.delete(checks.key(key), checks.write_of(operation_id, incarnation))
+        write = checks.write_of(operation_id, incarnation)
+        return await self._store.run(Delete(checks.key(key), write))
 
     @in_time
     async def rotate(
@@ -730,7 +784,7 @@ class Sessions:
         """
         new = SessionKey(*checks.key(key).owner, new_session_id())
         write = checks.write_of(operation_id, incarnation)
-        done = await self._store.rotate(key, new, new_incarnation(), write)
+        done = await self._store.run(Rotate(key, new, new_incarnation(), write))
         return Rotated(new._replace(session=done.session), done.incarnation, done.repeated)
 
     @in_time
@@ -841,7 +895,7 @@ class Sessions:
         What others have deleted or the server has evicted is counted until a list or a sweep comes
         upon it.
         """
-        return await self._store.count(user_key(app, user))
+        return await self._store.run(Count(user_key(app, user)))
 
     async def sweep(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Swept:
         """Make the indexes of some users of an app true, and finish what dead clients left.
@@ -865,7 +919,8 @@ class Sessions:
         for first in range(0, len(page.names), _TOGETHER):
             names = page.names[first : first + _TOGETHER]
             tidied = await gather(
-                *(self._store.tidy(user_key(app, user)) for user in names), return_exceptions=True
+                *(self._store.run(RepairUser(user_key(app, user))) for user in names),
+                return_exceptions=True,
             )
             for each in tidied:
                 if isinstance(each, Tidied):
@@ -874,7 +929,7 @@ class Sessions:
                     raise each
         if page.cursor is None:  # the pass over the users is done
             name, shards = parse_app(app), range(self._limits.shards)
-            await gather(*(self._store.tidy_recent(name, shard) for shard in shards))
+            await gather(*(self._store.run(RepairRecent(name, shard)) for shard in shards))
         return Swept(
             users=len(page.names),
             expired=sum(each.expired for each in done),
@@ -939,10 +994,10 @@ class Sessions:
                 of app state cannot be carried out now.
         """
         owner = anywhere(parse_user(user)) if app is None else user_key(app, user)
-        since = await self._store.bury(owner, "forgotten")
+        since = await self._store.run(AddTombstone(owner, "forgotten"))
         if app is None:
             return Forgotten(time=since)
-        done = await self._store.forget(owner)
+        done = await self._store.run(Forget(owner))
         self._cache.forget(owner)
         return done._replace(time=since)
 
@@ -953,7 +1008,7 @@ class Sessions:
         Values that cannot be read are left out, and are in the quarantine.
         """
         owner = user_key(app, user)
-        pairs, _ = await self._store.shared_state(owner)
+        pairs, _ = await self._store.run(ReadSharedState(owner))
         return await self._states.of_user(owner, pairs)
 
     @in_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sojourn.engine.call import Call, Command
+from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey

@@ -1,4 +1,4 @@
-"""What the sessions room asks of a store, and the values that pass between them.
+"""Values that pass between the sessions room and its store.
 
 A store keeps bytes: events and state values reach it as JSON text and leave it so. It decides what
 only it can decide in one atomic step: existence, operation ids, versions, order, lifetimes, caps.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from sojourn.errors import CorruptRecord
-from sojourn.ids import AppName, SessionId, SessionKey, UserKey
-from sojourn.sessions.graves import Buried, Fate, Forgotten
+from sojourn.calls.call import Argument
+from sojourn.ids import SessionId, SessionKey
 from sojourn.sessions.record import FIELDS, merge
 from sojourn.sessions.record import Pairs as Pairs  # noqa: PLC0414 - re-exported
 
@@ -77,31 +76,6 @@ class Life(NamedTuple):
         return min((end for end in ends if end is not None), default=None)
 
 
-class Rows(NamedTuple):
-    """Rows to append, the state that they set, and the time of the last of them."""
-
-    rows: Sequence[bytes]
-    delta: Delta
-    updated: float
-
-
-class Birth(NamedTuple):
-    """A session to create. `created` None means the server's clock.
-
-    `fields` are all of those that a change may set; `fresh` says that the id was made for it, so
-    that no other session can have it. `age` are the seconds that it has waited in an outage buffer;
-    None for one that has not: then nothing can have been revoked or forgotten since.
-    """
-
-    operation_id: str
-    created: float | None
-    life: Life
-    fields: Pairs
-    state: Delta
-    fresh: bool = False
-    age: float | None = None
-
-
 class Change(NamedTuple):
     """Fields to set (title, status, labels, metadata), and a lifetime as `Life` has it.
 
@@ -116,24 +90,6 @@ class Change(NamedTuple):
     def is_touch(self) -> bool:
         """Whether it changes nothing but when the session expires."""
         return not self.fields and self.ttl == self.until == "keep"
-
-
-class Image(NamedTuple):
-    """A session as a whole: all that a save puts in the place of what is there.
-
-    Attributes:
-        change: all fields, and the lifetime; what of that is kept is `ttl`'s in a new session.
-        ttl: of a new session, in seconds; None for ever.
-        state: its own.
-        rows: its log.
-        new: whether it may make a session where there is none.
-    """
-
-    change: Change
-    ttl: float | None
-    state: Pairs
-    rows: Sequence[bytes]
-    new: bool = True
 
 
 class Window(NamedTuple):
@@ -289,6 +245,25 @@ class Named(NamedTuple):
     more: bool
 
 
+class Entry(NamedTuple):
+    """A session in the index of its app, as scripts give it.
+
+    Attributes:
+        key: which session.
+        updated: when it was last changed, seconds since the epoch; empty for one that is gone.
+        expires: when it expires, milliseconds since the epoch; empty for never. Of one that is gone
+            the place that it must still have in the index, or empty.
+        labels: its labels, as JSON.
+        former: labels that it had before, as JSON.
+    """
+
+    key: SessionKey
+    updated: Argument = b""
+    expires: Argument = b""
+    labels: Argument = b""
+    former: Argument = b""
+
+
 class Tidied(NamedTuple):
     """What was amiss in the indexes of a user.
 
@@ -303,152 +278,3 @@ class Tidied(NamedTuple):
     dropped: int
     restored: int
     carried: int
-
-
-class SessionStore(Protocol):
-    """Where sessions are kept. Each method but `forget` is one atomic step.
-
-    All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
-    """
-
-    async def create(self, key: SessionKey, birth: Birth) -> Born:
-        """Create a session. Raises SessionExists, TooManySessions, TooLarge.
-
-        InvalidInput when it would have ended already; Conflict or Erased when it has waited, and it
-        or its user or app was revoked or forgotten since.
-        """
-        ...
-
-    async def ensure(self, key: SessionKey, birth: Birth, window: Window) -> Stored:
-        """Read a session; create it first if there is none, in one step. Raises as `create`."""
-        ...
-
-    async def read(self, key: SessionKey, window: Window) -> Stored | None:
-        """A consistent snapshot of a session, or None when there is none.
-
-        What else cannot be read is left out; without its head nothing is served: CorruptRecord.
-        """
-        ...
-
-    async def append(
-        self, key: SessionKey, rows: Sequence[bytes], delta: Delta, updated: float, write: Write
-    ) -> Written:
-        """Append rows and set state. Raises SessionNotFound, StaleSession, TooLarge."""
-        ...
-
-    async def begin(self, key: SessionKey, birth: Birth, first: Rows, write: Write) -> Written:
-        """Append; where there is no session, create it and append. Raises as both."""
-        ...
-
-    async def update(self, key: SessionKey, change: Change, write: Write) -> Written:
-        """Set fields or the lifetime. Raises SessionNotFound, StaleSession."""
-        ...
-
-    async def save(self, key: SessionKey, image: Image, write: Write) -> Written:
-        """Put a session in the place of what is there, or make it; version 0 is that of none.
-
-        Raises as `update`, and TooManySessions, TooLarge.
-        """
-        ...
-
-    async def trim(self, key: SessionKey, drop: int, keep: int | None, write: Write) -> Written:
-        """Drop rows at the end, then keep so many of the rest. Raises as `update`."""
-        ...
-
-    async def delete(self, key: SessionKey, write: Write) -> bool:
-        """Delete a session; whether there was one."""
-        ...
-
-    async def rotate(
-        self, key: SessionKey, new: SessionKey, incarnation: str, write: Write
-    ) -> Renamed:
-        """Give a session the id and incarnation `new`, or those that this operation gave before.
-
-        Raises SessionNotFound, SessionExists.
-        """
-        ...
-
-    async def list_sessions(
-        self,
-        owner: UserKey,
-        after: Place | None,
-        limit: int,
-        label: Label | None = None,
-        *,
-        newest_first: bool = False,
-    ) -> Listed:
-        """A page of a user's sessions with state and no rows, least recently updated first.
-
-        Or the other way round, where what is updated between two pages is not on the second.
-
-        With a label only those that have it.
-        """
-        ...
-
-    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
-        """A page of the ids of a user's sessions, least recently updated first.
-
-        Some may have expired.
-        """
-        ...
-
-    async def list_users(
-        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
-    ) -> Sequence[Listed | CorruptRecord]:
-        """Pages as of `list_sessions` of several users at once, in order, up to so many sessions.
-
-        Of each user the sessions behind a place, or what is wrong with its index. Users may be left
-        out at the end; only the last of those that are not may have more.
-        """
-        ...
-
-    async def list_recent(
-        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
-    ) -> Listed:
-        """A page of an app's sessions with state and no rows, most recently updated first.
-
-        The name of a place is user and session, both escaped, a colon between them. With a label
-        only those that have it. What is as new as a minute may be missing or stand further back.
-        """
-        ...
-
-    async def list_names(
-        self, app: str | None, shard: int, after: Place | None, limit: int
-    ) -> Named:
-        """A page of the users in a shard of an app, or of the apps (`app` None)."""
-        ...
-
-    async def tidy(self, owner: UserKey) -> Tidied:
-        """Make the indexes of a user say what is the case, and finish what was left undone."""
-        ...
-
-    async def tidy_recent(self, app: AppName, shard: int) -> int:
-        """Take out what is gone of a shard of the index that `list_recent` reads; how many."""
-        ...
-
-    async def count(self, owner: UserKey) -> int:
-        """How many sessions a user has, as far as the index knows."""
-        ...
-
-    async def shared_state(self, owner: UserKey) -> tuple[Pairs, Pairs]:
-        """The state of a user and of its app. Raises CorruptRecord when the user's is foreign."""
-        ...
-
-    async def bury(self, what: Buried, fate: Fate) -> float:
-        """Let no create that waits now come to life later; when that was, by the store's clock."""
-        ...
-
-    async def buried(self, key: SessionKey, age: float) -> Fate | None:
-        """Whether a session, its user or its app was revoked or forgotten in the last `age` s."""
-        ...
-
-    async def was_appended(self, key: SessionKey, operation_id: str, ids: Sequence[str]) -> bool:
-        """Whether an append was applied to a session that was rotated since.
-
-        The write, or all of its events, by their ids, are in what the session has become.
-        """
-        ...
-
-    async def forget(self, owner: UserKey) -> Forgotten:
-        """Delete all that is kept of a user. Interrupted, it can be done again."""
-        ...

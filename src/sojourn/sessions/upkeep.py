@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from sojourn.engine.call import Call, Command, Script, only
+from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
-from sojourn.sessions.commons import LUA, Commons
+from sojourn.sessions.commons import Commons
 from sojourn.sessions.indexes import Indexes
-from sojourn.sessions.recent import Entry, Recent, named
-from sojourn.sessions.store import Tidied
+from sojourn.sessions.recent import Recent, named
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Entry, Tidied
 
-_COUNT = Script.load(LUA, "count")
+_COUNT = load("count")
 
 _STEP = 200
 """Sessions that one round trip looks at."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from sojourn.calls.call import Call, Script, only
 from sojourn.codecs import decode
 from sojourn.codecs.growth import FORMAT, check_format, plain
-from sojourn.engine.call import Call, Script, only
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink

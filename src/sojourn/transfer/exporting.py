@@ -14,6 +14,7 @@ from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Row
 from sojourn.sessions.archive import Shared
+from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
 from sojourn.sessions.store import Listed, Stored
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.growing import more_of
@@ -97,7 +98,7 @@ class Export:
         after = None
         try:
             while True:
-                page = await self._stores.sessions.list_names(app, shard, after, _NAMES)
+                page = await self._stores.sessions.run(ListNames(app, shard, after, _NAMES))
                 names += [place.name for place in page.places]
                 if not page.more:
                     return names
@@ -125,8 +126,8 @@ class Export:
     async def _users(self, owners: Sequence[UserKey]) -> None:
         """Users in their order, as many at once as have a page of sessions together."""
         while owners:
-            pages = await self._stores.sessions.list_users(
-                [(owner, None) for owner in owners[:_SESSIONS]], _SESSIONS
+            pages = await self._stores.sessions.run(
+                ListUsers([(owner, None) for owner in owners[:_SESSIONS]], _SESSIONS)
             )
             states = await asyncio.gather(
                 *(self._stores.session_archive.shared(owner) for owner in owners[: len(pages)]),
@@ -171,7 +172,7 @@ class Export:
             if page.after is None:
                 return
             try:
-                page = await self._stores.sessions.list_sessions(owner, page.after, _SESSIONS)
+                page = await self._stores.sessions.run(ListSessions(owner, page.after, _SESSIONS))
                 first = await self._logs.first(self._of(page))
             except CorruptRecord as error:
                 page = error

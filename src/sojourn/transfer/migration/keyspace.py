@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any, NamedTuple, cast
 
-from sojourn.engine.call import Call, Command
+from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server

@@ -17,7 +17,7 @@ Argument = bytes | str | int | float
 
 Command = tuple[Argument, ...]
 
-_LUA = files("sojourn.engine") / "lua"
+_LUA = files("sojourn.calls") / "lua"
 
 
 class Script:

@@ -1,0 +1,69 @@
+"""Operations of the sessions room as values: each knows all that is known of it.
+
+`store.run(operation)` is all that a store can do. An operation says how a server does it, what it
+does to the sessions in memory, and what becomes of it in an outage. It holds plain values, so that
+it can be kept, repeated, recorded in a test, or sent elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from sojourn.ids import SessionKey
+    from sojourn.sessions.held import Held
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+Outage = Literal["raise", "catch_up", "buffer"]
+
+
+class Operation(msgspec.Struct, Generic[R_co], frozen=True):
+    """One operation.
+
+    Attributes:
+        outage: what the outage buffer does with it. `raise`: it needs the server. `catch_up`: so
+            it does, and what waits for its session comes first. `buffer`: the buffer knows it, and
+            goes on with what this process holds of the session.
+    """
+
+    outage: ClassVar[Outage] = "raise"
+
+    async def on_server(self, server: RedisSessions) -> R_co:
+        """Do it on a server. The docstring of each says how many round trips it takes."""
+        raise NotImplementedError
+
+    async def in_memory(self, memory: InMemorySessions) -> R_co:
+        """Do it in this process. It waits for nothing: it is one step of the event loop."""
+        raise NotImplementedError
+
+
+class SessionWrite(Operation[R_co], frozen=True):
+    """An operation that changes a session, and waits for what is buffered of it.
+
+    Attributes:
+        key: which session.
+    """
+
+    outage: ClassVar[Outage] = "catch_up"
+    key: SessionKey
+
+    def hold(self, held: Held, result: Any) -> None:  # noqa: ARG002 - of some
+        """Tell what is held for outages what the change has done; by default, to forget it."""
+        held.drop(self.key)
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept. Each operation but `Forget` is one atomic step.
+
+    All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
+    """
+
+    async def run(self, operation: Operation[R]) -> R:
+        """Do it."""
+        ...

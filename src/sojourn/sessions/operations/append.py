@@ -1,0 +1,119 @@
+"""Append events to the log of a session, and set state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sojourn.calls.call import Call, only
+from sojourn.ids import SessionKey
+from sojourn.resilience.deadline import no_later_than
+from sojourn.sessions import refusals
+from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.replies import DONE, as_object, counted, guarded, seconds
+from sojourn.sessions.rows import ids_of
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Delta, Entry, Pairs, Write, Written
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+SCRIPT = load("append")
+
+
+class Append(Operation[Written], frozen=True):
+    """Append rows and set state. Raises SessionNotFound, StaleSession, EventExists, TooLarge.
+
+    Attributes:
+        key: to which session.
+        rows: events, encoded.
+        delta: state to set.
+        updated: the time of the last of the events.
+        write: operation id, incarnation, expected version.
+    """
+
+    outage: ClassVar[Outage] = "buffer"
+    key: SessionKey
+    rows: Sequence[bytes]
+    delta: Delta
+    updated: float
+    write: Write
+
+    async def on_server(self, server: RedisSessions) -> Written:
+        """One round trip; one more when the delta touches the app's state."""
+        reply, end = await server.engine.run_first(self.call(server))
+        return await self.appended_by(reply, server, end)
+
+    def call(self, server: RedisSessions) -> Call[Any]:
+        """The script that appends."""
+        key, write, delta, rows = self.key, self.write, self.delta, self.rows
+        policy = server.policy
+        return Call(
+            name="sessions.append",
+            keys=(*server.keys.session(key), *server.keys.user(key)[:4], *server.commons.told(key)),
+            read=only,
+            script=SCRIPT,
+            args=(
+                *guarded(write),
+                key.session,
+                self.updated,
+                server.shared_ttl,
+                policy.max_state_bytes,
+                "" if policy.max_events is None else policy.max_events,
+                as_object(delta.app),
+                len(rows),
+                *rows,
+                *counted(delta.session),
+                *counted(delta.user),
+            ),
+            operation_id=write.operation_id,
+        )
+
+    async def appended_by(self, reply: list[Any], server: RedisSessions, end: float) -> Written:
+        """Raise what became of the script, or carry its app delta on."""
+        key, write = self.key, self.write
+        if reply[0] not in DONE:
+            await server.refuse(reply, key, write)
+        status, version, seq, stamp, waiting, ttl, expires, labels = reply
+        if self.delta.app or waiting:
+            app_delta: Pairs = self.delta.app if status == b"ok" else {}
+            with no_later_than(end):
+                await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
+        server.commons.keep_alive(key.owner, seconds(ttl))
+        server.recent.changed(Entry(key, self.updated, expires, labels))
+        return Written(int(float(version)), int(seq), status == b"duplicate")
+
+    async def in_memory(self, memory: InMemorySessions) -> Written:
+        """As `Operation`."""
+        repeated = self.admit(memory)
+        if repeated is not None:
+            return repeated
+        session = memory.sessions[self.key]
+        seq, dropped = session.head.seq + len(self.rows), session.head.dropped
+        session.rows += self.rows
+        session.ids.update(ids_of(self.rows, session.head.seq + 1))
+        session.state.update(self.delta.session)
+        if memory.max_events is not None and seq - dropped > memory.max_events:
+            dropped = seq - memory.max_events
+            del session.rows[: len(session.rows) - memory.max_events]
+            session.ids = {name: at for name, at in session.ids.items() if at > dropped}
+        name = f"append:{self.write.operation_id}"
+        written = memory.changed(session, name, seq=seq, dropped=dropped, updated=self.updated)
+        memory.tell(self.key, "appended", written.version)
+        memory.set_shared(self.key, self.delta)
+        return written
+
+    def admit(self, memory: InMemorySessions) -> Written | None:
+        """Raise what it would in memory; what it would return if it is a repetition."""
+        session = memory.writable(self.key, self.write)
+        name = f"append:{self.write.operation_id}"
+        if name in session.operations:
+            return Written(session.operations[name], session.head.seq, repeated=True)
+        memory.check_version(self.key, session.head, self.write)
+        memory.check("state", session.state, self.delta.session)
+        memory.check("user state", memory.values(self.key.owner), self.delta.user)
+        known = [name for name in ids_of(self.rows, 0) if name in session.ids]
+        if known:
+            raise refusals.event_exists(len(known), known[-1])
+        return None

@@ -1,0 +1,75 @@
+"""Append to a session, and create it first if there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sojourn.errors import SessionExists, SojournError
+from sojourn.resilience.deadline import end_of_operation, within
+from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operations.append import Append
+from sojourn.sessions.operations.create import Create
+from sojourn.sessions.store import Written
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+
+class Begin(Operation[Written], frozen=True):
+    """Append; where there is no session, create it and append. Raises as both.
+
+    Attributes:
+        create: the session, if there is none.
+        append: the events.
+    """
+
+    outage: ClassVar[Outage] = "buffer"
+    create: Create
+    append: Append
+
+    async def on_server(self, server: RedisSessions) -> Written:
+        """One round trip as `Append`; two where there is no session.
+
+        The user is entered into the app's index while the append finds that out; the create and the
+        append that is repeated behind it leave together. Where they do not arrive in that order
+        (two connections, a Cluster that moves slots) the append is repeated once more.
+        """
+        with within(server.engine.timeout):
+            return await self._on_server(server)
+
+    async def _on_server(self, server: RedisSessions) -> Written:
+        commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
+        append = self.append.call(server)
+        due = commons.enrolment(owner, span)
+        reply, *entered = await server.engine.settle_all(
+            [append, *due], aside=len(due), by=commons.enrolled_by()
+        )
+        failed = [each for each in entered if isinstance(each, BaseException)]
+        if due and not failed:
+            commons.enrolled(owner, span)
+        if _is_missing(reply):
+            for each in failed:
+                commons.check_lost(each)
+            create = self.create.call(server)
+            made, reply = await server.engine.settle_all([create, append])
+            try:
+                await self.create.created_by(made, server, known=not due or bool(failed))
+            except SojournError as error:
+                if _is_missing(reply) and not isinstance(error, SessionExists):
+                    raise
+            if _is_missing(reply):
+                reply = await server.engine.run(append)
+        if isinstance(reply, BaseException):
+            raise reply
+        return await self.append.appended_by(reply, server, end_of_operation())
+
+    async def in_memory(self, memory: InMemorySessions) -> Written:
+        """As `Operation`."""
+        if memory.alive(self.create.key) is None:
+            await memory.run(self.create)
+        return await memory.run(self.append)
+
+
+def _is_missing(reply: Any) -> bool:
+    return not isinstance(reply, BaseException) and reply[0] == b"missing"

@@ -1,0 +1,220 @@
+"""Create a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sojourn.calls.call import Argument, Call, only
+from sojourn.errors import OutcomeUnknown, Unavailable
+from sojourn.ids import SessionKey
+from sojourn.sessions import refusals
+from sojourn.sessions.graves import names_of
+from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operations.delete import Delete
+from sojourn.sessions.operations.forget import Forget
+from sojourn.sessions.operations.tombstones import FindTombstone
+from sojourn.sessions.replies import as_object, counted, ms, seconds
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Born, Delta, Entry, Head, Life, Pairs, Write
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+SCRIPT = load("create")
+
+
+class Create(Operation[Born], frozen=True):
+    """Create a session. Raises SessionExists, TooManySessions, TooLarge.
+
+    InvalidInput when it would have ended already; Conflict or Erased when it has waited, and it or
+    its user or app was revoked or forgotten since.
+
+    Attributes:
+        key: which session.
+        operation_id: becomes its incarnation.
+        created: seconds since the epoch; None for the server's clock.
+        life: how long it lives.
+        fields: all of those that a change may set.
+        state: its first state.
+        fresh: the id was made for it, so that no other session can have it.
+        age: seconds that it has waited in an outage buffer; None for one that has not: then nothing
+            can have been revoked or forgotten since.
+    """
+
+    outage: ClassVar[Outage] = "buffer"
+    key: SessionKey
+    operation_id: str
+    created: float | None
+    life: Life
+    fields: Pairs
+    state: Delta
+    fresh: bool = False
+    age: float | None = None
+
+    async def on_server(self, server: RedisSessions) -> Born:
+        """One round trip; one more for the first session of a user in this process, or app state.
+
+        The user is entered into the app's index first: a user without sessions is harmless there,
+        a session without its user would be invisible. One that has waited is written first: who was
+        forgotten since is not to be entered anywhere.
+        """
+        key, span, commons = self.key, self.life.span, server.commons
+        waited = self.age is not None
+        if self.age is not None and (fate := await server.run(FindTombstone(key, self.age))):
+            raise refusals.erased(fate)
+        known = not waited and not await commons.enroll(key.owner, span)
+        reply, *states = await server.engine.settle_all(
+            [self.call(server), *commons.state_calls(key.owner)]
+        )
+        repeated = await self.created_by(reply, server, known=known)
+        if waited:
+            await commons.enroll(key.owner, span)
+            await self._not_buried(server)
+        commons.keep_alive(key.owner, span)  # the server may be another by now
+        for state in states:
+            made_sure(state, self)
+        _, created, expires, _, _, until, _ = reply
+        user_found, app_found = states
+        flawed = await commons.report(key.owner, user_found, app_found)
+        return Born(
+            float(created),
+            seconds(expires),
+            seconds(until),
+            {**user_found.pairs, **self.state.user},
+            {**app_found.pairs, **self.state.app},
+            repeated=repeated,
+            readable=not (flawed or user_found.newer or app_found.newer),
+        )
+
+    def call(self, server: RedisSessions) -> Call[Any]:
+        """The script that creates it, unless there is one."""
+        key, life = self.key, self.life
+        waited: tuple[Argument, Argument] = ("", "")
+        if self.age is not None:
+            waited = server.forgetting.waited(self.age), names_of(key)
+        return Call(
+            name="sessions.create",
+            keys=(
+                *server.keys.session(key),
+                *server.keys.user(key)[:5],
+                *(() if self.age is None else (server.keys.erased(key.owner),)),
+                *server.commons.told(key),
+            ),
+            read=only,
+            script=SCRIPT,
+            args=(
+                self.operation_id,
+                key.session,
+                "" if self.created is None else self.created,
+                ms(life.ttl),
+                server.shared_ttl,
+                server.policy.max_state_bytes,
+                as_object(self.state.app),
+                ms(life.max_age),
+                ms(life.until),
+                "" if server.policy.max_sessions is None else server.policy.max_sessions,
+                *waited,
+                *counted(self.fields),
+                *counted(self.state.session),
+                *counted(self.state.user),
+            ),
+            operation_id=self.operation_id,
+        )
+
+    async def created_by(self, reply: Any, server: RedisSessions, *, known: bool) -> bool:
+        """Raise what became of the script; whether it is a repetition.
+
+        `known` says that the user was not entered into the app's index with it.
+        """
+        if isinstance(reply, BaseException):
+            raise reply
+        key, status = self.key, reply[0]
+        if status == b"exists":
+            raise refusals.exists(key)
+        if status == b"gone":
+            raise refusals.gone(key)
+        if status == b"full":
+            raise refusals.full(key, int(reply[1]))
+        if status == b"past":
+            raise refusals.past(key, int(reply[1]))
+        if status == b"erased":
+            raise refusals.erased(reply[1].decode())
+        if status not in {b"ok", b"duplicate"}:
+            server.refuse_size(reply, key)
+        if known and status == b"ok":
+            server.commons.enroll_again(key.owner, self.life.span)
+        _, created, expires, stamp, waiting, *_ = reply
+        if status == b"ok":
+            server.recent.enter(Entry(key, created, expires, self.fields.get("labels", b"")))
+        app_delta: Pairs = self.state.app if status == b"ok" else {}
+        await server.commons.share(key.owner, self.operation_id, app_delta, stamp, waiting)
+        return bool(status == b"duplicate")
+
+    async def _not_buried(self, server: RedisSessions) -> None:
+        """Raise what was revoked or forgotten while a create that had waited was done.
+
+        What is buried in another slot, an app or a user of any app, the script cannot know; and a
+        name may have been entered into an index after it was struck off.
+        """
+        fate = None if self.age is None else await server.run(FindTombstone(self.key, self.age))
+        if fate == "forgotten":
+            await server.run(Forget(self.key.owner))
+        elif fate is not None:
+            write = Write(f"{self.operation_id[:120]}.undone", self.operation_id)
+            await server.run(Delete(self.key, write))
+        if fate is not None:
+            raise refusals.erased(fate)
+
+    async def in_memory(self, memory: InMemorySessions) -> Born:
+        """As `Operation`."""
+        key, now = self.key, memory.now()
+        if self.age is not None and (fate := await memory.run(FindTombstone(key, self.age))):
+            raise refusals.erased(fate)
+        session = memory.alive(key)
+        if session is not None and session.head.incarnation == self.operation_id:
+            return memory.born(key, session.head)._replace(repeated=True)
+        if session is not None:
+            raise refusals.exists(key)
+        memory.check_operation(key, self.operation_id, "create", "save")
+        self.check(memory)
+        memory.check_room(key)
+        created = now if self.created is None else self.created
+        head = Head(
+            incarnation=self.operation_id,
+            version=1,
+            epoch=0,
+            seq=0,
+            dropped=0,
+            created=created,
+            updated=created,
+            ttl=self.life.ttl,
+            until=self.life.end(now),
+            expires=None,
+        )
+        head = head.told(self.fields).from_now(now)
+        memory.put(key, head, self.state.session, created)
+        memory.remember(key, "create", self.operation_id)
+        memory.tell(key, "created", 1)
+        memory.set_shared(key, self.state)
+        return memory.born(key, head)
+
+    def check(self, memory: InMemorySessions) -> None:
+        """Raise what it would in memory if nothing of it were stored: TooLarge, InvalidInput."""
+        until, now = self.life.until, memory.now()
+        if self.age is None and until is not None and until <= now:
+            raise refusals.past(self.key, round((now - until) * 1000))
+        memory.check("state", {}, self.state.session)
+        memory.check("user state", memory.values(self.key.owner), self.state.user)
+
+
+def made_sure(result: Any, create: Create | None) -> None:
+    """Raise what a read has met that came with a create; None when that created nothing."""
+    if create is not None and isinstance(result, Unavailable):
+        raise OutcomeUnknown(
+            f"The session was created, but what is around it could not be read ({result})."
+            f" Repeat it with operation_id={create.operation_id!r}, it takes effect once.",
+            operation_id=create.operation_id,
+        ) from result
+    if isinstance(result, BaseException):
+        raise result

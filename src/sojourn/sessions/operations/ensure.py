@@ -1,0 +1,66 @@
+"""Get a session, and create it if there is none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, ClassVar
+
+from sojourn.errors import SessionExists
+from sojourn.sessions import refusals
+from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operations.create import Create, made_sure
+from sojourn.sessions.operations.read import Read
+from sojourn.sessions.store import Stored, Window
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+
+class Ensure(Operation[Stored], frozen=True):
+    """Read a session; create it first if there is none, in one step. Raises as `Create`.
+
+    Attributes:
+        create: what to create.
+        window: which of its events to read.
+    """
+
+    outage: ClassVar[Outage] = "buffer"
+    create: Create
+    window: Window
+
+    async def on_server(self, server: RedisSessions) -> Stored:
+        """As `Create`, and the reading travels with it unless it may be large."""
+        create, key, snapshots = self.create, self.create.key, server.snapshots
+        known = not await server.commons.enroll(key.owner, create.life.span)
+        call, read = create.call(server), snapshots.call(key, self.window)
+        _, app_call = server.commons.state_calls(key.owner)
+        # On the connection of the reading, which is done after it.
+        short = [call._replace(bulk=True), read, app_call]
+        together = short if snapshots.is_short(self.window) else [call]
+        while True:
+            reply, *seen = await server.engine.settle_all(together)
+            try:
+                await create.created_by(reply, server, known=known)
+                ours = True
+            except SessionExists:
+                ours = False
+            if seen:
+                for each in seen:
+                    made_sure(each, create if ours else None)
+                stored, settled = await snapshots.stored(key, self.window, *seen)
+            else:
+                stored, settled = None, False
+            if not settled:
+                stored = await snapshots.read(key, self.window)
+            if stored is not None:  # else another client has deleted it in between
+                return stored
+
+    async def in_memory(self, memory: InMemorySessions) -> Stored:
+        """As `Operation`."""
+        with suppress(SessionExists):
+            await memory.run(self.create)
+        stored = await memory.run(Read(self.create.key, self.window))
+        if stored is None:
+            raise refusals.missing(self.create.key)
+        return stored

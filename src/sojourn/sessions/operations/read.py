@@ -1,0 +1,68 @@
+"""Read a session, or the state that it shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.hashes import FOREIGN
+from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.rows import first_seq, wanted
+from sojourn.sessions.store import Pairs, Stored, Window
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+
+class Read(Operation[Stored | None], frozen=True):
+    """A consistent snapshot of a session, or None when there is none.
+
+    What else cannot be read is left out; without its head nothing is served: CorruptRecord.
+
+    Attributes:
+        key: which session.
+        window: which of its events.
+    """
+
+    outage: ClassVar[Outage] = "buffer"
+    key: SessionKey
+    window: Window
+
+    async def on_server(self, server: RedisSessions) -> Stored | None:
+        """One round trip; one more when other writers moved the rows while they were read."""
+        return await server.snapshots.read(self.key, self.window)
+
+    async def in_memory(self, memory: InMemorySessions) -> Stored | None:
+        """As `Operation`."""
+        session = memory.alive(self.key)
+        if session is None:
+            return None
+        head, places = session.head, wanted(session.head, self.window)
+        rows = session.rows[places.start : places.stop]
+        user, app = memory.touch(self.key.owner), memory.touch(self.key.app)
+        return Stored(head, dict(session.state), user, app, rows, first_seq(head, rows))
+
+
+class ReadSharedState(Operation[tuple[Pairs, Pairs]], frozen=True):
+    """The state of a user and of its app. Raises CorruptRecord when the user's is foreign.
+
+    Attributes:
+        owner: which user.
+    """
+
+    owner: UserKey
+
+    async def on_server(self, server: RedisSessions) -> tuple[Pairs, Pairs]:
+        """One round trip."""
+        owner, commons = self.owner, server.commons
+        user, app = await server.engine.run_all(commons.state_calls(owner))
+        if FOREIGN in user.flaws:
+            key = server.keys.user(owner).state
+            raise await server.inspection.refusal(owner, None, "user state", key, user.flaws)
+        await commons.report(owner, user, app)
+        return user.known(), app.known()
+
+    async def in_memory(self, memory: InMemorySessions) -> tuple[Pairs, Pairs]:
+        """As `Operation`."""
+        return dict(memory.values(self.owner)), dict(memory.values(self.owner.app))

@@ -1,0 +1,110 @@
+"""Write a session as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sojourn.sessions import refusals
+from sojourn.sessions.operation import SessionWrite
+from sojourn.sessions.replies import counted, ms, seconds
+from sojourn.sessions.rows import ids_of
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Change, Entry, Head, Life, Pairs, Write, Written
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+SCRIPT = load("save")
+_SHORT = 64
+"""Events up to which a save travels with small calls."""
+
+
+class Save(SessionWrite[Written], frozen=True):
+    """Put a session in the place of what is there, or make it; version 0 is that of none.
+
+    Raises as `Update`, and TooManySessions, TooLarge.
+
+    Attributes:
+        change: all fields, and the lifetime; what of that is kept is `ttl`'s in a new session.
+        ttl: of a new session, in seconds; None for ever.
+        state: its own.
+        rows: its log.
+        new: whether it may make a session where there is none.
+        write: operation id, incarnation, expected version.
+    """
+
+    change: Change
+    ttl: float | None
+    state: Pairs
+    rows: Sequence[bytes]
+    new: bool
+    write: Write
+
+    async def on_server(self, server: RedisSessions) -> Written:
+        """One round trip; one more for the first session of a user in this process."""
+        key, change, policy, span = self.key, self.change, server.policy, Life(self.ttl).span
+        known = self.new and not await server.commons.enroll(key.owner, span)
+        reply = await server.change(
+            SCRIPT,
+            key,
+            self.write,
+            *("keep" if each == "keep" else ms(each) for each in (change.ttl, change.until)),
+            ms(self.ttl) if self.new else "none",
+            policy.max_state_bytes,
+            "" if policy.max_events is None else policy.max_events,
+            "" if policy.max_sessions is None else policy.max_sessions,
+            *counted(change.fields),
+            *counted(self.state),
+            len(self.rows),
+            *self.rows,
+            operations=True,
+            bulk=len(self.rows) > _SHORT,
+        )
+        if known and reply[4]:
+            server.commons.enroll_again(key.owner, span)
+        server.commons.keep_alive(key.owner, seconds(reply[2]))
+        server.recent.enter(Entry(key, *reply[5:9]))
+        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
+
+    async def in_memory(self, memory: InMemorySessions) -> Written:
+        """As `Operation`."""
+        key, write, change, now = self.key, self.write, self.change, memory.now()
+        name = f"save:{write.operation_id}"
+        session = memory.alive(key)
+        if session is not None:
+            memory.writable(key, write)
+            if name in session.operations:
+                return Written(session.operations[name], session.head.seq, repeated=True)
+            memory.check_operation(key, write.operation_id, "save")
+            memory.check_version(key, session.head, write)
+        elif write.incarnation or not self.new:
+            raise memory.missing(key, write)
+        else:
+            memory.check_operation(key, write.operation_id, "save", "create")
+            if write.expected:
+                raise refusals.missing(key)
+        memory.check("state", {}, self.state)
+        if session is None:
+            memory.check_room(key)
+            head = Head(write.operation_id, 0, -1, 0, 0, now, now, self.ttl, None)
+            session = memory.put(key, head, {}, now)
+        memory.remember(key, "save", write.operation_id)
+        head = session.head
+        head = head._replace(
+            ttl=head.ttl if change.ttl == "keep" else change.ttl,
+            until=head.until if change.until == "keep" else change.until,
+        )
+        seq = len(self.rows)
+        dropped = 0 if memory.max_events is None else max(0, seq - memory.max_events)
+        session.head = head._replace(fields={}).from_now(now).told(change.fields)
+        if head.log_id:
+            session.head = session.head._replace(log_id=head.log_id)
+        session.state, session.rows = dict(self.state), list(self.rows[dropped:])
+        session.ids = ids_of(session.rows, dropped + 1)
+        written = memory.changed(
+            session, name, seq=seq, dropped=dropped, epoch=head.epoch + 1, updated=now
+        )
+        memory.tell(key, "created" if written.version == 1 else "updated", written.version)
+        return written

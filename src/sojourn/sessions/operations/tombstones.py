@@ -1,0 +1,127 @@
+"""Add a tombstone, and find one; find what a rotated session has become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING
+
+from sojourn.calls.call import Call, only
+from sojourn.ids import SessionId, SessionKey
+from sojourn.sessions.graves import REMEMBERED, Buried, Fate, anywhere
+from sojourn.sessions.operation import Operation
+
+if TYPE_CHECKING:
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+
+class AddTombstone(Operation[float], frozen=True):
+    """Let no create that waits now come to life later; when that was, by the store's clock.
+
+    Attributes:
+        what: of what.
+        fate: why.
+    """
+
+    what: Buried
+    fate: Fate
+
+    async def on_server(self, server: RedisSessions) -> float:
+        """One round trip."""
+        return await server.forgetting.bury(self.what, self.fate)
+
+    async def in_memory(self, memory: InMemorySessions) -> float:
+        """As `Operation`."""
+        now, stones = memory.now(), memory.tombstones
+        for each in [each for each, since in stones.items() if since <= now - REMEMBERED]:
+            del stones[each]
+        stones[self.what, self.fate] = now
+        return now
+
+
+class FindTombstone(Operation[Fate | None], frozen=True):
+    """Whether a session, its user or its app was revoked or forgotten in the last `age` seconds.
+
+    Attributes:
+        key: which session.
+        age: in how many seconds.
+    """
+
+    key: SessionKey
+    age: float
+
+    async def on_server(self, server: RedisSessions) -> Fate | None:
+        """One round trip."""
+        return await server.forgetting.buried(self.key, self.age)
+
+    async def in_memory(self, memory: InMemorySessions) -> Fate | None:
+        """As `Operation`."""
+        key, made = self.key, memory.now() - max(0.0, self.age)
+        fates: tuple[Fate, ...] = ("forgotten", "revoked")
+        for fate in fates:
+            for each in (key, key.owner, str(key.app), anywhere(key.user)):
+                if memory.tombstones.get((each, fate), -inf) >= made:
+                    return fate
+        return None
+
+
+class WasAppended(Operation[bool], frozen=True):
+    """Whether an append was applied to a session that was rotated since.
+
+    The write, or all of its events, by their ids, are in what the session has become.
+
+    Attributes:
+        key: which session it was.
+        operation_id: of the append.
+        ids: of its events.
+    """
+
+    key: SessionKey
+    operation_id: str
+    ids: Sequence[str]
+
+    async def on_server(self, server: RedisSessions) -> bool:
+        """Two round trips for each time that the session was rotated, in the last day."""
+        key = self.key
+        operations = server.keys.user(key.owner).operations
+        names: list[bytes] = await server.engine.run(
+            Call("sessions.operations", (operations,), only, [("ZRANGE", operations, 0, -1)])
+        )
+        became = dict(filter(None, map(_rotated, names)))
+        while new := became.pop(key.session, None):
+            key = key._replace(session=new)
+            ours = server.keys.session(key)
+            places: list[bytes | None] = await server.engine.run(
+                Call(
+                    name="sessions.operations",
+                    keys=(ours.operations, ours.ids),
+                    read=list,
+                    commands=[
+                        ("ZSCORE", ours.operations, f"a{self.operation_id}"),
+                        *(("ZSCORE", ours.ids, each) for each in self.ids),
+                    ],
+                )
+            )
+            done, *found = places
+            if done is not None or (found and None not in found):
+                return True
+        return False
+
+    async def in_memory(self, memory: InMemorySessions) -> bool:  # noqa: ARG002 - as `Operation`
+        """Never: what a store in memory has taken, nobody replays."""
+        return False
+
+
+def _rotated(operation: bytes) -> tuple[SessionId, SessionId] | None:
+    """The old and the new id of a session, when a user's operation says so (`rotate.lua`)."""
+    if not operation.startswith(b"rotated:"):
+        return None
+    rest, texts = operation[8:], list[bytes]()
+    for _ in range(3):  # old id, operation id, new id; each behind its length
+        size, _, rest = rest.partition(b":")
+        if not size.isdigit():
+            return None
+        texts.append(rest[: int(size)])
+        rest = rest[int(size) + 1 :]
+    return SessionId(texts[0].decode()), SessionId(texts[2].decode())

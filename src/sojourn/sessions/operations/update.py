@@ -1,0 +1,73 @@
+"""Set fields of a session, or how long it lives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sojourn.sessions import refusals
+from sojourn.sessions.operation import SessionWrite
+from sojourn.sessions.replies import ms, seconds
+from sojourn.sessions.scripts import load
+from sojourn.sessions.store import Change, Entry, Write, Written
+
+if TYPE_CHECKING:
+    from sojourn.sessions.held import Held
+    from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.redis import RedisSessions
+
+SCRIPT = load("update")
+
+
+class Update(SessionWrite[Written], frozen=True):
+    """Set fields or the lifetime. Raises SessionNotFound, StaleSession, TooManyLabels.
+
+    Attributes:
+        change: what to set.
+        write: operation id, incarnation, expected version.
+    """
+
+    change: Change
+    write: Write
+
+    async def on_server(self, server: RedisSessions) -> Written:
+        """One round trip."""
+        key, change = self.key, self.change
+        reply = await server.change(
+            SCRIPT,
+            key,
+            self.write,
+            *("keep" if each == "keep" else ms(each) for each in (change.ttl, change.until)),
+            refusals.MAX_LABELS,
+            *(part for pair in change.fields.items() for part in pair),
+        )
+        server.commons.keep_alive(key.owner, seconds(reply[2]))
+        now = Entry(key, *reply[3:7])
+        if now.labels == now.former and change.ttl == change.until == "keep":
+            server.recent.changed(now)
+        else:
+            server.recent.enter(now)
+        return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
+
+    async def in_memory(self, memory: InMemorySessions) -> Written:
+        """As `Operation`."""
+        session = memory.writable(self.key, self.write)
+        name, change = f"update:{self.write.operation_id}", self.change
+        if name in session.operations:
+            return Written(session.operations[name], 0, repeated=True)
+        memory.check_version(self.key, session.head, self.write)
+        head = session.head
+        ttl = head.ttl if change.ttl == "keep" else change.ttl
+        until = head.until if change.until == "keep" else change.until
+        told = head._replace(ttl=ttl, until=until).from_now(memory.now()).told(change.fields)
+        if "labels" in change.fields and len(told.labels) > refusals.MAX_LABELS:
+            raise refusals.too_many_labels(len(told.labels))
+        session.head = told
+        if change.is_touch:
+            return Written(head.version, 0, repeated=False)
+        written = memory.changed(session, name, updated=memory.now())
+        memory.tell(self.key, "updated", written.version)
+        return written._replace(seq=0)
+
+    def hold(self, held: Held, result: Written) -> None:
+        """As `SessionWrite`."""
+        held.changed(self.key, self.change, result)

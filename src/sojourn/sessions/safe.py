@@ -1,0 +1,38 @@
+"""The calls of the sessions room for callers that must never see an exception."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from sojourn.handles import stays_here
+from sojourn.sessions.failsafe import Failsafe
+
+if TYPE_CHECKING:
+    from sojourn.sessions.service import Sessions
+
+
+@stays_here("its URL, and open the store there")
+class SafeSessions(Failsafe):
+    """The calls of `Sessions`, with the same arguments. Each gives a `Result`, none raises.
+
+    Type checkers read them in `safe.pyi`, which scripts/sync_stub.py writes.
+
+    What is not there is `not_found`: `get` gives no None, `touch` and `delete` no False.
+
+    `append_many` and `save_many` are `ok` when all entries are. If not, status and error are those
+    of the first that is not, and `Result.value` has what became of each.
+
+    Each error is counted (`store.stats().failures`) and logged as a warning, a bug with where it
+    happened. While the server cannot answer, a call that meets the same error again logs it at
+    debug level. No content is logged, and no id but a write's: `Result.error` may have them.
+
+    Cancellation is no error, and passes; so do KeyboardInterrupt and SystemExit.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        super().__init__()
+        for name, _ in inspect.getmembers(type(sessions), inspect.iscoroutinefunction):
+            if not name.startswith("_"):
+                setattr(self, name, self.safe(getattr(sessions, name)))
+        self.cache_stats = sessions.cache_stats  # asks nobody, so nothing can go wrong
