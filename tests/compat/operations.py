@@ -45,6 +45,7 @@ class Write(NamedTuple):
         between: what another writer does before it is repeated, which that must not undo.
         removes: kinds of keys of which it may take away something whole, so that what only a newer
             version knows goes with it.
+        new: the baseline does not have it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Write(NamedTuple):
     seen: bool = True
     between: str = ""
     removes: Sequence[str] = ()
+    new: bool = False
 
 
 _S = "SessionKey.of('shop', 'ada', 's')"
@@ -120,6 +122,13 @@ WRITES = (
         "Sessions.trim",
         f"await store.sessions.trim({_S}, keep=1, operation_id=op)",
         removes=("events",),
+    ),
+    Write(
+        "Sessions.remove_state",
+        f"await store.sessions.remove_state({_S}, 'a', operation_id=op)",
+        between=f"await store.sessions.append({_S}, Event(author='a', payload=1, id='y', time=1.7e9,"
+        " state_delta={'a': 'y'}))",
+        new=True,
     ),
     Write("Sessions.touch", f"await store.sessions.touch({_S})", once=False, seen=False),
     Write(
