@@ -126,8 +126,8 @@ WRITES = (
     Write(
         "Sessions.remove_state",
         f"await store.sessions.remove_state({_S}, 'a', operation_id=op)",
-        between=f"await store.sessions.append({_S}, Event(author='a', payload=1, id='y', time=1.7e9,"
-        " state_delta={'a': 'y'}))",
+        between=f"await store.sessions.append({_S},"
+        " Event(author='a', payload=1, id='y', time=1.7e9, state_delta={'a': 'y'}))",
         new=True,
     ),
     Write("Sessions.touch", f"await store.sessions.touch({_S})", once=False, seen=False),
