@@ -102,7 +102,7 @@ bench: $(BENCH)/.done
 
 # Random faults for MINUTES, checked; then how long recovery takes.
 soak: setup
-	PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1)
+	PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(or $(MINUTES),5) --rounds $(or $(ROUNDS),3) --seed $(or $(SEED),1)
 
 clean:
 	rm -rf $(VENV) $(FLOOR) $(DEMO) $(BENCH) build dist

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -254,7 +255,9 @@ async def main() -> int:
     options.add_argument("--minutes", type=float, default=5)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--json", type=Path, default=ROOT / "bench/results/reliability.json")
+    name = os.environ.get("BINARY", "redis-7")
+    results = ROOT / f"bench/results/reliability-{name}.json"
+    options.add_argument("--json", type=Path, default=results)
     chosen = options.parse_args()
     kinds = (Standalone, Sentinels, Cluster)
     version = server_version(any_binary())
