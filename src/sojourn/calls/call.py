@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ def _used(shared: str, script: str) -> str:
     return _defined(definitions, always) + _SELDOM.sub(whole, script)
 
 
-def _names(definitions: Mapping[str, str], text: str) -> set[str]:
+def _names(definitions: dict[str, str], text: str) -> set[str]:
     """What a text uses of some definitions, and what those use."""
     text, names = _COMMENT.sub("", text), set[str]()
     for name in reversed(definitions):
@@ -80,7 +82,7 @@ def _names(definitions: Mapping[str, str], text: str) -> set[str]:
     return names
 
 
-def _defined(definitions: Mapping[str, str], names: set[str]) -> str:
+def _defined(definitions: dict[str, str], names: set[str]) -> str:
     return "".join(text for name, text in definitions.items() if name in names)
 
 
@@ -89,7 +91,7 @@ def only(replies: list[Any]) -> Any:
     return replies[0]
 
 
-class Call(NamedTuple, Generic[T]):
+class Call(msgspec.Struct, Generic[T], frozen=True):
     """One request: commands that travel together, and how to read what comes back.
 
     Attributes:

@@ -282,7 +282,7 @@ class Commons:
 
     def enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
         """What enters a user into its app's index; nothing if this process did so lately."""
-        return self._enrolment(owner, ttl) if self._is_due(owner, ttl) else []
+        return self._enrolment(owner, ttl) if self._is_due(owner, ttl, time.monotonic()) else []
 
     def enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """A user is in its app's index now."""
@@ -327,7 +327,7 @@ class Commons:
 
     async def enter(self, owner: UserKey, ttl: float | None) -> None:
         """As `enroll`, but what the user shares with others does not live for longer."""
-        if self._is_due(owner, ttl):
+        if self._is_due(owner, ttl, time.monotonic()):
             await self._engine.run_all(self._enrolment(owner, ttl))
             self._enrolled(owner, ttl)
 
@@ -340,8 +340,9 @@ class Commons:
             owner: the user.
             ttl: seconds that the session at hand lives; None for ever.
         """
-        if not self._is_due(owner, ttl):
-            if self._roll[owner][2] < time.monotonic():
+        now = time.monotonic()
+        if not self._is_due(owner, ttl, now):
+            if self._roll[owner][2] < now:
                 self.enroll_again(owner, ttl)
             return
         self._enrolled(owner, ttl)
@@ -356,13 +357,13 @@ class Commons:
                 Call("sessions.refresh", (key,), only, script=REFRESH, args=(lifetime,))
             )
 
-    def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
+    def _is_due(self, owner: UserKey, ttl: float | None, now: float) -> bool:
         """Not enrolled lately, not for long enough, or on a server that may have lost it since."""
         if self._losses != self._engine.tally.broken:
             self._losses = self._engine.tally.broken
             self._roll.clear()
         due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
-        return due < time.monotonic() or lasting < self._lasting(ttl)
+        return due < now or (lasting < math.inf and lasting < self._lasting(ttl))
 
     def _enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """Remember it for a thirtieth of the shared lifetime, a day by default."""
