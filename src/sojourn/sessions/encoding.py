@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from sojourn.sessions.store import NO_CHANGE, Delta
 
 
 async def encode_events(
-    events: Iterable[Event], max_event_bytes: int
+    events: Sequence[Event], max_event_bytes: int
 ) -> tuple[list[bytes], dict[str, bytes]]:
     """Events as rows, and the state that they set together.
 
@@ -28,14 +28,13 @@ async def encode_events(
         InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
         TooLarge: one is over the cap, or all of them are.
     """
-    turns: Turns | None = None
+    turns = Turns() if len(events) > 1 else None  # one event, as most are, is one piece
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
     ids: set[str] = set()
     size = 0
     for event in events:
-        if rows:  # one event, as most are, is one piece
-            turns = turns or Turns()
+        if turns is not None:
             await turns.rest()
         if not isinstance(event, Event):
             raise checks.no_event(event)

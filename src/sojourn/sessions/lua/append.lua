@@ -17,17 +17,16 @@
 local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until',
-  'labels', 'chain')
-local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9] or ''
-local labels = head[10] or ''
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'expires', 'format', 'until', 'labels', 'chain')
+local incarnation, ttl, expires, last = head[1], head[5], head[6], head[8] or ''
+local labels = head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-local known = head[8] == '1'
+local known = head[7] == '1'
 if not known then
   -- shared
-  known = major_of(head[8])
+  known = major_of(head[7])
 end
 if not (known and version and seq and dropped and ttl and expires)
     or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
@@ -53,35 +52,47 @@ end
 -- Numbers become text once: as arguments of commands they would each time, and that is dear.
 local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
 
--- Whether it was done before. Where only the log can refuse it, remembering it finds that out, and
--- is what a full server refuses; what stops the script after that forgets it again.
+-- The state of a session that is too large. One value, as most set, is asked for at once.
+local bytes, sizes, added, refusal
+if n_session > 0 then
+  -- shared
+  local said
+  if n_session == 1 then
+    local found = redis.call('HMGET', session, 'bytes', 'size:' .. ARGV[session_pairs])
+    said, sizes = found[1], {[ARGV[session_pairs]] = found[2] or nil}
+  else
+    said = redis.call('HGET', session, 'bytes')
+    sizes = encoded_sizes(session, session_pairs, n_session)
+  end
+  bytes, added = measured(session, state_bytes(session, said), session_pairs, n_session, sizes)
+  local keys = added > 0 and too_many_keys(session, added)
+  if bytes > tonumber(ARGV[7]) then
+    refusal = {'state', bytes}
+  elseif keys then
+    refusal = {'state', keys, 'keys'}
+  end
+end
+
+-- Whether it was done before. Where only the log can still refuse it, remembering it finds that out,
+-- and is what a full server refuses; what stops the script after that forgets it again.
 local name = 'a' .. ARGV[1]
 local left = redis.call('PTTL', ops)
-local simple = count == 1 and n_session + n_user == 0 and ARGV[3] == '' and ARGV[9] == ''
-  and labels == '' and not longer
-local done = simple and redis.pcall('ZADD', ops, 'NX', next_version, name)
+local simple = count == 1 and n_user == 0 and ARGV[3] == '' and ARGV[9] == '' and labels == ''
+  and not longer
+local done = simple and not refusal and redis.pcall('ZADD', ops, 'NX', next_version, name)
 if done ~= 1 then
   -- shared
-  local refused = done
+  refusal = refusal or done
   done = redis.call('ZSCORE', ops, name)
   if done then
     write_again(ops)
     return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), lasting, expires, labels}
   end
-  if simple then return refused end
   if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
+  if refusal then return refusal end
 end
 
--- That every key is of its type, and no state too large, before the first write.
-local bytes, sizes, added
-if n_session > 0 then
-  -- shared
-  sizes = encoded_sizes(session, session_pairs, n_session)
-  bytes, added = measured(session, state_bytes(session, head[6]), session_pairs, n_session, sizes)
-  if bytes > tonumber(ARGV[7]) then return {'state', bytes} end
-  local keys = too_many_keys(session, added)
-  if keys then return {'state', keys, 'keys'} end
-end
+-- That every other key is of its type, and no state too large, before the first write.
 local user_bytes, user_left, user_sizes
 if n_user > 0 then
   -- shared
@@ -147,7 +158,7 @@ end
 
 -- The checksums of all rows that were appended, one behind the other, as one number: who knows a part
 -- of the log sees by it whether the rest was appended to just that.
-local chain = tonumber(head[11] or 0) or 0
+local chain = tonumber(head[10] or 0) or 0
 
 -- A key of another type stops the script; what was written before it is taken back.
 local length, failed
@@ -202,9 +213,15 @@ if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
 end
 
 version = version + 1
-redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
-  'chain', chain)
-if n_session > 0 then
+local one = n_session == 1 and not next(sizes)
+if one then
+  redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+    'chain', chain, 'bytes', bytes, 'state:' .. ARGV[session_pairs], ARGV[session_pairs + 1])
+else
+  redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+    'chain', chain)
+end
+if n_session > 0 and not one then
   -- shared
   redis.call('HSET', session, 'bytes', bytes)
   write_state(session, session_pairs, n_session, sizes)

@@ -85,7 +85,7 @@ class Append(Operation[Written], frozen=True):
             app_delta: Pairs = self.delta.app if status == b"ok" else {}
             with no_later_than(end):
                 await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
-        server.commons.keep_alive(key.owner, int(ttl) / 1000 if ttl else None)
+        server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
         if server.recent.is_due(key):
             server.recent.enter(Entry(key, self.updated, expires, labels))
         return Written(int(float(version)), int(seq), status == b"duplicate")
