@@ -66,7 +66,8 @@ def state_items(state: object) -> Iterator[tuple[str, Any]]:
     if not isinstance(state, Mapping):
         raise InvalidValue(f"State must be a mapping, not {type(state).__name__}.")
     given = cast("Mapping[str, Any]", state)
-    check("A state", len(given), 3 * CAPS.state_keys, "keys")  # a session's, a user's and an app's
+    if len(given) > 3 * CAPS.state_keys:  # a session's, a user's and an app's
+        check("A state", len(given), 3 * CAPS.state_keys, "keys")
     return (
         (name, value)
         for name, value in given.items()

@@ -77,8 +77,9 @@ def by_scope(changes: dict[str, bytes]) -> Delta:
     if not changes:
         return NO_CHANGE
     parts = scope.split(changes)
-    for part in parts:
-        check("A state", len(part), CAPS.state_keys, "keys")
+    if len(changes) > CAPS.state_keys:
+        for part in parts:
+            check("A state", len(part), CAPS.state_keys, "keys")
     return Delta(parts.session, parts.user, parts.app)
 
 
