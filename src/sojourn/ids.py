@@ -8,7 +8,9 @@ percent-encoding is injective, so two identities never share a key.
 from __future__ import annotations
 
 import secrets
+from binascii import b2a_base64
 from hashlib import blake2b
+from os import urandom
 from typing import NamedTuple, NewType
 from urllib.parse import quote, unquote
 
@@ -25,6 +27,7 @@ MAX_BYTES = 512
 MAX_OPERATION_ID = 128
 """Characters."""
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SAFE = "@+=,!$'~"
 """Kept readable in keys beside letters, digits and `_.-`; none is a separator or a glob."""
 
@@ -120,7 +123,7 @@ def new_session_id() -> SessionId:
 
 def new_operation_id() -> str:
     """An id for one write, of 96 random bits."""
-    return secrets.token_urlsafe(12)
+    return b2a_base64(urandom(12), newline=False).translate(_URL_SAFE).decode()
 
 
 def new_incarnation() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import sojourn
 from proxy import Proxy
@@ -207,7 +208,7 @@ async def test_a_lenient_call_reads_past_a_key_of_another_type(
     assert isinstance(foreign, Exception)
     assert value == b"x"
     with pytest.raises(sojourn.UnsupportedServer):
-        await engine.run(call._replace(commands=[("GET", key), ("NONSENSE",)]))
+        await engine.run(replace(call, commands=[("GET", key), ("NONSENSE",)]))
 
 
 async def test_run_all_raises_the_first_error_after_all_have_ended(

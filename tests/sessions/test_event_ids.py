@@ -140,3 +140,36 @@ async def test_an_append_that_a_log_of_another_type_stops_can_be_repeated(bench:
     bench.client.restore(bench.events, 100_000, log, replace=True)
     await bench.store.sessions.append(bench.key, *named("new"))
     assert [event.id for event in (await bench.get()).events] == ["e0", "e1", "e2", "new"]
+
+
+@pytest.mark.parametrize("place", ["ids", "events", "index", "expiry", "evicted ids"])
+async def test_an_append_that_was_refused_is_not_remembered(bench: Bench, place: str) -> None:
+    ids, expiry = f"{bench.head}:ids", f"{bench.index}:expiry"
+    keys = {"ids": ids, "events": bench.events, "index": bench.index, "expiry": expiry}
+    key = keys.get(place, bench.events)
+    whole = bench.client.dump(key)
+    bench.client.delete(key, *[bench.index] * (place == "expiry"), *[ids] * ("evicted" in place))
+    bench.client.set(key, "mine")
+    for _ in range(2):
+        with pytest.raises(sojourn.CorruptRecord):
+            await bench.store.sessions.append(bench.key, *named("new"), operation_id="one")
+    bench.client.restore(key, 100_000, whole, replace=True)
+    with pytest.raises(EventExists):
+        await bench.store.sessions.append(bench.key, *named("e1"), operation_id="one")
+    bench.client.delete(ids)
+    with pytest.raises(EventExists):
+        await bench.store.sessions.append(bench.key, *named("e1"), operation_id="one")
+    done = await bench.store.sessions.append(bench.key, *named("new"), operation_id="one")
+    assert not done.repeated
+    done = await bench.store.sessions.append(bench.key, *named("new"), operation_id="one")
+    assert done.repeated
+
+
+async def test_a_full_server_knows_what_was_done(server: Server) -> None:
+    async with sojourn.open(server.url) as store:
+        await store.sessions.create(*KEY)
+        done = await store.sessions.append(KEY, *named("a"), operation_id="one")
+        server.ask("CONFIG", "SET", "maxmemory", "1")
+        again = await store.sessions.append(KEY, *named("a"), operation_id="one")
+        assert (again.repeated, again.version) == (True, done.version)
+        server.ask("CONFIG", "SET", "maxmemory", "0")

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -50,15 +52,38 @@ class Script:
 _DEFINITION = re.compile(
     r"^local (?:function )?(\w+)[^\n]*\n(?:(?!local |--)[^\n]*\n)*", re.MULTILINE
 )
+_COMMENT = re.compile("--.*")
+_SELDOM = re.compile(r"^( +)-- shared\n((?:\1[^\n]*\n|\n)*)", re.MULTILINE)
+"""The rest of a block that brings its shared definitions along."""
 
 
 def _used(shared: str, script: str) -> str:
-    """A script after those shared definitions that it uses: each costs time at every call."""
-    used = script
-    for found in reversed(list(_DEFINITION.finditer(f"{shared}\n"))):
-        if re.search(rf"\b{found[1]}\b", used):
-            used = f"{found[0]}{used}"
-    return used
+    """A script after those shared definitions that it uses: each costs time at every call.
+
+    Behind a line `-- shared` a block has those that only it uses: they cost nothing elsewhere.
+    """
+    definitions = {found[1]: found[0] for found in _DEFINITION.finditer(f"{shared}\n")}
+    always = _names(definitions, _SELDOM.sub("", script))
+
+    def whole(found: re.Match[str]) -> str:
+        only_here = _names(definitions, found[2]) - always
+        return _defined(definitions, only_here) + found[2]
+
+    return _defined(definitions, always) + _SELDOM.sub(whole, script)
+
+
+def _names(definitions: dict[str, str], text: str) -> set[str]:
+    """What a text uses of some definitions, and what those use."""
+    text, names = _COMMENT.sub("", text), set[str]()
+    for name in reversed(definitions):
+        if re.search(rf"\b{name}\b", text):
+            names.add(name)
+            text += _COMMENT.sub("", definitions[name])
+    return names
+
+
+def _defined(definitions: dict[str, str], names: set[str]) -> str:
+    return "".join(text for name, text in definitions.items() if name in names)
 
 
 def only(replies: list[Any]) -> Any:
@@ -66,7 +91,7 @@ def only(replies: list[Any]) -> Any:
     return replies[0]
 
 
-class Call(NamedTuple, Generic[T]):
+class Call(msgspec.Struct, Generic[T], frozen=True):
     """One request: commands that travel together, and how to read what comes back.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Value → bytes and back. Knows no Redis."""
 
 from sojourn.caps import shown
-from sojourn.codecs.json import check_members, decode, encode, encode_object
+from sojourn.codecs.json import check_members, decode, encode, encode_object, to_json
 from sojourn.codecs.pieces import in_pieces
 from sojourn.codecs.text import is_number, is_whole, text
 
@@ -15,4 +15,5 @@ __all__ = [
     "is_whole",
     "shown",
     "text",
+    "to_json",
 ]

@@ -26,6 +26,9 @@ _LARGE = 64 * 1024
 _STRIDE = CAPS.digits // 2
 """Of a longer number, every so many bytes there are as many digits."""
 _digits = re.compile(rb"\d+").findall
+_in_a_row = re.compile(rb"\d\d").search
+_SHORT = min(CAPS.digits, 2 * CAPS.depth)
+"""Bytes in which no cap can be exceeded."""
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -42,20 +45,28 @@ def encode(value: Any, what: str) -> bytes:
             not Unicode, something that contains itself.
         TooLarge: it is over the caps on what takes long to decode.
     """
+    text = to_json(value, what)
+    check_members(text, what)
+    return text
+
+
+def to_json(value: Any, what: str) -> bytes:
+    """As `encode`, for a part of a text: `check_members` is asked about the whole.
+
+    Raises:
+        InvalidValue: JSON cannot hold it.
+    """
     try:
         if type(value) in _PLAIN:
-            text = _to_bytes(value)
-        elif isinstance(value, msgspec.Raw):
-            text = bytes(value)
-        else:
-            text = _to_text(value).encode()
+            return _to_bytes(value)
+        if isinstance(value, msgspec.Raw):
+            return bytes(value)
+        return _to_text(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(
             f"{what} cannot be stored as JSON: {error}. Use text, numbers, booleans, None, lists "
             "and dicts."
         ) from error
-    check_members(text, what)
-    return text
 
 
 def check_members(text: bytes, what: str) -> None:
@@ -65,11 +76,15 @@ def check_members(text: bytes, what: str) -> None:
         TooLarge: it has more than `CAPS.members`, is nested deeper than `CAPS.depth`, or has a
             number of more than `CAPS.digits`.
     """
-    if len(text) <= min(CAPS.digits, 2 * CAPS.depth):
+    size = len(text)
+    if size <= _SHORT:
         return
     deep = text.count(b"[") + text.count(b"{") > CAPS.depth
-    long = any(text[at : at + _STRIDE].isdigit() for at in range(0, len(text), _STRIDE))
-    many = len(text) > CAPS.members and _separators(text) > CAPS.members
+    # Two steps into a number that is too long are digits, too: few texts have such, and are cut up.
+    long = _in_a_row(text[::_STRIDE]) is not None and any(
+        text[at : at + _STRIDE].isdigit() for at in range(0, size, _STRIDE)
+    )
+    many = size > CAPS.members and _separators(text) > CAPS.members
     if not (deep or long or many):
         return
     plain = text.replace(rb"\\", b"").replace(rb"\"", b"")  # what strings hold does not count

@@ -23,10 +23,10 @@ def text(value: object, what: str, most: int | None = None) -> str:
     if not isinstance(value, str):
         raise InvalidValue(f"The {what} must be a string, not {type(value).__name__}.")
     try:
-        size = len(value.encode())
+        size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError as error:
         raise InvalidValue(f"The {what} is not valid Unicode text: {error.reason}.") from error
-    if most is not None:
+    if most is not None and size > most:
         check(f"The {what}", size, most)
     return value
 

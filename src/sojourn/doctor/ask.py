@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from sojourn.calls.call import Call, Command
 from sojourn.doctor.reading import Refused
 from sojourn.errors import (
@@ -51,7 +53,7 @@ class Careful:
             ServerFault: the server hangs up on it, and is there.
             SojournError: what else may happen to it.
         """
-        once = call._replace(repeatable=False)  # asked again here, and not till the deadline
+        once = replace(call, repeatable=False)  # asked again here, and not till the deadline
         try:
             return await self._run(once)
         except Unavailable:

@@ -19,7 +19,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.wire import Patience, Tally
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import from_now, no_later_than, operation
+from sojourn.resilience.deadline import no_later_than, operation, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
@@ -111,10 +111,9 @@ class Engine:
             ours.stand_until(pending.deadline)
         return call.read(reply)
 
-    async def run_first(self, call: Call[T]) -> tuple[T, float]:
-        """As `run`; also until when what follows has time, if there is no operation yet."""
-        pending = self._submit(call, ours=operation())
-        return call.read(await pending.future), pending.deadline
+    def start(self, call: Call[Any]) -> Pending:
+        """As `run`, for who reads the replies; what follows has time until the call's deadline."""
+        return self._submit(call, ours=operation())
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -248,9 +247,12 @@ class Engine:
     ) -> Pending:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
-        started = loop.time()
-        now = from_now(0)
-        deadline = min(now + (timeout or self.timeout), by)
+        wanted = self._hooks.wanted
+        started = loop.time() if wanted else 0.0
+        now = running_clock().time()
+        deadline = now + (timeout or self.timeout)
+        if by < deadline:  # noqa: PLR1730 - of every call
+            deadline = by
         limit = now + self._whole
         if ours is not None:
             deadline = min(deadline, ours.end)
@@ -259,7 +261,7 @@ class Engine:
         if ours is not None:
             pending.given = deadline - now
         lanes.send(pending)
-        if self._hooks.wanted:
+        if wanted:
             pending.future.add_done_callback(
                 lambda future: self._hooks.tell(
                     CallFact(

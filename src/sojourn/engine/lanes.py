@@ -10,7 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
-from sojourn.engine.pending import Pending
+from sojourn.engine.pending import LARGE, Pending
 from sojourn.engine.wire import Patience, Tally, Wire
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
@@ -88,7 +88,11 @@ class Lanes:
         """Take a call."""
         if pending.losses and pending.is_suspect:
             self.alone.submit(pending)
-        elif pending.is_large or (self._apart and pending.call.operation_id is None):
+        elif (
+            pending.call.bulk
+            or len(pending.packet) > LARGE
+            or (self._apart and pending.call.operation_id is None)
+        ):
             self.bulk.submit(pending)
         else:
             self.small.submit(pending)

@@ -50,11 +50,12 @@ class Clock:
 
     def time(self) -> float:
         """The time as of the last beat, or a little later; it goes on for a second at least."""
+        now = monotonic()
         if not self._beats:
-            self._at = monotonic()
+            self._at = now
             get_running_loop().call_later(_BEAT, self._beat)
         self._beats = _REST
-        passed = monotonic() - self._at
+        passed = now - self._at
         return self._passed + (passed if passed < _LATE_BEAT else _LATE_BEAT)  # noqa: FURB136 - of every call
 
     def _beat(self) -> None:
@@ -153,11 +154,11 @@ class Silence:
         self._monotonic = now = monotonic()
         self._wall = wall = time.time()
         by_one, by_other = now - before, wall - before_wall
-        return max(by_one, by_other)
+        return by_one if by_one > by_other else by_other  # noqa: FURB136 - of every call
 
 
-_operations: WeakKeyDictionary[asyncio.Task[Any], no_later_than] = WeakKeyDictionary()
-"""The operation that a task is in; tasks that it starts go on for themselves."""
+_operations: dict[asyncio.Task[Any], no_later_than] = {}
+"""The operation that a task is in, for as long as it is in one; tasks that it starts go on for themselves."""
 
 
 def from_now(seconds: float) -> float:

@@ -174,7 +174,7 @@ class BufferedSessions:
                 self.answered()
                 if key in self._pinned:  # by another task, while this was under way
                     with suppress(SojournError):  # it is done, whatever is thought of it here
-                        here = append.write._replace(expected=None)
+                        here = msgspec.structs.replace(append.write, expected=None)
                         await self._twin.run(msgspec.structs.replace(append, write=here))
                 self._held.appended(append, written)
                 return written
@@ -302,7 +302,7 @@ class BufferedSessions:
                 self._replayer.add(kept)
             written = await self._twin.run(append)
         await self._replayer.sync(write.operation_id)
-        return written._replace(durable=False)
+        return msgspec.structs.replace(written, durable=False)
 
     async def _known_here(
         self, key: SessionKey, window: Window, error: Unavailable

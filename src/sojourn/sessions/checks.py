@@ -12,7 +12,6 @@ from sojourn.codecs import encode, is_number, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
-from sojourn.sessions.model import Event
 from sojourn.sessions.store import Write
 
 _NUMBER = (int, float)
@@ -41,12 +40,11 @@ def key(value: object) -> SessionKey:
     return value
 
 
-def event(value: object) -> None:
-    """An event; what it holds is looked at when it is encoded."""
-    if not isinstance(value, Event):
-        raise InvalidValue(
-            f"append() takes events, not {type(value).__name__}: make a sojourn.Event of it."
-        )
+def no_event(value: object) -> InvalidValue:
+    """What to raise of something that is not an event."""
+    return InvalidValue(
+        f"append() takes events, not {type(value).__name__}: make a sojourn.Event of it."
+    )
 
 
 def event_id(value: object) -> str:
@@ -58,6 +56,8 @@ def event_id(value: object) -> str:
 
 def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
+    if type(state) is dict and not state:  # of most events
+        return {}
     return dict(map(encoded_value, state_items(state)))
 
 
@@ -66,7 +66,8 @@ def state_items(state: object) -> Iterator[tuple[str, Any]]:
     if not isinstance(state, Mapping):
         raise InvalidValue(f"State must be a mapping, not {type(state).__name__}.")
     given = cast("Mapping[str, Any]", state)
-    check("A state", len(given), 3 * CAPS.state_keys, "keys")  # a session's, a user's and an app's
+    if len(given) > 3 * CAPS.state_keys:  # a session's, a user's and an app's
+        check("A state", len(given), 3 * CAPS.state_keys, "keys")
     return (
         (name, value)
         for name, value in given.items()
@@ -84,13 +85,15 @@ def write_of(operation_id: str | None, incarnation: str = "", expected: int | No
     """What a write carries; an operation id is made when none is given."""
     if incarnation:
         text(incarnation, "incarnation")
-    return Write(
-        operation_id_of(operation_id), incarnation or "", count(expected, "expected_version")
-    )
+    if expected is not None:
+        count(expected, "expected_version")
+    return Write(operation_id_of(operation_id), incarnation or "", expected)
 
 
 def instant(value: object, what: str) -> float:
     """A time in seconds."""
+    if type(value) is float and -math.inf < value < math.inf:
+        return value
     with suppress(OverflowError):  # a whole number of any length
         if isinstance(value, _NUMBER) and math.isfinite(value):
             return float(value)

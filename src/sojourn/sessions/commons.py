@@ -18,7 +18,7 @@ from sojourn.codecs import decode, growth
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import AppName, SessionKey, UserId, UserKey
 from sojourn.resilience.deadline import from_now, halfway
 from sojourn.sessions.hashes import (
     FOREIGN,
@@ -100,7 +100,7 @@ class Commons:
         lives = (policy.session_ttl, policy.state_ttl)
         self._shared_life = None if None in lives else max(life for life in lives if life)
         self._inspection = inspection
-        self._roll: OrderedDict[UserKey, tuple[float, float, float]] = OrderedDict()
+        self._roll: OrderedDict[tuple[AppName, UserId], tuple[float, float, float]] = OrderedDict()
         self._losses = 0
 
     # ── app state ──────────────────────────────────────────────────────────────────────────────
@@ -282,7 +282,7 @@ class Commons:
 
     def enrolment(self, owner: UserKey, ttl: float | None) -> list[Call[Any]]:
         """What enters a user into its app's index; nothing if this process did so lately."""
-        return self._enrolment(owner, ttl) if self._is_due(owner, ttl) else []
+        return self._enrolment(owner, ttl) if self._is_due(owner, ttl, time.monotonic()) else []
 
     def enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """A user is in its app's index now."""
@@ -327,22 +327,27 @@ class Commons:
 
     async def enter(self, owner: UserKey, ttl: float | None) -> None:
         """As `enroll`, but what the user shares with others does not live for longer."""
-        if self._is_due(owner, ttl):
+        if self._is_due(owner, ttl, time.monotonic()):
             await self._engine.run_all(self._enrolment(owner, ttl))
             self._enrolled(owner, ttl)
 
-    def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
+    def keep_alive(self, key: UserKey | SessionKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
 
         Once a minute its entries in the indexes are written again, should these have been evicted.
 
         Args:
-            owner: the user.
+            key: of the user, or of a session of theirs.
             ttl: seconds that the session at hand lives; None for ever.
         """
-        if not self._is_due(owner, ttl):
-            if self._roll[owner][2] < time.monotonic():
-                self.enroll_again(owner, ttl)
+        now = time.monotonic()
+        owner = key[:2]
+        due = self._is_due(owner, ttl, now)
+        if not due and self._roll[owner][2] >= now:
+            return
+        owner = UserKey(*owner)
+        if not due:
+            self.enroll_again(owner, ttl)
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
@@ -356,13 +361,13 @@ class Commons:
                 Call("sessions.refresh", (key,), only, script=REFRESH, args=(lifetime,))
             )
 
-    def _is_due(self, owner: UserKey, ttl: float | None) -> bool:
+    def _is_due(self, owner: tuple[AppName, UserId], ttl: float | None, now: float) -> bool:
         """Not enrolled lately, not for long enough, or on a server that may have lost it since."""
         if self._losses != self._engine.tally.broken:
             self._losses = self._engine.tally.broken
             self._roll.clear()
         due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
-        return due < time.monotonic() or lasting < self._lasting(ttl)
+        return due < now or (lasting < math.inf and lasting < self._lasting(ttl))
 
     def _enrolled(self, owner: UserKey, ttl: float | None) -> None:
         """Remember it for a thirtieth of the shared lifetime, a day by default."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from sojourn import codecs
 from sojourn.caps import CAPS, check
-from sojourn.codecs import check_members, encode, encode_object, in_pieces
+from sojourn.codecs import check_members, encode_object, in_pieces, to_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
 from sojourn.sessions.model import Event
 from sojourn.sessions.rows import NO_DELTA, Row, encode_row
-from sojourn.sessions.store import Delta
+from sojourn.sessions.store import NO_CHANGE, Delta
 
 
 async def encode_events(
-    events: Iterable[Event], max_event_bytes: int
+    events: Sequence[Event], max_event_bytes: int
 ) -> tuple[list[bytes], dict[str, bytes]]:
     """Events as rows, and the state that they set together.
 
@@ -28,16 +28,19 @@ async def encode_events(
         InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
         TooLarge: one is over the cap, or all of them are.
     """
-    turns = Turns()
+    turns = Turns() if len(events) > 1 else None  # one event, as most are, is one piece
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
     ids: set[str] = set()
-    size, most = 0, max(CAPS.call_bytes, max_event_bytes)
+    size = 0
     for event in events:
-        await turns.rest()
-        checks.event(event)
+        if turns is not None:
+            await turns.rest()
+        if not isinstance(event, Event):
+            raise checks.no_event(event)
         delta = checks.encoded(event.state_delta)
-        changes.update(delta)
+        if delta:
+            changes.update(delta)
         row = _row(event, delta)
         if len(row) > max_event_bytes:
             raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
@@ -45,8 +48,10 @@ async def encode_events(
         rows.append(row)
         ids.add(event.id)
         size += len(row)
-        check("A call", len(rows), CAPS.events, "events")
-        check("A call", size, most)
+        if len(rows) > CAPS.events:
+            check("A call", len(rows), CAPS.events, "events")
+        if size > CAPS.call_bytes:
+            check("A call", size, max(CAPS.call_bytes, max_event_bytes))
     if len(ids) < len(rows):
         raise InvalidInput("Two of the events have the same id: no id is twice in a log.")
     return rows, changes
@@ -69,16 +74,19 @@ def by_scope(changes: dict[str, bytes]) -> Delta:
     Raises:
         TooLarge: one of the three has more keys than any may have.
     """
+    if not changes:
+        return NO_CHANGE
     parts = scope.split(changes)
-    for part in parts:
-        check("A state", len(part), CAPS.state_keys, "keys")
+    if len(changes) > CAPS.state_keys:
+        for part in parts:
+            check("A state", len(part), CAPS.state_keys, "keys")
     return Delta(parts.session, parts.user, parts.app)
 
 
 def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
     payload = event.payload
-    if not isinstance(payload, msgspec.Raw):
-        payload = msgspec.Raw(encode(payload, "The payload of an event"))
+    if type(payload) is not msgspec.Raw:
+        payload = msgspec.Raw(to_json(payload, "The payload of an event"))
     return encode_row(
         Row(
             id=checks.event_id(event.id),

@@ -234,16 +234,14 @@ def _sorted(
     state: dict[str, bytes] = {}
     more: dict[str, bytes] = {}
     for name, value in fields.items():
-        if name in known or name in _BESIDE:
-            continue
         if name[:6] == b"state:":
             try:
-                state[name[6:].decode()] = _plain(value)
+                state[name[6:].decode()] = _plain(value) if value[:1] == growth.MARK else value
             except UnicodeDecodeError:
                 flaws.append(Flaw(field_of(name), "a name that is not UTF-8", value))
             except ValueError as error:
                 flaws.append(Flaw(field_of(name), str(error), value))
-        elif not name.startswith((b"at:", b"size:")):
+        elif not (name in known or name in _BESIDE or name.startswith((b"at:", b"size:"))):
             with suppress(UnicodeDecodeError):
                 more[name.decode()] = value
     return state, more or NOTHING

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
+from os import urandom
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ E = TypeVar("E")
 
 
 def _new_event_id() -> str:
-    return secrets.token_hex(16)
+    return urandom(16).hex()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

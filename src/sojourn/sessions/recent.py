@@ -34,11 +34,15 @@ class Recent:
 
     def changed(self, entry: Entry) -> None:
         """Enter a session, unless this process did so in the last minute; nobody waits for it."""
+        if self.is_due(entry.key):
+            self.enter(entry)
+
+    def is_due(self, key: SessionKey) -> bool:
+        """Whether this process did not enter a session in the last minute."""
         if self._losses != self._engine.tally.broken:  # on a server that may have lost it since
             self._losses = self._engine.tally.broken
             self._entered.clear()
-        if self._entered.get(entry.key, 0.0) < time.monotonic():
-            self.enter(entry)
+        return self._entered.get(key, 0.0) < time.monotonic()
 
     def enter(self, *entries: Entry) -> None:
         """Enter sessions of one user now, or take them out; nobody waits for it."""

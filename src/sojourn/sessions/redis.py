@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Script, only
@@ -45,9 +46,9 @@ class RedisSessions:
         self.forgetting = Forgetting(engine, keys, self.commons)
         self.shared_ttl = ms(policy.state_ttl)
 
-    async def run(self, operation: Operation[R]) -> R:
-        """As `SessionStore`."""
-        return await operation.on_server(self)
+    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
+        """As `SessionStore`; a coroutine less on the way of every call."""
+        return operation.on_server(self)
 
     async def change(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -40,8 +42,10 @@ class Snapshots:
         for attempt in range(_TRIES):
             call = self.call(key, window)
             if attempt == _TRIES - 1:
-                call = call._replace(
-                    commands=[("MULTI",), *call.commands, ("EXEC",)], read=Snapshot.of_transaction
+                call = replace(
+                    call,
+                    commands=[("MULTI",), *call.commands, ("EXEC",)],
+                    read=Snapshot.of_transaction,
                 )
             seen, app = await self._engine.run_all([call, app_call])
             stored, settled = await self.stored(key, window, seen, app)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from sojourn.calls.call import Argument
 from sojourn.ids import SessionId, SessionKey
 from sojourn.sessions.record import FIELDS, merge
@@ -22,7 +24,7 @@ Label = tuple[str, str]
 NOTHING: Pairs = MappingProxyType({})
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True):
     """What every write carries.
 
     Attributes:
@@ -42,6 +44,10 @@ class Delta(NamedTuple):
     session: Pairs
     user: Pairs
     app: Pairs
+
+
+NO_CHANGE = Delta(NOTHING, NOTHING, NOTHING)
+"""No state to set."""
 
 
 def has(head: Head, label: Label | None) -> bool:
@@ -198,7 +204,7 @@ class Born(NamedTuple):
     readable: bool = True
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, frozen=True):
     """The version that a write led to, the last seq, and whether it was a repetition.
 
     `durable` is False when only the outage buffer of this process has it.

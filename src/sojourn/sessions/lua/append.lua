@@ -17,14 +17,18 @@
 local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'bytes', 'expires', 'format', 'until',
-  'labels', 'chain')
-local incarnation, ttl, expires, last = head[1], head[5], head[7], head[9] or ''
-local labels = head[10] or ''
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'expires', 'format', 'until', 'labels', 'chain')
+local incarnation, ttl, expires, last = head[1], head[5], head[6], head[8] or ''
+local labels = head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
 if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
 local version, seq, dropped = tonumber(head[2]), tonumber(head[3]), tonumber(head[4])
-if not ((head[8] == '1' or major_of(head[8])) and version and seq and dropped and ttl and expires)
+local known = head[7] == '1'
+if not known then
+  -- shared
+  known = major_of(head[7])
+end
+if not (known and version and seq and dropped and ttl and expires)
     or string.find(head[2] .. head[3] .. head[4] .. ttl .. expires .. last, '%D')
     or version + seq + dropped > 1e15 or #ttl > 15 or #expires > 15 or #last > 15
     or (ttl == '' and last == '') ~= (expires == '')
@@ -32,59 +36,97 @@ then
   return {'corrupt'}
 end
 
-local name = 'a' .. ARGV[1]
-local done = redis.call('ZSCORE', ops, name)
-if done then
-  write_again(ops)
-  return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), span(ttl, last), expires,
-    labels}
-end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
-
--- Where each part of ARGV starts, and that every key is of its type, before the first write.
-local first_event, count = 11, tonumber(ARGV[10])
+-- Where each part of ARGV starts.
+local first_event, count = 11, ARGV[10] + 0
 local at = first_event + count
-local session_pairs, n_session = at + 1, tonumber(ARGV[at])
+local session_pairs, n_session = at + 1, ARGV[at] + 0
 at = session_pairs + 2 * n_session
-local user_pairs, n_user = at + 1, tonumber(ARGV[at])
+local user_pairs, n_user = at + 1, ARGV[at] + 0
 
-local cap = tonumber(ARGV[7])
-local bytes, sizes, added
-if n_session > 0 then
-  sizes = encoded_sizes(session, session_pairs, n_session)
-  bytes, added = measured(session, state_bytes(session, head[6]), session_pairs, n_session, sizes)
-  if bytes > cap then return {'state', bytes} end
-  local keys = too_many_keys(session, added)
-  if keys then return {'state', keys, 'keys'} end
+local longer = ttl ~= '' and expires - now < ttl + 0 and expires ~= last
+local lasting = ttl
+if ttl == '' and last ~= '' then
+  -- shared
+  lasting = span(ttl, last)
 end
+-- Numbers become text once: as arguments of commands they would each time, and that is dear.
+local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
+
+-- The state of a session that is too large. One value, as most set, is asked for at once.
+local bytes, sizes, added, refusal
+if n_session > 0 then
+  -- shared
+  local said
+  if n_session == 1 then
+    local found = redis.call('HMGET', session, 'bytes', 'size:' .. ARGV[session_pairs])
+    said, sizes = found[1], {[ARGV[session_pairs]] = found[2] or nil}
+  else
+    said = redis.call('HGET', session, 'bytes')
+    sizes = encoded_sizes(session, session_pairs, n_session)
+  end
+  bytes, added = measured(session, state_bytes(session, said), session_pairs, n_session, sizes)
+  local keys = added > 0 and too_many_keys(session, added)
+  if bytes > tonumber(ARGV[7]) then
+    refusal = {'state', bytes}
+  elseif keys then
+    refusal = {'state', keys, 'keys'}
+  end
+end
+
+-- Whether it was done before. Where only the log can still refuse it, remembering it finds that out,
+-- and is what a full server refuses; what stops the script after that forgets it again.
+local name = 'a' .. ARGV[1]
+local left = redis.call('PTTL', ops)
+local simple = count == 1 and n_user == 0 and ARGV[3] == '' and ARGV[9] == '' and labels == ''
+  and not longer
+local done = simple and not refusal and redis.pcall('ZADD', ops, 'NX', next_version, name)
+if done ~= 1 then
+  -- shared
+  refusal = refusal or done
+  done = redis.call('ZSCORE', ops, name)
+  if done then
+    write_again(ops)
+    return {'duplicate', done, seq, stamp, redis.call('HLEN', outbox), lasting, expires, labels}
+  end
+  if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
+  if refusal then return refusal end
+end
+
+-- That every other key is of its type, and no state too large, before the first write.
 local user_bytes, user_left, user_sizes
 if n_user > 0 then
+  -- shared
   user_left = redis.call('PTTL', user)
   user_bytes = state_bytes(user, redis.call('HGET', user, 'bytes'))
   user_sizes = encoded_sizes(user, user_pairs, n_user)
   user_bytes, added = measured(user, user_bytes, user_pairs, n_user, user_sizes)
-  if user_bytes > cap then return {'user state', user_bytes} end
+  if user_bytes > tonumber(ARGV[7]) then return {'user state', user_bytes} end
   local keys = too_many_keys(user, added)
   if keys then return {'user state', keys, 'keys'} end
 end
 if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
-local longer = ttl ~= '' and tonumber(expires) < now + tonumber(ttl) and expires ~= last
 if longer or labels ~= '' then redis.call('ZCARD', by_expiry) end
 
--- No event id is twice in a log. The first write finds that out: it is one that a full server
--- refuses, and that stops at a key of another type, while nothing is written.
--- Numbers become text once: as arguments of commands they would each time, and that is dear.
-local next_seq, next_version = string.format('%.0f', seq + count), string.format('%.0f', version + 1)
+-- No event id is twice in a log. The first write finds that out, unless it was simple: it is one that
+-- a full server refuses, and that stops at a key of another type, while nothing is written.
 local rebuilt
 if count == 1 then
-  local id = event_id(ARGV[11]) or ''
-  local added = redis.call('ZADD', ids, 'NX', '0', '', next_seq, id)
-  if added == 0 then
+  local id = string.match(ARGV[11], '^{"id":"([^"\\]*)"')
+  if not id then
+    -- shared
+    id = event_id(ARGV[11]) or ''
+  end
+  local added = redis.pcall('ZADD', ids, 'NX', '0', '', next_seq, id)
+  if added ~= 1 and added ~= 2 then
+    -- shared
+    if simple then redis.call('ZREM', ops, name) end
+    if added ~= 0 then return added end
     write_again(ids)
     return {'event', 1, id}
   end
   rebuilt = added == 2
 else
+  -- shared
   local rows = arguments(first_event, count)
   local known, one = known_ids(ids, rows, seq)
   if known > 0 then
@@ -94,11 +136,13 @@ else
   rebuilt = write_ids(ids, rows, seq + 1)
 end
 if rebuilt then -- a new log, or an index that was evicted
+  -- shared
   local known, one = 0, nil
   if seq > dropped then
     local log = redis.pcall('LRANGE', events, 0, -1)
     if log.err then
       redis.call('UNLINK', ids)
+      if simple then redis.call('ZREM', ops, name) end
       return log
     end
     write_ids(ids, log, seq - #log + 1)
@@ -106,46 +150,58 @@ if rebuilt then -- a new log, or an index that was evicted
     if known > 0 then redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf') end
   end
   write_expiry({ids}, expires)
-  if known > 0 then return {'event', known, one} end
+  if known > 0 then
+    if simple then redis.call('ZREM', ops, name) end
+    return {'event', known, one}
+  end
 end
 
 -- The checksums of all rows that were appended, one behind the other, as one number: who knows a part
 -- of the log sees by it whether the rest was appended to just that.
-local chain = tonumber(head[11] or 0) or 0
+local chain = tonumber(head[10] or 0) or 0
 
 -- A key of another type stops the script; what was written before it is taken back.
-local length
+local length, failed
 for i = first_event, first_event + count - 1 do
   length = redis.pcall('RPUSH', events, ARGV[i])
-  if type(length) == 'table' then break end
+  if type(length) == 'table' then
+    failed = length
+    break
+  end
   chain = (chain * 1000003 + (tonumber(string.sub(ARGV[i], -10, -3), 16) or 0)) % 4294967296
 end
-local absent = type(length) == 'table' and length or redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
-if type(absent) == 'table' then
+local absent = failed or redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
+if absent ~= 0 and absent ~= 1 then
   redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
-  if absent ~= length then redis.call('LTRIM', events, 0, -count - 1) end
+  if simple then redis.call('ZREM', ops, name) end
+  if not failed then redis.call('LTRIM', events, 0, -count - 1) end
   return absent
 end
 -- What others may have evicted of the indexes is made again with its lifetime.
-absent = absent == 1 or not redis.pcall('ZSCORE', by_expiry, ARGV[4])
-if longer then expires = later(ttl, last) end
+absent = absent == 1 or not redis.pcall('ZRANK', by_expiry, ARGV[4])
 if longer or absent then
+  -- shared
+  if longer then expires = later(ttl, last) end
   local entered = redis.pcall('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
   if type(entered) == 'table' then -- only where the other index was evicted: nothing is left behind
     redis.call('ZREM', by_update, ARGV[4])
     redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
     redis.call('LTRIM', events, 0, -count - 1)
+    if simple then redis.call('ZREM', ops, name) end
     return entered
   end
   write_index_lifetime(by_update, by_expiry, expires, write_mended)
 end
 if labels ~= '' then
+  -- shared
   write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
 end
 if longer then
+  -- shared
   redis.call('HSET', session, 'expires', expires)
   write_expiry({session, events, ids}, expires)
 elseif length == count and expires ~= '' then
+  -- shared
   write_expiry({events}, expires)
 end
 seq = seq + count
@@ -157,24 +213,38 @@ if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
 end
 
 version = version + 1
-redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
-  'chain', chain .. '')
-if n_session > 0 then
+local one = n_session == 1 and not next(sizes)
+if one then
+  redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+    'chain', chain, 'bytes', bytes, 'state:' .. ARGV[session_pairs], ARGV[session_pairs + 1])
+else
+  redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+    'chain', chain)
+end
+if n_session > 0 and not one then
+  -- shared
   redis.call('HSET', session, 'bytes', bytes)
   write_state(session, session_pairs, n_session, sizes)
 end
-write_operation(ops, name, next_version, ttl)
+if not simple then redis.call('ZADD', ops, next_version, name) end
+if version % 64 == 0 or left < 86400000 and left ~= -1 and (ttl == '' or left < ttl + 0) then
+  -- shared
+  write_horizon(ops, left, version, ttl)
+end
 
 if n_user > 0 then
+  -- shared
   redis.call('HSET', user, 'bytes', user_bytes)
   write_state(user, user_pairs, n_user, user_sizes)
   write_lifetime(user, user_left, ARGV[6])
 end
 local waiting = 0
 if ARGV[9] ~= '' then
+  -- shared
   waiting = write_outbox(outbox, ARGV[1], ARGV[9], ARGV[6])
 end
 if KEYS[9] then
+  -- shared
   write_notices(KEYS[9], ARGV[6], {{'appended', ARGV[4], version}}, {by_update, by_expiry})
 end
-return {'ok', version, seq, stamp, waiting, span(ttl, last), expires, labels}
+return {'ok', version, seq, stamp, waiting, lasting, expires, labels}

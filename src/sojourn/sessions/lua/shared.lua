@@ -39,13 +39,18 @@ local function write_expiry(keys, expires)
   end
 end
 
+-- Keep operation ids, of which one was added, for as long and as many as `write_operation` says; they
+-- had `left` ms before.
+local function write_horizon(ops, left, version, ttl)
+  write_lifetime(ops, left, ttl == '' and 86400000 or math.min(86400000, tonumber(ttl)))
+  if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
+end
+
 -- Remember an operation id, the last thousand at least, as long as the session and a day at most.
 local function write_operation(ops, operation, version, ttl)
-  local horizon = ttl == '' and 86400000 or math.min(86400000, tonumber(ttl))
   local left = redis.call('PTTL', ops)
   redis.call('ZADD', ops, version, operation)
-  write_lifetime(ops, left, horizon)
-  if version % 64 == 0 then redis.call('ZREMRANGEBYRANK', ops, 0, -1001) end
+  write_horizon(ops, left, version, ttl)
 end
 
 -- What a user's operation is remembered as. Ids may hold any characters: the length tells them apart.

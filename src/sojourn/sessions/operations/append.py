@@ -10,7 +10,7 @@ from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import Operation, Outage
-from sojourn.sessions.replies import DONE, as_object, counted, guarded, seconds
+from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Delta, Entry, Pairs, Write, Written
@@ -42,30 +42,35 @@ class Append(Operation[Written], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> Written:
         """One round trip; one more when the delta touches the app's state."""
-        reply, end = await server.engine.run_first(self.call(server))
-        return await self.appended_by(reply, server, end)
+        pending = server.engine.start(self.call(server))
+        (reply,) = await pending.future
+        return await self.appended_by(reply, server, pending.deadline)
 
     def call(self, server: RedisSessions) -> Call[Any]:
         """The script that appends."""
         key, write, delta, rows = self.key, self.write, self.delta, self.rows
         policy = server.policy
+        user = server.keys.user(key)
+        told = (user.notices,) if policy.notices else ()
         return Call(
             name="sessions.append",
-            keys=(*server.keys.session(key), *server.keys.user(key)[:4], *server.commons.told(key)),
+            keys=(*server.keys.session(key), *user[:4], *told),
             read=only,
             script=SCRIPT,
             args=(
-                *guarded(write),
+                write.operation_id,
+                write.incarnation,
+                "" if write.expected is None else write.expected,
                 key.session,
                 self.updated,
                 server.shared_ttl,
                 policy.max_state_bytes,
                 "" if policy.max_events is None else policy.max_events,
-                as_object(delta.app),
+                as_object(delta.app) if delta.app else b"",
                 len(rows),
                 *rows,
-                *counted(delta.session),
-                *counted(delta.user),
+                *(counted(delta.session) if delta.session else (0,)),
+                *(counted(delta.user) if delta.user else (0,)),
             ),
             operation_id=write.operation_id,
         )
@@ -80,8 +85,9 @@ class Append(Operation[Written], frozen=True):
             app_delta: Pairs = self.delta.app if status == b"ok" else {}
             with no_later_than(end):
                 await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
-        server.commons.keep_alive(key.owner, seconds(ttl))
-        server.recent.changed(Entry(key, self.updated, expires, labels))
+        server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
+        if server.recent.is_due(key):
+            server.recent.enter(Entry(key, self.updated, expires, labels))
         return Written(int(float(version)), int(seq), status == b"duplicate")
 
     async def in_memory(self, memory: InMemorySessions) -> Written:

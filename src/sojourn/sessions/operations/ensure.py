@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
+
 from sojourn.errors import SessionExists
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import Operation, Outage
@@ -36,7 +38,7 @@ class Ensure(Operation[Stored], frozen=True):
         call, read = create.call(server), snapshots.call(key, self.window)
         _, app_call = server.commons.state_calls(key.owner)
         # On the connection of the reading, which is done after it.
-        short = [call._replace(bulk=True), read, app_call]
+        short = [replace(call, bulk=True), read, app_call]
         together = short if snapshots.is_short(self.window) else [call]
         while True:
             reply, *seen = await server.engine.settle_all(together)

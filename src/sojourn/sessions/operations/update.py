@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import ms, seconds
@@ -66,7 +68,7 @@ class Update(SessionWrite[Written], frozen=True):
             return Written(head.version, 0, repeated=False)
         written = memory.changed(session, name, updated=memory.now())
         memory.tell(self.key, "updated", written.version)
-        return written._replace(seq=0)
+        return replace(written, seq=0)
 
     def hold(self, held: Held, result: Written) -> None:
         """As `SessionWrite`."""
