@@ -93,7 +93,7 @@ def guard_what_is_served(options: Options, session_uri: str | None) -> None:
         session_uri: ADK's; when it is one of ours, failures are counted on its server.
 
     Raises:
-        click.ClickException: the access log cannot be written, or `limits` is not installed.
+        click.ClickException: the access log cannot be written.
     """
     ours = session_uri is not None and session_uri.partition(":")[0] in SCHEMES
     try:
