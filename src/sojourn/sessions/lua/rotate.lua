@@ -28,7 +28,7 @@ end
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'updated', 'expires', 'format', 'labels')
 local incarnation, version, updated, expires, labels = head[1], head[2], head[3], head[4], head[6] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
   return {'corrupt'}

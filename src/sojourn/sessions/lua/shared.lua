@@ -134,6 +134,17 @@ local function write_index_lifetime(by_update, by_expiry, expires, evicted)
   end
 end
 
+-- The reply about a session without an incarnation: there is none, or it cannot be read.
+local function not_there(session)
+  return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'}
+end
+
+-- Put a session that was changed in its place in its user's indexes.
+local function write_indexed(by_update, by_expiry, id, updated, expires)
+  redis.call('ZADD', by_update, 'GT', updated, id)
+  redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+end
+
 -- Take some sessions that have expired out of their user's indexes; gives their ids.
 local function write_pruned(by_update, by_expiry)
   local dead = redis.call('ZRANGEBYSCORE', by_expiry, '-inf', now, 'LIMIT', 0, 100)

@@ -16,7 +16,7 @@ local head = redis.call('HMGET', session,
   'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format', 'until', 'labels',
   'updated', 'expires')
 local incarnation, ttl, last, labels = head[1], head[5], head[8] or '', head[9] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
     and is_count(head[6]) and is_span(ttl) and is_span(last)) then
@@ -53,8 +53,7 @@ redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
 redis.call('ZREMRANGEBYSCORE', ids, 1, dropped)
 local expires = later(ttl, last)
 local updated = seconds()
-redis.call('ZADD', by_update, 'GT', updated, id)
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+write_indexed(by_update, by_expiry, id, updated, expires)
 redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 'epoch', epoch,
   'updated', updated, 'expires', expires)
 write_expiry({session, events, ids}, expires)

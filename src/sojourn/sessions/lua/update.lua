@@ -41,7 +41,7 @@ local head = redis.call('HMGET', session,
   'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires')
 local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or ''
 local former = head[7] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[5]) or not is_count(head[2]) or not is_span(head[3])
     or not is_time(head[4]) or not is_span(until_now) then
@@ -90,8 +90,7 @@ if changed then -- otherwise it is a touch, which may be repeated
   end
   write_operation(ops, name, version, ttl)
 end
-redis.call('ZADD', by_update, 'GT', updated, id)
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+write_indexed(by_update, by_expiry, id, updated, expires)
 write_hash(session, fields)
 write_expiry({session, events, ids}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
