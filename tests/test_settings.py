@@ -471,3 +471,19 @@ def test_memory_is_told_once(read: Read, caplog: pytest.LogCaptureFixture) -> No
 
 def test_the_guide_is_up_to_date() -> None:
     subprocess.run([sys.executable, ROOT / "scripts/settings_table.py", "--check"], check=True)
+
+
+async def test_open_takes_every_option(tmp_path: Path) -> None:
+    options = Options()._asdict()
+    others = {
+        **{name: value + 1 for name, value in options.items() if type(value) in (int, float)},
+        **{name: 7 for name, value in options.items() if value is None},
+        **dict.fromkeys((name for name, value in options.items() if value is False), True),
+        "namespace": "n",
+        "durability": "replicas",
+        "on_outage": "buffer",
+        "journal": str(tmp_path),
+    }
+    assert {name for name, value in others.items() if value != options[name]} == options.keys()
+    async with sojourn.open("redis://127.0.0.1:1", **others) as store:
+        assert store.stores.options == Options(**others)

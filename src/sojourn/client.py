@@ -487,8 +487,34 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         ConfigurationError: the URL, or a client that cannot be lent.
         InvalidInput: one of the other arguments.
     """
-    arguments = {name: value for name, value in locals().items() if name in Options._fields}
-    options = Options(**arguments)
+    options = Options(
+        namespace=namespace,
+        session_ttl=session_ttl,
+        state_ttl=state_ttl,
+        max_event_bytes=max_event_bytes,
+        max_state_bytes=max_state_bytes,
+        max_events=max_events,
+        max_sessions=max_sessions,
+        strict_ids=strict_ids,
+        near_cache_bytes=near_cache_bytes,
+        connect_timeout=connect_timeout,
+        operation_timeout=operation_timeout,
+        transfer_timeout=transfer_timeout,
+        health_check_interval=health_check_interval,
+        durability=durability,
+        replicas=replicas,
+        on_outage=on_outage,
+        journal=journal,
+        buffer_calls=buffer_calls,
+        buffer_bytes=buffer_bytes,
+        buffer_seconds=buffer_seconds,
+        memory_ttl=memory_ttl,
+        knowledge_ttl=knowledge_ttl,
+        history_ttl=history_ttl,
+        artifact_ttl=artifact_ttl,
+        max_artifact_bytes=max_artifact_bytes,
+        notices=notices,
+    )
     if isinstance(url, str):
         url, options = from_query(url, options)
     options.check()

@@ -35,6 +35,7 @@ from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
 from sojourn.security.forgetting import Forget, Forgetter
 from sojourn.security.inmemory import InMemorySecurity
 from sojourn.security.redis import RedisSecurity
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 
 class Stores(NamedTuple):
-    """Where things are kept, beneath the rooms, for export and import."""
+    """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
     session_archive: SessionArchive
@@ -75,6 +76,7 @@ class Stores(NamedTuple):
     artifact_archive: ArtifactArchive
     cache: CacheStore
     cache_archive: CacheArchive
+    counters: Counters
     options: Options
     shards: int
 
@@ -138,7 +140,10 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Forgetter(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records, records), options, shards=1
+            *(twin, twin, entries, entries, files, files, records, records),
+            InMemoryCounters(),
+            options,
+            shards=1,
         ),
     )
 
@@ -210,6 +215,7 @@ def rooms_at(
             *(entries, RedisMemoryArchive(engine, keys)),
             *(files, RedisArtifactArchive(engine, keys)),
             *(records, RedisCacheArchive(engine, keys)),
+            RedisCounters(engine, keys),
             options,
             shards=SHARDS,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -33,6 +34,25 @@ def outages_of(store: sojourn.Sojourn) -> asyncio.Queue[OutageFact]:
     told = asyncio.Queue[OutageFact]()
     store.on_outage(told.put_nowait)
     return told
+
+
+async def test_an_outage_of_thousands_of_attempts_ends(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0)
+    async with sojourn.open(server.url, operation_timeout=0.5) as store:
+        told = outages_of(store)
+        await store.ping()
+        server.stop(9)
+        with pytest.raises(Unavailable):
+            await store.ping()
+        await until(told, down=True)
+        async with asyncio.timeout(20):
+            while store.stats().lost_connections < 2000:
+                await asyncio.sleep(0.01)
+        server.start()
+        await until(told, down=False)
+        await store.ping()
 
 
 async def test_calls_fail_at_once_while_the_server_is_gone_and_work_when_it_is_back(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import random
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -28,6 +27,7 @@ from sojourn.errors import (
 )
 from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
+from sojourn.resilience.backoff import backoff
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -218,8 +218,7 @@ class Cache:
             _tags(tags),
             _seconds(lease, "lease"),
         )
-        pause, longest = _POLLS
-        waited = False
+        waited = 0
         while True:
             token = secrets.token_hex(16)
             try:
@@ -248,9 +247,8 @@ class Cache:
                 return await self._compute(work, token, found)
             if not waited:
                 self._counts["waits"] += 1
-                waited = True
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
-            pause = min(pause * 1.5, longest)
+            await asyncio.sleep(backoff(waited, *_POLLS))
+            waited += 1
 
     def cached(
         self,

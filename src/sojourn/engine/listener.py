@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 from redis.asyncio.connection import AbstractConnection
-from redis.backoff import FullJitterBackoff
 
 from sojourn.calls.call import Command, pack
 from sojourn.engine.credentials import Deferred
@@ -21,6 +20,7 @@ from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.engine.wire import CHECK, REPLY_ERRORS, Patience
 from sojourn.errors import Closed, SojournError
+from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import Silence, from_now, until
 
 _UNKNOWN = "unknown command"
@@ -43,7 +43,6 @@ class Watch:
         self._error: BaseException | None = None
         self._where = ""
         self._losses = 0
-        self._backoff = FullJitterBackoff(cap=0.5, base=0.02)
 
     async def wait(self, seconds: float) -> None:
         """Wait for news, for so many seconds at most. The first wait begins to listen.
@@ -56,7 +55,7 @@ class Watch:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 if self._losses > 1:  # nodes disagree, or nobody is there: do not storm them
-                    await asyncio.sleep(self._backoff.compute(self._losses))
+                    await asyncio.sleep(backoff(self._losses))
                 if self._listener is None:
                     self._listener = self._route(self.channel)
                     self._listener.add(self)
@@ -123,7 +122,6 @@ class Listener:
         self._lost = lost
         self._moved = moved
         self._loop = asyncio.get_running_loop()
-        self._backoff = FullJitterBackoff(cap=0.5, base=0.02)
         self._watches: dict[str, set[Watch]] = {}
         self._joined: set[str] = set()
         self._sent: set[str] = set()
@@ -193,7 +191,7 @@ class Listener:
     async def _serve(self) -> None:
         while self._watches:
             if self._failures:
-                await asyncio.sleep(self._backoff.compute(self._failures))
+                await asyncio.sleep(backoff(self._failures))
             try:
                 connection = await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, who listens must hear of it

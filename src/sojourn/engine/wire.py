@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
-from redis.backoff import FullJitterBackoff
 
 from sojourn.calls.call import Call, pack
 from sojourn.engine.credentials import Deferred
@@ -31,6 +30,7 @@ from sojourn.engine.pending import LARGE, Pending, Wait
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
+from sojourn.resilience.backoff import backoff
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
 
@@ -149,7 +149,6 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._clock = running_clock()
         self._breaker = Breaker(patience.operation, self._clock.time, events.changed)
-        self._backoff = FullJitterBackoff(cap=0.5, base=0.02)
         self._waiting: deque[Pending] = deque()
         self._flying: deque[Pending | Wait | None] = deque()
         self._resting: dict[Pending, asyncio.TimerHandle] = {}
@@ -280,7 +279,7 @@ class Wire:
                 failures += 1
                 self._last_error = deferred.error
                 self._breaker.deferred()
-                await asyncio.sleep(self._backoff.compute(min(failures, 3)))
+                await asyncio.sleep(backoff(min(failures, 3)))
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must hear of it
                 if not self._loop.is_running():  # it was thrown away, and this task with it
@@ -295,7 +294,7 @@ class Wire:
                 if self._breaker.is_open:
                     self._end_all(self._end_late)
                 self._events.lost()
-                delay = self._backoff.compute(failures)
+                delay = backoff(failures)
                 if self._events.several and self._breaker.is_open:  # others may replace it
                     delay += min(failures / 10, _LONGEST_REST)
                 await asyncio.sleep(delay)
@@ -308,7 +307,7 @@ class Wire:
             await self._carry(connection)
             failures = 0 if self._heard else failures + 1
             if failures:  # it lets us in and says nothing: do not storm it
-                await asyncio.sleep(self._backoff.compute(failures))
+                await asyncio.sleep(backoff(failures))
 
     def _has_work(self) -> bool:
         return any(not each.future.done() for each in (*self._waiting, *self._condemned))
@@ -532,7 +531,7 @@ class Wire:
         elif pending.call.patient and is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
-            delay = self._backoff.compute(pending.refusals)
+            delay = backoff(pending.refusals)
             self._resting[pending] = self._loop.call_later(delay, self._try_again, pending)
             if leads_elsewhere(reply):
                 self.leave()

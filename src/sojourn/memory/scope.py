@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -18,13 +17,14 @@ from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scop
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
+from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import end_of_operation, from_now, in_time, operation, within
 
 _NEWEST_FIRST = 1
 """In the place of a shard in a cursor: the order is another one."""
-_PAUSE = 0.002
-_LONGEST_PAUSE = 0.1
-"""Seconds, at random up to so long, until a merge that came too late tries again."""
+_PAUSES = (0.002, 0.1)
+"""Seconds, at random up to so long, until a merge that came too late tries again: first, and at
+most."""
 
 
 class Limits(NamedTuple):
@@ -260,7 +260,7 @@ class Scope:
         name = parse_entry(key)
         changed = checks.json_object(changes, "The changes")
         named = f"merge {operation_id_of(operation_id)}"
-        pause = _PAUSE
+        late = 0
         while True:
             (row,) = await self._store.get(self.key, [name], self.tenant)
             item = self._merged(name, row, changed)
@@ -268,10 +268,11 @@ class Scope:
                 write = self._write(named, 0 if row is None else row.version)
                 return await self._put([item], ttl, write)
             except StaleEntry:
+                pause = backoff(late, *_PAUSES)
                 if from_now(pause) >= end_of_operation():
                     raise
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            late += 1
 
     @in_time
     async def delete(

@@ -53,10 +53,6 @@ class Counters(Protocol):
         """The counter as it stands."""
         ...
 
-    async def clear(self, bucket: Bucket) -> None:
-        """Begin again at 0."""
-        ...
-
 
 class RedisCounters:
     """`Counters` over an engine: one small string a bucket, which ends with its window.
@@ -91,19 +87,6 @@ class RedisCounters:
             Call("enumeration.look", (key,), _read, commands=[("GET", key), ("PTTL", key)])
         )
 
-    async def clear(self, bucket: Bucket) -> None:
-        """Begin again at 0."""
-        key = self._keys.enumeration(*bucket)
-        await self._engine.run(
-            Call(
-                name="enumeration.clear",
-                keys=(key,),
-                read=only,
-                commands=[("UNLINK", key)],
-                operation_id=new_operation_id(),
-            )
-        )
-
 
 @atomic
 class InMemoryCounters:
@@ -134,10 +117,6 @@ class InMemoryCounters:
             return Count(count, left)
         self._counts.pop(bucket, None)
         return NONE
-
-    async def clear(self, bucket: Bucket) -> None:
-        """Begin again at 0."""
-        self._counts.pop(bucket, None)
 
 
 def _read(replies: list[Any]) -> Count:

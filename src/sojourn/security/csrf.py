@@ -14,6 +14,7 @@ from typing import Literal
 
 from sojourn.errors import ConfigurationError, InvalidInput, InvalidToken
 from sojourn.ids import SessionKey
+from sojourn.security.keyring import MIN_SECRET, signature
 
 Missing = Literal["refuse", "allow"]
 """What to do with an unsafe request that says nothing of where it comes from."""
@@ -21,7 +22,6 @@ Missing = Literal["refuse", "allow"]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing, if the application keeps to HTTP."""
 
-MIN_SECRET = 32
 MAX_TOKEN = 256
 MAX_LIFETIME = 366 * 86_400.0
 _NONCE, _TIME, _MAC = 16, 8, 32
@@ -162,7 +162,4 @@ def _decoded(token: str | None) -> bytes:
 
 
 def _mac(secret: bytes, session: SessionKey, said: bytes) -> bytes:
-    keyed = hmac.new(secret, b"sojourn csrf 1", "sha256")
-    for part in (*(name.encode() for name in session), said):
-        keyed.update(len(part).to_bytes(4, "big") + part)
-    return keyed.digest()
+    return signature(secret, b"sojourn csrf 1", *(name.encode() for name in session), said)

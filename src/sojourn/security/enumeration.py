@@ -9,20 +9,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sojourn.codecs import text
-from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
-from sojourn.errors import ConfigurationError, InvalidInput, Throttled, Unavailable
-from sojourn.extras import how_to_install
+from sojourn.errors import InvalidInput, Throttled, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import parse_app
-from sojourn.security.counters import Bucket, Counters, InMemoryCounters, RedisCounters
-
-if TYPE_CHECKING:
-    from sojourn.security.windows import Limiter
+from sojourn.security.counters import Bucket, Count, Counters, InMemoryCounters
 
 log = logging.getLogger("sojourn.security")
 
@@ -35,11 +28,18 @@ _CLEAN = 4096
 """How many such peers a process keeps in mind."""
 
 
+class _Stores(Protocol):
+    @property
+    def counters(self) -> Counters: ...
+
+
 class Store(Protocol):
     """What of an open store (`sojourn.open`) is used here."""
 
-    _engine: Engine | None
-    _keys: Keys
+    @property
+    def stores(self) -> _Stores:
+        """Has the counters that all processes share."""
+        ...
 
 
 @stays_here("the store's URL and its own arguments, and make it there")
@@ -70,7 +70,6 @@ class Enumeration:
         sleep: waits; another one for tests.
 
     Raises:
-        ConfigurationError: the library `limits` is not installed.
         InvalidInput: one of the numbers makes no sense, or the salt is too long.
     """
 
@@ -94,24 +93,10 @@ class Enumeration:
             )
         if len(salt) > blake2b.MAX_KEY_SIZE:
             raise InvalidInput(f"The salt has at most {blake2b.MAX_KEY_SIZE} bytes.")
-        try:
-            windows = import_module("sojourn.security.windows")
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("sojourn"):
-                raise
-            raise ConfigurationError(
-                f"Enumeration needs the library {error.name}: {how_to_install('security')}."
-            ) from error
-
-        def limiter(counters: Counters) -> Limiter:
-            made: Limiter = windows.Limiter(windows.CounterStorage(counters))
-            return made
-
-        self._item = windows.Window(refused, int(window))
-        self._own = limiter(InMemoryCounters())
-        engine, keys = store._engine, store._keys  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self._shared = None if engine is None else limiter(RedisCounters(engine, keys))
-        self._limit = limit
+        self._own = InMemoryCounters()
+        self._shared = store.stores.counters
+        self._limit, self._refused = limit, refused
+        self._window = int(window)
         self._delays = delay, longest
         self._salt = bytes(salt)
         self._sleep = sleep
@@ -131,11 +116,9 @@ class Enumeration:
         """
         bucket = self._bucket(peer, app)
         self._clean.pop(bucket, None)
-        await self._own.hit(self._item, bucket.app, str(bucket.number))
-        if self._shared is None:
-            return
+        await self._own.add(bucket, 1, self._window)
         try:
-            await self._shared.hit(self._item, bucket.app, str(bucket.number))
+            await self._shared.add(bucket, 1, self._window)
         except Unavailable as error:
             self._tell(error)
         else:
@@ -161,30 +144,25 @@ class Enumeration:
         now = time.monotonic()
         if self._clean.get(bucket, 0.0) > now:
             return
-        ends, remaining = await self._stats(bucket)
-        failures = self._item.amount - remaining
+        failures, left = await self._count(bucket)
         if not failures:
             self._remember(bucket, now + _CLEAN_SECONDS)
-        if not remaining:
+        if failures >= self._refused:
             raise Throttled(
-                "Too many failures of this peer: it is refused for a while.",
-                retry_after=max(0.0, ends - time.time()),
+                "Too many failures of this peer: it is refused for a while.", retry_after=left
             )
         if failures >= self._limit:
             first, longest = self._delays
             await self._sleep(min(longest, first * 2.0 ** min(failures - self._limit, 64)))
 
-    async def _stats(self, bucket: Bucket) -> tuple[float, int]:
-        identifiers = bucket.app, str(bucket.number)
-        if self._shared is not None:
-            try:
-                found = await self._shared.get_window_stats(self._item, *identifiers)
-            except Unavailable as error:
-                self._tell(error)
-            else:
-                self._tell(None)
-                return found
-        return await self._own.get_window_stats(self._item, *identifiers)
+    async def _count(self, bucket: Bucket) -> Count:
+        try:
+            found = await self._shared.look(bucket)
+        except Unavailable as error:
+            self._tell(error)
+            return await self._own.look(bucket)
+        self._tell(None)
+        return found
 
     def _bucket(self, peer: str, app: str) -> Bucket:
         name = _network(text(peer, "peer"))

@@ -107,10 +107,7 @@ class Keyring:
         return f"Keyring(current={self.current!r}, ids={sorted(self._secrets)!r})"
 
     def sign(self, name: str, purpose: bytes, *fields: bytes) -> bytes:
-        """HMAC-SHA256 of fields under a secret; an id that is unknown costs the same.
-
-        The fields are put together so that no others give the same bytes; `purpose` keeps what is
-        signed for one thing from being valid for another.
+        """`signature` under a secret; an id that is unknown costs the same.
 
         Args:
             name: the id of the secret. Of one that is not here, what nobody can have signed.
@@ -120,11 +117,25 @@ class Keyring:
         Returns:
             32 bytes.
         """
-        mac = hmac.new(self._secrets.get(name, self._nobody), digestmod=sha256)
-        for field in (purpose, *fields):
-            mac.update(len(field).to_bytes(8, "big"))
-            mac.update(field)
-        return mac.digest()
+        return signature(self._secrets.get(name, self._nobody), purpose, *fields)
+
+
+def signature(secret: bytes, purpose: bytes, *fields: bytes) -> bytes:
+    """HMAC-SHA256 of fields, put together so that no others give the same bytes.
+
+    Args:
+        secret: what signs.
+        purpose: what it is signed for; valid for nothing else.
+        fields: what is signed.
+
+    Returns:
+        32 bytes.
+    """
+    mac = hmac.new(secret, digestmod=sha256)
+    for field in (purpose, *fields):
+        mac.update(len(field).to_bytes(8, "big"))
+        mac.update(field)
+    return mac.digest()
 
 
 def _decoded(secret: str) -> bytes:

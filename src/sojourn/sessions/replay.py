@@ -27,6 +27,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
+from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import end_of_operation, from_now, until
 from sojourn.resilience.journal import Entry, Journal
 from sojourn.sessions import refusals
@@ -41,8 +42,8 @@ log = logging.getLogger("sojourn.sessions")
 
 _REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord, NewerFormat)
 """What no later attempt would change."""
-_PAUSES: Final = (0.05, 0.1, 0.25, 0.5)
-"""Seconds between attempts to replay; the last one again and again."""
+_PAUSES: Final = (0.05, 0.5)
+"""Seconds between attempts to replay, at random up to so long: first, and at most."""
 _TURN: Final = 0.005
 """Seconds until somebody who waits looks again whether another is still replaying."""
 
@@ -364,7 +365,7 @@ class Replayer:
     async def _keep_trying(self) -> None:
         attempt = 0
         while self._journal:
-            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+            await asyncio.sleep(backoff(attempt, *_PAUSES))
             attempt += 1
             try:
                 await self._replay()

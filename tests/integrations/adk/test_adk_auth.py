@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
+import uvicorn
 from google.adk.cli.fast_api import get_fast_api_app
 
 import sojourn
@@ -23,6 +24,7 @@ from sojourn.errors import ConfigurationError
 from sojourn.integrations.adk import register
 from sojourn.integrations.adk.auth import install
 from sojourn.integrations.adk.endpoints import KNOWN, PUBLIC, Endpoint, endpoints_of
+from sojourn.integrations.adk.guarded import Options, guarded_servers
 from sojourn.security import AccessLog, Decision, Enumeration
 from sojourn.security.tokens import Holder, Tokens
 
@@ -483,3 +485,10 @@ async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
     assert (await ada("GET", f"/apps/{APP}/users/bob/sessions"))[0] == 429
     counted = (await store.guard().fleet("adk")).reasons
     assert counted == {"refused:token": 3, "refused:throttled": 3}
+
+
+def test_uvicorn_is_as_before_when_the_command_has_ended() -> None:
+    before = uvicorn.Server.serve
+    with guarded_servers(Options(holders(), (), None, 1000), None):
+        assert uvicorn.Server.serve is not before
+    assert uvicorn.Server.serve is before

@@ -4,7 +4,8 @@
 -- ARGV  1 name   2 expires, ms or '' (never)
 --       3 … for each version: what its data are called, number of chunks, size, bytes, its record
 -- Reply {'ok'}   {'expired'} {'exists'} {'incomplete'}: nothing was written
-if ARGV[2] ~= '' and tonumber(ARGV[2]) <= now then return {'expired'} end
+local name, expires = ARGV[1], ARGV[2]
+if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if redis.call('EXISTS', KEYS[1]) == 1 then
   local ours = redis.call('TYPE', KEYS[1]).ok == 'hash' and redis.call('HGET', KEYS[1], 'data:0')
   write_again(KEYS[1])
@@ -16,13 +17,13 @@ for i = 3, #KEYS do
   if size ~= tonumber(ARGV[at + 2]) then return {'incomplete'} end
 end
 -- The index comes first: a key of another type stops the script while nothing is written.
-write_index(KEYS[2], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[1], 'format', '1', 'versions', whole(#KEYS - 2), 'expires', ARGV[2])
+write_index(KEYS[2], name, expires)
+redis.call('HSET', KEYS[1], 'format', '1', 'versions', whole(#KEYS - 2), 'expires', expires)
 for i = 3, #KEYS do
   local at, number = 3 + 4 * (i - 3), whole(i - 3)
   redis.call('HSET', KEYS[1], 'version:' .. number, ARGV[at + 3], 'data:' .. number, ARGV[at])
   redis.call('HSET', KEYS[i], 'version', number)
-  write_expiry(KEYS[i], ARGV[2])
+  write_expiry(KEYS[i], expires)
 end
-write_expiry(KEYS[1], ARGV[2])
+write_expiry(KEYS[1], expires)
 return {'ok'}

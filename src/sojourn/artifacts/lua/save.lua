@@ -8,6 +8,7 @@
 -- Reply {'ok', version}
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
 --       {'corrupt'} {'lost'} {'newer', its format}: nothing was written
+local name, ttl, created, record, data_name, chunks, bytes, chunk = unpack(ARGV, 1, 8)
 local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
 if done then
   write_again(KEYS[4])
@@ -17,31 +18,31 @@ end
 local head, newer = head_of(KEYS[1])
 if newer then return newer end
 if head == false then return {'corrupt'} end
-if not head and absent(KEYS[2], ARGV[1]) == 'lost' then return {'lost'} end
+if not head and absent(KEYS[2], name) == 'lost' then return {'lost'} end
 local version, expires = 0, nil
 if head then version, expires = head.versions, head.expires end
 
-if not ARGV[8] then
+if not chunk then
   local size = 0
-  for i = 0, ARGV[6] - 1 do size = size + redis.call('HSTRLEN', KEYS[4], whole(i)) end
-  if size ~= tonumber(ARGV[7]) then return {'incomplete'} end
+  for i = 0, chunks - 1 do size = size + redis.call('HSTRLEN', KEYS[4], whole(i)) end
+  if size ~= tonumber(bytes) then return {'incomplete'} end
 end
-local due = not head or is_due(expires, ARGV[2])
+local due = not head or is_due(expires, ttl)
 if due then
   local names = data_of(KEYS[1], version)
   if not are_given(KEYS[1], names, 5) then return ask(names) end
-  expires = later(ARGV[2])
+  expires = later(ttl)
 end
 
 -- The index comes first: a key of another type stops the script while nothing is written.
-write_index(KEYS[2], ARGV[1], expires)
+write_index(KEYS[2], name, expires)
 local number = whole(version)
-local created = ARGV[3] ~= '' and ARGV[3] or string.format('%d.%06d', clock[1], clock[2])
-if ARGV[8] then redis.call('HSET', KEYS[4], '0', ARGV[8]) end
+if created == '' then created = string.format('%d.%06d', clock[1], clock[2]) end
+if chunk then redis.call('HSET', KEYS[4], '0', chunk) end
 redis.call('HSET', KEYS[4], 'version', number)
 redis.call('HSETNX', KEYS[1], 'format', '1')
 redis.call('HSET', KEYS[1], 'versions', whole(version + 1), 'expires', expires,
-  'version:' .. number, '{"created":' .. created .. ',' .. ARGV[4], 'data:' .. number, ARGV[5])
+  'version:' .. number, '{"created":' .. created .. ',' .. record, 'data:' .. number, data_name)
 write_expiry(KEYS[4], expires)
 if due then
   write_expiry(KEYS[1], expires)

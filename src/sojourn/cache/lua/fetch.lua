@@ -4,6 +4,7 @@
 -- ARGV  1 token or '' (no lease wanted)     2 lease, ms
 -- Reply {'hit' | 'stale' | 'miss', value, 1 if leased, stamp}
 --       {'newer', its format or '', a value or ''}: no lease was taken, as nothing could replace it
+local token, lease = ARGV[1], ARGV[2]
 local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags', 'format')
 local status, newer = 'miss', newer_of(entry[5], entry[1])
 if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
@@ -15,9 +16,9 @@ if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
 end
 if newer then return newer end
 local leased = 0
-if status ~= 'hit' and ARGV[1] ~= '' and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+if status ~= 'hit' and token ~= '' and redis.call('SET', KEYS[2], token, 'NX', 'PX', lease) then
   leased = 1
-elseif status ~= 'hit' and ARGV[1] ~= '' and redis.call('GET', KEYS[2]) == ARGV[1] then
+elseif status ~= 'hit' and token ~= '' and redis.call('GET', KEYS[2]) == token then
   leased = 1 -- the reply to the first sending was lost
 end
 return {status, status == 'miss' and '' or entry[1], leased, whole(latest(KEYS[3]))}

@@ -5,15 +5,16 @@
 --       and when there is a value: 3 value   4 fresh, ms   5 stale after that, ms   6 tags, a line each
 -- Reply 1 if the lease was still held; 0 also when a newer version has written the entry since, in a
 -- way that this one cannot read: it stays
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+local token, taken, value, fresh, stale, tags = unpack(ARGV, 1, 6)
+if redis.call('GET', KEYS[2]) ~= token then return 0 end
 redis.call('UNLINK', KEYS[2])
-if ARGV[3] then
+if value then
   if newer_at(KEYS[1]) then return 0 end
-  if ARGV[6] ~= '' then
+  if tags ~= '' then
     -- When the clock went back meanwhile, what was invalidated since cannot be told.
-    if tonumber(ARGV[2]) > latest(KEYS[3]) then return 0 end
-    write_latest(KEYS[3], tonumber(ARGV[2]), ARGV[4] + ARGV[5])
+    if tonumber(taken) > latest(KEYS[3]) then return 0 end
+    write_latest(KEYS[3], tonumber(taken), fresh + stale)
   end
-  write_entry(KEYS[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[2])
+  write_entry(KEYS[1], value, fresh, stale, tags, taken)
 end
 return 1

@@ -4,7 +4,8 @@
 --       4 tags (zset: tag → last invalidated, µs)
 -- ARGV  1 operation id   2 value   3 fresh, ms   4 stale after that, ms   5 tags, a line each
 -- Reply {'ok'} {'duplicate'} {'newer', its format or '', a value or ''}: nothing was stored
-local name = 'put ' .. KEYS[1] .. ' ' .. ARGV[1]
+local operation_id, value, fresh, stale, tags = unpack(ARGV, 1, 5)
+local name = 'put ' .. KEYS[1] .. ' ' .. operation_id
 if redis.call('ZSCORE', KEYS[3], name) then
   write_again(KEYS[3])
   return {'duplicate'}
@@ -12,11 +13,11 @@ end
 local newer = newer_at(KEYS[1])
 if newer then return newer end
 local since = stamp
-if ARGV[5] ~= '' then
+if tags ~= '' then
   since = latest(KEYS[4])
-  write_latest(KEYS[4], since, ARGV[3] + ARGV[4])
+  write_latest(KEYS[4], since, fresh + stale)
 end
-write_entry(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], whole(since))
+write_entry(KEYS[1], value, fresh, stale, tags, whole(since))
 redis.call('UNLINK', KEYS[2])
 write_operation(KEYS[3], name)
 return {'ok'}

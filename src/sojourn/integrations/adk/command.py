@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -72,12 +73,14 @@ def main(arguments: Sequence[str]) -> None:
         _check_uri(arguments)
         for option in (_ARTIFACTS, _MEMORY):
             _check_other(option, arguments)
-        if options is not None:
-            guarded.guard_what_is_served(options, _value_of(_OPTION, arguments))
+        with ExitStack() as block:
+            if options is not None:
+                uri = _value_of(_OPTION, arguments)
+                block.enter_context(guarded.guarded_servers(options, uri))
+            adk_main(args=list(arguments), prog_name="sojourn adk")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    adk_main(args=list(arguments), prog_name="sojourn adk")
 
 
 def _init(arguments: Sequence[str]) -> None:

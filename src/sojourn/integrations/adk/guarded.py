@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
@@ -82,18 +83,19 @@ def options_of(arguments: Sequence[str]) -> tuple[list[str], Options | None]:
     return [arguments[0], *found["others"]], options
 
 
-def guard_what_is_served(options: Options, session_uri: str | None) -> None:
-    """Let no application be served by uvicorn in this process but with a guard in it.
+@contextmanager
+def guarded_servers(options: Options, session_uri: str | None) -> Generator[None]:
+    """Within this block uvicorn serves no application but with a guard in it.
 
     This is the one place through which every google-adk goes, and where nothing can be added behind
-    the guard's back. What cannot be guarded is not served.
+    the guard's back. What cannot be guarded is not served. Behind the block uvicorn is as before.
 
     Args:
         options: what was asked for.
         session_uri: ADK's; when it is one of ours, failures are counted on its server.
 
     Raises:
-        click.ClickException: the access log cannot be written, or `limits` is not installed.
+        click.ClickException: the access log cannot be written.
     """
     ours = session_uri is not None and session_uri.partition(":")[0] in SCHEMES
     try:
@@ -121,3 +123,7 @@ def guard_what_is_served(options: Options, session_uri: str | None) -> None:
         await serve(self, *args, **kwargs)
 
     uvicorn.Server.serve = guarded  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        uvicorn.Server.serve = serve  # type: ignore[method-assign]

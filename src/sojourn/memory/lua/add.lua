@@ -6,7 +6,8 @@
 --       6… for each: key, key of the one that keeps it away or '', number of what follows, then
 --          field, value, …
 -- Reply {'ok', number of the last change} and the refusals of put.lua
-local operation = operation_on(ARGV[1])
+local operation_id, scope_id, mode, ttl, tenant = unpack(ARGV, 1, 5)
+local operation = operation_on(operation_id)
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 if redis.call('ZSCORE', KEYS[6], operation) then
@@ -14,7 +15,7 @@ if redis.call('ZSCORE', KEYS[6], operation) then
   return {'ok', whole(seq)}
 end
 if newer then return newer end
-local expires = ARGV[4] == '' and '' or whole(now + ARGV[4])
+local expires = ttl == '' and '' or whole(now + ttl)
 
 -- Whether an entry has just these of the fields that are given, ARGV[first…last]. A vector that has
 -- an encoding is not compared; what only another version knows makes no difference.
@@ -28,7 +29,7 @@ end
 
 -- Whether it would live longer than it does; a hundredth is not worth a write.
 local function is_longer(old)
-  return old ~= '' and (expires == '' or (tonumber(old) or 0) < now + ARGV[4] * 0.99)
+  return old ~= '' and (expires == '' or (tonumber(old) or 0) < now + ttl * 0.99)
 end
 
 local plan, at = {}, 6
@@ -37,10 +38,10 @@ for i = 7, #KEYS, 2 do
   local away = ARGV[at + 1] ~= '' and redis.call('EXISTS', KEYS[i + 1]) == 1
   local entry, key = KEYS[i], ARGV[at]
   if away then entry, key = KEYS[i + 1], ARGV[at + 1] end
-  local old = entry_at(entry, ARGV[5])
+  local old = entry_at(entry, tenant)
   if old and old.touched then return old.touched end
   local step = {entry = entry, key = key, old = old}
-  if not old or (not away and ARGV[3] == 'replace' and not is_as(entry, first, last)) then
+  if not old or (not away and mode == 'replace' and not is_as(entry, first, last)) then
     if old and old.refused then return old.refused end
     step.first, step.last = first, last
     plan[#plan + 1] = step
@@ -58,12 +59,12 @@ write_pruned()
 for _, step in ipairs(plan) do
   seq = seq + 1
   if step.first then
-    write_entry(step.entry, step.key, seq, expires, step.old, ARGV[5],
+    write_entry(step.entry, step.key, seq, expires, step.old, tenant,
       unpack(ARGV, step.first, step.last))
   else
     redis.call('HSET', step.entry, 'version', whole(seq), 'expires', expires)
     write_indexed(step.entry, step.key, seq, expires)
   end
 end
-write_change(seq, ARGV[2], operation)
+write_change(seq, scope_id, operation)
 return {'ok', whole(seq)}

@@ -4,7 +4,8 @@
 -- ARGV  1 operation   2 id for a new scope   3 number of that change   4 tenant, as in delete.lua
 --       5… keys
 -- Reply {'ok', how many} {'corrupt', key}
-local operation, seq = operation_on(ARGV[1]), (last_change())
+local operation_id, scope_id, change, whose = unpack(ARGV, 1, 4)
+local operation, seq = operation_on(operation_id), (last_change())
 if not seq then return {'corrupt', KEYS[1]} end
 if redis.call('ZSCORE', KEYS[6], operation) then
   write_again(KEYS[6])
@@ -13,8 +14,8 @@ end
 local old = {}
 for i = 7, #KEYS do
   local version, tenant = unpack(redis.call('HMGET', KEYS[i], 'version', 'tenant'))
-  old[i] = (not is_count(version) or tonumber(version) <= tonumber(ARGV[3]))
-    and (ARGV[4] == '' or ARGV[4] == '=' .. (tenant or ''))
+  old[i] = (not is_count(version) or tonumber(version) <= tonumber(change))
+    and (whose == '' or whose == '=' .. (tenant or ''))
 end
 local many = 0
 for i = 7, #KEYS do
@@ -23,5 +24,5 @@ for i = 7, #KEYS do
     write_deleted(KEYS[i], ARGV[i - 2], seq)
   end
 end
-if many > 0 then write_change(seq, ARGV[2], operation) else write_again(KEYS[1]) end
+if many > 0 then write_change(seq, scope_id, operation) else write_again(KEYS[1]) end
 return {'ok', many}

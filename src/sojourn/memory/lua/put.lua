@@ -9,7 +9,8 @@
 --       6… for each entry: key, number of what follows, then field, value, …
 -- Reply {'ok' | 'duplicate', version of the last} {'stale', version}
 --       {'corrupt', key} {'newer', key, its format or '', a value or ''} {'tenant', key}
-local operation = operation_on(ARGV[1])
+local operation_id, scope_id, expected_version, ttl, tenant = unpack(ARGV, 1, 5)
+local operation = operation_on(operation_id)
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 local done = redis.call('ZSCORE', KEYS[6], operation)
@@ -20,20 +21,20 @@ end
 if newer then return newer end
 local old = {}
 for i = 7, #KEYS do
-  old[i] = entry_at(KEYS[i], ARGV[5])
+  old[i] = entry_at(KEYS[i], tenant)
   if old[i] and old[i].refused then return old[i].refused end
   local actual = old[i] and old[i].version or 0
-  if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= actual then return {'stale', whole(actual)} end
+  if expected_version ~= '' and tonumber(expected_version) ~= actual then return {'stale', whole(actual)} end
 end
 
 write_pruned()
-local expires = ARGV[4] == '' and '' or whole(now + ARGV[4])
+local expires = ttl == '' and '' or whole(now + ttl)
 local at = 6
 for i = 7, #KEYS do
   local key, last = ARGV[at], at + 1 + ARGV[at + 1]
   seq = seq + 1
-  write_entry(KEYS[i], key, seq, expires, old[i], ARGV[5], unpack(ARGV, at + 2, last))
+  write_entry(KEYS[i], key, seq, expires, old[i], tenant, unpack(ARGV, at + 2, last))
   at = last + 1
 end
-write_change(seq, ARGV[2], operation)
+write_change(seq, scope_id, operation)
 return {'ok', whole(seq)}

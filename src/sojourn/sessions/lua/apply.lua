@@ -10,15 +10,16 @@
 --         waits in the outbox, as its stamp there is), or '' (it has waited)
 --       6 number of pairs, then the pairs
 -- Reply {'ok'}   {'app state', bytes} {'app state', keys, 'keys'}: nothing was written
+local outbox_stamp, operation_id, shared_ttl, state_cap, moment, n_pairs = unpack(ARGV, 1, 6)
 local key = KEYS[1]
 local left = redis.call('PTTL', key)
 -- The last sixteen that were applied, ten digits each: `at` forgets one that was overwritten since.
-local digest = string.sub(redis.sha1hex(ARGV[1] .. ':' .. ARGV[2]), 1, 10)
+local digest = string.sub(redis.sha1hex(outbox_stamp .. ':' .. operation_id), 1, 10)
 local applied = redis.call('HGET', key, 'applied') or ''
 for known in string.gmatch(applied, '%S+') do
   if known == digest then
     write_again(key)
-    write_lifetime(key, left, ARGV[3])
+    write_lifetime(key, left, shared_ttl)
     return {'ok'}
   end
 end
@@ -30,17 +31,17 @@ local function written_at(name)
   return 0, ''
 end
 
-local mine, first, last = tonumber(ARGV[1]), 7, 6 + 2 * tonumber(ARGV[6])
-if ARGV[5] ~= '' then
-  mine = ARGV[5] == 'after' and math.max(stamp, mine) or stamp
+local mine, first, last = tonumber(outbox_stamp), 7, 6 + 2 * tonumber(n_pairs)
+if moment ~= '' then
+  mine = moment == 'after' and math.max(stamp, mine) or stamp
   for i = first, last, 2 do mine = math.max(mine, written_at(ARGV[i]) + 1) end
 end
-local mark = string.format('%.0f:', mine) .. ARGV[2]
+local mark = string.format('%.0f:', mine) .. operation_id
 local bytes = state_bytes(key, redis.call('HGET', key, 'bytes'))
-local added, fields, stale, sizes = 0, {}, {}, encoded_sizes(key, first, tonumber(ARGV[6]))
+local added, fields, stale, sizes = 0, {}, {}, encoded_sizes(key, first, tonumber(n_pairs))
 for i = first, last, 2 do
   local theirs, by = written_at(ARGV[i])
-  if mine > theirs or (mine == theirs and ARGV[2] >= by) then
+  if mine > theirs or (mine == theirs and operation_id >= by) then
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
@@ -51,7 +52,7 @@ for i = first, last, 2 do
     end
   end
 end
-if bytes > tonumber(ARGV[4]) then return {'app state', bytes} end
+if bytes > tonumber(state_cap) then return {'app state', bytes} end
 local keys = too_many_keys(key, added)
 if keys then return {'app state', keys, 'keys'} end
 if #fields > 0 then
@@ -62,5 +63,5 @@ if #fields > 0 then
   write_hash(key, fields)
 end
 if #fields == 0 then write_again(key) end
-write_lifetime(key, left, ARGV[3])
+write_lifetime(key, left, shared_ttl)
 return {'ok'}

@@ -6,21 +6,23 @@
 --       4 ttl, ms or '' (never)                 5 expires, ms or ''
 -- Reply {'ok', updated, expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'corrupt'}: nothing was written
-local head = redis.call('HMGET', KEYS[1], 'incarnation', 'version', 'until', 'format', 'updated', 'labels')
-if not head[1] then return {redis.call('EXISTS', KEYS[1]) == 1 and 'corrupt' or 'missing'} end
-if ARGV[1] ~= head[1] then return {'missing'} end
+local session, events, ids, by_update, by_expiry = unpack(KEYS)
+local expected_incarnation, expected_version, id, ttl, expires = unpack(ARGV, 1, 5)
+local head = redis.call('HMGET', session, 'incarnation', 'version', 'until', 'format', 'updated', 'labels')
+if not head[1] then return not_there(session) end
+if expected_incarnation ~= head[1] then return {'missing'} end
 if not major_of(head[4]) or not (is_count(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
-if tonumber(ARGV[2]) ~= tonumber(head[2]) then return {'stale', tonumber(head[2])} end
-redis.call('LLEN', KEYS[2])
-redis.call('ZCARD', KEYS[3])
-redis.call('ZCARD', KEYS[4])
-redis.call('ZCARD', KEYS[5])
+if tonumber(expected_version) ~= tonumber(head[2]) then return {'stale', tonumber(head[2])} end
+redis.call('LLEN', events)
+redis.call('ZCARD', ids)
+redis.call('ZCARD', by_update)
+redis.call('ZCARD', by_expiry)
 
-local ttl, last, expires = ARGV[4], head[3] or '', ARGV[5]
+local last = head[3] or ''
 if last ~= '' and (expires == '' or tonumber(expires) > tonumber(last)) then expires = last end
-redis.call('ZADD', KEYS[5], expires == '' and '+inf' or expires, ARGV[3])
-redis.call('HSET', KEYS[1], 'ttl', ttl, 'expires', expires)
-write_expiry({KEYS[1], KEYS[2], KEYS[3]}, expires)
-write_index_lifetime(KEYS[4], KEYS[5], expires, write_mended)
-write_labelled(KEYS[4], KEYS[5], ARGV[3], expires, read_labels(head[6]) or {}, {})
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+redis.call('HSET', session, 'ttl', ttl, 'expires', expires)
+write_expiry({session, events, ids}, expires)
+write_index_lifetime(by_update, by_expiry, expires, write_mended)
+write_labelled(by_update, by_expiry, id, expires, read_labels(head[6]) or {}, {})
 return {'ok', head[5] or '', expires, head[6] or ''}

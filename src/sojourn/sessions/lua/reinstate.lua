@@ -5,22 +5,23 @@
 --       4 a name for this write where values have stamps (an app's), else ''
 --       5 number of pairs, then the pairs
 -- Reply {'ok'}   {'expired'} {'exists'} {'state', bytes} {'newer', format}: nothing was written
-local key, expires = KEYS[1], ARGV[2]
+local replace, expires, state_cap, stamped_by, n_pairs = unpack(ARGV, 1, 5)
+local key = KEYS[1]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
-if redis.call('EXISTS', key) == 1 and ARGV[1] == '' then return {'exists'} end
+if redis.call('EXISTS', key) == 1 and replace == '' then return {'exists'} end
 local format = redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, 'format')
 if (major_of(format) or 1) > 1 then return {'newer', format} end
 local bytes, fields = 0, {}
-for i = 6, 5 + 2 * tonumber(ARGV[5]), 2 do
+for i = 6, 5 + 2 * tonumber(n_pairs), 2 do
   bytes = bytes + #ARGV[i] + #ARGV[i + 1]
   fields[#fields + 1] = 'state:' .. ARGV[i]
   fields[#fields + 1] = ARGV[i + 1]
-  if ARGV[4] ~= '' then
+  if stamped_by ~= '' then
     fields[#fields + 1] = 'at:' .. ARGV[i]
-    fields[#fields + 1] = string.format('%.0f:', stamp) .. ARGV[4]
+    fields[#fields + 1] = string.format('%.0f:', stamp) .. stamped_by
   end
 end
-if bytes > tonumber(ARGV[3]) then return {'state', bytes} end
+if bytes > tonumber(state_cap) then return {'state', bytes} end
 fields[#fields + 1] = 'bytes'
 fields[#fields + 1] = bytes
 -- Beside what is there first: a full server refuses this write, before anything is changed.

@@ -14,7 +14,7 @@ local incarnation, version, seq, ttl, format, last, labels, updated, expires, by
   unpack(redis.call('HMGET', session, 'incarnation', 'version', 'seq', 'ttl', 'format', 'until',
     'labels', 'updated', 'expires', 'bytes'))
 last, labels = last or '', labels or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
+if not incarnation then return not_there(session) end
 if wanted ~= '' and wanted ~= incarnation then return {'missing'} end
 if not major_of(format) or not (is_count(version) and is_count(seq) and is_span(ttl)
     and is_span(last)) then
@@ -42,9 +42,8 @@ for _, key in ipairs(arguments(6, count)) do
   end
 end
 expires = later(ttl, last)
-updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-redis.call('ZADD', by_update, 'GT', updated, id)
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+updated = seconds()
+write_indexed(by_update, by_expiry, id, updated, expires)
 redis.call('HSET', session, 'version', version, 'updated', updated, 'expires', expires,
   'bytes', math.max(0, left))
 for _, key in ipairs(arguments(6, count)) do

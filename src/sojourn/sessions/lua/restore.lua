@@ -17,19 +17,20 @@
 -- Reply {'ok', labels that the one before had, as JSON or ''} {'duplicate'}
 --       {'expired'} {'exists'} {'gone'} {'full', sessions} {'state', bytes} {'incomplete', staged}
 --       {'newer', format}: nothing was written
+local incarnation, id, replace, version, seq, dropped, created, updated, ttl, last, expires,
+  state_cap, max_sessions, n_staged = unpack(ARGV, 1, 14)
 local session, events, ops, ids, by_update, by_expiry, operations, staged, staged_ids, notices =
   unpack(KEYS)
 local there = redis.call('EXISTS', session) == 1
 if there and redis.call('TYPE', session).ok == 'hash'
-    and redis.call('HGET', session, 'incarnation') == ARGV[1] then
+    and redis.call('HGET', session, 'incarnation') == incarnation then
   write_again(session)
   return {'duplicate'}
 end
-local born = operation_name('save', ARGV[2], ARGV[1]) -- no incarnation comes again
+local born = operation_name('save', id, incarnation) -- no incarnation comes again
 if redis.call('ZSCORE', operations, born) then return {'gone'} end
-local ttl, last, expires = ARGV[9], ARGV[10], ARGV[11]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
-if there and ARGV[3] == '' then return {'exists'} end
+if there and replace == '' then return {'exists'} end
 local format = there and redis.call('TYPE', session).ok == 'hash' and redis.call('HGET', session, 'format')
 if (major_of(format) or 1) > 1 then return {'newer', format} end
 
@@ -40,54 +41,48 @@ at = first_pair + 2 * n_pairs
 local first_row, count = at + 1, tonumber(ARGV[at])
 local bytes = 0
 for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
-if bytes > tonumber(ARGV[12]) then return {'state', bytes} end
+if bytes > tonumber(state_cap) then return {'state', bytes} end
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)
 local waiting = redis.call('LLEN', staged)
-if waiting ~= tonumber(ARGV[14]) then return {'incomplete', waiting} end
-if not there and ARGV[13] ~= '' then
-  local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
-  local evicted = redis.call('ZSCORE', by_expiry, ARGV[2]) -- it has this place already
-  if evicted and tonumber(evicted) > now then alive = alive - 1 end
-  if alive >= tonumber(ARGV[13]) then return {'full', alive} end
-end
+if waiting ~= tonumber(n_staged) then return {'incomplete', waiting} end
+local alive = not there and too_many_sessions(by_expiry, id, max_sessions)
+if alive then return {'full', alive} end
 
 -- The first write is one that a full server refuses, before anything is changed. In a list that is
 -- read in pages nothing moves back.
 if there then
-  redis.call('ZADD', by_update, 'GT', ARGV[8], ARGV[2])
+  redis.call('ZADD', by_update, 'GT', updated, id)
 else
-  redis.call('ZADD', by_update, ARGV[8], ARGV[2])
+  redis.call('ZADD', by_update, updated, id)
 end
 local former = there and redis.call('TYPE', session).ok == 'hash'
   and redis.call('HGET', session, 'labels') or ''
 redis.call('UNLINK', session, events, ops, ids)
 local dead = write_pruned(by_update, by_expiry)
-if #dead > 0 then redis.call('ZADD', by_update, ARGV[8], ARGV[2]) end -- one may have had this id
+if #dead > 0 then redis.call('ZADD', by_update, updated, id) end -- one may have had this id
 if waiting > 0 then redis.call('RENAME', staged, events) end
 if redis.call('EXISTS', staged_ids) == 1 then redis.call('RENAME', staged_ids, ids) end
 local rows = {}
 for i = first_row, first_row + count - 1 do rows[#rows + 1] = ARGV[i] end
 for _, row in ipairs(rows) do redis.call('RPUSH', events, row) end
-write_ids(ids, rows, tonumber(ARGV[6]) + waiting + 1)
+write_ids(ids, rows, tonumber(dropped) + waiting + 1)
 if waiting > 0 and redis.call('ZCARD', ids) <= waiting + count then -- some cannot be read, or were evicted
-  write_ids(ids, redis.call('LRANGE', events, 0, -1), tonumber(ARGV[6]) + 1)
+  write_ids(ids, redis.call('LRANGE', events, 0, -1), tonumber(dropped) + 1)
 end
 redis.call('HSET', session,
-  'format', '1', 'incarnation', ARGV[1], 'version', ARGV[4], 'epoch', '0', 'seq', ARGV[5],
-  'dropped', ARGV[6], 'created', ARGV[7], 'updated', ARGV[8], 'expires', expires, 'ttl', ttl,
+  'format', '1', 'incarnation', incarnation, 'version', version, 'epoch', '0', 'seq', seq,
+  'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires, 'ttl', ttl,
   'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
 if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[2])
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
 write_expiry({session, events, ids}, expires)
 write_index_lifetime(by_update, by_expiry, expires, write_mended)
-write_labelled(by_update, by_expiry, ARGV[2], expires,
+write_labelled(by_update, by_expiry, id, expires,
   read_labels(given('labels', first_field, n_fields)) or {}, read_labels(former) or {})
 write_user_operation(operations, born)
 if notices then
-  local changes = {}
-  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
-  changes[#changes + 1] = {there and 'updated' or 'created', ARGV[2], tonumber(ARGV[4])}
-  write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
+  local change = {there and 'updated' or 'created', id, tonumber(version)}
+  write_found(notices, ARGV[#ARGV], dead, change, {by_update, by_expiry})
 end
 return {'ok', former}

@@ -10,8 +10,9 @@
 -- Reply {'ok', new id, new incarnation, its place in the index, expires or '', labels as JSON or ''}
 --       {'duplicate', new id, new incarnation}
 --       {'missing'} {'exists'} {'corrupt'}: nothing was written
+local operation_id, expected_incarnation, old, new, new_incarnation, shared_ttl = unpack(ARGV, 1, 6)
 local session, by_update, by_expiry, operations = KEYS[1], KEYS[9], KEYS[10], KEYS[11]
-local what = #ARGV[3] .. ':' .. ARGV[3] .. ':' .. #ARGV[1] .. ':' .. ARGV[1]
+local what = #old .. ':' .. old .. ':' .. #operation_id .. ':' .. operation_id
 local name, led_to = 'rotate:' .. what, 'rotated:' .. what .. ':'
 local done = redis.call('ZSCORE', operations, name)
 if done then -- what it led to has the same score
@@ -27,8 +28,8 @@ end
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'updated', 'expires', 'format', 'labels')
 local incarnation, version, updated, expires, labels = head[1], head[2], head[3], head[4], head[6] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
-if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+if not incarnation then return not_there(session) end
+if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
   return {'corrupt'}
 end
@@ -38,10 +39,10 @@ for _, i in ipairs({3, 4, 9, 10, 11}) do redis.call('ZCARD', KEYS[i]) end
 
 -- The first write is one that a full server refuses, before anything is changed. Entries of the
 -- index only ever move forward, so that no page misses one.
-local place = redis.call('ZSCORE', by_update, ARGV[3]) or updated
-redis.call('ZADD', by_update, place, ARGV[4])
-redis.call('ZADD', by_update, 'GT', string.format('%.6f', clock[1] + clock[2] / 1000000), ARGV[4])
-redis.call('HSET', session, 'incarnation', ARGV[5])
+local place = redis.call('ZSCORE', by_update, old) or updated
+redis.call('ZADD', by_update, place, new)
+redis.call('ZADD', by_update, 'GT', seconds(), new)
+redis.call('HSET', session, 'incarnation', new_incarnation)
 for i = 1, 4 do -- with what lifetime they have
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('RENAME', KEYS[i], KEYS[i + 4])
@@ -49,17 +50,17 @@ for i = 1, 4 do -- with what lifetime they have
     redis.call('UNLINK', KEYS[i + 4])
   end
 end
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
-redis.call('ZREM', by_update, ARGV[3])
-redis.call('ZREM', by_expiry, ARGV[3])
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, new)
+redis.call('ZREM', by_update, old)
+redis.call('ZREM', by_expiry, old)
 write_index_lifetime(by_update, by_expiry, expires, write_mended)
 local words = read_labels(labels) or {}
-write_labelled(by_update, by_expiry, ARGV[3], now, {}, words)
-write_labelled(by_update, by_expiry, ARGV[4], expires, words, {})
-write_user_operation(operations, name, led_to .. #ARGV[4] .. ':' .. ARGV[4] .. ':' .. ARGV[5])
-write_user_operation(operations, 'rotated-from:' .. #ARGV[3] .. ':' .. ARGV[3] .. ':' .. incarnation)
+write_labelled(by_update, by_expiry, old, now, {}, words)
+write_labelled(by_update, by_expiry, new, expires, words, {})
+write_user_operation(operations, name, led_to .. #new .. ':' .. new .. ':' .. new_incarnation)
+write_user_operation(operations, 'rotated-from:' .. #old .. ':' .. old .. ':' .. incarnation)
 if KEYS[12] then
-  local changes = {{'deleted', ARGV[3], version}, {'created', ARGV[4], version}}
-  write_notices(KEYS[12], ARGV[6], changes, {by_update, by_expiry})
+  local changes = {{'deleted', old, version}, {'created', new, version}}
+  write_notices(KEYS[12], shared_ttl, changes, {by_update, by_expiry})
 end
-return {'ok', ARGV[4], ARGV[5], redis.call('ZSCORE', by_update, ARGV[4]), expires, labels}
+return {'ok', new, new_incarnation, redis.call('ZSCORE', by_update, new), expires, labels}

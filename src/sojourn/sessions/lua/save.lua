@@ -15,16 +15,18 @@
 --         expires or '', labels as JSON or '', those before}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}
 --       {'newer', format}: nothing was written
+local operation_id, expected_incarnation, expected_version, id, new_ttl, new_until, first_ttl,
+  state_cap, max_events, max_sessions = unpack(ARGV, 1, 10)
 local session, events, ops, ids, by_update, by_expiry, operations, notices = unpack(KEYS)
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format', 'log_id',
   'labels', 'updated', 'expires')
 local incarnation, former = head[1], head[10] or ''
-local version, epoch, created = 0, 0, string.format('%.6f', clock[1] + clock[2] / 1000000)
-local updated, ttl, last = created, ARGV[7], ''
-local name, born = 's' .. ARGV[1], operation_name('save', ARGV[4], ARGV[1])
+local version, epoch, created = 0, 0, seconds()
+local updated, ttl, last = created, first_ttl, ''
+local name, born = 's' .. operation_id, operation_name('save', id, operation_id)
 if incarnation then
-  if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+  if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
   if not major_of(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
       and is_span(head[5] or '') and is_count(head[6]) and is_time(head[7])) then
     return {'corrupt'}
@@ -39,20 +41,20 @@ if incarnation then
   if major_of(head[8]) > 1 then return {'newer', head[8]} end
 elseif redis.call('EXISTS', session) == 1 then
   return {'corrupt'}
-elseif ARGV[2] ~= '' or ARGV[7] == 'none' then
+elseif expected_incarnation ~= '' or first_ttl == 'none' then
   return {'missing'}
 end
 -- Done to one that is gone since: neither revive it nor overwrite its successor.
-local made = operation_name('create', ARGV[4], ARGV[1]) -- no incarnation comes again
+local made = operation_name('create', id, operation_id) -- no incarnation comes again
 if redis.call('ZSCORE', operations, born)
     or not incarnation and redis.call('ZSCORE', operations, made) then
   return {'gone'}
 end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then
+if expected_version ~= '' and tonumber(expected_version) ~= version then
   return incarnation and {'stale', version} or {'missing'}
 end
-if ARGV[5] ~= 'keep' then ttl = ARGV[5] end
-if ARGV[6] ~= 'keep' then last = ARGV[6] end
+if new_ttl ~= 'keep' then ttl = new_ttl end
+if new_until ~= 'keep' then last = new_until end
 
 local first_field, n_fields = 12, tonumber(ARGV[11])
 local at = first_field + 2 * n_fields
@@ -61,22 +63,18 @@ at = first_pair + 2 * n_pairs
 local first_event, count = at + 1, tonumber(ARGV[at])
 local bytes = 0
 for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
-if bytes > tonumber(ARGV[8]) then return {'state', bytes} end
+if bytes > tonumber(state_cap) then return {'state', bytes} end
 redis.call('LLEN', events)
 for i = 3, 7 do redis.call('ZCARD', KEYS[i]) end
 local first = redis.call('ZCARD', by_update) == 0 and 1 or 0
-if not incarnation and ARGV[10] ~= '' then
-  local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
-  local evicted = redis.call('ZSCORE', by_expiry, ARGV[4]) -- it has this place already
-  if evicted and tonumber(evicted) > now then alive = alive - 1 end
-  if alive >= tonumber(ARGV[10]) then return {'full', alive} end
-end
+local alive = not incarnation and too_many_sessions(by_expiry, id, max_sessions)
+if alive then return {'full', alive} end
 
 version = version + 1
-local dropped = ARGV[9] == '' and 0 or math.max(0, count - tonumber(ARGV[9]))
+local dropped = max_events == '' and 0 or math.max(0, count - tonumber(max_events))
 local expires = later(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
-redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
+redis.call('ZADD', by_update, 'GT', updated, id)
 redis.call('UNLINK', events, ids)
 write_no_state(session)
 redis.call('HDEL', session, 'labels')
@@ -84,10 +82,10 @@ local dead = {}
 if not incarnation then
   redis.call('UNLINK', ops)
   dead = write_pruned(by_update, by_expiry)
-  if #dead > 0 then redis.call('ZADD', by_update, updated, ARGV[4]) end -- one may have had this id
+  if #dead > 0 then redis.call('ZADD', by_update, updated, id) end -- one may have had this id
 end
 redis.call('HSET', session,
-  'format', head[8] or '1', 'incarnation', incarnation or ARGV[1], 'version', version, 'epoch', epoch,
+  'format', head[8] or '1', 'incarnation', incarnation or operation_id, 'version', version, 'epoch', epoch,
   'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
   'ttl', ttl, 'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
 if head[9] then redis.call('HSET', session, 'log_id', head[9]) end
@@ -96,18 +94,16 @@ local rows = {}
 for i = first_event + dropped, first_event + count - 1 do rows[#rows + 1] = ARGV[i] end
 for _, row in ipairs(rows) do redis.call('RPUSH', events, row) end
 write_ids(ids, rows, dropped + 1)
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(by_update, by_expiry, expires, write_mended)
 local labels = given('labels', first_field, n_fields) or ''
-write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {},
+write_labelled(by_update, by_expiry, id, expires, read_labels(labels) or {},
   read_labels(former) or {})
 write_user_operation(operations, born)
 if notices then
-  local changes = {}
-  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
-  changes[#changes + 1] = {incarnation and 'updated' or 'created', ARGV[4], version}
-  write_notices(notices, ARGV[#ARGV], changes, {by_update, by_expiry})
+  local change = {incarnation and 'updated' or 'created', id, version}
+  write_found(notices, ARGV[#ARGV], dead, change, {by_update, by_expiry})
 end
 return {'ok', version, span(ttl, last), count, first, updated, expires, labels, former}

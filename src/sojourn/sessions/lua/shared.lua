@@ -6,6 +6,18 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stamp = clock[1] * 1000000 + clock[2]
 
+-- The same in seconds, as fields have it.
+local function seconds()
+  return string.format('%.6f', clock[1] + clock[2] / 1000000)
+end
+
+-- Text as a part of a key's name.
+local function escaped(text)
+  return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
+    return string.format('%%%02X', string.byte(byte))
+  end))
+end
+
 -- Let a shared key live for `ttl` ms at least, '' meaning for ever; it had `left` ms before this
 -- change. It is only ever lengthened, by a hundredth more than asked, so that not every change has
 -- to. A key that never expires stays so.
@@ -95,10 +107,8 @@ local function write_mended(by_update, by_expiry)
     for _, id in ipairs(redis.call('ZDIFF', 2, pair[1], pair[2])) do
       left = left - 1
       if left < 0 then return end
-      local name = string.gsub(id, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
-        return string.format('%%%02X', string.byte(byte))
-      end)
-      local head = redis.pcall('HMGET', start .. 'session' .. tag .. ':' .. name, 'updated', 'expires')
+      local session = start .. 'session' .. tag .. ':' .. escaped(id)
+      local head = redis.pcall('HMGET', session, 'updated', 'expires')
       if not (head.err or head[1] or head[2]) then
         redis.call('ZREM', by_update, id)
         redis.call('ZREM', by_expiry, id)
@@ -129,6 +139,17 @@ local function write_index_lifetime(by_update, by_expiry, expires, evicted)
   end
 end
 
+-- The reply about a session without an incarnation: there is none, or it cannot be read.
+local function not_there(session)
+  return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'}
+end
+
+-- Put a session that was changed in its place in its user's indexes.
+local function write_indexed(by_update, by_expiry, id, updated, expires)
+  redis.call('ZADD', by_update, 'GT', updated, id)
+  redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, id)
+end
+
 -- Take some sessions that have expired out of their user's indexes; gives their ids.
 local function write_pruned(by_update, by_expiry)
   local dead = redis.call('ZRANGEBYSCORE', by_expiry, '-inf', now, 'LIMIT', 0, 100)
@@ -137,6 +158,15 @@ local function write_pruned(by_update, by_expiry)
     redis.call('ZREM', by_expiry, unpack(dead))
   end
   return dead
+end
+
+-- How many sessions of a user are alive, if that is too many for another one; '' is no cap.
+local function too_many_sessions(by_expiry, id, most)
+  if most == '' then return nil end
+  local alive = redis.call('ZCOUNT', by_expiry, string.format('(%.0f', now), '+inf')
+  local evicted = redis.call('ZSCORE', by_expiry, id) -- it has this place already
+  if evicted and tonumber(evicted) > now then alive = alive - 1 end
+  return alive >= tonumber(most) and alive or nil
 end
 
 -- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
@@ -339,6 +369,14 @@ local function write_notices(key, ttl, changes, indexes)
   if type(redis.pcall('SPUBLISH', key, '')) == 'table' then redis.pcall('PUBLISH', key, '') end
 end
 
+-- Tell of a session that was written as a whole, and of those that were found to have expired.
+local function write_found(key, ttl, dead, change, indexes)
+  local changes = {}
+  for i, expired in ipairs(dead) do changes[i] = {'expired', expired, 0} end
+  changes[#changes + 1] = change
+  write_notices(key, ttl, changes, indexes)
+end
+
 -- The labels in a field, by name; nil when they cannot be read.
 local function read_labels(field)
   if not field or field == '' then return {} end
@@ -365,11 +403,6 @@ end
 -- whole index.
 local function write_labelled(by_update, by_expiry, id, expires, labels, former, grace)
   if not (next(labels) or next(former)) then return end
-  local function escaped(text)
-    return (string.gsub(text, "[^A-Za-z0-9_.~@+=,!$'-]", function(byte)
-      return string.format('%%%02X', string.byte(byte))
-    end))
-  end
   local function label_set(name, word)
     return by_update .. ':label:' .. escaped(name) .. ':' .. escaped(word)
   end

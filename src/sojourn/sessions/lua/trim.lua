@@ -9,13 +9,15 @@
 --       7 shared ttl, ms or '', for notices
 -- Reply {'ok' | 'duplicate', version, span, last seq, updated, expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'corrupt'} {'newer', format}: nothing was written
+local operation_id, expected_incarnation, expected_version, id, from_end, keep, shared_ttl =
+  unpack(ARGV, 1, 7)
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'seq', 'dropped', 'ttl', 'epoch', 'format', 'until', 'labels',
   'updated', 'expires')
 local incarnation, ttl, last, labels = head[1], head[5], head[8] or '', head[9] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
-if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+if not incarnation then return not_there(session) end
+if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
     and is_count(head[6]) and is_span(ttl) and is_span(last)) then
   return {'corrupt'}
@@ -23,22 +25,22 @@ end
 local version, seq, dropped, epoch =
   tonumber(head[2]), tonumber(head[3]), tonumber(head[4]), tonumber(head[6])
 if dropped > seq then return {'corrupt'} end
-local name = 't' .. ARGV[1]
+local name = 't' .. operation_id
 local done = redis.call('ZSCORE', ops, name)
 if done then
   write_again(ops)
   return {'duplicate', done, span(ttl, last), seq, head[10] or '', head[11] or '', labels}
 end
 if major_of(head[7]) > 1 then return {'newer', head[7]} end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
+if expected_version ~= '' and tonumber(expected_version) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', ids)
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)
 
-local behind = math.min(tonumber(ARGV[5]), seq - dropped)
+local behind = math.min(tonumber(from_end), seq - dropped)
 local front = 0
-if ARGV[6] ~= '' then front = math.max(0, seq - dropped - behind - tonumber(ARGV[6])) end
+if keep ~= '' then front = math.max(0, seq - dropped - behind - tonumber(keep)) end
 if behind > 0 then epoch = epoch + 1 end
 seq, dropped, version = seq - behind, dropped + front, version + 1
 if seq == dropped then
@@ -50,16 +52,15 @@ end
 redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
 redis.call('ZREMRANGEBYSCORE', ids, 1, dropped)
 local expires = later(ttl, last)
-local updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
-redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+local updated = seconds()
+write_indexed(by_update, by_expiry, id, updated, expires)
 redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 'epoch', epoch,
   'updated', updated, 'expires', expires)
 write_expiry({session, events, ids}, expires)
 write_operation(ops, name, version, ttl)
 write_index_lifetime(by_update, by_expiry, expires, write_mended)
-write_labelled(by_update, by_expiry, ARGV[4], expires, read_labels(labels) or {}, {})
+write_labelled(by_update, by_expiry, id, expires, read_labels(labels) or {}, {})
 if KEYS[7] then
-  write_notices(KEYS[7], ARGV[7], {{'trimmed', ARGV[4], version}}, {by_update, by_expiry})
+  write_notices(KEYS[7], shared_ttl, {{'trimmed', id, version}}, {by_update, by_expiry})
 end
 return {'ok', version, span(ttl, last), seq, updated, expires, labels}

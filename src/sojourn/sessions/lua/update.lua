@@ -34,26 +34,28 @@ local function labels_field(labels)
   return (string.gsub('{' .. table.concat(parts, ',') .. '}', '\\/', '/'))
 end
 
+local operation_id, expected_incarnation, expected_version, id, new_ttl, new_until, max_labels =
+  unpack(ARGV, 1, 7)
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires')
 local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or ''
 local former = head[7] or ''
-if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
-if ARGV[2] ~= '' and ARGV[2] ~= incarnation then return {'missing'} end
+if not incarnation then return not_there(session) end
+if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[5]) or not is_count(head[2]) or not is_span(head[3])
     or not is_time(head[4]) or not is_span(until_now) then
   return {'corrupt'}
 end
-local name = 'u' .. ARGV[1]
+local name = 'u' .. operation_id
 local done = redis.call('ZSCORE', ops, name)
 if done then
   write_again(ops)
   return {'duplicate', done, span(head[3], until_now), head[4], head[8] or '', former, former}
 end
-local changed = #ARGV > 8 or ARGV[5] ~= 'keep' or ARGV[6] ~= 'keep'
+local changed = #ARGV > 8 or new_ttl ~= 'keep' or new_until ~= 'keep'
 if changed and major_of(head[5]) > 1 then return {'newer', head[5]} end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'stale', version} end
+if expected_version ~= '' and tonumber(expected_version) ~= version then return {'stale', version} end
 redis.call('LLEN', events)
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)
@@ -68,17 +70,17 @@ if change then
     set[label] = word ~= cjson.null and word or nil
   end
   for _ in pairs(set) do count = count + 1 end
-  if count > tonumber(ARGV[7]) then return {'labels', count} end
+  if count > tonumber(max_labels) then return {'labels', count} end
   labels, field = set, labels_field(set)
 end
 
-local ttl = ARGV[5] == 'keep' and head[3] or ARGV[5]
-local last = ARGV[6] == 'keep' and until_now or ARGV[6]
+local ttl = new_ttl == 'keep' and head[3] or new_ttl
+local last = new_until == 'keep' and until_now or new_until
 local expires, updated = later(ttl, last), head[4]
 local fields = {'ttl', ttl, 'until', last, 'expires', expires}
 if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
-  updated = string.format('%.6f', clock[1] + clock[2] / 1000000)
+  updated = seconds()
   for i = 8, #ARGV - 1, 2 do
     fields[#fields + 1] = ARGV[i]
     fields[#fields + 1] = ARGV[i] == 'labels' and field or ARGV[i + 1]
@@ -88,14 +90,13 @@ if changed then -- otherwise it is a touch, which may be repeated
   end
   write_operation(ops, name, version, ttl)
 end
-redis.call('ZADD', by_update, 'GT', updated, ARGV[4])
-redis.call('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
+write_indexed(by_update, by_expiry, id, updated, expires)
 write_hash(session, fields)
 write_expiry({session, events, ids}, expires)
 if ttl ~= '' and tonumber(ttl) < 86400000 then redis.call('PEXPIREAT', ops, expires) end
 write_index_lifetime(by_update, by_expiry, expires, write_mended)
-write_labelled(by_update, by_expiry, ARGV[4], expires, labels, read_labels(former) or {})
+write_labelled(by_update, by_expiry, id, expires, labels, read_labels(former) or {})
 if changed and KEYS[7] then
-  write_notices(KEYS[7], ARGV[#ARGV], {{'updated', ARGV[4], version}}, {by_update, by_expiry})
+  write_notices(KEYS[7], ARGV[#ARGV], {{'updated', id, version}}, {by_update, by_expiry})
 end
 return {'ok', version, span(ttl, last), updated, expires, field, former}

@@ -20,7 +20,6 @@ from sojourn.security import (
     Enumeration,
     IdPolicy,
     JsonLines,
-    Limiter,
     Principal,
 )
 from sojourn.security.tokens import tokens_from
@@ -122,7 +121,7 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
     from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
-    limiter = None if web.auth is None else _limiter(store)
+    limiter = None if web.auth is None else Enumeration(store.store)
     guard = store.guard(log=log, check_id=IdPolicy().check, limiter=limiter)
     served = application(
         Desk(guard, Identity(app, user)),
@@ -134,15 +133,6 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
         at, port = listening.getsockname()[:2]
         note(f"listening on http://{f'[{at}]' if ':' in at else at}:{port}/mcp")
         store.run(serve_http(served, listening))
-
-
-def _limiter(store: Connection) -> Limiter | None:
-    """Slows and refuses addresses that guess ids; of one user alone there is nothing to guess."""
-    try:
-        return Enumeration(store.store)
-    except ConfigurationError as error:
-        note(f"whoever guesses ids is not slowed: {error}")
-        return None
 
 
 def _check(app: str, user: str | None, web: _Web | None) -> None:

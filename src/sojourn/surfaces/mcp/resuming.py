@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import count
 
 import anyio
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
@@ -16,6 +17,7 @@ from mcp_types import (
 )
 
 from sojourn.errors import SojournError
+from sojourn.resilience.backoff import backoff
 from sojourn.security.told import UserStreams
 
 log = logging.getLogger("sojourn.mcp")
@@ -64,9 +66,9 @@ class Told(EventStore):
 
         Then the client is told that there will be none: whoever worked on it is gone.
         """
-        number, stream, pause = int(last_event_id), "", _PAUSES[0]
+        number, stream = int(last_event_id), ""
         with anyio.move_on_after(self._patience):
-            while True:
+            for attempt in count():
                 found = await self._streams.after(self._connection, number)
                 for told in found or ():
                     stream = told.stream
@@ -79,8 +81,7 @@ class Told(EventStore):
                     number = told.number
                 if found is None:
                     return
-                await anyio.sleep(pause)
-                pause = min(pause * 2, _PAUSES[1])
+                await anyio.sleep(backoff(attempt, *_PAUSES))
         request = int(stream) if stream.isdecimal() else stream
         error = ErrorData(code=INTERNAL_ERROR, message=_LOST)
         await send_callback(EventMessage(JSONRPCError(jsonrpc="2.0", id=request, error=error)))

@@ -24,7 +24,9 @@ async def serve_stdio(desk: Desk) -> None:
     """Serve the client at the other end of stdin and stdout, until it closes one of them."""
     # The server's own `run_stdio_async` cannot be ended while it waits for a line, leaves requests
     # unanswered at the end of its input, and fails when its reader has left.
-    server = server_of(desk)._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    outer = server_of(desk)
+    outer.streamable_http_app()  # makes the session manager, the public way to the server beneath
+    server = outer.session_manager.app
     with standard_pipes() as pipes:
         ends = cast("AsyncFile[str]", pipes)
         async with stdio_server(ends, ends) as (incoming, outgoing):
