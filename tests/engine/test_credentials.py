@@ -141,6 +141,32 @@ async def test_a_provider_that_fails_is_asked_again_and_has_its_say(bare: str) -
         assert store.stats().outages == 0
 
 
+async def test_a_provider_that_several_connections_wait_for_is_no_fault_of_the_server(
+    bare: str,
+) -> None:
+    healthy = threading.Event()
+
+    def answer(_: int) -> str:
+        time.sleep(0.05)
+        if not healthy.is_set():
+            raise LookupError("the vault is sealed")
+        return PASSWORD
+
+    async with sojourn.open(
+        bare, credential_provider=Provider(answer), operation_timeout=0.6
+    ) as store:
+
+        async def ask() -> None:
+            large = store.sessions.get(sojourn.SessionKey.of(*names(), "s1"))  # its own connection
+            outcomes = await asyncio.gather(store.ping(), large, return_exceptions=True)
+            assert all("the vault is sealed" in str(each) for each in outcomes), outcomes
+
+        await ask()
+        healthy.set()
+        await store.ping()
+        assert store.stats().lost_connections == 0
+
+
 async def test_a_provider_of_nonsense_is_told_so(bare: str) -> None:
     async with sojourn.open(
         bare,

@@ -81,7 +81,8 @@ class Credentials:
                     "and the next call uses what it gives."
                 )
             )
-        del self._asking[loop]
+        if self._asking.get(loop) is asking:  # else another connection has waited for it, too
+            del self._asking[loop]
         try:
             self._given = asking.result()
         except asyncio.CancelledError:

@@ -27,7 +27,8 @@ import sojourn
 from servers import Server
 from sojourn import Event, Message, SessionKey, TooLarge
 from sojourn.client import Sojourn
-from sojourn.integrations.langchain import ChatMessageHistory
+from sojourn.integrations.langchain import ChatMessageHistory, fitting
+from sojourn.integrations.langchain.fitting import _size  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture
@@ -251,6 +252,41 @@ async def test_only_what_has_to_go_is_left_out(store: Sojourn, session: str) -> 
     (found,) = await history.aget_messages()
     assert found.additional_kwargs == {"a": half}
     assert found.response_metadata == {}
+
+
+async def test_a_message_of_many_parts_is_not_measured_for_each_of_them(
+    history: ChatMessageHistory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = list[int]()
+
+    def measure(value: object) -> int:
+        size = _size(value)
+        if isinstance(value, dict) and "metadata" in value:
+            measured.append(size)
+        return size
+
+    monkeypatch.setattr(fitting, "_size", measure)
+    image = {"type": "image", "base64": "x" * 10_000, "mime_type": "image/png"}
+    parts = [SAYING, *(dict(image) for _ in range(1000))]
+    await history.aadd_messages([HumanMessage(parts)])  # type: ignore[arg-type]
+    (found,) = await history.aget_messages()
+    kept = [part for part in found.content if part == image]
+    assert len(measured) <= 5
+    assert (measured[0] - measured[-1]) // 10_000 <= 1000 - len(kept)
+    assert 0 <= 2**23 - 1024 - measured[-1] <= 10_100  # one more would be over the cap
+    assert found.content[0] == SAYING
+    assert len(caplog.records[-1].getMessage()) < 2000
+
+
+async def test_a_message_of_too_many_members_is_stored_without_some_of_its_parts(
+    history: ChatMessageHistory,
+) -> None:
+    table = {"type": "table", "rows": list(range(1000))}
+    parts = [SAYING, *(dict(table) for _ in range(150))]
+    await history.aadd_messages([HumanMessage(parts)])  # type: ignore[arg-type]
+    (found,) = await history.aget_messages()
+    assert found.content[0] == SAYING
+    assert sum(part == table for part in found.content) >= 50
 
 
 async def test_what_is_just_below_the_cap_is_stored_whole(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
@@ -17,13 +18,21 @@ log = logging.getLogger("sojourn.langchain")
 
 _BESIDE: Final = 1024
 """Bytes of an event beside the message: its id, time and the like."""
+_OTHER_CAPS: Final = sys.maxsize // 2
+"""Bytes over the cap that say that it is over another one."""
+_TOLD: Final = 10
+"""Pieces that the log names."""
 _CALLS: Final = ("tool_calls", "tool_call_chunks", "invalid_tool_calls")
 
 
 class _Piece(NamedTuple):
-    """What may be left out: its bytes, what of the message it is of, and how it is left out."""
+    """What may be left out: its bytes, what of the message it is of, and how it is left out.
+
+    Without it the message is smaller by `saves` bytes at most.
+    """
 
     size: int
+    saves: int
     of: str
     what: str
     leave_out: Callable[[], object]
@@ -50,13 +59,15 @@ def fitted(stored: dict[str, Any], cap: int) -> dict[str, Any]:
     made = {**stored, "metadata": metadata}
     changed, told = set[str](metadata.get(CHANGED, ())), list[str]()
     for pieces in (_fields(fields), _parts(made), _arguments(fields)):
-        for piece in sorted(pieces, key=lambda each: each.size, reverse=True):
-            if size <= room:
-                break
-            piece.leave_out()
-            changed.add(piece.of)
+        left = deque(sorted(pieces, key=lambda each: each.size, reverse=True))
+        gone = 0
+        while left and size > room:
+            for piece in _next(left, size - room, gone):
+                piece.leave_out()
+                gone += 1
+                changed.add(piece.of)
+                told.append(f"{piece.what} ({_told(piece.size)})")
             metadata[CHANGED] = sorted(changed)
-            told.append(f"{piece.what} ({_told(piece.size)})")
             size = _size(made)
     if size > room:
         return stored
@@ -67,9 +78,25 @@ def fitted(stored: dict[str, Any], cap: int) -> dict[str, Any]:
         f"{cap:,}",
         CAPS.depth,
         f"{CAPS.members:,}",
-        ", ".join(told),
+        ", ".join(told[:_TOLD] + [f"{len(told) - _TOLD:,} more"] * (len(told) > _TOLD)),
     )
     return made
+
+
+def _next(left: deque[_Piece], over: int, gone: int) -> Iterator[_Piece]:
+    """Pieces that have to go before the message is measured again, which takes long.
+
+    Of what is over other caps than that of bytes, as many as have gone, as nobody knows how many.
+    """
+    least = len(left) if over < _OTHER_CAPS else max(1, gone)
+    while left and over > 0 and (least > 0 or left[0].size == sys.maxsize):
+        piece = left.popleft()
+        least -= 1
+        if over < _OTHER_CAPS:
+            over -= piece.saves
+            if piece.saves <= 0:
+                continue
+        yield piece
 
 
 def _size(value: object) -> int:
@@ -91,7 +118,8 @@ def _fields(fields: dict[str, Any]) -> Iterator[_Piece]:
     for name in list(fields):
         if name not in _CALLS and not is_needed(fields, name):
             size = _size(fields[name])
-            yield _Piece(size, name, f"its {name}", partial(fields.pop, name))
+            saves = size + _size(name) + 2
+            yield _Piece(size, saves, name, f"its {name}", partial(fields.pop, name))
 
 
 def _parts(message: dict[str, Any]) -> Iterator[_Piece]:
@@ -109,7 +137,8 @@ def _parts(message: dict[str, Any]) -> Iterator[_Piece]:
             def leave_out(at: int = at, mark: Mapping[str, str] = mark) -> None:
                 parts[at] = mark
 
-            yield _Piece(size, "content", f"a part of its content, {kind!r}", leave_out)
+            saves = size - _size(mark)
+            yield _Piece(size, saves, "content", f"a part of its content, {kind!r}", leave_out)
 
 
 def _arguments(fields: dict[str, Any]) -> Iterator[_Piece]:
@@ -120,9 +149,11 @@ def _arguments(fields: dict[str, Any]) -> Iterator[_Piece]:
         fields[name] = calls
         for call in calls:
             size = _size(call.get("args"))
+            words = _mark("arguments", size)
+            mark = {"not_stored": words} if isinstance(call.get("args"), dict) else words
+            saves = size - _size(mark)
 
-            def leave_out(call: dict[str, Any] = call, size: int = size) -> None:
-                mark = _mark("arguments", size)
-                call["args"] = {"not_stored": mark} if isinstance(call["args"], dict) else mark
+            def leave_out(call: dict[str, Any] = call, mark: object = mark) -> None:
+                call["args"] = mark
 
-            yield _Piece(size, name, f"arguments of its {name}", leave_out)
+            yield _Piece(size, saves, name, f"arguments of its {name}", leave_out)
