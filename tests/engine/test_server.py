@@ -23,7 +23,7 @@ ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("u
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
-        ("", "scheme"),
+        ("", "empty"),
         ("localhost", "scheme"),
         ("reddis://localhost", "scheme"),
         ("http://localhost", "scheme"),
@@ -287,8 +287,9 @@ def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:
 
 
 def test_what_cannot_be_lent_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="lent"):
-        sojourn.open(object())  # type: ignore[arg-type]
+    for other, name in ((None, "None"), (6379, "int"), (object(), "object")):
+        with pytest.raises(ConfigurationError, match=rf"takes a URL as text.* not {name}\."):
+            sojourn.open(other)  # type: ignore[arg-type]
     pool = redis.sentinel.SentinelConnectionPool("m", redis.sentinel.Sentinel([("h", 1)]))
     with pytest.raises(ConfigurationError, match="lent"):
         sojourn.open(redis.Redis(connection_pool=pool))
