@@ -41,7 +41,7 @@ ENVIRONMENT = @test -n "$(PYTHON)" || { echo "Sojourn needs Python 3.11 or newer
 
 setup: $(VENV)/.done
 
-# All that is tested, and the linters: 730 MB.
+# All that is tested, and the linters: 800 MB.
 $(VENV)/.done: pyproject.toml
 	$(ENVIRONMENT) '.[adk,cli,embedded,hiredis,langchain,mcp,uvloop]' --group test --group servers --group lint
 

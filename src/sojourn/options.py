@@ -49,7 +49,8 @@ class Options(NamedTuple):
         """Refuse what makes no sense.
 
         Raises:
-            InvalidInput: a lifetime, cap or time-out that is not above zero, or an unknown word.
+            InvalidInput: a lifetime, cap or time-out that is no number above zero, or an
+                unknown word.
         """
         if self.durability not in ("primary", "replicas"):
             raise InvalidInput(
@@ -62,15 +63,7 @@ class Options(NamedTuple):
         if self.journal is not None and self.on_outage != "buffer":
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
         for name, value in self._asdict().items():
-            least = 0 if name == "near_cache_bytes" else 0.001
-            most = _AGES if name.endswith("_ttl") else _MOST.get(name, 10**12)
-            if name in _FLAGS:
-                if not isinstance(value, bool):
-                    raise InvalidInput(f"{name} is True or False, not {shown(value)}.")
-            elif isinstance(value, int | float) and not least <= value <= most:
-                raise InvalidInput(
-                    f"{name} must be above zero and at most {most:,}, not {shown(value)}."
-                )
+            _check(name, value)
 
 
 _AGES = 10**10
@@ -96,6 +89,21 @@ _TRUTH = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 _WORDS = ("namespace", "durability", "on_outage", "journal")
+
+
+def _check(name: str, value: object) -> None:
+    if name in _FLAGS:
+        if not isinstance(value, bool):
+            raise InvalidInput(f"{name} is True or False, not {shown(value)}.")
+        return
+    if name in _WORDS or (value is None and name in _FOREVER):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{name} must be a number, not {shown(value)}.")
+    least = 0 if name == "near_cache_bytes" else 0.001
+    most = _AGES if name.endswith("_ttl") else _MOST.get(name, 10**12)
+    if not least <= value <= most:
+        raise InvalidInput(f"{name} must be above zero and at most {most:,}, not {shown(value)}.")
 
 
 def from_query(url: str, options: Options) -> tuple[str, Options]:

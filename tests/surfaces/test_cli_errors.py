@@ -159,6 +159,7 @@ def test_a_damaged_record_is_3(server: Server) -> None:
     ("words", "said"),
     [
         ("nope", "No such command 'nope'. Try: sojourn --help"),
+        ("session ls", "Did you mean 'sessions'? Try: sojourn --help"),
         ("memory nope", "No such command 'nope'. Try: sojourn memory --help"),
         ("sessions show shop", "Missing argument 'USER'. Try: sojourn sessions show --help"),
         ("sessions ls --frob", "No such option: --frob. Try: sojourn sessions ls --help"),

@@ -202,6 +202,8 @@ def _check_scheme(scheme: str, url: str) -> None:
         return
     if ours := _SCHEMES_ELSEWHERE.get(scheme):
         raise ConfigurationError(f"The URL scheme {scheme} is written {ours} here. {_HINT}")
+    if not url:
+        raise ConfigurationError(f"The URL is empty, so it has no scheme. {_HINT}")
     if "://" not in url:
         raise ConfigurationError(f"The URL begins with no scheme. {_HINT}")
     raise ConfigurationError(f"Sojourn does not know the URL scheme {scheme!r}. {_HINT}")

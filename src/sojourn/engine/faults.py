@@ -66,6 +66,11 @@ _CERTIFICATE: _Rule = (
     "gets it by &ssl_certfile=FILE&ssl_keyfile=FILE.",
 )
 _FAULT: _Rule = (ServerFault, "The server at {where} answered {detail}.")
+_NO_DATABASE: _Rule = (
+    ConfigurationError,
+    "The server at {where} has no database of that number ({detail}). Take a lower one in the URL, "
+    "as in /0, or raise `databases` in the server's configuration.",
+)
 _LACKING: _Rule = (
     UnsupportedServer,
     "The server at {where} lacks a command that Sojourn needs ({detail}). Use Redis 6.2 or Valkey "
@@ -137,6 +142,7 @@ _BY_CODE: dict[str, _Rule] = {
     "can't run this command or subcommand": _DENIED,
     "can't access at least one of the keys": _DENIED,
     "WRONGTYPE": _FOREIGN,
+    "DB index is out of range": _NO_DATABASE,
     "unknown command": _LACKING,
     "Unknown Redis command": _LACKING,
 }

@@ -122,6 +122,11 @@ class Server:
         pool: Any = getattr(client, "connection_pool", None)
         options: dict[str, Any] | None = getattr(pool, "connection_kwargs", None)
         kind = _KINDS.get(getattr(pool, "connection_class", None))
+        if pool is None:
+            raise ConfigurationError(
+                "sojourn.open() takes a URL as text, or a redis-py client that lends its address, "
+                f"not {'None' if client is None else type(client).__name__}."
+            )
         if options is None or kind is None:
             raise ConfigurationError(
                 f"This {type(client).__name__} cannot be lent: lend a redis.Redis or "

@@ -53,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
         code = typer.main.get_command(app).main(words, "sojourn", standalone_mode=False)
     except _WrongUsage as error:
         said = error.format_message().rstrip(".")
-        note(f"error: {said}. Try: {_command_of(error)} --help")
+        stop = "" if said.endswith("?") else "."
+        note(f"error: {said}{stop} Try: {_command_of(error)} --help")
         code = error.exit_code
     except typer.Abort:
         code = ExitCode.STOPPED
