@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/reliability.md with the figures of the recorded runs.
+"""Write the tables of README.md and docs/reliability.md from the recorded runs.
 
 python scripts/readme_figures.py            # after `make bench` or a soak
 python scripts/readme_figures.py --check    # exits with 1 when README has others
@@ -35,8 +35,8 @@ def table() -> str:
     rows = {
         "Every write takes effect **once**, and what was acknowledged stays": (
             f"{faults} faults (`kill -9`, freezes, failovers) on {len(soaks)} servers, "
-            f"{acknowledged:,} acknowledged writes: {lost} lost, {doubled} doubled (AOF `always`, or "
-            "all replicas confirm)"
+            f"{acknowledged:,} acknowledged writes: {lost} lost, {doubled} doubled (AOF `always`, "
+            "or all replicas confirm)"
         ),
         "An outage is a **typed error in time**, never an empty session": (
             f"longest call {max(each['longest call, s'] for each in soak):.2f} s with an "

@@ -80,6 +80,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "save": (HERE,),
     "save_many": ({HERE: {}},),
     "trim": (HERE,),
+    "remove_state": (HERE, "a"),
     "touch": (HERE,),
     "delete": (HERE,),
     "rotate": (HERE,),

@@ -1,13 +1,13 @@
 """Operations of the sessions room as values: each knows all that is known of it.
 
 `store.run(operation)` is all that a store can do. An operation says how a server does it, what it
-does to the sessions in memory, and what becomes of it in an outage. It holds plain values, so that
-it can be kept, repeated, recorded in a test, or sent elsewhere.
+does to the sessions in memory, and what the outage buffer learns of it. It holds plain values, so
+that it can be kept, repeated, recorded in a test, or sent elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-Outage = Literal["raise", "catch_up", "buffer"]
-
 
 class Operation(msgspec.Struct, Generic[R_co], frozen=True):
     """One operation.
 
-    Attributes:
-        outage: what the outage buffer does with it. `raise`: it needs the server. `catch_up`: so
-            it does, and what waits for its session comes first. `buffer`: the buffer knows it, and
-            goes on with what this process holds of the session.
+    In an outage it raises, unless `BufferedSessions` knows how to go on with it.
     """
-
-    outage: ClassVar[Outage] = "raise"
 
     async def on_server(self, server: RedisSessions) -> R_co:
         """Do it on a server. The docstring of each says how many round trips it takes."""
@@ -50,7 +43,6 @@ class SessionWrite(Operation[R_co], frozen=True):
         key: which session.
     """
 
-    outage: ClassVar[Outage] = "catch_up"
     key: SessionKey
 
     def hold(self, held: Held, result: Any) -> None:  # noqa: ARG002 - of some

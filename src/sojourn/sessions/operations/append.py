@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Call, only
+from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.scripts import load
@@ -33,7 +34,6 @@ class Append(Operation[Written], frozen=True):
         write: operation id, incarnation, expected version.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     key: SessionKey
     rows: Sequence[bytes]
     delta: Delta
@@ -44,7 +44,22 @@ class Append(Operation[Written], frozen=True):
         """One round trip; one more when the delta touches the app's state."""
         pending = server.engine.start(self.call(server))
         (reply,) = await pending.future
+        if pending.doubtful and reply[0] == b"event" and int(reply[1]) == len(self.rows):
+            raise self._in_doubt()
         return await self.appended_by(reply, server, pending.deadline)
+
+    def _in_doubt(self) -> OutcomeUnknown:
+        """Its events are there: it was done when it was sent first, and its id is forgotten since.
+
+        Unless another operation has appended them.
+        """
+        name = self.write.operation_id
+        return OutcomeUnknown(
+            "The append was sent twice, as the first reply was lost, and all of its events are in "
+            f"the log: it was done, or another operation has appended them. operation_id={name!r} "
+            "is not remembered any more: more than 1,000 writes came in between.",
+            operation_id=name,
+        )
 
     def call(self, server: RedisSessions) -> Call[Any]:
         """The script that appends."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import SessionExists, SojournError
 from sojourn.resilience.deadline import end_of_operation, within
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.create import Create
 from sojourn.sessions.store import Written
@@ -24,7 +24,6 @@ class Begin(Operation[Written], frozen=True):
         append: the events.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     create: Create
     append: Append
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Argument, Call, only
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
 from sojourn.sessions.graves import names_of
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
 from sojourn.sessions.operations.tombstones import FindTombstone
@@ -42,7 +42,6 @@ class Create(Operation[Born], frozen=True):
             can have been revoked or forgotten since.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     key: SessionKey
     operation_id: str
     created: float | None

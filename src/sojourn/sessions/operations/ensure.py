@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from sojourn.errors import SessionExists
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.create import Create, made_sure
 from sojourn.sessions.operations.read import Read
 from sojourn.sessions.store import Stored, Window
@@ -27,7 +27,6 @@ class Ensure(Operation[Stored], frozen=True):
         window: which of its events to read.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     create: Create
     window: Window
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from sojourn.ids import UserKey
 from sojourn.sessions.graves import Forgotten
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -20,7 +20,6 @@ class Forget(Operation[Forgotten], frozen=True):
         owner: which user.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     owner: UserKey
 
     async def on_server(self, server: RedisSessions) -> Forgotten:

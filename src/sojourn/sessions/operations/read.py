@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.hashes import FOREIGN
-from sojourn.sessions.operation import Operation, Outage
+from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import Pairs, Stored, Window
 
@@ -25,7 +25,6 @@ class Read(Operation[Stored | None], frozen=True):
         window: which of its events.
     """
 
-    outage: ClassVar[Outage] = "buffer"
     key: SessionKey
     window: Window
 
