@@ -158,7 +158,7 @@ class Silence:
 
 
 _operations: dict[asyncio.Task[Any], no_later_than] = {}
-"""The operation that a task is in, for as long as it is in one; tasks that it starts go on for themselves."""
+"""The operation that a task is in, while it is; tasks that it starts go on for themselves."""
 
 
 def from_now(seconds: float) -> float:

@@ -58,7 +58,7 @@ def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
     if type(state) is dict and not state:  # of most events
         return {}
-    return dict(map(encoded_value, state_items(state)))
+    return dict(map(encoded_value, state_items(cast("Any", state))))
 
 
 def state_items(state: object) -> Iterator[tuple[str, Any]]:

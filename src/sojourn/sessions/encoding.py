@@ -18,7 +18,7 @@ from sojourn.sessions.store import NO_CHANGE, Delta
 
 
 async def encode_events(
-    events: Sequence[Event], max_event_bytes: int
+    events: Sequence[object], max_event_bytes: int
 ) -> tuple[list[bytes], dict[str, bytes]]:
     """Events as rows, and the state that they set together.
 

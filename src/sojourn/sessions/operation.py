@@ -7,6 +7,7 @@ that it can be kept, repeated, recorded in a test, or sent elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -56,6 +57,6 @@ class SessionStore(Protocol):
     All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
     """
 
-    async def run(self, operation: Operation[R]) -> R:
+    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
         """Do it."""
         ...
