@@ -130,6 +130,7 @@ class TooLarge(InvalidInput):
     Attributes:
         size: bytes, or how many, that it has or would have.
         limit: what it may have.
+        option: which raises the limit; empty if none does.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class TooLarge(InvalidInput):
     ) -> None:
         self.size = size
         self.limit = limit
+        self.option = option
         wider = f", or raise {option}" if option else ""
         super().__init__(
             f"{what} of {size:,} {unit} is over the cap of {limit:,} {unit}; {left}. "

@@ -232,6 +232,49 @@ def test_gevent(shared_server: Server, patch: str) -> None:
     child(GEVENT, shared_server.url, patch)
 
 
+DROPPED = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, sojourn, sojourn.sync
+from sojourn.sync import crossing
+here = monkey.get_original("_thread", "get_ident")
+ours, closed = here(), []
+class Watched:
+    def __init__(self, watcher):
+        self.watcher, self.send = watcher, watcher.send
+    def close(self):
+        closed.append(here() == ours)
+        self.watcher.close()
+make = crossing._GreenBox.__init__
+def made(box):
+    make(box)
+    box._watcher = Watched(box._watcher)
+crossing._GreenBox.__init__ = made
+store = sojourn.sync.open(sys.argv[1])
+missing, held = sojourn.SessionKey.of("gevent", "ada", "none"), []
+def work():
+    for count in range(30):
+        try:
+            store.sessions.append(missing, sojourn.Event(author="a", payload=count))
+        except sojourn.SessionNotFound as error:
+            held.append(error)  # its frames were in the other thread
+        if count % 10 == 0:
+            held.clear()
+gevent.joinall([gevent.spawn(work) for _ in range(10)], raise_error=True)
+store.close()
+held.clear()
+gevent.sleep(0.01)
+assert len(closed) > 50, len(closed)
+assert all(closed), closed.count(False)
+"""
+
+
+@LINUX
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+def test_what_belongs_to_a_hub_is_closed_in_its_thread(shared_server: Server) -> None:
+    child(DROPPED, shared_server.url)
+
+
 SUITE = """
 import gc, pytest, sojourn
 store = sojourn.open(URL)

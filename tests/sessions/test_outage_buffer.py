@@ -19,10 +19,12 @@ from servers import Server, any_binary
 from sojourn import (
     BufferFull,
     Event,
+    OutcomeUnknown,
     Session,
     SessionKey,
     SessionNotFound,
     TooLarge,
+    TooManySessions,
     Unavailable,
 )
 from sojourn.client import Sojourn
@@ -497,3 +499,31 @@ async def test_a_create_over_the_cap_is_not_buffered(server: Server) -> None:
         with pytest.raises(TooLarge, match="is stored"):  # as on a server
             await store.sessions.create("shop", "ada", state={"app:big": "x" * 100})
         assert store.stats().buffered == 1
+
+
+async def test_one_session_too_many_is_not_buffered(server: Server, other: Sojourn) -> None:
+    async with buffering(server, max_sessions=2) as store:
+        before = await store.sessions.create("shop", "ada")
+        server.stop(9)
+        await store.sessions.append(before.key, said("one"))
+        made = await store.sessions.create("shop", "ada")
+        with pytest.raises(TooManySessions, match="Nothing was written"):
+            await store.sessions.create("shop", "ada")
+        assert store.stats().buffered == 2
+        server.start()
+        await replayed(store)
+        found = await other.sessions.list("shop", "ada")
+        assert {each.key for each in found.sessions} == {before.key, made.key}
+
+
+async def test_one_session_too_many_that_was_sent_is_in_doubt(server: Server) -> None:
+    async with buffering(server, max_sessions=1, operation_timeout=1.0) as store:
+        first = await store.sessions.create("shop", "ada")
+        await store.sessions.delete(first.key)  # its user is known from now on
+        server.pause()
+        sent = [store.sessions.create("shop", "ada") for _ in range(2)]
+        done, doubtful = await asyncio.gather(*sent, return_exceptions=True)
+        assert isinstance(done, Session)
+        assert isinstance(doubtful, OutcomeUnknown)
+        assert store.stats().buffered == 1
+        server.resume()

@@ -25,6 +25,7 @@ from sojourn.errors import (
     SessionExists,
     SessionNotFound,
     SojournError,
+    TooManySessions,
     Unavailable,
 )
 from sojourn.ids import SessionKey
@@ -377,11 +378,11 @@ class BufferedSessions:
 
 @contextmanager
 def _in_doubt(error: Unavailable | None) -> Generator[bool]:
-    """Whether a write was sent that now is buffered; if so, a full buffer leaves it in doubt."""
+    """Whether a write was sent that now is buffered; if so, who has no room leaves it in doubt."""
     sent = isinstance(error, OutcomeUnknown)
     try:
         yield sent
-    except BufferFull as full:
+    except (BufferFull, TooManySessions) as full:
         if error is None or not sent:
             raise
         raise error from full

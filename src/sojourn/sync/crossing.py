@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -116,7 +117,11 @@ class _GreenBox:
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
         self._news = import_module("gevent.event").Event()
-        self._watcher = import_module("gevent").get_hub().loop.async_()
+        self._loop = import_module("gevent").get_hub().loop
+        # Of this thread, not of this greenlet; and without an import when Python ends.
+        self._number = import_module("gevent.monkey").get_original("_thread", "get_ident")
+        self._thread = self._number()
+        self._watcher = self._loop.async_()
         self._watcher.start(self._news.set)
 
     def put(self, item: Any, /) -> None:
@@ -130,7 +135,11 @@ class _GreenBox:
         return self._items.popleft()
 
     def __del__(self) -> None:
-        self._watcher.close()
+        if self._number() == self._thread:
+            self._watcher.close()
+        else:  # an error's frames may end there; the loop of a hub belongs to its thread
+            with suppress(ValueError):  # that hub has ended, and its watchers with it
+                self._loop.run_callback_threadsafe(self._watcher.close)
 
 
 class _GreenCall(Generic[T]):

@@ -84,6 +84,14 @@ def test_a_file_over_the_cap_is_named_in_raw_bytes(client, path):
     assert client.post("/run", json=message(path, a_file(most + 100))).status_code == 413
 
 
+def test_what_no_file_has_to_do_with_names_none(client, path):
+    deltas = {"stateDelta": {"many": [0] * 100_001}}
+    answer = client.post("/run", json=message(path, a_file(1000), **deltas))
+    assert answer.status_code == 413
+    assert "members" in answer.json()["detail"]
+    assert "files" not in answer.json()["detail"]
+
+
 def test_a_stream_tells_it_too(client, path):
     answer = client.post("/run_sse", json=message(path, a_file(7_000_000)))
     assert "7,000,000 bytes" in answer.text

@@ -88,9 +88,11 @@ def tell_raw_bytes(error: TooLarge, event: AdkEvent) -> None:
     """Let an error over the size of an event name the bytes of its files, too, and the cap in them.
 
     Args:
-        error: counts JSON, in which files are base64.
+        error: counts JSON, in which files are base64; over another cap it stays as it is.
         event: the event.
     """
+    if error.option != "max_event_bytes":
+        return
     parts = (event.content and event.content.parts) or []
     blobs = [part.inline_data.data or b"" for part in parts if part.inline_data]
     if not blobs:

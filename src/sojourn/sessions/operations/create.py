@@ -177,7 +177,6 @@ class Create(Operation[Born], frozen=True):
             raise refusals.exists(key)
         memory.check_operation(key, self.operation_id, "create", "save")
         self.check(memory)
-        memory.check_room(key)
         created = now if self.created is None else self.created
         head = Head(
             incarnation=self.operation_id,
@@ -199,12 +198,17 @@ class Create(Operation[Born], frozen=True):
         return memory.born(key, head)
 
     def check(self, memory: InMemorySessions) -> None:
-        """Raise what it would in memory if nothing of it were stored: TooLarge, InvalidInput."""
+        """Raise what it would in memory if nothing of it were stored.
+
+        TooLarge, InvalidInput, TooManySessions.
+        """
         until, now = self.life.until, memory.now()
         if self.age is None and until is not None and until <= now:
             raise refusals.past(self.key, round((now - until) * 1000))
         memory.check("state", {}, self.state.session)
         memory.check("user state", memory.values(self.key.owner), self.state.user)
+        if memory.alive(self.key) is None:
+            memory.check_room(self.key)
 
 
 def made_sure(result: Any, create: Create | None) -> None:
