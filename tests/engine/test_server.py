@@ -287,7 +287,7 @@ def test_a_check_of_tls_that_cannot_be_kept_is_not_dropped() -> None:
 
 
 def test_what_cannot_be_lent_is_refused() -> None:
-    for other, name in ((None, "None"), (6379, "int"), (object(), "object")):
+    for other, name in ((None, "NoneType"), (6379, "int"), (object(), "object")):
         with pytest.raises(ConfigurationError, match=rf"takes a URL as text.* not {name}\."):
             sojourn.open(other)  # type: ignore[arg-type]
     pool = redis.sentinel.SentinelConnectionPool("m", redis.sentinel.Sentinel([("h", 1)]))

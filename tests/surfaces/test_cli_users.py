@@ -33,6 +33,7 @@ def kept(cli: Cli, app: str, user: str) -> int:
 
 def test_everything_about_a_user_is_exported(filled: Cli) -> None:
     ran = filled.run("user", "export", "ada", "--json")
+    assert "exported of user ada: session " in ran.err
     assert ran.code == 0
     kinds = [each["kind"] for each in ran.documents]
     assert {kind: kinds.count(kind) for kind in kinds} == {

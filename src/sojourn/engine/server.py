@@ -125,7 +125,7 @@ class Server:
         if pool is None:
             raise ConfigurationError(
                 "sojourn.open() takes a URL as text, or a redis-py client that lends its address, "
-                f"not {type(client).__name__.removesuffix('Type')}."
+                f"not {type(client).__name__}."
             )
         if options is None or kind is None:
             raise ConfigurationError(

@@ -66,6 +66,16 @@ def test_importing_the_adapter_registers_nothing():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_without_adk_the_adapter_says_what_to_install():
+    script = "import sys; sys.modules['google.adk'] = None; import sojourn.integrations.adk"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: sojourn.integrations.adk needs google-adk")
+    assert "pip install '.[adk]'" in last
+
+
 async def test_a_factory_ignores_the_folder_of_the_agents(registry, shared_server, app, tmp_path):
     service = registry.create_session_service(shared_server.url, agents_dir=str(tmp_path))
     assert isinstance(service, SessionService)

@@ -10,6 +10,16 @@ runner = Runner(
 )
 """
 
+from sojourn.extras import how_to_install
+
+try:
+    import google.adk as _  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"sojourn.integrations.adk needs google-adk ({error}): {how_to_install('adk')}",
+        name=error.name,
+    ) from error
+
 from sojourn.integrations.adk.artifacts import ArtifactService
 from sojourn.integrations.adk.memory import MemoryService
 from sojourn.integrations.adk.registry import (

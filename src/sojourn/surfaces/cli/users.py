@@ -65,8 +65,8 @@ def _export(
         parse_user(user)
         with _into(output, as_json=as_json) as write:
             counts = store.run(export(store.store, user, write, app=app))
-        found = ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing"
-        note(f"exported {found} of user {visible(user)}")
+        found = ", ".join(f"{kind} {count:,}" for kind, count in counts.items()) or "nothing"
+        note(f"exported of user {visible(user)}: {found}")
 
 
 @commands.command(
