@@ -1,4 +1,4 @@
-"""Results of expensive steps, kept for the next one who asks. What users call."""
+"""Public API of the cache: results of expensive steps, computed once and shared."""
 
 from __future__ import annotations
 

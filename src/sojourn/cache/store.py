@@ -1,4 +1,4 @@
-"""What the cache asks of a store."""
+"""Protocol of a cache store, as the cache calls it."""
 
 from __future__ import annotations
 

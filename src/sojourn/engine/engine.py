@@ -1,4 +1,4 @@
-"""The one door to a server."""
+"""The engine: every call to a server goes through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Foreign errors stop here: whatever redis-py or the network raises becomes one of ours."""
+"""Translation of errors: everything that redis-py or the network raises becomes a Sojourn error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections of one event loop to one server: megabytes never stand before a small call."""
+"""The connections of one event loop to one server: a large call never delays a small one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pub/sub: one connection to a server for all channels that the tasks of an event loop listen to.
 
-A message is a wake-up and nothing else: what it is about is read elsewhere. So a message that is
-lost costs time and no truth, and whoever listens is woken whenever one may have been lost.
+A message is only a wake-up: the listener reads the data itself elsewhere. So a lost message costs
+time and no data, and every listener is woken whenever a message may have been lost.
 """
 
 from __future__ import annotations

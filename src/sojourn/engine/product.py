@@ -1,4 +1,4 @@
-"""The product behind an address: many speak the protocol of Redis, and each counts its own way."""
+"""The product behind an address: many speak the Redis protocol, each with its own versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding keys by a pattern, for administrators: every key of every node is passed by once."""
+"""Scan of keys by a pattern, for administrators: it covers every node."""
 
 from __future__ import annotations
 

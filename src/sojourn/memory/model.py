@@ -1,4 +1,4 @@
-"""What is remembered: frozen values, without a word about where they are kept."""
+"""Values of the memory room: frozen, and independent of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashes as rows, and what in them cannot be read."""
+"""Conversion of hashes to rows; unreadable fields are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One scope of the memory: a user's, an agent's, a category's. What users call."""
+"""Public API of one scope of the memory: a user's, an agent's or a category's."""
 
 from __future__ import annotations
 

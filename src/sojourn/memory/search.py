@@ -1,4 +1,4 @@
-"""Searching scopes: an index for each in this process, kept in step with the store."""
+"""Search of scopes: this process keeps an index for each, in step with the store."""
 
 from __future__ import annotations
 

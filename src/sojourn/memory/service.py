@@ -1,4 +1,4 @@
-"""Memory that outlives sessions. What users call."""
+"""Public API of the memory room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the memory asks of a store."""
+"""Protocol of a memory store, as the memory room calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many sessions in one round trip per node: calls that wait at the same moment leave together."""
+"""Batches: calls for many sessions that wait together share one round trip per node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same calls for callers that must never see an exception."""
+"""Failsafe calls: each returns a result and never raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session is: frozen values, without a word about where they are kept."""
+"""Values of the sessions room: frozen, and independent of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be read is kept with its bytes, counted and told; the rest is served."""
+"""Quarantine: unreadable records are kept with their bytes and counted; the rest is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of the sessions room call."""
+"""Public API of the sessions room."""
 
 from __future__ import annotations
 

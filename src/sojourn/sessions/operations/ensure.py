@@ -1,4 +1,4 @@
-"""Get a session, and create it if there is none."""
+"""Get a session; create it if it does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count a user's sessions, and make indexes say what is the case."""
+"""Count a user's sessions, and repair indexes."""
 
 from __future__ import annotations
 
