@@ -44,7 +44,7 @@ class Deferred(Exception):
 
 
 class Credentials:
-    """What a provider gives, shared by all connections to a server, Sentinel's primary or Cluster.
+    """Credentials from a provider, for all connections to a server, Sentinel's primary or Cluster.
 
     Args:
         provider: who is asked.

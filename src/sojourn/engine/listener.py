@@ -45,12 +45,12 @@ class Watch:
         self._losses = 0
 
     async def wait(self, seconds: float) -> None:
-        """Wait for news, for so many seconds at most. The first wait begins to listen.
+        """Wait for news, for so many seconds at most. The first wait starts to listen.
 
         Raises:
             AccessDenied: this user may not listen to that channel, or not connect.
             Closed: the store is closed.
-            SojournError: what else the server has against it.
+            SojournError: any other refusal of the server.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -103,7 +103,7 @@ class Listener:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
         patience: how long is waited.
-        lost: told when a connection has ended or could not be made.
+        lost: called when a connection has ended or could not be made.
         moved: told which node has a channel, said by this one; None where there are no others.
     """
 

@@ -17,8 +17,8 @@ _TOGETHER = 500
 async def scan(engine: Engine, pattern: str) -> AsyncIterator[str]:
     """The names of the keys that match, of all nodes. A round trip for each 1,000 keys there are.
 
-    What is there from the beginning to the end comes at least once, unless its slot is moved
-    meanwhile. Names that are no UTF-8 are none of ours.
+    A key that exists for the whole scan is returned at least once, unless its slot is moved
+    meanwhile. Names that are not UTF-8 are not Sojourn's, and are left out.
 
     Raises:
         Unavailable: a node does not answer in time.
