@@ -52,7 +52,7 @@ class BufferedSessions:
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
         patience: seconds that a call may take, with what must be replayed before it.
-        told: who gets a report when buffered writes have been replayed.
+        told: receives a report when buffered writes have been replayed.
         lasting: seconds from the beginning of an outage for which sessions go on.
         down_since: since when the server is known to be out of reach (`time.monotonic`), or None.
     """

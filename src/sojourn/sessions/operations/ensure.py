@@ -23,7 +23,7 @@ class Ensure(Operation[Stored], frozen=True):
     """Read a session; create it first if there is none, in one step. Raises as `Create`.
 
     Attributes:
-        create: what to create.
+        create: the session to create.
         window: which of its events to read.
     """
 

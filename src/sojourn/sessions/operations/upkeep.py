@@ -32,7 +32,7 @@ class Count(Operation[int], frozen=True):
 
 
 class RepairUser(Operation[Tidied], frozen=True):
-    """Make the indexes of a user say what is the case, and finish what was left undone.
+    """Repair the indexes of a user, and finish incomplete writes.
 
     Attributes:
         owner: which user.
