@@ -1,4 +1,4 @@
-"""How to install what an optional part needs."""
+"""Install hints for optional dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `sojourn.open` may be told: by argument, or in the query of a URL."""
+"""Options of `sojourn.open`, given as arguments or in the query of a URL."""
 
 from __future__ import annotations
 

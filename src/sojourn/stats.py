@@ -1,4 +1,4 @@
-"""What a store can tell of itself."""
+"""Statistics and health of a store."""
 
 from __future__ import annotations
 

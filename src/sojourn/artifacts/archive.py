@@ -1,4 +1,4 @@
-"""What export and import ask of where artifacts are kept, beside what `ArtifactStore` has."""
+"""Protocol that export and import need of an artifact store, beyond `ArtifactStore`."""
 
 from __future__ import annotations
 

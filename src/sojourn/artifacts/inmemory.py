@@ -1,4 +1,4 @@
-"""The twin of the artifacts on a server, in this process."""
+"""The in-memory artifact store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an artifact is: frozen values, without a word about where they are kept."""
+"""Values of the artifacts room: frozen, and independent of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts out of a server and into it, as they are kept."""
+"""Export and import of artifacts on a server, in their stored form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store says when it refuses a write: the same words wherever artifacts are kept."""
+"""Errors for refused writes, with the same message from every artifact store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of an agent, in versions. What users call."""
+"""Public API of the artifacts room: files of an agent, in versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the artifacts room asks of a store."""
+"""Protocol of an artifact store, as the artifacts room calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What export asks of where cached entries are kept, beside what `CacheStore` has."""
+"""Protocol that export needs of a cache store, beyond `CacheStore`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call is, as a short text that is the same for equal arguments in every process."""
+"""Fingerprints of calls: short texts, equal for equal arguments in every process."""
 
 from __future__ import annotations
 

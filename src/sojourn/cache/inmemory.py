@@ -1,4 +1,4 @@
-"""The twin of the cache on a server, in this process."""
+"""The in-memory cache store."""
 
 from __future__ import annotations
 

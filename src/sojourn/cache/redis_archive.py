@@ -1,4 +1,4 @@
-"""Cached entries out of a server."""
+"""Export of cached entries on a server."""
 
 from __future__ import annotations
 

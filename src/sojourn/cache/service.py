@@ -1,4 +1,4 @@
-"""Results of expensive steps, kept for the next one who asks. What users call."""
+"""Public API of the cache: results of expensive steps, computed once and shared."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Cache:
     Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. Each
     tenant has entries of its own; no call names more than one.
 
-    Every method may raise `Unavailable` and its kin when no server answers in time; what `cached`
-    decorates does not: it computes.
+    Every method may raise `Unavailable` or a subclass when no server answers in time. A function
+    decorated by `cached` does not raise it: it computes.
 
     Args:
         store: where entries are kept.
@@ -123,7 +123,7 @@ class Cache:
     ) -> None:
         """Store a value. One round trip.
 
-        What is being computed for the entry now will not be kept.
+        A value that is being computed for the entry now will not be stored.
 
         Args:
             name: of the entry.
@@ -147,14 +147,14 @@ class Cache:
     async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
         """Delete an entry; whether there was one. One round trip.
 
-        What is being computed for it now will not be kept.
+        A value that is being computed for it now will not be stored.
         """
         return await self._store.delete(_key(tenant, name), operation_id_of(operation_id))
 
     async def invalidate(self, tag: str, *, tenant: str = "") -> None:
         """Let all entries of a tag that were stored until now count as missing. One round trip.
 
-        So do values that are being computed now: they may be made of what has changed.
+        So do values that are being computed now: their inputs may have changed.
         """
         await self._store.invalidate(parse_tenant(tenant), parse_tag(tag))
 
@@ -168,7 +168,7 @@ class Cache:
     async def forget(self, tenant: str) -> int:
         """Delete all that is kept of a tenant; how many entries.
 
-        What is being computed will not be kept. A round trip for each 1,000 keys of the server.
+        Values being computed are not stored. A round trip for each 1,000 keys of the server.
         """
         return await self._store.forget(parse_tenant(tenant))
 
@@ -187,12 +187,12 @@ class Cache:
         """The value of an entry; computed when there is none, by one caller at a time everywhere.
 
         One round trip for a hit, two for a computation and one more for each third of `lease` that
-        it takes. Others wait for the one who computes; when that one dies, the next takes its place
-        within `lease`. When it fails, its error is its own, and the next computes. Who computes is
-        given what all others are given, the value as JSON has it: of a tuple a list.
+        it takes. Other callers wait for the one that computes; if that one dies, another takes
+        over within `lease`. If it fails, only it gets the error, and the next computes. Every
+        caller, also the one that computes, gets the value as JSON has it: a tuple becomes a list.
 
-        Without a server the value is computed for this call alone. So it is where a newer version
-        of Sojourn wrote the entry, in a way that this one cannot read: it stays as it is.
+        Without a server the value is computed for this call alone. The same happens if a newer
+        version of Sojourn wrote the entry in a way that this one cannot read; the entry stays.
 
         Args:
             name: of the entry.
@@ -206,7 +206,7 @@ class Cache:
             lease: seconds after which a computation whose process died is taken over.
 
         Raises:
-            InvalidInput: an argument; or the value is no JSON.
+            InvalidInput: an argument; or JSON cannot hold the value.
             TooLarge: the value is over its cap.
             CorruptRecord: what is kept is no JSON; deleting the entry removes it.
         """
@@ -267,8 +267,8 @@ class Cache:
             ttl: seconds that a result is fresh.
             key: makes the entry's name of the arguments; if not given, it is the fingerprint of the
                 function's name and all arguments, in which types count and order of keys does not.
-                What a function defined in another takes from around it is no argument, and not in
-                it: give a `tenant` or a `key` that tells such functions apart.
+                Variables that a nested function takes from its enclosing one are not arguments and
+                not part of it: give a `tenant` or a `key` that distinguishes such functions.
             tenant: whose entries; or makes it of the arguments.
             tags: names by which results can be invalidated together; or makes them of arguments.
             stale: seconds that an old result is given while a new one is computed.
@@ -316,7 +316,7 @@ class Cache:
         return CacheStats(*(self._counts[name] for name in CacheStats._fields))
 
     async def close(self) -> None:
-        """End what is computed behind the scenes."""
+        """Cancel computations in the background."""
         ours: list[asyncio.Task[Any]] = []
         for task in list(self._refreshing):
             loop = task.get_loop()

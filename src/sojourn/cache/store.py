@@ -1,4 +1,4 @@
-"""What the cache asks of a store."""
+"""Protocol of a cache store, as the cache calls it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Entry(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """What a store has of an entry.
+    """The answer of a store to `fetch`.
 
     Attributes:
         status: `hit` (fresh), `stale`, or `miss`.
         value: JSON text; empty for a miss.
-        leased: the caller now holds the lease, and shall compute the value.
+        leased: the caller now holds the lease, and must compute the value.
         since: when that was, by the store's clock in microseconds; to be given with the value.
     """
 
@@ -52,15 +52,15 @@ class CacheStore(Protocol):
 
     All raise `Unavailable` and its kin when no server answers in time.
 
-    What a newer version wrote, in a way that this one cannot read, `fetch` and `put` refuse with
-    `NewerFormat`, and what was damaged so that it looks like that with `CorruptRecord`. It is
-    neither given nor replaced; it can be deleted, and invalidated.
+    `fetch` and `put` raise `NewerFormat` for an entry that a newer version wrote in a way that this
+    one cannot read, and `CorruptRecord` for a damaged entry that looks like one. Such an entry is
+    neither returned nor replaced; it can be deleted and invalidated.
     """
 
     async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
         """An entry; when it is not fresh and nobody computes it, a lease of so many seconds.
 
-        An empty token asks for no lease. There is none for what a newer version wrote.
+        An empty token requests no lease. An entry that a newer version wrote gets none.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What to change at a server before people rely on it."""
+"""Checks of a server's configuration: the doctor reports what to change before production."""
 
 from sojourn.doctor.model import Finding, Level, Report
 from sojourn.doctor.service import Doctor

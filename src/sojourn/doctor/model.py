@@ -1,4 +1,4 @@
-"""What an examination says: frozen values."""
+"""Findings and reports of the doctor: frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one server is asked: commands that only read, and each may be refused."""
+"""Probe of one server: read-only commands, each of which the server may refuse."""
 
 from __future__ import annotations
 

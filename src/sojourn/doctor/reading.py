@@ -1,4 +1,4 @@
-"""What was read from a server, before anyone judges it: frozen values."""
+"""Answers of a server before any check judges them: frozen values."""
 
 from __future__ import annotations
 

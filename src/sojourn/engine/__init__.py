@@ -1,1 +1,1 @@
-"""The one room that talks to a server."""
+"""The only package that talks to a server."""

@@ -1,4 +1,4 @@
-"""What a URL says about where a server is: parsed once, with clear refusals."""
+"""Server addresses: a URL is parsed once, and a wrong one is refused with a clear message."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ _TURNS = 5
 class Cluster:
     """The connections of one event loop to the nodes of a Cluster.
 
-    A call goes to the node that is believed to have its slot. A node that has it no more says who
-    has (MOVED, ASK), and after a connection was lost all nodes are asked anew.
+    A call goes to the node that is believed to have its slot. A node that no longer has it names
+    the one that does (MOVED, ASK), and after a lost connection all nodes are asked again.
 
     Args:
         seed: how to reach a node, and the addresses to start from.
         patience: how long is waited.
         tally: counts what they meet.
-        changed: told when a node cannot be reached any more (True), or again (False).
+        changed: called when a node becomes unreachable (True), or reachable again (False).
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Cluster:
         return known or list(self._seed.addresses)
 
     async def known(self) -> bool:
-        """Wait until the map has been asked for anew; whether any node has answered."""
+        """Wait until the map has been fetched again; whether any node has answered."""
         self._refresh_now()
         if (asked := self._refreshing) is None:
             return False

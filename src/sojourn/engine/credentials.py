@@ -1,7 +1,7 @@
-"""What a credential provider gives: asked for apart from connecting, and never by the event loop.
+"""Credentials from a provider: fetched before connecting, and never on the event loop.
 
-A provider may be slow, may fail for a while, and may know a password of before for a moment. That
-says nothing of the server: no time of its connecting is spent on it, and no outage is declared.
+A provider may be slow, may fail for a while, and may briefly return an outdated password. That
+says nothing about the server: it uses no connect time, and no outage is declared.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Deferred(Exception):
 
 
 class Credentials:
-    """What a provider gives, shared by all connections to a server, Sentinel's primary or Cluster.
+    """Credentials from a provider, for all connections to a server, Sentinel's primary or Cluster.
 
     Args:
         provider: who is asked.

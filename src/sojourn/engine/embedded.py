@@ -1,8 +1,7 @@
 """The Valkey that the processes of one machine share through one folder.
 
-Nobody owns the server but its supervisor (`supervisor.py`, which also tells what the lock files
-mean). A client holds a lock for as long as it wants a server, and starts a supervisor when there is
-none.
+Only its supervisor owns the server (`supervisor.py`, which also documents the lock files). A client
+holds a lock for as long as it needs the server, and starts a supervisor if none is running.
 """
 
 from __future__ import annotations

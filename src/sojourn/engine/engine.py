@@ -1,4 +1,4 @@
-"""The one door to a server."""
+"""The engine: every call to a server goes through it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _RESTING = 2
 """Loops that do not run and keep their connections: the last that began."""
 _LINGER = 0.5
-"""Seconds that closing waits for what was posted."""
+"""Seconds that closing waits for posted calls."""
 
 
 class Node(NamedTuple):
@@ -50,7 +50,7 @@ class Engine:
     Args:
         server: where to send.
         patience: how long is waited, and for how many replicas.
-        hooks: who is told of each call.
+        hooks: they receive a fact for each call.
 
     Attributes:
         timeout: seconds that a call may take.
@@ -189,7 +189,7 @@ class Engine:
         """The results of calls one after the other, of which so many are under way at once.
 
         Raises:
-            SojournError: as `run` would raise it; what was under way besides takes its course.
+            SojournError: as `run` would raise it; the other calls in progress continue.
         """
         ours = operation()
         under_way: deque[tuple[Call[T], Pending]] = deque()
@@ -227,7 +227,7 @@ class Engine:
         future.add_done_callback(heard)
 
     def watch(self, channel: str) -> Watch:
-        """What wakes a task of the running loop when something is published on a channel.
+        """A watch that wakes a task of the running loop when a channel gets a message.
 
         Nothing is sent yet. All watches of a loop share one connection to a server.
         """
@@ -278,7 +278,7 @@ class Engine:
     async def disconnect(self) -> None:
         """Close the connections of the running loop; the next call makes new ones.
 
-        What was posted has half a second to arrive.
+        Posted calls have half a second to arrive.
         """
         loop = asyncio.get_running_loop()
         if posted := [future for future in list(self._posted) if future.get_loop() is loop]:

@@ -1,4 +1,4 @@
-"""Foreign errors stop here: whatever redis-py or the network raises becomes one of ours."""
+"""Translation of errors: everything that redis-py or the network raises becomes a Sojourn error."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ _CODE = re.compile("|".join(rf"(?<!\w){re.escape(code)}(?!\w)" for code in _BY_C
 
 
 def translate(error: BaseException, where: str) -> SojournError:
-    """The error of ours that stands for a foreign one; the caller raises it `from error`.
+    """The Sojourn error for a foreign one; the caller raises it `from error`.
 
     Args:
         error: what redis-py, asyncio or the operating system raised, or redis-py read as a reply.

@@ -159,7 +159,7 @@ class Keys:
         namespace: stands before every key; the ACL rule `~NAMESPACE:*` covers them all.
 
     Raises:
-        InvalidId: the namespace is not letters, digits, `_.-`, or is a word of ours.
+        InvalidId: the namespace is not letters, digits, `_.-`, or is reserved.
     """
 
     def __init__(self, namespace: str = "") -> None:
@@ -250,7 +250,7 @@ class Keys:
         return f"{self._start}cache:{{{escape(tenant)}#{shard}}}"
 
     def memory(self, app: str, kind: str, name: str) -> MemoryKeys:
-        """What the entries of a memory scope share."""
+        """The data that the entries of a memory scope share."""
         head = f"{self._start}memory:{{{escape(app)}:{escape(kind)}:{escape(name)}}}"
         parts = ("names", "expiry", "changes", "deleted", "ops")
         return MemoryKeys(head, *(f"{head}:{part}" for part in parts))
@@ -282,16 +282,16 @@ class Keys:
         return f"{self._start}artifacts:{{{_tag(owner)}}}{session}"
 
     def owner(self, app: str, session: str) -> str:
-        """Whose session an id is, whoever names it."""
+        """The owner of a session id."""
         return f"{self._start}owner:{{{escape(app)}:{escape(session)}}}"
 
     def security(self, app: str) -> tuple[str, str]:
-        """What guards have counted for an app, and which sessions they flagged."""
+        """The counters of guards for an app, and the sessions that they flagged."""
         counts = f"{self._start}security:{{{escape(app)}}}"
         return counts, f"{counts}:flagged"
 
     def enumeration(self, app: str, bucket: int) -> str:
-        """How often the peers of a bucket have named what is not there, or not theirs."""
+        """Counts of failed guesses by the peers of a bucket: ids that are missing or not theirs."""
         return f"{self._start}enumeration:{{{escape(app)}#{bucket}}}"
 
     # ── what was revoked or forgotten, and what is to be ───────────────────────────────────────
@@ -327,31 +327,31 @@ class Keys:
         )
 
     def mcp_by(self, owner: UserKey) -> str:
-        """A glob of all that clients of the MCP server were told for a user."""
+        """A glob of the messages that the MCP server sent to clients of a user."""
         return f"{self._start}mcp:{{{_tag(owner)}}}:*"
 
     def owners_by(self, app: str) -> str:
-        """A glob of whose the session ids of an app are."""
+        """A glob of the owners of an app's session ids."""
         return f"{self._start}owner:{{{escape(app)}:*"
 
     def tag_of(self, key: str) -> tuple[str, ...]:
-        """What stands in the braces of a key, without the number of a shard."""
+        """The hash tag of a key, without the number of a shard."""
         tag = key[key.find("{") + 1 : key.find("}")].partition("#")[0]
         return tuple(map(unescape, tag.split(":")))
 
     def mcp(self, key: SessionKey) -> str:
-        """What a client of the MCP server was told lately, in the slot of its user."""
+        """The latest messages of the MCP server to a client, in the slot of its user."""
         return f"{self._start}mcp:{{{_tag(key)}}}:{escape(key.session)}"
 
     def pattern(self, word: str) -> str:
-        """What matches every key that begins with a word of ours, for SCAN."""
+        """A glob of every key that starts with a reserved word, for SCAN."""
         return f"{self._start}{word}:*"
 
     def named(self, key: str) -> tuple[str, ...]:
         """The ids in a key: those of its tag, without a shard, then those behind it.
 
         Raises:
-            ValueError: it is no key of this deployment.
+            ValueError: it is not a key of this deployment.
         """
         if self.kind_of(key) is None:
             raise ValueError("no key of ours")
@@ -367,7 +367,7 @@ class Keys:
         return ("apps", *(f"{word}:*" for word in sorted(_RESERVED - {"apps"})))
 
     def kind_of(self, key: str) -> Kind | None:
-        """What a key is; None when it is none of this deployment's."""
+        """The kind of a key; None when it is not a key of this deployment."""
         found = key.startswith(self._start) and _KIND.fullmatch(key, len(self._start))
         if not found:
             return None

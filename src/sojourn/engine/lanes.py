@@ -1,4 +1,4 @@
-"""The connections of one event loop to one server: megabytes never stand before a small call."""
+"""The connections of one event loop to one server: a large call never delays a small one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Lanes:
         where: the server's address for messages.
         patience: how long is waited.
         tally: counts what they meet.
-        changed: told when the server cannot be reached any more (True), or again (False).
-        lost: told when a connection has ended or could not be made.
+        changed: called when the server becomes unreachable (True), or reachable again (False).
+        lost: called when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
         again: takes a call that was put off; these lanes themselves if not given.
         moved: told which node has a channel; None where there are no others.

@@ -1,7 +1,7 @@
 """Pub/sub: one connection to a server for all channels that the tasks of an event loop listen to.
 
-A message is a wake-up and nothing else: what it is about is read elsewhere. So a message that is
-lost costs time and no truth, and whoever listens is woken whenever one may have been lost.
+A message is only a wake-up: the listener reads the data itself elsewhere. So a lost message costs
+time and no data, and every listener is woken whenever a message may have been lost.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Watch:
         self._losses = 0
 
     async def wait(self, seconds: float) -> None:
-        """Wait for news, for so many seconds at most. The first wait begins to listen.
+        """Wait for news, for so many seconds at most. The first wait starts to listen.
 
         Raises:
             AccessDenied: this user may not listen to that channel, or not connect.
             Closed: the store is closed.
-            SojournError: what else the server has against it.
+            SojournError: any other refusal of the server.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -103,7 +103,7 @@ class Listener:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
         patience: how long is waited.
-        lost: told when a connection has ended or could not be made.
+        lost: called when a connection has ended or could not be made.
         moved: told which node has a channel, said by this one; None where there are no others.
     """
 

@@ -1,4 +1,4 @@
-"""A call under way, and what can be said of its fate."""
+"""A call in progress, and what is known of its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The product behind an address: many speak the protocol of Redis, and each counts its own way."""
+"""The product behind an address: many speak the Redis protocol, each with its own versions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
-"""The oldest versions that have every command of ours."""
+"""The oldest versions that have every command that Sojourn uses."""
 
 NEWEST = ("EVALSHA", "UNLINK", "XADD", "ZMSCORE", "ZRANDMEMBER")
-"""The commands of ours that came last: a server that has these has them all."""
+"""The newest commands that Sojourn uses: a server that has these has them all."""
 
 _BY_FIELD = {
     "valkey_version": "Valkey",
@@ -28,7 +28,7 @@ _BY_SYSTEM = {"Amazon ElastiCache": "ElastiCache", "Amazon MemoryDB": "MemoryDB"
 
 
 class Product(NamedTuple):
-    """What a server calls itself.
+    """The product and version that a server reports.
 
     Attributes:
         name: `Redis`, `Valkey`, `Dragonfly` and so on.

@@ -1,4 +1,4 @@
-"""Finding keys by a pattern, for administrators: every key of every node is passed by once."""
+"""Scan of keys by a pattern, for administrators: it covers every node."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _TOGETHER = 500
 async def scan(engine: Engine, pattern: str) -> AsyncIterator[str]:
     """The names of the keys that match, of all nodes. A round trip for each 1,000 keys there are.
 
-    What is there from the beginning to the end comes at least once, unless its slot is moved
-    meanwhile. Names that are no UTF-8 are none of ours.
+    A key that exists for the whole scan is returned at least once, unless its slot is moved
+    meanwhile. Names that are not UTF-8 are not Sojourn's, and are left out.
 
     Raises:
         Unavailable: a node does not answer in time.

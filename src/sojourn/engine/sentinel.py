@@ -1,4 +1,4 @@
-"""Who the primary is, as Redis Sentinel says.
+"""Discovery of the primary through Redis Sentinel.
 
 https://redis.io/docs/latest/develop/reference/sentinel-clients/
 """

@@ -1,4 +1,4 @@
-"""Where a server is, and how a connection to it is made. redis-py does AUTH, HELLO and TLS."""
+"""Server settings, and connections made from them. redis-py does AUTH, HELLO and TLS."""
 
 from __future__ import annotations
 

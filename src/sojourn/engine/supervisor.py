@@ -6,7 +6,7 @@ Run by its path and importing the standard library only, so that it starts in so
 
 GROUP is the number of a group of users who share the folder.
 
-Three locks in the folder say who is alive; the kernel frees them whoever is killed.
+Three locks in the folder show which processes are alive; the kernel frees those of a killed one.
 
     clients.lock      shared by the clients; when the supervisor gets it alone, they have all gone
     supervisor.lock   taken by the client that starts a supervisor, and inherited by that supervisor

@@ -1,7 +1,7 @@
 """Tasks and connections of an event loop that may end, or just never run again, at any moment.
 
-Scripts, notebooks and test runners leave loops behind, closed or not, without cancelling what is
-under way in them. Nobody waits for a background task then, so nobody needs to hear of its end.
+Scripts, notebooks and test runners abandon loops, closed or not, without cancelling their tasks.
+Then nothing waits for a background task, so its end need not be reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TLS: certificates, read apart from the event loop and once for a server, and who speaks it."""
+"""TLS: certificates, read once per server off the event loop, and detection of missing TLS."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 class Certificates:
-    """What all connections to a server, its Sentinels or its Cluster trust and show.
+    """Certificates that all connections to a server, its Sentinels or its Cluster use.
 
-    redis-py would read it while it connects, for each connection anew: mostly all CAs of the
-    system, while every other task stands still. They are read again when a file that the URL names
-    has changed, and after TLS has failed.
+    redis-py would read them again for each connection: mostly all CAs of the system, while every
+    other task waits. Here they are read again only when a file that the URL names has changed, and
+    after TLS has failed.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""When bytes move on a connection: nobody who waits for them counts that time as silence."""
+"""Traffic of a connection: time in which bytes move does not count as silence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One connection, shared by every task of an event loop.
 
 Calls that wait at the same moment leave in one write; replies come back in the same order and are
-handed to whoever asked. redis-py makes the connection (AUTH, HELLO, TLS) and parses replies.
+handed to their callers. redis-py makes the connection (AUTH, HELLO, TLS) and parses replies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What outlives sessions: memory of users and agents, shared knowledge, session history."""
+"""Memory that outlives sessions: of users and agents, shared knowledge, session history."""
 
 from sojourn.memory.about import LAST, remember
 from sojourn.memory.model import (

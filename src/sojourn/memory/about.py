@@ -1,4 +1,4 @@
-"""What is remembered of a session."""
+"""Memories made from a session: its messages become one entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What export and import ask of where memories are kept, beside what `MemoryStore` has."""
+"""Protocol that export and import need of a memory store, beyond `MemoryStore`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is sent, and how values become what stores keep."""
+"""Checks of arguments before anything is sent, and their conversion to stored values."""
 
 from __future__ import annotations
 

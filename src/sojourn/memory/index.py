@@ -240,7 +240,7 @@ def _database() -> Connection:
 
 
 def searched(item: Item) -> str:
-    """What is searched of an entry, besides its key."""
+    """The text of an entry that is searched, besides its key."""
     if item.text is not None:
         return item.text
     try:

@@ -1,4 +1,4 @@
-"""The twin of the memory on a server, in this process."""
+"""The in-memory memory store."""
 
 from __future__ import annotations
 

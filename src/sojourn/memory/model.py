@@ -1,4 +1,4 @@
-"""What is remembered: frozen values, without a word about where they are kept."""
+"""Values of the memory room: frozen, and independent of the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ScopeKey(NamedTuple):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be remembered under a key.
+    """An entry to be stored under a key.
 
     Attributes:
         value: JSON.
@@ -44,7 +44,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered under a key, as it stood at one instant.
+    """An entry under a key, as it was at one instant.
 
     Attributes:
         key: its name in its scope.
@@ -70,7 +70,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """What a search has found.
+    """A result of a search.
 
     Attributes:
         entry: the entry.

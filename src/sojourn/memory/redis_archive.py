@@ -1,4 +1,4 @@
-"""Entries of the memory into a server, as they were stored."""
+"""Import of memory entries into a server, in their stored form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashes as rows, and what in them cannot be read."""
+"""Conversion of hashes to rows; unreadable fields are reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def entry_of(row: Row) -> Entry:
 
 
 def corrupt(name: str, what: str, raw: bytes) -> CorruptRecord:
-    """What is raised for an entry that others wrote, or that was damaged."""
+    """The error for an entry that others wrote, or that was damaged."""
     return CorruptRecord(
         f"The memory entry {name} {what}: others wrote it, or it was damaged. Delete it.",
         key=name,
@@ -109,7 +109,7 @@ def corrupt(name: str, what: str, raw: bytes) -> CorruptRecord:
 
 
 def stale(key: str, expected: int | None, actual: int) -> StaleEntry:
-    """What is raised when an entry has another version."""
+    """The error for an entry that has another version."""
     return StaleEntry(
         f"The entry {key!r} has version {actual}, not {expected} as expected (0 is none). Read it "
         "again, then decide; merge() does so for objects.",
@@ -119,7 +119,7 @@ def stale(key: str, expected: int | None, actual: int) -> StaleEntry:
 
 
 def of_others(key: str) -> Conflict:
-    """What is raised when an entry is another tenant's."""
+    """The error for an entry of another tenant."""
     return Conflict(
         f"The key {key!r} has an entry of another tenant, which stays as it is: take another key."
     )

@@ -1,4 +1,4 @@
-"""One scope of the memory: a user's, an agent's, a category's. What users call."""
+"""Public API of one scope of the memory: a user's, an agent's or a category's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ most."""
 
 
 class Limits(NamedTuple):
-    """What a scope may hold, and how long a call may take.
+    """Limits of a scope: sizes, and the time that a call may take.
 
     Attributes:
         ttl: seconds that an entry lives if it is not said; None for ever.
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 
 @stays_here("the store's URL and the name of the user, agent or category")
 class Scope:
-    """What is remembered of one user, by one agent, in one category. Made by `store.memory`.
+    """Memories of one user, one agent or one category. Made by `store.memory`.
 
     Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. A
     put renews an entry's lifetime, a read does not.
@@ -52,7 +52,7 @@ class Scope:
     found or deleted, and one in the place of a put raises `Conflict`. With the empty tenant it has
     the entries of no tenant. Made without one, it has the entries of all: that is for trusted code.
 
-    Every method may raise `Unavailable` and its kin when no server answers in time, and writes
+    Every method may raise `Unavailable` or a subclass when no server answers in time, and writes
     `OutcomeUnknown` when they were sent and no reply came. All round trips of a call end within
     `operation_timeout`; but a search takes it for each step of learning what has changed, and
     `put_many` for each batch. All but `delete`, `clear` and the lists
@@ -97,22 +97,22 @@ class Scope:
         Args:
             key: of the entry, at most 512 bytes.
             value: JSON.
-            text: what `search` looks at instead of the texts in the value.
+            text: the text that `search` uses instead of the texts in the value.
             metadata: JSON of the application's, not searched.
             ttl: seconds that it lives, instead of the scope's; None for ever.
-            expected_version: the version that the entry must have; 0 for "there must be none".
+            expected_version: the version that the entry must have; 0 if it must not exist.
             operation_id: repeat a put with the same id and it takes effect once.
 
         Returns:
             the entry's version.
 
         Raises:
-            InvalidInput: the key, the lifetime, or what JSON cannot hold.
+            InvalidInput: the key, the lifetime, or a value that JSON cannot hold.
             TooLarge: the entry is over `max_event_bytes`.
-            StaleEntry: it has not the expected version; nothing was written.
+            StaleEntry: it does not have the expected version; nothing was written.
             Conflict: the key has an entry of another tenant.
-            CorruptRecord: what is there cannot be read; it can be deleted.
-            NewerFormat: a newer version wrote what is there; it can be deleted.
+            CorruptRecord: the stored entry cannot be read; it can be deleted.
+            NewerFormat: a newer version wrote the stored entry; it can be deleted.
         """
         item = checks.item(key, value, metadata, text, self._limits.max_bytes)
         write = self._write(f"put {operation_id_of(operation_id)}", expected_version)
@@ -140,7 +140,7 @@ class Scope:
         Raises:
             InvalidInput: a key, a value, or too many of them.
             TooLarge: one of the entries is over `max_event_bytes`.
-            CorruptRecord: what is in one's place cannot be read; it can be deleted.
+            CorruptRecord: a stored entry cannot be read; it can be deleted.
         """
         named = checks.json_object(items, "The items")
         checks.keys(named)
@@ -164,7 +164,7 @@ class Scope:
         ttl: float | Keep | None = KEEP,
         operation_id: str | None = None,
     ) -> None:
-        """Store what is not there yet. One round trip for each 500 entries or MiB.
+        """Store the entries that do not exist yet. One round trip for each 500 entries or MiB.
 
         What is there stays as it is and lives on, as if it were stored now; an entry that keeps
         others away does, too, and counts if it was there before the call. All checks come before
@@ -173,14 +173,14 @@ class Scope:
 
         Args:
             drafts: by key, as many as you like.
-            replace: store also what is there with another value, text or metadata.
-            ttl: as in `put`; it shortens no life.
+            replace: also replace entries that have another value, text or metadata.
+            ttl: as in `put`; it never shortens a lifetime.
             operation_id: repeat it with the same id and drafts and it takes effect once.
 
         Raises:
-            InvalidInput: a key, or what JSON cannot hold.
+            InvalidInput: a key, or a value that JSON cannot hold.
             TooLarge: one of the entries is over `max_event_bytes`.
-            CorruptRecord: what is in one's place cannot be read; it can be deleted.
+            CorruptRecord: a stored entry cannot be read; it can be deleted.
         """
         cap = self._limits.max_bytes
         made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
@@ -252,7 +252,7 @@ class Scope:
             the entry's version.
 
         Raises:
-            InvalidInput: the entry's value is no object, or JSON cannot hold the changes.
+            InvalidInput: the entry's value is not an object, or JSON cannot hold the changes.
             TooLarge: the entry would be over `max_event_bytes`.
             StaleEntry: others wrote in between until the time was up; nothing was written.
             CorruptRecord: the entry cannot be read; it can be deleted.
@@ -308,9 +308,9 @@ class Scope:
         Args:
             limit: entries a page, 1,000 at most.
             cursor: of the page before; None for the first.
-            prefix: how their keys begin.
-            newest_first: begin with what was changed last. An entry that is changed between two
-                pages is then on top and may be on none of those that follow: begin again to see it.
+            prefix: only the entries whose keys start with it.
+            newest_first: start with the latest change. An entry changed between two pages moves to
+                the top and may be missing from later pages: start again to see it.
                 A page may have fewer, even none, where many have other prefixes.
 
         Raises:
@@ -346,7 +346,7 @@ class Scope:
     async def clear(self) -> None:
         """Delete all entries that there are now. One round trip, and two for each 500 entries.
 
-        What others write meanwhile stays. After an error some are gone: clear it again.
+        Entries that others write meanwhile stay. After an error some are gone: clear it again.
         """
         await self._store.clear(self.key, self._write(f"clear {operation_id_of(None)}"))
 
@@ -362,7 +362,7 @@ class Scope:
             limit: how many at most.
 
         Raises:
-            InvalidInput: the query is no text, or the limit.
+            InvalidInput: the query is not text, or the limit.
             ConfigurationError: the SQLite of this Python has no FTS5.
             NewerFormat: a newer version keeps the changes of this scope in another way.
         """

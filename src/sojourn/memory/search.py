@@ -1,4 +1,4 @@
-"""Searching scopes: an index for each in this process, kept in step with the store."""
+"""Search of scopes: this process keeps an index for each, in step with the store."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Searcher:
                     index.close()
 
     async def _catch_up(self, scope: ScopeKey, index: Index) -> float | None:
-        """Take over what has changed; the store's time, or None when it has to begin anew."""
+        """Apply the changes; the store's time, or None when it has to start over."""
         while True:
             since, latest = index.known()
             changes = await self._store.changes(scope, since, latest)

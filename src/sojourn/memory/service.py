@@ -1,4 +1,4 @@
-"""Memory that outlives sessions. What users call."""
+"""Public API of the memory room."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Lives(NamedTuple):
 class Memory:
     """The memory of a store. Made by `sojourn.open`, as `store.memory`.
 
-    Every scope may be made with a `tenant`, a word of up to 256 bytes: it has this tenant's entries
-    then, and what it puts is this tenant's. With the empty one it has the entries of no tenant.
-    Without one (None) it has the entries of all tenants, which is for trusted code: what
-    `store.as_user` gives has those of no tenant.
+    Every scope may be made with a `tenant`, a word of up to 256 bytes: then it has only this
+    tenant's entries, and its puts belong to this tenant. With the empty tenant it has the entries
+    of no tenant. Without one (None) it has the entries of all tenants, which is for trusted code:
+    the scopes of `store.as_user` have those of no tenant.
 
     Args:
         store: where entries are kept.
@@ -66,7 +66,7 @@ class Memory:
         self._searcher = Searcher(store)
 
     def user(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
-        """What is known of a user. Asks nobody.
+        """Memories of a user. No round trip.
 
         Raises:
             InvalidId: it cannot name a key.
@@ -74,7 +74,7 @@ class Memory:
         return self._scope(app, "user", user, self._lives.memory, tenant)
 
     def agent(self, agent: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
-        """What an agent has learnt. Asks nobody.
+        """Memories of an agent. No round trip.
 
         Raises:
             InvalidId: it cannot name a key.
@@ -82,7 +82,7 @@ class Memory:
         return self._scope(app, "agent", agent, self._lives.memory, tenant)
 
     def knowledge(self, category: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
-        """What all users and agents of an app know of something. Asks nobody.
+        """Knowledge of a category that all users and agents of an app share. No round trip.
 
         Raises:
             InvalidId: it cannot name a key.
@@ -90,9 +90,9 @@ class Memory:
         return self._scope(app, "knowledge", category, self._lives.knowledge, tenant)
 
     def sessions(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
-        """What is remembered of a user's sessions, by their ids; `store.remember` writes it.
+        """Memories of a user's sessions, by their ids; `store.remember` writes them.
 
-        Asks nobody.
+        No round trip.
 
         Raises:
             InvalidId: it cannot name a key.
@@ -100,9 +100,9 @@ class Memory:
         return self._scope(app, "sessions", user, self._lives.history, tenant)
 
     def events(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
-        """What was said in a user's sessions, word for word. Asks nobody.
+        """Messages of a user's sessions, word for word. No round trip.
 
-        ADK's memory service writes it. Entries live as long as those of `sessions`.
+        ADK's memory service writes them. Entries live as long as those of `sessions`.
 
         Raises:
             InvalidId: it cannot name a key.
@@ -168,18 +168,18 @@ class Memory:
         should use the same model.
 
         Args:
-            function: makes vectors of texts, async or not; one that is not runs in a thread. What
-                it raises, puts and searches raise, and nothing was written.
+            function: makes vectors of texts, async or not; one that is not runs in a thread. Puts
+                and searches raise its errors, and nothing was written.
             dimensions: numbers that a vector has.
 
         Raises:
-            InvalidInput: it is no function, or the dimensions. Puts and searches raise it when the
-                function gives something else than such vectors.
+            InvalidInput: it is not a function, or the dimensions. Puts and searches raise it when
+                the function returns anything other than such vectors.
         """
         self._searcher.embedder = Embedder(function, dimensions)
 
     async def close(self) -> None:
-        """Let go of what was kept for searching. Idempotent."""
+        """Release the search indexes. Idempotent."""
         self._searcher.close()
 
     def _scope(

@@ -1,4 +1,4 @@
-"""What the memory asks of a store."""
+"""Protocol of a memory store, as the memory room calls it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Item(NamedTuple):
-    """What to store under a key.
+    """An entry to store under a key.
 
     Attributes:
         key: the name of the entry.
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 
 class Write(NamedTuple):
-    """What every write carries.
+    """Arguments that every write carries.
 
     Attributes:
         operation: a word for what is done, and the operation id.
@@ -120,7 +120,7 @@ class Witness(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What has changed in a scope since a mark.
+    """Changes of a scope since a mark.
 
     Attributes:
         mark: what is known with this; None when the scope is not what the mark was made of (also

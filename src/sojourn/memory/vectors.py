@@ -1,4 +1,4 @@
-"""Where texts stand among others, as vectors of a model that the application brings."""
+"""Vector search over texts, with an embedding model that the application brings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as words that can be compared, in any language."""
+"""Normalisation of texts into comparable words, in any language."""
 
 from __future__ import annotations
 

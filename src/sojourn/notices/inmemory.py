@@ -1,4 +1,4 @@
-"""The twin of the notices on a server, in this process."""
+"""The in-memory notice store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notice is, and where it stands among the others of its user."""
+"""Notices, and their positions in the stream of a user."""
 
 from __future__ import annotations
 

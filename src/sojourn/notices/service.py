@@ -1,4 +1,4 @@
-"""What users of the notices room call."""
+"""Public API of the notices room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the notices room asks of a store."""
+"""Protocol of a notice store, as the notices room calls it."""
 
 from __future__ import annotations
 

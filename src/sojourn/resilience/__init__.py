@@ -1,1 +1,1 @@
-"""What stands between a caller and a server that fails. Knows no Redis."""
+"""Resilience between callers and a server that may fail. Knows no Redis."""

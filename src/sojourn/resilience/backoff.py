@@ -1,4 +1,4 @@
-"""How long a loop waits before it tries again."""
+"""Backoff: the time that a loop waits before it tries again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: identity, ids, bindings, CSRF, enumeration and the access log."""
+"""Security: identity, ids, bindings, CSRF, enumeration and the access log."""
 
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.binding import Bindings

@@ -1,4 +1,4 @@
-"""Counters with an end: on a server, and their twin in this process."""
+"""Counters that expire: on a server, and in memory."""
 
 from __future__ import annotations
 

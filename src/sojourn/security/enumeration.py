@@ -1,4 +1,4 @@
-"""Whoever tries one id after the other is slowed, then refused for a while."""
+"""Limits on guessing ids: repeated misses are slowed, then refused for a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgetting a user in all rooms, and the receipt for it."""
+"""Erasure of a user in all rooms, and the receipt for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way of a caller into the rooms: every step is decided, recorded and counted."""
+"""The gate authorises, logs and counts every call of a guarded handle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handles that cannot name anyone but their user, and what became of their calls."""
+"""Guarded handles: each is restricted to one user, and its calls are logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that nobody may keep: they are one user's."""
+"""Response headers that forbid caching of one user's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ids that callers bring have to look like."""
+"""Rules for ids that callers bring."""
 
 from __future__ import annotations
 

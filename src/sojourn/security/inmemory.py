@@ -1,4 +1,4 @@
-"""What the guard keeps, in this process."""
+"""The in-memory store of the guard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else is a user's: memory, cached results, artifacts, messages, notices."""
+"""The other data of one user: memory, cached results, artifacts, messages, notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sessions of one user: the room without a way to name anybody else."""
+"""Session operations restricted to one user."""
 
 from __future__ import annotations
 

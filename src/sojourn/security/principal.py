@@ -1,4 +1,4 @@
-"""Who calls, as a credential said."""
+"""Principals: the caller, as a credential identifies it."""
 
 from __future__ import annotations
 

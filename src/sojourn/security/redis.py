@@ -1,4 +1,4 @@
-"""What the guard keeps, on a server."""
+"""The guard's store on a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guard keeps for all processes: whose an id is, and what was refused."""
+"""Protocol of the guard's store: owners of ids, and refusals, shared by all processes."""
 
 from __future__ import annotations
 

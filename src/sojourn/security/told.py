@@ -1,4 +1,4 @@
-"""What clients of a user were told lately."""
+"""Message streams restricted to one user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which apps there is something of a user."""
+"""Search for the apps that hold data of a user."""
 
 from __future__ import annotations
 

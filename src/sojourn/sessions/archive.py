@@ -1,4 +1,4 @@
-"""What export and import ask of where sessions are kept, beside what `SessionStore` has."""
+"""Protocol that export and import need of a session store, beyond `SessionStore`."""
 
 from __future__ import annotations
 

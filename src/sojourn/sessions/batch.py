@@ -1,4 +1,4 @@
-"""Many sessions in one round trip per node: calls that wait at the same moment leave together."""
+"""Batches: calls for many sessions that wait together share one round trip per node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sojourn.sessions.record import FIELDS
 T = TypeVar("T")
 
 _SAVED = frozenset({*FIELDS, "events", "state", "ttl", "until", "incarnation", "expected_version"})
-"""What a save may be told of one session of several."""
+"""Arguments of a save for one of several sessions."""
 
 Entries: TypeAlias = Iterable[tuple[SessionKey, Sequence[Event]]]
 """Sessions, each with the events to append to it."""
@@ -26,7 +26,7 @@ class SessionBatch(dict[SessionKey, Session[Event]]):
     """Sessions by their keys; those that are not there are not in it.
 
     Attributes:
-        corrupt: sessions that cannot be read; what is wrong is in the quarantine.
+        corrupt: sessions that cannot be read; their records are in the quarantine.
         newer: sessions that only a newer version of Sojourn can read.
     """
 
@@ -68,7 +68,7 @@ async def get_many(
 async def append_many(
     append: Callable[..., Coroutine[Any, Any, Appended]], entries: object, operation_id: str | None
 ) -> list[Appended | SojournError]:
-    """What became of each entry, in order.
+    """The outcome of each entry, in order.
 
     Args:
         append: appends to one session.
@@ -91,7 +91,7 @@ async def append_many(
 async def save_many(
     save: Callable[..., Coroutine[Any, Any, int]], sessions: object, operation_id: str | None
 ) -> list[int | SojournError]:
-    """What became of each session, in order.
+    """The outcome of each session, in order.
 
     Args:
         save: writes one session as a whole.

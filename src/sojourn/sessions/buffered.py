@@ -1,9 +1,9 @@
-"""A store that goes on through an outage: on_outage="buffer".
+"""A store that continues through an outage: on_outage="buffer".
 
-While the server answers, calls pass through, and what they show of a session is held. When it does
-not, sessions that are held go on in the in-memory twin, and their writes wait in the journal. When
-it is back they are replayed in order, each under its operation id, so that each takes effect once.
-What is not known here is not made up: it raises `Unavailable`.
+While the server answers, calls pass through, and the sessions that they read are cached. During an
+outage cached sessions continue in the in-memory store, and their writes wait in the journal. When
+the server is back they are replayed in order, each under its operation id, so that each takes
+effect once. Anything not cached locally raises `Unavailable`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class BufferedSessions:
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
         patience: seconds that a call may take, with what must be replayed before it.
-        told: who gets a report when buffered writes have been replayed.
+        told: receives a report when buffered writes have been replayed.
         lasting: seconds from the beginning of an outage for which sessions go on.
         down_since: since when the server is known to be out of reach (`time.monotonic`), or None.
     """

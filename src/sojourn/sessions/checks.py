@@ -1,4 +1,4 @@
-"""What is refused before anything is sent, and how values become what stores keep."""
+"""Checks of arguments before anything is sent, and their conversion to stored values."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def encoded_value(item: tuple[str, Any]) -> tuple[str, bytes]:
 
 
 def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:
-    """What a write carries; an operation id is made when none is given."""
+    """The arguments that a write carries; an operation id is made when none is given."""
     if incarnation:
         text(incarnation, "incarnation")
     if expected is not None:

@@ -1,4 +1,4 @@
-"""What sessions share: the state of users and apps, and the indexes that lead to them."""
+"""State that sessions share, of users and apps, and the indexes that list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the next page of a listing starts, as opaque text."""
+"""Cursors of listings: the start of the next page, as opaque text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same calls for callers that must never see an exception."""
+"""Failsafe calls: each returns a result and never raises."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ log = logging.getLogger("sojourn.sessions")
 
 
 class Result(msgspec.Struct, Generic[T], frozen=True):
-    """What became of a call.
+    """The outcome of a call.
 
     A result is neither true nor false: `if result:` could not tell "not found" from "unavailable".
     It raises `TypeError`, and does so when all is well, too: nobody needs an outage to notice.
@@ -57,8 +57,8 @@ class Result(msgspec.Struct, Generic[T], frozen=True):
             `unavailable`: the truth cannot be known now: `Unavailable` and its kin, `AccessDenied`,
             `ConfigurationError`, `ServerFault`, `Closed`.
             `failed`: `CorruptRecord`, or a bug: in Sojourn, or an argument of a wrong type.
-        value: what the call returns; None unless `ok`, or a batch that was written in part.
-        error: what the call would raise; None only when `ok`.
+        value: the return value of the call; None unless `ok`, or a batch that was written in part.
+        error: the error that the call would raise; None only when `ok`.
     """
 
     status: Status
@@ -88,7 +88,7 @@ class Failures(NamedTuple):
     """How many calls of `sessions.safe` have ended with an error, by `Result.status`.
 
     Attributes:
-        not_found: changes of a session that is not there; to look for one in vain is no error.
+        not_found: changes of a missing session; a read that finds none does not count.
         refused: calls that were wrong or in conflict.
         unavailable: calls whose answer could not be known.
         failed: records that cannot be read, and bugs.
@@ -101,7 +101,7 @@ class Failures(NamedTuple):
 
 
 class Failsafe:
-    """Makes calls that end with a `Result`, counts and logs what went wrong."""
+    """Makes calls that return a `Result`, and counts and logs failures."""
 
     def __init__(self) -> None:
         self._counts = Counter[Status]()
@@ -170,7 +170,7 @@ class Failsafe:
 
 
 def _errors_in(value: object) -> list[SojournError]:
-    """What became of the entries of a batch that were not written."""
+    """The outcomes of batch entries that were not written."""
     if not isinstance(value, list):
         return []
     return [each for each in cast("list[object]", value) if isinstance(each, SojournError)]

@@ -1,4 +1,4 @@
-"""Forgetting a user, and remembering that it was: on a server."""
+"""Erasure of a user on a server, and its tombstone."""
 
 from __future__ import annotations
 

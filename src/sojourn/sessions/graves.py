@@ -1,4 +1,4 @@
-"""Tombstones: what was revoked or forgotten, so that no write that waited elsewhere revives it."""
+"""Tombstones of revoked and erased data: a write buffered elsewhere cannot revive it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hashes of sessions, users and apps as values, and what in them cannot be read."""
+"""Conversion of hashes of sessions, users and apps to values; unreadable fields are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions as this process saw them last, so that it can go on with them in an outage."""
+"""Cached snapshots of sessions, from which this process serves during an outage."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message of a conversation.
 
     Attributes:
-        role: who says it: `user`, `assistant`, `system`, `tool`, or the name of an agent.
-        content: what is said, as JSON: text, or parts as the model's API has them.
+        role: the speaker: `user`, `assistant`, `system`, `tool`, or the name of an agent.
+        content: the message, as JSON: text, or parts as the model's API has them.
         metadata: JSON of the application's, not meant for the model.
         id: the id of its event.
         time: when it was said, seconds since the epoch.
@@ -80,8 +80,8 @@ class History:
         """Add a message. One round trip; the first of a session two.
 
         Args:
-            role: who says it.
-            content: what is said, as JSON.
+            role: the speaker.
+            content: the message, as JSON.
             metadata: JSON of the application's.
             operation_id: repeat it with the same id and the message is there once.
 
@@ -103,7 +103,7 @@ class History:
             operation_id: repeat it with the same id and the messages are there once.
 
         Raises:
-            InvalidInput: a message is none, or has more than these; nothing was sent.
+            InvalidInput: a message is invalid, or has other members; nothing was sent.
             TooLarge: a message is over the cap of an event; nothing was sent.
             OutcomeUnknown: they were sent and no reply came.
         """

@@ -1,4 +1,4 @@
-"""What a read finds unreadable in the keys of a user goes to the quarantine, with its bytes."""
+"""Inspection of a user's records: unreadable ones go to the quarantine, with their bytes."""
 
 from __future__ import annotations
 

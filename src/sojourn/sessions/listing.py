@@ -1,4 +1,4 @@
-"""Pages of sessions, users and apps, from the indexes of a store."""
+"""Listings of sessions, users and apps: pages from the indexes of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session is: frozen values, without a word about where they are kept."""
+"""Values of the sessions room: frozen, and independent of the store."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a session.
 
     Attributes:
-        author: who made it happen: `user`, or the name of an agent.
-        payload: what happened, as JSON: text, numbers, booleans, None, lists, dicts.
-        kind: what the payload is; `message` unless said otherwise.
+        author: the source of the event: `user`, or the name of an agent.
+        payload: its content, as JSON: text, numbers, booleans, None, lists, dicts.
+        kind: the type of the payload; `message` by default.
         id: its id; made if not given.
         time: when it happened, seconds since the epoch; now if not given.
         state_delta: state that it sets. `user:` and `app:` keys go to the state of the user and of
@@ -59,7 +59,7 @@ class Session(SessionRecord, Generic[E], frozen=True, kw_only=True):
         events: those that were asked for, oldest first.
         length: how many events the log has had; the last one has this `seq`.
         complete: False when something that was asked for is missing on the server or cannot be
-            read: events, state, metadata. What cannot be read is in the quarantine.
+            read: events, state, metadata. Unreadable records are in the quarantine.
         durable: False when the server could not be reached and this process answered from its
             outage buffer (`on_outage="buffer"`): others may have written since.
     """
@@ -80,7 +80,7 @@ class Session(SessionRecord, Generic[E], frozen=True, kw_only=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What an append has done.
+    """The result of an append.
 
     Attributes:
         version: the session's version after it.
@@ -97,12 +97,12 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Rotated(msgspec.Struct, frozen=True):
-    """What a rotation has done.
+    """The result of a rotation.
 
     Attributes:
         key: the session's identity from now on.
         incarnation: its incarnation from now on.
-        repeated: it had been done before, and this is what it did.
+        repeated: it had been done before, and this is its earlier result.
     """
 
     key: SessionKey
@@ -116,7 +116,7 @@ class SessionPage(msgspec.Struct, frozen=True):
     Attributes:
         sessions: oldest update first within a user.
         cursor: where the next page starts; None after the last.
-        corrupt: sessions between those that cannot be read; what is wrong is in the quarantine.
+        corrupt: sessions between those that cannot be read; their records are in the quarantine.
         newer: sessions between those that a newer version of Sojourn wrote in a way that this one
             cannot read; `get` raises `NewerFormat` for them.
         corrupt_users: in a page of an app, users whose index is a key of another type: which
@@ -143,7 +143,7 @@ class NamePage(msgspec.Struct, frozen=True):
 
 
 class Swept(msgspec.Struct, frozen=True):
-    """What a sweep has done.
+    """The result of a sweep.
 
     Attributes:
         users: how many users it looked at.
@@ -165,7 +165,7 @@ class Swept(msgspec.Struct, frozen=True):
 
 
 class Revoked(msgspec.Struct, frozen=True):
-    """What a revocation has done.
+    """The result of a revocation.
 
     Attributes:
         users: how many users it looked at.

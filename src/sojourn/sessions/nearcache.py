@@ -1,10 +1,10 @@
-"""Events that this process has decoded already.
+"""The near-cache: events that this process has already decoded.
 
 An entry is used only after the server has said that the log is still the same and only longer:
-same incarnation, same epoch, the last rows known, read again, are byte for byte the same, and the
-sum of all rows is that of the rows known and of those behind them. So a log that was restored from
-a backup, and where writers have repeated their last writes, is read again; as is what was read
-before a connection was lost.
+same incarnation, same epoch, the last known rows are byte for byte the same when read again, and
+the sum of all rows equals that of the known rows and the rows after them. So a log that was
+restored from a backup, where writers have repeated their last writes, is read again; so is a log
+that was read before a connection was lost.
 """
 
 from __future__ import annotations

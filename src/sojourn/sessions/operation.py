@@ -1,8 +1,8 @@
-"""Operations of the sessions room as values: each knows all that is known of it.
+"""Operations of the sessions room, as values.
 
-`store.run(operation)` is all that a store can do. An operation says how a server does it, what it
-does to the sessions in memory, and what the outage buffer learns of it. It holds plain values, so
-that it can be kept, repeated, recorded in a test, or sent elsewhere.
+A store has one method, `store.run(operation)`. An operation defines how a server executes it, how
+the in-memory store does, and what the outage buffer learns of it. It holds plain values, so that
+it can be stored, repeated, recorded in a test, or sent elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What cannot be read is kept with its bytes, counted and told; the rest is served."""
+"""Quarantine: unreadable records are kept with their bytes and counted; the rest is served."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Unreadable(NamedTuple):
         session: the session that it is part of, if it is one's.
         part: what it is part of.
         field: as in `Quarantined`; bytes that are no UTF-8 as `surrogateescape` has them.
-        reason: what is wrong, without a word of content.
+        reason: the fault, without any content.
         raw: its bytes.
     """
 
@@ -69,7 +69,7 @@ class QuarantineStore(Protocol):
         ...
 
     async def records(self, owner: UserKey) -> list[Quarantined]:
-        """What is kept of a user, oldest first."""
+        """The quarantined records of a user, oldest first."""
         ...
 
     async def remove(self, owner: UserKey, id: str) -> bool:  # noqa: A002 - as the field
@@ -99,9 +99,9 @@ class Quarantine:
         self.count = 0
 
     def add(self, found: Sequence[Unreadable]) -> None:
-        """Keep what one read of one user's records found unreadable, and tell it.
+        """Quarantine a user's records that one read found unreadable, and report them.
 
-        What this process has told lately is not told again.
+        A record that this process reported lately is not reported again.
         """
         news = [each for each in found if self.is_news(each.id)]
         if not news:
@@ -130,7 +130,7 @@ class Quarantine:
         return due <= now
 
     async def records(self, owner: UserKey) -> list[Quarantined]:
-        """What is kept of a user, oldest first. One round trip."""
+        """The quarantined records of a user, oldest first. One round trip."""
         return await self._store.records(owner)
 
     async def forget(self, owner: UserKey) -> int:
@@ -169,7 +169,7 @@ class InMemoryQuarantine:
                 kept.setdefault(each.id, _record(each, where, time.time()))
 
     async def records(self, owner: UserKey) -> list[Quarantined]:
-        """What is kept of a user."""
+        """The quarantined records of a user."""
         return list(self._records.get(owner, {}).values())
 
     async def forget(self, owner: UserKey) -> int:

@@ -1,4 +1,4 @@
-"""Reading a session: what this process knows already, and what came since."""
+"""The session reader: it fetches only the events that this process has not cached."""
 
 from __future__ import annotations
 

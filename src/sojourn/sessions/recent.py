@@ -1,4 +1,4 @@
-"""The index of sessions by last change: nobody waits for it, it is a minute late at most."""
+"""The index of sessions by last change: updated in the background, at most a minute late."""
 
 from __future__ import annotations
 

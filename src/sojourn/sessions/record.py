@@ -28,8 +28,8 @@ class SessionFields(TypedDict, total=False):
         labels: words of the application's by name, by which lists are filtered: at most 16, a name
             of 64 bytes at most, a word of 1 to 256. `update` sets these, removes those with None,
             and leaves the others: of two writers that set different labels neither loses one.
-        summary: what it was about, in a few sentences, for lists and for whoever goes on.
-        metadata: JSON of the application's; `update` puts it in the place of what is there.
+        summary: its subject, in a few sentences, for lists and for agents that continue it.
+        metadata: JSON of the application's; `update` replaces the stored one.
     """
 
     title: str | None
@@ -47,7 +47,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         status: a word of the application's; `active` at first.
         labels: words of the application's by name, such as which flow it is in; lists filter by
             them.
-        summary: what it was about, in a few sentences.
+        summary: its subject, in a few sentences.
         metadata: JSON of the application's.
     """
 

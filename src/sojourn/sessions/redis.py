@@ -1,4 +1,4 @@
-"""Sessions on a server: what their operations stand on."""
+"""Session store on a server: the basis of all operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions out of a server and into it, as they are stored."""
+"""Export and import of sessions on a server, in their stored form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes that wait for the server, and their replay: in order, each once."""
+"""Replay of buffered writes: in order, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between the values of the room and what scripts take and give."""
+"""Conversion of the room's values to script arguments, and of script replies to values."""
 
 from __future__ import annotations
 

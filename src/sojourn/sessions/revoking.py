@@ -1,4 +1,4 @@
-"""Revoking sessions: one, all of a user, all of an app. They are gone, and stay gone elsewhere."""
+"""Revocation of sessions: one, all of a user, or all of an app."""
 
 from __future__ import annotations
 

@@ -18,16 +18,16 @@ class SafeSessions(Failsafe):
 
     Type checkers read them in `safe.pyi`, which scripts/sync_stub.py writes.
 
-    What is not there is `not_found`: `get` gives no None, `touch` and `delete` no False.
+    A missing session is `not_found`: `get` never gives None, `touch` and `delete` never False.
 
     `append_many` and `save_many` are `ok` when all entries are. If not, status and error are those
-    of the first that is not, and `Result.value` has what became of each.
+    of the first that is not, and `Result.value` has the outcome of each.
 
     Each error is counted (`store.stats().failures`) and logged as a warning, a bug with where it
     happened. While the server cannot answer, a call that meets the same error again logs it at
     debug level. No content is logged, and no id but a write's: `Result.error` may have them.
 
-    Cancellation is no error, and passes; so do KeyboardInterrupt and SystemExit.
+    Cancellation is not an error, and passes; so do KeyboardInterrupt and SystemExit.
     """
 
     def __init__(self, sessions: Sessions) -> None:

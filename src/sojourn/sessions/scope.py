@@ -1,4 +1,4 @@
-"""Whose state a key is: `app:`, `user:`, `temp:`, or the session's. As ADK defines them."""
+"""Scopes of state keys: `app:`, `user:`, `temp:`, or the session's. As ADK defines them."""
 
 from __future__ import annotations
 

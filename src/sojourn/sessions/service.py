@@ -1,4 +1,4 @@
-"""What users of the sessions room call."""
+"""Public API of the sessions room."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _TOGETHER = 100
 
 
 class Limits(NamedTuple):
-    """What `sojourn.open` was told.
+    """Options given to `sojourn.open`.
 
     Attributes:
         session_ttl: seconds a session lives after its last change; None for ever.
@@ -259,8 +259,8 @@ class Sessions:
     ) -> Session[Event]:
         """Get a session; create it first if there is none, in one atomic step.
 
-        Of two that ensure it at the same time one creates it, and both get it. What is given beside
-        its id counts for a new session only. One round trip with `last` up to 64, otherwise two;
+        If two callers ensure it at the same time, one creates it and both get it. Arguments other
+        than its id apply to a new session only. One round trip with `last` up to 64, otherwise two;
         one more for a user's first session, or for `app:` state of a new one.
 
         Args:
@@ -314,7 +314,7 @@ class Sessions:
     ) -> Session[Event] | None:
         """A session with its events, or None when there is none. One round trip.
 
-        With none of the filters all events are read; what this process has decoded before is not
+        Without filters all events are read; events that this process has already decoded are not
         read again. Filters narrow each other: `last` counts before `since` and `after` cut.
 
         Args:
@@ -326,8 +326,8 @@ class Sessions:
 
         Raises:
             InvalidInput: a negative filter.
-            CorruptRecord: the session's own fields cannot be read. What else cannot be read is left
-                out (`Session.complete`).
+            CorruptRecord: the session's own fields cannot be read. Other unreadable records are
+                left out (`Session.complete`).
             NewerFormat: a newer version of Sojourn wrote it in a way that this one cannot read.
         """
         checks.key(key)
@@ -406,7 +406,7 @@ class Sessions:
         """Append events, in order; create the session first if there is none.
 
         One round trip where there is one, otherwise two (with `on_outage="buffer"` three, or four).
-        What is in between is harmless: a session without events.
+        An interruption in between is harmless: it leaves a session without events.
 
         Args:
             key: to which session.
@@ -456,7 +456,7 @@ class Sessions:
     ) -> Appended:
         """Append events that have happened elsewhere: their state deltas stay with them unapplied.
 
-        What they led to is given instead. For migrations. One round trip.
+        Pass the resulting state instead. For migrations. One round trip.
 
         Args:
             key: to which session.
@@ -504,7 +504,7 @@ class Sessions:
             `SessionBatch.newer`.
 
         Raises:
-            InvalidInput: a key that is none, or a negative filter; nothing was sent.
+            InvalidInput: an invalid key, or a negative filter; nothing was sent.
             Unavailable: one of them cannot be known; then none is given.
         """
         checks.count(last, "last")
@@ -527,7 +527,7 @@ class Sessions:
             for each entry, in order, what `append` returns, or the error that it raises.
 
         Raises:
-            InvalidInput: what is no such pair, or a session twice; nothing was sent.
+            InvalidInput: an invalid pair, or a session twice; nothing was sent.
         """
         return await batch.append_many(self.append, entries, operation_id)
 
@@ -542,7 +542,7 @@ class Sessions:
         operation_id: str | None = None,
         **fields: Unpack[SessionFields],
     ) -> int:
-        """Change fields of a session; what is not given stays. One round trip.
+        """Change the given fields of a session; the others stay. One round trip.
 
         Args:
             key: which session.
@@ -558,7 +558,7 @@ class Sessions:
         Raises:
             InvalidInput: nothing to change, or a value that cannot be stored.
             TooManyLabels: with those that it has there would be more than 16; nothing was written.
-            SessionNotFound: there is none; it is not created.
+            SessionNotFound: the session does not exist; it is not created.
             StaleSession: not the expected version.
         """
         checks.key(key)
@@ -588,16 +588,16 @@ class Sessions:
         operation_id: str | None = None,
         **fields: Unpack[SessionFields],
     ) -> int:
-        """Write a session as a whole: in place of what is there, or as a new one.
+        """Write a whole session: replace the existing one, or create it.
 
-        What is not given is empty afterwards; only its lifetime, its creation and what it shares
-        with other sessions stay. It costs what the whole session has: `append` costs what is new.
-        Unless `expected_version` is given the last writer wins. One round trip; one more for a
-        user's first session.
+        Values not given are empty afterwards; only its lifetime, its creation time and the state
+        that it shares with other sessions stay. The cost grows with the whole session; that of
+        `append` only with the new events. Unless `expected_version` is given
+        the last writer wins. One round trip; one more for a user's first session.
 
         Args:
             key: which session.
-            events: its log, oldest first; they are numbered anew, from 1.
+            events: its log, oldest first; they are renumbered from 1.
             state: its own state. `user:` and `app:` keys are set by `append`.
             ttl: as `update`; a new session has the store's if it is not given.
             until: as `update`.
@@ -676,8 +676,8 @@ class Sessions:
     ) -> int:
         """Cut events off the log for good; the state stays as they left it. One round trip.
 
-        What is left keeps its `seq`. Events dropped at the end give theirs back: the next one
-        appended is numbered on from the last that is left.
+        The remaining events keep their `seq`. Numbers of events dropped at the end are used again:
+        the next event appended gets the number after the last remaining one.
 
         Args:
             key: of which session.
@@ -714,7 +714,7 @@ class Sessions:
 
         Args:
             key: of which session.
-            names: at least one; those that are not there are no error. `user:` and `app:` values
+            names: at least one; missing ones are ignored. `user:` and `app:` values
                 belong to others, too: set them to None by `append`.
             incarnation: the session must still be this one (`Session.incarnation`).
             expected_version: the session must still be of this version (`Session.version`).
@@ -751,7 +751,7 @@ class Sessions:
         """Delete a session and its events; user and app state stay. One round trip.
 
         Args:
-            key: which session. Deleting what is not there is no error.
+            key: which session. Deleting a missing session is not an error.
             incarnation: only if it is still this one.
             operation_id: repeat a delete with the same id and a successor is safe from it.
 
@@ -802,7 +802,7 @@ class Sessions:
     ) -> SessionPage:
         """A page of the sessions of a user, or of an app: with state, without events.
 
-        It is no snapshot: a session updated between two pages may be seen again, none is missed.
+        It is not a snapshot: a session updated between two pages may appear twice, none is missed.
         Two round trips a page for a user, three for an app: user by user, where one with very many
         sessions takes a page or more alone. Of an app with labels it is newest first in any case,
         as `recent` is: two round trips a page, and one that is changed between two pages is on the
@@ -815,8 +815,8 @@ class Sessions:
             status: only those of this status.
             labels: only those that have all of these. The first leads to them by an index, so name
                 the rarest first.
-            newest_first: begin with what was changed last. A session changed between two pages is
-                then on top and may be on none of those that follow: begin again to see it. Of an
+            newest_first: start with the latest change. A session changed between two pages moves
+                to the top and may be missing from later pages: start again to see it. Of an
                 app as `recent`, which is a minute late at most.
             limit: how many at most. With more filters than one label a page may have fewer, even
                 none, and a cursor all the same: it looks at no more than 25 pages of the index.
@@ -851,8 +851,8 @@ class Sessions:
     ) -> SessionPage:
         """A page of the sessions of an app, newest change first: with state, without events.
 
-        It comes from an index that is a minute late at most: what was changed since may stand
-        further back. What is gone is never in it. Two round trips a page, one of them to the slots
+        It reads an index that is at most a minute late: a session changed since may be further
+        back. A deleted session is never listed. Two round trips a page, one of them to the slots
         of the users.
 
         Args:
@@ -892,19 +892,19 @@ class Sessions:
     async def count(self, app: str, user: str) -> int:
         """How many sessions a user has. One round trip.
 
-        What others have deleted or the server has evicted is counted until a list or a sweep comes
-        upon it.
+        Sessions that others have deleted or the server has evicted are counted until a list or a
+        sweep finds them.
         """
         return await self._store.run(Count(user_key(app, user)))
 
     async def sweep(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Swept:
-        """Make the indexes of some users of an app true, and finish what dead clients left.
+        """Repair the indexes of some users of an app, and finish writes that dead clients left.
 
-        Nothing depends on it: what has expired is never listed, and a list repairs what it meets.
-        It is for what nobody lists. Five round trips for each hundred users together, three more
-        where one has more than 200 sessions; the last page has three more for each 200 sessions of
-        a part of the app. Each has the time-out of an operation. `sojourn sessions sweep` does it
-        for all.
+        It is optional: an expired session is never listed, and a list repairs the entries that it
+        reads. It is for sessions that are never listed. Five round trips for each hundred
+        users together, three more where one has more than 200 sessions; the last page has three
+        more for each 200 sessions of a part of the app. Each has the time-out of an operation.
+        `sojourn sessions sweep` does it for all.
 
         Args:
             app: whose users.
@@ -912,7 +912,7 @@ class Sessions:
             cursor: `Swept.cursor` of the sweep before.
 
         Raises:
-            InvalidInput: a limit under 1, or a cursor that is none of this.
+            InvalidInput: a limit under 1, or a cursor of something else.
         """
         page = await self.users(app, limit=limit, cursor=cursor)
         done: list[Tidied] = []
@@ -944,13 +944,13 @@ class Sessions:
     async def revoke(self, key: SessionKey) -> Revoked:
         """End a session for good, with its artifacts. Two round trips, two more for each artifact.
 
-        It is deleted, and what waits for it in the outage buffer of another process is refused when
-        that is replayed, a create included. Who reads it is told at once that it is gone; who is
-        cut off with `on_outage="buffer"` may go on with what it holds until `buffer_seconds` after
-        its outage began. A session of this id that is created from now on is another one.
+        It is deleted, and writes to it in the outage buffer of another process, a create included,
+        are refused on replay. Readers learn at once that it is gone; a process cut off
+        with `on_outage="buffer"` may continue with its cached session until `buffer_seconds` after
+        its outage started. A session created with this id later is a different one.
 
         Args:
-            key: which session. Revoking what is not there is no error. Interrupted, repeat it.
+            key: which session. Revoking a missing one is not an error. Repeat it if interrupted.
         """
         return await self._revoking.session(checks.key(key))
 
@@ -958,15 +958,15 @@ class Sessions:
         """End all sessions of a user, as `revoke` does. State, memories and own artifacts stay.
 
         Three round trips for each 100 sessions, two more for each artifact, and one; each has the
-        time-out of an operation. What the user begins while it runs may end, too.
+        time-out of an operation. Sessions that the user starts while it runs may end, too.
         """
         return await self._revoking.user(user_key(app, user))
 
     async def revoke_app(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Revoked:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
-        The first page refuses what waits anywhere of any user of the app, even of unknown ones. The
-        round trips of `revoke_user` for each 250 users together.
+        The first page refuses writes buffered anywhere for any user of the app, even unknown ones.
+        The round trips of `revoke_user` for each 250 users together.
 
         Args:
             app: whose users.
@@ -974,7 +974,7 @@ class Sessions:
             cursor: `Revoked.cursor` of the page before.
 
         Raises:
-            InvalidInput: a limit under 1, or a cursor that is none of this.
+            InvalidInput: a limit under 1, or a cursor of something else.
         """
         checks.page_size(limit)
         return await self._revoking.app(app, limit, cursor)
@@ -982,16 +982,16 @@ class Sessions:
     async def forget(self, app: str | None, user: str) -> Forgotten:
         """Delete all that this room keeps of a user; `store.forget` does it in all rooms.
 
-        From now on no write that waits elsewhere since before is done any more: `Erased`. Who comes
-        back begins anew. A round trip for each 1,000 keys of the server. Interrupted, repeat it.
+        Writes buffered elsewhere before this call are rejected with `Erased`. A user who returns
+        starts empty. A round trip for each 1,000 keys of the server. Repeat it if interrupted.
 
         Args:
-            app: the application; None only refuses what waits, of any app, and deletes nothing.
+            app: the application; None only rejects buffered writes, of any app, without deleting.
             user: the user.
 
         Raises:
-            Unavailable: also when the journal of this process cannot be written anew, or a change
-                of app state cannot be carried out now.
+            Unavailable: also when the journal of this process cannot be rewritten, or a change of
+                app state cannot be applied now.
         """
         owner = anywhere(parse_user(user)) if app is None else user_key(app, user)
         since = await self._store.run(AddTombstone(owner, "forgotten"))
@@ -1015,7 +1015,7 @@ class Sessions:
     async def quarantined(
         self, app: str, user: str, *, newest_first: bool = False
     ) -> Sequence[Quarantined]:
-        """What of a user's records could not be read, with its bytes, oldest first.
+        """The user's records that could not be read, with their bytes, oldest first.
 
         One round trip. A record is put there when a read comes upon it, as long as there is room
         (1,000 records or 64 MiB), and kept for as long as the state of users. It still stands in

@@ -1,4 +1,4 @@
-"""State and metadata as callers get them, and what in them cannot be read."""
+"""Conversion of stored state and metadata to callers' values; unreadable ones are reported."""
 
 from __future__ import annotations
 

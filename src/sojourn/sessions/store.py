@@ -25,7 +25,7 @@ NOTHING: Pairs = MappingProxyType({})
 
 
 class Write(msgspec.Struct, frozen=True):
-    """What every write carries.
+    """Arguments that every write carries.
 
     Attributes:
         operation_id: a write repeated with the same id takes effect once.
@@ -146,7 +146,7 @@ class Head(NamedTuple):
         return Life(self.ttl, until=self.until).span
 
     def from_now(self, now: float) -> Head:
-        """The head after a change that sets its expiry anew.
+        """The head after a change that resets its expiry.
 
         A hundredth later than asked, as on a server, where not every change does.
         """
@@ -271,7 +271,7 @@ class Entry(NamedTuple):
 
 
 class Tidied(NamedTuple):
-    """What was amiss in the indexes of a user.
+    """Errors found in the indexes of a user.
 
     Attributes:
         expired: sessions that had expired and were still listed.

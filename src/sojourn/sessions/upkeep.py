@@ -1,4 +1,4 @@
-"""Keeping the indexes of users true, in bounded steps, while nobody waits."""
+"""Repair of users' indexes, in bounded steps in the background."""
 
 from __future__ import annotations
 

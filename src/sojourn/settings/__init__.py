@@ -1,6 +1,6 @@
-"""What the environment says, as arguments of `sojourn.open`.
+"""Settings from the environment, as arguments of `sojourn.open`.
 
-Importing this imports pydantic, so nothing does before the environment is asked for.
+This package imports pydantic, so it is imported only when settings are read.
 """
 
 from sojourn.settings.settings import DEFAULT_URL, Settings

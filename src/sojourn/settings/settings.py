@@ -1,4 +1,4 @@
-"""What the variables mean together: which name wins, and the arguments of `sojourn.open`."""
+"""Settings resolved from all variables: the name that wins, and the arguments of `sojourn.open`."""
 
 from __future__ import annotations
 

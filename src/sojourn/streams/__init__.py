@@ -1,4 +1,4 @@
-"""Messages to a client that may ask for them again: for surfaces that can lose a connection."""
+"""Message streams that a client can resume after a lost connection."""
 
 from sojourn.streams.model import Told
 from sojourn.streams.service import Streams

@@ -1,4 +1,4 @@
-"""The twin of the connections on a server, in this process."""
+"""The in-memory stream store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client was told: frozen values."""
+"""Messages sent to a client: frozen values."""
 
 from __future__ import annotations
 

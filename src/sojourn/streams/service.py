@@ -1,4 +1,4 @@
-"""What users of the streams room call."""
+"""Public API of the streams room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the streams room asks of a store."""
+"""Protocol of a stream store, as the streams room calls it."""
 
 from __future__ import annotations
 

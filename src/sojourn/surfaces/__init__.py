@@ -1,1 +1,1 @@
-"""What people and programs outside touch."""
+"""Interfaces for people and other programs."""

@@ -1,9 +1,9 @@
-"""How a call crosses from the thread that makes it into the portal's, and its result back.
+"""Calls from a caller's thread into the portal's, and their results back.
 
-Under gevent's `monkey.patch_all()` threads are greenlets, and a real thread can have one running
-event loop: the portal's would be in the way of every other. So the portal has a real thread then.
-Locks of gevent's must not be waited for across real threads (the hub may have nothing else to do,
-and say that it would block for ever): what comes back wakes the caller by a watcher of its own hub.
+Under gevent's `monkey.patch_all()` threads are greenlets, and a real thread can run only one event
+loop: the portal's would block every other. So the portal runs in a real thread then. A gevent lock
+must not be awaited across real threads (a hub with nothing else to do reports that it would block
+forever), so a result wakes its caller through a watcher of the caller's hub.
 """
 
 from __future__ import annotations

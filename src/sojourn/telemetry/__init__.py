@@ -1,6 +1,6 @@
-"""What happened, as frozen facts, and the hooks that are told.
+"""Telemetry: frozen facts about events, and the hooks that receive them.
 
-Logic makes a fact; sinks decide what becomes of it. No fact holds a key, an id or content.
+Code reports facts; sinks decide what to do with them. No fact holds a key, an id or content.
 """
 
 from __future__ import annotations

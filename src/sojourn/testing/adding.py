@@ -1,4 +1,4 @@
-"""What every store owes who adds to the memory what is not there yet."""
+"""Contract of every memory store: adding only entries that do not exist yet."""
 
 # ruff: noqa: ASYNC110, D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false

@@ -1,4 +1,4 @@
-"""What every store owes the artifacts room."""
+"""Contract of every artifact store."""
 
 # ruff: noqa: D102, PLR2004, S101 - cases are named by what they show, and assert
 

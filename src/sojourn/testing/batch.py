@@ -1,4 +1,4 @@
-"""What every store of sessions owes those who save or load many at once."""
+"""Contract of every session store: saving and loading many sessions at once."""
 
 # ruff: noqa: D102, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""What every store owes the cache of execution results."""
+"""Contract of every cache store."""
 
 # ruff: noqa: ARG001, ASYNC110, D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false

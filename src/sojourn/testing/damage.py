@@ -1,4 +1,4 @@
-"""What every store of sessions does with an event that cannot be read."""
+"""Contract of every session store: events that cannot be read."""
 
 # ruff: noqa: D102, S101 - cases are named by what they show, and assert
 

@@ -1,4 +1,4 @@
-"""What every store owes those who revoke sessions and forget users."""
+"""Contract of every store: revoking sessions and erasing users."""
 
 # ruff: noqa: D102, PLR2004, S101 - cases are named by what they show, and assert
 

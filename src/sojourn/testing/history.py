@@ -1,4 +1,4 @@
-"""What every store owes the history of a conversation."""
+"""Contract of every store: the history of a conversation."""
 
 # ruff: noqa: D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

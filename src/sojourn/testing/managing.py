@@ -1,4 +1,4 @@
-"""What every store of sessions owes those who manage whole sessions, case by case."""
+"""Contract of every session store: managing whole sessions."""
 
 # ruff: noqa: ASYNC110, D102, S101, PLR2004 - cases are named by what they show, and assert
 

@@ -1,4 +1,4 @@
-"""What every store owes the memory that outlives sessions."""
+"""Contract of every memory store."""
 
 # ruff: noqa: ASYNC110, D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false

@@ -1,4 +1,4 @@
-"""What every store owes those who listen to changes."""
+"""Contract of every store: change notices."""
 
 # ruff: noqa: ASYNC110, D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

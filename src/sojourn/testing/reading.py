@@ -1,4 +1,4 @@
-"""What every store of sessions owes its readers: state, events and lists as they were written."""
+"""Contract of every session store: reads return state, events and lists as written."""
 
 # ruff: noqa: D102, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""What every store of sessions refuses, and that it then changes nothing."""
+"""Contract of every session store: a refused write changes nothing."""
 
 # ruff: noqa: D102, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

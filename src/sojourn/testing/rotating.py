@@ -1,4 +1,4 @@
-"""What every store of sessions owes those who give a session a new id, case by case."""
+"""Contract of every session store: giving a session a new id."""
 
 # ruff: noqa: D102, S101, PLR2004 - cases are named by what they show, and assert
 

@@ -1,4 +1,4 @@
-"""What every store owes who searches the memory."""
+"""Contract of every memory store: search."""
 
 # ruff: noqa: D102, PLR2004, S101 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false

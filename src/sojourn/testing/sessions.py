@@ -1,4 +1,4 @@
-"""What every store of sessions owes its users, case by case."""
+"""Contract of every session store."""
 
 # ruff: noqa: ASYNC110, D102, S101, PLR2004 - cases are named by what they show, and assert
 # pyright: reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""What every store owes clients that ask again for what they were told."""
+"""Contract of every stream store: clients resume and get the messages they missed."""
 
 # ruff: noqa: D102, PLR2004, S101 - cases are named by what they show, and assert
 

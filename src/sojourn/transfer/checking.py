@@ -1,6 +1,6 @@
-"""What of an archive is refused: what no store would have written.
+"""Checks of archive records: a record that no store would have written is refused.
 
-Messages quote nothing of what they refuse.
+Error messages never quote the refused data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether what a store has is what an archive has."""
+"""Comparison of a store's data with an archive's."""
 
 from __future__ import annotations
 

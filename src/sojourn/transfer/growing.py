@@ -1,7 +1,7 @@
-"""What one version of Sojourn knows of an archive and another does not.
+"""Compatibility of archives from other versions of Sojourn.
 
-A record's fields that the exporting version does not know travel as `more`. Those of them that the
-importing version knows become members; the rest is counted and passed over.
+Fields that the exporting version does not know travel as `more`. Fields in it that the importing
+version knows become members; the others are counted and skipped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an export and an import tell."""
+"""Reports of exports and imports: frozen values."""
 
 from __future__ import annotations
 

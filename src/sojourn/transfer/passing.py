@@ -1,4 +1,4 @@
-"""What of an archive is passed over, because this version does not know it: counted by name."""
+"""Unknown parts of an archive, skipped by this version and counted by name."""
 
 from __future__ import annotations
 

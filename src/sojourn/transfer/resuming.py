@@ -1,8 +1,8 @@
-"""What stands in an archive already, and so where an export goes on.
+"""Resumption of an export: it reads what the archive already holds.
 
-Everything is exported in one order, whichever run it is: users by app, part and name, then their
-app's state, then the memories, the artifacts, the cache. Of a user's sessions the order is the
-server's, so those of the last user are remembered by their ids.
+Every run exports in the same order: users by app, part and name, then their app's state, then
+memories, artifacts and the cache. The server decides the order of a user's sessions, so the ids
+of the last user's sessions are remembered.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of the things of an archive."""
+"""Counts of imported records, by outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between the lines of an archive and what stores keep; and what of a line is refused."""
+"""Conversion of archive lines to stored values and back; invalid lines are refused."""
 
 from __future__ import annotations
 

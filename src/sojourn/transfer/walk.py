@@ -1,4 +1,4 @@
-"""Which line of an archive may follow which; and how many of what there were."""
+"""Order and counts of archive lines: each line is checked against those before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who can listen, who can get in, and what they may do then."""
+"""Checks of network exposure, authentication and permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sojourn's keys, and what the server tells of them."""
+"""Checks of Sojourn's keys: their expiry, and keyspace notifications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room for sessions, and what happens when there is none."""
+"""Checks of memory: limit, eviction policy, fragmentation and size."""
 
 from __future__ import annotations
 

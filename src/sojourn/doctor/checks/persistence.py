@@ -1,4 +1,4 @@
-"""What is left after a crash or a restart."""
+"""Checks of durability: the data that survives a crash or a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of the data, and whether writes wait for them."""
+"""Checks of replication: replicas, and whether writes wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of server it is."""
+"""Checks of the server's version, mode, role and client limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far away the server is, and what time it is there."""
+"""Checks of latency and clock skew."""
 
 from __future__ import annotations
 

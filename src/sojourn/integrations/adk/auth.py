@@ -1,4 +1,4 @@
-"""An ASGI middleware in front of ADK's router: who has no token is nobody, and no one another."""
+"""ASGI middleware in front of ADK's router: each token gives access to one user only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What of ADK's HTTP interface users may reach, and how a request says whose it is.
+"""Endpoints of ADK's HTTP interface that users may reach, and the user that a request names.
 
 Everything else is refused: endpoints that name no user and show everybody's data (debug, traces,
-eval sets, the builder), those that someone else calls (triggers, A2A), and those of a newer ADK.
+eval sets, the builder), endpoints for other services (triggers, A2A), and those of a newer ADK.
 """
 
 from __future__ import annotations

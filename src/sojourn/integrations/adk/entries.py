@@ -1,8 +1,8 @@
-"""What ADK remembers as entries of the memory room, and back.
+"""Conversion of ADK's memories to entries of the memory room, and back.
 
-An event is an entry `H(event id).H(session id)`, a memory that was added as such `H(id).H'(id)`:
-names that nobody searches for. What was deleted is an entry `H(id)`: it keeps events with that id
-from being added again.
+An event is stored as the entry `H(event id).H(session id)`, a memory added directly as
+`H(id).H'(id)`: no search matches these names. A deleted event leaves an entry `H(id)`, which
+prevents events with that id from being added again.
 """
 
 from __future__ import annotations

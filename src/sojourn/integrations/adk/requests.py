@@ -1,4 +1,4 @@
-"""What a request to ADK's server says of users: in its path, its query and its body."""
+"""Users named in a request to ADK's server: in its path, its query and its body."""
 
 from __future__ import annotations
 

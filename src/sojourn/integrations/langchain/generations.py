@@ -1,4 +1,4 @@
-"""What a model has generated as JSON, and back without loss."""
+"""Conversion of a model's generations to JSON, and back without loss."""
 
 from __future__ import annotations
 

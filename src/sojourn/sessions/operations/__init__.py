@@ -1,4 +1,4 @@
-"""What the sessions room can do, an operation a class."""
+"""Operations of the sessions room, one class each."""
 
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.begin import Begin

@@ -1,4 +1,4 @@
-"""Append to a session, and create it first if there is none."""
+"""Append to a session; create it first if it does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Get a session, and create it if there is none."""
+"""Get a session; create it if it does not exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ensure(Operation[Stored], frozen=True):
     """Read a session; create it first if there is none, in one step. Raises as `Create`.
 
     Attributes:
-        create: what to create.
+        create: the session to create.
         window: which of its events to read.
     """
 

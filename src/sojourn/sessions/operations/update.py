@@ -24,7 +24,7 @@ class Update(SessionWrite[Written], frozen=True):
     """Set fields or the lifetime. Raises SessionNotFound, StaleSession, TooManyLabels.
 
     Attributes:
-        change: what to set.
+        change: the values to set.
         write: operation id, incarnation, expected version.
     """
 

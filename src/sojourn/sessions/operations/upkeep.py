@@ -1,4 +1,4 @@
-"""Count a user's sessions, and make indexes say what is the case."""
+"""Count a user's sessions, and repair indexes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Count(Operation[int], frozen=True):
 
 
 class RepairUser(Operation[Tidied], frozen=True):
-    """Make the indexes of a user say what is the case, and finish what was left undone.
+    """Repair the indexes of a user, and finish incomplete writes.
 
     Attributes:
         owner: which user.

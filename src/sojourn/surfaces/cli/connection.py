@@ -1,4 +1,4 @@
-"""Which store a command looks into."""
+"""Connection options of commands: they choose the store."""
 
 from __future__ import annotations
 

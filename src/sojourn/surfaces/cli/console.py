@@ -1,4 +1,4 @@
-"""Where output goes: data to stdout, notes to stderr."""
+"""Console output: data goes to stdout, notes to stderr."""
 
 from __future__ import annotations
 

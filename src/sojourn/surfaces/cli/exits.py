@@ -1,4 +1,4 @@
-"""How a command ends: one line on stderr and an exit code, never a traceback."""
+"""Exit codes: a failed command prints one line on stderr, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in front of web applications: plain ASGI, for any framework."""
+"""Middleware for web applications: plain ASGI, for any framework."""
 
 from sojourn.surfaces.http.csrf import CSRF
 

@@ -1,7 +1,7 @@
 """Sessions, history, memory and cache for models: a server of the Model Context Protocol.
 
-It serves one user at a time, who is known by a credential or by the process's own setting and never
-by an argument.
+Each call serves one user. A credential or the process's own setting identifies the user, never an
+argument.
 """
 
 from sojourn.surfaces.mcp.caller import Desk, Identity

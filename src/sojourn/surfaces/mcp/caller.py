@@ -1,4 +1,4 @@
-"""Who calls: a credential says it, or the process's own setting, and never an argument."""
+"""Identity of the caller: from a credential or the process's setting, never an argument."""
 
 from __future__ import annotations
 

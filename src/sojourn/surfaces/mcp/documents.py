@@ -1,4 +1,4 @@
-"""What tools answer, in bounded size: what is too large is cut, and says so."""
+"""Documents that tools return, in bounded size: each says when something was cut."""
 
 from __future__ import annotations
 

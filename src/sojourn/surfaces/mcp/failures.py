@@ -1,4 +1,4 @@
-"""What a model reads when something failed: what happened and what to do, and nothing else."""
+"""Error texts for models: they say what happened and what to do, and nothing else."""
 
 from __future__ import annotations
 

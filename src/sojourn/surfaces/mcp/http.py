@@ -1,8 +1,8 @@
-"""Streamable HTTP: any process may serve any request, also one that began after a crash.
+"""Streamable HTTP: any process may serve any request, even one started after a crash.
 
-Requests of protocol 2026-07-28 stand for themselves. Those of earlier ones belong to an MCP
-session, which is in the store with what its client was told: so a session outlives its server, and
-a client that comes with `Last-Event-ID` gets what it missed.
+Requests of protocol 2026-07-28 are self-contained. Those of earlier versions belong to an MCP
+session, which the store keeps with the messages sent to its client: so a session outlives its
+server, and a client that sends `Last-Event-ID` gets the messages it missed.
 """
 
 from __future__ import annotations

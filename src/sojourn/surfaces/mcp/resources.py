@@ -1,4 +1,4 @@
-"""What a client can read by its address: sessions, their events, what is remembered."""
+"""Resources that a client reads by URI: sessions, their events, and memories."""
 
 from __future__ import annotations
 

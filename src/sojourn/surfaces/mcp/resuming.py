@@ -1,4 +1,4 @@
-"""What a client was told, so that it can ask again, from this process or from the next."""
+"""Resumable streams: a client can ask any process for the messages it missed."""
 
 from __future__ import annotations
 

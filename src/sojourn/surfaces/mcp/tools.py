@@ -1,4 +1,4 @@
-"""How functions become tools."""
+"""Registration of functions as tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a bearer token is, as the SDK asks."""
+"""Token verifier for the MCP SDK: it maps a bearer token to its user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every layout of a source has in common: its name, its keys, and how it is read."""
+"""Protocol of source layouts: a name, its keys, and a reader."""
 
 from __future__ import annotations
 

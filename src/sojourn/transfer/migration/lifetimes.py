@@ -1,4 +1,4 @@
-"""How long what comes along lives here, and whether it does."""
+"""Lifetimes of migrated data, and whether it has expired already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source holds, in Sojourn's words, and what became of it: frozen values."""
+"""Values of a migration: a source's contents and the outcome of each, frozen."""
 
 from __future__ import annotations
 

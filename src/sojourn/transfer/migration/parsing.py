@@ -1,4 +1,4 @@
-"""What stands at a source, read as text and JSON and nothing else: no value is ever executed."""
+"""Parsers for source data, as text and JSON only: no value is ever executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which source a URL names, and which layout the keys on a server have."""
+"""Sources named by a URL, and detection of the layout of their keys."""
 
 from __future__ import annotations
 
