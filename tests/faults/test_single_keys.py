@@ -270,3 +270,30 @@ async def test_a_search_makes_the_indexes_of_a_scope_again(bench: Bench, index: 
             writes=False,
         )
         assert found["hits"] == ["cake", "tea"]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("index", ["names", "expiry", "changes"])
+async def test_an_index_of_the_memory_that_was_put_back_hides_no_entry(
+    bench: Bench, index: str, warm: bool
+) -> None:
+    """It has as many names as the others: one entry was deleted since, and one came."""
+    key = f"{NAMESPACE}:memory:{{shop:user:ada}}:{index}"
+    async with sojourn.open(bench.url, namespace=NAMESPACE) as store:
+        memory = store.memory.user("ada", app="shop")
+        for name in ("tea", "gone"):
+            await memory.put(name, f"{name} with milk")
+        before = bench.admin.dump(key)
+        await memory.put("oat", "oat with milk")
+        await memory.delete("gone")
+        if warm:
+            await memory.search("milk")
+        bench.admin.restore(key, 60_000, before, replace=True)
+
+        async with sojourn.open(bench.url, namespace=NAMESPACE) as fresh:
+            for each in (store, fresh) if warm else (fresh,):
+                there = each.memory.user("ada", app="shop")
+                assert [hit.entry.key for hit in await there.search("oat")] == ["oat"]
+                assert sorted(e.key for e in (await there.latest()).entries) == ["oat", "tea"]
+                assert sorted(e.key for e in (await there.list()).entries) == ["oat", "tea"]
+                assert sorted(hit.entry.key for hit in await there.search("milk")) == ["oat", "tea"]
