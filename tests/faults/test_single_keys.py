@@ -206,6 +206,7 @@ FOUND: dict[str, list[Answers]] = {
         | {"c": ([], {"user:u": 1, "user:v": 2}, True)}
     ],
     "cached": [{"cached": None}],
+    "tags": [{"cached": None}],
     "artifact": [{"f": CorruptRecord}, {"u": CorruptRecord}],
     "artifactdata": [{}, {"u": CorruptRecord}],
     "remembered": [
@@ -297,3 +298,31 @@ async def test_an_index_of_the_memory_that_was_put_back_hides_no_entry(
                 assert sorted(e.key for e in (await there.latest()).entries) == ["oat", "tea"]
                 assert sorted(e.key for e in (await there.list()).entries) == ["oat", "tea"]
                 assert sorted(hit.entry.key for hit in await there.search("milk")) == ["oat", "tea"]
+
+
+async def test_what_was_invalidated_is_not_served_after_its_tags_were_evicted(bench: Bench) -> None:
+    async with sojourn.open(bench.url, namespace=NAMESPACE) as store:
+        names = [f"e{n}" for n in range(40)]  # in all slots
+        for name in names:
+            await store.cache.put(name, name, tags=["t"])
+        await store.cache.put("plain", 1)
+        await store.cache.invalidate("t")
+        bench.admin.delete(*bench.admin.keys(f"{NAMESPACE}:cache:*:tags"))
+        assert [await store.cache.get(name) for name in names] == [None] * 40
+        assert await store.cache.get("plain") == 1
+
+        for name in names[:20]:
+            await store.cache.put(f"{name} again", name, tags=["t"])
+        assert [await store.cache.get(f"{name} again") for name in names[:20]] == names[:20]
+        await store.cache.invalidate("another")
+        assert [await store.cache.get(name) for name in names] == [None] * 40
+
+        async def compute() -> int:
+            computed.append(1)
+            return 7
+
+        computed: list[int] = []
+        bench.admin.delete(*bench.admin.keys(f"{NAMESPACE}:cache:*:tags"))
+        for _ in range(2):
+            assert await store.cache.fetch("e0", compute, tags=["t"]) == 7
+        assert len(computed) == 1
