@@ -477,8 +477,10 @@ class RedisMemory:
             lenient=True,
         )
         scores, *replies = await self._engine.run(call)
-        known = scores if isinstance(scores, list) else keys  # else of another type: writes tell
-        lost = [key for key, score in zip(keys, known, strict=True) if score is None]
+        lost: list[str] = []
+        if isinstance(scores, list):  # else the key is of another type: writes tell
+            pairs = zip(keys, cast("list[Any]", scores), strict=True)
+            lost = [key for key, score in pairs if score is None]
         return _rows(keys, names, replies, tenant), lost
 
     async def _read(
