@@ -58,6 +58,34 @@ def test_they_leave_no_connection_and_no_line(shared_server: Server, how: str) -
     assert int(done.stdout) < LOOPS
 
 
+HALFWAY = """
+import asyncio, redis, sojourn, warnings
+warnings.simplefilter("ignore", ResourceWarning)  # of the loops themselves
+url = sys.argv[1]
+store, server = sojourn.open(url, operation_timeout=30), redis.Redis.from_url(url)
+def script():
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(store.ping())
+    server.execute_command("CLIENT", "PAUSE", 60000, "WRITE")
+    task = loop.create_task(store.sessions.create("loops", "halfway"))
+    task._log_destroy_pending = False
+    loop.run_until_complete(asyncio.sleep(0.05))
+    assert not task.done()
+    server.execute_command("CLIENT", "UNPAUSE")
+server.ping()
+before = left()
+for _ in range(20):
+    script()
+assert left()[0] - before[0] < 20, (before, left())
+asyncio.run(store.close())
+"""
+
+
+@LINUX
+def test_a_call_that_is_thrown_away_halfway_leaves_nothing(shared_server: Server) -> None:
+    child(HALFWAY, shared_server.url)
+
+
 def child(code: str, *args: str | Path) -> str:
     """What a program prints that was told nothing on stderr."""
     done = subprocess.run(

@@ -206,6 +206,7 @@ FOUND: dict[str, list[Answers]] = {
         | {"c": ([], {"user:u": 1, "user:v": 2}, True)}
     ],
     "cached": [{"cached": None}],
+    "tags": [{"cached": None}],
     "artifact": [{"f": CorruptRecord}, {"u": CorruptRecord}],
     "artifactdata": [{}, {"u": CorruptRecord}],
     "remembered": [
@@ -270,3 +271,58 @@ async def test_a_search_makes_the_indexes_of_a_scope_again(bench: Bench, index: 
             writes=False,
         )
         assert found["hits"] == ["cake", "tea"]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("index", ["names", "expiry", "changes"])
+async def test_an_index_of_the_memory_that_was_put_back_hides_no_entry(
+    bench: Bench, index: str, warm: bool
+) -> None:
+    """It has as many names as the others: one entry was deleted since, and one came."""
+    key = f"{NAMESPACE}:memory:{{shop:user:ada}}:{index}"
+    async with sojourn.open(bench.url, namespace=NAMESPACE) as store:
+        memory = store.memory.user("ada", app="shop")
+        for name in ("tea", "gone"):
+            await memory.put(name, f"{name} with milk")
+        before = bench.admin.dump(key)
+        await memory.put("oat", "oat with milk")
+        await memory.delete("gone")
+        if warm:
+            await memory.search("milk")
+        bench.admin.restore(key, 60_000, before, replace=True)
+
+        async with sojourn.open(bench.url, namespace=NAMESPACE) as fresh:
+            for each in (store, fresh) if warm else (fresh,):
+                there = each.memory.user("ada", app="shop")
+                assert [hit.entry.key for hit in await there.search("oat")] == ["oat"]
+                assert sorted(e.key for e in (await there.latest()).entries) == ["oat", "tea"]
+                assert sorted(e.key for e in (await there.list()).entries) == ["oat", "tea"]
+                assert sorted(hit.entry.key for hit in await there.search("milk")) == ["oat", "tea"]
+
+
+async def test_what_was_invalidated_is_not_served_after_its_tags_were_evicted(bench: Bench) -> None:
+    async with sojourn.open(bench.url, namespace=NAMESPACE) as store:
+        names = [f"e{n}" for n in range(40)]  # in all slots
+        for name in names:
+            await store.cache.put(name, name, tags=["t"])
+        await store.cache.put("plain", 1)
+        await store.cache.invalidate("t")
+        bench.admin.delete(*bench.admin.keys(f"{NAMESPACE}:cache:*:tags"))
+        assert [await store.cache.get(name) for name in names] == [None] * 40
+        assert await store.cache.get("plain") == 1
+
+        for name in names[:20]:
+            await store.cache.put(f"{name} again", name, tags=["t"])
+        assert [await store.cache.get(f"{name} again") for name in names[:20]] == names[:20]
+        await store.cache.invalidate("another")
+        assert [await store.cache.get(name) for name in names] == [None] * 40
+
+        async def compute() -> int:
+            computed.append(1)
+            return 7
+
+        computed: list[int] = []
+        bench.admin.delete(*bench.admin.keys(f"{NAMESPACE}:cache:*:tags"))
+        for _ in range(2):
+            assert await store.cache.fetch("e0", compute, tags=["t"]) == 7
+        assert len(computed) == 1

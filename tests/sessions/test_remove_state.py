@@ -65,9 +65,9 @@ async def test_repeated_it_happens_once(store: Sojourn):
 
 
 async def test_what_is_refused_changes_nothing(store: Sojourn):
-    for names in ((), ("user:a",), ("app:a",), ("temp:a",), ("a", "user:a")):
+    for names in ((), (["a", "b"],), (1,), ("user:a",), ("app:a",), ("temp:a",), ("a", "user:a")):
         with pytest.raises(InvalidInput):
-            await store.sessions.remove_state(KEY, *names)
+            await store.sessions.remove_state(KEY, *names)  # type: ignore[arg-type]
     with pytest.raises(StaleSession):
         await store.sessions.remove_state(KEY, "a", expected_version=7)
     with pytest.raises(SessionNotFound):

@@ -296,8 +296,12 @@ class RedisMemory:
         """Two round trips."""
         self._pay(scope)
         ours = self._keys.memory(*scope)
-        keys, more = await self._names_in(ours.names, prefix, after, limit)
-        return await self._listed(ours, keys, keys[-1] if more else None, tenant)
+        for again in (True, False):
+            keys, more = await self._names_in(ours.names, prefix, after, limit)
+            listed, lost = await self._listed(ours, keys, keys[-1] if more else None, tenant)
+            if not (again and lost and await self._mend(ours, lost)):
+                break
+        return listed
 
     async def latest(
         self,
@@ -315,22 +319,28 @@ class RedisMemory:
         call: Call[list[bytes]] = Call(
             "memory.index", (ours.changes,), only, commands=[(*command, "LIMIT", 0, limit + 1)]
         )
-        flat = await self._engine.run(call)
-        keys = _texts(ours.changes, flat[: 2 * limit : 2])
-        last = flat[2 * limit - 1].decode() if len(flat) > 2 * limit else None
-        return await self._listed(ours, keys, last, tenant)
+        for again in (True, False):
+            flat = await self._engine.run(call)
+            keys = _texts(ours.changes, flat[: 2 * limit : 2])
+            last = flat[2 * limit - 1].decode() if len(flat) > 2 * limit else None
+            listed, lost = await self._listed(ours, keys, last, tenant)
+            if not (again and lost and await self._mend(ours, lost)):
+                break
+        return listed
 
     async def _listed(
         self, ours: MemoryKeys, keys: Sequence[str], last: str | None, tenant: str | None
-    ) -> Listed:
-        found = await self._read(ours, keys, tenant) if keys else []
+    ) -> tuple[Listed, list[str]]:
+        """What of these names is to be seen, and which of them prove that an index is wrong."""
+        found, lost = await self._read_listed(ours, keys, tenant) if keys else ([], [])
         pairs = list(zip(keys, found, strict=True))
-        return Listed(
+        listed = Listed(
             [row for row in found if isinstance(row, Row)],
             last,
             [key for key, row in pairs if isinstance(row, CorruptRecord)],
             [key for key, row in pairs if isinstance(row, NewerFormat)],
         )
+        return listed, lost
 
     async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
         """Two round trips: whose entries have all gone is still in the index for a while."""
@@ -399,7 +409,9 @@ class RedisMemory:
             return Changes(None, [], [], more=True, now=now)
         more = len(stored) > _STEP
         stored = stored[:_STEP]
-        found = await self._read(ours, [key for key, _ in stored]) if stored else []
+        found, lost = await self._read_listed(ours, [key for key, _ in stored])
+        if lost and await self._mend(ours, lost):
+            return Changes(None, [], [], more=True, now=now)
         rows = [row for row in found if isinstance(row, Row)]
         here = {row.item.key for row in rows}
         gone += [each for each in stored if each[0] not in here]
@@ -407,9 +419,13 @@ class RedisMemory:
         newer = sum(isinstance(row, NewerFormat) for row in found)
         return Changes(Mark(life, reached), rows, gone, more, now, newer)
 
-    async def _mend(self, ours: MemoryKeys) -> bool:
-        """Make the indexes of a scope again, of which one was evicted; whether that was done."""
-        args = (secrets.token_urlsafe(12),)
+    async def _mend(self, ours: MemoryKeys, lost: Sequence[str] = ()) -> bool:
+        """Make the indexes of a scope again, of which one was evicted; whether that was done.
+
+        One that was put back to an earlier moment may have as many names as the others; names that
+        not all have show it: `lost`.
+        """
+        args = (secrets.token_urlsafe(12), *lost)
         call: Call[int] = Call("memory.mend", ours, only, script=_MEND, args=args)
         made = await self._engine.run(call)
         return bool(made)
@@ -445,6 +461,28 @@ class RedisMemory:
         ]
         return not others or not any(isinstance(row, Row) for row in await self._read(ours, others))
 
+    async def _read_listed(
+        self, ours: MemoryKeys, keys: Sequence[str], tenant: str | None = None
+    ) -> tuple[list[Found], list[str]]:
+        """Entries whose names an index gave, and those names that the index of expiry lacks."""
+        if not keys:
+            return [], []
+        names = [self._keys.remembered(ours, key) for key in keys]
+        call: Call[list[Any]] = Call(
+            name="memory.get",
+            keys=(ours.expiry, *names),
+            read=list,
+            commands=[("ZMSCORE", ours.expiry, *keys), *(("HGETALL", name) for name in names)],
+            bulk=True,
+            lenient=True,
+        )
+        scores, *replies = await self._engine.run(call)
+        lost: list[str] = []
+        if isinstance(scores, list):  # else the key is of another type: writes tell
+            pairs = zip(keys, cast("list[Any]", scores), strict=True)
+            lost = [key for key, score in pairs if score is None]
+        return _rows(keys, names, replies, tenant), lost
+
     async def _read(
         self, ours: MemoryKeys, keys: Sequence[str], tenant: str | None = None
     ) -> list[Found]:
@@ -458,10 +496,7 @@ class RedisMemory:
             lenient=True,
         )
         replies = await self._engine.run(call)
-        return [
-            parse_row(*each) if tenant is None or _is_of(tenant, each[2]) else None
-            for each in zip(keys, names, replies, strict=True)
-        ]
+        return _rows(keys, names, replies, tenant)
 
     async def _names_in(
         self, index: str, prefix: str, after: str | None, limit: int
@@ -482,6 +517,16 @@ def _texts(index: str, names: list[bytes]) -> list[str]:
         raise CorruptRecord(
             f"{index} holds a name that Sojourn has not written.", key=index, raw=b""
         ) from error
+
+
+def _rows(
+    keys: Sequence[str], names: Sequence[str], replies: Sequence[Any], tenant: str | None
+) -> list[Found]:
+    """The entries of replies, None for those of another tenant."""
+    return [
+        parse_row(*each) if tenant is None or _is_of(tenant, each[2]) else None
+        for each in zip(keys, names, replies, strict=True)
+    ]
 
 
 def _pairs(flat: Sequence[Any]) -> zip[tuple[Any, Any]]:

@@ -157,8 +157,10 @@ class Silence:
         return by_one if by_one > by_other else by_other  # noqa: FURB136 - of every call
 
 
-_operations: dict[asyncio.Task[Any], no_later_than] = {}
-"""The operation that a task is in, while it is; tasks that it starts go on for themselves."""
+_operations: dict[ref[asyncio.Task[Any]], no_later_than] = {}
+"""The operation that a task is in, while it is; tasks that it starts go on for themselves.
+
+Nothing here holds a task: it may have been thrown away with its loop in the middle."""
 
 
 def from_now(seconds: float) -> float:
@@ -169,7 +171,7 @@ def from_now(seconds: float) -> float:
 def operation() -> no_later_than | None:
     """The operation that this task is in."""
     task = current_task() if _operations else None
-    return None if task is None else _operations.get(task)
+    return None if task is None else _operations.get(ref(task))
 
 
 def end_of_operation() -> float:
@@ -266,9 +268,11 @@ class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_tha
             self.end = end
 
     def __enter__(self) -> Self:
-        self._task = task = current_task()
-        if task is None:
+        current = current_task()
+        if current is None:
+            self._task = None
             return self
+        self._task = task = ref(current)
         self._before = before = _operations.get(task)
         if before is not None:
             self.end = min(self.end, before.end)

@@ -729,6 +729,8 @@ class Sessions:
             StaleSession: not the expected version.
         """
         checks.key(key)
+        if not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput("remove_state() takes names one by one, each a text.")
         own = by_scope(checks.encoded(dict.fromkeys(names)))
         if len(own.session) != len(set(names)) or not names:
             raise InvalidInput("remove_state() needs names of the session's own state.")

@@ -9,10 +9,7 @@ local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags', 'f
 local status, newer = 'miss', newer_of(entry[5], entry[1])
 if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
   status = tonumber(entry[2]) > stamp and 'hit' or 'stale'
-  for tag in string.gmatch(entry[4] or '', '[^\n]+') do
-    local at = redis.call('ZSCORE', KEYS[3], tag)
-    if at and tonumber(at) >= tonumber(entry[3]) then status, newer = 'miss', nil end
-  end
+  if is_invalid(KEYS[3], entry[4] or '', tonumber(entry[3])) then status, newer = 'miss', nil end
 end
 if newer then return newer end
 local leased = 0

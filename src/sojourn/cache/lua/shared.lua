@@ -24,8 +24,28 @@ local function latest(tags)
   return math.max(stamp, (tonumber(redis.call('ZSCORE', tags, '') or 0)) + 1)
 end
 
+-- Since when the tags of a slot are remembered without a gap: they may be evicted. Its name is none
+-- that a tag can have.
+local function write_begun(tags, at)
+  if redis.call('EXISTS', tags) == 0 then redis.call('ZADD', tags, whole(at), '\n') end
+end
+
+-- Whether a tag of an entry was invalidated at or after `since`, or may have been: what an entry's
+-- tags went through is known when the slot remembers them from before the entry on.
+local function is_invalid(tags, words, since)
+  if words == '' then return false end
+  local last, begun = redis.call('ZSCORE', tags, ''), redis.call('ZSCORE', tags, '\n')
+  if not last or tonumber(last) < since or begun and tonumber(begun) > since then return true end
+  for tag in string.gmatch(words, '[^\n]+') do
+    local at = redis.call('ZSCORE', tags, tag)
+    if at and tonumber(at) >= since then return true end
+  end
+  return false
+end
+
 -- Remember the latest stamp, for `life` ms at least.
 local function write_latest(tags, at, life)
+  write_begun(tags, at)
   redis.call('ZADD', tags, 'GT', whole(at), '')
   if redis.call('PTTL', tags) < tonumber(life) then redis.call('PEXPIRE', tags, life) end
 end

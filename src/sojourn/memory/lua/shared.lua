@@ -118,9 +118,13 @@ end
 
 -- Where one of the three indexes of a scope was evicted, make it again from the others and the entries;
 -- what leads nowhere goes. `id` becomes that of the scope: whoever searches it reads it anew.
-local function write_mended(id)
+-- One that was put back to an earlier moment may have as many names as the others: `differ` says so.
+local function write_mended(id, differ)
   local count = redis.call('ZCARD', KEYS[2])
-  if count == redis.call('ZCARD', KEYS[3]) and count == redis.call('ZCARD', KEYS[4]) then return end
+  if not differ and count == redis.call('ZCARD', KEYS[3]) and count == redis.call('ZCARD', KEYS[4])
+  then
+    return
+  end
   for _, key in ipairs(redis.call('ZUNION', 3, KEYS[2], KEYS[3], KEYS[4])) do
     local there = 0
     for i = 2, 4 do if redis.call('ZSCORE', KEYS[i], key) then there = there + 1 end end
