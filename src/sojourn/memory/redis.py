@@ -476,11 +476,11 @@ class RedisMemory:
             bulk=True,
             lenient=True,
         )
-        scores, *replies = await self._engine.run(call)
+        first, *replies = await self._engine.run(call)
+        scores: list[float | None] | Exception = first
         lost: list[str] = []
         if isinstance(scores, list):  # else the key is of another type: writes tell
-            pairs = zip(keys, cast("list[Any]", scores), strict=True)
-            lost = [key for key, score in pairs if score is None]
+            lost = [key for key, score in zip(keys, scores, strict=True) if score is None]
         return _rows(keys, names, replies, tenant), lost
 
     async def _read(
