@@ -478,9 +478,8 @@ class RedisMemory:
         )
         scores, *replies = await self._engine.run(call)
         lost: list[str] = []
-        if isinstance(scores, list):  # else the key is of another type: writes tell
-            pairs = zip(keys, cast("list[Any]", scores), strict=True)
-            lost = [key for key, score in pairs if score is None]
+        if not isinstance(scores, Exception):  # else the key is of another type: writes tell
+            lost = [key for key, score in zip(keys, scores, strict=True) if score is None]
         return _rows(keys, names, replies, tenant), lost
 
     async def _read(
