@@ -15,7 +15,7 @@ from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
 
-_KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags"})
+_KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags", b"stamped"})
 
 
 class RedisCacheArchive:

@@ -479,7 +479,7 @@ class RedisMemory:
         first, *replies = await self._engine.run(call)
         scores: list[float | None] | Exception = first
         lost: list[str] = []
-        if isinstance(scores, list):  # else the key is of another type: writes tell
+        if not isinstance(scores, Exception):  # else the key is of another type: writes tell
             lost = [key for key, score in zip(keys, scores, strict=True) if score is None]
         return _rows(keys, names, replies, tenant), lost
 

@@ -30,12 +30,14 @@ local function write_begun(tags, at)
   if redis.call('EXISTS', tags) == 0 then redis.call('ZADD', tags, whole(at), '\n') end
 end
 
--- Whether a tag of an entry was invalidated at or after `since`, or may have been: what an entry's
--- tags went through is known when the slot remembers them from before the entry on.
-local function is_invalid(tags, words, since)
+-- Whether a tag of an entry was invalidated at or after `since`, or may have been: the slot has to
+-- remember tags from before the entry on, if the entry was `stamped` (not by an older version).
+local function is_invalid(tags, words, since, stamped)
   if words == '' then return false end
-  local last, begun = redis.call('ZSCORE', tags, ''), redis.call('ZSCORE', tags, '\n')
-  if not last or tonumber(last) < since or begun and tonumber(begun) > since then return true end
+  if stamped then
+    local last, begun = redis.call('ZSCORE', tags, ''), redis.call('ZSCORE', tags, '\n')
+    if not last or tonumber(last) < since or begun and tonumber(begun) > since then return true end
+  end
   for tag in string.gmatch(words, '[^\n]+') do
     local at = redis.call('ZSCORE', tags, tag)
     if at and tonumber(at) >= since then return true end
@@ -53,7 +55,7 @@ end
 -- Store a value for `fresh` ms, and `stale` ms after that; its computation began at `since`.
 -- Fields that only another version knows stay.
 local function write_entry(key, value, fresh, stale, tags, since)
-  redis.call('HSET', key, 'value', value, 'tags', tags, 'since', since,
+  redis.call('HSET', key, 'value', value, 'tags', tags, 'since', since, 'stamped', since,
     'fresh', whole(stamp + fresh * 1000))
   redis.call('PEXPIRE', key, fresh + stale)
 end
