@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -78,17 +77,17 @@ async def test_without_operation_ids_writes_are_not_once_and_that_is_seen(
 ) -> None:
     for operation in (append, update):
         script = operation.SCRIPT
-        text = script.body.decode()
-        blind = re.sub(r"(local name = '[au]' \.\. \S+)", r"\1 .. clock[1] .. clock[2]", text)
-        assert blind != text
+        blind = script.body.decode().replace("if done then", "if false then")
+        assert blind != script.body.decode()
+        blind = blind.replace("if done ~= 1 then", "if done ~= 1 and done ~= 0 then")  # `append`
         monkeypatch.setattr(operation, "SCRIPT", Script(script.name, blind))
     urls = (proxy.url for proxy in proxies)
     async with Load(*urls, ways=HASTY, namespace="network") as load:
         with hurt(proxies, Random(1), "cut after the request") as hits:
-            while sum(hits.values()) < 10:
+            while sum(hits.values()) < 40:
                 await load.written(50)
     kinds = set(load.report([direct]).kinds)
-    assert kinds & {"doubled change", "done though refused"}
+    assert kinds & {"doubled change", "done though refused", "forgotten"}
     assert "doubled event" not in kinds  # no id is twice in a log
 
 
