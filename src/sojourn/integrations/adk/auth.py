@@ -16,7 +16,7 @@ from sojourn.integrations.adk.endpoints import (
     KNOWN,
     PUBLIC,
     Endpoint,
-    Found,
+    EndpointMatch,
     endpoint_of,
     endpoints_of,
 )
@@ -28,7 +28,7 @@ from sojourn.integrations.adk.requests import (
     check_names,
     parsed,
 )
-from sojourn.security import AccessLog, Enumeration, Outcome, Principal
+from sojourn.security import AccessLog, GuessLimiter, Outcome, Principal
 from sojourn.security.headers import never_stored
 from sojourn.security.tokens import Holder, Tokens
 
@@ -54,7 +54,7 @@ _DETAIL = {
 _POLICY_VIOLATION = 1008
 
 
-class Guard:
+class ServerGuard:
     """Lets a request through to ADK's router when its bearer token is its user's.
 
     Args:
@@ -72,7 +72,7 @@ class Guard:
         app: Application,
         *,
         tokens: Tokens,
-        peers: Enumeration,
+        peers: GuessLimiter,
         store: Sojourn,
         allow: Collection[Endpoint] = (),
         log: AccessLog,
@@ -167,7 +167,7 @@ class _Request(NamedTuple):
     scope: Scope
     receive: Receive
     send: Send
-    found: Found | None
+    found: EndpointMatch | None
     holder: Holder | None
     log: AccessLog
 
@@ -215,7 +215,7 @@ def install(app: object, **options: Any) -> None:
 
     Args:
         app: what ADK gives to uvicorn.
-        options: those of `Guard`.
+        options: those of `ServerGuard`.
 
     Raises:
         ConfigurationError: it is no FastAPI application that can be guarded, or has no such
@@ -233,7 +233,7 @@ def install(app: object, **options: Any) -> None:
                 f"--allow {str(each)!r}: this server has no such endpoint. Write it as ADK does: "
                 "'GET /dev/apps/{app_name}/build_graph'."
             )
-    app.user_middleware.append(Middleware(Guard, **options))
+    app.user_middleware.append(Middleware(ServerGuard, **options))
 
 
 def _holder(tokens: Tokens, scope: Scope) -> Holder | None:

@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from rich.console import RenderableType
 from rich.text import Text
 
-from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, Scope
+from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, MemoryScope
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging, pretty_json
@@ -177,7 +177,7 @@ def _rm(
         show(f"Deleted {_named(scope, key)}.")
 
 
-def _scope(memory: Memory, app: str, kind: _Kind, name: str) -> Scope:
+def _scope(memory: Memory, app: str, kind: _Kind, name: str) -> MemoryScope:
     scopes = {
         _Kind.USER: memory.user,
         _Kind.AGENT: memory.agent,
@@ -200,7 +200,7 @@ async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
 
 
 async def _entries(
-    scope: Scope, prefix: str, limit: int, *, oldest: bool
+    scope: MemoryScope, prefix: str, limit: int, *, oldest: bool
 ) -> tuple[MemoryPage, bool]:
     """Entries by their last change, and whether there are more; for the oldest all are read."""
     found = MemoryPage([], None)
@@ -244,7 +244,7 @@ def _left(entry: Entry) -> str:
     return "never" if entry.expires is None else f"in {left(entry.expires)}"
 
 
-def _detail(scope: Scope, entry: Entry) -> Iterator[RenderableType]:
+def _detail(scope: MemoryScope, entry: Entry) -> Iterator[RenderableType]:
     until = "" if entry.expires is None else f", {moment(entry.expires)}"
     shown = {
         "app": visible(scope.key.app),
@@ -267,14 +267,14 @@ def _detail(scope: Scope, entry: Entry) -> Iterator[RenderableType]:
         yield Hanging(Text("\n".join(lines(entry.text))), first=4)
 
 
-def _document(scope: Scope, entry: Entry) -> dict[str, Any]:
+def _document(scope: MemoryScope, entry: Entry) -> dict[str, Any]:
     return {**scope.key._asdict(), **to_builtins(entry)}
 
 
-def _named(scope: Scope, key: str) -> str:
+def _named(scope: MemoryScope, key: str) -> str:
     of, kind, name = scope.key
     return f"entry {visible(key)} of {kind} {visible(name)} of app {visible(of)}"
 
 
-def _missing(scope: Scope, key: str) -> Ended:
+def _missing(scope: MemoryScope, key: str) -> Ended:
     return Ended(f"error: there is no {_named(scope, key)}", ExitCode.NOT_FOUND)

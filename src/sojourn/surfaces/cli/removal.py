@@ -23,7 +23,7 @@ _TOGETHER = 200
 """Deletes under way at once."""
 
 
-class Scope(NamedTuple):
+class RemovalScope(NamedTuple):
     """Whose sessions: a user's, an app's, or all."""
 
     app: str | None
@@ -43,7 +43,7 @@ class Scope(NamedTuple):
         return walk(sessions, self.app, self.user, LeftOut() if left_out is None else left_out)
 
 
-class Tally(NamedTuple):
+class RemovalCount(NamedTuple):
     """How many sessions, and of how many users."""
 
     sessions: int
@@ -54,7 +54,7 @@ class Tally(NamedTuple):
         return f"{counted(self.sessions)} of {users}"
 
 
-async def tally(found: AsyncIterator[Session[Any]]) -> Tally:
+async def tally(found: AsyncIterator[Session[Any]]) -> RemovalCount:
     """Count. A user's sessions come one after the other, so nothing but the last is kept."""
     sessions = users = 0
     owner = None
@@ -62,7 +62,7 @@ async def tally(found: AsyncIterator[Session[Any]]) -> Tally:
         sessions += 1
         users += session.key.owner != owner
         owner = session.key.owner
-    return Tally(sessions, users)
+    return RemovalCount(sessions, users)
 
 
 class Removal:
