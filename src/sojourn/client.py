@@ -23,9 +23,9 @@ from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import ErasureReceipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
-from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
+from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 from sojourn.telemetry.newer import NEWER

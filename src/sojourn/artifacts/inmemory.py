@@ -22,7 +22,7 @@ _OPERATIONS = 100_000
 
 
 @dataclass(slots=True)
-class _Kept:
+class _ArtifactInMemory:
     expires: float | None
     versions: list[ArtifactDraft] = field(default_factory=list[ArtifactDraft])
     operations: list[str] = field(default_factory=list[str])
@@ -40,7 +40,7 @@ class InMemoryArtifacts:
     def __init__(self, ttl: float | None, clock: Callable[[], float] = time.time) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._kept: dict[ArtifactPlace, _Kept] = {}
+        self._kept: dict[ArtifactPlace, _ArtifactInMemory] = {}
         self._done: OrderedDict[tuple[str, ArtifactPlace, str], int] = OrderedDict()
         self._uploads: dict[tuple[ArtifactPlace, str], dict[int, bytes]] = {}
 
@@ -51,7 +51,7 @@ class InMemoryArtifacts:
             return self._done[operation]
         kept = self._alive(place)
         if kept is None:
-            kept = self._kept[place] = _Kept(None)
+            kept = self._kept[place] = _ArtifactInMemory(None)
         kept.expires = self._later()
         version = len(kept.versions)
         kept.versions.append(
@@ -173,10 +173,10 @@ class InMemoryArtifacts:
             chunks = self._uploads.pop((place, each.data), {})
             data = b"".join(chunks[number] for number in sorted(chunks))
             drafts.append(ArtifactDraft(data, each.mime_type, each.metadata, each.created))
-        self._kept[place] = _Kept(kept.expires, drafts)
+        self._kept[place] = _ArtifactInMemory(kept.expires, drafts)
         return "restored"
 
-    def _alive(self, place: ArtifactPlace) -> _Kept | None:
+    def _alive(self, place: ArtifactPlace) -> _ArtifactInMemory | None:
         kept = self._kept.get(place)
         if kept is not None and kept.expires is not None and kept.expires <= self._clock():
             del self._kept[place]

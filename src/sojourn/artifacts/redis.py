@@ -41,7 +41,7 @@ _TRIES = 8
 """How often a write is adapted to what others do to the same artifact meanwhile."""
 
 
-class _Found(NamedTuple):
+class _FoundVersion(NamedTuple):
     stored: StoredArtifact
     crc: str
     data: str
@@ -152,7 +152,7 @@ class RedisArtifacts:
             before = found.data
         return None
 
-    async def _read(self, ours: ArtifactKeys, found: _Found) -> tuple[bytes, str]:
+    async def _read(self, ours: ArtifactKeys, found: _FoundVersion) -> tuple[bytes, str]:
         """The data, and what is wrong with them. In pieces, so that others' calls go between."""
         key = f"{ours.data}:{found.data}"
         parts: list[bytes] = []
@@ -187,7 +187,7 @@ class RedisArtifacts:
 
     async def _find(
         self, place: ArtifactPlace, version: int | None, *, touch: bool
-    ) -> _Found | None:
+    ) -> _FoundVersion | None:
         ours = self._keys.artifact(*place)
         call: Call[list[bytes]] = Call(
             name="artifacts.find",
@@ -212,7 +212,7 @@ class RedisArtifacts:
             )
             self._engine.post(touched)
         stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
-        return _Found(stored, crc, data.decode(errors="replace"))
+        return _FoundVersion(stored, crc, data.decode(errors="replace"))
 
     async def versions(self, place: ArtifactPlace) -> list[StoredArtifact]:
         """All versions, oldest first."""

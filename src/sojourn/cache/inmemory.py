@@ -15,7 +15,7 @@ _ENTRIES = 100_000
 """How many are kept; those not used for longest go first."""
 
 
-class _Kept(NamedTuple):
+class _ResultInMemory(NamedTuple):
     value: bytes
     since: int
     fresh: float
@@ -38,7 +38,7 @@ class InMemoryCache:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._entries: OrderedDict[EntryKey, _Kept] = OrderedDict()
+        self._entries: OrderedDict[EntryKey, _ResultInMemory] = OrderedDict()
         self._leases: dict[EntryKey, _Lease] = {}
         self._invalidated: dict[tuple[str, str], int] = {}
         self._done: OrderedDict[tuple[EntryKey, str, str], bool] = OrderedDict()
@@ -158,7 +158,7 @@ class InMemoryCache:
     def _set(self, key: EntryKey, entry: CacheEntry, since: int) -> None:
         fresh = self._clock() + entry.life.fresh
         ends = fresh + entry.life.stale
-        self._entries[key] = _Kept(entry.value, since, fresh, ends, tuple(entry.tags))
+        self._entries[key] = _ResultInMemory(entry.value, since, fresh, ends, tuple(entry.tags))
         self._entries.move_to_end(key)
         if len(self._entries) > _ENTRIES:
             self._entries.popitem(last=False)

@@ -31,11 +31,10 @@ from sojourn.errors import (
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than, within
 from sojourn.resilience.journal import Journal
-from sojourn.sessions.graves import Forgotten
-from sojourn.sessions.held import OutageCache, window_of
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
+from sojourn.sessions.outage_cache import OutageCache, window_of
 from sojourn.sessions.replay import JournaledWrite, Replayer
 from sojourn.sessions.store import (
     Created,
@@ -45,6 +44,7 @@ from sojourn.sessions.store import (
     WriteOptions,
     WriteResult,
 )
+from sojourn.sessions.tombstones import Forgotten
 from sojourn.telemetry import ReplayReport
 
 R = TypeVar("R")

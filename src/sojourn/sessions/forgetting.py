@@ -13,7 +13,8 @@ from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
 from sojourn.sessions.commons import Commons
-from sojourn.sessions.graves import (
+from sojourn.sessions.scripts import load
+from sojourn.sessions.tombstones import (
     REMEMBERED,
     Forgotten,
     TombstoneReason,
@@ -23,7 +24,6 @@ from sojourn.sessions.graves import (
     name_of,
     names_of,
 )
-from sojourn.sessions.scripts import load
 
 _BURY, _BURIED, _FORGET = (load(name) for name in ("bury", "buried", "forget"))
 

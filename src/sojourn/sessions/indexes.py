@@ -52,7 +52,7 @@ class Mended(NamedTuple):
     entries: Sequence[IndexEntry]
 
 
-class _Found(NamedTuple):
+class _FoundSessions(NamedTuple):
     """What stands where an index leads to: sessions in order, and those that cannot be served."""
 
     sessions: list[tuple[SessionKey, SessionSnapshot]]
@@ -146,10 +146,10 @@ class Indexes:
         return self._by_user(places, found)
 
     def _by_user(
-        self, places: dict[UserKey, StoredNames | CorruptRecord], found: _Found
+        self, places: dict[UserKey, StoredNames | CorruptRecord], found: _FoundSessions
     ) -> list[StoredPage | CorruptRecord]:
         """What was found, a page for each user."""
-        parts = {owner: _Found([], [], [], []) for owner in places}
+        parts = {owner: _FoundSessions([], [], [], []) for owner in places}
         for key, stored in found.sessions:
             parts[key.owner].sessions.append((key, stored))
         for key in found.corrupt:
@@ -191,9 +191,9 @@ class Indexes:
                 self._recent.enter(entry_of(key, stored.head, as_json(label)))
         return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
 
-    async def _read(self, keys: Sequence[SessionKey]) -> _Found:
+    async def _read(self, keys: Sequence[SessionKey]) -> _FoundSessions:
         """Sessions without rows. One round trip, a call for each user."""
-        found = _Found([], [], [], [])
+        found = _FoundSessions([], [], [], [])
         if not keys:
             return found
         owners: dict[UserKey, list[SessionKey]] = {}

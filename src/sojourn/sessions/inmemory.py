@@ -16,7 +16,6 @@ from sojourn.errors import SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
-from sojourn.sessions.graves import TombstoneReason, TombstoneTarget
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.store import (
@@ -29,6 +28,7 @@ from sojourn.sessions.store import (
     WriteOptions,
     WriteResult,
 )
+from sojourn.sessions.tombstones import TombstoneReason, TombstoneTarget
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -54,7 +54,7 @@ class SessionInMemory:
 
 
 @dataclass(slots=True)
-class _Shared:
+class _SharedState:
     """State that sessions share, with its own lifetime."""
 
     values: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -91,7 +91,7 @@ class InMemorySessions:
         self._max_sessions = max_sessions
         self.now = clock
         self.sessions: dict[SessionKey, SessionInMemory] = {}
-        self.shared_state: dict[UserKey | str, _Shared] = {}
+        self.shared_state: dict[UserKey | str, _SharedState] = {}
         self.operations: dict[UserKey, OrderedDict[str, RotateResult | None]] = {}
         self.tombstones: dict[tuple[TombstoneTarget, TombstoneReason], float] = {}
         self.staged: dict[tuple[SessionKey, str], list[bytes]] = {}
@@ -211,7 +211,7 @@ class InMemorySessions:
         if self.values(of) and not replace:
             return "exists"
         self.check("state", {}, pairs, cap=CEILING.state)
-        self.shared_state[of] = _Shared(dict(pairs), expires)
+        self.shared_state[of] = _SharedState(dict(pairs), expires)
         return "restored"
 
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
@@ -224,7 +224,7 @@ class InMemorySessions:
         self.sessions[key] = SessionInMemory(head, dict(stored.state), head.updated, rows, ids)
         for name, values in ((key.owner, stored.user), (key.app, stored.app)):
             if not self.values(name):
-                self.shared_state[name] = _Shared(dict(values), self._shared_expiry())
+                self.shared_state[name] = _SharedState(dict(values), self._shared_expiry())
 
     def head(self, key: SessionKey) -> SessionHeader | None:
         """The fields of a session, or None when there is none."""
@@ -355,7 +355,7 @@ class InMemorySessions:
                 self.check("app state", self.values(key.app), pairs, _STORED)
             if pairs:
                 values = {**self.values(name), **pairs}
-                self.shared_state[name] = _Shared(values, self._shared_expiry())
+                self.shared_state[name] = _SharedState(values, self._shared_expiry())
 
     def check(
         self,

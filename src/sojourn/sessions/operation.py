@@ -14,8 +14,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from sojourn.ids import SessionKey
-    from sojourn.sessions.held import OutageCache
     from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
 
 R = TypeVar("R")

@@ -19,7 +19,7 @@ from sojourn.errors import (
     TooManySessions,
 )
 from sojourn.ids import SessionKey
-from sojourn.sessions.graves import REMEMBERED, TombstoneReason
+from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason
 
 MAX_LABELS = 16
 """Of one session."""

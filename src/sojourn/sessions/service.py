@@ -38,7 +38,6 @@ from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
 from sojourn.sessions.fields import parse_labels
-from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import (
     Appended,
@@ -85,6 +84,7 @@ from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.states import States
 from sojourn.sessions.store import Change, EventWindow, Lifetime, Repaired, WriteResult
+from sojourn.sessions.tombstones import Forgotten, anywhere
 
 E = TypeVar("E")
 

@@ -101,7 +101,7 @@ class ServerGuard:
             return
         send = never_stored(send)
         holder = _holder(self._tokens, scope)
-        request = _Request(scope, receive, send, found, holder, self._log)
+        request = _GuardedRequest(scope, receive, send, found, holder, self._log)
         if holder is None:
             await self._fail(request, 401, "token")
             return
@@ -119,7 +119,7 @@ class ServerGuard:
                 request.decided("allowed")
                 await self._app(scope, passed, send)
 
-    async def _passed(self, request: _Request, holder: Holder) -> Receive | None:
+    async def _passed(self, request: _GuardedRequest, holder: Holder) -> Receive | None:
         """What the endpoint shall receive from; None when the client has gone.
 
         Raises:
@@ -149,7 +149,7 @@ class ServerGuard:
             return _listening(holder, app, receive, request.send)
         return receive
 
-    async def _fail(self, request: _Request, status: int, reason: str) -> None:
+    async def _fail(self, request: _GuardedRequest, status: int, reason: str) -> None:
         """Refuse what might be a guess, and count it. Who has guessed too often waits for it."""
         peer, wait = _peer(request.scope) or "unknown", 0
         try:
@@ -161,7 +161,7 @@ class ServerGuard:
         await request.refuse(status, reason, wait)
 
 
-class _Request(NamedTuple):
+class _GuardedRequest(NamedTuple):
     """A request, and what is known of it."""
 
     scope: Scope

@@ -8,7 +8,6 @@ from sojourn.calls.call import Argument, Call, only
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.graves import names_of
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
@@ -24,6 +23,7 @@ from sojourn.sessions.store import (
     SessionHeader,
     WriteOptions,
 )
+from sojourn.sessions.tombstones import names_of
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Call, only
 from sojourn.ids import SessionId, SessionKey
-from sojourn.sessions.graves import REMEMBERED, TombstoneReason, TombstoneTarget, anywhere
 from sojourn.sessions.operation import Operation
+from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason, TombstoneTarget, anywhere
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions

@@ -13,8 +13,8 @@ from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Change, IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
-    from sojourn.sessions.held import OutageCache
     from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
 
 SCRIPT = load("update")

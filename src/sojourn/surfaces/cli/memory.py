@@ -27,7 +27,7 @@ _VALUE = 60
 _AT_ONCE = 500
 
 
-class _Kind(StrEnum):
+class _ScopeKind(StrEnum):
     """Whose memory: `Kind` as typer wants it."""
 
     USER = "user"
@@ -40,7 +40,7 @@ class _Kind(StrEnum):
 _Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
 _AnyName = Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)]
 _Key = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
-_Whose = Annotated[_Kind, typer.Option("--kind", help="What NAME is.", show_choices=True)]
+_Whose = Annotated[_ScopeKind, typer.Option("--kind", help="What NAME is.", show_choices=True)]
 
 _NAMES = (
     "NAME is a user, an agent (--kind agent) or a category (--kind knowledge); --kind sessions and "
@@ -65,7 +65,7 @@ def _ls(
     app: App,
     name: _AnyName = None,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     prefix: Annotated[str, typer.Option(metavar="TEXT", help="Only keys that begin so.")] = "",
     limit: FirstOnly = 100,
     oldest: Oldest = False,
@@ -112,7 +112,7 @@ def _show(
     name: _Name,
     key: _Key,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -142,7 +142,7 @@ def _search(
     name: _Name,
     query: Annotated[str, typer.Argument(metavar="TEXT", show_default=False)],
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     limit: FirstOnly = 10,
     as_json: Json = False,
     url: Url = None,
@@ -165,7 +165,7 @@ def _rm(
     name: _Name,
     key: _Key,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     url: Url = None,
     namespace: Namespace = None,
 ) -> None:
@@ -177,13 +177,13 @@ def _rm(
         show(f"Deleted {_named(scope, key)}.")
 
 
-def _scope(memory: Memory, app: str, kind: _Kind, name: str) -> MemoryScope:
+def _scope(memory: Memory, app: str, kind: _ScopeKind, name: str) -> MemoryScope:
     scopes = {
-        _Kind.USER: memory.user,
-        _Kind.AGENT: memory.agent,
-        _Kind.KNOWLEDGE: memory.knowledge,
-        _Kind.SESSIONS: memory.sessions,
-        _Kind.EVENTS: memory.events,
+        _ScopeKind.USER: memory.user,
+        _ScopeKind.AGENT: memory.agent,
+        _ScopeKind.KNOWLEDGE: memory.knowledge,
+        _ScopeKind.SESSIONS: memory.sessions,
+        _ScopeKind.EVENTS: memory.events,
     }
     return scopes[kind](name, app=app)
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.exits import Ended, ExitCode
-from sojourn.surfaces.cli.listing import LeftOut, counted, walk
+from sojourn.surfaces.cli.listing import SkippedSessions, counted, walk
 from sojourn.surfaces.cli.plain import visible
 
 UNTOUCHED = "State of users and apps stays."
@@ -37,10 +37,12 @@ class RemovalScope(NamedTuple):
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
     def walk(
-        self, sessions: Sessions, left_out: LeftOut | None = None
+        self, sessions: Sessions, left_out: SkippedSessions | None = None
     ) -> AsyncIterator[Session[Any]]:
         """Its sessions; those that cannot be read are added to `left_out`."""
-        return walk(sessions, self.app, self.user, LeftOut() if left_out is None else left_out)
+        return walk(
+            sessions, self.app, self.user, SkippedSessions() if left_out is None else left_out
+        )
 
 
 class RemovalCount(NamedTuple):

@@ -19,7 +19,7 @@ from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow
 from sojourn.surfaces.cli.listing import (
     Batch,
-    LeftOut,
+    SkippedSessions,
     list_sessions,
     note_left_out,
     table,
@@ -90,7 +90,7 @@ def _ls(
 ) -> None:
     """List sessions: of a user, of an app, or all, app by app. Those changed last come first."""
     with connect(url, namespace) as store:
-        left_out = LeftOut()
+        left_out = SkippedSessions()
         labels = dict(map(_label, label or ())) or None
         found = walk(
             store.sessions,
@@ -244,7 +244,7 @@ def _clear(
     with one_line_errors():
         scope = _scope(app, user, everything=everything)
     with connect(url, namespace) as store:
-        left_out = LeftOut()
+        left_out = SkippedSessions()
         count = store.run(tally(scope.walk(store.sessions, left_out)))
         if not count.sessions:
             what = "sessions that can be read" if left_out else "sessions"

@@ -77,7 +77,7 @@ _NOT_RUNNING = (
 log = logging.getLogger("sojourn.mcp")
 
 
-class _Request(msgspec.Struct):
+class _McpRequest(msgspec.Struct):
     """What of a JSON-RPC message says how to treat it."""
 
     method: str = ""
@@ -150,9 +150,9 @@ class Handshaken:
     ) -> Response | None:
         body = await request.body()
         try:
-            asked = msgspec.json.decode(body, type=_Request)
+            asked = msgspec.json.decode(body, type=_McpRequest)
         except (ValueError, msgspec.MsgspecError):
-            asked = _Request()
+            asked = _McpRequest()
         connection = request.headers.get(MCP_SESSION_ID_HEADER)
         if connection is None:
             if asked.method != "initialize":
