@@ -43,8 +43,8 @@ from sojourn.errors import SojournError
 from sojourn.notices import Notice
 from sojourn.options import Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
-from sojourn.security.own import Lifetime
-from sojourn.security.forgetting import Receipt
+from sojourn.security.own import CreateFields
+from sojourn.security.forgetting import ErasureReceipt
 from sojourn.sessions import (
     Appended,
     Entries,
@@ -86,7 +86,7 @@ from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.graves import Forgotten
+from sojourn.sessions.tombstones import Forgotten
 from sojourn.sessions.model import (
     Appended,
     Event,
@@ -111,7 +111,7 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
     (memory_service, "Memory", "Memory"),
-    (memory_scope, "Scope", "Scope"),
+    (memory_scope, "MemoryScope", "MemoryScope"),
     (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
     (notices_service, "Notices", "Notices"),
@@ -136,7 +136,7 @@ ATTRIBUTES = {
         *("artifacts: UserArtifacts", "notices: UserNotices"),
     ),
     "Guard": ("log: AccessLog",),
-    "Scope": ("key: ScopeKey",),
+    "MemoryScope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
 }
 

@@ -45,3 +45,13 @@ def test_no_module_docstring_starts_with_a_question_word() -> None:
     assert modules
     wrong = [str(each.relative_to(SOURCE)) for each in modules if first_word(each) in QUESTIONS]
     assert not wrong, "start these module docstrings with a noun or a verb: " + ", ".join(wrong)
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """One name means one thing, in whatever module it stands."""
+    places: dict[str, list[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

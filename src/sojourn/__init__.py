@@ -56,10 +56,10 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey, UserKey
-    from sojourn.memory import Entry, Hit, Memory, MemoryPage, Scope, ScopePage
+    from sojourn.memory import Entry, Hit, Memory, MemoryPage, MemoryScope, ScopePage
     from sojourn.notices import Notice, Notices
     from sojourn.process import close_default, default, force_memory
-    from sojourn.security import Receipt
+    from sojourn.security import ErasureReceipt
     from sojourn.sessions import (
         Appended,
         Event,
@@ -113,14 +113,14 @@ _HOME = {
     "Notices": "sojourn.notices",
     "OutageFact": "sojourn.telemetry",
     "Quarantined": "sojourn.sessions",
-    "Receipt": "sojourn.security",
+    "ErasureReceipt": "sojourn.security",
     "ReplayReport": "sojourn.telemetry",
     "Report": "sojourn.doctor",
     "Result": "sojourn.sessions",
     "Revoked": "sojourn.sessions",
     "Rotated": "sojourn.sessions",
     "SafeSessions": "sojourn.sessions",
-    "Scope": "sojourn.memory",
+    "MemoryScope": "sojourn.memory",
     "ScopePage": "sojourn.memory",
     "Session": "sojourn.sessions",
     "SessionBatch": "sojourn.sessions",
@@ -157,6 +157,7 @@ __all__ = [
     "Doctor",
     "Entry",
     "Erased",
+    "ErasureReceipt",
     "Event",
     "EventExists",
     "Failures",
@@ -172,6 +173,7 @@ __all__ = [
     "InvalidValue",
     "Memory",
     "MemoryPage",
+    "MemoryScope",
     "Message",
     "NamePage",
     "NearCacheStats",
@@ -183,7 +185,6 @@ __all__ = [
     "OutageFact",
     "OutcomeUnknown",
     "Quarantined",
-    "Receipt",
     "Refused",
     "ReplayReport",
     "Report",
@@ -191,7 +192,6 @@ __all__ = [
     "Revoked",
     "Rotated",
     "SafeSessions",
-    "Scope",
     "ScopePage",
     "ServerBusy",
     "ServerFault",

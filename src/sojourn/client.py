@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
-from sojourn.engine.wire import Tally
+from sojourn.engine.wire import ConnectionStats
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
@@ -21,11 +21,11 @@ from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
-from sojourn.security.forgetting import Receipt
+from sojourn.security.forgetting import ErasureReceipt
 from sojourn.sessions import KEEP, History, Keep, Rotated
-from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
+from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 from sojourn.telemetry.newer import NEWER
@@ -121,7 +121,7 @@ class Sojourn:
     def stats(self) -> Stats:
         """The figures now."""
         engine = self._engine
-        tally = Tally() if engine is None else engine.tally
+        tally = ConnectionStats() if engine is None else engine.tally
         return Stats(
             kind=self.where.partition(":")[0],
             where=self.where,
@@ -228,7 +228,7 @@ class Sojourn:
             if buried is not None:
                 await self.artifacts.clear(key)
 
-    async def forget(self, user: str, *, app: str | None = None) -> Receipt:
+    async def forget(self, user: str, *, app: str | None = None) -> ErasureReceipt:
         """Delete everything about a user, in every room, index and journal of this process.
 
         Sessions with their events, state and artifacts; the user's own state, memories, artifacts,

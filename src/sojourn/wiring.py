@@ -22,7 +22,7 @@ from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
 from sojourn.memory import Lives, Memory, MemoryStore
@@ -36,7 +36,7 @@ from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
-from sojourn.security.forgetting import Forget, Forgetter
+from sojourn.security.forgetting import Eraser, Forget
 from sojourn.security.inmemory import InMemorySecurity
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
@@ -51,7 +51,7 @@ from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.sessions.service import Limits
+from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.redis import RedisStreams
@@ -100,7 +100,7 @@ class Rooms(NamedTuple):
     notices: Notices
     doctor: Doctor
     security: SecurityStore
-    forgetter: Forgetter
+    forgetter: Eraser
     streams: Streams
     stores: Stores
     engine: Engine | None = None
@@ -137,7 +137,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         notices=_notices(told, options),
         doctor=Doctor(None, "memory://", Keys(), endless_state=False),
         security=security,
-        forgetter=Forgetter(sessions, others, traces.apps),
+        forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
             *(twin, twin, entries, entries, files, files, records, records),
@@ -157,7 +157,7 @@ def rooms_at(
         server = Server.at(url, connect_timeout=timeout, credential_provider=credential_provider)
     else:
         server = Server.of(url, connect_timeout=timeout, credential_provider=credential_provider)
-    patience = Patience(
+    patience = Timeouts(
         options.operation_timeout,
         options.health_check_interval,
         options.replicas if options.durability == "replicas" else 0,
@@ -208,7 +208,7 @@ def rooms_at(
         notices=_notices(told, options),
         doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
         security=security,
-        forgetter=Forgetter(sessions, others, traces.apps),
+        forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
@@ -285,8 +285,8 @@ def _notices(store: NoticeStore, options: Options) -> Notices:
     )
 
 
-def _limits(options: Options, *, shards: int) -> Limits:
-    return Limits(
+def _limits(options: Options, *, shards: int) -> SessionLimits:
+    return SessionLimits(
         options.session_ttl,
         options.max_event_bytes,
         shards,

@@ -12,7 +12,7 @@ import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey, UserKey
 from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import Place
+from sojourn.artifacts.store import ArtifactPlace
 from sojourn.engine.keys import Keys
 
 
@@ -101,7 +101,7 @@ async def test_an_export_gets_what_is_not_known(bench: Bench) -> None:
     bench.planter.plant(bench.head)
     bench.record(mood={"is": "good"})
     engine = bench.store.artifacts._store._engine
-    kept = await RedisArtifactArchive(engine, Keys()).kept(Place(bench.key, "a.bin"))
+    kept = await RedisArtifactArchive(engine, Keys()).kept(ArtifactPlace(bench.key, "a.bin"))
     assert kept is not None
     assert kept.more == {"mood": b"good", "raw": RAW}
     assert kept.versions[0].more == {"mood": b'{"is": "good"}'}
@@ -188,7 +188,7 @@ async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> No
 async def test_more_versions_than_there_are_fields_are_not_looked_for(bench: Bench) -> None:
     bench.planter.plant(bench.head, {"versions": "999999999999999"})
     archive = RedisArtifactArchive(bench.store.artifacts._store._engine, Keys())
-    for call in (bench.load(), bench.save(), archive.kept(Place(bench.key, "a.bin"))):
+    for call in (bench.load(), bench.save(), archive.kept(ArtifactPlace(bench.key, "a.bin"))):
         with pytest.raises(CorruptRecord):
             await call
     assert await bench.store.artifacts.delete(bench.key, "a.bin")

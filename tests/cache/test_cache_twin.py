@@ -20,7 +20,7 @@ from extent import examples
 from servers import Server
 from sojourn import SojournError
 from sojourn.cache import Cache
-from sojourn.cache.store import CacheStore, Entry, EntryKey, Life
+from sojourn.cache.store import CacheEntry, CacheLifetime, CacheStore, EntryKey
 
 TENANTS, NAMES = ["", "acme"], ["a", "a:b", "é"]
 SHORT, LONG = 0.001, 1000.0
@@ -120,12 +120,12 @@ class Twins(RuleBasedStateMachine):
         name=names,
         token=tokens,
         value=st.none() | st.integers(),
-        life=st.builds(Life, seconds, stale),
+        life=st.builds(CacheLifetime, seconds, stale),
         tags=tags,
     )
     def fulfil(self, tenant: str, name: str, token: str, value: int | None, **entry: Any) -> None:
         key, turns = self.key(tenant, name), iter(self.since)
-        computed = None if value is None else Entry(str(value).encode(), **entry)
+        computed = None if value is None else CacheEntry(str(value).encode(), **entry)
         self.both(
             lambda cache: stored(cache).fulfil(
                 key, computed, token, next(turns).get((key, token), 0)

@@ -17,11 +17,11 @@ from sojourn.calls.call import Call
 from sojourn.doctor.checks import CHECKS
 from sojourn.doctor.model import Finding, Level
 from sojourn.doctor.probe import probe
-from sojourn.doctor.reading import Address, Reading, Wanted
+from sojourn.doctor.reading import ProbeRequest, Reading, ServerAddress
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server as Target
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
@@ -80,14 +80,16 @@ def read(
 
     async def reading() -> Reading:
         target = Target.at(url, connect_timeout=5)
-        engine = Engine(target, patience=Patience(5), hooks=Hooks())
+        engine = Engine(target, patience=Timeouts(5), hooks=Hooks())
 
         async def run(call: Call[Any]) -> Any:
             before(call)
             return await engine.run(call)
 
         try:
-            return await probe(run, Address.of(engine.where), Keys(), Wanted(), **options)
+            return await probe(
+                run, ServerAddress.of(engine.where), Keys(), ProbeRequest(), **options
+            )
         finally:
             await engine.close()
 

@@ -23,7 +23,7 @@ import sojourn
 from servers import Server, make_certificates, redis_binary
 from sojourn import AccessDenied
 from sojourn.doctor.checks.access import acl_rule
-from sojourn.doctor.reading import Address, Answers
+from sojourn.doctor.reading import Answers, ServerAddress
 from sojourn.engine.keys import Keys
 
 ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
@@ -70,16 +70,16 @@ def test_tls_is_seen(start, tmp_path: Path) -> None:
     ],
 )
 def test_what_counts_as_elsewhere(shared_server: Server, where: str, level) -> None:
-    reading = read(shared_server.url)._replace(address=Address.of(where))
+    reading = read(shared_server.url)._replace(address=ServerAddress.of(where))
 
     assert judged(reading)["tls"].level is level
 
 
 def test_addresses_are_read_whole() -> None:
-    assert Address.of("redis://127.9.9.9:6379/4") == ("redis", "127.9.9.9", 4)
-    assert Address.of("redis://::1:6379") == ("redis", "::1", 0)
-    assert Address.of("unix:///tmp/redis.sock?db=2") == ("unix", "", 2)
-    assert Address.of("embedded:redis://x/3") == ("embedded", "", 0)
+    assert ServerAddress.of("redis://127.9.9.9:6379/4") == ("redis", "127.9.9.9", 4)
+    assert ServerAddress.of("redis://::1:6379") == ("redis", "::1", 0)
+    assert ServerAddress.of("unix:///tmp/redis.sock?db=2") == ("unix", "", 2)
+    assert ServerAddress.of("embedded:redis://x/3") == ("embedded", "", 0)
 
 
 # ── password ───────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ import sojourn
 from servers import Server
 from sojourn import Event, SessionKey
 from sojourn.calls.call import Call
-from sojourn.doctor.reading import Lifetimes
+from sojourn.doctor.reading import KeyLifetimes
 from sojourn.engine.keys import Keys
 
 names = st.text(min_size=1, max_size=20)
@@ -182,7 +182,7 @@ def test_a_key_that_expires_meanwhile_is_no_stray(server: Server) -> None:
 
         lifetimes = read(server.url, before=expire).lifetimes
 
-    assert isinstance(lifetimes, Lifetimes)
+    assert isinstance(lifetimes, KeyLifetimes)
     assert (lifetimes.ours, lifetimes.strays) == (1, [])
 
 

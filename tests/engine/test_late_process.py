@@ -24,7 +24,7 @@ from servers import Server, any_binary
 from sojourn import Event, Unavailable
 from sojourn.engine.engine import Engine
 from sojourn.engine.server import Server as Address
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import Hooks, OutageFact
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ async def test_a_late_loop_buffers_nothing(shared_server: Server, turns: int) ->
 
 
 async def test_a_late_loop_keeps_who_listens(shared_server: Server) -> None:
-    patience = Patience(operation=TIMEOUT, silence=0.1)
+    patience = Timeouts(operation=TIMEOUT, silence=0.1)
     engine = Engine(
         Address.at(shared_server.url, connect_timeout=TIMEOUT), patience=patience, hooks=Hooks()
     )

@@ -15,7 +15,7 @@ from servers import Server as Process
 from sojourn.engine.engine import Engine
 from sojourn.engine.listener import Watch
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.errors import AccessDenied, Closed
 from sojourn.telemetry import Hooks
 
@@ -34,7 +34,7 @@ def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]
 
 def engine_of(url: str, silence: float = 3600.0) -> Engine:
     server = Server.at(url, connect_timeout=2)
-    return Engine(server, patience=Patience(0.3, silence), hooks=Hooks())
+    return Engine(server, patience=Timeouts(0.3, silence), hooks=Hooks())
 
 
 @pytest.fixture

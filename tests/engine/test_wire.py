@@ -21,7 +21,7 @@ from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.calls.call import Call, Script
 from sojourn.engine.engine import Engine
 from sojourn.engine.server import Server as Target
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import CallFact, Hooks
 
 Make = Callable[..., Engine]
@@ -52,7 +52,7 @@ async def engine(proxy: Proxy) -> AsyncIterator[Engine]:
 
 def make(url: str, timeout: float = 2.0, connect: float = 2.0) -> Engine:
     return Engine(
-        Target.at(url, connect_timeout=connect), patience=Patience(timeout), hooks=Hooks()
+        Target.at(url, connect_timeout=connect), patience=Timeouts(timeout), hooks=Hooks()
     )
 
 

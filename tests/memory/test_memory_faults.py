@@ -13,7 +13,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import CorruptRecord, OutcomeUnknown, Unavailable
-from sojourn.memory import Draft, Scope
+from sojourn.memory import Draft, MemoryScope
 
 HEAD = "memory:{memory:user:ada}"
 SHARED = [HEAD, *(f"{HEAD}:{part}" for part in ("names", "expiry", "changes", "deleted", "ops"))]
@@ -26,7 +26,7 @@ async def store(server: Server) -> AsyncIterator[sojourn.Sojourn]:
 
 
 @pytest.fixture
-def ada(store: sojourn.Sojourn) -> Scope:
+def ada(store: sojourn.Sojourn) -> MemoryScope:
     return store.memory.user("ada")
 
 
@@ -50,11 +50,13 @@ def lose(proxy: Proxy, script: str = "EVALSHA", what: str = "lose") -> list[byte
     return lost
 
 
-def add(scope: Scope, *keys: str, unless: str | None = None, **options: Any) -> Awaitable[None]:
+def add(
+    scope: MemoryScope, *keys: str, unless: str | None = None, **options: Any
+) -> Awaitable[None]:
     return scope.add({key: Draft(value="added", unless=unless) for key in keys}, **options)
 
 
-Step = Callable[[Scope], Awaitable[Any]]
+Step = Callable[[MemoryScope], Awaitable[Any]]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ Step = Callable[[Scope], Awaitable[Any]]
     ],
 )
 async def test_a_write_whose_reply_is_lost_is_done_once(
-    server: Server, ada: Scope, step: Step, value: Any
+    server: Server, ada: MemoryScope, step: Step, value: Any
 ) -> None:
     await ada.put("k", {"n": 1})
     async with Proxy(server.port) as proxy, sojourn.open(proxy.url) as store:
@@ -88,7 +90,7 @@ async def test_a_write_whose_reply_is_lost_is_done_once(
     assert await ada.get("k") == value
 
 
-async def test_a_write_in_doubt_is_repeated_by_its_id(server: Server, ada: Scope) -> None:
+async def test_a_write_in_doubt_is_repeated_by_its_id(server: Server, ada: MemoryScope) -> None:
     async with (
         Proxy(server.port) as proxy,
         sojourn.open(proxy.url, operation_timeout=0.3) as store,
@@ -127,7 +129,7 @@ async def test_an_outage_is_not_emptiness(server: Server) -> None:
 
 
 async def test_a_server_that_forgot_everything_is_searched_anew(
-    server: Server, ada: Scope, client: redis.Redis
+    server: Server, ada: MemoryScope, client: redis.Redis
 ) -> None:
     await ada.put("k", "giraffe")
     assert await ada.search("giraffe")
@@ -138,7 +140,7 @@ async def test_a_server_that_forgot_everything_is_searched_anew(
 
 
 async def test_who_has_entries_is_told_anew_to_a_server_that_forgot(
-    server: Server, store: sojourn.Sojourn, ada: Scope
+    server: Server, store: sojourn.Sojourn, ada: MemoryScope
 ) -> None:
     await ada.put("k", 1)
     server.stop(9)
@@ -151,7 +153,7 @@ async def test_who_has_entries_is_told_anew_to_a_server_that_forgot(
 
 @pytest.mark.parametrize("key", SHARED)
 async def test_a_foreign_shared_key_stops_a_write_before_it_starts(
-    ada: Scope, client: redis.Redis, key: str
+    ada: MemoryScope, client: redis.Redis, key: str
 ) -> None:
     await ada.put("k", 1)
     client.delete(key)
@@ -172,7 +174,7 @@ async def test_a_foreign_shared_key_stops_a_write_before_it_starts(
 
 
 async def test_a_foreign_key_in_an_entrys_place_is_refused_and_left_alone(
-    ada: Scope, client: redis.Redis
+    ada: MemoryScope, client: redis.Redis
 ) -> None:
     await ada.put_many({"a": "giraffe", "k": "giraffe", "z": "giraffe"})
     client.delete(f"{HEAD}:entry:k")
@@ -203,7 +205,7 @@ async def test_a_foreign_key_in_an_entrys_place_is_refused_and_left_alone(
     ],
 )
 async def test_a_damaged_entry_is_loud_and_can_be_deleted(
-    server: Server, ada: Scope, client: redis.Redis, field: str, damage: bytes | None
+    server: Server, ada: MemoryScope, client: redis.Redis, field: str, damage: bytes | None
 ) -> None:
     await ada.put("k", "giraffe", text="giraffe")
     await ada.put("l", "giraffe")
@@ -230,7 +232,7 @@ async def test_a_damaged_entry_is_loud_and_can_be_deleted(
 
 @pytest.mark.parametrize("lost", SHARED)
 async def test_an_evicted_shared_key_costs_no_entry_and_no_order(
-    ada: Scope, client: redis.Redis, lost: str
+    ada: MemoryScope, client: redis.Redis, lost: str
 ) -> None:
     first = await ada.put("k", "giraffe")
     await ada.put("l", "giraffe")

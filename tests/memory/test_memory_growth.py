@@ -13,10 +13,10 @@ import sojourn
 from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
 from sojourn.engine.keys import Keys
-from sojourn.memory import Draft, Scope, ScopeKey
+from sojourn.memory import Draft, MemoryScope, ScopeKey
 from sojourn.memory.redis import RedisMemory
 from sojourn.memory.redis_archive import RedisMemoryArchive
-from sojourn.memory.store import Item, Row
+from sojourn.memory.store import Item, MemoryRow
 from sojourn.security import Principal
 
 
@@ -64,7 +64,7 @@ async def stores_of(bench: Bench) -> tuple[RedisMemory, RedisMemoryArchive, Scop
 
 async def restored(bench: Bench, value: bytes = b"1") -> list[str]:
     _, archive, scope = await stores_of(bench)
-    row = Row(Item("k", value, b"{}"), 7, 1.0, 2.0, None)
+    row = MemoryRow(Item("k", value, b"{}"), 7, 1.0, 2.0, None)
     return await archive.restore(scope, [row], secrets.token_hex(8), replace=True)
 
 
@@ -323,7 +323,7 @@ def keys(found: Any) -> list[str]:
 async def test_a_tenant_has_its_own_entries(anywhere: sojourn.Sojourn) -> None:
     memory = anywhere.memory
 
-    def scope(tenant: str | None) -> Scope:
+    def scope(tenant: str | None) -> MemoryScope:
         return memory.user("ada", app="shop", tenant=tenant)
 
     acme, beta, none, every = (scope(each) for each in ("acme", "beta", "", None))

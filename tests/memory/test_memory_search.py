@@ -11,10 +11,10 @@ import pytest
 
 import sojourn
 from servers import Server
-from sojourn.memory import Scope, index
+from sojourn.memory import MemoryScope, index
 from sojourn.memory.index import Index
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import Changes, Item, Mark, Row
+from sojourn.memory.store import ChangeMark, Changes, Item, MemoryRow
 from sojourn.memory.words import asked_words, stored_words
 from sojourn.telemetry import CallFact
 
@@ -28,18 +28,18 @@ async def store(server: Server) -> AsyncIterator[sojourn.Sojourn]:
 
 
 @pytest.fixture
-async def elsewhere(server: Server) -> AsyncIterator[Scope]:
+async def elsewhere(server: Server) -> AsyncIterator[MemoryScope]:
     """The same scope as another process sees it."""
     async with sojourn.open(server.url) as store:
         yield store.memory.user("ada")
 
 
 @pytest.fixture
-def ada(store: sojourn.Sojourn) -> Scope:
+def ada(store: sojourn.Sojourn) -> MemoryScope:
     return store.memory.user("ada")
 
 
-async def found(scope: Scope, query: str) -> set[str]:
+async def found(scope: MemoryScope, query: str) -> set[str]:
     return {hit.entry.key for hit in await scope.search(query, limit=1000)}
 
 
@@ -55,7 +55,9 @@ def trips(store: sojourn.Sojourn) -> Callable[[], int]:
     return count
 
 
-async def test_what_another_process_has_done_is_seen(ada: Scope, elsewhere: Scope) -> None:
+async def test_what_another_process_has_done_is_seen(
+    ada: MemoryScope, elsewhere: MemoryScope
+) -> None:
     await ada.put_many({"a": "giraffe", "b": "giraffe", "c": "giraffe"})
     assert await found(elsewhere, "giraffe") == {"a", "b", "c"}
     await ada.delete("a")
@@ -68,7 +70,7 @@ async def test_what_another_process_has_done_is_seen(ada: Scope, elsewhere: Scop
 
 
 async def test_only_what_has_changed_is_read(
-    server: Server, store: sojourn.Sojourn, ada: Scope
+    server: Server, store: sojourn.Sojourn, ada: MemoryScope
 ) -> None:
     await ada.put_many({f"k{n}": "giraffe" for n in range(300)})
     await ada.search("giraffe")
@@ -84,7 +86,7 @@ async def test_only_what_has_changed_is_read(
     assert count() == 2
 
 
-async def test_the_round_trips_of_the_rest(store: sojourn.Sojourn, ada: Scope) -> None:
+async def test_the_round_trips_of_the_rest(store: sojourn.Sojourn, ada: MemoryScope) -> None:
     await ada.put("k", {})
     count = trips(store)
     for call, expected in (
@@ -101,7 +103,7 @@ async def test_the_round_trips_of_the_rest(store: sojourn.Sojourn, ada: Scope) -
 
 
 async def test_more_deletions_than_are_remembered(
-    server: Server, ada: Scope, elsewhere: Scope
+    server: Server, ada: MemoryScope, elsewhere: MemoryScope
 ) -> None:
     await ada.put("stays", "giraffe")
     await ada.put_many({f"k{n}": "giraffe" for n in range(1000)})
@@ -117,7 +119,7 @@ async def test_more_deletions_than_are_remembered(
 
 
 async def test_a_replaced_entry_that_expired_unseen_does_not_come_back(
-    ada: Scope, elsewhere: Scope
+    ada: MemoryScope, elsewhere: MemoryScope
 ) -> None:
     await ada.put("k", "giraffe", ttl=1000)
     assert await found(elsewhere, "giraffe") == {"k"}
@@ -130,8 +132,10 @@ async def test_a_replaced_entry_that_expired_unseen_does_not_come_back(
     assert await found(elsewhere, "giraffe zebra") == set()
 
 
-async def test_writers_and_searchers_at_once(server: Server, ada: Scope, elsewhere: Scope) -> None:
-    async def write(scope: Scope, name: str) -> None:
+async def test_writers_and_searchers_at_once(
+    server: Server, ada: MemoryScope, elsewhere: MemoryScope
+) -> None:
+    async def write(scope: MemoryScope, name: str) -> None:
         for n in range(60):
             await scope.put(f"{name}{n % 7}", f"word{n}")
             assert await found(scope, f"word{n}") >= {f"{name}{n % 7}"}
@@ -174,23 +178,23 @@ async def test_one_store_in_several_event_loops(server: Server) -> None:
 
 
 def test_a_thread_that_comes_late_with_an_older_entry() -> None:
-    def row(key: str, version: int) -> Row:
+    def row(key: str, version: int) -> MemoryRow:
         item = Item(key, b'"word %d"' % version, b"{}")
-        return Row(item, version, 0.0, 0.0, None)
+        return MemoryRow(item, version, 0.0, 0.0, None)
 
     index = Index()
-    start = Mark("life", 10)
+    start = ChangeMark("life", 10)
     index.apply(None, Changes(start, [row("k", 10)], [], more=False, now=0.0))
     # Both have asked for what is behind 10; who asked first was slower to read the entry.
-    index.apply(start, Changes(Mark("life", 11), [row("k", 13)], [], more=False, now=0.0))
-    late = Changes(Mark("life", 12), [row("k", 11), row("l", 12)], [], more=False, now=0.0)
+    index.apply(start, Changes(ChangeMark("life", 11), [row("k", 13)], [], more=False, now=0.0))
+    late = Changes(ChangeMark("life", 12), [row("k", 11), row("l", 12)], [], more=False, now=0.0)
     index.apply(start, late)
     found = {hit.row.item.key: hit.row.version for hit in index.find("word", 10, 0.0)}
     assert found == {"k": 13, "l": 12}
     index.close()
 
 
-async def test_a_search_that_is_cancelled_leaves_a_sound_index(ada: Scope) -> None:
+async def test_a_search_that_is_cancelled_leaves_a_sound_index(ada: MemoryScope) -> None:
     await ada.put_many({f"k{n}": f"word{n} giraffe" for n in range(1000)})
     await ada.put_many({f"l{n}": f"word{n} giraffe" for n in range(1000)})
     ended, turns = False, 0
@@ -224,7 +228,7 @@ async def test_indexes_are_bounded_and_come_again(store: sojourn.Sojourn) -> Non
 
 
 async def test_big_work_is_done_beside_the_event_loop(
-    ada: Scope, monkeypatch: pytest.MonkeyPatch
+    ada: MemoryScope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside: list[int] = []
     to_thread = asyncio.to_thread
@@ -244,7 +248,7 @@ async def test_big_work_is_done_beside_the_event_loop(
 
 @pytest.mark.parametrize("missing", ["module", "fts5"])
 async def test_a_python_that_cannot_search_says_so(
-    ada: Scope, monkeypatch: pytest.MonkeyPatch, missing: str
+    ada: MemoryScope, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     await ada.put("k", "giraffe")
     if missing == "module":

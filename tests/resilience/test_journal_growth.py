@@ -19,9 +19,9 @@ from sojourn import SessionKey, Sojourn
 from sojourn.codecs.growth import encoded, to_member
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions.operations import Append, Create
-from sojourn.sessions.replay import Kept
-from sojourn.sessions.rows import Row, encode_row
-from sojourn.sessions.store import Delta, Life, Write
+from sojourn.sessions.replay import JournaledWrite
+from sojourn.sessions.rows import EventRow, encode_row
+from sojourn.sessions.store import Delta, Lifetime, WriteOptions
 from sojourn.telemetry import ReplayReport
 
 WIDE = Bounds(100, 100_000, 3600)
@@ -110,7 +110,7 @@ async def key(other: Sojourn) -> SessionKey:
 
 
 def an_append(key: SessionKey, name: str, **members: Any) -> dict[str, Any]:
-    row = Row(name, time.time(), "user", "message", msgspec.Raw(b"1"))
+    row = EventRow(name, time.time(), "user", "message", msgspec.Raw(b"1"))
     known = {"kind": "append", "key": list(key), "operation_id": f"of {name}"}
     return {**known, "rows": [encode_row(row).decode()], "updated": time.time(), **members}
 
@@ -235,7 +235,9 @@ async def test_what_was_kept_aside_of_a_user_is_forgotten_with_the_user(
 def test_entries_are_as_they_are_documented() -> None:
     key = SessionKey.of("shop", "ada", "8e42")
     delta = Delta({"n": b'{"a":1}'}, {}, {"motd": b'"hi"'})
-    append = Kept.of_append(Append(key, [b'{"id":"1"}'], delta, 17.5, Write("op", "inc")))
+    append = JournaledWrite.of_append(
+        Append(key, [b'{"id":"1"}'], delta, 17.5, WriteOptions("op", "inc"))
+    )
     assert json.loads(msgspec.json.encode(append)) == {
         "kind": "append",
         "key": ["shop", "ada", "8e42"],
@@ -246,8 +248,8 @@ def test_entries_are_as_they_are_documented() -> None:
         "updated": 17.5,
         "incarnation": "inc",
     }
-    born = Create(key, "op", 17.5, Life(60.0, until=90.0), {"title": b"t"}, Delta({}, {}, {}))
-    create = Kept.of_create(born, sent=True)
+    born = Create(key, "op", 17.5, Lifetime(60.0, until=90.0), {"title": b"t"}, Delta({}, {}, {}))
+    create = JournaledWrite.of_create(born, sent=True)
     assert json.loads(msgspec.json.encode(create)) == {
         "kind": "create",
         "key": ["shop", "ada", "8e42"],

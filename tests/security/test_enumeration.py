@@ -14,7 +14,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn.errors import InvalidInput, Throttled
-from sojourn.security import Enumeration
+from sojourn.security import GuessLimiter
 from sojourn.security.counters import Bucket, InMemoryCounters, RedisCounters
 from sojourn.security.enumeration import BUCKETS
 
@@ -43,17 +43,17 @@ def naps() -> Naps:
 
 
 @pytest.fixture
-def enumeration(store: sojourn.Sojourn, naps: Naps) -> Enumeration:
-    return Enumeration(store, limit=3, refused=6, delay=0.1, longest=0.3, sleep=naps)
+def enumeration(store: sojourn.Sojourn, naps: Naps) -> GuessLimiter:
+    return GuessLimiter(store, limit=3, refused=6, delay=0.1, longest=0.3, sleep=naps)
 
 
-async def fail(enumeration: Enumeration, times: int, peer: str = PEER) -> None:
+async def fail(enumeration: GuessLimiter, times: int, peer: str = PEER) -> None:
     for _ in range(times):
         await enumeration.failed(peer, "shop")
 
 
 async def test_a_peer_is_slowed_more_and_more_and_then_refused(
-    enumeration: Enumeration, naps: Naps
+    enumeration: GuessLimiter, naps: Naps
 ) -> None:
     for _ in range(6):
         await enumeration.check(PEER, "shop")
@@ -65,7 +65,7 @@ async def test_a_peer_is_slowed_more_and_more_and_then_refused(
     assert PEER not in str(refusal.value)
 
 
-async def test_others_and_other_apps_do_not_notice(enumeration: Enumeration, naps: Naps) -> None:
+async def test_others_and_other_apps_do_not_notice(enumeration: GuessLimiter, naps: Naps) -> None:
     await fail(enumeration, 50)
     await enumeration.check(OTHER, "shop")
     await enumeration.check(PEER, "bank")
@@ -73,7 +73,7 @@ async def test_others_and_other_apps_do_not_notice(enumeration: Enumeration, nap
 
 
 async def test_a_window_ends_and_the_peer_may_try_again(store: sojourn.Sojourn, naps: Naps) -> None:
-    enumeration = Enumeration(store, limit=1, window=1, sleep=naps)
+    enumeration = GuessLimiter(store, limit=1, window=1, sleep=naps)
     await fail(enumeration, 2)
     with pytest.raises(Throttled) as refusal:
         await enumeration.check(PEER, "shop")
@@ -89,7 +89,7 @@ async def test_all_processes_count_together(url: str, store: sojourn.Sojourn) ->
 
 
 async def counted_together(first: sojourn.Sojourn, second: sojourn.Sojourn) -> None:
-    one, two = (Enumeration(store, limit=2, refused=4) for store in (first, second))
+    one, two = (GuessLimiter(store, limit=2, refused=4) for store in (first, second))
     await two.check(PEER, "shop")
     await asyncio.gather(fail(one, 2), fail(two, 2))
     with pytest.raises(Throttled):
@@ -99,7 +99,7 @@ async def counted_together(first: sojourn.Sojourn, second: sojourn.Sojourn) -> N
 
 
 async def test_a_peer_that_never_failed_costs_one_round_trip_a_second(
-    store: sojourn.Sojourn, enumeration: Enumeration
+    store: sojourn.Sojourn, enumeration: GuessLimiter
 ) -> None:
     calls: list[str] = []
     store.on_call(lambda fact: calls.append(fact.name))
@@ -112,7 +112,7 @@ async def test_a_peer_that_never_failed_costs_one_round_trip_a_second(
         assert calls == ["enumeration.look", "enumeration.add", "enumeration.look"]
 
 
-async def test_an_address_of_ipv6_counts_by_its_network(enumeration: Enumeration) -> None:
+async def test_an_address_of_ipv6_counts_by_its_network(enumeration: GuessLimiter) -> None:
     for number in range(6):
         await enumeration.failed(f"2001:db8:1:2::{number}", "shop")
     with pytest.raises(Throttled):
@@ -120,14 +120,14 @@ async def test_an_address_of_ipv6_counts_by_its_network(enumeration: Enumeration
     await enumeration.check("2001:db8:1:3::1", "shop")
 
 
-async def test_an_address_of_ipv4_is_the_same_when_mapped(enumeration: Enumeration) -> None:
+async def test_an_address_of_ipv4_is_the_same_when_mapped(enumeration: GuessLimiter) -> None:
     await fail(enumeration, 6, f"::ffff:{PEER}")
     with pytest.raises(Throttled):
         await enumeration.check(PEER, "shop")
 
 
 @pytest.mark.parametrize("peer", ["", "\ud800", 7])
-async def test_a_peer_that_is_none_is_refused(enumeration: Enumeration, peer: str) -> None:
+async def test_a_peer_that_is_none_is_refused(enumeration: GuessLimiter, peer: str) -> None:
     with pytest.raises(InvalidInput):
         await enumeration.check(peer, "shop")
 
@@ -140,12 +140,12 @@ async def test_numbers_that_make_no_sense_are_refused(
     store: sojourn.Sojourn, options: dict[str, int]
 ) -> None:
     with pytest.raises(InvalidInput):
-        Enumeration(store, **options)
+        GuessLimiter(store, **options)
 
 
 async def test_a_salt_moves_peers_to_other_counters(store: sojourn.Sojourn) -> None:
     numbers = {
-        Enumeration(store, salt=salt)._bucket(PEER, "shop").number for salt in (b"", b"a", b"b")
+        GuessLimiter(store, salt=salt)._bucket(PEER, "shop").number for salt in (b"", b"a", b"b")
     }
     assert len(numbers) == 3
 
@@ -177,7 +177,7 @@ async def test_memory_on_the_server_is_bounded_whatever_is_sent(
     server: Server, client: redis.Redis
 ) -> None:
     async with sojourn.open(server.url) as store:
-        enumeration = Enumeration(store)
+        enumeration = GuessLimiter(store)
         app = "a" * 64
         peers = [f"{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}.9" for n in range(20_000)]
         numbers = {enumeration._bucket(peer, app).number for peer in peers}
@@ -213,7 +213,7 @@ async def test_an_outage_neither_opens_the_gate_nor_locks_anybody_out(
 ) -> None:
     caplog.set_level(logging.INFO, "sojourn.security")
     async with sojourn.open(server.url, operation_timeout=0.3) as store:
-        enumeration = Enumeration(store, limit=3, refused=6, sleep=naps)
+        enumeration = GuessLimiter(store, limit=3, refused=6, sleep=naps)
         await fail(enumeration, 2)
         server.stop()
         await enumeration.check(OTHER, "shop")
@@ -237,7 +237,7 @@ async def test_a_failure_whose_reply_is_lost_counts_once(
         Proxy(server.port) as proxy,
         sojourn.open(proxy.url, operation_timeout=2) as store,
     ):
-        enumeration = Enumeration(store)
+        enumeration = GuessLimiter(store)
         await store.ping()
         proxy.on_request = lambda data: "lose" if b"#" in data else "pass"
         await fail(enumeration, 1)

@@ -16,7 +16,7 @@ from sojourn.security import (
     AccessLog,
     Bindings,
     Decision,
-    Enumeration,
+    GuessLimiter,
     IdPolicy,
     Keyring,
     Principal,
@@ -125,7 +125,7 @@ async def test_a_policy_refuses_what_could_be_guessed_and_nothing_is_made(make):
 
 async def test_who_guesses_ids_is_refused_and_others_do_not_notice(url):
     async with sojourn.open(url) as store:
-        limiter = Enumeration(store, limit=2, refused=3, window=60, delay=0.0, longest=0.0)
+        limiter = GuessLimiter(store, limit=2, refused=3, window=60, delay=0.0, longest=0.0)
         app = Callers(store).app
         guard = store.guard(limiter=limiter)
         eve = guard.as_user(Principal.of(app, "eve", peer="192.0.2.66"))

@@ -12,7 +12,7 @@ import sojourn
 from sojourn import Event
 from sojourn.errors import InvalidValue
 from sojourn.sessions import EVENTS
-from sojourn.sessions.rows import Row
+from sojourn.sessions.rows import EventRow
 from sojourn.telemetry import CorruptFact
 
 ROW = '{"id":"x","time":1.0,"author":"a","kind":"k","payload":'
@@ -159,7 +159,7 @@ async def test_thousands_of_damaged_rows_do_not_stop_a_read(bench: Bench) -> Non
 
 
 async def test_rows_that_a_view_cannot_read_are_left_out_of_that_view(bench: Bench) -> None:
-    def picky(row: Row, seq: int) -> tuple[Row, int]:
+    def picky(row: EventRow, seq: int) -> tuple[EventRow, int]:
         if seq == 2:
             raise LookupError("secret")
         return EVENTS.decode(row, seq)

@@ -17,7 +17,7 @@ from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, SessionNotFound, SojournError
 from sojourn.sessions.operations import Rotate
-from sojourn.sessions.store import Write
+from sojourn.sessions.store import WriteOptions
 
 names = st.sampled_from(["a", "a:b", "c"])
 users = st.sampled_from(["", "ada"])
@@ -192,7 +192,7 @@ class Twins(RuleBasedStateMachine):
     def rotate(self, user: str, name: str, to: str, op: str | None) -> None:
         key, new = self.key(user, name), self.key(user, to)
         self.turn += 1
-        write = Write(op or secrets.token_hex(8))
+        write = WriteOptions(op or secrets.token_hex(8))
         self.both(lambda room: room._store.run(Rotate(key, new, f"i:{self.turn}", write)))
 
     @rule(user=users, name=names)

@@ -12,7 +12,7 @@ from transfer_kit import LONG, fill, lines_of, picture, rewrite, run_mortal, sai
 
 import sojourn
 from sojourn import Sojourn, transfer
-from sojourn.sessions.archive import Stretch
+from sojourn.sessions.archive import LogSlice
 from sojourn.transfer.lines import DataLine, EventsLine, SessionLine, VoidLine
 
 KILLED = -signal.SIGKILL
@@ -134,7 +134,7 @@ async def test_a_log_that_is_cut_while_it_is_read_is_one_log_in_the_archive(
     archive = filled.stores.session_archive
     stretch, seen = archive.stretch, []
 
-    async def busy(key, first: int, most: int, size: int) -> Stretch | None:
+    async def busy(key, first: int, most: int, size: int) -> LogSlice | None:
         if key == LONG and first > 1 and not seen:
             seen.append(first)
             await filled.sessions.trim(LONG, keep=100)

@@ -13,7 +13,7 @@ import sojourn
 from cluster import ClusterSet
 from servers import any_binary
 from sojourn import SessionKey, Sojourn, transfer
-from sojourn.sessions.archive import Image
+from sojourn.sessions.archive import ArchivedSession
 from sojourn.sessions.rows import event_id
 
 
@@ -113,7 +113,7 @@ async def test_rows_are_staged_once_whoever_sends_them(url: str):
 async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, source: Sojourn):
     found = await source.stores.session_archive.find(LONG)
     assert found is not None
-    image = Image(found.head, found.state, "z", 2, [])
+    image = ArchivedSession(found.head, found.state, "z", 2, [])
     async with sojourn.open(url, namespace="staged") as store:
         archive = store.stores.session_archive
         await archive.stage(LONG, "z", 0, 0, [b"1"])
@@ -139,7 +139,10 @@ async def test_ids_of_rows_that_were_staged_are_known_though_evicted(
             target.ask("DEL", ids)
         await archive.stage(LONG, "z", seq - 3, number, [row])
     head = found.head._replace(dropped=seq - 3)
-    assert await archive.restore(LONG, Image(head, {}, "z", 3, []), replace=False) == "restored"
+    assert (
+        await archive.restore(LONG, ArchivedSession(head, {}, "z", 3, []), replace=False)
+        == "restored"
+    )
     known = target.client().zrange("session:{shop:ada}:long:ids", 0, -1, withscores=True)
     assert known[1:] == [(event_id(row), seq - 2 + n) for n, row in enumerate(rows)]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
-from sojourn.artifacts.store import Owner, Place
+from sojourn.artifacts.store import ArtifactPlace, Owner
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of an artifact to restore; but for the first, nothing was written."""
@@ -18,7 +18,7 @@ UPLOADED = 3600.0
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
-class Version(NamedTuple):
+class ArchivedVersion(NamedTuple):
     """A version as it is kept.
 
     Attributes:
@@ -40,7 +40,7 @@ class Version(NamedTuple):
     more: Mapping[str, bytes] = _NOTHING
 
 
-class Kept(NamedTuple):
+class ArchivedArtifact(NamedTuple):
     """An artifact as it is kept.
 
     Attributes:
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
     """
 
     expires: float | None
-    versions: Sequence[Version]
+    versions: Sequence[ArchivedVersion]
     more: Mapping[str, bytes] = _NOTHING
 
 
@@ -61,7 +61,7 @@ class ArtifactArchive(Protocol):
         """Those who have artifacts, some perhaps twice. On a server it looks at all keys."""
         ...
 
-    async def kept(self, place: Place) -> Kept | None:
+    async def kept(self, place: ArtifactPlace) -> ArchivedArtifact | None:
         """An artifact without its data.
 
         Raises:
@@ -70,7 +70,7 @@ class ArtifactArchive(Protocol):
         """
         ...
 
-    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+    async def chunk(self, place: ArtifactPlace, version: ArchivedVersion, number: int) -> bytes:
         """A piece of the data of a version, of `records.CHUNK` bytes each but the last.
 
         Raises:
@@ -78,11 +78,11 @@ class ArtifactArchive(Protocol):
         """
         ...
 
-    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+    async def upload(self, place: ArtifactPlace, name: str, number: int, chunk: bytes) -> None:
         """Send a piece of the data that shall be called `name`; it waits for an hour."""
         ...
 
-    async def restore(self, place: Place, kept: Kept) -> Outcome:
+    async def restore(self, place: ArtifactPlace, kept: ArchivedArtifact) -> Outcome:
         """Make an artifact of what was uploaded, in one step.
 
         Raises:

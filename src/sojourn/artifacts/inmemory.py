@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from sojourn.artifacts import refusals
-from sojourn.artifacts.archive import Kept, Outcome, Version
+from sojourn.artifacts.archive import ArchivedArtifact, ArchivedVersion, Outcome
 from sojourn.artifacts.records import CHUNK
-from sojourn.artifacts.store import Draft, Owner, Place, Stored
+from sojourn.artifacts.store import ArtifactDraft, ArtifactPlace, Owner, StoredArtifact
 from sojourn.codecs import decode
 from sojourn.errors import CorruptRecord
 from sojourn.ids import UserKey
@@ -22,9 +22,9 @@ _OPERATIONS = 100_000
 
 
 @dataclass(slots=True)
-class _Kept:
+class _ArtifactInMemory:
     expires: float | None
-    versions: list[Draft] = field(default_factory=list[Draft])
+    versions: list[ArtifactDraft] = field(default_factory=list[ArtifactDraft])
     operations: list[str] = field(default_factory=list[str])
 
 
@@ -40,18 +40,18 @@ class InMemoryArtifacts:
     def __init__(self, ttl: float | None, clock: Callable[[], float] = time.time) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._kept: dict[Place, _Kept] = {}
-        self._done: OrderedDict[tuple[str, Place, str], int] = OrderedDict()
-        self._uploads: dict[tuple[Place, str], dict[int, bytes]] = {}
+        self._kept: dict[ArtifactPlace, _ArtifactInMemory] = {}
+        self._done: OrderedDict[tuple[str, ArtifactPlace, str], int] = OrderedDict()
+        self._uploads: dict[tuple[ArtifactPlace, str], dict[int, bytes]] = {}
 
-    async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
+    async def save(self, place: ArtifactPlace, draft: ArtifactDraft, operation_id: str) -> int:
         """Add a version."""
         operation = ("save", place, operation_id)
         if operation in self._done:
             return self._done[operation]
         kept = self._alive(place)
         if kept is None:
-            kept = self._kept[place] = _Kept(None)
+            kept = self._kept[place] = _ArtifactInMemory(None)
         kept.expires = self._later()
         version = len(kept.versions)
         kept.versions.append(
@@ -60,7 +60,9 @@ class InMemoryArtifacts:
         kept.operations.append(operation_id)
         return self._remember(operation, version)
 
-    async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
+    async def load(
+        self, place: ArtifactPlace, version: int | None
+    ) -> tuple[StoredArtifact, bytes] | None:
         """A version with its data."""
         kept = self._alive(place)
         if kept is None or not (version is None or version < len(kept.versions)):
@@ -69,14 +71,14 @@ class InMemoryArtifacts:
         number = len(kept.versions) - 1 if version is None else version
         return _stored(number, kept.versions[number]), kept.versions[number].data
 
-    async def find(self, place: Place, version: int | None) -> Stored | None:
+    async def find(self, place: ArtifactPlace, version: int | None) -> StoredArtifact | None:
         """A version without its data."""
         versions = await self.versions(place)
         if not versions or not (version is None or version < len(versions)):
             return None
         return versions[-1 if version is None else version]
 
-    async def versions(self, place: Place) -> list[Stored]:
+    async def versions(self, place: ArtifactPlace) -> list[StoredArtifact]:
         """All versions, oldest first."""
         kept = self._alive(place)
         return [] if kept is None else [_stored(*each) for each in enumerate(kept.versions)]
@@ -86,9 +88,9 @@ class InMemoryArtifacts:
         places = [place for place in self._kept if place.owner == owner]
         return sorted(place.name for place in places if self._alive(place))
 
-    async def move(self, place: Place, to: Owner) -> bool:
+    async def move(self, place: ArtifactPlace, to: Owner) -> bool:
         """Give an artifact to another owner."""
-        new, kept = Place(to, place.name), self._alive(place)
+        new, kept = ArtifactPlace(to, place.name), self._alive(place)
         if kept is None:
             return False
         if self._alive(new) is not None:
@@ -98,7 +100,7 @@ class InMemoryArtifacts:
             self._remember(("save", new, operation_id), version)
         return True
 
-    async def delete(self, place: Place, operation_id: str) -> bool:
+    async def delete(self, place: ArtifactPlace, operation_id: str) -> bool:
         """Delete all versions."""
         operation = ("delete", place, operation_id)
         if operation not in self._done:
@@ -133,15 +135,15 @@ class InMemoryArtifacts:
         for place in list(self._kept):
             yield place.owner
 
-    async def kept(self, place: Place) -> Kept | None:
+    async def kept(self, place: ArtifactPlace) -> ArchivedArtifact | None:
         """An artifact without its data."""
         kept = self._alive(place)
         if kept is None:
             return None
-        return Kept(
+        return ArchivedArtifact(
             kept.expires,
             [
-                Version(
+                ArchivedVersion(
                     *(each.created or 0.0, len(each.data), f"{crc32(each.data):08x}"),
                     *(each.mime_type, each.metadata, str(number)),
                 )
@@ -149,32 +151,32 @@ class InMemoryArtifacts:
             ],
         )
 
-    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+    async def chunk(self, place: ArtifactPlace, version: ArchivedVersion, number: int) -> bytes:
         """A piece of the data of a version."""
         kept = self._alive(place)
         if kept is None:
             raise CorruptRecord(f"{place.name!r} has expired.", key=place.name, raw=b"")
         return kept.versions[int(version.data)].data[number * CHUNK : (number + 1) * CHUNK]
 
-    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+    async def upload(self, place: ArtifactPlace, name: str, number: int, chunk: bytes) -> None:
         """Send a piece of the data."""
         self._uploads.setdefault((place, name), {})[number] = chunk
 
-    async def restore(self, place: Place, kept: Kept) -> Outcome:
+    async def restore(self, place: ArtifactPlace, kept: ArchivedArtifact) -> Outcome:
         """Make an artifact of what was uploaded."""
         if kept.expires is not None and kept.expires <= self._clock():
             return "expired"
         if self._alive(place) is not None:
             return "exists"
-        drafts: list[Draft] = []
+        drafts: list[ArtifactDraft] = []
         for each in kept.versions:
             chunks = self._uploads.pop((place, each.data), {})
             data = b"".join(chunks[number] for number in sorted(chunks))
-            drafts.append(Draft(data, each.mime_type, each.metadata, each.created))
-        self._kept[place] = _Kept(kept.expires, drafts)
+            drafts.append(ArtifactDraft(data, each.mime_type, each.metadata, each.created))
+        self._kept[place] = _ArtifactInMemory(kept.expires, drafts)
         return "restored"
 
-    def _alive(self, place: Place) -> _Kept | None:
+    def _alive(self, place: ArtifactPlace) -> _ArtifactInMemory | None:
         kept = self._kept.get(place)
         if kept is not None and kept.expires is not None and kept.expires <= self._clock():
             del self._kept[place]
@@ -184,13 +186,13 @@ class InMemoryArtifacts:
     def _later(self) -> float | None:
         return None if self._ttl is None else self._clock() + self._ttl
 
-    def _remember(self, operation: tuple[str, Place, str], result: int) -> int:
+    def _remember(self, operation: tuple[str, ArtifactPlace, str], result: int) -> int:
         self._done[operation] = result
         if len(self._done) > _OPERATIONS:
             self._done.popitem(last=False)
         return result
 
 
-def _stored(number: int, draft: Draft) -> Stored:
+def _stored(number: int, draft: ArtifactDraft) -> StoredArtifact:
     metadata = decode(draft.metadata)
-    return Stored(number, len(draft.data), draft.mime_type, metadata, draft.created or 0.0)
+    return StoredArtifact(number, len(draft.data), draft.mime_type, metadata, draft.created or 0.0)

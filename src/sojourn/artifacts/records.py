@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from sojourn.artifacts.store import Draft, Stored
+from sojourn.artifacts.store import ArtifactDraft, StoredArtifact
 from sojourn.codecs import encode
 from sojourn.codecs.growth import plain
 from sojourn.errors import CorruptRecord, NewerFormat
@@ -19,7 +19,7 @@ CHUNK = 512 * 1024
 """Bytes that travel at once."""
 
 
-class Record(msgspec.Struct):
+class VersionRow(msgspec.Struct):
     """What stands in the record of a version; what else does is another version's.
 
     Attributes:
@@ -41,12 +41,12 @@ class Record(msgspec.Struct):
     encoding: Any = ""
 
 
-_decode = msgspec.json.Decoder(Record).decode
+_decode = msgspec.json.Decoder(VersionRow).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read(text: bytes, what: str) -> Record:
+def read(text: bytes, what: str) -> VersionRow:
     """A record.
 
     Args:
@@ -68,7 +68,7 @@ def unknown_members(text: bytes) -> dict[str, bytes]:
     return {
         name: bytes(value)
         for name, value in _members(text).items()
-        if name not in Record.__struct_fields__
+        if name not in VersionRow.__struct_fields__
     }
 
 
@@ -77,7 +77,7 @@ def chunks_of(size: int) -> int:
     return max(1, math.ceil(size / CHUNK))
 
 
-def record_of(draft: Draft, chunks: int, crc: int) -> bytes:
+def record_of(draft: ArtifactDraft, chunks: int, crc: int) -> bytes:
     """A version's record, behind `created`, which the script puts before it."""
     mime = encode(draft.mime_type, "mime_type")
     return b'"size":%d,"chunks":%d,"crc":"%08x","mime_type":%b,"metadata":%b}' % (
@@ -85,7 +85,7 @@ def record_of(draft: Draft, chunks: int, crc: int) -> bytes:
     )
 
 
-def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[Stored, str]:
+def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[StoredArtifact, str]:
     """What a record says of a version, and the sum of its data.
 
     Args:
@@ -103,7 +103,7 @@ def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[S
         metadata = _object(record.metadata)
     except NewerFormat:
         if mark:
-            return Stored(version, 0, "", {}, 0.0, newer=True), ""
+            return StoredArtifact(version, 0, "", {}, 0.0, newer=True), ""
         raise
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(
@@ -112,7 +112,7 @@ def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[S
             key=key,
             raw=text,
         ) from error
-    found = Stored(
+    found = StoredArtifact(
         *(version, record.size, record.mime_type, metadata, record.created),
         newer=bool(record.encoding),
     )

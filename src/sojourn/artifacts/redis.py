@@ -12,7 +12,7 @@ from zlib import crc32
 
 from sojourn.artifacts import records, refusals
 from sojourn.artifacts.records import number_of
-from sojourn.artifacts.store import Draft, Owner, Place, Stored
+from sojourn.artifacts.store import ArtifactDraft, ArtifactPlace, Owner, StoredArtifact
 from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import FORMAT, refusal
 from sojourn.engine.engine import Engine
@@ -41,8 +41,8 @@ _TRIES = 8
 """How often a write is adapted to what others do to the same artifact meanwhile."""
 
 
-class _Found(NamedTuple):
-    stored: Stored
+class _FoundVersion(NamedTuple):
+    stored: StoredArtifact
     crc: str
     data: str
 
@@ -61,7 +61,7 @@ class RedisArtifacts:
         self._keys = keys
         self._ttl = "" if ttl is None else str(math.ceil(ttl * 1000))
 
-    async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
+    async def save(self, place: ArtifactPlace, draft: ArtifactDraft, operation_id: str) -> int:
         """Add a version."""
         ours = self._keys.artifact(*place)
         name = escape(operation_id)
@@ -124,7 +124,9 @@ class RedisArtifacts:
                     return done
         return None
 
-    async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
+    async def load(
+        self, place: ArtifactPlace, version: int | None
+    ) -> tuple[StoredArtifact, bytes] | None:
         """A version with its data."""
         ours = self._keys.artifact(*place)
         before = ""
@@ -150,7 +152,7 @@ class RedisArtifacts:
             before = found.data
         return None
 
-    async def _read(self, ours: ArtifactKeys, found: _Found) -> tuple[bytes, str]:
+    async def _read(self, ours: ArtifactKeys, found: _FoundVersion) -> tuple[bytes, str]:
         """The data, and what is wrong with them. In pieces, so that others' calls go between."""
         key = f"{ours.data}:{found.data}"
         parts: list[bytes] = []
@@ -178,12 +180,14 @@ class RedisArtifacts:
             return data, "is not as it was written"
         return data, ""
 
-    async def find(self, place: Place, version: int | None) -> Stored | None:
+    async def find(self, place: ArtifactPlace, version: int | None) -> StoredArtifact | None:
         """A version without its data."""
         found = await self._find(place, version, touch=False)
         return None if found is None else found.stored
 
-    async def _find(self, place: Place, version: int | None, *, touch: bool) -> _Found | None:
+    async def _find(
+        self, place: ArtifactPlace, version: int | None, *, touch: bool
+    ) -> _FoundVersion | None:
         ours = self._keys.artifact(*place)
         call: Call[list[bytes]] = Call(
             name="artifacts.find",
@@ -208,9 +212,9 @@ class RedisArtifacts:
             )
             self._engine.post(touched)
         stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
-        return _Found(stored, crc, data.decode(errors="replace"))
+        return _FoundVersion(stored, crc, data.decode(errors="replace"))
 
-    async def versions(self, place: Place) -> list[Stored]:
+    async def versions(self, place: ArtifactPlace) -> list[StoredArtifact]:
         """All versions, oldest first."""
         ours = self._keys.artifact(*place)
         call: Call[list[bytes]] = Call(
@@ -248,7 +252,7 @@ class RedisArtifacts:
                 ) from error
         return sorted(names)
 
-    async def move(self, place: Place, to: Owner) -> bool:
+    async def move(self, place: ArtifactPlace, to: Owner) -> bool:
         """Give an artifact to another owner."""
         ours, theirs = self._keys.artifact(*place), self._keys.artifact(to, place.name)
         others: Sequence[str] = ()
@@ -280,7 +284,7 @@ class RedisArtifacts:
             "them, or try again."
         )
 
-    async def delete(self, place: Place, operation_id: str) -> bool:
+    async def delete(self, place: ArtifactPlace, operation_id: str) -> bool:
         """Delete all versions."""
         ours = self._keys.artifact(*place)
         deleted = f"{ours.deleted}:{escape(operation_id)}"

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from sojourn.artifacts import records
-from sojourn.artifacts.archive import UPLOADED, Kept, Outcome, Version
-from sojourn.artifacts.store import Owner, Place
+from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact, ArchivedVersion, Outcome
+from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import FORMAT, check_format, unknown
 from sojourn.engine.engine import Engine
@@ -42,7 +42,7 @@ class RedisArtifactArchive:
             except ValueError:  # none of ours
                 continue
 
-    async def kept(self, place: Place) -> Kept | None:
+    async def kept(self, place: ArtifactPlace) -> ArchivedArtifact | None:
         """One round trip."""
         head = self._keys.artifact(*place).head
         call: Call[list[bytes]] = Call(
@@ -64,13 +64,13 @@ class RedisArtifactArchive:
             ]
             known = {b"format", b"versions", b"expires", *(each for pair in names for each in pair)}
             more = unknown(fields, known)
-            return Kept(int(expires) / 1000 if expires else None, versions, more)
+            return ArchivedArtifact(int(expires) / 1000 if expires else None, versions, more)
         except (LookupError, ValueError, RecursionError) as error:
             raise CorruptRecord(
                 f"{head} cannot be read.", key=head, raw=b"\n".join(flat)
             ) from error
 
-    async def chunk(self, place: Place, version: Version, number: int) -> bytes:
+    async def chunk(self, place: ArtifactPlace, version: ArchivedVersion, number: int) -> bytes:
         """One round trip."""
         key = f"{self._keys.artifact(*place).data}:{version.data}"
         call: Call[bytes | None] = Call(
@@ -81,7 +81,7 @@ class RedisArtifactArchive:
             raise CorruptRecord(f"{key} has lost a part of its data.", key=key, raw=b"")
         return found
 
-    async def upload(self, place: Place, name: str, number: int, chunk: bytes) -> None:
+    async def upload(self, place: ArtifactPlace, name: str, number: int, chunk: bytes) -> None:
         """One round trip."""
         ours = self._keys.artifact(*place)
         call: Call[Any] = Call(
@@ -94,7 +94,7 @@ class RedisArtifactArchive:
         )
         await self._engine.run(call)
 
-    async def restore(self, place: Place, kept: Kept) -> Outcome:
+    async def restore(self, place: ArtifactPlace, kept: ArchivedArtifact) -> Outcome:
         """One round trip."""
         ours = self._keys.artifact(*place)
         expires = "" if kept.expires is None else round(kept.expires * 1000)
@@ -137,7 +137,7 @@ class RedisArtifactArchive:
                 )
 
 
-def _version(record: bytes, data: bytes, what: str) -> Version:
+def _version(record: bytes, data: bytes, what: str) -> ArchivedVersion:
     found = records.read(record, what)
     if found.encoding:
         raise NewerFormat(
@@ -146,7 +146,7 @@ def _version(record: bytes, data: bytes, what: str) -> Version:
             found=str(FORMAT),
             known=str(FORMAT),
         )
-    return Version(
+    return ArchivedVersion(
         *(found.created, found.size, found.crc, found.mime_type),
         *(bytes(found.metadata), data.decode(), records.unknown_members(record)),
     )

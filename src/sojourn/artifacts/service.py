@@ -9,7 +9,13 @@ from typing import Any, cast
 
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.records import BINARY
-from sojourn.artifacts.store import ArtifactStore, Draft, Owner, Place, Stored
+from sojourn.artifacts.store import (
+    ArtifactDraft,
+    ArtifactPlace,
+    ArtifactStore,
+    Owner,
+    StoredArtifact,
+)
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
@@ -86,7 +92,7 @@ class Artifacts:
         size = _size(data) + len(extra)
         if size > self._cap:
             raise TooLarge("The artifact", size, self._cap, "max_artifact_bytes")
-        draft = Draft(bytes(data), mime, extra, _instant(created))
+        draft = ArtifactDraft(bytes(data), mime, extra, _instant(created))
         return await self._store.save(place, draft, operation_id_of(operation_id))
 
     @in_time
@@ -189,7 +195,7 @@ class Artifacts:
             raise InvalidInput("Artifacts move from one owner to another one of the same user.")
         names = await self._store.names(here)
         moved = await gather_in_time(
-            *(self._store.move(Place(here, name), there) for name in names)
+            *(self._store.move(ArtifactPlace(here, name), there) for name in names)
         )
         return [name for name, done in zip(names, moved, strict=True) if done]
 
@@ -217,7 +223,10 @@ class Artifacts:
         whose = _owner(owner)
         names = await self._store.names(whose)
         deleted = await gather_in_time(
-            *(self._store.delete(Place(whose, name), operation_id_of(None)) for name in names)
+            *(
+                self._store.delete(ArtifactPlace(whose, name), operation_id_of(None))
+                for name in names
+            )
         )
         return sum(deleted)
 
@@ -248,8 +257,8 @@ def _owner(value: object) -> Owner:
     )
 
 
-def _place(owner: object, name: object) -> Place:
-    return Place(_owner(owner), parse_artifact(name))
+def _place(owner: object, name: object) -> ArtifactPlace:
+    return ArtifactPlace(_owner(owner), parse_artifact(name))
 
 
 def _is_none(version: object) -> bool:
@@ -292,7 +301,7 @@ def _instant(value: object) -> float | None:
     raise InvalidInput(f"created is a number of seconds, not {shown(value)}.")
 
 
-def _known(stored: Stored) -> ArtifactVersion:
+def _known(stored: StoredArtifact) -> ArtifactVersion:
     return ArtifactVersion(
         version=stored.version,
         size=stored.size,

@@ -10,14 +10,14 @@ Owner: TypeAlias = SessionKey | UserKey
 """Whose artifacts: a session's, or those of a user, which all sessions of the user share."""
 
 
-class Place(NamedTuple):
+class ArtifactPlace(NamedTuple):
     """The identity of an artifact."""
 
     owner: Owner
     name: str
 
 
-class Draft(NamedTuple):
+class ArtifactDraft(NamedTuple):
     """What is to be saved.
 
     Attributes:
@@ -33,7 +33,7 @@ class Draft(NamedTuple):
     created: float | None
 
 
-class Stored(NamedTuple):
+class StoredArtifact(NamedTuple):
     """What a store knows of a version.
 
     Attributes:
@@ -62,19 +62,21 @@ class ArtifactStore(Protocol):
     mark a version of which only the data are.
     """
 
-    async def save(self, place: Place, draft: Draft, operation_id: str) -> int:
+    async def save(self, place: ArtifactPlace, draft: ArtifactDraft, operation_id: str) -> int:
         """Add a version, which is visible when all of it is there; repeated, it is the same one."""
         ...
 
-    async def load(self, place: Place, version: int | None) -> tuple[Stored, bytes] | None:
+    async def load(
+        self, place: ArtifactPlace, version: int | None
+    ) -> tuple[StoredArtifact, bytes] | None:
         """A version with its data, None for the last; the artifact lives on for its lifetime."""
         ...
 
-    async def find(self, place: Place, version: int | None) -> Stored | None:
+    async def find(self, place: ArtifactPlace, version: int | None) -> StoredArtifact | None:
         """A version without its data, None for the last."""
         ...
 
-    async def versions(self, place: Place) -> list[Stored]:
+    async def versions(self, place: ArtifactPlace) -> list[StoredArtifact]:
         """All versions, oldest first."""
         ...
 
@@ -82,7 +84,7 @@ class ArtifactStore(Protocol):
         """The names of the artifacts of an owner, in order."""
         ...
 
-    async def move(self, place: Place, to: Owner) -> bool:
+    async def move(self, place: ArtifactPlace, to: Owner) -> bool:
         """Give an artifact to another owner of the same user; whether there was one.
 
         Raises Conflict.
@@ -97,6 +99,6 @@ class ArtifactStore(Protocol):
         """Delete all that is kept of a user and the user's sessions; how many artifacts."""
         ...
 
-    async def delete(self, place: Place, operation_id: str) -> bool:
+    async def delete(self, place: ArtifactPlace, operation_id: str) -> bool:
         """Delete all versions; whether there were any."""
         ...

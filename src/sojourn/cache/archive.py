@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from sojourn.cache.store import EntryKey
 
 
-class Kept(NamedTuple):
+class ArchivedResult(NamedTuple):
     """An entry as it is kept.
 
     Attributes:
@@ -34,7 +34,7 @@ class CacheArchive(Protocol):
         """Those that there are, some perhaps twice. On a server it looks at all keys."""
         ...
 
-    async def kept(self, key: EntryKey) -> Kept | None:
+    async def kept(self, key: EntryKey) -> ArchivedResult | None:
         """An entry that counts, or None.
 
         Raises:

@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from sojourn.cache.archive import Kept
-from sojourn.cache.store import Entry, EntryKey, Fetched
+from sojourn.cache.archive import ArchivedResult
+from sojourn.cache.store import CacheEntry, EntryKey, Fetched
 from sojourn.resilience.atomic import atomic
 
 _ENTRIES = 100_000
 """How many are kept; those not used for longest go first."""
 
 
-class _Kept(NamedTuple):
+class _ResultInMemory(NamedTuple):
     value: bytes
     since: int
     fresh: float
@@ -38,7 +38,7 @@ class InMemoryCache:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._entries: OrderedDict[EntryKey, _Kept] = OrderedDict()
+        self._entries: OrderedDict[EntryKey, _ResultInMemory] = OrderedDict()
         self._leases: dict[EntryKey, _Lease] = {}
         self._invalidated: dict[tuple[str, str], int] = {}
         self._done: OrderedDict[tuple[EntryKey, str, str], bool] = OrderedDict()
@@ -67,7 +67,7 @@ class InMemoryCache:
             return Fetched("miss", b"", leased, stamp)
         return Fetched("stale", entry.value, leased, stamp)
 
-    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+    async def put(self, key: EntryKey, entry: CacheEntry, operation_id: str) -> None:
         """Store a value."""
         operation = (key, "put", operation_id)
         if operation not in self._done:
@@ -75,7 +75,7 @@ class InMemoryCache:
             self._set(key, entry, self._now())
             self._leases.pop(key, None)
 
-    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+    async def fulfil(self, key: EntryKey, entry: CacheEntry | None, token: str, since: int) -> bool:
         """Give back a lease."""
         if self._holder(key) != token:
             return False
@@ -135,13 +135,13 @@ class InMemoryCache:
         for key in list(self._entries):
             yield key
 
-    async def kept(self, key: EntryKey) -> Kept | None:
+    async def kept(self, key: EntryKey) -> ArchivedResult | None:
         """An entry that counts."""
         found = await self.fetch(key, "", 0)
         if found.status == "miss":
             return None
         entry = self._entries[key]
-        return Kept(entry.value, entry.fresh, entry.ends, entry.tags)
+        return ArchivedResult(entry.value, entry.fresh, entry.ends, entry.tags)
 
     def _now(self) -> int:
         """Microseconds, each later than the last, as no two scripts run at once on a server."""
@@ -155,10 +155,10 @@ class InMemoryCache:
             lease = None
         return "" if lease is None else lease.token
 
-    def _set(self, key: EntryKey, entry: Entry, since: int) -> None:
+    def _set(self, key: EntryKey, entry: CacheEntry, since: int) -> None:
         fresh = self._clock() + entry.life.fresh
         ends = fresh + entry.life.stale
-        self._entries[key] = _Kept(entry.value, since, fresh, ends, tuple(entry.tags))
+        self._entries[key] = _ResultInMemory(entry.value, since, fresh, ends, tuple(entry.tags))
         self._entries.move_to_end(key)
         if len(self._entries) > _ENTRIES:
             self._entries.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from sojourn.cache.store import LONGEST, Entry, EntryKey, Fetched
+from sojourn.cache.store import LONGEST, CacheEntry, EntryKey, Fetched
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
@@ -48,7 +48,7 @@ class RedisCache:
         value, leased, stamp = found
         return Fetched(status.decode(), value, leased == 1, int(stamp))
 
-    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+    async def put(self, key: EntryKey, entry: CacheEntry, operation_id: str) -> None:
         """Store a value."""
         ours = self._keys.cache(*key)
         call: Call[list[bytes]] = Call(
@@ -63,7 +63,7 @@ class RedisCache:
         if status == b"newer":
             raise refusal("The cached entry", ours.entry, *found)
 
-    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+    async def fulfil(self, key: EntryKey, entry: CacheEntry | None, token: str, since: int) -> bool:
         """Give back a lease."""
         ours = self._keys.cache(*key)
         call: Call[int] = Call(
@@ -129,7 +129,7 @@ class RedisCache:
         return [key for key in keys if (kind := self._keys.kind_of(key)) and kind.name in kinds]
 
 
-def _flat(entry: Entry) -> tuple[Argument, ...]:
+def _flat(entry: CacheEntry) -> tuple[Argument, ...]:
     life = entry.life
     return entry.value, _ms(life.fresh), _ms(life.stale), "\n".join(entry.tags)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sojourn.cache.archive import Kept
+from sojourn.cache.archive import ArchivedResult
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import EntryKey
 from sojourn.calls.call import Call
@@ -34,7 +34,7 @@ class RedisCacheArchive:
                 tenant, _, name = self._keys.named(key)
                 yield EntryKey(tenant, name)
 
-    async def kept(self, key: EntryKey) -> Kept | None:
+    async def kept(self, key: EntryKey) -> ArchivedResult | None:
         """Two round trips."""
         found = await self._cache.fetch(key, "", 0)
         if found.status == "miss":
@@ -58,4 +58,6 @@ class RedisCacheArchive:
         except ValueError as error:
             raise CorruptRecord(f"{entry} cannot be read.", key=entry, raw=fresh) from error
         kept = [word for word in words if word]
-        return Kept(found.value, instant, now + left / 1000, kept, unknown(fields, _KNOWN))
+        return ArchivedResult(
+            found.value, instant, now + left / 1000, kept, unknown(fields, _KNOWN)
+        )

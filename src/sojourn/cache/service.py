@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
-from sojourn.cache.store import LONGEST, CacheStore, Entry, EntryKey, Fetched, Life
+from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
 from sojourn.errors import (
@@ -141,7 +141,7 @@ class Cache:
                 read. It stays; deleting it removes it.
             CorruptRecord: it was such an entry, and was damaged.
         """
-        entry = Entry(self._encoded(value), _life(ttl, stale), _tags(tags))
+        entry = CacheEntry(self._encoded(value), _life(ttl, stale), _tags(tags))
         await self._store.put(_key(tenant, name), entry, operation_id_of(operation_id))
 
     async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
@@ -338,14 +338,14 @@ class Cache:
 
     async def _compute(self, work: _Work, token: str, found: Fetched) -> Any:
         beat = asyncio.create_task(self._hold(work, token))
-        entry: Entry | None = None
+        entry: CacheEntry | None = None
         try:
             value = await work.compute()
             self._counts["computed"] += 1
             life = work.none_life if value is None else work.life
             if life is None:
                 return value
-            entry = Entry(self._encoded(value), life, work.tags)
+            entry = CacheEntry(self._encoded(value), life, work.tags)
             return decode(entry.value)
         finally:
             beat.cancel()  # not awaited: this task's own cancellation could be taken for the beat's
@@ -370,8 +370,8 @@ class Cache:
 class _Work(NamedTuple):
     key: EntryKey
     compute: Callable[[], Awaitable[Any]]
-    life: Life
-    none_life: Life | None
+    life: CacheLifetime
+    none_life: CacheLifetime | None
     tags: tuple[str, ...]
     lease: float
 
@@ -397,11 +397,11 @@ def _seconds(value: object, what: str) -> float:
     raise InvalidInput(f"{what} is a number of seconds up to 30 days, not {shown(value)}.")
 
 
-def _life(ttl: float, stale: float) -> Life:
+def _life(ttl: float, stale: float) -> CacheLifetime:
     fresh = _seconds(ttl, "ttl")
     if stale != 0:
         _seconds(fresh + _seconds(stale, "stale"), "ttl with stale")
-    return Life(fresh, float(stale))
+    return CacheLifetime(fresh, float(stale))
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:

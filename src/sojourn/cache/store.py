@@ -16,18 +16,18 @@ class EntryKey(NamedTuple):
     name: str
 
 
-class Life(NamedTuple):
+class CacheLifetime(NamedTuple):
     """How long an entry lives, in seconds: as fresh, and after that as stale."""
 
     fresh: float
     stale: float = 0.0
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """A value as JSON text, its lifetime, and the tags by which it can be invalidated."""
 
     value: bytes
-    life: Life
+    life: CacheLifetime
     tags: Sequence[str]
 
 
@@ -64,11 +64,11 @@ class CacheStore(Protocol):
         """
         ...
 
-    async def put(self, key: EntryKey, entry: Entry, operation_id: str) -> None:
+    async def put(self, key: EntryKey, entry: CacheEntry, operation_id: str) -> None:
         """Store a value, and revoke the lease; repeated with the same operation id, once."""
         ...
 
-    async def fulfil(self, key: EntryKey, entry: Entry | None, token: str, since: int) -> bool:
+    async def fulfil(self, key: EntryKey, entry: CacheEntry | None, token: str, since: int) -> bool:
         """Give back a lease with the value that was computed, or without one.
 
         Returns:

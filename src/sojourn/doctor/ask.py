@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sojourn.calls.call import Call, Command
-from sojourn.doctor.reading import Refused
+from sojourn.doctor.reading import NotAllowed
 from sojourn.errors import (
     AccessDenied,
     ServerBusy,
@@ -87,7 +87,7 @@ async def ask(run: Run, *command: str | int, keys: Sequence[str] = ()) -> Any:
         keys: the keys that it reads.
 
     Returns:
-        the reply, or a `Refused`.
+        the reply, or a `NotAllowed`.
 
     Raises:
         CorruptRecord: a key is of another type.
@@ -100,7 +100,7 @@ async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
     """Send a command for each of some keys, at least one, at once. One round trip.
 
     Returns:
-        the replies, or a `Refused`.
+        the replies, or a `NotAllowed`.
     """
     commands: list[Command] = [(command, key) for key in keys]
     return await _send(run, Call("doctor.ask", keys, list, commands=commands, patient=False))
@@ -111,7 +111,7 @@ async def _send(run: Run, call: Call[Any]) -> Any:
         return await run(call)
     except _REFUSALS as error:
         said = " ".join(str(error.__cause__ or error).split()).partition(", with args")[0]
-        return Refused(f"{_words(call)} is refused: {said}", isinstance(error, AccessDenied))
+        return NotAllowed(f"{_words(call)} is refused: {said}", isinstance(error, AccessDenied))
 
 
 def _first(replies: list[Any]) -> Any:

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 from sojourn.calls.call import Call
 from sojourn.doctor.ask import Careful, Run, ask
-from sojourn.doctor.reading import Address, Answers, Reading, Refused, Wanted, pairs, text
+from sojourn.doctor.reading import (
+    Answers,
+    NotAllowed,
+    ProbeRequest,
+    Reading,
+    ServerAddress,
+    pairs,
+    text,
+)
 from sojourn.doctor.sample import sample
 from sojourn.engine.keys import Keys
 
@@ -30,9 +38,9 @@ _NO_SCRIPT = "0" * 40
 
 async def probe(
     run: Run,
-    address: Address,
+    address: ServerAddress,
     keys: Keys,
-    wanted: Wanted,
+    wanted: ProbeRequest,
     *,
     endless_state: bool = False,
     clock: Callable[[], float] = time.time,
@@ -54,7 +62,7 @@ async def probe(
     """
     run = Careful(run).run
     hello = await ask(run, "HELLO")  # every user may, even while the server loads its data
-    if isinstance(hello, Refused):
+    if isinstance(hello, NotAllowed):
         await run(
             Call("doctor.ask", (), bool, commands=[("PING",)], patient=False)
         )  # is it refused, or all?
@@ -96,7 +104,7 @@ async def _config(run: Run) -> Answers:
     replies = await asyncio.gather(*(ask(run, "CONFIG", "GET", each) for each in _DIRECTIVES))
     values: dict[str, str] = {}
     for reply in replies:
-        if isinstance(reply, Refused):
+        if isinstance(reply, NotAllowed):
             return Answers("CONFIG GET", reply)
         values.update((name, text(value)) for name, value in pairs(reply).items())
     return Answers("CONFIG GET", values)
@@ -105,28 +113,28 @@ async def _config(run: Run) -> Answers:
 async def _acl_user(run: Run, user: str) -> Answers:
     """The rights of a user; the digests of its passwords are left behind."""
     reply = await ask(run, "ACL", "GETUSER", user)
-    if isinstance(reply, Refused):
+    if isinstance(reply, NotAllowed):
         return Answers("ACL GETUSER", reply)
     told = pairs(reply or ())
     values = {name: _words(value) for name, value in told.items() if name != "passwords"}
     return Answers("ACL GETUSER", values)
 
 
-async def _try(run: Run, keys: Keys) -> tuple[Refused | None, ...]:
+async def _try(run: Run, keys: Keys) -> tuple[NotAllowed | None, ...]:
     """Whether this user may use scripts, and read a key of this deployment."""
     apps = keys.apps()
     tries = (ask(run, "SCRIPT", "EXISTS", _NO_SCRIPT), ask(run, "PTTL", apps, keys=(apps,)))
     replies = await asyncio.gather(*tries)
-    return tuple(reply if isinstance(reply, Refused) else None for reply in replies)
+    return tuple(reply if isinstance(reply, NotAllowed) else None for reply in replies)
 
 
-async def _skew(run: Run, clock: Callable[[], float]) -> float | Refused:
+async def _skew(run: Run, clock: Callable[[], float]) -> float | NotAllowed:
     """How far the server's clock is ahead, read when half of the round trip had passed."""
     quickest, skew = float("inf"), 0.0
     for _ in range(_TIMES):
         before = clock()
         reply = await ask(run, "TIME")
-        if isinstance(reply, Refused):
+        if isinstance(reply, NotAllowed):
             return reply
         took = clock() - before
         if took < quickest:
@@ -135,27 +143,27 @@ async def _skew(run: Run, clock: Callable[[], float]) -> float | Refused:
     return skew
 
 
-async def _pings(run: Run) -> list[float] | Refused:
+async def _pings(run: Run) -> list[float] | NotAllowed:
     took: list[float] = []
     for _ in range(_PINGS):
         before = time.perf_counter()
         reply = await ask(run, "PING")
-        if isinstance(reply, Refused):
+        if isinstance(reply, NotAllowed):
             return reply
         took.append(time.perf_counter() - before)
     return took
 
 
-def _named(reply: Any) -> Mapping[str, str] | Refused:
+def _named(reply: Any) -> Mapping[str, str] | NotAllowed:
     """Names and values in turn."""
-    if isinstance(reply, Refused):
+    if isinstance(reply, NotAllowed):
         return reply
     return {name: text(value) for name, value in pairs(reply).items()}
 
 
-def _fields(reply: Any, between: str, sign: str) -> Mapping[str, str] | Refused:
+def _fields(reply: Any, between: str, sign: str) -> Mapping[str, str] | NotAllowed:
     """`name:value` lines, or `name=value` words."""
-    if isinstance(reply, Refused):
+    if isinstance(reply, NotAllowed):
         return reply
     parts = (part.partition(sign) for part in text(reply).split(between))
     return {name.strip(): value.strip() for name, found, value in parts if found}

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 
-class Address(NamedTuple):
+class ServerAddress(NamedTuple):
     """How the server is reached: `redis`, `rediss`, `unix` or `embedded`, its host and database."""
 
     scheme: str
@@ -18,7 +18,7 @@ class Address(NamedTuple):
     database: int = 0
 
     @classmethod
-    def of(cls, where: str) -> Address:
+    def of(cls, where: str) -> ServerAddress:
         """Read the address that an engine gives for messages."""
         scheme, _, rest = where.partition(":")
         if scheme == "embedded":
@@ -39,7 +39,7 @@ class Address(NamedTuple):
         return self.scheme in ("embedded", "unix") or is_loopback(self.host)
 
 
-class Refused(NamedTuple):
+class NotAllowed(NamedTuple):
     """What the server did not tell.
 
     Attributes:
@@ -54,18 +54,18 @@ class Refused(NamedTuple):
 class NotRead(Exception):  # leaves no examination: it becomes a finding
     """A check or the sample lacks what it needs."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: NotAllowed) -> None:
         self.refused = refused
         super().__init__(refused.why)
 
 
-def known(value: T | Refused) -> T:
+def known(value: T | NotAllowed) -> T:
     """The value, when there is one.
 
     Raises:
         NotRead: the server did not tell.
     """
-    if isinstance(value, Refused):
+    if isinstance(value, NotAllowed):
         raise NotRead(value)
     return value
 
@@ -81,27 +81,27 @@ class Answers:
         values: the same.
     """
 
-    def __init__(self, command: str, values: Mapping[str, str] | Refused) -> None:
+    def __init__(self, command: str, values: Mapping[str, str] | NotAllowed) -> None:
         self._command = command
         self.values = values
 
     def __getitem__(self, name: str) -> str:
         values = known(self.values)
         if name not in values:
-            raise NotRead(Refused(f"{self._command} does not tell {name}"))
+            raise NotRead(NotAllowed(f"{self._command} does not tell {name}"))
         return values[name]
 
     @property
     def told(self) -> Mapping[str, str]:
         """All that was told: nothing when it was refused."""
-        return {} if isinstance(self.values, Refused) else self.values
+        return {} if isinstance(self.values, NotAllowed) else self.values
 
     def __contains__(self, name: str) -> bool:
-        return not isinstance(self.values, Refused) and name in self.values
+        return not isinstance(self.values, NotAllowed) and name in self.values
 
     def get(self, name: str) -> str:
         """The value; empty when it was not told."""
-        return "" if isinstance(self.values, Refused) else self.values.get(name, "")
+        return "" if isinstance(self.values, NotAllowed) else self.values.get(name, "")
 
     def number(self, name: str) -> float:
         """The value as a number.
@@ -112,10 +112,10 @@ class Answers:
         try:
             return float(self[name])
         except ValueError:
-            raise NotRead(Refused(f"{self._command} tells no number as {name}")) from None
+            raise NotRead(NotAllowed(f"{self._command} tells no number as {name}")) from None
 
 
-class Lifetimes(NamedTuple):
+class KeyLifetimes(NamedTuple):
     """What a sample of the keys shows.
 
     Attributes:
@@ -133,7 +133,7 @@ class Lifetimes(NamedTuple):
     strays: list[str]
 
 
-class Wanted(NamedTuple):
+class ProbeRequest(NamedTuple):
     """What the examination is to cover.
 
     Attributes:
@@ -166,19 +166,19 @@ class Reading(NamedTuple):
         lifetimes: what a sample of the keys shows; None when none was wanted.
     """
 
-    address: Address
-    wanted: Wanted
+    address: ServerAddress
+    wanted: ProbeRequest
     hello: Answers
     info: Answers
     config: Answers
     client: Answers
     default_user: Answers
     own_user: Answers
-    tried: tuple[Refused | None, ...]
+    tried: tuple[NotAllowed | None, ...]
     patterns: tuple[str, ...]
-    skew: float | Refused
-    pings: list[float] | Refused
-    lifetimes: Lifetimes | Refused | None
+    skew: float | NotAllowed
+    pings: list[float] | NotAllowed
+    lifetimes: KeyLifetimes | NotAllowed | None
 
 
 def is_loopback(host: str) -> bool:

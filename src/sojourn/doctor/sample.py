@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from sojourn.doctor.ask import Run, ask, ask_each
-from sojourn.doctor.reading import Lifetimes, NotRead, Refused, known, text
+from sojourn.doctor.reading import KeyLifetimes, NotAllowed, NotRead, known, text
 from sojourn.engine.keys import Keys, Kind
 from sojourn.errors import CorruptRecord
 
@@ -26,7 +26,9 @@ _FAR = 50 * 365 * 86_400_000
 """Milliseconds. An entry of an index that lasts so long was entered for ever."""
 
 
-async def sample(run: Run, keys: Keys, most: int, *, endless_state: bool) -> Lifetimes | Refused:
+async def sample(
+    run: Run, keys: Keys, most: int, *, endless_state: bool
+) -> KeyLifetimes | NotAllowed:
     """Look at some keys. Two round trips for each 250, and one for those that have no TTL.
 
     Args:
@@ -43,7 +45,7 @@ async def sample(run: Run, keys: Keys, most: int, *, endless_state: bool) -> Lif
     except NotRead as missing:
         return missing.refused
     strays = sorted(name for name in endless if kinds[name] not in chosen)
-    return Lifetimes(len(names), whole, len(kinds), len(endless) - len(strays), strays)
+    return KeyLifetimes(len(names), whole, len(kinds), len(endless) - len(strays), strays)
 
 
 async def _names(run: Run, most: int) -> tuple[set[str], bool]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from sojourn.doctor.checks import CHECKS, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
-from sojourn.doctor.reading import Address, Refused, Wanted
+from sojourn.doctor.reading import NotAllowed, ProbeRequest, ServerAddress
 from sojourn.engine.engine import Node
 from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError
@@ -55,13 +55,13 @@ class Doctor:
                 "memory:// has no server that could be examined: open the URL of one."
             )
         nodes = await self._nodes()
-        wanted = Wanted(keys, notifications, cluster="+cluster:" in self._where)
+        wanted = ProbeRequest(keys, notifications, cluster="+cluster:" in self._where)
         findings: list[Finding] = []
         skews: dict[str, float] = {}
         for node in nodes:
             reading = await probe(
                 node.run,
-                Address.of(node.where),
+                ServerAddress.of(node.where),
                 self._keys,
                 wanted,
                 endless_state=self._endless_state,
@@ -69,7 +69,7 @@ class Doctor:
             found = (check.run(reading) for check in CHECKS)
             name = node.where if len(nodes) > 1 else ""
             findings += [each._replace(node=name) for each in found if each is not None]
-            if not isinstance(reading.skew, Refused):
+            if not isinstance(reading.skew, NotAllowed):
                 skews[node.where] = reading.skew
         if verdict := timing.clocks(skews):
             findings.append(Finding("Time", "clocks", *verdict))

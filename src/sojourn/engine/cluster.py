@@ -20,7 +20,7 @@ from sojourn.engine.listener import Listener
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.tasks import start
-from sojourn.engine.wire import Patience, Tally
+from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
 
@@ -46,9 +46,9 @@ class Cluster:
     def __init__(
         self,
         seed: Server,
-        patience: Patience,
+        patience: Timeouts,
         *,
-        tally: Tally,
+        tally: ConnectionStats,
         changed: Callable[[bool], None],
     ) -> None:
         self._seed = seed

@@ -17,7 +17,7 @@ from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener, Watch
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience, Tally
+from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed
 from sojourn.resilience.deadline import no_later_than, operation, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact
@@ -59,7 +59,7 @@ class Engine:
             may wait.
     """
 
-    def __init__(self, server: Server, *, patience: Patience, hooks: Hooks) -> None:
+    def __init__(self, server: Server, *, patience: Timeouts, hooks: Hooks) -> None:
         self._server = server
         self._patience = patience
         self.timeout = patience.operation
@@ -70,7 +70,7 @@ class Engine:
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
         self._down_since: float | None = None
-        self.tally = Tally()
+        self.tally = ConnectionStats()
         self.outages = 0
 
     @property

@@ -11,7 +11,7 @@ from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
 from sojourn.engine.pending import LARGE, Pending
-from sojourn.engine.wire import Patience, Tally, Wire
+from sojourn.engine.wire import ConnectionStats, Timeouts, Wire
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
@@ -43,9 +43,9 @@ class Lanes:
         self,
         connect: Connect,
         where: str,
-        patience: Patience,
+        patience: Timeouts,
         *,
-        tally: Tally,
+        tally: ConnectionStats,
         changed: Callable[[bool], None],
         lost: Callable[[], None] = lambda: None,
         elsewhere: Callable[[Pending, Redirect], bool] | None = None,

@@ -59,7 +59,7 @@ for another one."""
 _PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], patient=False)
 
 
-class Patience(NamedTuple):
+class Timeouts(NamedTuple):
     """How long is waited, in seconds, and for whom.
 
     Attributes:
@@ -77,7 +77,7 @@ class Patience(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class ConnectionStats:
     """What the wires of an engine have met since it began.
 
     Attributes:
@@ -93,10 +93,10 @@ class Tally:
     resends: int = 0
 
 
-class Events(Protocol):
+class WireEvents(Protocol):
     """Who is told of what a wire meets and cannot decide."""
 
-    tally: Tally
+    tally: ConnectionStats
 
     @property
     def several(self) -> bool:
@@ -135,8 +135,8 @@ class Wire:
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        patience: Patience,
-        events: Events,
+        patience: Timeouts,
+        events: WireEvents,
         *,
         alone: bool = False,
     ) -> None:

@@ -12,7 +12,7 @@ from sojourn.memory.model import (
     ScopeKey,
     ScopePage,
 )
-from sojourn.memory.scope import Scope
+from sojourn.memory.scope import MemoryScope
 from sojourn.memory.service import Lives, Memory
 from sojourn.memory.store import MemoryStore
 from sojourn.memory.vectors import Embed
@@ -29,8 +29,8 @@ __all__ = [
     "Lives",
     "Memory",
     "MemoryPage",
+    "MemoryScope",
     "MemoryStore",
-    "Scope",
     "ScopeKey",
     "ScopePage",
     "remember",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.store import Row
+from sojourn.memory.store import MemoryRow
 
 
 class MemoryArchive(Protocol):
@@ -17,7 +17,7 @@ class MemoryArchive(Protocol):
         ...
 
     async def restore(
-        self, scope: ScopeKey, rows: Sequence[Row], operation: str, *, replace: bool
+        self, scope: ScopeKey, rows: Sequence[MemoryRow], operation: str, *, replace: bool
     ) -> list[str]:
         """Write entries with their versions, times and lifetimes, all or none, once.
 

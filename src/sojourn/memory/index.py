@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from sojourn.codecs import decode
 from sojourn.errors import ConfigurationError
-from sojourn.memory.store import WITNESSES, Changes, Item, Mark, Row, Witness
+from sojourn.memory.store import WITNESSES, ChangeMark, Changes, Item, MemoryRow, Witness
 from sojourn.memory.vectors import Vectors, fused
 from sojourn.memory.words import LONGEST, asked_words, stored_words, texts_in
 
@@ -52,10 +52,10 @@ _COUNTED = 1000
 """Entries up to which the rarer one of two terms is known."""
 
 
-class Found(NamedTuple):
+class IndexHit(NamedTuple):
     """An entry that has words of a query, and how well it fits; above zero."""
 
-    row: Row
+    row: MemoryRow
     score: float
 
 
@@ -71,7 +71,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self.mark: Mark | None = None
+        self.mark: ChangeMark | None = None
         self.entries = 0
         self.size = 0
         self.users = 0
@@ -80,7 +80,7 @@ class Index:
         self._lock = threading.Lock()
         self._db = _database()
 
-    def apply(self, since: Mark | None, changes: Changes) -> None:
+    def apply(self, since: ChangeMark | None, changes: Changes) -> None:
         """Take over what has changed since `since`, unless another thread knows more already."""
         reached = changes.mark
         with self._lock:
@@ -104,7 +104,7 @@ class Index:
             self.mark = reached
             self._measure()
 
-    def known(self) -> tuple[Mark | None, list[Witness]]:
+    def known(self) -> tuple[ChangeMark | None, list[Witness]]:
         """What it knows, and its latest entries, the last first."""
         with self._lock:
             found = self._db.execute(_LATEST, (WITNESSES,)).fetchall()
@@ -112,7 +112,7 @@ class Index:
 
     def find(
         self, query: str, limit: int, now: float, vector: bytes = b"", tenant: str | None = None
-    ) -> list[Found]:
+    ) -> list[IndexHit]:
         """Entries that have words of a query, the best first; of equals the newer.
 
         Args:
@@ -158,9 +158,11 @@ class Index:
         theirs = self._db.execute("SELECT id FROM entry WHERE tenant = ?", (tenant,)).fetchall()
         return self._vectors.nearest(vector, limit, {number for (number,) in theirs})
 
-    def _found(self, number: int, score: float) -> Found:
+    def _found(self, number: int, score: float) -> IndexHit:
         key, value, metadata, text, tenant, *rest = self._db.execute(_READ, (number,)).fetchone()
-        return Found(Row(Item(key.decode(), value, metadata, text, tenant=tenant), *rest), score)
+        return IndexHit(
+            MemoryRow(Item(key.decode(), value, metadata, text, tenant=tenant), *rest), score
+        )
 
     def _telling(self, terms: list[str]) -> list[str]:
         """The terms without those of more than half of all entries, unless others find nothing.
@@ -188,7 +190,7 @@ class Index:
         with self._lock:
             self._db.close()
 
-    def _learn(self, row: Row) -> None:
+    def _learn(self, row: MemoryRow) -> None:
         item = row.item
         done = self._db.execute(
             "INSERT INTO entry VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

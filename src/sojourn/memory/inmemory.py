@@ -13,7 +13,16 @@ from itertools import islice
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import of_others, stale
-from sojourn.memory.store import Changes, Item, Listed, Mark, Named, Row, Witness, Write
+from sojourn.memory.store import (
+    ChangeMark,
+    Changes,
+    EntryPage,
+    Item,
+    MemoryRow,
+    MemoryWrite,
+    ScopeNames,
+    Witness,
+)
 from sojourn.resilience.atomic import atomic
 
 _REMEMBERED = 1000
@@ -30,20 +39,20 @@ class _Scope:
         self.id = secrets.token_urlsafe(12)
         self.seq = 0
         self.floor = 0
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, MemoryRow] = {}
         self.names: list[str] = []
         self.changes: OrderedDict[str, int] = OrderedDict()
         self.deleted: OrderedDict[str, int] = OrderedDict()
         self.done: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()
         self._expiry: list[tuple[float, str, int]] = []
 
-    def row(self, key: str, now: float, tenant: str | None = None) -> Row | None:
+    def row(self, key: str, now: float, tenant: str | None = None) -> MemoryRow | None:
         found = self.rows.get(key)
         if found is None or (found.expires is not None and found.expires <= now):
             return None
         return found if tenant is None or found.item.tenant == tenant else None
 
-    def writable(self, key: str, now: float, tenant: str | None) -> Row | None:
+    def writable(self, key: str, now: float, tenant: str | None) -> MemoryRow | None:
         """What is there to be replaced.
 
         Raises:
@@ -54,7 +63,7 @@ class _Scope:
             raise of_others(key)
         return found
 
-    def set(self, row: Row) -> None:
+    def set(self, row: MemoryRow) -> None:
         key = row.item.key
         if key not in self.rows:
             insort(self.names, key)
@@ -100,7 +109,7 @@ class InMemoryMemory:
         self._scopes: dict[ScopeKey, _Scope] = {}
 
     async def put(
-        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
+        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: MemoryWrite
     ) -> int:
         """Store entries."""
         ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
@@ -116,7 +125,7 @@ class InMemoryMemory:
             ours.seq += 1
             expires = None if ttl is None else now + ttl
             created = now if old is None else old.created
-            ours.set(Row(_of(item, write.tenant, old), ours.seq, created, now, expires))
+            ours.set(MemoryRow(_of(item, write.tenant, old), ours.seq, created, now, expires))
         ours.remember(operation, ours.seq)
         return ours.seq
 
@@ -125,7 +134,7 @@ class InMemoryMemory:
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        write: Write,
+        write: MemoryWrite,
         *,
         replace: bool,
     ) -> None:
@@ -136,15 +145,15 @@ class InMemoryMemory:
             return
         ours.prune(now)
         expires = None if ttl is None else now + ttl
-        plan: list[tuple[str, Row | None]] = []  # None: what is there then lives longer
+        plan: list[tuple[str, MemoryRow | None]] = []  # None: what is there then lives longer
         for item in items:
             guard = ours.writable(item.unless, now, write.tenant) if item.unless else None
             old = guard or ours.writable(item.key, now, write.tenant)
             new = _of(item._replace(unless=""), write.tenant, old)
             if old is None:
-                plan.append((item.key, Row(new, 0, now, now, expires)))
+                plan.append((item.key, MemoryRow(new, 0, now, now, expires)))
             elif guard is None and replace and old.item != new:
-                plan.append((item.key, Row(new, 0, old.created, now, expires)))
+                plan.append((item.key, MemoryRow(new, 0, old.created, now, expires)))
             elif old.expires is not None and (ttl is None or old.expires < now + ttl * _NEARLY):
                 plan.append((old.item.key, None))
         for key, row in plan:
@@ -154,7 +163,7 @@ class InMemoryMemory:
         if plan:
             ours.remember(done, ours.seq)
 
-    async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
+    async def delete(self, scope: ScopeKey, key: str, write: MemoryWrite) -> bool:
         """Delete an entry."""
         ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
         operation = (write.operation, (key,))
@@ -168,7 +177,7 @@ class InMemoryMemory:
         ours.remember(operation, int(found))
         return found
 
-    async def clear(self, scope: ScopeKey, write: Write) -> None:
+    async def clear(self, scope: ScopeKey, write: MemoryWrite) -> None:
         """Delete all entries."""
         ours = self._scopes.get(scope)
         for key, row in list(ours.rows.items()) if ours else ():
@@ -191,7 +200,7 @@ class InMemoryMemory:
 
     async def get(
         self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
-    ) -> list[Row | None]:
+    ) -> list[MemoryRow | None]:
         """Entries by their keys."""
         ours, now = self._scopes.get(scope), self._clock()
         return [None if ours is None else ours.row(key, now, tenant) for key in keys]
@@ -203,7 +212,7 @@ class InMemoryMemory:
         after: str | None,
         limit: int,
         tenant: str | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """A page of entries."""
         ours, now = self._scopes.get(scope) or _Scope(), self._clock()
         names = ours.names
@@ -212,7 +221,7 @@ class InMemoryMemory:
             name for name in islice(names, first, first + limit + 1) if name.startswith(prefix)
         ]
         rows = [row for name in found[:limit] if (row := ours.row(name, now, tenant)) is not None]
-        return Listed(rows, found[limit - 1] if len(found) > limit else None, [])
+        return EntryPage(rows, found[limit - 1] if len(found) > limit else None, [])
 
     async def latest(
         self,
@@ -221,7 +230,7 @@ class InMemoryMemory:
         tenant: str | None = None,
         *,
         before: int | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """The entries that were changed last."""
         ours, now = self._scopes.get(scope) or _Scope(), self._clock()
         changes = (
@@ -231,7 +240,7 @@ class InMemoryMemory:
         )
         found = list(islice(changes, limit + 1))
         rows = [row for key, _ in found[:limit] if (row := ours.row(key, now, tenant)) is not None]
-        return Listed(rows, str(found[limit - 1][1]) if len(found) > limit else None, [])
+        return EntryPage(rows, str(found[limit - 1][1]) if len(found) > limit else None, [])
 
     async def names(
         self,
@@ -240,7 +249,7 @@ class InMemoryMemory:
         shard: int,  # noqa: ARG002 - there is one
         after: str | None,
         limit: int,
-    ) -> Named:
+    ) -> ScopeNames:
         """Those who have entries."""
         now = self._clock()
         found = sorted(
@@ -250,14 +259,14 @@ class InMemoryMemory:
             and (after is None or scope.name > after)
             and any(ours.row(key, now) for key in ours.names)
         )
-        return Named(found[:limit], found[limit - 1] if len(found) > limit else None)
+        return ScopeNames(found[:limit], found[limit - 1] if len(found) > limit else None)
 
     async def apps(self) -> set[str]:
         """The apps that have entries."""
         return {scope.app for scope in self._scopes}
 
     async def restore(
-        self, scope: ScopeKey, rows: Sequence[Row], operation: str, *, replace: bool
+        self, scope: ScopeKey, rows: Sequence[MemoryRow], operation: str, *, replace: bool
     ) -> list[str]:
         """Write entries with their versions, times and lifetimes."""
         ours, now = self._scopes.setdefault(scope, _Scope()), self._clock()
@@ -282,13 +291,13 @@ class InMemoryMemory:
     async def changes(
         self,
         scope: ScopeKey,
-        since: Mark | None,
+        since: ChangeMark | None,
         latest: Sequence[Witness] = (),  # noqa: ARG002 - no memory goes back
     ) -> Changes:
         """What has changed."""
         ours, now = self._scopes.get(scope), self._clock()
         if ours is None:
-            return Changes(Mark("", 0), [], [], more=False, now=now)
+            return Changes(ChangeMark("", 0), [], [], more=False, now=now)
         seq = since.seq if since else 0
         if since and (since.id != ours.id or 0 < seq < ours.floor):
             return Changes(None, [], [], more=True, now=now)
@@ -304,10 +313,10 @@ class InMemoryMemory:
         removed += [(key, ours.changes[key]) for key in found if ours.row(key, now) is None]
         rows = [row for key in found if (row := ours.row(key, now)) is not None]
         reached = ours.changes[found[-1]] if more else ours.seq
-        return Changes(Mark(ours.id, reached), rows, removed, more, now)
+        return Changes(ChangeMark(ours.id, reached), rows, removed, more, now)
 
 
-def _of(item: Item, tenant: str | None, old: Row | None) -> Item:
+def _of(item: Item, tenant: str | None, old: MemoryRow | None) -> Item:
     """An item with its tenant: as on a server, that of what is there stays."""
     kept = "" if old is None else old.item.tenant
     return item._replace(tenant=tenant or kept)

@@ -20,7 +20,17 @@ from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import AppName
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
-from sojourn.memory.store import WITNESSES, Changes, Item, Listed, Mark, Named, Row, Witness, Write
+from sojourn.memory.store import (
+    WITNESSES,
+    ChangeMark,
+    Changes,
+    EntryPage,
+    Item,
+    MemoryRow,
+    MemoryWrite,
+    ScopeNames,
+    Witness,
+)
 from sojourn.resilience.deadline import from_now, halfway, no_later_than
 
 log = logging.getLogger("sojourn.memory")
@@ -57,7 +67,7 @@ class RedisMemory:
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
     async def put(
-        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
+        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: MemoryWrite
     ) -> int:
         """One round trip; one more for the first in a scope by this process, and once a day."""
         due = await self._enroll(scope, ttl)
@@ -81,7 +91,7 @@ class RedisMemory:
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        write: Write,
+        write: MemoryWrite,
         *,
         replace: bool,
     ) -> None:
@@ -98,7 +108,7 @@ class RedisMemory:
         elif not due and int(said) <= len(items):
             self._enroll_again(scope, ttl)
 
-    async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
+    async def delete(self, scope: ScopeKey, key: str, write: MemoryWrite) -> bool:
         """One round trip."""
         args = [_optional(write.expected), _rule(write.tenant), key]
         status, said = await self._write(_DELETE, scope, [key], write.operation, args)
@@ -106,7 +116,7 @@ class RedisMemory:
             raise stale(key, write.expected, int(said))
         return bool(said == 1)
 
-    async def clear(self, scope: ScopeKey, write: Write) -> None:
+    async def clear(self, scope: ScopeKey, write: MemoryWrite) -> None:
         """One round trip, and two for each 500 entries."""
         ours = self._keys.memory(*scope)
         call: Call[bytes | None] = Call(
@@ -279,7 +289,7 @@ class RedisMemory:
 
     async def get(
         self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
-    ) -> list[Row | None]:
+    ) -> list[MemoryRow | None]:
         """One round trip."""
         self._pay(scope)
         replies = await self._read(self._keys.memory(*scope), keys, tenant)
@@ -292,7 +302,7 @@ class RedisMemory:
         after: str | None,
         limit: int,
         tenant: str | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """Two round trips."""
         self._pay(scope)
         ours = self._keys.memory(*scope)
@@ -310,7 +320,7 @@ class RedisMemory:
         tenant: str | None = None,
         *,
         before: int | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """Two round trips."""
         self._pay(scope)
         ours = self._keys.memory(*scope)
@@ -330,19 +340,21 @@ class RedisMemory:
 
     async def _listed(
         self, ours: MemoryKeys, keys: Sequence[str], last: str | None, tenant: str | None
-    ) -> tuple[Listed, list[str]]:
+    ) -> tuple[EntryPage, list[str]]:
         """What of these names is to be seen, and which of them prove that an index is wrong."""
         found, lost = await self._read_listed(ours, keys, tenant) if keys else ([], [])
         pairs = list(zip(keys, found, strict=True))
-        listed = Listed(
-            [row for row in found if isinstance(row, Row)],
+        listed = EntryPage(
+            [row for row in found if isinstance(row, MemoryRow)],
             last,
             [key for key, row in pairs if isinstance(row, CorruptRecord)],
             [key for key, row in pairs if isinstance(row, NewerFormat)],
         )
         return listed, lost
 
-    async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
+    async def names(
+        self, app: str, kind: Kind, shard: int, after: str | None, limit: int
+    ) -> ScopeNames:
         """Two round trips: whose entries have all gone is still in the index for a while."""
         index, _ = self._keys.memories(app, kind, shard)
         names, more = await self._names_in(index, "", after, limit)
@@ -357,10 +369,10 @@ class RedisMemory:
         ]
         alive = await self._engine.run_all(calls)
         there = [name for name, lives in zip(names, alive, strict=True) if lives]
-        return Named(there, names[-1] if more else None)
+        return ScopeNames(there, names[-1] if more else None)
 
     async def changes(
-        self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
+        self, scope: ScopeKey, since: ChangeMark | None, latest: Sequence[Witness] = ()
     ) -> Changes:
         """One round trip when nothing has changed; one more for what has, two for lost indexes."""
         self._pay(scope)
@@ -412,12 +424,12 @@ class RedisMemory:
         found, lost = await self._read_listed(ours, [key for key, _ in stored])
         if lost and await self._mend(ours, lost):
             return Changes(None, [], [], more=True, now=now)
-        rows = [row for row in found if isinstance(row, Row)]
+        rows = [row for row in found if isinstance(row, MemoryRow)]
         here = {row.item.key for row in rows}
         gone += [each for each in stored if each[0] not in here]
         reached = stored[-1][1] if more else max([seq, *(at for _, at in stored[-1:])])
         newer = sum(isinstance(row, NewerFormat) for row in found)
-        return Changes(Mark(life, reached), rows, gone, more, now, newer)
+        return Changes(ChangeMark(life, reached), rows, gone, more, now, newer)
 
     async def _mend(self, ours: MemoryKeys, lost: Sequence[str] = ()) -> bool:
         """Make the indexes of a scope again, of which one was evicted; whether that was done.
@@ -433,7 +445,7 @@ class RedisMemory:
     async def _goes_on(  # noqa: PLR0917
         self,
         ours: MemoryKeys,
-        since: Mark,
+        since: ChangeMark,
         latest: Sequence[Witness],
         seen: list[Any],
         gone: Sequence[tuple[str, int]],
@@ -459,7 +471,9 @@ class RedisMemory:
         others = [
             key.decode() for key, at in _pairs(listed) if (key.decode(), int(at)) not in known
         ]
-        return not others or not any(isinstance(row, Row) for row in await self._read(ours, others))
+        return not others or not any(
+            isinstance(row, MemoryRow) for row in await self._read(ours, others)
+        )
 
     async def _read_listed(
         self, ours: MemoryKeys, keys: Sequence[str], tenant: str | None = None

@@ -15,7 +15,7 @@ from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.store import Row
+from sojourn.memory.store import MemoryRow
 
 _LUA = files("sojourn.memory") / "lua"
 _RESTORE, _ENROLL = (Script.load(_LUA, name) for name in ("restore", "enroll"))
@@ -41,7 +41,7 @@ class RedisMemoryArchive:
         return found
 
     async def restore(
-        self, scope: ScopeKey, rows: Sequence[Row], operation: str, *, replace: bool
+        self, scope: ScopeKey, rows: Sequence[MemoryRow], operation: str, *, replace: bool
     ) -> list[str]:
         """Two round trips."""
         await self._enroll(scope, rows)
@@ -73,7 +73,7 @@ class RedisMemoryArchive:
             )
         return [each.decode() for each in said]
 
-    async def _enroll(self, scope: ScopeKey, rows: Sequence[Row]) -> None:
+    async def _enroll(self, scope: ScopeKey, rows: Sequence[MemoryRow]) -> None:
         """Enter the scope into the index, for twice the time that its entries have left."""
         ends = [row.expires for row in rows]
         last = None if None in ends else max(end for end in ends if end is not None)
@@ -88,7 +88,7 @@ class RedisMemoryArchive:
         await self._engine.run(call)
 
 
-def _fields(row: Row) -> list[Argument]:
+def _fields(row: MemoryRow) -> list[Argument]:
     item = row.item
     fields: list[Argument] = ["value", item.value, "metadata", item.metadata]
     if item.text is not None:

@@ -10,9 +10,9 @@ from sojourn.codecs import decode
 from sojourn.codecs.growth import check_record, unknown
 from sojourn.errors import Conflict, CorruptRecord, NewerFormat, StaleEntry
 from sojourn.memory.model import Entry
-from sojourn.memory.store import Item, Row
+from sojourn.memory.store import Item, MemoryRow
 
-Found: TypeAlias = Row | CorruptRecord | NewerFormat | None
+Found: TypeAlias = MemoryRow | CorruptRecord | NewerFormat | None
 
 _VECTOR = frozenset({b"vector", b"vector_encoding"})
 _KNOWN = _VECTOR | {
@@ -46,7 +46,7 @@ def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
         check_record(what, get(b"format"), get(b"value"), get(b"metadata"), text)
         updated = get(b"updated", get(b"created", b"0"))
         expires = get(b"expires")
-        return Row(
+        return MemoryRow(
             Item(
                 key,
                 fields[b"value"],
@@ -67,7 +67,7 @@ def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
         return corrupt(name, f"cannot be read ({error})", b"\n".join(reply))
 
 
-def missing_or(found: Found) -> Row | None:
+def missing_or(found: Found) -> MemoryRow | None:
     """A row that could be read, or None for none.
 
     Raises:
@@ -79,7 +79,7 @@ def missing_or(found: Found) -> Row | None:
     return found
 
 
-def entry_of(row: Row) -> Entry:
+def entry_of(row: MemoryRow) -> Entry:
     """The entry of a row.
 
     Raises:

@@ -16,7 +16,7 @@ from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import Item, Listed, MemoryStore, Row, Write
+from sojourn.memory.store import EntryPage, Item, MemoryRow, MemoryStore, MemoryWrite
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import end_of_operation, from_now, in_time, operation, within
 
@@ -27,7 +27,7 @@ _PAUSES = (0.002, 0.1)
 most."""
 
 
-class Limits(NamedTuple):
+class MemoryLimits(NamedTuple):
     """Limits of a scope: sizes, and the time that a call may take.
 
     Attributes:
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 
 
 @stays_here("the store's URL and the name of the user, agent or category")
-class Scope:
+class MemoryScope:
     """Memories of one user, one agent or one category. Made by `store.memory`.
 
     Values are JSON: text, numbers, booleans, None, lists and dicts; tuples come back as lists. A
@@ -69,7 +69,7 @@ class Scope:
         key: ScopeKey,
         store: MemoryStore,
         searcher: Searcher,
-        limits: Limits,
+        limits: MemoryLimits,
         tenant: str | None = None,
     ) -> None:
         self.key = key
@@ -369,10 +369,10 @@ class Scope:
         wanted = codecs.text(query, "query")
         return await self._searcher.search(self.key, wanted, checks.limit(limit), self.tenant)
 
-    def _write(self, operation: str, expected: int | None = None) -> Write:
-        return Write(operation, checks.version(expected), self.tenant)
+    def _write(self, operation: str, expected: int | None = None) -> MemoryWrite:
+        return MemoryWrite(operation, checks.version(expected), self.tenant)
 
-    def _merged(self, name: str, row: Row | None, changed: dict[str, Any]) -> Item:
+    def _merged(self, name: str, row: MemoryRow | None, changed: dict[str, Any]) -> Item:
         old = None if row is None else entry_of(row)
         before: Any = {} if old is None else old.value
         if not isinstance(before, dict):
@@ -391,7 +391,7 @@ class Scope:
         self,
         items: Sequence[Item],
         ttl: float | Keep | None,
-        write: Write,
+        write: MemoryWrite,
     ) -> int:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         began = from_now(0)
@@ -402,7 +402,7 @@ class Scope:
             return await self._store.put(self.key, placed, life, write)
 
 
-def _beginning(found: Listed, prefix: str) -> Listed:
+def _beginning(found: EntryPage, prefix: str) -> EntryPage:
     """Those whose keys begin so."""
     return found._replace(
         rows=[row for row in found.rows if row.item.key.startswith(prefix)],
@@ -411,12 +411,12 @@ def _beginning(found: Listed, prefix: str) -> Listed:
     )
 
 
-async def _page_of(found: Listed, order: int = 0) -> MemoryPage:
+async def _page_of(found: EntryPage, order: int = 0) -> MemoryPage:
     page = MemoryPage([], None if found.last is None else cursor_of(order, found.last))
     page.corrupt.extend(found.corrupt)
     page.newer.extend(found.newer)
 
-    def read(row: Row) -> None:
+    def read(row: MemoryRow) -> None:
         try:
             page.entries.append(entry_of(row))
         except CorruptRecord:

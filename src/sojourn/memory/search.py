@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sojourn.codecs import in_pieces
 from sojourn.errors import Closed, CorruptRecord
-from sojourn.memory.index import Found, Index, searched
+from sojourn.memory.index import Index, IndexHit, searched
 from sojourn.memory.model import Hit, ScopeKey
 from sojourn.memory.rows import entry_of
 from sojourn.memory.store import Changes, Item, MemoryStore
@@ -161,10 +161,10 @@ def _is_big(changes: Changes) -> bool:
     return len(changes.rows) + len(changes.removed) > _FEW or bytes_of_all > _BRIEF
 
 
-async def _hits(found: list[Found]) -> list[Hit]:
+async def _hits(found: list[IndexHit]) -> list[Hit]:
     hits: list[Hit] = []
 
-    def read(one: Found) -> None:
+    def read(one: IndexHit) -> None:
         row, score = one
         try:
             hits.append(Hit(entry_of(row), score))

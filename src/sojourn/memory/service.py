@@ -11,7 +11,7 @@ from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
-from sojourn.memory.scope import Limits, Scope
+from sojourn.memory.scope import MemoryLimits, MemoryScope
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import MemoryStore
 from sojourn.memory.vectors import Embed, Embedder
@@ -65,7 +65,7 @@ class Memory:
         self._shards = shards
         self._searcher = Searcher(store)
 
-    def user(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
+    def user(self, user: str, *, app: str = "memory", tenant: str | None = None) -> MemoryScope:
         """Memories of a user. No round trip.
 
         Raises:
@@ -73,7 +73,7 @@ class Memory:
         """
         return self._scope(app, "user", user, self._lives.memory, tenant)
 
-    def agent(self, agent: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
+    def agent(self, agent: str, *, app: str = "memory", tenant: str | None = None) -> MemoryScope:
         """Memories of an agent. No round trip.
 
         Raises:
@@ -81,7 +81,9 @@ class Memory:
         """
         return self._scope(app, "agent", agent, self._lives.memory, tenant)
 
-    def knowledge(self, category: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
+    def knowledge(
+        self, category: str, *, app: str = "memory", tenant: str | None = None
+    ) -> MemoryScope:
         """Knowledge of a category that all users and agents of an app share. No round trip.
 
         Raises:
@@ -89,7 +91,7 @@ class Memory:
         """
         return self._scope(app, "knowledge", category, self._lives.knowledge, tenant)
 
-    def sessions(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
+    def sessions(self, user: str, *, app: str = "memory", tenant: str | None = None) -> MemoryScope:
         """Memories of a user's sessions, by their ids; `store.remember` writes them.
 
         No round trip.
@@ -99,7 +101,7 @@ class Memory:
         """
         return self._scope(app, "sessions", user, self._lives.history, tenant)
 
-    def events(self, user: str, *, app: str = "memory", tenant: str | None = None) -> Scope:
+    def events(self, user: str, *, app: str = "memory", tenant: str | None = None) -> MemoryScope:
         """Messages of a user's sessions, word for word. No round trip.
 
         ADK's memory service writes them. Entries live as long as those of `sessions`.
@@ -184,8 +186,8 @@ class Memory:
 
     def _scope(
         self, app: str, kind: Kind, name: str, ttl: float | None, tenant: str | None
-    ) -> Scope:
+    ) -> MemoryScope:
         key = ScopeKey(parse_app(app), kind, parse_memory(kind, name))
-        limits = Limits(ttl, self._max_bytes, self._patience)
+        limits = MemoryLimits(ttl, self._max_bytes, self._patience)
         whose = None if tenant is None else checks.tenant(tenant)
-        return Scope(key, self._store, self._searcher, limits, whose)
+        return MemoryScope(key, self._store, self._searcher, limits, whose)

@@ -35,7 +35,7 @@ class Item(NamedTuple):
     tenant: str = ""
 
 
-class Row(NamedTuple):
+class MemoryRow(NamedTuple):
     """An entry as it is stored; times are seconds since the epoch.
 
     Attributes:
@@ -55,7 +55,7 @@ class Row(NamedTuple):
     more: Mapping[str, bytes] = _NOTHING
 
 
-class Write(NamedTuple):
+class MemoryWrite(NamedTuple):
     """Arguments that every write carries.
 
     Attributes:
@@ -69,7 +69,7 @@ class Write(NamedTuple):
     tenant: str | None = None
 
 
-class Listed(NamedTuple):
+class EntryPage(NamedTuple):
     """A page of entries.
 
     Attributes:
@@ -79,20 +79,20 @@ class Listed(NamedTuple):
         newer: keys of entries that a newer version wrote, in a way that this one cannot read.
     """
 
-    rows: list[Row]
+    rows: list[MemoryRow]
     last: str | None
     corrupt: list[str]
     newer: Sequence[str] = ()
 
 
-class Named(NamedTuple):
+class ScopeNames(NamedTuple):
     """A page of names, and where it ends; None when nothing follows."""
 
     names: list[str]
     last: str | None
 
 
-class Mark(NamedTuple):
+class ChangeMark(NamedTuple):
     """How much of a scope is known: all changes up to a number, in the scope's life of that id."""
 
     id: str
@@ -133,8 +133,8 @@ class Changes(NamedTuple):
             the `removed`.
     """
 
-    mark: Mark | None
-    rows: list[Row]
+    mark: ChangeMark | None
+    rows: list[MemoryRow]
     removed: list[tuple[str, int]]
     more: bool
     now: float
@@ -153,7 +153,7 @@ class MemoryStore(Protocol):
     """
 
     async def put(
-        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: Write
+        self, scope: ScopeKey, items: Sequence[Item], ttl: float | None, write: MemoryWrite
     ) -> int:
         """Store entries, all or none; returns the version of the last, they are consecutive.
 
@@ -168,7 +168,7 @@ class MemoryStore(Protocol):
         scope: ScopeKey,
         items: Sequence[Item],
         ttl: float | None,
-        write: Write,
+        write: MemoryWrite,
         *,
         replace: bool,
     ) -> None:
@@ -179,7 +179,7 @@ class MemoryStore(Protocol):
         """
         ...
 
-    async def delete(self, scope: ScopeKey, key: str, write: Write) -> bool:
+    async def delete(self, scope: ScopeKey, key: str, write: MemoryWrite) -> bool:
         """Delete an entry; whether there was one.
 
         Raises:
@@ -187,7 +187,7 @@ class MemoryStore(Protocol):
         """
         ...
 
-    async def clear(self, scope: ScopeKey, write: Write) -> None:
+    async def clear(self, scope: ScopeKey, write: MemoryWrite) -> None:
         """Delete the entries that there are now."""
         ...
 
@@ -197,7 +197,7 @@ class MemoryStore(Protocol):
 
     async def get(
         self, scope: ScopeKey, keys: Sequence[str], tenant: str | None = None
-    ) -> list[Row | None]:
+    ) -> list[MemoryRow | None]:
         """Entries, in the order of the keys; None for one that is not there."""
         ...
 
@@ -208,7 +208,7 @@ class MemoryStore(Protocol):
         after: str | None,
         limit: int,
         tenant: str | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """Entries whose keys begin with a prefix, behind a key."""
         ...
 
@@ -219,19 +219,21 @@ class MemoryStore(Protocol):
         tenant: str | None = None,
         *,
         before: int | None = None,
-    ) -> Listed:
+    ) -> EntryPage:
         """The entries that were changed last, the newest first: so many changes are looked at.
 
         Only those that were changed before a version; `last` is the version where the page ends.
         """
         ...
 
-    async def names(self, app: str, kind: Kind, shard: int, after: str | None, limit: int) -> Named:
+    async def names(
+        self, app: str, kind: Kind, shard: int, after: str | None, limit: int
+    ) -> ScopeNames:
         """Those of one shard who have entries, behind a name."""
         ...
 
     async def changes(
-        self, scope: ScopeKey, since: Mark | None, latest: Sequence[Witness] = ()
+        self, scope: ScopeKey, since: ChangeMark | None, latest: Sequence[Witness] = ()
     ) -> Changes:
         """What has changed, a bounded part of it; all that there is when `since` is None.
 

@@ -12,18 +12,18 @@ from itertools import islice
 from weakref import WeakSet
 
 from sojourn.ids import SessionKey, UserKey
-from sojourn.notices.model import Entry, Kind, Page, Place
+from sojourn.notices.model import Kind, NoticeEntry, NoticePlace, Page
 from sojourn.notices.store import REMEMBERED
 from sojourn.resilience.atomic import atomic
 
 
-def _entries() -> deque[Entry]:
+def _entries() -> deque[NoticeEntry]:
     return deque(maxlen=REMEMBERED)
 
 
 @dataclass(slots=True)
 class _Stream:
-    entries: deque[Entry] = field(default_factory=_entries)
+    entries: deque[NoticeEntry] = field(default_factory=_entries)
     expires: float | None = None
 
 
@@ -73,16 +73,16 @@ class InMemoryNotices:
         stream = self._stream(key.owner)
         if stream is None:
             stream = self._streams[key.owner] = _Stream()
-        place = Place(int(now * 1000), int(now * 1000) * 1000)
+        place = NoticePlace(int(now * 1000), int(now * 1000) * 1000)
         if stream.entries:
             last = stream.entries[-1].place
-            place = Place(max(place.at, last.at), last.number + 1)
-        stream.entries.append(Entry(place, kind, key.session, version))
+            place = NoticePlace(max(place.at, last.at), last.number + 1)
+        stream.entries.append(NoticeEntry(place, kind, key.session, version))
         stream.expires = None if self._ttl is None else now + self._ttl
         for watch in list(self._watches.get(key.owner, ())):
             watch.wake()
 
-    async def read(self, owner: UserKey, after: Place, limit: int) -> Page:
+    async def read(self, owner: UserKey, after: NoticePlace, limit: int) -> Page:
         """Notices of a user behind a place."""
         stream = self._stream(owner)
         if stream is None:
@@ -90,10 +90,14 @@ class InMemoryNotices:
         found = (entry for entry in stream.entries if entry.place > after)
         return Page(list(islice(found, limit)), stream.entries[-1].place)
 
-    async def newest(self, owner: UserKey) -> Place:
+    async def newest(self, owner: UserKey) -> NoticePlace:
         """The place of a user's newest notice; where there is none, a place at this time."""
         stream = self._stream(owner)
-        return Place(int(self._clock() * 1000), 0) if stream is None else stream.entries[-1].place
+        return (
+            NoticePlace(int(self._clock() * 1000), 0)
+            if stream is None
+            else stream.entries[-1].place
+        )
 
     async def forget(self, owner: UserKey) -> int:
         """Delete all notices of a user."""

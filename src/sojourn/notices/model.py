@@ -36,7 +36,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     time: float
 
 
-class Place(NamedTuple):
+class NoticePlace(NamedTuple):
     """Where a notice stands.
 
     Attributes:
@@ -69,7 +69,7 @@ class Place(NamedTuple):
         """The cursor that names this place."""
         return f"{self.at}-{self.number}"
 
-    def follows(self, before: Place) -> bool:
+    def follows(self, before: NoticePlace) -> bool:
         """Whether no notice stood between that place and this one."""
         if before.at == 0:
             return True  # from the oldest that is remembered, whichever that is
@@ -79,7 +79,7 @@ class Place(NamedTuple):
         return self.number == before.number + 1
 
 
-class Entry(NamedTuple):
+class NoticeEntry(NamedTuple):
     """A notice as it is kept.
 
     Attributes:
@@ -89,7 +89,7 @@ class Entry(NamedTuple):
         version: of the session.
     """
 
-    place: Place
+    place: NoticePlace
     kind: Kind | None
     session: str
     version: int
@@ -106,7 +106,7 @@ class Entry(NamedTuple):
             time=self.place.at / 1000,
         )
 
-    def is_strange(self, before: Place) -> bool:
+    def is_strange(self, before: NoticePlace) -> bool:
         """Whether it is of an unknown kind, and was numbered in another way: nothing is missed."""
         return self.kind is None and self.place.number <= before.number
 
@@ -114,10 +114,10 @@ class Entry(NamedTuple):
 class Page(NamedTuple):
     """Notices behind a place, and the place of the newest that there is, or None."""
 
-    entries: list[Entry]
-    newest: Place | None
+    entries: list[NoticeEntry]
+    newest: NoticePlace | None
 
-    def notices(self, after: Place) -> list[Notice]:
+    def notices(self, after: NoticePlace) -> list[Notice]:
         """The notices, with a `missed` wherever some are missing.
 
         Args:
@@ -126,7 +126,7 @@ class Page(NamedTuple):
         found: list[Notice] = []
         for entry in self.entries:
             if not entry.place.follows(after) and not entry.is_strange(after):
-                before = Place(entry.place.at, max(0, entry.place.number - 1))
+                before = NoticePlace(entry.place.at, max(0, entry.place.number - 1))
                 found.append(_missed(before))
             notice = entry.notice()
             if notice is not None:
@@ -134,11 +134,11 @@ class Page(NamedTuple):
             after = entry.place
         if not self.entries:
             if self.newest is None and after.number > 0:  # they have expired or were evicted
-                found.append(_missed(Place(after.at, 0)))
+                found.append(_missed(NoticePlace(after.at, 0)))
             elif self.newest is not None and self.newest < after:  # another server's memory
                 found.append(_missed(self.newest))
         return found
 
 
-def _missed(place: Place) -> Notice:
+def _missed(place: NoticePlace) -> Notice:
     return Notice(kind="missed", session="", version=0, id=place.text(), time=place.at / 1000)

@@ -9,8 +9,8 @@ from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import UserKey
-from sojourn.notices.model import Entry, Kind, Page, Place
-from sojourn.notices.store import Watch
+from sojourn.notices.model import Kind, NoticeEntry, NoticePlace, Page
+from sojourn.notices.store import NoticeWatch
 
 log = logging.getLogger("sojourn.notices")
 
@@ -29,7 +29,7 @@ class RedisNotices:
         self._engine = engine
         self._keys = keys
 
-    async def read(self, owner: UserKey, after: Place, limit: int) -> Page:
+    async def read(self, owner: UserKey, after: NoticePlace, limit: int) -> Page:
         """One round trip."""
         stream = self._keys.user(owner).notices
         start = "-" if after.at == 0 else f"({after.text()}"
@@ -46,7 +46,7 @@ class RedisNotices:
         )
         return Page([_entry(each) for each in entries], _place(newest[0][0]) if newest else None)
 
-    async def newest(self, owner: UserKey) -> Place:
+    async def newest(self, owner: UserKey) -> NoticePlace:
         """One round trip."""
         stream = self._keys.user(owner).notices
         newest, (seconds, micros) = await self._engine.run(
@@ -59,7 +59,7 @@ class RedisNotices:
         )
         if newest:
             return _place(newest[0][0])
-        return Place(int(seconds) * 1000 + int(micros) // 1000, 0)
+        return NoticePlace(int(seconds) * 1000 + int(micros) // 1000, 0)
 
     async def forget(self, owner: UserKey) -> int:
         """One round trip."""
@@ -71,7 +71,7 @@ class RedisNotices:
         count, _ = await self._engine.run(call)
         return count if isinstance(count, int) else 0
 
-    def watch(self, owner: UserKey) -> Watch:
+    def watch(self, owner: UserKey) -> NoticeWatch:
         """All of an event loop share one connection to a server."""
         return self._engine.watch(self._keys.user(owner).notices)
 
@@ -79,20 +79,20 @@ class RedisNotices:
         """The engine wakes them when it is closed."""
 
 
-def _entry(stored: list[Any]) -> Entry:
+def _entry(stored: list[Any]) -> NoticeEntry:
     """An entry of a stream; one that cannot be read is as good as one that is missing."""
     place = _place(stored[0])
     fields = dict(zip(stored[1][::2], stored[1][1::2], strict=True))
     if fields.get(b"kind", b"missed") not in _KINDS:
-        return Entry(place, None, "", 0)
+        return NoticeEntry(place, None, "", 0)
     try:
         session, version = fields[b"session"].decode(), int(fields[b"version"])
-        return Entry(place, _KINDS[fields[b"kind"]], session, version)
+        return NoticeEntry(place, _KINDS[fields[b"kind"]], session, version)
     except (LookupError, ValueError):
         log.warning("The notice %s cannot be read: it counts as missed.", place.text())
-        return Entry(place, "missed", "", 0)
+        return NoticeEntry(place, "missed", "", 0)
 
 
-def _place(stored: bytes) -> Place:
+def _place(stored: bytes) -> NoticePlace:
     at, _, number = stored.partition(b"-")
-    return Place(int(at), int(number))
+    return NoticePlace(int(at), int(number))

@@ -10,12 +10,12 @@ from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
-from sojourn.notices.model import Notice, Place
+from sojourn.notices.model import Notice, NoticePlace
 from sojourn.notices.store import REMEMBERED, NoticeStore
 from sojourn.resilience.deadline import in_time
 
 _PAGE = 100
-_START = Place.parse("0")
+_START = NoticePlace.parse("0")
 """Notices that a subscriber holds at most."""
 _AGAIN = 1.0
 """Seconds until a read that found no server is repeated, unless a wake-up comes before."""
@@ -70,7 +70,7 @@ class Notices:
             Unavailable: with `after=None`, where to begin cannot be known (while iterating).
             Closed: the store is closed (while iterating).
         """
-        owner, place = user_key(app, user), None if after is None else Place.parse(after)
+        owner, place = user_key(app, user), None if after is None else NoticePlace.parse(after)
         return self._follow(self._wanted(), owner, place)
 
     @in_time
@@ -100,7 +100,7 @@ class Notices:
             InvalidInput: an id, a cursor or a limit.
             ConfigurationError: the store was opened without `notices=True`.
         """
-        owner, place = user_key(app, user), Place.parse(after)
+        owner, place = user_key(app, user), NoticePlace.parse(after)
         if not is_whole(limit) or not 1 <= limit <= REMEMBERED:
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
@@ -156,7 +156,7 @@ class Notices:
         return self._store
 
     async def _follow(
-        self, store: NoticeStore, owner: UserKey, place: Place | None
+        self, store: NoticeStore, owner: UserKey, place: NoticePlace | None
     ) -> AsyncGenerator[Notice, None]:
         watch = store.watch(owner)
         try:
@@ -173,7 +173,7 @@ class Notices:
                 notices = page.notices(place)
                 for notice in notices:
                     yield notice
-                    place = Place.parse(notice.id)
+                    place = NoticePlace.parse(notice.id)
                 if page.entries:  # also behind those of kinds that this version does not know
                     place = page.entries[-1].place
                 elif not notices:
@@ -182,5 +182,5 @@ class Notices:
             watch.close()
 
 
-def _is_before(notice: Notice, place: Place) -> bool:
-    return Place.parse(notice.id) < place
+def _is_before(notice: Notice, place: NoticePlace) -> bool:
+    return NoticePlace.parse(notice.id) < place

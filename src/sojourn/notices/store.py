@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from sojourn.ids import UserKey
-from sojourn.notices.model import Page, Place
+from sojourn.notices.model import NoticePlace, Page
 
 REMEMBERED = 1000
 """About how many notices of a user are remembered."""
 
 
-class Watch(Protocol):
+class NoticeWatch(Protocol):
     """What wakes a subscriber."""
 
     async def wait(self, seconds: float) -> None:
@@ -29,11 +29,11 @@ class NoticeStore(Protocol):
     All raise `Unavailable` and its kin when no server answers in time.
     """
 
-    async def read(self, owner: UserKey, after: Place, limit: int) -> Page:
+    async def read(self, owner: UserKey, after: NoticePlace, limit: int) -> Page:
         """Notices of a user behind a place. One round trip."""
         ...
 
-    async def newest(self, owner: UserKey) -> Place:
+    async def newest(self, owner: UserKey) -> NoticePlace:
         """The place of a user's newest notice; where there is none, a place at this time."""
         ...
 
@@ -41,7 +41,7 @@ class NoticeStore(Protocol):
         """Delete all notices of a user; how many."""
         ...
 
-    def watch(self, owner: UserKey) -> Watch:
+    def watch(self, owner: UserKey) -> NoticeWatch:
         """What wakes a subscriber to a user's notices. Nothing is sent yet."""
         ...
 

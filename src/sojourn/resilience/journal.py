@@ -49,7 +49,7 @@ class Bounds(NamedTuple):
     seconds: float
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """Something to be done.
 
     Attributes:
@@ -89,13 +89,13 @@ class Journal:
     ) -> None:
         self._bounds = bounds
         self._clock = clock
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[JournalEntry] = deque()
         self._size = 0
         self._file = None if directory is None else _File(Path(directory))
         self.damaged = 0
         _journals.add(self)
 
-    def open(self) -> tuple[Entry, ...]:
+    def open(self) -> tuple[JournalEntry, ...]:
         """Take over what dead processes have left in the folder, and return it. Once.
 
         Until then nothing is locked or taken: who only looks at a store disturbs nobody.
@@ -157,7 +157,7 @@ class Journal:
             BufferFull: the journal is full, or its disk is; nothing was added.
         """
         self.check(len(data))
-        entry = Entry(data, self._clock())
+        entry = JournalEntry(data, self._clock())
         if self._file is not None:
             try:
                 self._file.write(_added(entry))
@@ -175,11 +175,11 @@ class Journal:
         else:
             await asyncio.to_thread(self._file.sync, self._file.written)
 
-    def oldest(self) -> Entry | None:
+    def oldest(self) -> JournalEntry | None:
         """The entry to be done next."""
         return self._entries[0] if self._entries else None
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[JournalEntry, ...]:
         """All entries, oldest first."""
         return tuple(self._entries)
 
@@ -235,7 +235,7 @@ class Journal:
         if self._file is not None:
             self._file.close(remove=not self._entries)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: JournalEntry) -> None:
         self._entries.append(entry)
         self._size += len(entry.data)
 
@@ -266,7 +266,7 @@ class _File:
                 "application's own on a local disk."
             ) from error
 
-    def open(self) -> tuple[list[Entry], int]:
+    def open(self) -> tuple[list[JournalEntry], int]:
         """Lock a file of our own, and take over what dead processes have left in theirs.
 
         Also says how many lines of that were damaged. It gets its name when it is locked: before,
@@ -365,9 +365,9 @@ class _File:
             finally:
                 os.close(descriptor)
 
-    def _inherit(self) -> tuple[list[Entry], int]:
+    def _inherit(self) -> tuple[list[JournalEntry], int]:
         """What is left goes into our file, what is damaged aside; then theirs are removed."""
-        entries: list[Entry] = []
+        entries: list[JournalEntry] = []
         damaged = 0
         self._clear_drafts()
         for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=_age):
@@ -444,7 +444,7 @@ class _File:
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 
 
-def _added(entry: Entry) -> bytes:
+def _added(entry: JournalEntry) -> bytes:
     return b"+%d %b" % (int(entry.added * 1000), entry.data)
 
 
@@ -455,14 +455,14 @@ def _line(text: bytes) -> bytes:
 _DAMAGED = b'{"reason":"a line of a journal is damaged","write":{"$bytes":"%b"}}'
 
 
-def _read(path: Path) -> tuple[list[Entry], list[bytes]]:
+def _read(path: Path) -> tuple[list[JournalEntry], list[bytes]]:
     """The entries of a file that are not done, and the lines of it that cannot be read.
 
     Any of these may have been an entry, so it stands for one when others are marked done: rather is
     one done again, which has no effect, than one not at all. What stands behind the last newline
     was torn.
     """
-    entries: deque[Entry | None] = deque()
+    entries: deque[JournalEntry | None] = deque()
     bad: list[bytes] = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         for text in _texts(line):
@@ -491,11 +491,13 @@ def _is_sound(line: bytes) -> bool:
     return line[:9] == b"%08x " % crc32(line[9:])
 
 
-def _entry(text: bytes) -> Entry:
+def _entry(text: bytes) -> JournalEntry:
     added, _, data = text.partition(b" ")
     if added.isdigit():
-        return Entry(data, int(added) / 1000, inherited=True)
-    return Entry(text, time.time(), inherited=True)  # in a newer form: who replays it will say so
+        return JournalEntry(data, int(added) / 1000, inherited=True)
+    return JournalEntry(
+        text, time.time(), inherited=True
+    )  # in a newer form: who replays it will say so
 
 
 def _lock(descriptor: int) -> None:

@@ -2,8 +2,8 @@
 
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.binding import Bindings
-from sojourn.security.enumeration import Enumeration
-from sojourn.security.forgetting import Receipt
+from sojourn.security.enumeration import GuessLimiter
+from sojourn.security.forgetting import ErasureReceipt
 from sojourn.security.gate import Limiter
 from sojourn.security.guard import Guard, Guarded, SecurityStats, UserStore
 from sojourn.security.ids import IdPolicy
@@ -16,9 +16,10 @@ __all__ = [
     "AccessLog",
     "Bindings",
     "Decision",
-    "Enumeration",
+    "ErasureReceipt",
     "Guard",
     "Guarded",
+    "GuessLimiter",
     "IdPolicy",
     "JsonLines",
     "Keyring",
@@ -26,7 +27,6 @@ __all__ = [
     "Logged",
     "Outcome",
     "Principal",
-    "Receipt",
     "SecurityStats",
     "UserArtifacts",
     "UserCache",

@@ -33,7 +33,7 @@ class _Stores(Protocol):
     def counters(self) -> Counters: ...
 
 
-class Store(Protocol):
+class CountingStore(Protocol):
     """What of an open store (`sojourn.open`) is used here."""
 
     @property
@@ -43,7 +43,7 @@ class Store(Protocol):
 
 
 @stays_here("the store's URL and its own arguments, and make it there")
-class Enumeration:
+class GuessLimiter:
     """Counts what a peer has named in vain: ids that are unknown or another's, wrong tokens.
 
     Failures are counted on the store's server, so that all processes see the same. Within `limit`
@@ -75,7 +75,7 @@ class Enumeration:
 
     def __init__(
         self,
-        store: Store,
+        store: CountingStore,
         *,
         limit: int = 10,
         refused: int | None = None,

@@ -12,7 +12,7 @@ from sojourn.ids import UserKey, parse_app, parse_user, user_key
 from sojourn.sessions import Sessions
 
 
-class Receipt(NamedTuple):
+class ErasureReceipt(NamedTuple):
     """What was forgotten. It holds no content and no name.
 
     Attributes:
@@ -41,7 +41,7 @@ Forget = Callable[[UserKey], Awaitable[int]]
 """Deletes all of a kind that is a user's, and says how many there were."""
 
 
-class Forgetter:
+class Eraser:
     """Forgets users of a store.
 
     Args:
@@ -64,7 +64,7 @@ class Forgetter:
         """The apps that keep something about a user."""
         return sorted(await self._find(parse_user(user)))
 
-    async def forget(self, user: str, app: str | None) -> Receipt:
+    async def forget(self, user: str, app: str | None) -> ErasureReceipt:
         """Forget a user in an app, or in all."""
         if app is None:  # first of all: in which app something waits elsewhere, nobody knows
             since = (await self._sessions.forget(None, user)).time
@@ -76,7 +76,7 @@ class Forgetter:
             began = await self._forget_in(user_key(name, user), erased)
             since = since or began
         salt = secrets.token_hex(16)
-        return Receipt(since, salt, _digest(salt, user), len(apps), dict(erased))
+        return ErasureReceipt(since, salt, _digest(salt, user), len(apps), dict(erased))
 
     async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
         """The sessions first: from their tombstone on nothing comes back."""

@@ -18,7 +18,7 @@ from sojourn.security.audit import AccessLog
 from sojourn.security.binding import Bindings
 from sojourn.security.gate import Checks, Gate, Limiter
 from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMemory, UserNotices
-from sojourn.security.own import Rotate, UserSessions
+from sojourn.security.own import RotateCall, UserSessions
 from sojourn.security.principal import Principal
 from sojourn.security.store import SecurityStore
 from sojourn.security.told import UserStreams
@@ -38,7 +38,7 @@ class Guarded(NamedTuple):
     artifacts: Artifacts
     notices: Notices
     streams: Streams
-    rotate: Rotate
+    rotate: RotateCall
 
 
 class SecurityStats(NamedTuple):

@@ -10,7 +10,7 @@ from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
 from sojourn.cache import Cache
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, tenant_of
-from sojourn.memory import KEEP, Draft, Entry, Hit, Keep, MemoryPage, Scope
+from sojourn.memory import KEEP, Draft, Entry, Hit, Keep, MemoryPage, MemoryScope
 from sojourn.notices import Notice, Notices
 from sojourn.security.gate import Gate
 from sojourn.sessions import History, Message
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 @stays_here("the store's URL and the Principal, and make it there")
 class UserMemory:
-    """A memory scope of one user. Methods are those of `Scope`, raise the same and cost the same.
+    """A memory scope of one user. Methods are those of `MemoryScope`: same errors, same cost.
 
     Made by `store.as_user`: as its `memory` what is known of the user, as its `remembered` what is
     remembered of the user's sessions, as its `said` what was said in them.
     """
 
-    def __init__(self, gate: Gate, scope: Scope, name: str) -> None:
+    def __init__(self, gate: Gate, scope: MemoryScope, name: str) -> None:
         self._gate = gate
         self._scope = scope
         self._name = name

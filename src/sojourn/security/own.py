@@ -25,7 +25,7 @@ from sojourn.sessions import (
 from sojourn.sessions.scope import split
 
 
-class Rotate(Protocol):
+class RotateCall(Protocol):
     """As `Sojourn.rotate`."""
 
     async def __call__(self, key: SessionKey, *, operation_id: str | None = None) -> Rotated:
@@ -33,7 +33,7 @@ class Rotate(Protocol):
         ...
 
 
-class Lifetime(SessionFields, total=False):
+class CreateFields(SessionFields, total=False):
     """The same with how long it lives."""
 
     ttl: float | Keep | None
@@ -54,7 +54,7 @@ class UserSessions:
     """
 
     def __init__(
-        self, gate: Gate, sessions: Sessions, rotate: Rotate, bindings: Bindings | None
+        self, gate: Gate, sessions: Sessions, rotate: RotateCall, bindings: Bindings | None
     ) -> None:
         self._gate = gate
         self._sessions = sessions
@@ -67,7 +67,7 @@ class UserSessions:
         *,
         state: Mapping[str, Any] | None = None,
         operation_id: str | None = None,
-        **fields: Unpack[Lifetime],
+        **fields: Unpack[CreateFields],
     ) -> Session[Event]:
         """Create a session: see `Sessions.create`.
 
@@ -107,7 +107,7 @@ class UserSessions:
         last: int | None = None,
         state: Mapping[str, Any] | None = None,
         operation_id: str | None = None,
-        **fields: Unpack[Lifetime],
+        **fields: Unpack[CreateFields],
     ) -> Session[Event]:
         """Get a session, and create it if there is none: see `Sessions.ensure`.
 

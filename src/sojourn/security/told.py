@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sojourn.errors import InvalidId
 from sojourn.security.gate import Gate
-from sojourn.streams import Streams, Told
+from sojourn.streams import StreamMessage, Streams
 
 
 class UserStreams:
@@ -47,7 +47,7 @@ class UserStreams:
         key = self._gate.key(connection)
         return await self._streams.add(key, stream, message, operation_id=operation_id)
 
-    async def after(self, connection: str, number: int) -> Sequence[Told] | None:
+    async def after(self, connection: str, number: int) -> Sequence[StreamMessage] | None:
         """The messages of a stream behind one of them: see `Streams.after`. It is not logged."""
         return await self._streams.after(self._gate.key(connection), number)
 

@@ -3,7 +3,6 @@
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.document import event_document, session_document
 from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.history import History, Message
 from sojourn.sessions.model import (
     Appended,
@@ -21,6 +20,7 @@ from sojourn.sessions.reader import EVENTS, View
 from sojourn.sessions.record import FIELDS, JSON_FIELDS, SessionFields, SessionRecord
 from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.service import KEEP, Keep, Sessions
+from sojourn.sessions.tombstones import Forgotten
 
 __all__ = [
     "EVENTS",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.sessions.store import NOTHING, Head, Pairs, Stored
+from sojourn.sessions.store import NOTHING, Pairs, SessionHeader, SessionSnapshot
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of something to restore; but for the first, nothing was written."""
@@ -15,7 +15,7 @@ STAGED = 3600.0
 """Seconds that rows wait for the next ones, and for their session."""
 
 
-class Stretch(NamedTuple):
+class LogSlice(NamedTuple):
     """A part of a log, and where the log stood then.
 
     Attributes:
@@ -37,7 +37,7 @@ class Stretch(NamedTuple):
     rows: Sequence[bytes]
 
 
-class Image(NamedTuple):
+class ArchivedSession(NamedTuple):
     """A session as it is to be again.
 
     Attributes:
@@ -48,14 +48,14 @@ class Image(NamedTuple):
         rows: those behind them.
     """
 
-    head: Head
+    head: SessionHeader
     state: Pairs
     staged: str
     before: int
     rows: Sequence[bytes]
 
 
-class Shared(NamedTuple):
+class ArchivedState(NamedTuple):
     """The state of a user or an app.
 
     Attributes:
@@ -77,7 +77,7 @@ class Shared(NamedTuple):
 class SessionArchive(Protocol):
     """Sessions as they are stored, out and in. Reading lengthens no lifetime."""
 
-    async def find(self, key: SessionKey) -> Stored | None:
+    async def find(self, key: SessionKey) -> SessionSnapshot | None:
         """A session with its own state and no rows.
 
         Raises:
@@ -85,7 +85,7 @@ class SessionArchive(Protocol):
         """
         ...
 
-    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
+    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> LogSlice | None:
         """Rows from a number on: `most` at most, and none after so many bytes. None: no session.
 
         Raises:
@@ -103,7 +103,7 @@ class SessionArchive(Protocol):
         """
         ...
 
-    async def restore(self, key: SessionKey, image: Image, *, replace: bool) -> Outcome:
+    async def restore(self, key: SessionKey, image: ArchivedSession, *, replace: bool) -> Outcome:
         """Write a session in one step, with what was staged; repeated, once.
 
         Raises:
@@ -131,7 +131,7 @@ class SessionArchive(Protocol):
         """What the time is where sessions are kept, seconds since the epoch."""
         ...
 
-    async def shared(self, of: UserKey | AppName) -> Shared:
+    async def shared(self, of: UserKey | AppName) -> ArchivedState:
         """The state of a user, all changes of its app carried out that the user left; or an app's.
 
         Raises:

@@ -31,13 +31,20 @@ from sojourn.errors import (
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than, within
 from sojourn.resilience.journal import Journal
-from sojourn.sessions.graves import Forgotten
-from sojourn.sessions.held import Held, window_of
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
-from sojourn.sessions.replay import Kept, Replayer
-from sojourn.sessions.store import Born, Delta, Stored, Window, Write, Written
+from sojourn.sessions.outage_cache import OutageCache, window_of
+from sojourn.sessions.replay import JournaledWrite, Replayer
+from sojourn.sessions.store import (
+    Created,
+    Delta,
+    EventWindow,
+    SessionSnapshot,
+    WriteOptions,
+    WriteResult,
+)
+from sojourn.sessions.tombstones import Forgotten
 from sojourn.telemetry import ReplayReport
 
 R = TypeVar("R")
@@ -75,7 +82,7 @@ class BufferedSessions:
         self._cut_off: float | None = None
         self._twin = twin
         self._patience = patience
-        self._held = Held(held_bytes)
+        self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
         _stores.add(self)
@@ -116,7 +123,7 @@ class BufferedSessions:
         operation.hold(self._held, done)
         return done
 
-    async def _create(self, create: Create) -> Born:
+    async def _create(self, create: Create) -> Created:
         """Create a session; in an outage only under an id that no other can have."""
         try:
             await self._before_shared(create.state)
@@ -130,7 +137,7 @@ class BufferedSessions:
         self._held.born(create, born)
         return born
 
-    async def _ensure(self, ensure: Ensure) -> Stored:
+    async def _ensure(self, ensure: Ensure) -> SessionSnapshot:
         """Create or read on the server; in an outage only what this process holds."""
         key, window = ensure.create.key, ensure.window
         await self._catch_up(key)
@@ -149,7 +156,7 @@ class BufferedSessions:
             self._held.seen(key, stored, look)
         return stored
 
-    async def _append(self, append: Append) -> Written:
+    async def _append(self, append: Append) -> WriteResult:
         """Append; in an outage to what this process holds of the session."""
         self._replayer.wake()
         if not self._replayer:
@@ -157,7 +164,7 @@ class BufferedSessions:
         with self._in_time():
             return await self._append_in_order(append)
 
-    async def _append_in_order(self, append: Append) -> Written:
+    async def _append_in_order(self, append: Append) -> WriteResult:
         key, doubt = append.key, None
         await self._catch_up(key)
         if self._replayer.is_catching_up:  # no faster than the server: else it never would
@@ -186,7 +193,7 @@ class BufferedSessions:
             if not self._replayer.waits_for(key):  # it was refused, and nothing else went on here
                 self._unpin(key)
 
-    async def _begin(self, begin: Begin) -> Written:
+    async def _begin(self, begin: Begin) -> WriteResult:
         """As `_append`; then as `_create` and `_append` again, so that what is made is held."""
         try:
             return await self._append(begin.append)
@@ -195,7 +202,7 @@ class BufferedSessions:
                 await self._create(begin.create)
             return await self._append(begin.append)
 
-    async def _read(self, read: Read) -> Stored | None:
+    async def _read(self, read: Read) -> SessionSnapshot | None:
         """Read; in an outage what this process holds, and nothing is made up."""
         key = read.key
         await self._catch_up(key)
@@ -254,7 +261,7 @@ class BufferedSessions:
 
     # ── in this process ────────────────────────────────────────────────────────────────────────
 
-    def _may_go_on(self, key: SessionKey, write: Write, error: Unavailable) -> bool:
+    def _may_go_on(self, key: SessionKey, write: WriteOptions, error: Unavailable) -> bool:
         """Pin a session that is held; nobody can promise a version that others may have changed."""
         if isinstance(error, ServerOutOfMemory) or write.expected is not None:
             return False
@@ -269,17 +276,17 @@ class BufferedSessions:
         self._pinned[key] = whole and held.readable
         return True
 
-    async def _create_here(self, create: Create, *, sent: bool) -> Born:
+    async def _create_here(self, create: Create, *, sent: bool) -> Created:
         if create.created is None:
             create = msgspec.structs.replace(create, created=time.time())
         create.check(self._twin)
-        self._replayer.add(Kept.of_create(create, sent=sent))
+        self._replayer.add(JournaledWrite.of_create(create, sent=sent))
         self._pinned[create.key] = True
         born = await self._twin.run(create)
         await self._replayer.sync(create.operation_id)
         return born._replace(durable=False)
 
-    async def _append_here(self, append: Append, *, sent: bool) -> Written:
+    async def _append_here(self, append: Append, *, sent: bool) -> WriteResult:
         key, write = append.key, append.write
         if write.expected is not None:
             raise Unavailable(
@@ -290,14 +297,14 @@ class BufferedSessions:
         head = self._twin.head(key)
         if head is None:
             raise _expired_here()
-        kept = Kept.of_append(append).known_as(head, sent=sent)
+        kept = JournaledWrite.of_append(append).known_as(head, sent=sent)
         try:
             repeated = append.admit(self._twin)
         except EventExists as error:
             if not sent or error.ids != len(append.rows):
                 raise
             self._replayer.add(kept)  # a read has shown that it was done: have it confirmed
-            written = Written(head.version, head.seq, repeated=True)
+            written = WriteResult(head.version, head.seq, repeated=True)
         else:
             if repeated is None:
                 self._replayer.add(kept)
@@ -306,8 +313,8 @@ class BufferedSessions:
         return msgspec.structs.replace(written, durable=False)
 
     async def _known_here(
-        self, key: SessionKey, window: Window, error: Unavailable
-    ) -> Stored | None:
+        self, key: SessionKey, window: EventWindow, error: Unavailable
+    ) -> SessionSnapshot | None:
         """What this process knows of a session that the server cannot tell of now."""
         if key in self._pinned:
             return await self._read_here(key, window)
@@ -338,14 +345,14 @@ class BufferedSessions:
                 "whether the session was revoked meanwhile cannot be known. Nothing was written."
             ) from error
 
-    async def _read_here(self, key: SessionKey, window: Window) -> Stored:
+    async def _read_here(self, key: SessionKey, window: EventWindow) -> SessionSnapshot:
         self._check_lasting()
         stored = await self._twin.run(Read(key, window))
         if stored is None:
             raise _expired_here()
         return stored._replace(durable=False, complete=self._pinned[key])
 
-    async def _let_go(self, key: SessionKey, last: Written | None) -> None:
+    async def _let_go(self, key: SessionKey, last: WriteResult | None) -> None:
         """Nothing waits for a session any more: the server has it all again.
 
         What went on here is held as it stands, if nobody has written in between.
@@ -355,7 +362,7 @@ class BufferedSessions:
         self._held.drop(key)
         applied = None if last is None or last.repeated else last.version
         if self._pinned.get(key) and head and head.version == applied:
-            stored = await self._twin.run(Read(key, Window()))
+            stored = await self._twin.run(Read(key, EventWindow()))
             if stored is not None:
                 self._held.put(key, stored._replace(head=head))
         self._unpin(key)

@@ -12,7 +12,7 @@ from sojourn.codecs import encode, is_number, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
-from sojourn.sessions.store import Write
+from sojourn.sessions.store import WriteOptions
 
 _NUMBER = (int, float)
 _AGES = 10**10
@@ -81,13 +81,15 @@ def encoded_value(item: tuple[str, Any]) -> tuple[str, bytes]:
     return name, encode(value, f"The state value {name!r}")
 
 
-def write_of(operation_id: str | None, incarnation: str = "", expected: int | None = None) -> Write:
+def write_of(
+    operation_id: str | None, incarnation: str = "", expected: int | None = None
+) -> WriteOptions:
     """The arguments that a write carries; an operation id is made when none is given."""
     if incarnation:
         text(incarnation, "incarnation")
     if expected is not None:
         count(expected, "expected_version")
-    return Write(operation_id_of(operation_id), incarnation or "", expected)
+    return WriteOptions(operation_id_of(operation_id), incarnation or "", expected)
 
 
 def instant(value: object, what: str) -> float:

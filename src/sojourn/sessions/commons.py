@@ -22,14 +22,14 @@ from sojourn.ids import AppName, SessionKey, UserId, UserKey
 from sojourn.resilience.deadline import from_now, halfway
 from sojourn.sessions.hashes import (
     FOREIGN,
-    Flaw,
+    DecodedState,
+    FieldError,
     Stamp,
-    State,
     app_stamps,
     app_state,
     user_state,
 )
-from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
 from sojourn.sessions.scripts import load
@@ -76,7 +76,7 @@ class Drained(NamedTuple):
     newer: int = 0
     damaged: Sequence[bytes] = ()
 
-    def over(self, app: State, stamps: Mapping[str, Stamp]) -> Pairs:
+    def over(self, app: DecodedState, stamps: Mapping[str, Stamp]) -> Pairs:
         """The state of an app with what is left, where that is newer.
 
         Raises:
@@ -93,7 +93,9 @@ class Drained(NamedTuple):
 class Commons:
     """Shared state and indexes of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, inspection: Inspection) -> None:
+    def __init__(
+        self, engine: Engine, keys: Keys, policy: Policy, inspection: CorruptionReporter
+    ) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy
@@ -150,7 +152,7 @@ class Commons:
             for name, value in delta.items():
                 left[name] = max(left.get(name, (stamp, value)), (stamp, value))
 
-        flaws: list[Flaw] = []
+        flaws: list[FieldError] = []
         damaged: list[bytes] = []
         newer = 0
         flat: list[bytes] = await self._engine.run(
@@ -164,7 +166,7 @@ class Commons:
                 newer += 1
                 continue
             except (ValueError, RecursionError) as error:
-                flaws.append(Flaw(field_of(operation_id), str(error), entry))
+                flaws.append(FieldError(field_of(operation_id), str(error), entry))
                 damaged.append(operation_id)
                 continue
             try:
@@ -225,7 +227,7 @@ class Commons:
                 )
             raise TooLarge("The app's state", int(reply[1]), cap, "max_state_bytes", left)
 
-    def state_calls(self, owner: UserKey) -> tuple[Call[State], Call[State]]:
+    def state_calls(self, owner: UserKey) -> tuple[Call[DecodedState], Call[DecodedState]]:
         """Read the state of a user and of its app."""
         user, app = self._keys.user(owner).state, self._keys.app_state(owner.app)
         return (
@@ -233,12 +235,12 @@ class Commons:
             Call("sessions.state", (app,), _app, [("HGETALL", app)], bulk=True, lenient=True),
         )
 
-    def stamped_call(self, owner: UserKey) -> Call[tuple[State, Mapping[str, Stamp]]]:
+    def stamped_call(self, owner: UserKey) -> Call[tuple[DecodedState, Mapping[str, Stamp]]]:
         """Read the state of an app, and the stamps of its values."""
         app = self._keys.app_state(owner.app)
         return Call("sessions.state", (app,), _stamped, commands=[("HGETALL", app)], lenient=True)
 
-    async def report(self, owner: UserKey, user: State, app: State) -> bool:
+    async def report(self, owner: UserKey, user: DecodedState, app: DecodedState) -> bool:
         """Report what of the state of a user and its app cannot be read; whether anything."""
         keys = self._keys.user(owner).state, self._keys.app_state(owner.app)
         return any(
@@ -396,15 +398,15 @@ class Commons:
         ]
 
 
-def _user(replies: list[Any]) -> State:
+def _user(replies: list[Any]) -> DecodedState:
     return user_state(replies[0])
 
 
-def _app(replies: list[Any]) -> State:
+def _app(replies: list[Any]) -> DecodedState:
     return app_state(replies[0])
 
 
-def _stamped(replies: list[Any]) -> tuple[State, Mapping[str, Stamp]]:
+def _stamped(replies: list[Any]) -> tuple[DecodedState, Mapping[str, Stamp]]:
     return app_state(replies[0]), app_stamps(replies[0])
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from sojourn.caps import CAPS
 from sojourn.errors import InvalidInput
-from sojourn.sessions.store import Place
+from sojourn.sessions.store import IndexPlace
 
 
 class Cursor(NamedTuple):
@@ -23,8 +23,8 @@ class Cursor(NamedTuple):
     """
 
     shard: int = 0
-    name: Place | None = None
-    session: Place | None = None
+    name: IndexPlace | None = None
+    session: IndexPlace | None = None
 
     def text(self) -> str:
         """The cursor for a caller to hand back."""
@@ -52,14 +52,14 @@ _Shard = Annotated[int, msgspec.Meta(ge=0)]
 _decode = msgspec.json.Decoder(tuple[_Shard, _Plain | None, _Plain | None]).decode
 
 
-def _plain(place: Place | None) -> tuple[str, str] | None:
+def _plain(place: IndexPlace | None) -> tuple[str, str] | None:
     return None if place is None else (repr(place.score), place.name)
 
 
-def _place(plain: tuple[str, str] | None) -> Place | None:
+def _place(plain: tuple[str, str] | None) -> IndexPlace | None:
     if plain is None:
         return None
     score = float(plain[0])
     if isnan(score):
         raise ValueError("a score that is no number")
-    return Place(score, plain[1])
+    return IndexPlace(score, plain[1])

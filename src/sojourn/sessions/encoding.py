@@ -13,7 +13,7 @@ from sojourn.codecs.pieces import Turns
 from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
 from sojourn.sessions.model import Event
-from sojourn.sessions.rows import NO_DELTA, Row, encode_row
+from sojourn.sessions.rows import NO_DELTA, EventRow, encode_row
 from sojourn.sessions.store import NO_CHANGE, Delta
 
 
@@ -88,7 +88,7 @@ def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
     if type(payload) is not msgspec.Raw:
         payload = msgspec.Raw(to_json(payload, "The payload of an event"))
     return encode_row(
-        Row(
+        EventRow(
             id=checks.event_id(event.id),
             time=checks.instant(event.time, "time of an event"),
             author=codecs.text(event.author, "author", CAPS.author),

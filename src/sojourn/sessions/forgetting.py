@@ -13,17 +13,17 @@ from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
 from sojourn.sessions.commons import Commons
-from sojourn.sessions.graves import (
+from sojourn.sessions.scripts import load
+from sojourn.sessions.tombstones import (
     REMEMBERED,
-    Buried,
-    Fate,
     Forgotten,
+    TombstoneReason,
+    TombstoneTarget,
     anywhere,
     mark_of,
     name_of,
     names_of,
 )
-from sojourn.sessions.scripts import load
 
 _BURY, _BURIED, _FORGET = (load(name) for name in ("bury", "buried", "forget"))
 
@@ -43,7 +43,7 @@ class Forgetting:
         """For how many ms a write has waited, when it gets there as late as it may."""
         return math.ceil((max(0.0, age) + self._engine.timeout) * 1000)
 
-    async def bury(self, what: Buried, fate: Fate) -> float:
+    async def bury(self, what: TombstoneTarget, fate: TombstoneReason) -> float:
         """One round trip."""
         slot = what.owner if isinstance(what, SessionKey) else what
         call: Call[int] = Call(
@@ -55,7 +55,7 @@ class Forgetting:
         )
         return await self._engine.run(call) / 1000
 
-    async def buried(self, key: SessionKey, age: float) -> Fate | None:
+    async def buried(self, key: SessionKey, age: float) -> TombstoneReason | None:
         """One round trip."""
         calls = [
             Call(

@@ -13,7 +13,7 @@ from sojourn.errors import NewerFormat
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.record import READ
 from sojourn.sessions.replies import pairs, seconds
-from sojourn.sessions.store import NOTHING, Head, Pairs
+from sojourn.sessions.store import NOTHING, Pairs, SessionHeader
 
 Reply = Sequence[bytes] | Exception
 """What HGETALL gave; an exception when the key is of another type."""
@@ -30,7 +30,7 @@ Stamp = tuple[int, bytes]
 _number = msgspec.json.Decoder(float).decode
 
 
-class Flaw(NamedTuple):
+class FieldError(NamedTuple):
     """What cannot be read in a hash.
 
     Attributes:
@@ -44,10 +44,10 @@ class Flaw(NamedTuple):
     raw: bytes = b""
 
 
-FOREIGN = Flaw("", "a key of another type")
+FOREIGN = FieldError("", "a key of another type")
 
 
-class State(NamedTuple):
+class DecodedState(NamedTuple):
     """The state in a hash.
 
     Attributes:
@@ -58,7 +58,7 @@ class State(NamedTuple):
     """
 
     pairs: Pairs
-    flaws: Sequence[Flaw] = ()
+    flaws: Sequence[FieldError] = ()
     newer: NewerFormat | None = None
     more: Pairs = NOTHING
 
@@ -73,7 +73,7 @@ class State(NamedTuple):
         return self.pairs
 
 
-class Parsed(NamedTuple):
+class DecodedSession(NamedTuple):
     """The hash of a session.
 
     Attributes:
@@ -83,18 +83,18 @@ class Parsed(NamedTuple):
         newer: why the session cannot be served: a newer version wrote it so.
     """
 
-    head: Head | None
+    head: SessionHeader | None
     state: Pairs
-    flaws: Sequence[Flaw]
+    flaws: Sequence[FieldError]
     newer: NewerFormat | None = None
 
 
-def user_state(reply: Reply) -> State:
+def user_state(reply: Reply) -> DecodedState:
     """The state in a user's hash."""
     return _state(reply, "The user's state")
 
 
-def app_state(reply: Reply) -> State:
+def app_state(reply: Reply) -> DecodedState:
     """The state in an app's hash, where each value has a stamp beside it."""
     return _state(reply, "The app's state")
 
@@ -110,34 +110,36 @@ def app_stamps(reply: Reply) -> dict[str, Stamp]:
     return stamps
 
 
-def parse_head(reply: Reply) -> Parsed:
+def parse_head(reply: Reply) -> DecodedSession:
     """The fields of a session and its state."""
     if isinstance(reply, Exception):
-        return Parsed(None, {}, [FOREIGN])
+        return DecodedSession(None, {}, [FOREIGN])
     fields = {b"chain": b"", **dict(pairs(reply))}
-    flaws: list[Flaw] = []
+    flaws: list[FieldError] = []
     try:
         _check_format(fields, "The session", flaws)
         if flaws:
-            return Parsed(None, {}, flaws)
+            return DecodedSession(None, {}, flaws)
         state, more = _sorted(fields, _KNOWN, flaws)
-        head: Head | None
+        head: SessionHeader | None
         try:
             own = [read(fields[name]) for name, read in _READ.items()]
-            head = Head._make([*own, _recorded(fields, flaws), NOTHING])
+            head = SessionHeader._make([*own, _recorded(fields, flaws), NOTHING])
         except (KeyError, ValueError):
             head = _salvaged(fields, flaws)
     except NewerFormat as newer:
-        return Parsed(None, {}, [], newer)
+        return DecodedSession(None, {}, [], newer)
     _check_bytes(fields, flaws)
     if head is not None and head.dropped > head.seq:
-        return Parsed(None, state, [*flaws, Flaw("seq", "less than `dropped`", fields[b"seq"])])
+        return DecodedSession(
+            None, state, [*flaws, FieldError("seq", "less than `dropped`", fields[b"seq"])]
+        )
     if head is not None and more:
         head = head._replace(more=more)
-    return Parsed(head, state, flaws)
+    return DecodedSession(head, state, flaws)
 
 
-def _salvaged(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Head | None:
+def _salvaged(fields: Mapping[bytes, bytes], flaws: list[FieldError]) -> SessionHeader | None:
     """What can be served of a session with fields that are missing or cannot be read.
 
     What cannot be read is added to `flaws`, and so are required fields that are missing.
@@ -148,15 +150,15 @@ def _salvaged(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Head | None:
             values[name.decode()] = read(fields[name])
         except KeyError:
             if name not in _DEFAULTS:
-                flaws.append(Flaw(name.decode(), "missing"))
+                flaws.append(FieldError(name.decode(), "missing"))
         except ValueError as error:
-            flaws.append(Flaw(name.decode(), str(error), fields[name]))
+            flaws.append(FieldError(name.decode(), str(error), fields[name]))
     if not values.keys() >= _NEEDED:
         return None
-    return Head(**values, fields=_recorded(fields, flaws))
+    return SessionHeader(**values, fields=_recorded(fields, flaws))
 
 
-def _recorded(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Pairs:
+def _recorded(fields: Mapping[bytes, bytes], flaws: list[FieldError]) -> Pairs:
     """The fields that applications set; those that cannot be read are added to `flaws`."""
     found: dict[str, bytes] = {}
     for name, (known, field) in READ.items():
@@ -166,7 +168,7 @@ def _recorded(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> Pairs:
                 field.check(value)
                 found[known] = value
             except ValueError as error:
-                flaws.append(Flaw(known, str(error), value))
+                flaws.append(FieldError(known, str(error), value))
     return found
 
 
@@ -186,21 +188,21 @@ def count(field: bytes) -> int:
     raise ValueError("not a whole number")
 
 
-def _state(reply: Reply, what: str) -> State:
+def _state(reply: Reply, what: str) -> DecodedState:
     if isinstance(reply, Exception):
-        return State({}, [FOREIGN])
+        return DecodedState({}, [FOREIGN])
     fields = dict(pairs(reply))
-    flaws: list[Flaw] = []
+    flaws: list[FieldError] = []
     try:
         _check_format(fields, what, flaws)
         found, more = _sorted(fields, (), flaws)
     except NewerFormat as newer:
-        return State({}, newer=newer)
+        return DecodedState({}, newer=newer)
     _check_bytes(fields, flaws)
-    return State(found, flaws, more=more)
+    return DecodedState(found, flaws, more=more)
 
 
-def _check_format(fields: Mapping[bytes, bytes], what: str, flaws: list[Flaw]) -> None:
+def _check_format(fields: Mapping[bytes, bytes], what: str, flaws: list[FieldError]) -> None:
     """Add a `format` that is none to `flaws`.
 
     Raises:
@@ -212,17 +214,17 @@ def _check_format(fields: Mapping[bytes, bytes], what: str, flaws: list[Flaw]) -
     try:
         growth.check_format(field, what)
     except ValueError as error:
-        flaws.append(Flaw("format", str(error), field))
+        flaws.append(FieldError("format", str(error), field))
 
 
-def _check_bytes(fields: Mapping[bytes, bytes], flaws: list[Flaw]) -> None:
+def _check_bytes(fields: Mapping[bytes, bytes], flaws: list[FieldError]) -> None:
     field = fields.get(b"bytes", b"0")
     if not (field.isdigit() and len(field) <= _DIGITS):
-        flaws.append(Flaw("bytes", "not a whole number", field))
+        flaws.append(FieldError("bytes", "not a whole number", field))
 
 
 def _sorted(
-    fields: Mapping[bytes, bytes], known: Container[bytes], flaws: list[Flaw]
+    fields: Mapping[bytes, bytes], known: Container[bytes], flaws: list[FieldError]
 ) -> tuple[dict[str, bytes], Pairs]:
     """State values by key (`state:` stands before each of them), and fields that nobody here knows.
 
@@ -238,9 +240,9 @@ def _sorted(
             try:
                 state[name[6:].decode()] = _plain(value) if value[:1] == growth.MARK else value
             except UnicodeDecodeError:
-                flaws.append(Flaw(field_of(name), "a name that is not UTF-8", value))
+                flaws.append(FieldError(field_of(name), "a name that is not UTF-8", value))
             except ValueError as error:
-                flaws.append(Flaw(field_of(name), str(error), value))
+                flaws.append(FieldError(field_of(name), str(error), value))
         elif not (name in known or name in _BESIDE or name.startswith((b"at:", b"size:"))):
             with suppress(UnicodeDecodeError):
                 more[name.decode()] = value
@@ -294,14 +296,14 @@ _READ: dict[bytes, Callable[[bytes], Any]] = {
     b"log_id": _text,
     b"chain": _chain,
 }
-"""The fields of a session that the store sets, and how each is read, in the order of `Head`."""
+"""Fields of a session that the store sets: how each is read, in the order of `SessionHeader`."""
 
 _KNOWN = _READ.keys() | READ.keys()
 
 _BESIDE = frozenset({b"format", b"bytes", b"applied"})
 """Fields of all hashes that hold state."""
 
-_DEFAULTS = frozenset(name.encode() for name in Head._field_defaults)
+_DEFAULTS = frozenset(name.encode() for name in SessionHeader._field_defaults)
 """Fields that may be missing, and without which a session can be served."""
 
 _NEEDED = {name.decode() for name in _READ.keys() - _DEFAULTS}

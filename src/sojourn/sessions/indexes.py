@@ -20,12 +20,20 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, Flaw, parse_head, user_state
-from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.hashes import FOREIGN, FieldError, parse_head, user_state
+from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Label, Listed, Named, Place, Stored, has
+from sojourn.sessions.store import (
+    IndexEntry,
+    IndexPlace,
+    Label,
+    SessionSnapshot,
+    StoredNames,
+    StoredPage,
+    has,
+)
 
 _PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
 
@@ -41,13 +49,13 @@ class Mended(NamedTuple):
 
     dropped: int
     restored: int
-    entries: Sequence[Entry]
+    entries: Sequence[IndexEntry]
 
 
-class _Found(NamedTuple):
+class _FoundSessions(NamedTuple):
     """What stands where an index leads to: sessions in order, and those that cannot be served."""
 
-    sessions: list[tuple[SessionKey, Stored]]
+    sessions: list[tuple[SessionKey, SessionSnapshot]]
     corrupt: list[SessionKey]
     newer: list[SessionKey]
     gone: list[SessionKey]
@@ -61,7 +69,7 @@ class Indexes:
         engine: Engine,
         keys: Keys,
         commons: Commons,
-        inspection: Inspection,
+        inspection: CorruptionReporter,
         recent: Recent,
     ) -> None:
         self._engine = engine
@@ -73,12 +81,12 @@ class Indexes:
     async def list_sessions(
         self,
         owner: UserKey,
-        after: Place | None,
+        after: IndexPlace | None,
         limit: int,
         label: Label | None = None,
         *,
         newest_first: bool = False,
-    ) -> Listed:
+    ) -> StoredPage:
         """Two round trips a page."""
         index = self._keys.user(owner).by_update
         if label is not None:
@@ -94,36 +102,36 @@ class Indexes:
         if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
             self._engine.post(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
-        return Listed(found.sessions, after, found.corrupt, found.newer)
+        return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
-    async def list_ids(self, owner: UserKey, after: Place | None, limit: int) -> Named:
+    async def list_ids(self, owner: UserKey, after: IndexPlace | None, limit: int) -> StoredNames:
         """One round trip a page."""
         index = self._keys.user(owner).by_update
         return await self._page(owner, index, after, limit, parse_session)
 
     async def list_users(
-        self, users: Sequence[tuple[UserKey, Place | None]], limit: int
-    ) -> Sequence[Listed | CorruptRecord]:
+        self, users: Sequence[tuple[UserKey, IndexPlace | None]], limit: int
+    ) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips, whatever the number of users."""
         size = min(limit, _OF_EACH)
         refused: dict[UserKey, CorruptRecord] = {}
 
-        async def page_of(owner: UserKey, after: Place | None) -> Named:
+        async def page_of(owner: UserKey, after: IndexPlace | None) -> StoredNames:
             index = self._keys.user(owner).by_update
             try:
                 return await self._page(owner, index, after, size, parse_session)
             except CorruptRecord as error:
                 refused[owner] = error
-                return Named([], more=False)
+                return StoredNames([], more=False)
 
         pages = await gather_in_time(*(page_of(*each) for each in users))
-        places: dict[UserKey, Named | CorruptRecord] = {}
+        places: dict[UserKey, StoredNames | CorruptRecord] = {}
         for (owner, _), page in zip(users, pages, strict=True):
             if owner in refused:
                 places[owner] = refused[owner]
                 continue
             more = page.more or len(page.places) > limit
-            places[owner] = Named(page.places[:limit], more)
+            places[owner] = StoredNames(page.places[:limit], more)
             limit -= min(limit, len(page.places))
             if more or not limit:
                 break
@@ -131,17 +139,17 @@ class Indexes:
             [
                 SessionKey(*owner, SessionId(place.name))
                 for owner, page in places.items()
-                if isinstance(page, Named)
+                if isinstance(page, StoredNames)
                 for place in page.places
             ]
         )
         return self._by_user(places, found)
 
     def _by_user(
-        self, places: dict[UserKey, Named | CorruptRecord], found: _Found
-    ) -> list[Listed | CorruptRecord]:
+        self, places: dict[UserKey, StoredNames | CorruptRecord], found: _FoundSessions
+    ) -> list[StoredPage | CorruptRecord]:
         """What was found, a page for each user."""
-        parts = {owner: _Found([], [], [], []) for owner in places}
+        parts = {owner: _FoundSessions([], [], [], []) for owner in places}
         for key, stored in found.sessions:
             parts[key.owner].sessions.append((key, stored))
         for key in found.corrupt:
@@ -150,7 +158,7 @@ class Indexes:
             parts[key.owner].newer.append(key)
         for key in found.gone:
             parts[key.owner].gone.append(key)
-        listed: list[Listed | CorruptRecord] = []
+        listed: list[StoredPage | CorruptRecord] = []
         for owner, page in places.items():
             if isinstance(page, CorruptRecord):
                 listed.append(page)
@@ -160,12 +168,12 @@ class Indexes:
                 self._engine.post(self.prune_call(owner))
                 self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
             after = page.places[-1] if page.more else None
-            listed.append(Listed(part.sessions, after, part.corrupt, part.newer))
+            listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
         return listed
 
     async def list_recent(
-        self, app: AppName, after: Place | None, limit: int, label: Label | None = None
-    ) -> Listed:
+        self, app: AppName, after: IndexPlace | None, limit: int, label: Label | None = None
+    ) -> StoredPage:
         """Two round trips a page."""
         indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
         if label is not None:
@@ -177,15 +185,15 @@ class Indexes:
         met = {key: place for place in places if (key := named(app, place.name))}
         found = await self._read(list(met))
         for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
-            self._recent.enter(Entry(key, expires=met[key].score, former=as_json(label)))
+            self._recent.enter(IndexEntry(key, expires=met[key].score, former=as_json(label)))
         for key, stored in found.sessions:
             if not has(stored.head, label):  # of another label by now
                 self._recent.enter(entry_of(key, stored.head, as_json(label)))
-        return Listed(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
+        return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
 
-    async def _read(self, keys: Sequence[SessionKey]) -> _Found:
+    async def _read(self, keys: Sequence[SessionKey]) -> _FoundSessions:
         """Sessions without rows. One round trip, a call for each user."""
-        found = _Found([], [], [], [])
+        found = _FoundSessions([], [], [], [])
         if not keys:
             return found
         owners: dict[UserKey, list[SessionKey]] = {}
@@ -194,7 +202,7 @@ class Indexes:
         calls = [self._read_call(owner, part) for owner, part in owners.items()]
         _, app_call = self._commons.state_calls(keys[0].owner)
         *replies, state = await self._engine.run_all([*calls, app_call])
-        read: dict[SessionKey, Stored] = {}
+        read: dict[SessionKey, SessionSnapshot] = {}
         for (owner, part), reply in zip(owners.items(), replies, strict=True):
             ours = user_state(reply.pop())
             shared = await self._commons.report(owner, ours, state)
@@ -213,7 +221,9 @@ class Indexes:
                     found.corrupt.append(key)
                     continue
                 readable = not (flaws or shared)
-                read[key] = Stored(head, own, ours.pairs, state.pairs, [], 0, readable=readable)
+                read[key] = SessionSnapshot(
+                    head, own, ours.pairs, state.pairs, [], 0, readable=readable
+                )
         found.sessions.extend((key, read[key]) for key in keys if key in read)
         return found
 
@@ -247,7 +257,7 @@ class Indexes:
         def read(replies: list[Any]) -> Mended:
             dropped, restored, *fields = replies[0]
             rows = zip(keys, fields[::3], fields[1::3], fields[2::3], strict=True)
-            entries = [Entry(*row) for row in rows if row[1] != b"?"]
+            entries = [IndexEntry(*row) for row in rows if row[1] != b"?"]
             return Mended(dropped, restored, entries)
 
         heads = [self._keys.session(key).head for key in keys]
@@ -260,14 +270,14 @@ class Indexes:
         )
 
     async def list_names(
-        self, app: str | None, shard: int, after: Place | None, limit: int
-    ) -> Named:
+        self, app: str | None, shard: int, after: IndexPlace | None, limit: int
+    ) -> StoredNames:
         """One round trip a page."""
         if app is None:
             return await self._page(None, self._keys.apps(), after, limit, parse_app)
         return await self._page(None, self._keys.users(app, shard), after, limit, parse_user)
 
-    async def _newest(self, index: str, after: Place | None, limit: int) -> Named:
+    async def _newest(self, index: str, after: IndexPlace | None, limit: int) -> StoredNames:
         """As `_page`, from the highest score down. What is no name of a session is passed over."""
         high = "+inf" if after is None else after.score
         size = limit + (1 if after is None else 2)
@@ -282,25 +292,25 @@ class Indexes:
                     ],
                 )
             )
-            found: list[Place] = []
+            found: list[IndexPlace] = []
             for name, score in zip(flat[::2], flat[1::2], strict=True):
-                place = Place(float(score), name.decode(errors="replace"))
+                place = IndexPlace(float(score), name.decode(errors="replace"))
                 if after is None or place < after:
                     found.append(place)
             if len(found) > limit or len(flat) < 2 * size:
-                return Named(found[:limit], len(found) > limit)
+                return StoredNames(found[:limit], len(found) > limit)
             size *= 4
 
     async def _page(
         self,
         owner: UserKey | None,
         index: str,
-        after: Place | None,
+        after: IndexPlace | None,
         limit: int,
         parse: Callable[[str], str],
         *,
         newest_first: bool = False,
-    ) -> Named:
+    ) -> StoredNames:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
@@ -311,8 +321,8 @@ class Indexes:
         word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
         size = limit + (1 if after is None else 2)
         while True:
-            found: list[Place] = []
-            flaws: list[Flaw] = []
+            found: list[IndexPlace] = []
+            flaws: list[FieldError] = []
             command: Command = (word, index, start, ends[1], "WITHSCORES")
             flat: list[bytes] | Exception = await self._engine.run(
                 Call(
@@ -327,9 +337,9 @@ class Indexes:
                 raise await self._inspection.refusal(owner, None, "index", index, [FOREIGN])
             for name, score in zip(flat[::2], flat[1::2], strict=True):
                 try:
-                    place = Place(float(score), parse(name.decode()))
+                    place = IndexPlace(float(score), parse(name.decode()))
                 except ValueError:
-                    flaws.append(Flaw(field_of(name), "not an id", name))
+                    flaws.append(FieldError(field_of(name), "not an id", name))
                     continue
                 if after is None or (place < after if newest_first else place > after):
                     found.append(place)
@@ -337,4 +347,4 @@ class Indexes:
                 break
             size *= 4
         await self._inspection.report(owner, None, "index", index, flaws)
-        return Named(found[:limit], len(found) > limit)
+        return StoredNames(found[:limit], len(found) > limit)

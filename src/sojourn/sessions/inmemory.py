@@ -16,19 +16,19 @@ from sojourn.errors import SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
-from sojourn.sessions.graves import Buried, Fate
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.store import (
-    Born,
+    Created,
     Delta,
-    Head,
     Pairs,
-    Renamed,
-    Stored,
-    Write,
-    Written,
+    RotateResult,
+    SessionHeader,
+    SessionSnapshot,
+    WriteOptions,
+    WriteResult,
 )
+from sojourn.sessions.tombstones import TombstoneReason, TombstoneTarget
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -45,7 +45,7 @@ HORIZON = 1000
 class SessionInMemory:
     """A session, and what is remembered of its writes."""
 
-    head: Head
+    head: SessionHeader
     state: dict[str, bytes]
     place: float
     rows: list[bytes] = field(default_factory=list[bytes])
@@ -54,7 +54,7 @@ class SessionInMemory:
 
 
 @dataclass(slots=True)
-class _Shared:
+class _SharedState:
     """State that sessions share, with its own lifetime."""
 
     values: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -91,9 +91,9 @@ class InMemorySessions:
         self._max_sessions = max_sessions
         self.now = clock
         self.sessions: dict[SessionKey, SessionInMemory] = {}
-        self.shared_state: dict[UserKey | str, _Shared] = {}
-        self.operations: dict[UserKey, OrderedDict[str, Renamed | None]] = {}
-        self.tombstones: dict[tuple[Buried, Fate], float] = {}
+        self.shared_state: dict[UserKey | str, _SharedState] = {}
+        self.operations: dict[UserKey, OrderedDict[str, RotateResult | None]] = {}
+        self.tombstones: dict[tuple[TombstoneTarget, TombstoneReason], float] = {}
         self.staged: dict[tuple[SessionKey, str], list[bytes]] = {}
 
     async def run(self, operation: Operation[R]) -> R:
@@ -108,14 +108,18 @@ class InMemorySessions:
 
     # ── out and in, as it is stored ────────────────────────────────────────────────────────────
 
-    async def find(self, key: SessionKey) -> Stored | None:
+    async def find(self, key: SessionKey) -> SessionSnapshot | None:
         """A session with its own state and no rows."""
         session = self.alive(key)
-        return None if session is None else Stored(session.head, dict(session.state), {}, {}, [], 0)
+        return (
+            None
+            if session is None
+            else SessionSnapshot(session.head, dict(session.state), {}, {}, [], 0)
+        )
 
     async def stretch(
         self, key: SessionKey, first: int, most: int, size: int
-    ) -> archive.Stretch | None:
+    ) -> archive.LogSlice | None:
         """Rows from a number on."""
         session = self.alive(key)
         if session is None:
@@ -128,7 +132,9 @@ class InMemorySessions:
             size -= len(row)
             if size <= 0:
                 break
-        return archive.Stretch(head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows)
+        return archive.LogSlice(
+            head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows
+        )
 
     async def stage(
         self,
@@ -145,7 +151,7 @@ class InMemorySessions:
         return len(staged)
 
     async def restore(
-        self, key: SessionKey, image: archive.Image, *, replace: bool
+        self, key: SessionKey, image: archive.ArchivedSession, *, replace: bool
     ) -> archive.Outcome:
         """Write a session in one step."""
         head, now = image.head, self.now()
@@ -179,7 +185,7 @@ class InMemorySessions:
         self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
     ) -> None:
         """Set when a session expires."""
-        write = Write("", incarnation, version)
+        write = WriteOptions("", incarnation, version)
         session = self.writable(key, write)
         self.check_version(key, session.head, write)
         ends = [end for end in (session.head.until, at) if end is not None]
@@ -189,10 +195,12 @@ class InMemorySessions:
         """What the time is here."""
         return self.now()
 
-    async def shared(self, of: UserKey | AppName) -> archive.Shared:
+    async def shared(self, of: UserKey | AppName) -> archive.ArchivedState:
         """The state of a user or an app."""
         values = self.values(of)
-        return archive.Shared(dict(values), self.shared_state[of].expires if values else None)
+        return archive.ArchivedState(
+            dict(values), self.shared_state[of].expires if values else None
+        )
 
     async def reinstate(
         self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
@@ -203,12 +211,12 @@ class InMemorySessions:
         if self.values(of) and not replace:
             return "exists"
         self.check("state", {}, pairs, cap=CEILING.state)
-        self.shared_state[of] = _Shared(dict(pairs), expires)
+        self.shared_state[of] = _SharedState(dict(pairs), expires)
         return "restored"
 
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
 
-    def adopt(self, key: SessionKey, stored: Stored) -> None:
+    def adopt(self, key: SessionKey, stored: SessionSnapshot) -> None:
         """Hold a session as a store gave it. Its log begins with the first row that came along."""
         head = stored.head._replace(dropped=stored.head.seq - len(stored.rows))
         rows = list(stored.rows)
@@ -216,9 +224,9 @@ class InMemorySessions:
         self.sessions[key] = SessionInMemory(head, dict(stored.state), head.updated, rows, ids)
         for name, values in ((key.owner, stored.user), (key.app, stored.app)):
             if not self.values(name):
-                self.shared_state[name] = _Shared(dict(values), self._shared_expiry())
+                self.shared_state[name] = _SharedState(dict(values), self._shared_expiry())
 
-    def head(self, key: SessionKey) -> Head | None:
+    def head(self, key: SessionKey) -> SessionHeader | None:
         """The fields of a session, or None when there is none."""
         session = self.alive(key)
         return None if session is None else session.head
@@ -231,7 +239,9 @@ class InMemorySessions:
 
     # ── steps ──────────────────────────────────────────────────────────────────────────────────
 
-    def put(self, key: SessionKey, head: Head, state: Pairs, place: float) -> SessionInMemory:
+    def put(
+        self, key: SessionKey, head: SessionHeader, state: Pairs, place: float
+    ) -> SessionInMemory:
         """Put a session without rows at a key."""
         session = self.sessions[key] = SessionInMemory(head, dict(state), place)
         return session
@@ -241,7 +251,7 @@ class InMemorySessions:
         return [key for key in self.sessions if key.owner == owner]
 
     def remember(
-        self, key: SessionKey, what: str, operation_id: str, done: Renamed | None = None
+        self, key: SessionKey, what: str, operation_id: str, done: RotateResult | None = None
     ) -> None:
         """Remember an operation on a session beyond its life, and what it has done."""
         past = self.operations.setdefault(key.owner, OrderedDict())
@@ -251,7 +261,7 @@ class InMemorySessions:
         """Whether an operation is remembered."""
         return _named(what, key, operation_id) in self.operations.get(key.owner, ())
 
-    def done(self, key: SessionKey, what: str, operation_id: str) -> Renamed | None:
+    def done(self, key: SessionKey, what: str, operation_id: str) -> RotateResult | None:
         """What a remembered operation has done."""
         past = self.operations.get(key.owner)
         return None if past is None else past.get(_named(what, key, operation_id))
@@ -261,15 +271,15 @@ class InMemorySessions:
         if any(self.did(key, kind, operation_id) for kind in kinds):
             raise refusals.gone(key)
 
-    def check_version(self, key: SessionKey, head: Head, write: Write) -> None:
+    def check_version(self, key: SessionKey, head: SessionHeader, write: WriteOptions) -> None:
         """Refuse a write that expects another version."""
         if write.expected is not None and write.expected != head.version:
             raise refusals.stale(key, actual=head.version, expected=write.expected)
 
-    def born(self, key: SessionKey, head: Head) -> Born:
+    def born(self, key: SessionKey, head: SessionHeader) -> Created:
         """What a create tells of a session."""
         user, app = dict(self.values(key.owner)), dict(self.values(key.app))
-        return Born(head.created, head.expires, head.until, user, app)
+        return Created(head.created, head.expires, head.until, user, app)
 
     def alive(self, key: SessionKey) -> SessionInMemory | None:
         """A session that has not expired; None when there is none."""
@@ -282,20 +292,20 @@ class InMemorySessions:
         self.tell(key, "expired", 0)
         return None
 
-    def writable(self, key: SessionKey, write: Write) -> SessionInMemory:
+    def writable(self, key: SessionKey, write: WriteOptions) -> SessionInMemory:
         """A session that a write may change."""
         session = self.alive(key)
         if session is None or write.incarnation not in ("", session.head.incarnation):
             raise self.missing(key, write)
         return session
 
-    def missing(self, key: SessionKey, write: Write) -> SessionNotFound:
+    def missing(self, key: SessionKey, write: WriteOptions) -> SessionNotFound:
         """Why there is no such session."""
         if write.incarnation and self.did(key, "rotated-from", write.incarnation):
             return refusals.rotated(key)
         return refusals.missing(key)
 
-    def changed(self, session: SessionInMemory, name: str, **fields: Any) -> Written:
+    def changed(self, session: SessionInMemory, name: str, **fields: Any) -> WriteResult:
         """Count a change, and remember its operation."""
         head, now = session.head, self.now()
         if head.expires is None or head.ttl is None or head.expires < now + head.ttl:
@@ -303,7 +313,7 @@ class InMemorySessions:
         session.head = head._replace(version=head.version + 1, **fields)
         session.place = max(session.place, session.head.updated)
         _remember(session.operations, name, session.head.version)
-        return Written(session.head.version, session.head.seq, repeated=False)
+        return WriteResult(session.head.version, session.head.seq, repeated=False)
 
     def check_room(self, key: SessionKey) -> None:
         """Refuse one session more than a user may have."""
@@ -345,7 +355,7 @@ class InMemorySessions:
                 self.check("app state", self.values(key.app), pairs, _STORED)
             if pairs:
                 values = {**self.values(name), **pairs}
-                self.shared_state[name] = _Shared(values, self._shared_expiry())
+                self.shared_state[name] = _SharedState(values, self._shared_expiry())
 
     def check(
         self,

@@ -9,11 +9,11 @@ from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError
 from sojourn.ids import SessionId, UserKey
-from sojourn.sessions.hashes import FOREIGN, Flaw
-from sojourn.sessions.quarantine import LARGEST, Part, Quarantine, Unreadable, visible
+from sojourn.sessions.hashes import FOREIGN, FieldError
+from sojourn.sessions.quarantine import LARGEST, Part, Quarantine, UnreadablePart, visible
 
 
-class Inspection:
+class CorruptionReporter:
     """Reports flaws, and looks at keys of another type that stand in place of ours."""
 
     def __init__(self, engine: Engine, quarantine: Quarantine) -> None:
@@ -26,7 +26,7 @@ class Inspection:
         session: SessionId | None,
         part: Part,
         key: str,
-        flaws: Sequence[Flaw],
+        flaws: Sequence[FieldError],
     ) -> bool:
         """Report what is wrong with a key; whether anything is.
 
@@ -36,7 +36,7 @@ class Inspection:
             return False
         if flaws[0] is not FOREIGN or self._quarantine.is_news(key):
             seen = await self._seen(key, flaws)
-            self._quarantine.add([Unreadable(owner, session, part, *flaw) for flaw in seen])
+            self._quarantine.add([UnreadablePart(owner, session, part, *flaw) for flaw in seen])
         return True
 
     async def refusal(
@@ -45,7 +45,7 @@ class Inspection:
         session: SessionId | None,
         part: Part,
         key: str,
-        flaws: Sequence[Flaw],
+        flaws: Sequence[FieldError],
     ) -> CorruptRecord:
         """Report what is wrong with a key without which nothing can be served.
 
@@ -53,12 +53,12 @@ class Inspection:
             the error to raise.
         """
         seen = await self._seen(key, flaws)
-        self._quarantine.add([Unreadable(owner, session, part, *flaw) for flaw in seen])
+        self._quarantine.add([UnreadablePart(owner, session, part, *flaw) for flaw in seen])
         why = "; ".join(": ".join(filter(None, (visible(flaw[0]), flaw[1]))) for flaw in seen)
         message = f"{key!r} cannot be read ({why}). Its bytes are in `raw` and in the quarantine."
         return CorruptRecord(message, key=key, raw=b"\n".join(flaw.raw for flaw in seen))
 
-    async def _seen(self, key: str, flaws: Sequence[Flaw]) -> Sequence[Flaw]:
+    async def _seen(self, key: str, flaws: Sequence[FieldError]) -> Sequence[FieldError]:
         """The flaws with their bytes; those of a key of another type are on the server yet."""
         if flaws[0] is not FOREIGN:
             return flaws

@@ -17,7 +17,7 @@ from sojourn.sessions.model import NamePage, Session, SessionPage
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import ListNames, ListRecent, ListSessions, ListUsers
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Label, Listed, Place, Stored
+from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredPage
 
 _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
@@ -61,7 +61,7 @@ class Filter(NamedTuple):
 class _Parts(NamedTuple):
     """Sessions of several users, and those that cannot be served."""
 
-    sessions: list[tuple[SessionKey, Stored]]
+    sessions: list[tuple[SessionKey, SessionSnapshot]]
     corrupt: list[SessionKey]
     newer: list[SessionKey]
 
@@ -136,7 +136,7 @@ class Listing:
         label: Label | None,
         *,
         newest_first: bool,
-    ) -> tuple[Listed, Cursor | None]:
+    ) -> tuple[StoredPage, Cursor | None]:
         """The next sessions of a user, and where to go on; None at the end."""
         page = await self._store.run(
             ListSessions(owner, place.session, limit, label, newest_first=newest_first)
@@ -145,24 +145,24 @@ class Listing:
 
     async def _of_app(
         self, app: AppName, place: Cursor, limit: int, corrupt: list[UserKey]
-    ) -> tuple[Listed, Cursor | None]:
+    ) -> tuple[StoredPage, Cursor | None]:
         """The next sessions of the next users, and where to go on; None at the end.
 
         A user whose index cannot be read is added to `corrupt`.
         """
         users, more = await self._users(app, place.shard, place.name, limit)
-        starts: list[Place | None] = [None] * len(users)
+        starts: list[IndexPlace | None] = [None] * len(users)
         if place.session is not None and place.name is not None:  # the user at hand has more
             at_hand = place.name  # whose entry may have moved on since: that would be a second one
             users = [each for each in users if each[1].name != at_hand.name]
             starts = [place.session, *[None] * len(users)]
             users.insert(0, (place.shard, at_hand))
         if not users:
-            return Listed([], None), None
+            return StoredPage([], None), None
         owners = [UserKey(app, parse_user(name.name)) for _, name in users]
         pages = await self._store.run(ListUsers(list(zip(owners, starts, strict=True)), limit))
         found = _Parts([], [], [])
-        after: Place | None = None
+        after: IndexPlace | None = None
         for owner, page in zip(owners, pages, strict=False):
             if isinstance(page, CorruptRecord):  # told, and in the user's quarantine
                 corrupt.append(owner)
@@ -171,19 +171,19 @@ class Listing:
             found.corrupt.extend(page.corrupt)
             found.newer.extend(page.newer)
             after = page.after
-        listed = Listed(found.sessions, None, found.corrupt, found.newer)
+        listed = StoredPage(found.sessions, None, found.corrupt, found.newer)
         if after is None and len(pages) == len(users) and not more:
             return listed, None
         return listed, Cursor(*users[len(pages) - 1], after)
 
     async def _users(
-        self, app: AppName, shard: int, after: Place | None, limit: int
-    ) -> tuple[list[tuple[int, Place]], bool]:
+        self, app: AppName, shard: int, after: IndexPlace | None, limit: int
+    ) -> tuple[list[tuple[int, IndexPlace]], bool]:
         """The next users of an app, each with its part of them; and whether there may be more.
 
         One round trip mostly: the parts that may be needed are read at the same time.
         """
-        found: list[tuple[int, Place]] = []
+        found: list[tuple[int, IndexPlace]] = []
         ahead = self._shards if after is None else _AHEAD
         while shard < self._shards:
             parts = range(shard, min(shard + ahead, self._shards))

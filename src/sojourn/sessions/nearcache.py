@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.rows import chained
-from sojourn.sessions.store import Head, Stored
+from sojourn.sessions.store import SessionHeader, SessionSnapshot
 
 _DECODED = 6
 """How many times larger an event is as objects than as JSON, as measured on ADK's."""
@@ -40,7 +40,7 @@ class Known(NamedTuple):
         losses: how many connections had been lost before it was read.
     """
 
-    head: Head
+    head: SessionHeader
     first: int
     events: list[Any]
     tail: Sequence[bytes]
@@ -58,7 +58,7 @@ class Known(NamedTuple):
             return True
         return self.first == self.head.dropped + 1
 
-    def continued_by(self, stored: Stored) -> bool:
+    def continued_by(self, stored: SessionSnapshot) -> bool:
         """Whether the rows read are this run's tail and what came after it."""
         before, now = self.head, stored.head
         return (

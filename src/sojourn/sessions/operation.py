@@ -14,8 +14,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from sojourn.ids import SessionKey
-    from sojourn.sessions.held import Held
     from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
 
 R = TypeVar("R")
@@ -46,7 +46,7 @@ class SessionWrite(Operation[R_co], frozen=True):
 
     key: SessionKey
 
-    def hold(self, held: Held, result: Any) -> None:  # noqa: ARG002 - of some
+    def hold(self, held: OutageCache, result: Any) -> None:  # noqa: ARG002 - of some
         """Tell what is held for outages what the change has done; by default, to forget it."""
         held.drop(self.key)
 

@@ -30,7 +30,7 @@ _AGAIN = 86_400
 """Seconds until it does."""
 
 
-class Unreadable(NamedTuple):
+class UnreadablePart(NamedTuple):
     """A record that cannot be read.
 
     Attributes:
@@ -61,7 +61,7 @@ class Unreadable(NamedTuple):
 class QuarantineStore(Protocol):
     """Where quarantined records are kept."""
 
-    def keep(self, owner: UserKey, records: Sequence[Unreadable]) -> None:
+    def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
         """Keep records of a user, each once. Nobody waits for it, and it never fails.
 
         What comes from the outbox is taken out of it in the same step.
@@ -98,7 +98,7 @@ class Quarantine:
         self._known: OrderedDict[str, float] = OrderedDict()
         self.count = 0
 
-    def add(self, found: Sequence[Unreadable]) -> None:
+    def add(self, found: Sequence[UnreadablePart]) -> None:
         """Quarantine a user's records that one read found unreadable, and report them.
 
         A record that this process reported lately is not reported again.
@@ -142,9 +142,9 @@ class Quarantine:
         return await self._store.remove(owner, id)
 
 
-def _that_fit(records: Sequence[Unreadable]) -> list[Unreadable]:
+def _that_fit(records: Sequence[UnreadablePart]) -> list[UnreadablePart]:
     """No more than a quarantine has room for."""
-    chosen: list[Unreadable] = []
+    chosen: list[UnreadablePart] = []
     left = MOST_BYTES
     for each in records[:MOST]:
         if len(each.raw) <= left:
@@ -159,7 +159,7 @@ class InMemoryQuarantine:
     def __init__(self) -> None:
         self._records: dict[UserKey, dict[str, Quarantined]] = {}
 
-    def keep(self, owner: UserKey, records: Sequence[Unreadable]) -> None:
+    def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
         """Keep records, each once."""
         kept = self._records.setdefault(owner, {})
         for each in records:
@@ -185,7 +185,7 @@ class InMemoryQuarantine:
         return self._records.get(owner, {}).pop(id, None) is not None
 
 
-def _record(found: Unreadable, key: str, now: float) -> Quarantined:
+def _record(found: UnreadablePart, key: str, now: float) -> Quarantined:
     return Quarantined(
         id=found.id,
         key=key,
@@ -198,7 +198,7 @@ def _record(found: Unreadable, key: str, now: float) -> Quarantined:
 
 
 def field_of(name: bytes) -> str:
-    """The name of a field as `Unreadable` has it."""
+    """The name of a field as `UnreadablePart` has it."""
     return name.decode(errors="surrogateescape")
 
 

@@ -13,10 +13,10 @@ from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Read
-from sojourn.sessions.quarantine import Quarantine, Unreadable
-from sojourn.sessions.rows import NotARow, Row, decode_row
+from sojourn.sessions.quarantine import Quarantine, UnreadablePart
+from sojourn.sessions.rows import EventRow, NotARow, decode_row
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Stored, Window
+from sojourn.sessions.store import EventWindow, SessionSnapshot
 
 E = TypeVar("E")
 K = TypeVar("K")
@@ -40,14 +40,14 @@ class View(NamedTuple, Generic[K, E]):
     """
 
     name: str
-    decode: Callable[[Row, int], K]
+    decode: Callable[[EventRow, int], K]
     copy: Callable[[K], E]
     time_of: Callable[[K], float]
 
     def checked(self) -> View[K, E]:
         """The same, but what cannot be copied is not decoded either."""
 
-        def decode(row: Row, seq: int) -> K:
+        def decode(row: EventRow, seq: int) -> K:
             kept = self.decode(row, seq)
             self.copy(kept)
             return kept
@@ -59,11 +59,11 @@ class _NotCopied(Exception):
     """A row was what it seemed to be, but its payload is not."""
 
 
-def _kept(row: Row, seq: int) -> tuple[Row, int]:
+def _kept(row: EventRow, seq: int) -> tuple[EventRow, int]:
     return row, seq
 
 
-def _event(kept: tuple[Row, int]) -> Event:
+def _event(kept: tuple[EventRow, int]) -> Event:
     """Payload and delta are decoded for each caller: they can be changed."""
     row, seq = kept
     return Event(
@@ -77,14 +77,14 @@ def _event(kept: tuple[Row, int]) -> Event:
     )
 
 
-def _time_of(kept: tuple[Row, int]) -> float:
+def _time_of(kept: tuple[EventRow, int]) -> float:
     return kept[0].time
 
 
-EVENTS: Final[View[tuple[Row, int], Event]] = View("sojourn", _kept, _event, _time_of)
+EVENTS: Final[View[tuple[EventRow, int], Event]] = View("sojourn", _kept, _event, _time_of)
 
 
-class Reader:
+class SessionReader:
     """Reads sessions of a store in any view, and remembers what it has decoded.
 
     A row that cannot be read leaves a gap, None, so that the others keep their places.
@@ -138,7 +138,7 @@ class Reader:
         stored, events = await self._read(key, last, view)
         return None if stored is None else await self._session(key, stored, events, view)
 
-    async def of(self, key: SessionKey, view: View[K, E], stored: Stored) -> Session[E]:
+    async def of(self, key: SessionKey, view: View[K, E], stored: SessionSnapshot) -> Session[E]:
         """What a store gave, as the caller gets it."""
         events = await self._decoded(key, stored.rows, stored.first, view)
         try:
@@ -183,15 +183,15 @@ class Reader:
 
     async def _read(
         self, key: SessionKey, last: int | None, view: View[K, E]
-    ) -> tuple[Stored | None, list[K | None]]:
+    ) -> tuple[SessionSnapshot | None, list[K | None]]:
         losses = self._losses()
         known = self._cache.find(key, view.name)
         if known and last != 0 and known.losses == losses and known.covers(last):
-            stored = await self._store.run(Read(key, Window(start=known.tail_index)))
+            stored = await self._store.run(Read(key, EventWindow(start=known.tail_index)))
             if stored and known.continued_by(stored) and self._losses() == losses:
                 return await self._continue(key, known, stored, last, view)
         losses = self._losses()
-        stored = await self._store.run(Read(key, Window(last=last)))
+        stored = await self._store.run(Read(key, EventWindow(last=last)))
         if stored is None:
             self._cache.drop(key, view.name)
             return None, []
@@ -204,8 +204,13 @@ class Reader:
         return stored, events
 
     async def _continue(
-        self, key: SessionKey, known: Known, stored: Stored, last: int | None, view: View[K, E]
-    ) -> tuple[Stored, list[K | None]]:
+        self,
+        key: SessionKey,
+        known: Known,
+        stored: SessionSnapshot,
+        last: int | None,
+        view: View[K, E],
+    ) -> tuple[SessionSnapshot, list[K | None]]:
         """The known events and those behind them; the first rows read are the last ones known."""
         again = len(known.tail)
         rows = stored.rows[again:]
@@ -222,7 +227,7 @@ class Reader:
     async def _decoded(
         self, key: SessionKey, rows: Sequence[bytes], first: int, view: View[K, E]
     ) -> list[K | None]:
-        found: list[Unreadable] = []
+        found: list[UnreadablePart] = []
 
         def read(numbered: tuple[int, bytes]) -> K | None:
             seq, row = numbered
@@ -230,7 +235,7 @@ class Reader:
                 return view.decode(decode_row(row), seq)
             except _NOT_AN_EVENT as error:
                 why = _reason(error, view.name)
-                found.append(Unreadable(key.owner, key.session, "events", str(seq), why, row))
+                found.append(UnreadablePart(key.owner, key.session, "events", str(seq), why, row))
                 return None
 
         events = await in_pieces(read, enumerate(rows, first))
@@ -238,7 +243,7 @@ class Reader:
         return events
 
     async def _session(
-        self, key: SessionKey, stored: Stored, events: list[K | None], view: View[K, E]
+        self, key: SessionKey, stored: SessionSnapshot, events: list[K | None], view: View[K, E]
     ) -> Session[E]:
         """The session as the caller gets it."""
         try:

@@ -13,7 +13,7 @@ from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.ids import AppName, SessionKey, escape, unescape
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Head, Label
+from sojourn.sessions.store import IndexEntry, Label, SessionHeader
 
 _RECENT = load("recent")
 
@@ -32,7 +32,7 @@ class Recent:
         self._entered: OrderedDict[SessionKey, float] = OrderedDict()
         self._losses = 0
 
-    def changed(self, entry: Entry) -> None:
+    def changed(self, entry: IndexEntry) -> None:
         """Enter a session, unless this process did so in the last minute; nobody waits for it."""
         if self.is_due(entry.key):
             self.enter(entry)
@@ -44,7 +44,7 @@ class Recent:
             self._entered.clear()
         return self._entered.get(key, 0.0) < time.monotonic()
 
-    def enter(self, *entries: Entry) -> None:
+    def enter(self, *entries: IndexEntry) -> None:
         """Enter sessions of one user now, or take them out; nobody waits for it."""
         for entry in entries:
             if entry.updated == b"":
@@ -57,22 +57,22 @@ class Recent:
         keys = self._keys.recent_of(entries[0].key)
         self._engine.post(self.call(keys, entries), lost=lambda: self._lost(entries))
 
-    def call(self, keys: RecentKeys, entries: Sequence[Entry]) -> Call[int]:
+    def call(self, keys: RecentKeys, entries: Sequence[IndexEntry]) -> Call[int]:
         """Enter sessions into a shard or take them out; gives how many went out."""
         args: list[Argument] = []
         for key, *rest in entries:
             args += [name_of(key), *rest]
         return Call("sessions.recent", keys, only, script=_RECENT, args=args)
 
-    def _lost(self, entries: Sequence[Entry]) -> None:
+    def _lost(self, entries: Sequence[IndexEntry]) -> None:
         for entry in entries:
             self._entered.pop(entry.key, None)
 
 
-def entry_of(key: SessionKey, head: Head, former: bytes = b"") -> Entry:
+def entry_of(key: SessionKey, head: SessionHeader, former: bytes = b"") -> IndexEntry:
     """What a session is that was read."""
     labels = head.fields.get("labels", b"")
-    return Entry(key, head.updated, ms(head.expires), labels, former)
+    return IndexEntry(key, head.updated, ms(head.expires), labels, former)
 
 
 def name_of(key: SessionKey) -> str:

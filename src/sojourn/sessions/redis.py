@@ -15,13 +15,13 @@ from sojourn.sessions import refusals
 from sojourn.sessions.commons import Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.indexes import Indexes
-from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
 from sojourn.sessions.replies import DONE, guarded, ms
 from sojourn.sessions.snapshots import Snapshots
-from sojourn.sessions.store import Write
+from sojourn.sessions.store import WriteOptions
 from sojourn.sessions.upkeep import Upkeep
 
 R = TypeVar("R")
@@ -37,7 +37,7 @@ class RedisSessions:
         self.engine = engine
         self.keys = keys
         self.policy = policy
-        self.inspection = Inspection(engine, quarantine)
+        self.inspection = CorruptionReporter(engine, quarantine)
         self.commons = Commons(engine, keys, policy, self.inspection)
         self.recent = Recent(engine, keys)
         self.indexes = Indexes(engine, keys, self.commons, self.inspection, self.recent)
@@ -54,7 +54,7 @@ class RedisSessions:
         self,
         script: Script,
         key: SessionKey,
-        write: Write,
+        write: WriteOptions,
         *args: Argument,
         operations: bool = False,
         bulk: bool = False,
@@ -100,7 +100,7 @@ class RedisSessions:
         self,
         script: Script,
         key: SessionKey,
-        write: Write,
+        write: WriteOptions,
         *args: Argument,
         others: tuple[str, ...] = (),
     ) -> list[Any]:
@@ -141,7 +141,7 @@ class RedisSessions:
         )
         return reply
 
-    async def refuse(self, reply: list[Any], key: SessionKey, write: Write) -> NoReturn:
+    async def refuse(self, reply: list[Any], key: SessionKey, write: WriteOptions) -> NoReturn:
         """Raise why a write was not done; one more round trip for one of an incarnation."""
         status = reply[0]
         if status == b"missing":

@@ -13,15 +13,15 @@ from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
-from sojourn.sessions.archive import STAGED, Image, Outcome, Shared, Stretch
+from sojourn.sessions.archive import STAGED, ArchivedSession, ArchivedState, LogSlice, Outcome
 from sojourn.sessions.commons import ENROLL, Commons, Policy
 from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
-from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent, entry_of
 from sojourn.sessions.replies import counted, ms
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Pairs, Stored
+from sojourn.sessions.store import IndexEntry, Pairs, SessionSnapshot
 
 _STRETCH, _STAGE, _RESTORE, _EXPIRE, _REINSTATE = (
     load(name) for name in ("stretch", "stage", "restore", "expire", "reinstate")
@@ -37,10 +37,10 @@ class RedisArchive:
         self._engine = engine
         self._keys = keys
         self._policy = policy
-        self._commons = Commons(engine, keys, policy, Inspection(engine, quarantine))
+        self._commons = Commons(engine, keys, policy, CorruptionReporter(engine, quarantine))
         self._recent = Recent(engine, keys)
 
-    async def find(self, key: SessionKey) -> Stored | None:
+    async def find(self, key: SessionKey) -> SessionSnapshot | None:
         """One round trip."""
         name = self._keys.session(key).head
         call: Call[list[Any]] = Call(
@@ -54,9 +54,9 @@ class RedisArchive:
             raise newer
         if head is None:
             raise CorruptRecord(f"The session at {name!r} cannot be read.", key=name, raw=b"")
-        return Stored(head, state, {}, {}, [], 0, readable=not flaws)
+        return SessionSnapshot(head, state, {}, {}, [], 0, readable=not flaws)
 
-    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> Stretch | None:
+    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> LogSlice | None:
         """One round trip."""
         head, events, *_ = self._keys.session(key)
         call: Call[list[Any]] = Call(
@@ -73,7 +73,9 @@ class RedisArchive:
         if reply[0] == b"corrupt":
             raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
         _, incarnation, epoch, dropped, lost, seq, start, *rows = reply
-        return Stretch(incarnation.decode(errors="replace"), epoch, dropped, lost, seq, start, rows)
+        return LogSlice(
+            incarnation.decode(errors="replace"), epoch, dropped, lost, seq, start, rows
+        )
 
     async def stage(
         self, key: SessionKey, name: str, dropped: int, before: int, rows: Sequence[bytes]
@@ -89,7 +91,7 @@ class RedisArchive:
         )
         return await self._engine.run(call)
 
-    async def restore(self, key: SessionKey, image: Image, *, replace: bool) -> Outcome:
+    async def restore(self, key: SessionKey, image: ArchivedSession, *, replace: bool) -> Outcome:
         """One round trip; one more for the first session of a user in this process."""
         head = image.head
         span = _lasting(head.span, head.expires)
@@ -162,7 +164,7 @@ class RedisArchive:
             case b"corrupt":
                 raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
             case _:
-                self._recent.enter(Entry(key, *said))
+                self._recent.enter(IndexEntry(key, *said))
 
     async def clock(self) -> float:
         """One round trip."""
@@ -170,7 +172,7 @@ class RedisArchive:
         seconds, micros = await self._engine.run(call)
         return int(seconds) + int(micros) / 1_000_000
 
-    async def shared(self, of: UserKey | AppName) -> Shared:
+    async def shared(self, of: UserKey | AppName) -> ArchivedState:
         """One round trip; more when changes of the app's state are left to be carried out."""
         newer = 0
         if isinstance(of, UserKey):
@@ -192,7 +194,7 @@ class RedisArchive:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")
         now = int(clock[0]) * 1000 + int(clock[1]) // 1000
         expires = None if left < 0 else (now + left) / 1000
-        return Shared(found.known(), expires, not found.flaws, found.more, newer)
+        return ArchivedState(found.known(), expires, not found.flaws, found.more, newer)
 
     async def reinstate(
         self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool

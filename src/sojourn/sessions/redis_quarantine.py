@@ -11,7 +11,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.model import Quarantined
-from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, Unreadable, name_of, visible
+from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, UnreadablePart, name_of, visible
 from sojourn.sessions.replies import ms, pairs
 from sojourn.sessions.scripts import load
 
@@ -49,7 +49,7 @@ class RedisQuarantine:
         self._keys = keys
         self._ttl = ms(ttl)
 
-    def keep(self, owner: UserKey, records: Sequence[Unreadable]) -> None:
+    def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
         """One script, posted."""
         user = self._keys.user(owner)
         arguments: list[Argument] = [self._ttl, MOST, MOST_BYTES]
@@ -103,7 +103,7 @@ class RedisQuarantine:
         removed: int = await self._engine.run(call)
         return bool(removed)
 
-    def _key_of(self, owner: UserKey, found: Unreadable) -> str:
+    def _key_of(self, owner: UserKey, found: UnreadablePart) -> str:
         user = self._keys.user(owner)
         keys = {
             "user state": user.state,

@@ -19,7 +19,7 @@ from sojourn.errors import (
     TooManySessions,
 )
 from sojourn.ids import SessionKey
-from sojourn.sessions.graves import REMEMBERED, Fate
+from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason
 
 MAX_LABELS = 16
 """Of one session."""
@@ -123,7 +123,7 @@ def past(key: SessionKey, ms: int) -> InvalidInput:
     )
 
 
-def erased(fate: Fate) -> Conflict:
+def erased(fate: TombstoneReason) -> Conflict:
     """A write that waited while what it belongs to was revoked or forgotten. It names nobody."""
     if fate == "forgotten":
         return Erased("The user was forgotten after this write was made: nothing of it is kept.")

@@ -29,14 +29,14 @@ from sojourn.errors import (
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import end_of_operation, from_now, until
-from sojourn.resilience.journal import Entry, Journal
+from sojourn.resilience.journal import Journal, JournalEntry
 from sojourn.sessions import refusals
-from sojourn.sessions.graves import REMEMBERED
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
 from sojourn.sessions.rows import event_id
-from sojourn.sessions.store import Delta, Head, Life, Pairs, Write, Written
-from sojourn.telemetry import Refused, ReplayReport
+from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
+from sojourn.sessions.tombstones import REMEMBERED
+from sojourn.telemetry import RefusedWrite, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
 
@@ -50,8 +50,8 @@ _TURN: Final = 0.005
 _Texts = Mapping[str, str]
 
 
-class KeptBirth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a create has beside its state: its time, its lifetime as `Life` has it, its fields."""
+class JournaledCreate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A create without its state: its time, its lifetime as `Lifetime` has it, its fields."""
 
     created: float
     ttl: float | None
@@ -59,7 +59,7 @@ class KeptBirth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: _Texts = {}
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
     """A write as the journal keeps it. State values and rows are JSON text.
 
     docs/storage-format.md documents it: another version may replay it, and passes over members that
@@ -89,14 +89,14 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     incarnation: str = ""
     sent: bool = False
     version: int = 0
-    birth: KeptBirth | None = None
+    birth: JournaledCreate | None = None
 
     def __post_init__(self) -> None:
         if (self.birth is not None) != (self.kind == "create"):
             raise ValueError("only a create has a birth")
 
     @classmethod
-    def of_append(cls, append: Append) -> Kept:
+    def of_append(cls, append: Append) -> JournaledWrite:
         """An append."""
         key, delta, write = append.key, append.delta, append.write
         return cls(
@@ -112,7 +112,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     @classmethod
-    def of_create(cls, create: Create, *, sent: bool) -> Kept:
+    def of_create(cls, create: Create, *, sent: bool) -> JournaledWrite:
         """A create; `created` must be set."""
         key = create.key
         return cls(
@@ -123,7 +123,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
             _texts(create.state.user),
             _texts(create.state.app),
             sent=sent,
-            birth=KeptBirth(
+            birth=JournaledCreate(
                 created=create.created or 0.0,
                 ttl=create.life.ttl,
                 until=create.life.end(time.time()),
@@ -131,7 +131,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
             ),
         )
 
-    def known_as(self, head: Head | None, *, sent: bool) -> Kept:
+    def known_as(self, head: SessionHeader | None, *, sent: bool) -> JournaledWrite:
         """With what this process knows of the session that it belongs to."""
         if head is None:
             return self
@@ -151,7 +151,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Kept).decode
+_decode = msgspec.json.Decoder(JournaledWrite).decode
 _any = msgspec.json.Decoder().decode
 
 
@@ -190,7 +190,7 @@ def _session_key(key: tuple[str, str, str]) -> SessionKey:
     return SessionKey(parse_app(app), parse_user(user), SessionId(session))
 
 
-def _kept(data: bytes) -> Kept:
+def _kept(data: bytes) -> JournaledWrite:
     """Read a write.
 
     Raises:
@@ -238,7 +238,7 @@ class Replayer:
         self,
         store: SessionStore,
         journal: Journal,
-        let_go: Callable[[SessionKey, Written | None], Awaitable[None]],
+        let_go: Callable[[SessionKey, WriteResult | None], Awaitable[None]],
         told: Callable[[ReplayReport], None],
     ) -> None:
         self._store = store
@@ -250,14 +250,14 @@ class Replayer:
         self._task: asyncio.Task[None] | None = None
         self._turn = threading.Lock()
         self._applied = self._duplicates = 0
-        self._refused: list[Refused] = []
-        self._tried: Entry | None = None
+        self._refused: list[RefusedWrite] = []
+        self._tried: JournalEntry | None = None
         self.is_catching_up = False
 
     def __len__(self) -> int:
         return len(self._journal)
 
-    def add(self, kept: Kept) -> None:
+    def add(self, kept: JournaledWrite) -> None:
         """Let a write wait; it is on disk once `sync` has returned.
 
         Raises:
@@ -416,7 +416,7 @@ class Replayer:
         if self._applied or self._duplicates or self._refused:
             self._report()
 
-    async def _forget(self, key: SessionKey | None, last: Written | None) -> None:
+    async def _forget(self, key: SessionKey | None, last: WriteResult | None) -> None:
         """The oldest write waits no more."""
         self._journal.done()
         if key is None:
@@ -426,7 +426,7 @@ class Replayer:
             del self._waiting[key]
             await self._let_go(key, last)
 
-    async def _apply(self, key: SessionKey | None, entry: Entry) -> Written | None:
+    async def _apply(self, key: SessionKey | None, entry: JournalEntry) -> WriteResult | None:
         """Do what was kept, once; None when it was refused."""
         age, kept = time.time() - entry.added, None
         doubtful = entry.inherited or entry is self._tried
@@ -458,19 +458,21 @@ class Replayer:
         self._applied += not done.repeated
         return done
 
-    def _refuse(self, entry: Entry, error: SojournError) -> None:
+    def _refuse(self, entry: JournalEntry, error: SojournError) -> None:
         """Keep a write for people, and report it."""
         name, reason = str(_outline(entry.data).operation_id), f"{type(error).__name__}: {error}"
         if isinstance(error, Erased):  # nothing of it is kept, not even for people
-            self._refused.append(Refused(name, reason, b""))
+            self._refused.append(RefusedWrite(name, reason, b""))
             return
         self._journal.keep_aside(_aside(reason, entry.data))
-        self._refused.append(Refused(name, reason, entry.data))
+        self._refused.append(RefusedWrite(name, reason, entry.data))
 
-    async def _create(self, kept: Kept, birth: KeptBirth, age: float) -> Written:
+    async def _create(
+        self, kept: JournaledWrite, birth: JournaledCreate, age: float
+    ) -> WriteResult:
         if age > REMEMBERED:
             raise refusals.outdated()
-        life, fields = Life(birth.ttl, until=birth.until), _pairs(birth.fields)
+        life, fields = Lifetime(birth.ttl, until=birth.until), _pairs(birth.fields)
         made = await self._store.run(
             Create(
                 *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
@@ -478,21 +480,21 @@ class Replayer:
                 age=age,
             )
         )
-        return Written(1, 0, made.repeated)
+        return WriteResult(1, 0, made.repeated)
 
-    async def _append(self, kept: Kept, entry: Entry) -> Written:
+    async def _append(self, kept: JournaledWrite, entry: JournalEntry) -> WriteResult:
         """Append once. Operation ids are remembered for a while only; ids of events always."""
         doubtful = kept.sent or entry.inherited or entry is self._tried
         self._tried = entry
         rows = [row.encode() for row in kept.rows]
-        write = Write(kept.operation_id, kept.incarnation)
+        write = WriteOptions(kept.operation_id, kept.incarnation)
         try:
             return await self._store.run(
                 Append(kept.session_key, rows, kept.delta, kept.updated, write)
             )
         except EventExists as error:
             if doubtful and error.ids == len(rows):
-                return Written(0, 0, repeated=True)
+                return WriteResult(0, 0, repeated=True)
             raise
 
     def _report(self, *, lost: int = 0) -> None:
@@ -533,7 +535,7 @@ def _owner_of(data: bytes) -> UserKey | None:
     return None if key is None else key.owner
 
 
-def _ids(kept: Kept) -> list[str]:
+def _ids(kept: JournaledWrite) -> list[str]:
     """Of the events of a write; none when one of them cannot be read."""
     try:
         return [event_id(row.encode()) for row in kept.rows]

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from sojourn.calls.call import Argument
 from sojourn.codecs import encode
-from sojourn.sessions.store import Head, Pairs, Write
+from sojourn.sessions.store import Pairs, SessionHeader, WriteOptions
 
 DONE = (b"ok", b"duplicate")
 """What a script says that has written, or had."""
 
 
-def guarded(write: Write) -> tuple[Argument, ...]:
+def guarded(write: WriteOptions) -> tuple[Argument, ...]:
     """The first arguments of every script that changes a session."""
     expected = "" if write.expected is None else write.expected
     return write.operation_id, write.incarnation, expected
@@ -51,7 +51,7 @@ MARK = ("incarnation", "epoch", "dropped", "seq")
 """Fields that say where the rows of a log stand."""
 
 
-class Mark(NamedTuple):
+class LogPosition(NamedTuple):
     """Where the rows of a log stood at some moment."""
 
     incarnation: str
@@ -59,23 +59,23 @@ class Mark(NamedTuple):
     dropped: int
     seq: int
 
-    def same_places_as(self, other: Mark | None) -> bool:
+    def same_places_as(self, other: LogPosition | None) -> bool:
         """Whether a row had the same place in the list at both moments."""
         return other is not None and self[:3] == other[:3]
 
 
-def mark_of(found: Head) -> Mark:
+def mark_of(found: SessionHeader) -> LogPosition:
     """The mark of a head."""
-    return Mark(found.incarnation, found.epoch, found.dropped, found.seq)
+    return LogPosition(found.incarnation, found.epoch, found.dropped, found.seq)
 
 
-def parse_mark(fields: Sequence[bytes | None] | Exception) -> Mark | None:
+def parse_mark(fields: Sequence[bytes | None] | Exception) -> LogPosition | None:
     """The mark that a server gave; None when the session had gone by then, or is unreadable."""
     if isinstance(fields, Exception):
         return None
     try:
         incarnation, *numbers = (field or b"" for field in fields)
-        return Mark(incarnation.decode(), *map(int, numbers))
+        return LogPosition(incarnation.decode(), *map(int, numbers))
     except (ValueError, TypeError):
         return None
 

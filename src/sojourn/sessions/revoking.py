@@ -11,7 +11,7 @@ from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import AddTombstone, Delete, ListIds
-from sojourn.sessions.store import Place, Write
+from sojourn.sessions.store import IndexPlace, WriteOptions
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Revoking:
                 return await self._delete(key)
 
         sessions = artifacts = 0
-        after: Place | None = None
+        after: IndexPlace | None = None
         missed = False
         while True:
             page = await self._store.run(ListIds(owner, after, _PAGE))
@@ -103,7 +103,7 @@ class Revoking:
         try:
             artifacts = await self._discard(key)
         finally:
-            gone = await self._store.run(Delete(key, Write(new_operation_id())))
+            gone = await self._store.run(Delete(key, WriteOptions(new_operation_id())))
         return int(gone), artifacts
 
 

@@ -9,12 +9,12 @@ from zlib import crc32
 import msgspec
 
 from sojourn.codecs import growth
-from sojourn.sessions.store import Head, Window
+from sojourn.sessions.store import EventWindow, SessionHeader
 
 NO_DELTA = msgspec.Raw(b"{}")
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event as it is stored; its payload and delta are still JSON text."""
 
     id: str
@@ -26,14 +26,14 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Row).decode
+_decode = msgspec.json.Decoder(EventRow).decode
 _id = msgspec.json.Decoder(str).decode
 
 _TAIL = b',"crc":"%08x"}'
 _TAIL_BYTES = 18
 
 
-def encode_row(row: Row) -> bytes:
+def encode_row(row: EventRow) -> bytes:
     """A row as it is stored: JSON whose last member is the checksum of the bytes before it."""
     body = _encode(row)[:-1]
     return body + _TAIL % crc32(body)
@@ -54,7 +54,7 @@ class NotARow(ValueError):
     """Bytes that are no row, or not as they were written. It quotes none of them."""
 
 
-def decode_row(data: bytes) -> Row:
+def decode_row(data: bytes) -> EventRow:
     """Read a row. Members that this version does not know are passed over.
 
     Raises:
@@ -86,7 +86,7 @@ def event_id(data: bytes) -> str:
     return _id(found.body.partition(b"\n")[0])
 
 
-def wanted(head: Head, window: Window) -> range:
+def wanted(head: SessionHeader, window: EventWindow) -> range:
     """The places in the list that a window means, as of a head."""
     kept = head.seq - head.dropped
     if window.start is not None:
@@ -94,7 +94,7 @@ def wanted(head: Head, window: Window) -> range:
     return range(0 if window.last is None else max(0, kept - window.last), kept)
 
 
-def first_seq(head: Head, rows: Sequence[bytes]) -> int:
+def first_seq(head: SessionHeader, rows: Sequence[bytes]) -> int:
     """The number of the first of some rows that end where the log ends."""
     return head.seq - len(rows) + 1
 

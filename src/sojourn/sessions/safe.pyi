@@ -7,7 +7,7 @@ from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.graves import Forgotten
+from sojourn.sessions.tombstones import Forgotten
 from sojourn.sessions.model import (
     Appended,
     Event,

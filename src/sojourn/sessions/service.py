@@ -38,7 +38,6 @@ from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
 from sojourn.sessions.fields import parse_labels
-from sojourn.sessions.graves import Forgotten, anywhere
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import (
     Appended,
@@ -57,7 +56,7 @@ from sojourn.sessions.operations import (
     AddTombstone,
     Append,
     Begin,
-    Count,
+    CountSessions,
     Create,
     Delete,
     Ensure,
@@ -72,7 +71,7 @@ from sojourn.sessions.operations import (
 )
 from sojourn.sessions.operations.remove_state import RemoveState
 from sojourn.sessions.quarantine import Quarantine
-from sojourn.sessions.reader import EVENTS, Reader, View
+from sojourn.sessions.reader import EVENTS, SessionReader, View
 from sojourn.sessions.record import (
     FIELDS,
     Pairs,
@@ -84,7 +83,8 @@ from sojourn.sessions.record import (
 from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Change, Life, Tidied, Window, Written
+from sojourn.sessions.store import Change, EventWindow, Lifetime, Repaired, WriteResult
+from sojourn.sessions.tombstones import Forgotten, anywhere
 
 E = TypeVar("E")
 
@@ -95,7 +95,7 @@ _TOGETHER = 100
 """Users whose indexes are swept at the same time."""
 
 
-class Limits(NamedTuple):
+class SessionLimits(NamedTuple):
     """Options given to `sojourn.open`.
 
     Attributes:
@@ -128,7 +128,7 @@ class Sessions:
     def __init__(
         self,
         store: SessionStore,
-        limits: Limits,
+        limits: SessionLimits,
         quarantine: Quarantine,
         discard: Discard = nothing_else,
         losses: Callable[[], int] = lambda: 0,
@@ -139,7 +139,7 @@ class Sessions:
         self._quarantine = quarantine
         self._cache = NearCache(limits.cache_bytes)
         self._states = States(quarantine)
-        self._reader = Reader(store, self._cache, self._states, quarantine, losses)
+        self._reader = SessionReader(store, self._cache, self._states, quarantine, losses)
         self._listing = Listing(store, self._states, limits.shards)
         self._revoking = Revoking(store, self._listing, discard)
 
@@ -295,7 +295,7 @@ class Sessions:
             fields=_first_fields(fields),
             state=await encode_state(state or {}),
         )
-        window = Window(last=checks.count(last, "last"))
+        window = EventWindow(last=checks.count(last, "last"))
         if self.strict_ids:
             found = await self._reader.get(key, EVENTS, last=last)
             if found is None:
@@ -897,7 +897,7 @@ class Sessions:
         Sessions that others have deleted or the server has evicted are counted until a list or a
         sweep finds them.
         """
-        return await self._store.run(Count(user_key(app, user)))
+        return await self._store.run(CountSessions(user_key(app, user)))
 
     async def sweep(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Swept:
         """Repair the indexes of some users of an app, and finish writes that dead clients left.
@@ -917,7 +917,7 @@ class Sessions:
             InvalidInput: a limit under 1, or a cursor of something else.
         """
         page = await self.users(app, limit=limit, cursor=cursor)
-        done: list[Tidied] = []
+        done: list[Repaired] = []
         for first in range(0, len(page.names), _TOGETHER):
             names = page.names[first : first + _TOGETHER]
             tidied = await gather(
@@ -925,7 +925,7 @@ class Sessions:
                 return_exceptions=True,
             )
             for each in tidied:
-                if isinstance(each, Tidied):
+                if isinstance(each, Repaired):
                     done.append(each)
                 elif not isinstance(each, CorruptRecord):
                     raise each
@@ -1054,8 +1054,10 @@ class Sessions:
         """Figures of the near-cache of decoded events."""
         return self._cache.stats()
 
-    def _life(self, ttl: float | Keep | None, max_age: float | None, until: float | None) -> Life:
-        return Life(
+    def _life(
+        self, ttl: float | Keep | None, max_age: float | None, until: float | None
+    ) -> Lifetime:
+        return Lifetime(
             checks.lifetime(self._limits.session_ttl if ttl == KEEP else ttl),
             checks.lifetime(max_age, "max_age"),
             checks.end(until),
@@ -1075,7 +1077,7 @@ def _wanted_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     return {name: word for name in labels if (word := checked[name]) is not None}
 
 
-def _appended(written: Written, count: int) -> Appended:
+def _appended(written: WriteResult, count: int) -> Appended:
     first = written.seq - count + 1
     seqs = range(0) if written.repeated else range(first, written.seq + 1)
     return Appended(written.version, seqs, written.repeated, written.durable)

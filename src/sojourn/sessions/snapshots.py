@@ -12,11 +12,11 @@ from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import halfway, no_later_than
 from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, State, parse_head, user_state
-from sojourn.sessions.inspection import Inspection
+from sojourn.sessions.hashes import FOREIGN, DecodedState, parse_head, user_state
+from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.replies import MARK, Snapshot, mark_of, parse_mark
 from sojourn.sessions.rows import first_seq, wanted
-from sojourn.sessions.store import Head, Pairs, Stored, Window
+from sojourn.sessions.store import EventWindow, Pairs, SessionHeader, SessionSnapshot
 
 _SHORT = 64
 """Events up to which a reply is small."""
@@ -28,14 +28,14 @@ class Snapshots:
     """Reads the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, inspection: Inspection
+        self, engine: Engine, keys: Keys, commons: Commons, inspection: CorruptionReporter
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._commons = commons
         self._inspection = inspection
 
-    async def read(self, key: SessionKey, window: Window) -> Stored | None:
+    async def read(self, key: SessionKey, window: EventWindow) -> SessionSnapshot | None:
         """One round trip; one more when other writers moved the rows while they were read."""
         _, app_call = self._commons.state_calls(key.owner)
         stored = None
@@ -54,8 +54,8 @@ class Snapshots:
         return stored
 
     async def stored(
-        self, key: SessionKey, window: Window, seen: Snapshot, app: State
-    ) -> tuple[Stored | None, bool]:
+        self, key: SessionKey, window: EventWindow, seen: Snapshot, app: DecodedState
+    ) -> tuple[SessionSnapshot | None, bool]:
         """What was read, and whether the rows are as they stood when the head was read."""
         if not seen.fields:
             return None, True
@@ -71,7 +71,7 @@ class Snapshots:
         flawed |= await self._commons.report(key.owner, user, app)
         user_pairs, app_pairs = user.known(), app.known() if over is None else over
         rows, settled = await self._as_of(key, head, window, seen)
-        stored = Stored(
+        stored = SessionSnapshot(
             head=head,
             state=state,
             user=user_pairs,
@@ -85,7 +85,9 @@ class Snapshots:
             self._commons.keep_alive(key.owner, head.span)
         return stored, settled
 
-    async def _inspected(self, key: SessionKey, seen: Snapshot) -> tuple[Head, Pairs, bool]:
+    async def _inspected(
+        self, key: SessionKey, seen: Snapshot
+    ) -> tuple[SessionHeader, Pairs, bool]:
         """The head and the state of a session, and whether anything was left out.
 
         Raises:
@@ -107,7 +109,7 @@ class Snapshots:
         return head, state, flawed
 
     async def _as_of(
-        self, key: SessionKey, head: Head, window: Window, seen: Snapshot
+        self, key: SessionKey, head: SessionHeader, window: EventWindow, seen: Snapshot
     ) -> tuple[list[bytes], bool]:
         """The rows as they stood when the head was read, and whether that could be made sure.
 
@@ -126,7 +128,7 @@ class Snapshots:
         rows, mark = await self._engine.run(self._exact_call(key, places))
         return rows, before.same_places_as(parse_mark(mark))
 
-    def call(self, key: SessionKey, window: Window) -> Call[Snapshot]:
+    def call(self, key: SessionKey, window: EventWindow) -> Call[Snapshot]:
         """Reads a session, apart from small calls: a few events may be megabytes, and its state."""
         ours, user = self._keys.session(key), self._keys.user(key)
         commands: list[Command] = [
@@ -147,7 +149,7 @@ class Snapshots:
         )
 
     @staticmethod
-    def is_short(window: Window) -> bool:
+    def is_short(window: EventWindow) -> bool:
         """Whether only a few events are asked for."""
         return window.start is not None or (window.last is not None and window.last <= _SHORT)
 

@@ -9,9 +9,9 @@ from sojourn.codecs.pieces import Turns
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import scope
 from sojourn.sessions.model import Session
-from sojourn.sessions.quarantine import Part, Quarantine, Unreadable
+from sojourn.sessions.quarantine import Part, Quarantine, UnreadablePart
 from sojourn.sessions.record import FIELDS, decode_fields
-from sojourn.sessions.store import Listed, Pairs, Stored
+from sojourn.sessions.store import Pairs, SessionSnapshot, StoredPage
 
 E = TypeVar("E")
 
@@ -27,7 +27,9 @@ class States:
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
 
-    async def session(self, key: SessionKey, stored: Stored, events: list[E]) -> Session[E]:
+    async def session(
+        self, key: SessionKey, stored: SessionSnapshot, events: list[E]
+    ) -> Session[E]:
         """The session that a store gave, with events in whatever view."""
         head = stored.head
         state, whole = await self.merged(key, stored.state, stored.user, stored.app)
@@ -49,7 +51,7 @@ class States:
             durable=stored.durable,
         )
 
-    async def sessions(self, page: Listed) -> list[Session[Any]]:
+    async def sessions(self, page: StoredPage) -> list[Session[Any]]:
         """Those of a page, without events; in between, the event loop does other work."""
         found: list[Session[Any]] = []
         turns = Turns()
@@ -65,7 +67,7 @@ class States:
         try:
             return await _decoded(scope.merge(session, user, app)), True
         except _NOT_JSON:
-            found: list[Unreadable] = []
+            found: list[UnreadablePart] = []
             state = scope.merge(
                 await self._readable(key, "session", session, found),
                 await self._readable(key, "user state", user, found),
@@ -79,13 +81,13 @@ class States:
         try:
             return await _decoded(pairs)
         except _NOT_JSON:
-            found: list[Unreadable] = []
+            found: list[UnreadablePart] = []
             state = await self._readable(owner, "user state", pairs, found)
             self._quarantine.add(found)
             return state
 
     async def _readable(
-        self, of: SessionKey | UserKey, part: Part, pairs: Pairs, found: list[Unreadable]
+        self, of: SessionKey | UserKey, part: Part, pairs: Pairs, found: list[UnreadablePart]
     ) -> dict[str, Any]:
         """The values that are JSON; the others are added to `found`."""
         owner = UserKey(of.app, of.user)
@@ -97,7 +99,7 @@ class States:
                 return decode(value)
             except _NOT_JSON as error:
                 field = f"state:{name}"
-                found.append(Unreadable(owner, session, part, field, str(error), value))
+                found.append(UnreadablePart(owner, session, part, field, str(error), value))
                 return _GAP
 
         values = zip(pairs, await in_pieces(read, pairs.items()), strict=True)
@@ -115,7 +117,7 @@ class States:
                 found[name] = FIELDS[name].decode(value)
             except _NOT_JSON as error:
                 of = (key.owner, key.session)
-                self._quarantine.add([Unreadable(*of, "session", name, str(error), value)])
+                self._quarantine.add([UnreadablePart(*of, "session", name, str(error), value)])
         return found, False
 
 

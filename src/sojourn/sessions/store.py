@@ -24,7 +24,7 @@ Label = tuple[str, str]
 NOTHING: Pairs = MappingProxyType({})
 
 
-class Write(msgspec.Struct, frozen=True):
+class WriteOptions(msgspec.Struct, frozen=True):
     """Arguments that every write carries.
 
     Attributes:
@@ -50,12 +50,12 @@ NO_CHANGE = Delta(NOTHING, NOTHING, NOTHING)
 """No state to set."""
 
 
-def has(head: Head, label: Label | None) -> bool:
+def has(head: SessionHeader, label: Label | None) -> bool:
     """Whether a session has a label; None is one that all have."""
     return label is None or head.labels.get(label[0]) == label[1]
 
 
-class Life(NamedTuple):
+class Lifetime(NamedTuple):
     """How long a session lives: as long as all of these let it. None sets no end.
 
     Attributes:
@@ -83,7 +83,7 @@ class Life(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Fields to set (title, status, labels, metadata), and a lifetime as `Life` has it.
+    """Fields to set (title, status, labels, metadata), and a lifetime as `Lifetime` has it.
 
     `labels` is a JSON object: each is set, or removed where it is null; the others stay.
     """
@@ -98,7 +98,7 @@ class Change(NamedTuple):
         return not self.fields and self.ttl == self.until == "keep"
 
 
-class Window(NamedTuple):
+class EventWindow(NamedTuple):
     """Which rows of a log to read: the last `last` (None for all), or from list index `start` on.
 
     Attributes:
@@ -110,7 +110,7 @@ class Window(NamedTuple):
     start: int | None = None
 
 
-class Head(NamedTuple):
+class SessionHeader(NamedTuple):
     """A session without its state and events.
 
     Fields with a default may be missing on the server. `log_id` is random, and the same as long as
@@ -143,9 +143,9 @@ class Head(NamedTuple):
     @property
     def span(self) -> float | None:
         """As `Life.span`."""
-        return Life(self.ttl, until=self.until).span
+        return Lifetime(self.ttl, until=self.until).span
 
-    def from_now(self, now: float) -> Head:
+    def from_now(self, now: float) -> SessionHeader:
         """The head after a change that resets its expiry.
 
         A hundredth later than asked, as on a server, where not every change does.
@@ -153,14 +153,14 @@ class Head(NamedTuple):
         ends = [self.until, None if self.ttl is None else now + self.ttl * 1.01]
         return self._replace(expires=min((end for end in ends if end is not None), default=None))
 
-    def told(self, fields: Pairs) -> Head:
+    def told(self, fields: Pairs) -> SessionHeader:
         """The head after a change of fields."""
         rest = dict(fields)
         log_id = rest.pop("log_id", self.log_id.encode()).decode()
         return self._replace(log_id=log_id, fields=merge(self.fields, rest))
 
 
-class Stored(NamedTuple):
+class SessionSnapshot(NamedTuple):
     """A session as a store gives it back.
 
     Attributes:
@@ -175,7 +175,7 @@ class Stored(NamedTuple):
         readable: False when something beside the rows cannot be read and is left out.
     """
 
-    head: Head
+    head: SessionHeader
     state: Pairs
     user: Pairs
     app: Pairs
@@ -186,7 +186,7 @@ class Stored(NamedTuple):
     readable: bool = True
 
 
-class Born(NamedTuple):
+class Created(NamedTuple):
     """When a session was created and will expire, at the latest, and the state that it found.
 
     `repeated` says that this very operation had created it before; `durable` is False when only the
@@ -204,7 +204,7 @@ class Born(NamedTuple):
     readable: bool = True
 
 
-class Written(msgspec.Struct, frozen=True):
+class WriteResult(msgspec.Struct, frozen=True):
     """The version that a write led to, the last seq, and whether it was a repetition.
 
     `durable` is False when only the outage buffer of this process has it.
@@ -216,7 +216,7 @@ class Written(msgspec.Struct, frozen=True):
     durable: bool = True
 
 
-class Renamed(NamedTuple):
+class RotateResult(NamedTuple):
     """The id and the incarnation that a rotation led to, and whether it was a repetition."""
 
     session: SessionId
@@ -224,34 +224,34 @@ class Renamed(NamedTuple):
     repeated: bool = False
 
 
-class Place(NamedTuple):
+class IndexPlace(NamedTuple):
     """A place in an index: the score and the name of the last entry seen."""
 
     score: float
     name: str
 
 
-class Listed(NamedTuple):
+class StoredPage(NamedTuple):
     """A page of an index with the place after which the next one starts; None at the end.
 
     `corrupt` are sessions of the page that cannot be read, `newer` those that a newer version wrote
     in a way that this one cannot read.
     """
 
-    sessions: list[tuple[SessionKey, Stored]]
-    after: Place | None
+    sessions: list[tuple[SessionKey, SessionSnapshot]]
+    after: IndexPlace | None
     corrupt: Sequence[SessionKey] = ()
     newer: Sequence[SessionKey] = ()
 
 
-class Named(NamedTuple):
+class StoredNames(NamedTuple):
     """A page of names with their places, and whether there are more."""
 
-    places: list[Place]
+    places: list[IndexPlace]
     more: bool
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """A session in the index of its app, as scripts give it.
 
     Attributes:
@@ -270,7 +270,7 @@ class Entry(NamedTuple):
     former: Argument = b""
 
 
-class Tidied(NamedTuple):
+class Repaired(NamedTuple):
     """Errors found in the indexes of a user.
 
     Attributes:

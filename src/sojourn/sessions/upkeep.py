@@ -14,7 +14,7 @@ from sojourn.sessions.commons import Commons
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.recent import Recent, named
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Tidied
+from sojourn.sessions.store import IndexEntry, Repaired
 
 _COUNT = load("count")
 
@@ -36,7 +36,7 @@ class Upkeep:
         self._indexes = indexes
         self._recent = recent
 
-    async def tidy(self, owner: UserKey) -> Tidied:
+    async def tidy(self, owner: UserKey) -> Repaired:
         """Three round trips for each 200 sessions, and three more."""
         expired = 0
         while True:
@@ -59,7 +59,7 @@ class Upkeep:
         )
         if waiting := await self._engine.run(outbox):
             await self._commons.drain(owner)
-        return Tidied(expired, dropped, entered, waiting)
+        return Repaired(expired, dropped, entered, waiting)
 
     async def tidy_recent(self, app: AppName, shard: int) -> int:
         """Two round trips for each 200 sessions, one more where some are gone."""
@@ -83,7 +83,7 @@ class Upkeep:
             [Call("sessions.exists", (head,), only, commands=[("EXISTS", head)]) for head in heads]
         )
         gone = [
-            Entry(key, expires=place)
+            IndexEntry(key, expires=place)
             for (key, place), found in zip(listed, there, strict=True)
             if not found
         ]

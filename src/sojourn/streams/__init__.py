@@ -1,7 +1,7 @@
 """Message streams that a client can resume after a lost connection."""
 
-from sojourn.streams.model import Told
+from sojourn.streams.model import StreamMessage
 from sojourn.streams.service import Streams
 from sojourn.streams.store import StreamStore
 
-__all__ = ["StreamStore", "Streams", "Told"]
+__all__ = ["StreamMessage", "StreamStore", "Streams"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
-from sojourn.streams.model import Told
+from sojourn.streams.model import StreamMessage
 from sojourn.streams.store import Reach
 
 _MOST = 10_000
@@ -17,7 +17,7 @@ _MOST = 10_000
 
 class _Connection:
     def __init__(self) -> None:
-        self.told: OrderedDict[str, Told] = OrderedDict()
+        self.told: OrderedDict[str, StreamMessage] = OrderedDict()
         self.seq = 0
         self.ends = 0.0
 
@@ -56,12 +56,12 @@ class InMemoryStreams:
         if operation_id in found.told:
             return found.told[operation_id].number
         found.seq += 1
-        found.told[operation_id] = Told(found.seq, stream, message)
+        found.told[operation_id] = StreamMessage(found.seq, stream, message)
         while len(found.told) > 1 and self._over(found):
             found.told.popitem(last=False)
         return found.seq
 
-    async def read(self, key: SessionKey) -> list[Told]:
+    async def read(self, key: SessionKey) -> list[StreamMessage]:
         """The messages that are kept."""
         found = self._open.get(key)
         return [] if found is None or found.ends <= self._clock() else list(found.told.values())

@@ -15,7 +15,7 @@ from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
-from sojourn.streams.model import Told
+from sojourn.streams.model import StreamMessage
 from sojourn.streams.store import Reach
 
 _LUA = files("sojourn.streams") / "lua"
@@ -78,7 +78,7 @@ class RedisStreams:
         )
         return await self._engine.run(call)
 
-    async def read(self, key: SessionKey) -> list[Told]:
+    async def read(self, key: SessionKey) -> list[StreamMessage]:
         """The messages that are kept."""
         name = self._keys.mcp(key)
         call: Call[list[Any]] = Call(
@@ -105,7 +105,7 @@ class RedisStreams:
         return await self._engine.run(call) == 1
 
 
-def _told(name: str, field: bytes, value: bytes) -> Told:
+def _told(name: str, field: bytes, value: bytes) -> StreamMessage:
     """A message of its field.
 
     Raises:
@@ -115,7 +115,7 @@ def _told(name: str, field: bytes, value: bytes) -> Told:
     what = f"Message {field.decode()} of the connection {name}"
     match decode(plain(value.split(b"\n", 2)[-1], what)):
         case [str(stream), str(message), *_]:
-            return Told(int(field), stream, message)
+            return StreamMessage(int(field), stream, message)
         case {} | [str(), dict(), *_]:
             raise NewerFormat(
                 f"{what} has a form that this version of Sojourn cannot read. Upgrade it; nothing "

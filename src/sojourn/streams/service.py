@@ -8,7 +8,7 @@ from sojourn.caps import CAPS
 from sojourn.codecs import text
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
-from sojourn.streams.model import Told
+from sojourn.streams.model import StreamMessage
 from sojourn.streams.store import StreamStore
 
 
@@ -52,7 +52,7 @@ class Streams:
             key, text(stream, "stream", CAPS.event_id), text(message, "message"), operation
         )
 
-    async def after(self, key: SessionKey, number: int) -> Sequence[Told] | None:
+    async def after(self, key: SessionKey, number: int) -> Sequence[StreamMessage] | None:
         """The messages of a stream behind one of them, oldest first. One round trip.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from sojourn.ids import SessionKey, UserKey
-from sojourn.streams.model import Told
+from sojourn.streams.model import StreamMessage
 
 
 class Reach(NamedTuple):
@@ -40,7 +40,7 @@ class StreamStore(Protocol):
         """Add a message, once; its number, 0 when there is no such connection."""
         ...
 
-    async def read(self, key: SessionKey) -> list[Told]:
+    async def read(self, key: SessionKey) -> list[StreamMessage]:
         """The messages that are kept, oldest first."""
         ...
 

@@ -18,7 +18,7 @@ from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
-from sojourn.memory import Memory, Scope
+from sojourn.memory import Memory, MemoryScope
 from sojourn.notices import Notice, Notices
 from sojourn.security import (
     Guard,
@@ -222,7 +222,7 @@ _FACADES: dict[type, type[Facade]] = {
     Doctor: Facade,
     History: Facade,
     Memory: Facade,
-    Scope: Facade,
+    MemoryScope: Facade,
     Notices: NoticesFacade,
     SafeSessions: Facade,
     Sessions: Facade,

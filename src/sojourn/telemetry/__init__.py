@@ -17,7 +17,7 @@ __all__ = [
     "Hooks",
     "OutageFact",
     "OutageHook",
-    "Refused",
+    "RefusedWrite",
     "ReplayHook",
     "ReplayReport",
 ]
@@ -55,7 +55,7 @@ class OutageFact(NamedTuple):
     down: bool
 
 
-class Refused(NamedTuple):
+class RefusedWrite(NamedTuple):
     """A buffered write that the server would not take when it was back.
 
     Attributes:
@@ -83,7 +83,7 @@ class ReplayReport(NamedTuple):
 
     applied: int
     duplicates: int
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedWrite, ...]
     lost: int = 0
 
 

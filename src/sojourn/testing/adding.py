@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from sojourn.errors import InvalidInput, TooLarge
-from sojourn.memory import Draft, Scope
+from sojourn.memory import Draft, MemoryScope
 
 
 @pytest.mark.anyio
 class AddContract:
     """Part of the `MemoryContract`."""
 
-    async def test_only_what_is_not_there_is_added(self, ada: Scope) -> None:
+    async def test_only_what_is_not_there_is_added(self, ada: MemoryScope) -> None:
         version = await ada.put("old", "giraffe", text="giraffe")
         await ada.add(
             {
@@ -33,7 +33,7 @@ class AddContract:
         assert (new.value, new.text, new.metadata) == ({"a": "hidden"}, "zebra", {"m": 1})
         assert [hit.entry.key for hit in await ada.search("zebra hidden")] == ["new"]
 
-    async def test_what_is_replaced_may_keep_another_away(self, ada: Scope) -> None:
+    async def test_what_is_replaced_may_keep_another_away(self, ada: MemoryScope) -> None:
         await ada.put("k", "old", ttl=100)
         drafts = {"k": Draft(value="new"), "l": Draft(value=2, unless="k")}
         await ada.add(drafts, replace=True, ttl=1000)
@@ -49,7 +49,7 @@ class AddContract:
         ],
     )
     async def test_what_is_something_else_is_replaced_on_request(
-        self, ada: Scope, other: Draft
+        self, ada: MemoryScope, other: Draft
     ) -> None:
         await ada.add({"k": Draft(value=1, text="b", metadata={"m": 1})})
         first = await ada.entry("k")
@@ -68,7 +68,7 @@ class AddContract:
         assert entry.created == first.created
 
     @pytest.mark.parametrize("replace", [False, True])
-    async def test_an_entry_keeps_others_away(self, ada: Scope, *, replace: bool) -> None:
+    async def test_an_entry_keeps_others_away(self, ada: MemoryScope, *, replace: bool) -> None:
         await ada.put("there", 1)
         await ada.put("guard", None, text="")
         drafts = {
@@ -84,7 +84,7 @@ class AddContract:
         found = await ada.get_many(["there", "away", "free"])
         assert found == {"there": 2 if replace else 1, "away": 2, "free": 2}
 
-    async def test_what_is_added_again_lives_on(self, ada: Scope) -> None:
+    async def test_what_is_added_again_lives_on(self, ada: MemoryScope) -> None:
         async def expires(key: str) -> float | None:
             entry = await ada.entry(key)
             assert entry is not None
@@ -108,7 +108,7 @@ class AddContract:
         await ada.add(again, ttl=100)
         assert [await expires(key) for key in keys] == [None, None]
 
-    async def test_a_search_hears_that_what_it_knows_lives_on(self, ada: Scope) -> None:
+    async def test_a_search_hears_that_what_it_knows_lives_on(self, ada: MemoryScope) -> None:
         await ada.put("k", "giraffe", ttl=0.3)
         await ada.put("short", "giraffe", ttl=0.3)
         assert len(await ada.search("giraffe")) == 2
@@ -118,7 +118,7 @@ class AddContract:
                 await asyncio.sleep(0.01)
         assert [hit.entry.key for hit in await ada.search("giraffe")] == ["k"]
 
-    async def test_what_was_deleted_and_has_expired_is_added_anew(self, ada: Scope) -> None:
+    async def test_what_was_deleted_and_has_expired_is_added_anew(self, ada: MemoryScope) -> None:
         await ada.put("k", 1, ttl=0.05)
         async with asyncio.timeout(10):
             while await ada.entry("k") is not None:
@@ -129,7 +129,7 @@ class AddContract:
         await ada.add({"k": Draft(value=3)})
         assert await ada.get("k") == 3
 
-    async def test_a_repeated_add_takes_effect_once(self, ada: Scope) -> None:
+    async def test_a_repeated_add_takes_effect_once(self, ada: MemoryScope) -> None:
         await ada.add({"k": Draft(value=1)}, operation_id="a")
         await ada.delete("k")
         await ada.add({"k": Draft(value=1)}, operation_id="a")
@@ -137,7 +137,7 @@ class AddContract:
         await ada.add({"k": Draft(value=1)}, operation_id="b")
         assert await ada.get("k") == 1
 
-    async def test_more_than_one_step_adds(self, ada: Scope) -> None:
+    async def test_more_than_one_step_adds(self, ada: MemoryScope) -> None:
         drafts = {f"k{n}": Draft(value=n) for n in range(1200)}
         drafts |= {f"large {n}": Draft(value="x" * 700_000, text="large") for n in range(3)}
         for _ in range(2):
@@ -147,7 +147,7 @@ class AddContract:
         for n in (0, 499, 500, 1199):
             assert await ada.get(f"k{n}") == n
 
-    async def test_one_of_ten_who_add_at_once_is_first(self, ada: Scope) -> None:
+    async def test_one_of_ten_who_add_at_once_is_first(self, ada: MemoryScope) -> None:
         await asyncio.gather(*(ada.add({"k": Draft(value=n)}) for n in range(10)))
         entry = await ada.entry("k")
         assert entry is not None
@@ -169,7 +169,7 @@ class AddContract:
         ],
     )
     async def test_an_add_that_makes_no_sense_is_refused_whole(
-        self, ada: Scope, wrong: dict[str, Any]
+        self, ada: MemoryScope, wrong: dict[str, Any]
     ) -> None:
         given: dict[str, Any] = {"key": "k", "value": 1, **wrong}
         options = {name: given.pop(name) for name in ("ttl", "operation_id") if name in given}

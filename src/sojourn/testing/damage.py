@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from sojourn.client import Sojourn
 from sojourn.sessions import EVENTS, Event, Quarantined, Session, View
-from sojourn.sessions.rows import Row
+from sojourn.sessions.rows import EventRow
 from sojourn.telemetry import CorruptFact
 from sojourn.testing.reading import said
 
 
-def _decode(row: Row, seq: int) -> tuple[Row, int]:
+def _decode(row: EventRow, seq: int) -> tuple[EventRow, int]:
     if row.kind == "strange":
         raise ValueError("a secret")
     return EVENTS.decode(row, seq)

@@ -13,7 +13,7 @@ import pytest
 
 from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput, SessionNotFound, StaleEntry, TooLarge
-from sojourn.memory import Scope
+from sojourn.memory import MemoryScope
 from sojourn.sessions import Event
 from sojourn.testing.adding import AddContract
 from sojourn.testing.searching import SearchContract
@@ -29,7 +29,7 @@ class MemoryContract(AddContract, SearchContract):
         return f"app-{secrets.token_hex(6)}"
 
     @pytest.fixture
-    def ada(self, store: Sojourn, app: str) -> Scope:
+    def ada(self, store: Sojourn, app: str) -> MemoryScope:
         return store.memory.user("ada", app=app)
 
     # ── entries ────────────────────────────────────────────────────────────────────────────────
@@ -38,7 +38,7 @@ class MemoryContract(AddContract, SearchContract):
         "value",
         [None, 0, "", "🦊", 1.5, True, [], {}, [1, [None]], {"a": {"b": 2**70}}, "x" * 100_000],
     )
-    async def test_values_come_back(self, ada: Scope, value: Any) -> None:
+    async def test_values_come_back(self, ada: MemoryScope, value: Any) -> None:
         missing = object()
         assert await ada.get("k", missing) is missing
         await ada.put("k", value, metadata={"m": [1]})
@@ -54,7 +54,7 @@ class MemoryContract(AddContract, SearchContract):
     @pytest.mark.parametrize(
         "key", ["a b", "a:b", "{x}", "*", "é", "💡", "\x00", "a\nb", "%41", "A"]
     )
-    async def test_any_text_is_a_key_of_its_own(self, ada: Scope, key: str) -> None:
+    async def test_any_text_is_a_key_of_its_own(self, ada: MemoryScope, key: str) -> None:
         await ada.put(key, key)
         await ada.put(f"{key} ", "another")
         assert await ada.get(key) == key
@@ -82,7 +82,7 @@ class MemoryContract(AddContract, SearchContract):
         await scopes[0].clear()
         assert [await scope.get("k") for scope in scopes[1:]] == list(range(1, len(scopes)))
 
-    async def test_versions_grow_and_never_come_again(self, ada: Scope) -> None:
+    async def test_versions_grow_and_never_come_again(self, ada: MemoryScope) -> None:
         first = await ada.put("k", 1)
         second = await ada.put("k", 2)
         assert await ada.delete("k")
@@ -92,7 +92,7 @@ class MemoryContract(AddContract, SearchContract):
         assert entry is not None
         assert entry.version == third
 
-    async def test_created_stays_and_updated_does_not(self, ada: Scope) -> None:
+    async def test_created_stays_and_updated_does_not(self, ada: MemoryScope) -> None:
         await ada.put("k", 1)
         old = await ada.entry("k")
         await ada.put("k", 2)
@@ -105,7 +105,7 @@ class MemoryContract(AddContract, SearchContract):
         assert old.expires is not None
         assert new.expires >= old.expires
 
-    async def test_what_is_not_given_again_is_gone(self, ada: Scope) -> None:
+    async def test_what_is_not_given_again_is_gone(self, ada: MemoryScope) -> None:
         await ada.put("k", 1, text="giraffe", metadata={"a": 1})
         await ada.put("k", 2)
         entry = await ada.entry("k")
@@ -113,7 +113,7 @@ class MemoryContract(AddContract, SearchContract):
         assert (entry.text, entry.metadata) == (None, {})
         assert not await ada.search("giraffe")
 
-    async def test_many_at_once(self, ada: Scope) -> None:
+    async def test_many_at_once(self, ada: MemoryScope) -> None:
         versions = await ada.put_many({f"k{n}": n for n in range(1000)}, metadata={"many": True})
         assert list(versions) == [f"k{n}" for n in range(1000)]
         entry = await ada.entry("k7")
@@ -126,14 +126,14 @@ class MemoryContract(AddContract, SearchContract):
         with pytest.raises(InvalidInput, match="too many"):
             await ada.put_many({f"k{n}": n for n in range(1001)})
 
-    async def test_many_are_all_or_none(self, ada: Scope) -> None:
+    async def test_many_are_all_or_none(self, ada: MemoryScope) -> None:
         with pytest.raises(InvalidInput):
             await ada.put_many({"a": 1, "b": {1, 2}})
         assert (await ada.list()).entries == []
 
     # ── conflicts ──────────────────────────────────────────────────────────────────────────────
 
-    async def test_an_expected_version(self, ada: Scope) -> None:
+    async def test_an_expected_version(self, ada: MemoryScope) -> None:
         version = await ada.put("k", 1, expected_version=0)
         for wrong in (0, version + 1):
             with pytest.raises(StaleEntry) as caught:
@@ -149,7 +149,7 @@ class MemoryContract(AddContract, SearchContract):
             await ada.put("k", 3, expected_version=newer)
         assert caught.value.actual == 0
 
-    async def test_one_of_ten_wins(self, ada: Scope) -> None:
+    async def test_one_of_ten_wins(self, ada: MemoryScope) -> None:
         version = await ada.put("k", "old")
         tries = [ada.put("k", n, expected_version=version) for n in range(10)]
         results = await asyncio.gather(*tries, return_exceptions=True)
@@ -158,13 +158,13 @@ class MemoryContract(AddContract, SearchContract):
         assert sum(isinstance(result, StaleEntry) for result in results) == 9
         assert await ada.get("k") == won[0]
 
-    async def test_concurrent_merges_lose_nothing(self, ada: Scope) -> None:
+    async def test_concurrent_merges_lose_nothing(self, ada: MemoryScope) -> None:
         await asyncio.gather(*(ada.merge("k", {f"m{n}": n, "last": n}) for n in range(12)))
         found = await ada.get("k")
         assert found.pop("last") in range(12)
         assert found == {f"m{n}": n for n in range(12)}
 
-    async def test_a_merge_leaves_the_rest(self, ada: Scope) -> None:
+    async def test_a_merge_leaves_the_rest(self, ada: MemoryScope) -> None:
         await ada.put("k", {"a": {"x": 1}, "b": []}, text="words", metadata={"m": 1})
         version = await ada.merge("k", {"a": {"y": 2}, "c": None})
         entry = await ada.entry("k")
@@ -175,7 +175,7 @@ class MemoryContract(AddContract, SearchContract):
         with pytest.raises(InvalidInput, match="no object"):
             await ada.merge("list", {"a": 1})
 
-    async def test_a_repeated_write_takes_effect_once(self, ada: Scope) -> None:
+    async def test_a_repeated_write_takes_effect_once(self, ada: MemoryScope) -> None:
         one = await ada.put("k", "one", operation_id="a")
         await ada.put("k", "two")
         assert await ada.put("k", "one", operation_id="a") == one
@@ -197,7 +197,9 @@ class MemoryContract(AddContract, SearchContract):
         assert not await ada.delete("none", operation_id="b")
         assert await ada.get("none") == 1
 
-    async def test_an_operation_id_is_that_of_one_write_to_one_entry(self, ada: Scope) -> None:
+    async def test_an_operation_id_is_that_of_one_write_to_one_entry(
+        self, ada: MemoryScope
+    ) -> None:
         names = [f"k{n}" for n in range(20)]
         for name in names:
             await ada.put(name, name, operation_id="1a")
@@ -228,7 +230,9 @@ class MemoryContract(AddContract, SearchContract):
             assert entry is not None
             assert entry.expires is None
 
-    async def test_what_has_expired_is_nowhere(self, store: Sojourn, ada: Scope, app: str) -> None:
+    async def test_what_has_expired_is_nowhere(
+        self, store: Sojourn, ada: MemoryScope, app: str
+    ) -> None:
         await ada.put("k", "giraffe", ttl=0.3)
         await ada.put("stays", "giraffe")
         assert await ada.search("giraffe")  # now it is known, and when it ends
@@ -243,7 +247,7 @@ class MemoryContract(AddContract, SearchContract):
         await gone(eve, "k")
         assert (await store.memory.scopes("user", app=app)).names == ["ada"]
 
-    async def test_a_put_renews_and_a_shorter_life_is_one(self, ada: Scope) -> None:
+    async def test_a_put_renews_and_a_shorter_life_is_one(self, ada: MemoryScope) -> None:
         await ada.put("long", "giraffe", ttl=0.05)
         await ada.put("long", "giraffe", ttl=100)
         await ada.put("short", "giraffe", ttl=100)
@@ -255,7 +259,7 @@ class MemoryContract(AddContract, SearchContract):
 
     # ── lists ──────────────────────────────────────────────────────────────────────────────────
 
-    async def test_pages(self, ada: Scope) -> None:
+    async def test_pages(self, ada: MemoryScope) -> None:
         names = sorted(["b", "a", "é", "ab", "a/1", "a/2", "🦊", "z"])
         for name in reversed(names):
             await ada.put(name, 1)
@@ -296,7 +300,7 @@ class MemoryContract(AddContract, SearchContract):
         assert (await store.memory.scopes("knowledge", app=app)).names == ["returns"]
         assert (await store.memory.scopes("agent", app=app)).names == []
 
-    async def test_the_latest_are_those_changed_last(self, ada: Scope) -> None:
+    async def test_the_latest_are_those_changed_last(self, ada: MemoryScope) -> None:
         assert (await ada.latest()).entries == []
         for key in ("b", "a", "d", "c"):
             await ada.put(key, key)
@@ -310,7 +314,7 @@ class MemoryContract(AddContract, SearchContract):
             with pytest.raises(InvalidInput):
                 await ada.latest(limit=limit)
 
-    async def test_entries_come_newest_first_when_asked(self, ada: Scope) -> None:
+    async def test_entries_come_newest_first_when_asked(self, ada: MemoryScope) -> None:
         for key in ("b", "a", "x", "d", "c"):
             await ada.put(key, key)
         await ada.put("a", "again")
@@ -336,7 +340,7 @@ class MemoryContract(AddContract, SearchContract):
         with pytest.raises(InvalidInput):
             await ada.list(cursor=(await ada.list(limit=1)).cursor, newest_first=True)
 
-    async def test_clear(self, ada: Scope) -> None:
+    async def test_clear(self, ada: MemoryScope) -> None:
         await ada.put_many({f"k{n}": f"word {n}" for n in range(700)})
         assert len(await ada.search("word", limit=1000)) == 700
         await ada.clear()
@@ -411,14 +415,16 @@ class MemoryContract(AddContract, SearchContract):
             {"operation_id": 7},
         ],
     )
-    async def test_what_makes_no_sense_is_refused(self, ada: Scope, wrong: dict[str, Any]) -> None:
+    async def test_what_makes_no_sense_is_refused(
+        self, ada: MemoryScope, wrong: dict[str, Any]
+    ) -> None:
         arguments: dict[str, Any] = {"key": "k", "value": 1, **wrong}
         with pytest.raises(InvalidInput):
             await ada.put(**arguments)
         assert (await ada.list()).entries == []
 
     async def test_scopes_and_pages_that_make_no_sense(
-        self, store: Sojourn, ada: Scope, app: str
+        self, store: Sojourn, ada: MemoryScope, app: str
     ) -> None:
         for make in (store.memory.agent, store.memory.knowledge):
             with pytest.raises(InvalidInput):
@@ -437,7 +443,7 @@ class MemoryContract(AddContract, SearchContract):
         with pytest.raises(InvalidInput):
             await ada.search("\ud800")
 
-    async def test_an_entry_over_its_cap(self, ada: Scope) -> None:
+    async def test_an_entry_over_its_cap(self, ada: MemoryScope) -> None:
         half = "x" * (5 * 1024 * 1024)
         with pytest.raises(TooLarge):
             await ada.put("k", half, text=half)
@@ -447,7 +453,7 @@ class MemoryContract(AddContract, SearchContract):
         assert await ada.get("k") == {"a": half}
 
 
-async def gone(scope: Scope, key: str) -> None:
+async def gone(scope: MemoryScope, key: str) -> None:
     """Wait until an entry has expired."""
     async with asyncio.timeout(10):
         while await scope.entry(key) is not None:

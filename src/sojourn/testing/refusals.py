@@ -15,7 +15,7 @@ from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Session
 from sojourn.sessions.cursor import Cursor
-from sojourn.sessions.store import Place
+from sojourn.sessions.store import IndexPlace
 from sojourn.testing.reading import HOSTILE, said
 
 
@@ -120,7 +120,7 @@ class RefusalsContract:
             await store.sessions.append(key, Event(author="a", payload=1, time=10**400))
         with pytest.raises(InvalidInput):
             await store.sessions.release(key.app, key.user, "\ud800")
-        forged = (Cursor(shard=-(10**9)), Cursor(session=Place(math.nan, "s")))
+        forged = (Cursor(shard=-(10**9)), Cursor(session=IndexPlace(math.nan, "s")))
         for cursor in ("", "x", "AAAA", "bm9uZQ==", *(each.text() for each in forged)):
             with pytest.raises(InvalidInput):
                 await store.sessions.list(key.app, cursor=cursor)

@@ -10,7 +10,7 @@ import asyncio
 import pytest
 
 from sojourn.client import Sojourn
-from sojourn.memory import Scope
+from sojourn.memory import MemoryScope
 
 
 @pytest.mark.anyio
@@ -47,7 +47,9 @@ class SearchContract:
             ("a word\x00hidden", "hidden"),
         ],
     )
-    async def test_words_are_found_in_any_language(self, ada: Scope, text: str, query: str) -> None:
+    async def test_words_are_found_in_any_language(
+        self, ada: MemoryScope, text: str, query: str
+    ) -> None:
         await ada.put("1", {"other": "nothing of the kind", "n": 5})
         await ada.put("2", {"deep": [{"in": text}]})
         await ada.put("3", "заметка 関係ない memo")
@@ -79,12 +81,12 @@ class SearchContract:
             "語" * 3000,
         ],
     )
-    async def test_nothing_in_a_query_is_an_operator(self, ada: Scope, query: str) -> None:
+    async def test_nothing_in_a_query_is_an_operator(self, ada: MemoryScope, query: str) -> None:
         await ada.put("1", "giraffe")
         assert await ada.search(query) == []
         assert len(await ada.search(f"giraffe {query}")) == 1
 
-    async def test_the_best_come_first(self, ada: Scope) -> None:
+    async def test_the_best_come_first(self, ada: MemoryScope) -> None:
         await ada.put("one", "the green parrot speaks")
         await ada.put("both", "a green parrot, green all over, and a red car")
         await ada.put("other", "the red car")
@@ -95,14 +97,14 @@ class SearchContract:
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert len(hits) == 2
 
-    async def test_the_newer_of_equals_comes_first(self, ada: Scope) -> None:
+    async def test_the_newer_of_equals_comes_first(self, ada: MemoryScope) -> None:
         for n in range(5):
             await ada.put(f"k{n}", "giraffe")
         await ada.put("k2", "giraffe")
         found = [hit.entry.key for hit in await ada.search("giraffe k")]
         assert found == ["k2", "k4", "k3", "k1", "k0"]
 
-    async def test_what_is_searched(self, ada: Scope) -> None:
+    async def test_what_is_searched(self, ada: MemoryScope) -> None:
         await ada.put("giraffe", {"member": ["value"]}, metadata={"a": "hidden"})
         await ada.put("k", "value", text="given")
         for query, found in {
@@ -114,20 +116,20 @@ class SearchContract:
         }.items():
             assert [hit.entry.key for hit in await ada.search(query)] == found
 
-    async def test_names_of_members_are_searched(self, ada: Scope) -> None:
+    async def test_names_of_members_are_searched(self, ada: MemoryScope) -> None:
         await ada.put("1", {"tea": "green", "cups": [{"size": "large"}]})
         await ada.put("2", {"coffee": "green"})
         for query, found in {"which tea": ["1"], "cup": ["1"], "coffee": ["2"]}.items():
             assert [hit.entry.key for hit in await ada.search(query)] == found, query
 
-    async def test_names_that_all_entries_share_do_not_decide(self, ada: Scope) -> None:
+    async def test_names_that_all_entries_share_do_not_decide(self, ada: MemoryScope) -> None:
         await ada.put_many({f"k{n}": {"note": f"the weather of day {n}"} for n in range(50)})
         await ada.put("tea", {"note": "jasmine"})
         await ada.put("about", "a note on jasmine tea in the long afternoons of a wet summer")
         hits = await ada.search("note jasmine", limit=2)
         assert {hit.entry.key for hit in hits} == {"tea", "about"}
 
-    async def test_a_search_knows_every_write_before_it(self, ada: Scope) -> None:
+    async def test_a_search_knows_every_write_before_it(self, ada: MemoryScope) -> None:
         for n in range(10):
             await ada.put("k", f"word{n}", metadata={"n": n})
             (hit,) = await ada.search(f"word{n}")
@@ -137,7 +139,7 @@ class SearchContract:
         await ada.delete("k")
         assert await ada.search("word9") == []
 
-    async def test_more_than_one_read_brings(self, ada: Scope) -> None:
+    async def test_more_than_one_read_brings(self, ada: MemoryScope) -> None:
         await ada.put_many({f"k{n}": f"word{n}" for n in range(1000)})
         await ada.put_many({f"l{n}": f"word{n}" for n in range(700)})
         found = await asyncio.gather(*(ada.search(f"word{n}") for n in (0, 499, 500, 999)))
@@ -146,13 +148,13 @@ class SearchContract:
             await ada.delete(f"k{n}")
         assert [hit.entry.key for hit in await ada.search("word500")] == ["l500"]
 
-    async def test_what_is_everywhere_tells_nothing(self, ada: Scope) -> None:
+    async def test_what_is_everywhere_tells_nothing(self, ada: MemoryScope) -> None:
         await ada.put_many({f"k{n}": f"the weather of day{n}" for n in range(400)})
         assert len(await ada.search("the weather", limit=1000)) == 400
         assert [hit.entry.key for hit in await ada.search("what was the weather of day7")] == ["k7"]
         assert len(await ada.search("the weather of nowhere", limit=1000)) == 400
 
-    async def test_meaning_joins_words(self, store: Sojourn, ada: Scope) -> None:
+    async def test_meaning_joins_words(self, store: Sojourn, ada: MemoryScope) -> None:
         async def found(query: str) -> list[str]:
             return [hit.entry.key for hit in await ada.search(query)]
 

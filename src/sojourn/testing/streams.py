@@ -13,7 +13,7 @@ from sojourn.client import Sojourn
 from sojourn.errors import InvalidInput
 from sojourn.security import Principal
 from sojourn.security.told import UserStreams
-from sojourn.streams import Told
+from sojourn.streams import StreamMessage
 
 MiB = 1024 * 1024
 
@@ -38,7 +38,11 @@ class StreamsContract:
             for stream, message in (("1", ""), ("2", "other"), ("1", "é\n\x00"), ("1", "end"))
         ]
         assert numbers == [1, 2, 3, 4]
-        told = [Told(1, "1", ""), Told(3, "1", "é\n\x00"), Told(4, "1", "end")]
+        told = [
+            StreamMessage(1, "1", ""),
+            StreamMessage(3, "1", "é\n\x00"),
+            StreamMessage(4, "1", "end"),
+        ]
         assert await streams.after(connection, 1) == told
         assert await streams.after(connection, 3) == told[1:]
         assert await streams.after(connection, 4) == told[2:]

@@ -6,9 +6,9 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sojourn.artifacts.archive import Kept
+from sojourn.artifacts.archive import ArchivedArtifact
 from sojourn.artifacts.records import chunks_of
-from sojourn.artifacts.store import Place
+from sojourn.artifacts.store import ArtifactPlace
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import new_operation_id
 from sojourn.transfer.comparing import same_versions
@@ -20,8 +20,8 @@ from sojourn.transfer.lines import (
     UnreadableLine,
     VoidLine,
 )
-from sojourn.transfer.reading import Reader, changed
-from sojourn.transfer.tally import Tally
+from sojourn.transfer.reading import ArchiveReader, changed
+from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.values import place_of, version_of
 from sojourn.wiring import Stores
 
@@ -37,7 +37,7 @@ class ArtifactsIn:
     """
 
     def __init__(
-        self, stores: Stores, reader: Reader, tally: Tally, report: Callable[[], None]
+        self, stores: Stores, reader: ArchiveReader, tally: ImportStats, report: Callable[[], None]
     ) -> None:
         self._stores = stores
         self._reader = reader
@@ -54,7 +54,9 @@ class ArtifactsIn:
             for number, record in enumerate(line.versions)
         ]
         gone = line.expires is not None and line.expires <= time.time()
-        wanted = not gone and not await self._has(place, Kept(line.expires, versions), what)
+        wanted = not gone and not await self._has(
+            place, ArchivedArtifact(line.expires, versions), what
+        )
         self._tally.expired += gone
         done = 0
         while done < len(versions):
@@ -76,10 +78,10 @@ class ArtifactsIn:
         if wanted:
             if self._tally.replaces:
                 await self._stores.artifacts.delete(place, new_operation_id())
-            outcome = await archive.restore(place, Kept(line.expires, versions))
+            outcome = await archive.restore(place, ArchivedArtifact(line.expires, versions))
             self._tally.settled(outcome, what, "artifacts")
 
-    async def _has(self, place: Place, kept: Kept, what: str) -> bool:
+    async def _has(self, place: ArtifactPlace, kept: ArchivedArtifact, what: str) -> bool:
         try:
             found = await self._stores.artifact_archive.kept(place)
             if found is None:

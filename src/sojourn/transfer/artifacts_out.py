@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sojourn.artifacts.archive import Kept
+from sojourn.artifacts.archive import ArchivedArtifact
 from sojourn.artifacts.records import chunks_of
-from sojourn.artifacts.store import Owner, Place
+from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
 from sojourn.transfer.growing import more_of
-from sojourn.transfer.lines import ArtifactLine, DataLine, VoidLine, Wanted
+from sojourn.transfer.lines import ArtifactLine, DataLine, Selection, VoidLine
 from sojourn.transfer.logs import LeftOut
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import artifact_place
@@ -23,7 +23,7 @@ from sojourn.wiring import Stores
 class Picks:
     """Which things an export wants."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Selection) -> None:
         self._wanted = wanted
 
     def whose(self, owner: Owner) -> bool:
@@ -69,10 +69,10 @@ class ArtifactsOut:
                     continue
                 for name in names:
                     if not self._writer.done.has_whole(artifact_place(app, user, session, name)):
-                        await self._one(Place(owner, name))
+                        await self._one(ArtifactPlace(owner, name))
                 report()
 
-    async def _one(self, place: Place) -> None:
+    async def _one(self, place: ArtifactPlace) -> None:
         archive = self._stores.artifact_archive
         try:
             kept = await archive.kept(place)
@@ -86,7 +86,7 @@ class ArtifactsOut:
                 self._writer.write(VoidLine())
             self._left_out(f"artifact {place.name!r}", error)
 
-    async def _write(self, place: Place, kept: Kept) -> None:
+    async def _write(self, place: ArtifactPlace, kept: ArchivedArtifact) -> None:
         owner = place.owner
         for version in kept.versions:
             if not is_json(version.metadata, an_object=True):

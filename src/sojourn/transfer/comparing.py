@@ -5,21 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from sojourn.artifacts.archive import Version
+from sojourn.artifacts.archive import ArchivedVersion
 from sojourn.codecs import decode
 from sojourn.codecs.growth import MARK
-from sojourn.memory.store import Row
+from sojourn.memory.store import MemoryRow
 from sojourn.sessions.record import FIELDS, decode_fields
-from sojourn.sessions.store import Head, Pairs, Stored
+from sojourn.sessions.store import Pairs, SessionHeader, SessionSnapshot
 from sojourn.transfer.lines import EventsLine, SessionLine
-from sojourn.transfer.reading import Mark, Reader
+from sojourn.transfer.reading import ArchiveReader, ReadMark
 from sojourn.transfer.values import fields_of, head_of, in_ms, pairs_of, rows_of
 
 
 class Rows:
     """The rows of a session of several lines, line by line, as often as they are wanted."""
 
-    def __init__(self, reader: Reader, line: SessionLine, begin: Mark) -> None:
+    def __init__(self, reader: ArchiveReader, line: SessionLine, begin: ReadMark) -> None:
         self._reader = reader
         self._line = line
         self._begin = begin
@@ -59,12 +59,12 @@ class Rows:
         return ours == list(found)
 
 
-def born(line: SessionLine, name: str) -> Head:
+def born(line: SessionLine, name: str) -> SessionHeader:
     """The session that is to be: its incarnation says what it was made of, and is a new one."""
     return head_of(line, f"{name}.{secrets.token_urlsafe(12)}")
 
 
-def was_restored(head: Head, line: SessionLine, name: str) -> bool:
+def was_restored(head: SessionHeader, line: SessionLine, name: str) -> bool:
     """Whether a session was made of just this, and has not changed since."""
     return head.incarnation.startswith(f"{name}.") and head.version == line.version
 
@@ -72,7 +72,7 @@ def was_restored(head: Head, line: SessionLine, name: str) -> bool:
 _FIELDS = ("seq", "dropped", "created", "updated")
 
 
-def same_fields(found: Stored, line: SessionLine) -> bool:
+def same_fields(found: SessionSnapshot, line: SessionLine) -> bool:
     """Whether a session is what a line says, but for its log."""
     head = found.head
     if not found.readable or (in_ms(head.ttl), in_ms(head.until)) != (line.ttl, line.until):
@@ -107,17 +107,17 @@ def _same(value: bytes, other: bytes) -> bool:
         return False
 
 
-def same_entry(found: Row, row: Row) -> bool:
+def same_entry(found: MemoryRow, row: MemoryRow) -> bool:
     """Whether two entries of the memory are the same; lifetimes and versions may differ."""
     return (found.item, found.created, found.updated) == (row.item, row.created, row.updated)
 
 
-def same_versions(found: Sequence[Version], others: Sequence[Version]) -> bool:
+def same_versions(found: Sequence[ArchivedVersion], others: Sequence[ArchivedVersion]) -> bool:
     """Whether two artifacts are the same, wherever their data are."""
     return [_described(each) for each in found] == [_described(each) for each in others]
 
 
-def _described(version: Version) -> object:
+def _described(version: ArchivedVersion) -> object:
     return version._replace(data="", metadata=b""), _decoded(version.metadata)
 
 

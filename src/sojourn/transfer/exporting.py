@@ -12,10 +12,10 @@ from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.store import Row
-from sojourn.sessions.archive import Shared
+from sojourn.memory.store import MemoryRow
+from sojourn.sessions.archive import ArchivedState
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
-from sojourn.sessions.store import Listed, Stored
+from sojourn.sessions.store import SessionSnapshot, StoredPage
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
@@ -23,10 +23,10 @@ from sojourn.transfer.lines import (
     EntryRecord,
     MemoryLine,
     NewerLine,
+    Selection,
     StateLine,
     UnreadableLine,
     VoidLine,
-    Wanted,
 )
 from sojourn.transfer.logs import Firsts, Logs, name_of
 from sojourn.transfer.model import Progress, Told, Watch
@@ -61,7 +61,7 @@ class Export:
     """
 
     def __init__(
-        self, stores: Stores, writer: Writer, wanted: Wanted, told: Told, watch: Watch
+        self, stores: Stores, writer: Writer, wanted: Selection, told: Told, watch: Watch
     ) -> None:
         self._stores = stores
         self._writer = writer
@@ -133,13 +133,15 @@ class Export:
                 *(self._stores.session_archive.shared(owner) for owner in owners[: len(pages)]),
                 return_exceptions=True,
             )
-            found = [one for page in pages if isinstance(page, Listed) for one in self._of(page)]
+            found = [
+                one for page in pages if isinstance(page, StoredPage) for one in self._of(page)
+            ]
             first = await self._logs.first(found)
             for owner, state, page in zip(owners, states, pages, strict=False):
                 await self._user(owner, state, page, first)
             owners = owners[len(pages) :]
 
-    def _of(self, page: Listed) -> list[tuple[SessionKey, Stored]]:
+    def _of(self, page: StoredPage) -> list[tuple[SessionKey, SessionSnapshot]]:
         """The sessions of a page that are wanted and not there yet."""
         return [
             (key, stored)
@@ -150,8 +152,8 @@ class Export:
     async def _user(
         self,
         owner: UserKey,
-        state: Shared | BaseException,
-        page: Listed | CorruptRecord,
+        state: ArchivedState | BaseException,
+        page: StoredPage | CorruptRecord,
         first: Firsts,
     ) -> None:
         here = user_place(*owner)
@@ -184,7 +186,7 @@ class Export:
         await self._shared(of, what, found)
 
     async def _shared(
-        self, of: UserKey | AppName, what: str, found: Shared | BaseException
+        self, of: UserKey | AppName, what: str, found: ArchivedState | BaseException
     ) -> None:
         if isinstance(found, CorruptRecord | NewerFormat):
             self._left_out(what, found)
@@ -256,7 +258,7 @@ class Export:
             if after is None:
                 return
 
-    async def _write_entries(self, scope: ScopeKey, rows: list[Row]) -> None:
+    async def _write_entries(self, scope: ScopeKey, rows: list[MemoryRow]) -> None:
         line: list[EntryRecord] = []
         size = 0
         turns = Turns()

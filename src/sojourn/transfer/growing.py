@@ -23,11 +23,11 @@ from sojourn.transfer.lines import (
     Known,
     MemoryLine,
     More,
+    Selection,
     SessionLine,
     StateLine,
     Trailer,
     VersionRecord,
-    Wanted,
 )
 from sojourn.transfer.passing import Passing
 
@@ -138,7 +138,7 @@ def _defaults(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
 # ── what it does not know ──────────────────────────────────────────────────────────────────────
 
 _NESTED: Mapping[type, tuple[str, type[msgspec.Struct]]] = {
-    Header: ("wanted", Wanted),
+    Header: ("wanted", Selection),
     MemoryLine: ("entries", EntryRecord),
     ArtifactLine: ("versions", VersionRecord),
     Trailer: ("counts", Counts),

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from sojourn.cache.store import Entry, EntryKey, Life
+from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.store import Row
-from sojourn.sessions.archive import Image
-from sojourn.sessions.store import Pairs, Stored
+from sojourn.memory.store import MemoryRow
+from sojourn.sessions.archive import ArchivedSession
+from sojourn.sessions.store import Pairs, SessionSnapshot
 from sojourn.transfer.artifacts_in import ArtifactsIn
 from sojourn.transfer.comparing import (
     Rows,
@@ -38,8 +38,8 @@ from sojourn.transfer.lines import (
 )
 from sojourn.transfer.logs import MOST, SIZE, name_of
 from sojourn.transfer.model import Progress, Watch
-from sojourn.transfer.reading import Reader, changed
-from sojourn.transfer.tally import Tally
+from sojourn.transfer.reading import ArchiveReader, changed
+from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.values import (
     Digest,
     key_of,
@@ -70,7 +70,9 @@ class Import:
         watch: gets the progress.
     """
 
-    def __init__(self, stores: Stores, reader: Reader, tally: Tally, watch: Watch) -> None:
+    def __init__(
+        self, stores: Stores, reader: ArchiveReader, tally: ImportStats, watch: Watch
+    ) -> None:
         self._stores = stores
         self._reader = reader
         self._tally = tally
@@ -137,7 +139,9 @@ class Import:
 
         if await self._has(key, line, name, same):
             return
-        await self._restore(key, line, Image(born(line, name), pairs_of(line.state), name, 0, rows))
+        await self._restore(
+            key, line, ArchivedSession(born(line, name), pairs_of(line.state), name, 0, rows)
+        )
 
     async def _long(self, line: SessionLine) -> None:
         """A session of several lines: read once for its digest, and again to be written."""
@@ -167,7 +171,7 @@ class Import:
         for _ in range(_TRIES):
             if await self._upload(key, name, line.dropped, log):  # else it has waited for too long
                 break
-        image = Image(
+        image = ArchivedSession(
             *(born(line, name), pairs_of(line.state)), name, line.seq - line.dropped, rows=()
         )
         await self._restore(key, line, image)
@@ -213,7 +217,7 @@ class Import:
         self,
         key: SessionKey,
         line: SessionLine,
-        found: Stored,
+        found: SessionSnapshot,
         same: Callable[[int, Sequence[bytes]], Awaitable[bool]],
     ) -> bool:
         if not same_fields(found, line):
@@ -229,7 +233,7 @@ class Import:
             first += len(rows)
         return True
 
-    async def _restore(self, key: SessionKey, line: SessionLine, image: Image) -> None:
+    async def _restore(self, key: SessionKey, line: SessionLine, image: ArchivedSession) -> None:
         replace = self._tally.replaces
         outcome = await self._stores.session_archive.restore(key, image, replace=replace)
         if self._tally.settled(outcome, name_of(key), "sessions"):
@@ -263,10 +267,10 @@ class Import:
         now = time.time()
         alive = [row for row in rows if row.expires is None or row.expires > now]
         self._tally.expired += len(rows) - len(alive)
-        wanted: list[Row] = []
+        wanted: list[MemoryRow] = []
         for row, found in zip(alive, await self._found(scope, alive), strict=True):
             what = f"memory {row.item.key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}"
-            if isinstance(found, Row) and same_entry(found, row):
+            if isinstance(found, MemoryRow) and same_entry(found, row):
                 self._tally.identical += 1
             elif isinstance(found, NewerFormat):
                 self._tally.stays_newer(what)
@@ -283,8 +287,8 @@ class Import:
             stays(f"memory {key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}")
 
     async def _found(
-        self, scope: ScopeKey, rows: Sequence[Row]
-    ) -> list[Row | CorruptRecord | NewerFormat | None]:
+        self, scope: ScopeKey, rows: Sequence[MemoryRow]
+    ) -> list[MemoryRow | CorruptRecord | NewerFormat | None]:
         if not rows:
             return []
         try:
@@ -310,8 +314,10 @@ class Import:
             if there.status != "miss" and there.value == value:
                 self._tally.identical += 1
             elif there.status == "miss" or not self._tally.stays(what):
-                life = Life(line.fresh - now, line.ends - line.fresh)
-                await self._stores.cache.put(key, Entry(value, life, line.tags), new_operation_id())
+                life = CacheLifetime(line.fresh - now, line.ends - line.fresh)
+                await self._stores.cache.put(
+                    key, CacheEntry(value, life, line.tags), new_operation_id()
+                )
                 self._tally.written["cached"] += 1
         except NewerFormat:  # also one that counts as missing, as it was invalidated
             self._tally.stays_newer(what)

@@ -29,7 +29,7 @@ class _Line(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True, omit_de
     """Each line is an object of one kind. A member that is as its default is not written."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an archive holds of a store: what matches all of these; None is any."""
 
     app: str | None = None
@@ -50,7 +50,7 @@ class Header(_Line, frozen=True, kw_only=True, omit_defaults=False, tag="archive
     sojourn: str = ""
     source: str = ""
     namespace: str = ""
-    wanted: Wanted = Wanted()
+    wanted: Selection = Selection()
 
 
 class _SessionLine(_Line, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from sojourn.codecs import in_pieces
 from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
 from sojourn.ids import SessionKey
-from sojourn.sessions.archive import SessionArchive, Stretch
+from sojourn.sessions.archive import LogSlice, SessionArchive
 from sojourn.sessions.record import FIELDS
-from sojourn.sessions.store import Pairs, Stored
+from sojourn.sessions.store import Pairs, SessionSnapshot
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
 from sojourn.transfer.values import event_of, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
@@ -30,7 +30,7 @@ def name_of(key: SessionKey) -> str:
     return f"session {key.session!r} of user {key.user!r} of app {key.app!r}"
 
 
-Firsts: TypeAlias = Mapping[SessionKey, Stretch | BaseException | None]
+Firsts: TypeAlias = Mapping[SessionKey, LogSlice | BaseException | None]
 """How the logs of sessions begin; None for one that is gone."""
 
 
@@ -61,7 +61,7 @@ class Logs:
         self._writer = writer
         self._left_out = left_out
 
-    async def first(self, found: Sequence[tuple[SessionKey, Stored]]) -> Firsts:
+    async def first(self, found: Sequence[tuple[SessionKey, SessionSnapshot]]) -> Firsts:
         """How the logs of some sessions begin. One round trip."""
         stretches = await asyncio.gather(
             *(self._archive.stretch(key, 1, MOST, SIZE) for key, _ in found),
@@ -69,7 +69,9 @@ class Logs:
         )
         return {key: stretch for (key, _), stretch in zip(found, stretches, strict=True)}
 
-    async def write(self, found: Sequence[tuple[SessionKey, Stored]], first: Firsts) -> None:
+    async def write(
+        self, found: Sequence[tuple[SessionKey, SessionSnapshot]], first: Firsts
+    ) -> None:
         """Write the sessions of a page, each as it stood when it was listed, or later."""
         for key, stored in found:
             stretch = first.get(key)
@@ -105,7 +107,9 @@ class Logs:
         except (CorruptRecord, NewerFormat) as error:
             self._left_out(name_of(key), error)
 
-    async def _write(self, key: SessionKey, stored: Stored, stretch: Stretch | None) -> None:
+    async def _write(
+        self, key: SessionKey, stored: SessionSnapshot, stretch: LogSlice | None
+    ) -> None:
         for _ in range(_TRIES):
             if await self._attempt(key, stored, stretch):
                 return
@@ -118,7 +122,9 @@ class Logs:
             "with the same file, and it goes on there."
         )
 
-    async def _attempt(self, key: SessionKey, stored: Stored, stretch: Stretch | None) -> bool:
+    async def _attempt(
+        self, key: SessionKey, stored: SessionSnapshot, stretch: LogSlice | None
+    ) -> bool:
         """Write a session; whether its log stayed what it was."""
         head = stored.head
         if stretch is None or _other(head.incarnation, head.epoch, head.seq, stretch):
@@ -191,6 +197,6 @@ class Logs:
         return values
 
 
-def _other(incarnation: str, epoch: int, seq: int, stretch: Stretch) -> bool:
+def _other(incarnation: str, epoch: int, seq: int, stretch: LogSlice) -> bool:
     """Whether a log is not the one any more that it was."""
     return (incarnation, epoch) != (stretch.incarnation, stretch.epoch) or stretch.seq < seq

@@ -11,7 +11,7 @@ from sojourn.transfer.lines import Line
 from sojourn.transfer.model import Progress, Verified, Watch
 from sojourn.transfer.passing import Passing
 from sojourn.transfer.sealing import unseal
-from sojourn.transfer.walk import Walk
+from sojourn.transfer.walk import ArchiveValidator
 
 MiB = 1024 * 1024
 MAX_LINE = 64 * MiB
@@ -20,7 +20,7 @@ _OFTEN = 200
 """Lines between two reports of progress."""
 
 
-class Mark(NamedTuple):
+class ReadMark(NamedTuple):
     """A place between two lines."""
 
     offset: int
@@ -28,7 +28,7 @@ class Mark(NamedTuple):
     sum: str
 
 
-class Reader:
+class ArchiveReader:
     """Reads the lines of a file. Each must follow the one before: the sums are a chain.
 
     Attributes:
@@ -38,7 +38,7 @@ class Reader:
 
     def __init__(self, path: Path, max_line: int = MAX_LINE) -> None:
         self._most = max_line
-        self.at = Mark(0, 0, "")
+        self.at = ReadMark(0, 0, "")
         try:
             self._file = path.open("rb")
             self.size = path.stat().st_size
@@ -78,17 +78,17 @@ class Reader:
             line, own = unseal(data[:-1], self.at.sum, passing)
         except ValueError as error:
             raise invalid(number, error) from error
-        self.at = Mark(self.at.offset + len(data), number, own)
+        self.at = ReadMark(self.at.offset + len(data), number, own)
         return line
 
-    def seek(self, mark: Mark) -> None:
+    def seek(self, mark: ReadMark) -> None:
         """Go back to a place."""
         self._file.seek(mark.offset)
         self.at = mark
 
     def rewind(self) -> None:
         """Go back to the beginning."""
-        self.seek(Mark(0, 0, ""))
+        self.seek(ReadMark(0, 0, ""))
 
     def close(self) -> None:
         """Close the file."""
@@ -106,14 +106,14 @@ class Reader:
         self.close()
 
 
-def check_file(reader: Reader, watch: Watch | None) -> Verified:
+def check_file(reader: ArchiveReader, watch: Watch | None) -> Verified:
     """Read an archive to its end and make sure of every line. Asks no server.
 
     Raises:
         InvalidArchive: a line is not as it was written, or the end is missing.
         NewerFormat: it is of a newer major format.
     """
-    walk, passing = Walk(), Passing()
+    walk, passing = ArchiveValidator(), Passing()
     while (line := reader.next(passing=passing)) is not None:
         try:
             walk.step(line)
@@ -135,7 +135,7 @@ def check_file(reader: Reader, watch: Watch | None) -> Verified:
     )
 
 
-def told(step: Any, walk: Walk, reader: Reader) -> Progress:
+def told(step: Any, walk: ArchiveValidator, reader: ArchiveReader) -> Progress:
     """How far a reader is."""
     return Progress(step=step, counts=walk.counts, bytes=reader.at.offset, total=reader.size)
 
@@ -146,7 +146,7 @@ def invalid(line: int, error: Exception) -> InvalidArchive:
     return InvalidArchive(f"Line {line:,} of the archive cannot be used: {what}.", line=line)
 
 
-def changed(reader: Reader) -> InvalidArchive:
+def changed(reader: ArchiveReader) -> InvalidArchive:
     """What was made sure of is something else now."""
     line = reader.at.line
     return InvalidArchive(f"The archive changed while it was read, at line {line:,}.", line=line)

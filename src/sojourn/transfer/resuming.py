@@ -55,7 +55,7 @@ def cache_place(tenant: str, name: str) -> Place:
     return CACHE, tenant, name
 
 
-class Done:
+class ExportProgress:
     """What stands in an archive.
 
     Attributes:

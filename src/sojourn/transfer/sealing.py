@@ -26,7 +26,7 @@ class _First(msgspec.Struct):
     sojourn: Any = ""
 
 
-class _Kind(msgspec.Struct):
+class _LineKind(msgspec.Struct):
     """Of a line of whatever kind, that."""
 
     kind: str
@@ -34,7 +34,7 @@ class _Kind(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _first = msgspec.json.Decoder(_First).decode
-_kind = msgspec.json.Decoder(_Kind).decode
+_kind = msgspec.json.Decoder(_LineKind).decode
 _decode = msgspec.json.Decoder(Known).decode
 
 

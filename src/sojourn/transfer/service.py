@@ -17,10 +17,10 @@ from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_user
 from sojourn.transfer.exporting import Export
 from sojourn.transfer.importing import Import
-from sojourn.transfer.lines import FORMAT, Header, Wanted
+from sojourn.transfer.lines import FORMAT, Header, Selection
 from sojourn.transfer.model import Existing, Exported, Imported, Progress, Told, Verified, Watch
-from sojourn.transfer.reading import MAX_LINE, Reader, check_file
-from sojourn.transfer.tally import Tally
+from sojourn.transfer.reading import MAX_LINE, ArchiveReader, check_file
+from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
@@ -76,7 +76,7 @@ async def export(
     stores = _stores_of(store)
     if cache and (app, user) != (None, None):
         raise InvalidInput("Cached values belong to no app or user: export them without these.")
-    wanted = Wanted(
+    wanted = Selection(
         app=None if app is None else parse_app(app),
         user=None if user is None else parse_user(user),
         since=_instant(since),
@@ -118,7 +118,7 @@ async def verify(
         NewerFormat: a newer version wrote it, in a way that this one cannot read.
         ConfigurationError: the file cannot be read.
     """
-    with Reader(Path(path), _bytes(max_line_bytes)) as reader:
+    with ArchiveReader(Path(path), _bytes(max_line_bytes)) as reader:
         return await asyncio.to_thread(check_file, reader, watch)
 
 
@@ -169,10 +169,10 @@ async def import_(
         raise InvalidInput(
             f"existing is one of {', '.join(get_args(Existing))}, not {shown(existing)}."
         )
-    with Reader(Path(path), _bytes(max_line_bytes)) as reader:
+    with ArchiveReader(Path(path), _bytes(max_line_bytes)) as reader:
         sure = await asyncio.to_thread(check_file, reader, watch)
         reader.rewind()
-        tally = Tally(existing, told)
+        tally = ImportStats(existing, told)
         await Import(stores, reader, tally, watch).run()
         return Imported(
             counts=tally.counts,

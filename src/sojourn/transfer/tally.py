@@ -10,7 +10,7 @@ from sojourn.transfer.lines import Counts, NewerLine, UnreadableLine
 from sojourn.transfer.model import Existing, Told
 
 
-class Tally:
+class ImportStats:
     """Counts, and decides what is done with what is there and is something else.
 
     Args:

@@ -26,7 +26,7 @@ _PAGE = 100
 _NOT_READ = (CorruptRecord, NewerFormat)
 
 
-class Record(NamedTuple):
+class UserRecord(NamedTuple):
     """A line of the export.
 
     Attributes:
@@ -68,7 +68,9 @@ async def export(
     return dict(counts)
 
 
-async def records(store: Sojourn, user: str, *, app: str | None = None) -> AsyncIterator[Record]:
+async def records(
+    store: Sojourn, user: str, *, app: str | None = None
+) -> AsyncIterator[UserRecord]:
     """Everything about a user. One session with its events, or one artifact, is held at a time."""
     for name in await store.apps_of(user) if app is None else [app]:
         owner = user_key(name, user)
@@ -77,7 +79,7 @@ async def records(store: Sojourn, user: str, *, app: str | None = None) -> Async
                 yield record
 
 
-async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     cursor: str | None = None
     while True:
         page = await store.sessions.list(*owner, limit=_PAGE, cursor=cursor)
@@ -100,7 +102,7 @@ async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             return
 
 
-def _session(session: Session[Event]) -> list[Record]:
+def _session(session: Session[Event]) -> list[UserRecord]:
     """A session, then its events. State of its app is not the user's."""
     place = {"app": session.key.app, "session": session.key.session}
     value = {
@@ -108,25 +110,25 @@ def _session(session: Session[Event]) -> list[Record]:
         "state": {k: v for k, v in session.state.items() if not k.startswith(("app:", "user:"))},
         "complete": session.complete,
     }
-    return [Record("session", place, value), *(_event(place, each) for each in session.events)]
+    return [UserRecord("session", place, value), *(_event(place, each) for each in session.events)]
 
 
-def _event(place: Mapping[str, Any], event: Event) -> Record:
+def _event(place: Mapping[str, Any], event: Event) -> UserRecord:
     value = event_document(event)
-    return Record("event", {**place, "seq": value.pop("seq")}, value)
+    return UserRecord("event", {**place, "seq": value.pop("seq")}, value)
 
 
-async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     try:
         state = await store.sessions.user_state(*owner)
     except _NOT_READ as error:
         yield _unreadable("user_state", {"app": owner.app}, error)
         return
     if state:
-        yield Record("user_state", {"app": owner.app}, state)
+        yield UserRecord("user_state", {"app": owner.app}, state)
 
 
-async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     memory = store.memory
     for of, scope in zip(OF_USERS, (memory.user, memory.sessions, memory.events), strict=True):
         place = {"app": owner.app, "of": of}
@@ -148,13 +150,13 @@ async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
                     "expires": entry.expires,
                     "version": entry.version,
                 }
-                yield Record("memory", {**place, "name": entry.key}, value)
+                yield UserRecord("memory", {**place, "name": entry.key}, value)
             cursor = page.cursor
             if cursor is None:
                 break
 
 
-async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     for of in await store.artifacts.owners(*owner):
         session = of.session if isinstance(of, SessionKey) else None
         for name in await store.artifacts.names(of):
@@ -170,7 +172,7 @@ async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
 
 async def _artifact(
     store: Sojourn, of: SessionKey | UserKey, place: Mapping[str, Any], version: int
-) -> Record:
+) -> UserRecord:
     key = {**place, "version": version}
     try:
         found = await store.artifacts.load(of, place["name"], version=version)
@@ -184,10 +186,10 @@ async def _artifact(
         "created": found.created,
         "data": b64encode(found.data).decode(),
     }
-    return Record("artifact", key, value)
+    return UserRecord("artifact", key, value)
 
 
-async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     tenant, nothing = tenant_of(owner), object()
     for name in await store.cache.names(tenant=tenant):
         key = {"app": owner.app, "name": name}
@@ -197,16 +199,16 @@ async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             yield _unreadable("cached", key, error)
             continue
         if value is not nothing:
-            yield Record("cached", key, value)
+            yield UserRecord("cached", key, value)
 
 
-async def _notices(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _notices(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     for notice in await store.notices.kept(*owner):
         value = {"kind": notice.kind, "session": notice.session, "version": notice.version}
-        yield Record("notice", {"app": owner.app, "id": notice.id}, value)
+        yield UserRecord("notice", {"app": owner.app, "id": notice.id}, value)
 
 
-async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
+async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     for each in await store.sessions.quarantined(*owner):
         value = {
             "key": each.key,
@@ -215,12 +217,12 @@ async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[Record]:
             "time": each.time,
             "raw": b64encode(each.raw).decode(),
         }
-        yield Record("quarantined", {"app": owner.app, "id": each.id}, value)
+        yield UserRecord("quarantined", {"app": owner.app, "id": each.id}, value)
 
 
 def _unreadable(
     of: str, key: Mapping[str, Any], error: SojournError | None = None, kind: str = "unreadable"
-) -> Record:
+) -> UserRecord:
     if isinstance(error, NewerFormat):
         kind = "newer"
-    return Record(kind, {"kind": of, **key}, "" if error is None else str(error))
+    return UserRecord(kind, {"kind": of, **key}, "" if error is None else str(error))

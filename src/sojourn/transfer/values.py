@@ -9,8 +9,8 @@ from typing import Any, cast, get_args
 
 import msgspec
 
-from sojourn.artifacts.archive import Version
-from sojourn.artifacts.store import Owner, Place
+from sojourn.artifacts.archive import ArchivedVersion
+from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.codecs import decode
 from sojourn.codecs.growth import MARK, of_member, parse, to_line, to_member
 from sojourn.ids import (
@@ -23,10 +23,10 @@ from sojourn.ids import (
     parse_memory,
 )
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.store import Item, Row
+from sojourn.memory.store import Item, MemoryRow
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.rows import event_id
-from sojourn.sessions.store import Head, Pairs
+from sojourn.sessions.store import Pairs, SessionHeader
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (
     ArtifactLine,
@@ -101,7 +101,10 @@ def key_of(line: SessionLine) -> SessionKey:
 
 
 def session_line(
-    key: SessionKey, head: Head, state: Mapping[str, msgspec.Raw], rows: Sequence[msgspec.Raw]
+    key: SessionKey,
+    head: SessionHeader,
+    state: Mapping[str, msgspec.Raw],
+    rows: Sequence[msgspec.Raw],
 ) -> SessionLine:
     """A session as a line."""
     return SessionLine(
@@ -130,9 +133,9 @@ def session_line(
     )
 
 
-def head_of(line: SessionLine, incarnation: str) -> Head:
+def head_of(line: SessionLine, incarnation: str) -> SessionHeader:
     """The fields of a session that is to be again."""
-    return Head(
+    return SessionHeader(
         incarnation=incarnation,
         version=line.version,
         epoch=0,
@@ -208,7 +211,7 @@ def scope_of(line: MemoryLine) -> ScopeKey:
     return ScopeKey(parse_app(line.app), kind, parse_memory(kind, line.name))
 
 
-def entry_record(row: Row) -> EntryRecord:
+def entry_record(row: MemoryRow) -> EntryRecord:
     """An entry as it stands in a line."""
     item = row.item
     return EntryRecord(
@@ -226,29 +229,29 @@ def entry_record(row: Row) -> EntryRecord:
     )
 
 
-def row_of(entry: EntryRecord) -> Row:
+def row_of(entry: EntryRecord) -> MemoryRow:
     """An entry as stores take it."""
     item = Item(
         *(entry.key, stored(entry.value), stored(entry.metadata), entry.text, entry.vector),
         tenant=entry.tenant,
     )
-    return Row(item, entry.version, entry.created, entry.updated, entry.expires)
+    return MemoryRow(item, entry.version, entry.created, entry.updated, entry.expires)
 
 
 # ── artifacts and the cache ────────────────────────────────────────────────────────────────────
 
 
-def place_of(line: ArtifactLine) -> Place:
+def place_of(line: ArtifactLine) -> ArtifactPlace:
     """Whose artifact it is."""
     owner: Owner
     if line.session is None:
         owner = UserKey.of(line.app, line.user)
     else:
         owner = SessionKey.of(line.app, line.user, line.session)
-    return Place(owner, parse_artifact(line.name))
+    return ArtifactPlace(owner, parse_artifact(line.name))
 
 
-def version_record(version: Version) -> VersionRecord:
+def version_record(version: ArchivedVersion) -> VersionRecord:
     """A version as it stands in a line."""
     return VersionRecord(
         created=version.created,
@@ -260,9 +263,9 @@ def version_record(version: Version) -> VersionRecord:
     )
 
 
-def version_of(record: VersionRecord, name: str) -> Version:
+def version_of(record: VersionRecord, name: str) -> ArchivedVersion:
     """A version as stores take it, whose data are called so."""
-    return Version(
+    return ArchivedVersion(
         *(record.created, record.size, record.crc, record.mime_type),
         *(stored(record.metadata), name),
     )

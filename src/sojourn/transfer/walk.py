@@ -29,7 +29,7 @@ from sojourn.transfer.lines import (
 )
 
 
-class Walk:
+class ArchiveValidator:
     """Goes through an archive, line by line.
 
     Attributes:

@@ -10,10 +10,10 @@ from typing import Self
 from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.transfer.lines import Counts, Header, Known, Trailer
 from sojourn.transfer.passing import Passing
-from sojourn.transfer.reading import Reader, invalid, unusable
-from sojourn.transfer.resuming import Done
+from sojourn.transfer.reading import ArchiveReader, invalid, unusable
+from sojourn.transfer.resuming import ExportProgress
 from sojourn.transfer.sealing import seal
-from sojourn.transfer.walk import Walk
+from sojourn.transfer.walk import ArchiveValidator
 
 _FLUSHED = 1024 * 1024
 """Bytes after which what was written is handed to the system."""
@@ -40,8 +40,8 @@ class Writer:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path = path
-        self.walk = Walk()
-        self.done = Done()
+        self.walk = ArchiveValidator()
+        self.done = ExportProgress()
         self.bytes = 0
         self._sum = ""
         self._unflushed = 0
@@ -65,7 +65,7 @@ class Writer:
 
     def _resume(self, header: Header) -> None:
         passing = Passing()
-        with Reader(self._path) as reader:
+        with ArchiveReader(self._path) as reader:
             while (line := reader.next(lenient=True, passing=passing)) is not None:
                 try:
                     self.walk.step(line)

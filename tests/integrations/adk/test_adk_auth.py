@@ -24,8 +24,8 @@ from sojourn.errors import ConfigurationError
 from sojourn.integrations.adk import register
 from sojourn.integrations.adk.auth import install
 from sojourn.integrations.adk.endpoints import KNOWN, PUBLIC, Endpoint, endpoints_of
-from sojourn.integrations.adk.guarded import Options, guarded_servers
-from sojourn.security import AccessLog, Decision, Enumeration
+from sojourn.integrations.adk.guarded import GuardedOptions, guarded_servers
+from sojourn.security import AccessLog, Decision, GuessLimiter
 from sojourn.security.tokens import Holder, Tokens
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -148,7 +148,7 @@ async def house(
         install(
             app,
             tokens=holders(),
-            peers=Enumeration(store, limit=100_000),
+            peers=GuessLimiter(store, limit=100_000),
             store=store,
             log=AccessLog(decisions.append),
             max_body=100_000,
@@ -456,7 +456,7 @@ async def test_an_endpoint_may_be_allowed_by_hand_and_still_names_its_user(
 ) -> None:
     app = get_fast_api_app(agents_dir=str(tmp_path), web=False, session_service_uri="memory://")
     store = sojourn.open("memory://")
-    options = {"tokens": holders(), "peers": Enumeration(store), "store": store}
+    options = {"tokens": holders(), "peers": GuessLimiter(store), "store": store}
     with pytest.raises(ConfigurationError, match="no such endpoint"):
         install(app, **options, log=AccessLog(), allow=[Endpoint("GET", "/nowhere")])
     install(app, **options, log=AccessLog(), allow=[Endpoint("GET", "/openapi.json")])
@@ -476,7 +476,7 @@ async def test_an_app_that_is_none_or_already_serves_is_not_guarded(house: House
 async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
     app = get_fast_api_app(agents_dir=str(tmp_path), web=False, session_service_uri="memory://")
     store = sojourn.open("memory://")
-    peers = Enumeration(store, limit=2, refused=4, delay=0)
+    peers = GuessLimiter(store, limit=2, refused=4, delay=0)
     install(app, tokens=holders(), peers=peers, store=store, log=AccessLog())
     guesses = [(await Caller(app, f"{n}" * 40)("GET", "/list-apps"))[0] for n in range(5)]
     assert guesses == [401, 401, 401, 429, 429]
@@ -489,6 +489,6 @@ async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
 
 def test_uvicorn_is_as_before_when_the_command_has_ended() -> None:
     before = uvicorn.Server.serve
-    with guarded_servers(Options(holders(), (), None, 1000), None):
+    with guarded_servers(GuardedOptions(holders(), (), None, 1000), None):
         assert uvicorn.Server.serve is not before
     assert uvicorn.Server.serve is before

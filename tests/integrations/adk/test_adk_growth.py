@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 import sojourn
 from sojourn.errors import CorruptRecord
 from sojourn.integrations.adk import MemoryService, events
-from sojourn.sessions.rows import Row
+from sojourn.sessions.rows import EventRow
 from sojourn.telemetry import newer
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.jsonl"))
@@ -70,7 +70,7 @@ def served(given: Event, payload: dict) -> Event:
     stored = events.to_event(given)
     delta = msgspec.Raw(msgspec.json.encode(stored.state_delta))
     raw = msgspec.Raw(json.dumps(payload).encode())
-    row = Row(
+    row = EventRow(
         id=given.id,
         time=given.timestamp,
         author=given.author,
@@ -367,7 +367,7 @@ def test_an_event_that_is_all_wrong_is_served_and_soon():
 
 @pytest.mark.parametrize("payload", [b"1", b'"text"', b"[]", b"null"])
 def test_what_is_no_object_is_corrupt(payload):
-    row = Row(id="e", time=1.0, author="a", kind="adk", payload=msgspec.Raw(payload))
+    row = EventRow(id="e", time=1.0, author="a", kind="adk", payload=msgspec.Raw(payload))
     with pytest.raises(ValueError, match="object"):
         events.from_row(row)
 

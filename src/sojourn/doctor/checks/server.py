@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sojourn.doctor.model import Level, Verdict
-from sojourn.doctor.reading import NotRead, Reading, Refused
+from sojourn.doctor.reading import NotAllowed, NotRead, Reading
 from sojourn.engine.product import Product
 
 CROWDED, FULL = 0.80, 0.95
@@ -13,7 +13,7 @@ CROWDED, FULL = 0.80, 0.95
 def version(reading: Reading) -> Verdict:
     """Which product, and that it is Redis 6.2 or Valkey 7.2 at least."""
     info, hello = reading.info, reading.hello
-    if isinstance(info.values, Refused) and isinstance(hello.values, Refused):
+    if isinstance(info.values, NotAllowed) and isinstance(hello.values, NotAllowed):
         return Verdict(
             Level.UNKNOWN,
             f"It does not tell what it is ({hello.values.why}; {info.values.why}): a proxy, or a "
@@ -24,7 +24,7 @@ def version(reading: Reading) -> Verdict:
     product = Product.of(info.told, hello.told)
     if product.is_tested and product.number is None:
         told = product.version or info["redis_version"]  # or why that is not there
-        raise NotRead(Refused(f"{told!r} is no version that Sojourn can read"))
+        raise NotRead(NotAllowed(f"{told!r} is no version that Sojourn can read"))
     if product.is_old:
         return Verdict(
             Level.PROBLEM,

@@ -16,7 +16,7 @@ from sojourn.integrations.adk.endpoints import (
     KNOWN,
     PUBLIC,
     Endpoint,
-    Found,
+    EndpointMatch,
     endpoint_of,
     endpoints_of,
 )
@@ -28,7 +28,7 @@ from sojourn.integrations.adk.requests import (
     check_names,
     parsed,
 )
-from sojourn.security import AccessLog, Enumeration, Outcome, Principal
+from sojourn.security import AccessLog, GuessLimiter, Outcome, Principal
 from sojourn.security.headers import never_stored
 from sojourn.security.tokens import Holder, Tokens
 
@@ -54,7 +54,7 @@ _DETAIL = {
 _POLICY_VIOLATION = 1008
 
 
-class Guard:
+class ServerGuard:
     """Lets a request through to ADK's router when its bearer token is its user's.
 
     Args:
@@ -72,7 +72,7 @@ class Guard:
         app: Application,
         *,
         tokens: Tokens,
-        peers: Enumeration,
+        peers: GuessLimiter,
         store: Sojourn,
         allow: Collection[Endpoint] = (),
         log: AccessLog,
@@ -101,7 +101,7 @@ class Guard:
             return
         send = never_stored(send)
         holder = _holder(self._tokens, scope)
-        request = _Request(scope, receive, send, found, holder, self._log)
+        request = _GuardedRequest(scope, receive, send, found, holder, self._log)
         if holder is None:
             await self._fail(request, 401, "token")
             return
@@ -119,7 +119,7 @@ class Guard:
                 request.decided("allowed")
                 await self._app(scope, passed, send)
 
-    async def _passed(self, request: _Request, holder: Holder) -> Receive | None:
+    async def _passed(self, request: _GuardedRequest, holder: Holder) -> Receive | None:
         """What the endpoint shall receive from; None when the client has gone.
 
         Raises:
@@ -149,7 +149,7 @@ class Guard:
             return _listening(holder, app, receive, request.send)
         return receive
 
-    async def _fail(self, request: _Request, status: int, reason: str) -> None:
+    async def _fail(self, request: _GuardedRequest, status: int, reason: str) -> None:
         """Refuse what might be a guess, and count it. Who has guessed too often waits for it."""
         peer, wait = _peer(request.scope) or "unknown", 0
         try:
@@ -161,13 +161,13 @@ class Guard:
         await request.refuse(status, reason, wait)
 
 
-class _Request(NamedTuple):
+class _GuardedRequest(NamedTuple):
     """A request, and what is known of it."""
 
     scope: Scope
     receive: Receive
     send: Send
-    found: Found | None
+    found: EndpointMatch | None
     holder: Holder | None
     log: AccessLog
 
@@ -215,7 +215,7 @@ def install(app: object, **options: Any) -> None:
 
     Args:
         app: what ADK gives to uvicorn.
-        options: those of `Guard`.
+        options: those of `ServerGuard`.
 
     Raises:
         ConfigurationError: it is no FastAPI application that can be guarded, or has no such
@@ -233,7 +233,7 @@ def install(app: object, **options: Any) -> None:
                 f"--allow {str(each)!r}: this server has no such endpoint. Write it as ADK does: "
                 "'GET /dev/apps/{app_name}/build_graph'."
             )
-    app.user_middleware.append(Middleware(Guard, **options))
+    app.user_middleware.append(Middleware(ServerGuard, **options))
 
 
 def _holder(tokens: Tokens, scope: Scope) -> Holder | None:

@@ -73,14 +73,14 @@ KNOWN: Mapping[Endpoint, Named] = {
 _CONVERTER = re.compile(r"\{(\w+):\w+\}")
 
 
-class Found(NamedTuple):
+class EndpointMatch(NamedTuple):
     """The endpoint that will answer a request, and what it will read from the path."""
 
     endpoint: Endpoint
     parameters: Mapping[str, Any]
 
 
-def endpoint_of(scope: Mapping[str, Any]) -> Found | None:
+def endpoint_of(scope: Mapping[str, Any]) -> EndpointMatch | None:
     """The endpoint that the app's router will choose, by asking its routes as the router does.
 
     Args:
@@ -97,7 +97,7 @@ def endpoint_of(scope: Mapping[str, Any]) -> Found | None:
             path = getattr(route, "path", None)
             if not isinstance(path, str):
                 return None  # some other kind of route, whose endpoints we do not see
-            return Found(Endpoint(method, _plain(path)), child.get("path_params") or {})
+            return EndpointMatch(Endpoint(method, _plain(path)), child.get("path_params") or {})
     return None
 
 

@@ -22,7 +22,7 @@ from pydantic_core import from_json as parsed
 from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
-from sojourn.sessions.rows import NO_DELTA, Row
+from sojourn.sessions.rows import NO_DELTA, EventRow
 
 log = logging.getLogger("sojourn.adk")
 
@@ -169,7 +169,7 @@ def _with_texts(key: str, value: object) -> msgspec.Raw:
         return as_json(plain)
 
 
-def from_row(row: Row, _seq: int = 0) -> AdkEvent:
+def from_row(row: EventRow, _seq: int = 0) -> AdkEvent:
     """The ADK event that a row holds; an event of another kind as its author's text.
 
     What a newer google-adk wrote comes without what this one cannot validate.
@@ -228,7 +228,7 @@ _FIXED = frozenset({type(None), bool, int, float, str, bytes})
 """Types of values that nobody can edit."""
 
 
-class Kept:
+class KeptEvent:
     """An event in the near-cache.
 
     Attributes:
@@ -243,15 +243,15 @@ class Kept:
         self.plan: _Plan | bool = False
 
 
-def _kept(row: Row, _seq: int) -> Kept:
-    return Kept(from_row(row))
+def _kept(row: EventRow, _seq: int) -> KeptEvent:
+    return KeptEvent(from_row(row))
 
 
-def _time_of(kept: Kept) -> float:
+def _time_of(kept: KeptEvent) -> float:
     return kept.event.timestamp
 
 
-def _light_of(kept: Kept) -> AdkEvent:
+def _light_of(kept: KeptEvent) -> AdkEvent:
     return _light(kept.event)
 
 
@@ -283,7 +283,7 @@ class _Plan(NamedTuple):
     model: Any = None
 
 
-def _deep(kept: Kept) -> AdkEvent:
+def _deep(kept: KeptEvent) -> AdkEvent:
     """What `model_copy(deep=True)` makes: models, dicts and lists anew, by a plan from then on."""
     plan = kept.plan
     try:
@@ -373,10 +373,10 @@ def _add_members(twin: BaseModel, waiting: list[Any]) -> None:
         waiting.append(twin.__pydantic_private__)
 
 
-EVENTS: View[Kept, AdkEvent] = View("adk", _kept, _deep, _time_of)
+EVENTS: View[KeptEvent, AdkEvent] = View("adk", _kept, _deep, _time_of)
 """Callers share nothing that can be edited."""
 
-LIGHT: View[Kept, AdkEvent] = View("adk", _kept, _light_of, _time_of)
+LIGHT: View[KeptEvent, AdkEvent] = View("adk", _kept, _light_of, _time_of)
 """The event is the caller's own, what it holds is shared with everybody in this process."""
 
 

@@ -17,14 +17,14 @@ from sojourn.errors import SojournError
 from sojourn.integrations.adk.auth import MAX_BODY, install
 from sojourn.integrations.adk.endpoints import Endpoint
 from sojourn.integrations.adk.opening import split_uri
-from sojourn.security import AccessLog, Enumeration, JsonLines, Logged
+from sojourn.security import AccessLog, GuessLimiter, JsonLines, Logged
 from sojourn.security.tokens import Tokens, tokens_from
 
 _COMMANDS = ("web", "api_server")
 _OURS = ("--auth", "--allow", "--access-log", "--max-body")
 
 
-class Options(NamedTuple):
+class GuardedOptions(NamedTuple):
     """What was asked for on the command line.
 
     Attributes:
@@ -53,7 +53,7 @@ def _options(**found: Any) -> dict[str, Any]:
     return found
 
 
-def options_of(arguments: Sequence[str]) -> tuple[list[str], Options | None]:
+def options_of(arguments: Sequence[str]) -> tuple[list[str], GuardedOptions | None]:
     """Take our options out of ADK's arguments.
 
     Args:
@@ -79,12 +79,12 @@ def options_of(arguments: Sequence[str]) -> tuple[list[str], Options | None]:
         tokens = tokens_from(found["auth"])
     except SojournError as error:
         raise click.ClickException(f"--auth: {error}") from error
-    options = Options(tokens, tuple(allow), found["access_log"], found["max_body"])
+    options = GuardedOptions(tokens, tuple(allow), found["access_log"], found["max_body"])
     return [arguments[0], *found["others"]], options
 
 
 @contextmanager
-def guarded_servers(options: Options, session_uri: str | None) -> Generator[None]:
+def guarded_servers(options: GuardedOptions, session_uri: str | None) -> Generator[None]:
     """Within this block uvicorn serves no application but with a guard in it.
 
     This is the one place through which every google-adk goes, and where nothing can be added behind
@@ -100,7 +100,7 @@ def guarded_servers(options: Options, session_uri: str | None) -> Generator[None
     ours = session_uri is not None and session_uri.partition(":")[0] in SCHEMES
     try:
         store = client.open(split_uri(session_uri)[0] if ours and session_uri else "memory://")
-        peers = Enumeration(store)
+        peers = GuessLimiter(store)
         log = AccessLog(Logged() if options.access_log is None else JsonLines(options.access_log))
     except (SojournError, OSError) as error:
         raise click.ClickException(str(error)) from error

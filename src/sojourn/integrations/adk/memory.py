@@ -18,7 +18,7 @@ from sojourn.handles import stays_here
 from sojourn.integrations.adk import entries
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
-from sojourn.memory import KEEP, Draft, Keep, Scope
+from sojourn.memory import KEEP, Draft, Keep, MemoryScope
 
 if TYPE_CHECKING:
     from sojourn.integrations.adk.opening import Where
@@ -208,7 +208,7 @@ class MemoryService(BaseMemoryService):
         if self._owned:
             await self.store.close()
 
-    def _scope(self, app: str, user: str) -> Scope:
+    def _scope(self, app: str, user: str) -> MemoryScope:
         return self.store.memory.events(user, app=app)
 
     def _metadata(
@@ -220,7 +220,7 @@ class MemoryService(BaseMemoryService):
         return entries.plain(metadata), ttl
 
 
-async def _keys(scope: Scope, prefix: str) -> list[str]:
+async def _keys(scope: MemoryScope, prefix: str) -> list[str]:
     """The keys that begin so, a page of them; those that cannot be read, too."""
     page = await scope.list(prefix=prefix, limit=_PAGE)
     return [entry.key for entry in page.entries] + page.corrupt + page.newer

@@ -14,7 +14,7 @@ from sojourn.errors import InvalidId
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk.events import jsonable, to_event
 from sojourn.sessions import Event
-from sojourn.transfer.migration import Record, SharedState, SourceSession, Unreadable
+from sojourn.transfer.migration import Record, SharedState, SourceSession, UnreadableRecord
 
 _ALWAYS = float("inf")
 
@@ -65,7 +65,7 @@ def _session(session: AdkSession) -> Record:
     try:
         key = SessionKey.of(session.app_name, session.user_id, session.id)
     except InvalidId as error:
-        return Unreadable(where, str(error))
+        return UnreadableRecord(where, str(error))
     return SourceSession(
         where=where,
         key=key,

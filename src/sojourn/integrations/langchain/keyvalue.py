@@ -15,7 +15,7 @@ from sojourn.errors import CorruptRecord
 from sojourn.handles import stays_here
 from sojourn.integrations.langchain.messages import faithful
 from sojourn.integrations.langchain.opened import Opened
-from sojourn.memory import KEEP, Keep, Scope
+from sojourn.memory import KEEP, Keep, MemoryScope
 
 if TYPE_CHECKING:
     from sojourn.integrations.langchain.opened import Where
@@ -149,7 +149,7 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         """Close the store, unless it was lent or other objects use it."""
         await self._opened.wait(self._opened.close)
 
-    def _scope(self) -> Scope:
+    def _scope(self) -> MemoryScope:
         return self.store.memory.knowledge(self._place.name, app=self._place.app)
 
     async def _get(self, keys: Sequence[str]) -> list[V | None]:

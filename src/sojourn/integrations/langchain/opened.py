@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Shared:
+class _SharedStore:
     """A store that was opened by URL, and how many objects use it.
 
     After a fork the child has one of its own, as connections are the parent's; what is kept in
@@ -47,7 +47,7 @@ class _Shared:
 
 
 _guard = threading.Lock()
-_shared: dict[tuple[Any, str], _Shared] = {}
+_shared: dict[tuple[Any, str], _SharedStore] = {}
 _portals: dict[int, Portal] = {}
 """By process: a thread does not survive a fork."""
 
@@ -64,7 +64,7 @@ class Opened:
     """
 
     def __init__(self, url_or_store: Where, options: Mapping[str, Any]) -> None:
-        self._used: client.Sojourn | _Shared
+        self._used: client.Sojourn | _SharedStore
         self._key: tuple[Any, str] | None = None
         if isinstance(url_or_store, client.Sojourn):
             if options:
@@ -74,7 +74,7 @@ class Opened:
         key = url_or_store, repr(sorted(options.items()))
         with _guard:
             if key not in _shared:
-                _shared[key] = _Shared(url_or_store, options)
+                _shared[key] = _SharedStore(url_or_store, options)
             self._used = _shared[key]
             self._used.users += 1
         self._key = key
@@ -82,7 +82,7 @@ class Opened:
     @property
     def store(self) -> client.Sojourn:
         """The open store."""
-        return self._used.store if isinstance(self._used, _Shared) else self._used
+        return self._used.store if isinstance(self._used, _SharedStore) else self._used
 
     def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function in the thread that all objects share; the caller waits."""

@@ -19,13 +19,13 @@ from sojourn.sessions.operations.save import Save
 from sojourn.sessions.operations.tombstones import AddTombstone, FindTombstone, WasAppended
 from sojourn.sessions.operations.trim import Trim
 from sojourn.sessions.operations.update import Update
-from sojourn.sessions.operations.upkeep import Count, RepairRecent, RepairUser
+from sojourn.sessions.operations.upkeep import CountSessions, RepairRecent, RepairUser
 
 __all__ = [
     "AddTombstone",
     "Append",
     "Begin",
-    "Count",
+    "CountSessions",
     "Create",
     "Delete",
     "Ensure",

@@ -14,7 +14,7 @@ from sojourn.sessions.operation import Operation
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Delta, Entry, Pairs, Write, Written
+from sojourn.sessions.store import Delta, IndexEntry, Pairs, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCRIPT = load("append")
 
 
-class Append(Operation[Written], frozen=True):
+class Append(Operation[WriteResult], frozen=True):
     """Append rows and set state. Raises SessionNotFound, StaleSession, EventExists, TooLarge.
 
     Attributes:
@@ -38,9 +38,9 @@ class Append(Operation[Written], frozen=True):
     rows: Sequence[bytes]
     delta: Delta
     updated: float
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more when the delta touches the app's state."""
         pending = server.engine.start(self.call(server))
         (reply,) = await pending.future
@@ -90,7 +90,7 @@ class Append(Operation[Written], frozen=True):
             operation_id=write.operation_id,
         )
 
-    async def appended_by(self, reply: list[Any], server: RedisSessions, end: float) -> Written:
+    async def appended_by(self, reply: list[Any], server: RedisSessions, end: float) -> WriteResult:
         """Raise what became of the script, or carry its app delta on."""
         key, write = self.key, self.write
         if reply[0] not in DONE:
@@ -102,10 +102,10 @@ class Append(Operation[Written], frozen=True):
                 await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
         if server.recent.is_due(key):
-            server.recent.enter(Entry(key, self.updated, expires, labels))
-        return Written(int(float(version)), int(seq), status == b"duplicate")
+            server.recent.enter(IndexEntry(key, self.updated, expires, labels))
+        return WriteResult(int(float(version)), int(seq), status == b"duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         repeated = self.admit(memory)
         if repeated is not None:
@@ -125,12 +125,12 @@ class Append(Operation[Written], frozen=True):
         memory.set_shared(self.key, self.delta)
         return written
 
-    def admit(self, memory: InMemorySessions) -> Written | None:
+    def admit(self, memory: InMemorySessions) -> WriteResult | None:
         """Raise what it would in memory; what it would return if it is a repetition."""
         session = memory.writable(self.key, self.write)
         name = f"append:{self.write.operation_id}"
         if name in session.operations:
-            return Written(session.operations[name], session.head.seq, repeated=True)
+            return WriteResult(session.operations[name], session.head.seq, repeated=True)
         memory.check_version(self.key, session.head, self.write)
         memory.check("state", session.state, self.delta.session)
         memory.check("user state", memory.values(self.key.owner), self.delta.user)

@@ -9,14 +9,14 @@ from sojourn.resilience.deadline import end_of_operation, within
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.create import Create
-from sojourn.sessions.store import Written
+from sojourn.sessions.store import WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 
-class Begin(Operation[Written], frozen=True):
+class Begin(Operation[WriteResult], frozen=True):
     """Append; where there is no session, create it and append. Raises as both.
 
     Attributes:
@@ -27,7 +27,7 @@ class Begin(Operation[Written], frozen=True):
     create: Create
     append: Append
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip as `Append`; two where there is no session.
 
         The user is entered into the app's index while the append finds that out; the create and the
@@ -37,7 +37,7 @@ class Begin(Operation[Written], frozen=True):
         with within(server.engine.timeout):
             return await self._on_server(server)
 
-    async def _on_server(self, server: RedisSessions) -> Written:
+    async def _on_server(self, server: RedisSessions) -> WriteResult:
         commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
         append = self.append.call(server)
         due = commons.enrolment(owner, span)
@@ -63,7 +63,7 @@ class Begin(Operation[Written], frozen=True):
             raise reply
         return await self.append.appended_by(reply, server, end_of_operation())
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         if memory.alive(self.create.key) is None:
             await memory.run(self.create)

@@ -8,14 +8,22 @@ from sojourn.calls.call import Argument, Call, only
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.graves import names_of
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
 from sojourn.sessions.operations.tombstones import FindTombstone
 from sojourn.sessions.replies import as_object, counted, ms, seconds
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Born, Delta, Entry, Head, Life, Pairs, Write
+from sojourn.sessions.store import (
+    Created,
+    Delta,
+    IndexEntry,
+    Lifetime,
+    Pairs,
+    SessionHeader,
+    WriteOptions,
+)
+from sojourn.sessions.tombstones import names_of
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
 SCRIPT = load("create")
 
 
-class Create(Operation[Born], frozen=True):
+class Create(Operation[Created], frozen=True):
     """Create a session. Raises SessionExists, TooManySessions, TooLarge.
 
     InvalidInput when it would have ended already; Conflict or Erased when it has waited, and it or
@@ -45,13 +53,13 @@ class Create(Operation[Born], frozen=True):
     key: SessionKey
     operation_id: str
     created: float | None
-    life: Life
+    life: Lifetime
     fields: Pairs
     state: Delta
     fresh: bool = False
     age: float | None = None
 
-    async def on_server(self, server: RedisSessions) -> Born:
+    async def on_server(self, server: RedisSessions) -> Created:
         """One round trip; one more for the first session of a user in this process, or app state.
 
         The user is entered into the app's index first: a user without sessions is harmless there,
@@ -76,7 +84,7 @@ class Create(Operation[Born], frozen=True):
         _, created, expires, _, _, until, _ = reply
         user_found, app_found = states
         flawed = await commons.report(key.owner, user_found, app_found)
-        return Born(
+        return Created(
             float(created),
             seconds(expires),
             seconds(until),
@@ -145,7 +153,7 @@ class Create(Operation[Born], frozen=True):
             server.commons.enroll_again(key.owner, self.life.span)
         _, created, expires, stamp, waiting, *_ = reply
         if status == b"ok":
-            server.recent.enter(Entry(key, created, expires, self.fields.get("labels", b"")))
+            server.recent.enter(IndexEntry(key, created, expires, self.fields.get("labels", b"")))
         app_delta: Pairs = self.state.app if status == b"ok" else {}
         await server.commons.share(key.owner, self.operation_id, app_delta, stamp, waiting)
         return bool(status == b"duplicate")
@@ -160,12 +168,12 @@ class Create(Operation[Born], frozen=True):
         if fate == "forgotten":
             await server.run(Forget(self.key.owner))
         elif fate is not None:
-            write = Write(f"{self.operation_id[:120]}.undone", self.operation_id)
+            write = WriteOptions(f"{self.operation_id[:120]}.undone", self.operation_id)
             await server.run(Delete(self.key, write))
         if fate is not None:
             raise refusals.erased(fate)
 
-    async def in_memory(self, memory: InMemorySessions) -> Born:
+    async def in_memory(self, memory: InMemorySessions) -> Created:
         """As `Operation`."""
         key, now = self.key, memory.now()
         if self.age is not None and (fate := await memory.run(FindTombstone(key, self.age))):
@@ -178,7 +186,7 @@ class Create(Operation[Born], frozen=True):
         memory.check_operation(key, self.operation_id, "create", "save")
         self.check(memory)
         created = now if self.created is None else self.created
-        head = Head(
+        head = SessionHeader(
             incarnation=self.operation_id,
             version=1,
             epoch=0,

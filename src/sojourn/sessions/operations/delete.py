@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Write
+from sojourn.sessions.store import IndexEntry, WriteOptions
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -22,13 +22,13 @@ class Delete(SessionWrite[bool], frozen=True):
         write: operation id and incarnation.
     """
 
-    write: Write
+    write: WriteOptions
 
     async def on_server(self, server: RedisSessions) -> bool:
         """One round trip."""
         reply = await server.retire(SCRIPT, self.key, self.write)
         if reply[0] == b"ok":
-            server.recent.enter(Entry(self.key, former=reply[1]))
+            server.recent.enter(IndexEntry(self.key, former=reply[1]))
         return bool(reply[0] != b"missing")
 
     async def in_memory(self, memory: InMemorySessions) -> bool:

@@ -12,14 +12,14 @@ from sojourn.sessions import refusals
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.create import Create, made_sure
 from sojourn.sessions.operations.read import Read
-from sojourn.sessions.store import Stored, Window
+from sojourn.sessions.store import EventWindow, SessionSnapshot
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 
-class Ensure(Operation[Stored], frozen=True):
+class Ensure(Operation[SessionSnapshot], frozen=True):
     """Read a session; create it first if there is none, in one step. Raises as `Create`.
 
     Attributes:
@@ -28,9 +28,9 @@ class Ensure(Operation[Stored], frozen=True):
     """
 
     create: Create
-    window: Window
+    window: EventWindow
 
-    async def on_server(self, server: RedisSessions) -> Stored:
+    async def on_server(self, server: RedisSessions) -> SessionSnapshot:
         """As `Create`, and the reading travels with it unless it may be large."""
         create, key, snapshots = self.create, self.create.key, server.snapshots
         known = not await server.commons.enroll(key.owner, create.life.span)
@@ -57,7 +57,7 @@ class Ensure(Operation[Stored], frozen=True):
             if stored is not None:  # else another client has deleted it in between
                 return stored
 
-    async def in_memory(self, memory: InMemorySessions) -> Stored:
+    async def in_memory(self, memory: InMemorySessions) -> SessionSnapshot:
         """As `Operation`."""
         with suppress(SessionExists):
             await memory.run(self.create)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sojourn.ids import UserKey
-from sojourn.sessions.graves import Forgotten
 from sojourn.sessions.operation import Operation
+from sojourn.sessions.tombstones import Forgotten
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions

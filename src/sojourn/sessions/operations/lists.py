@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, escape
 from sojourn.sessions.operation import Operation
-from sojourn.sessions.store import Label, Listed, Named, Place, Stored, has
+from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredNames, StoredPage, has
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 V = TypeVar("V")
-_Order = list[tuple[Place, SessionKey]]
+_Order = list[tuple[IndexPlace, SessionKey]]
 
 
-class ListSessions(Operation[Listed], frozen=True):
+class ListSessions(Operation[StoredPage], frozen=True):
     """A page of a user's sessions with state and no rows, least recently updated first.
 
     Or the other way round, where what is updated between two pages is not on the second.
@@ -34,29 +34,29 @@ class ListSessions(Operation[Listed], frozen=True):
     """
 
     owner: UserKey
-    after: Place | None
+    after: IndexPlace | None
     limit: int
     label: Label | None = None
     newest_first: bool = False
 
-    async def on_server(self, server: RedisSessions) -> Listed:
+    async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""
         return await server.indexes.list_sessions(
             self.owner, self.after, self.limit, self.label, newest_first=self.newest_first
         )
 
-    async def in_memory(self, memory: InMemorySessions) -> Listed:
+    async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
         order: _Order = []
         for key in list(memory.sessions):
             session = memory.alive(key) if key.owner == self.owner else None
             if session is not None and has(session.head, self.label):
-                insort(order, (Place(session.place, key.session), key))
+                insort(order, (IndexPlace(session.place, key.session), key))
         page = _page(order, self.after, self.limit, newest_first=self.newest_first)
         return _listed(memory, *page)
 
 
-class ListIds(Operation[Named], frozen=True):
+class ListIds(Operation[StoredNames], frozen=True):
     """A page of the ids of a user's sessions, least recently updated first.
 
     Attributes:
@@ -66,21 +66,21 @@ class ListIds(Operation[Named], frozen=True):
     """
 
     owner: UserKey
-    after: Place | None
+    after: IndexPlace | None
     limit: int
 
-    async def on_server(self, server: RedisSessions) -> Named:
+    async def on_server(self, server: RedisSessions) -> StoredNames:
         """One round trip."""
         return await server.indexes.list_ids(self.owner, self.after, self.limit)
 
-    async def in_memory(self, memory: InMemorySessions) -> Named:
+    async def in_memory(self, memory: InMemorySessions) -> StoredNames:
         """As `Operation`."""
         page = await memory.run(ListSessions(self.owner, self.after, self.limit))
-        found = [Place(memory.sessions[key].place, key.session) for key, _ in page.sessions]
-        return Named(found, page.after is not None)
+        found = [IndexPlace(memory.sessions[key].place, key.session) for key, _ in page.sessions]
+        return StoredNames(found, page.after is not None)
 
 
-class ListUsers(Operation[Sequence[Listed | CorruptRecord]], frozen=True):
+class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
     """Pages as of `ListSessions` of several users at once, in order, up to so many sessions.
 
     Of each user the sessions behind a place, or what is wrong with its index. Users may be left
@@ -91,21 +91,21 @@ class ListUsers(Operation[Sequence[Listed | CorruptRecord]], frozen=True):
         limit: how many sessions at most.
     """
 
-    users: Sequence[tuple[UserKey, Place | None]]
+    users: Sequence[tuple[UserKey, IndexPlace | None]]
     limit: int
 
-    async def on_server(self, server: RedisSessions) -> Sequence[Listed | CorruptRecord]:
+    async def on_server(self, server: RedisSessions) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips."""
         return await server.indexes.list_users(self.users, self.limit)
 
-    async def in_memory(self, memory: InMemorySessions) -> Sequence[Listed | CorruptRecord]:
+    async def in_memory(self, memory: InMemorySessions) -> Sequence[StoredPage | CorruptRecord]:
         """As `Operation`."""
         order: dict[UserKey, _Order] = {owner: [] for owner, _ in self.users}
         for key in list(memory.sessions):
             session = memory.alive(key) if key.owner in order else None
             if session is not None:
-                insort(order[key.owner], (Place(session.place, key.session), key))
-        pages: list[Listed] = []
+                insort(order[key.owner], (IndexPlace(session.place, key.session), key))
+        pages: list[StoredPage] = []
         limit = self.limit
         for owner, after in self.users:
             page = _listed(memory, *_page(order[owner], after, limit))
@@ -116,7 +116,7 @@ class ListUsers(Operation[Sequence[Listed | CorruptRecord]], frozen=True):
         return pages
 
 
-class ListRecent(Operation[Listed], frozen=True):
+class ListRecent(Operation[StoredPage], frozen=True):
     """A page of an app's sessions with state and no rows, most recently updated first.
 
     The name of a place is user and session, both escaped, a colon between them. What is as new as
@@ -130,27 +130,27 @@ class ListRecent(Operation[Listed], frozen=True):
     """
 
     app: AppName
-    after: Place | None
+    after: IndexPlace | None
     limit: int
     label: Label | None = None
 
-    async def on_server(self, server: RedisSessions) -> Listed:
+    async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""
         return await server.indexes.list_recent(self.app, self.after, self.limit, self.label)
 
-    async def in_memory(self, memory: InMemorySessions) -> Listed:
+    async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
         order: _Order = []
         for key in list(memory.sessions):
             session = memory.alive(key) if key.app == self.app else None
             if session is not None and has(session.head, self.label):
                 name = f"{escape(key.user)}:{escape(key.session)}"
-                order.append((Place(session.place, name), key))
+                order.append((IndexPlace(session.place, name), key))
         order.sort()
         return _listed(memory, *_page(order, self.after, self.limit, newest_first=True))
 
 
-class ListNames(Operation[Named], frozen=True):
+class ListNames(Operation[StoredNames], frozen=True):
     """A page of the users in a shard of an app, or of the apps.
 
     Attributes:
@@ -162,14 +162,14 @@ class ListNames(Operation[Named], frozen=True):
 
     app: str | None
     shard: int
-    after: Place | None
+    after: IndexPlace | None
     limit: int
 
-    async def on_server(self, server: RedisSessions) -> Named:
+    async def on_server(self, server: RedisSessions) -> StoredNames:
         """One round trip."""
         return await server.indexes.list_names(self.app, self.shard, self.after, self.limit)
 
-    async def in_memory(self, memory: InMemorySessions) -> Named:
+    async def in_memory(self, memory: InMemorySessions) -> StoredNames:
         """As `Operation`: all are in the first shard."""
         alive: list[SessionKey | UserKey] = [
             key for key in list(memory.sessions) if memory.alive(key) is not None
@@ -180,31 +180,31 @@ class ListNames(Operation[Named], frozen=True):
         names: set[str] = (
             {key.user for key in alive if key.app == self.app} if self.app else {*apps}
         )
-        order = [(Place(inf, name), name) for name in sorted(names)] if self.shard == 0 else []
+        order = [(IndexPlace(inf, name), name) for name in sorted(names)] if self.shard == 0 else []
         page, more = _page(order, self.after, self.limit)
-        return Named([place for place, _ in page], more)
+        return StoredNames([place for place, _ in page], more)
 
 
 def _listed(
-    memory: InMemorySessions, page: Sequence[tuple[Place, SessionKey]], more: bool
-) -> Listed:
+    memory: InMemorySessions, page: Sequence[tuple[IndexPlace, SessionKey]], more: bool
+) -> StoredPage:
     sessions = [(key, _without_rows(memory, key)) for _, key in page]
-    return Listed(sessions, page[-1][0] if more else None)
+    return StoredPage(sessions, page[-1][0] if more else None)
 
 
-def _without_rows(memory: InMemorySessions, key: SessionKey) -> Stored:
+def _without_rows(memory: InMemorySessions, key: SessionKey) -> SessionSnapshot:
     session = memory.sessions[key]
     user, app = memory.values(key.owner), memory.values(key.app)
-    return Stored(session.head, dict(session.state), user, app, [], 0)
+    return SessionSnapshot(session.head, dict(session.state), user, app, [], 0)
 
 
 def _page(
-    order: Sequence[tuple[Place, V]],
-    after: Place | None,
+    order: Sequence[tuple[IndexPlace, V]],
+    after: IndexPlace | None,
     limit: int,
     *,
     newest_first: bool = False,
-) -> tuple[list[tuple[Place, V]], bool]:
+) -> tuple[list[tuple[IndexPlace, V]], bool]:
     if newest_first:
         rest = [entry for entry in reversed(order) if after is None or entry[0] < after]
     else:

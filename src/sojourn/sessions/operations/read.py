@@ -8,14 +8,14 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.hashes import FOREIGN
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import first_seq, wanted
-from sojourn.sessions.store import Pairs, Stored, Window
+from sojourn.sessions.store import EventWindow, Pairs, SessionSnapshot
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 
-class Read(Operation[Stored | None], frozen=True):
+class Read(Operation[SessionSnapshot | None], frozen=True):
     """A consistent snapshot of a session, or None when there is none.
 
     What else cannot be read is left out; without its head nothing is served: CorruptRecord.
@@ -26,13 +26,13 @@ class Read(Operation[Stored | None], frozen=True):
     """
 
     key: SessionKey
-    window: Window
+    window: EventWindow
 
-    async def on_server(self, server: RedisSessions) -> Stored | None:
+    async def on_server(self, server: RedisSessions) -> SessionSnapshot | None:
         """One round trip; one more when other writers moved the rows while they were read."""
         return await server.snapshots.read(self.key, self.window)
 
-    async def in_memory(self, memory: InMemorySessions) -> Stored | None:
+    async def in_memory(self, memory: InMemorySessions) -> SessionSnapshot | None:
         """As `Operation`."""
         session = memory.alive(self.key)
         if session is None:
@@ -40,7 +40,7 @@ class Read(Operation[Stored | None], frozen=True):
         head, places = session.head, wanted(session.head, self.window)
         rows = session.rows[places.start : places.stop]
         user, app = memory.touch(self.key.owner), memory.touch(self.key.app)
-        return Stored(head, dict(session.state), user, app, rows, first_seq(head, rows))
+        return SessionSnapshot(head, dict(session.state), user, app, rows, first_seq(head, rows))
 
 
 class ReadSharedState(Operation[tuple[Pairs, Pairs]], frozen=True):

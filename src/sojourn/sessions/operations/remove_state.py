@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import seconds
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Write, Written
+from sojourn.sessions.store import IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCRIPT = load("remove_state")
 
 
-class RemoveState(SessionWrite[Written], frozen=True):
+class RemoveState(SessionWrite[WriteResult], frozen=True):
     """Remove values of a session's own state. Raises SessionNotFound, StaleSession.
 
     Attributes:
@@ -26,21 +26,21 @@ class RemoveState(SessionWrite[Written], frozen=True):
     """
 
     names: Sequence[str]
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""
         reply = await server.change(SCRIPT, self.key, self.write, len(self.names), *self.names)
         server.commons.keep_alive(self.key.owner, seconds(reply[2]))
-        server.recent.changed(Entry(self.key, *reply[4:7]))
-        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
+        server.recent.changed(IndexEntry(self.key, *reply[4:7]))
+        return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         session = memory.writable(self.key, self.write)
         name = f"remove_state:{self.write.operation_id}"
         if name in session.operations:
-            return Written(session.operations[name], session.head.seq, repeated=True)
+            return WriteResult(session.operations[name], session.head.seq, repeated=True)
         memory.check_version(self.key, session.head, self.write)
         for each in self.names:
             session.state.pop(each, None)

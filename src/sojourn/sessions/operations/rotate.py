@@ -9,7 +9,7 @@ from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import DONE
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Renamed, Write
+from sojourn.sessions.store import IndexEntry, RotateResult, WriteOptions
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCRIPT = load("rotate")
 
 
-class Rotate(SessionWrite[Renamed], frozen=True):
+class Rotate(SessionWrite[RotateResult], frozen=True):
     """Give a session the id and incarnation `new`, or those that this operation gave before.
 
     Raises SessionNotFound, SessionExists.
@@ -31,9 +31,9 @@ class Rotate(SessionWrite[Renamed], frozen=True):
 
     new: SessionKey
     incarnation: str
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Renamed:
+    async def on_server(self, server: RedisSessions) -> RotateResult:
         """One round trip."""
         new = self.new
         reply = await server.retire(
@@ -46,11 +46,11 @@ class Rotate(SessionWrite[Renamed], frozen=True):
             await server.refuse(reply, self.key, self.write)
         status, session, incarnation = (part.decode() for part in reply[:3])
         if status == "ok":
-            now = Entry(new, *reply[3:])
-            server.recent.enter(Entry(self.key, former=now.labels), now)
-        return Renamed(parse_session(session), incarnation, status == "duplicate")
+            now = IndexEntry(new, *reply[3:])
+            server.recent.enter(IndexEntry(self.key, former=now.labels), now)
+        return RotateResult(parse_session(session), incarnation, status == "duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Renamed:
+    async def in_memory(self, memory: InMemorySessions) -> RotateResult:
         """As `Operation`."""
         key, new = self.key, self.new
         done = memory.done(key, "rotate", self.write.operation_id)
@@ -59,7 +59,7 @@ class Rotate(SessionWrite[Renamed], frozen=True):
         session = memory.writable(key, self.write)
         if memory.alive(new) is not None:
             raise refusals.exists(new)
-        done = Renamed(new.session, self.incarnation)
+        done = RotateResult(new.session, self.incarnation)
         memory.remember(key, "rotate", self.write.operation_id, done)
         memory.remember(key, "rotated-from", session.head.incarnation)
         memory.sessions[new] = memory.sessions.pop(key)

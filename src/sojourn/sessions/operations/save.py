@@ -10,7 +10,15 @@ from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import counted, ms, seconds
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Change, Entry, Head, Life, Pairs, Write, Written
+from sojourn.sessions.store import (
+    Change,
+    IndexEntry,
+    Lifetime,
+    Pairs,
+    SessionHeader,
+    WriteOptions,
+    WriteResult,
+)
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -21,7 +29,7 @@ _SHORT = 64
 """Events up to which a save travels with small calls."""
 
 
-class Save(SessionWrite[Written], frozen=True):
+class Save(SessionWrite[WriteResult], frozen=True):
     """Put a session in the place of what is there, or make it; version 0 is that of none.
 
     Raises as `Update`, and TooManySessions, TooLarge.
@@ -40,11 +48,11 @@ class Save(SessionWrite[Written], frozen=True):
     state: Pairs
     rows: Sequence[bytes]
     new: bool
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
-        key, change, policy, span = self.key, self.change, server.policy, Life(self.ttl).span
+        key, change, policy, span = self.key, self.change, server.policy, Lifetime(self.ttl).span
         known = self.new and not await server.commons.enroll(key.owner, span)
         reply = await server.change(
             SCRIPT,
@@ -65,10 +73,10 @@ class Save(SessionWrite[Written], frozen=True):
         if known and reply[4]:
             server.commons.enroll_again(key.owner, span)
         server.commons.keep_alive(key.owner, seconds(reply[2]))
-        server.recent.enter(Entry(key, *reply[5:9]))
-        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
+        server.recent.enter(IndexEntry(key, *reply[5:9]))
+        return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         key, write, change, now = self.key, self.write, self.change, memory.now()
         name = f"save:{write.operation_id}"
@@ -76,7 +84,7 @@ class Save(SessionWrite[Written], frozen=True):
         if session is not None:
             memory.writable(key, write)
             if name in session.operations:
-                return Written(session.operations[name], session.head.seq, repeated=True)
+                return WriteResult(session.operations[name], session.head.seq, repeated=True)
             memory.check_operation(key, write.operation_id, "save")
             memory.check_version(key, session.head, write)
         elif write.incarnation or not self.new:
@@ -88,7 +96,7 @@ class Save(SessionWrite[Written], frozen=True):
         memory.check("state", {}, self.state)
         if session is None:
             memory.check_room(key)
-            head = Head(write.operation_id, 0, -1, 0, 0, now, now, self.ttl, None)
+            head = SessionHeader(write.operation_id, 0, -1, 0, 0, now, now, self.ttl, None)
             session = memory.put(key, head, {}, now)
         memory.remember(key, "save", write.operation_id)
         head = session.head

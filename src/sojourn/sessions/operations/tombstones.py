@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Call, only
 from sojourn.ids import SessionId, SessionKey
-from sojourn.sessions.graves import REMEMBERED, Buried, Fate, anywhere
 from sojourn.sessions.operation import Operation
+from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason, TombstoneTarget, anywhere
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -24,8 +24,8 @@ class AddTombstone(Operation[float], frozen=True):
         fate: why.
     """
 
-    what: Buried
-    fate: Fate
+    what: TombstoneTarget
+    fate: TombstoneReason
 
     async def on_server(self, server: RedisSessions) -> float:
         """One round trip."""
@@ -40,7 +40,7 @@ class AddTombstone(Operation[float], frozen=True):
         return now
 
 
-class FindTombstone(Operation[Fate | None], frozen=True):
+class FindTombstone(Operation[TombstoneReason | None], frozen=True):
     """Whether a session, its user or its app was revoked or forgotten in the last `age` seconds.
 
     Attributes:
@@ -51,14 +51,14 @@ class FindTombstone(Operation[Fate | None], frozen=True):
     key: SessionKey
     age: float
 
-    async def on_server(self, server: RedisSessions) -> Fate | None:
+    async def on_server(self, server: RedisSessions) -> TombstoneReason | None:
         """One round trip."""
         return await server.forgetting.buried(self.key, self.age)
 
-    async def in_memory(self, memory: InMemorySessions) -> Fate | None:
+    async def in_memory(self, memory: InMemorySessions) -> TombstoneReason | None:
         """As `Operation`."""
         key, made = self.key, memory.now() - max(0.0, self.age)
-        fates: tuple[Fate, ...] = ("forgotten", "revoked")
+        fates: tuple[TombstoneReason, ...] = ("forgotten", "revoked")
         for fate in fates:
             for each in (key, key.owner, str(key.app), anywhere(key.user)):
                 if memory.tombstones.get((each, fate), -inf) >= made:

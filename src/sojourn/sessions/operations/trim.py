@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import seconds
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Entry, Write, Written
+from sojourn.sessions.store import IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCRIPT = load("trim")
 
 
-class Trim(SessionWrite[Written], frozen=True):
+class Trim(SessionWrite[WriteResult], frozen=True):
     """Drop rows at the end, then keep so many of the rest. Raises as `Update`.
 
     Attributes:
@@ -27,22 +27,22 @@ class Trim(SessionWrite[Written], frozen=True):
 
     drop: int
     keep: int | None
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""
         keep = "" if self.keep is None else self.keep
         reply = await server.change(SCRIPT, self.key, self.write, self.drop, keep)
         server.commons.keep_alive(self.key.owner, seconds(reply[2]))
-        server.recent.changed(Entry(self.key, *reply[4:7]))
-        return Written(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
+        server.recent.changed(IndexEntry(self.key, *reply[4:7]))
+        return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         session = memory.writable(self.key, self.write)
         head, name = session.head, f"trim:{self.write.operation_id}"
         if name in session.operations:
-            return Written(session.operations[name], head.seq, repeated=True)
+            return WriteResult(session.operations[name], head.seq, repeated=True)
         memory.check_version(self.key, head, self.write)
         behind = min(self.drop, head.seq - head.dropped)
         left = head.seq - head.dropped - behind

@@ -10,17 +10,17 @@ from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import ms, seconds
 from sojourn.sessions.scripts import load
-from sojourn.sessions.store import Change, Entry, Write, Written
+from sojourn.sessions.store import Change, IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
-    from sojourn.sessions.held import Held
     from sojourn.sessions.inmemory import InMemorySessions
+    from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
 
 SCRIPT = load("update")
 
 
-class Update(SessionWrite[Written], frozen=True):
+class Update(SessionWrite[WriteResult], frozen=True):
     """Set fields or the lifetime. Raises SessionNotFound, StaleSession, TooManyLabels.
 
     Attributes:
@@ -29,9 +29,9 @@ class Update(SessionWrite[Written], frozen=True):
     """
 
     change: Change
-    write: Write
+    write: WriteOptions
 
-    async def on_server(self, server: RedisSessions) -> Written:
+    async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""
         key, change = self.key, self.change
         reply = await server.change(
@@ -43,19 +43,19 @@ class Update(SessionWrite[Written], frozen=True):
             *(part for pair in change.fields.items() for part in pair),
         )
         server.commons.keep_alive(key.owner, seconds(reply[2]))
-        now = Entry(key, *reply[3:7])
+        now = IndexEntry(key, *reply[3:7])
         if now.labels == now.former and change.ttl == change.until == "keep":
             server.recent.changed(now)
         else:
             server.recent.enter(now)
-        return Written(int(float(reply[1])), 0, reply[0] == b"duplicate")
+        return WriteResult(int(float(reply[1])), 0, reply[0] == b"duplicate")
 
-    async def in_memory(self, memory: InMemorySessions) -> Written:
+    async def in_memory(self, memory: InMemorySessions) -> WriteResult:
         """As `Operation`."""
         session = memory.writable(self.key, self.write)
         name, change = f"update:{self.write.operation_id}", self.change
         if name in session.operations:
-            return Written(session.operations[name], 0, repeated=True)
+            return WriteResult(session.operations[name], 0, repeated=True)
         memory.check_version(self.key, session.head, self.write)
         head = session.head
         ttl = head.ttl if change.ttl == "keep" else change.ttl
@@ -65,11 +65,11 @@ class Update(SessionWrite[Written], frozen=True):
             raise refusals.too_many_labels(len(told.labels))
         session.head = told
         if change.is_touch:
-            return Written(head.version, 0, repeated=False)
+            return WriteResult(head.version, 0, repeated=False)
         written = memory.changed(session, name, updated=memory.now())
         memory.tell(self.key, "updated", written.version)
         return replace(written, seq=0)
 
-    def hold(self, held: Held, result: Written) -> None:
+    def hold(self, held: OutageCache, result: WriteResult) -> None:
         """As `SessionWrite`."""
         held.changed(self.key, self.change, result)

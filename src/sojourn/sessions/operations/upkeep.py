@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from sojourn.ids import AppName, UserKey
 from sojourn.sessions.operation import Operation
-from sojourn.sessions.store import Tidied
+from sojourn.sessions.store import Repaired
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 
-class Count(Operation[int], frozen=True):
+class CountSessions(Operation[int], frozen=True):
     """How many sessions a user has, as far as the index knows.
 
     Attributes:
@@ -31,7 +31,7 @@ class Count(Operation[int], frozen=True):
         return sum(memory.alive(key) is not None for key in memory.keys_of(self.owner))
 
 
-class RepairUser(Operation[Tidied], frozen=True):
+class RepairUser(Operation[Repaired], frozen=True):
     """Repair the indexes of a user, and finish incomplete writes.
 
     Attributes:
@@ -40,14 +40,14 @@ class RepairUser(Operation[Tidied], frozen=True):
 
     owner: UserKey
 
-    async def on_server(self, server: RedisSessions) -> Tidied:
+    async def on_server(self, server: RedisSessions) -> Repaired:
         """Three round trips for each 200 sessions, and three more."""
         return await server.upkeep.tidy(self.owner)
 
-    async def in_memory(self, memory: InMemorySessions) -> Tidied:
+    async def in_memory(self, memory: InMemorySessions) -> Repaired:
         """As `Operation`: what has expired is forgotten."""
         ours = memory.keys_of(self.owner)
-        return Tidied(sum(memory.alive(key) is None for key in ours), 0, 0, 0)
+        return Repaired(sum(memory.alive(key) is None for key in ours), 0, 0, 0)
 
 
 class RepairRecent(Operation[int], frozen=True):

@@ -5,36 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 import sojourn
+
+from sojourn.surfaces.cli import (  # isort: skip - in the order of the help
+    sessions,
+    memory,
+    artifacts,
+    cache,
+    quarantine,
+    users,
+    stats,
+    doctor,
+    security,
+    transfer,
+    migration,
+    adk,
+    mcp,
+    token,
+)
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import ExitCode
 from sojourn.surfaces.cli.root import app
 
 MODULES = (
-    "sessions",
-    "memory",
-    "artifacts",
-    "cache",
-    "quarantine",
-    "users",
-    "stats",
-    "doctor",
-    "security",
-    "transfer",
-    "migration",
-    "adk",
-    "mcp",
-    "token",
+    sessions,
+    memory,
+    artifacts,
+    cache,
+    quarantine,
+    users,
+    stats,
+    doctor,
+    security,
+    transfer,
+    migration,
+    adk,
+    mcp,
+    token,
 )
 """Modules beside this one that register commands, in the order of the help."""
-
-for _name in MODULES:
-    import_module(f"sojourn.surfaces.cli.{_name}")
 
 
 def main(arguments: Sequence[str]) -> None:

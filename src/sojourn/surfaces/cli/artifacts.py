@@ -36,7 +36,7 @@ _OfSession = Annotated[
 commands = group("artifacts", "Look at the artifacts of a store: files, in versions.")
 
 
-class _Found(NamedTuple):
+class _FoundArtifact(NamedTuple):
     """An artifact, and its versions; none when they cannot be read."""
 
     owner: _Owner
@@ -178,20 +178,22 @@ async def _reader(store: Sojourn, app: str, user: str, session: str | None) -> _
     return owner
 
 
-async def _found(artifacts: Artifacts, app: str, user: str, owner: _Owner | None) -> list[_Found]:
+async def _found(
+    artifacts: Artifacts, app: str, user: str, owner: _Owner | None
+) -> list[_FoundArtifact]:
     owners = await artifacts.owners(app, user) if owner is None else [owner]
-    found: list[_Found] = []
+    found: list[_FoundArtifact] = []
     for each in owners:
         for name in await artifacts.names(each):
             try:
                 versions = await artifacts.versions(each, name)
             except (CorruptRecord, NewerFormat):
                 versions = []
-            found.append(_Found(each, name, versions))
+            found.append(_FoundArtifact(each, name, versions))
     return found
 
 
-def _table(found: Sequence[_Found]) -> Table:
+def _table(found: Sequence[_FoundArtifact]) -> Table:
     columns = (
         Column("name", whole=True),
         Column("session", whole=True, optional=""),
@@ -203,7 +205,7 @@ def _table(found: Sequence[_Found]) -> Table:
     return Table(columns, [_cells(each) for each in found])
 
 
-def _cells(found: _Found) -> list[str]:
+def _cells(found: _FoundArtifact) -> list[str]:
     owner, name, versions = found
     session = visible(owner.session) if isinstance(owner, SessionKey) else ""
     if not versions:

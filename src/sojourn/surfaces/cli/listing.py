@@ -21,7 +21,7 @@ _TITLE, _STATUS = 30, 12
 Batch = Sequence[Session[Any]]
 
 
-class LeftOut:
+class SkippedSessions:
     """Sessions that a walk has passed over.
 
     Attributes:
@@ -55,7 +55,7 @@ async def walk(
     sessions: Sessions,
     app: str | None,
     user: str | None,
-    left_out: LeftOut,
+    left_out: SkippedSessions,
     **wanted: Unpack[Filters],
 ) -> AsyncIterator[Session[Any]]:
     """The sessions of an app or of all apps; of one user (who may be empty) or of all users.
@@ -126,7 +126,7 @@ async def list_sessions(
     return f"{counted(count)}; there are more" if more else counted(count)
 
 
-def note_left_out(left_out: LeftOut, what: str) -> None:
+def note_left_out(left_out: SkippedSessions, what: str) -> None:
     """Say that sessions were passed over because they, or the indexes of users, cannot be read."""
     corrupt = [each for each in left_out.corrupt if isinstance(each, SessionKey)]
     for keys, why in (

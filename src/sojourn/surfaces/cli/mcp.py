@@ -17,7 +17,7 @@ from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.extras import how_to_install
 from sojourn.security import (
     AccessLog,
-    Enumeration,
+    GuessLimiter,
     IdPolicy,
     JsonLines,
     Principal,
@@ -121,7 +121,7 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
     from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
-    limiter = None if web.auth is None else Enumeration(store.store)
+    limiter = None if web.auth is None else GuessLimiter(store.store)
     guard = store.guard(log=log, check_id=IdPolicy().check, limiter=limiter)
     served = application(
         Desk(guard, Identity(app, user)),

@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from rich.console import RenderableType
 from rich.text import Text
 
-from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, Scope
+from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, MemoryScope
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging, pretty_json
@@ -27,7 +27,7 @@ _VALUE = 60
 _AT_ONCE = 500
 
 
-class _Kind(StrEnum):
+class _ScopeKind(StrEnum):
     """Whose memory: `Kind` as typer wants it."""
 
     USER = "user"
@@ -40,7 +40,7 @@ class _Kind(StrEnum):
 _Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
 _AnyName = Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)]
 _Key = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
-_Whose = Annotated[_Kind, typer.Option("--kind", help="What NAME is.", show_choices=True)]
+_Whose = Annotated[_ScopeKind, typer.Option("--kind", help="What NAME is.", show_choices=True)]
 
 _NAMES = (
     "NAME is a user, an agent (--kind agent) or a category (--kind knowledge); --kind sessions and "
@@ -65,7 +65,7 @@ def _ls(
     app: App,
     name: _AnyName = None,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     prefix: Annotated[str, typer.Option(metavar="TEXT", help="Only keys that begin so.")] = "",
     limit: FirstOnly = 100,
     oldest: Oldest = False,
@@ -112,7 +112,7 @@ def _show(
     name: _Name,
     key: _Key,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -142,7 +142,7 @@ def _search(
     name: _Name,
     query: Annotated[str, typer.Argument(metavar="TEXT", show_default=False)],
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     limit: FirstOnly = 10,
     as_json: Json = False,
     url: Url = None,
@@ -165,7 +165,7 @@ def _rm(
     name: _Name,
     key: _Key,
     *,
-    kind: _Whose = _Kind.USER,
+    kind: _Whose = _ScopeKind.USER,
     url: Url = None,
     namespace: Namespace = None,
 ) -> None:
@@ -177,13 +177,13 @@ def _rm(
         show(f"Deleted {_named(scope, key)}.")
 
 
-def _scope(memory: Memory, app: str, kind: _Kind, name: str) -> Scope:
+def _scope(memory: Memory, app: str, kind: _ScopeKind, name: str) -> MemoryScope:
     scopes = {
-        _Kind.USER: memory.user,
-        _Kind.AGENT: memory.agent,
-        _Kind.KNOWLEDGE: memory.knowledge,
-        _Kind.SESSIONS: memory.sessions,
-        _Kind.EVENTS: memory.events,
+        _ScopeKind.USER: memory.user,
+        _ScopeKind.AGENT: memory.agent,
+        _ScopeKind.KNOWLEDGE: memory.knowledge,
+        _ScopeKind.SESSIONS: memory.sessions,
+        _ScopeKind.EVENTS: memory.events,
     }
     return scopes[kind](name, app=app)
 
@@ -200,7 +200,7 @@ async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
 
 
 async def _entries(
-    scope: Scope, prefix: str, limit: int, *, oldest: bool
+    scope: MemoryScope, prefix: str, limit: int, *, oldest: bool
 ) -> tuple[MemoryPage, bool]:
     """Entries by their last change, and whether there are more; for the oldest all are read."""
     found = MemoryPage([], None)
@@ -244,7 +244,7 @@ def _left(entry: Entry) -> str:
     return "never" if entry.expires is None else f"in {left(entry.expires)}"
 
 
-def _detail(scope: Scope, entry: Entry) -> Iterator[RenderableType]:
+def _detail(scope: MemoryScope, entry: Entry) -> Iterator[RenderableType]:
     until = "" if entry.expires is None else f", {moment(entry.expires)}"
     shown = {
         "app": visible(scope.key.app),
@@ -267,14 +267,14 @@ def _detail(scope: Scope, entry: Entry) -> Iterator[RenderableType]:
         yield Hanging(Text("\n".join(lines(entry.text))), first=4)
 
 
-def _document(scope: Scope, entry: Entry) -> dict[str, Any]:
+def _document(scope: MemoryScope, entry: Entry) -> dict[str, Any]:
     return {**scope.key._asdict(), **to_builtins(entry)}
 
 
-def _named(scope: Scope, key: str) -> str:
+def _named(scope: MemoryScope, key: str) -> str:
     of, kind, name = scope.key
     return f"entry {visible(key)} of {kind} {visible(name)} of app {visible(of)}"
 
 
-def _missing(scope: Scope, key: str) -> Ended:
+def _missing(scope: MemoryScope, key: str) -> Ended:
     return Ended(f"error: there is no {_named(scope, key)}", ExitCode.NOT_FOUND)

@@ -43,7 +43,7 @@ _ROW = 16
 _SHORT = f"ID may be the beginning of an id that only one record of the user has. {EPILOG}"
 
 
-class _Found(NamedTuple):
+class _FoundRecord(NamedTuple):
     """A record, and whose quarantine it is in."""
 
     app: str
@@ -100,7 +100,7 @@ def _show(
         if not beginning:
             raise _missing(app, user, record)
         whole = only("records", record, beginning)
-        found = next(_Found(app, user, each) for each in kept if each.id == whole)
+        found = next(_FoundRecord(app, user, each) for each in kept if each.id == whole)
         if as_json:
             raw = b64encode(found.record.raw).decode()
             write_json([{**found.document(), "raw": raw}])
@@ -127,16 +127,16 @@ def _rm(
 
 async def _walk(
     sessions: Sessions, app: str | None, user: str | None, *, oldest: bool
-) -> AsyncIterator[Sequence[_Found]]:
+) -> AsyncIterator[Sequence[_FoundRecord]]:
     """What is in the quarantines, user by user."""
     async for name in every_app(sessions, app):
         async for each in every_user(sessions, name, user):
             records = await sessions.quarantined(name, each, newest_first=not oldest)
             if records:
-                yield [_Found(name, each, record) for record in records]
+                yield [_FoundRecord(name, each, record) for record in records]
 
 
-async def _list(found: AsyncIterator[Sequence[_Found]], *, as_json: bool) -> str:
+async def _list(found: AsyncIterator[Sequence[_FoundRecord]], *, as_json: bool) -> str:
     """Show the records, user by user; returns what to note about their number."""
     count = 0
     async for records in found:
@@ -148,7 +148,7 @@ async def _list(found: AsyncIterator[Sequence[_Found]], *, as_json: bool) -> str
     return {0: "no records", 1: "1 record"}.get(count, f"{count:,} records")
 
 
-def _table(records: Sequence[_Found]) -> Table:
+def _table(records: Sequence[_FoundRecord]) -> Table:
     return Table(_COLUMNS, [_cells(each) for each in records])
 
 
@@ -161,7 +161,7 @@ _COLUMNS = (
 )
 
 
-def _cells(found: _Found) -> list[str]:
+def _cells(found: _FoundRecord) -> list[str]:
     app, user, record = found
     return [
         *(visible(part) for part in (app, user, record.id, record.key)),
@@ -172,7 +172,7 @@ def _cells(found: _Found) -> list[str]:
     ]
 
 
-def _detail(found: _Found) -> Iterator[RenderableType]:
+def _detail(found: _FoundRecord) -> Iterator[RenderableType]:
     app, user, record = found
     fields = {
         "app": visible(app),

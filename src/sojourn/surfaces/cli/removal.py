@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.exits import Ended, ExitCode
-from sojourn.surfaces.cli.listing import LeftOut, counted, walk
+from sojourn.surfaces.cli.listing import SkippedSessions, counted, walk
 from sojourn.surfaces.cli.plain import visible
 
 UNTOUCHED = "State of users and apps stays."
@@ -23,7 +23,7 @@ _TOGETHER = 200
 """Deletes under way at once."""
 
 
-class Scope(NamedTuple):
+class RemovalScope(NamedTuple):
     """Whose sessions: a user's, an app's, or all."""
 
     app: str | None
@@ -37,13 +37,15 @@ class Scope(NamedTuple):
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
     def walk(
-        self, sessions: Sessions, left_out: LeftOut | None = None
+        self, sessions: Sessions, left_out: SkippedSessions | None = None
     ) -> AsyncIterator[Session[Any]]:
         """Its sessions; those that cannot be read are added to `left_out`."""
-        return walk(sessions, self.app, self.user, LeftOut() if left_out is None else left_out)
+        return walk(
+            sessions, self.app, self.user, SkippedSessions() if left_out is None else left_out
+        )
 
 
-class Tally(NamedTuple):
+class RemovalCount(NamedTuple):
     """How many sessions, and of how many users."""
 
     sessions: int
@@ -54,7 +56,7 @@ class Tally(NamedTuple):
         return f"{counted(self.sessions)} of {users}"
 
 
-async def tally(found: AsyncIterator[Session[Any]]) -> Tally:
+async def tally(found: AsyncIterator[Session[Any]]) -> RemovalCount:
     """Count. A user's sessions come one after the other, so nothing but the last is kept."""
     sessions = users = 0
     owner = None
@@ -62,7 +64,7 @@ async def tally(found: AsyncIterator[Session[Any]]) -> Tally:
         sessions += 1
         users += session.key.owner != owner
         owner = session.key.owner
-    return Tally(sessions, users)
+    return RemovalCount(sessions, users)
 
 
 class Removal:

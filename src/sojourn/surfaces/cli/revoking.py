@@ -17,7 +17,7 @@ from sojourn.surfaces.cli.listing import counted
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url, Yes
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.prefixes import whole_key_to_delete
-from sojourn.surfaces.cli.removal import UNTOUCHED, Scope, confirm
+from sojourn.surfaces.cli.removal import UNTOUCHED, RemovalScope, confirm
 
 _User = Annotated[str | None, typer.Argument(metavar="USER", show_default=False)]
 _Session = Annotated[str | None, typer.Argument(metavar="SESSION", show_default=False)]
@@ -41,7 +41,7 @@ def revoke(
     with connect(url, namespace) as store:
         parse_app(app)
         key = None if user is None or session is None else SessionKey.of(app, user, session)
-        what = str(Scope(app, user)) if key is None else named(key)
+        what = str(RemovalScope(app, user)) if key is None else named(key)
         if key is None and not yes:
             confirm(f"Revoke all sessions of {what} on {store.where}? {UNTOUCHED}")
         if key is not None:

@@ -19,7 +19,7 @@ from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.following import follow
 from sojourn.surfaces.cli.listing import (
     Batch,
-    LeftOut,
+    SkippedSessions,
     list_sessions,
     note_left_out,
     table,
@@ -40,7 +40,14 @@ from sojourn.surfaces.cli.options import (
 )
 from sojourn.surfaces.cli.plain import named
 from sojourn.surfaces.cli.prefixes import missing, whole_key, whole_key_to_delete
-from sojourn.surfaces.cli.removal import UNTOUCHED, Removal, Scope, confirm, progress_of, tally
+from sojourn.surfaces.cli.removal import (
+    UNTOUCHED,
+    Removal,
+    RemovalScope,
+    confirm,
+    progress_of,
+    tally,
+)
 from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.root import epilog, group
 from sojourn.surfaces.cli.sweeping import sweep_all
@@ -83,7 +90,7 @@ def _ls(
 ) -> None:
     """List sessions: of a user, of an app, or all, app by app. Those changed last come first."""
     with connect(url, namespace) as store:
-        left_out = LeftOut()
+        left_out = SkippedSessions()
         labels = dict(map(_label, label or ())) or None
         found = walk(
             store.sessions,
@@ -237,7 +244,7 @@ def _clear(
     with one_line_errors():
         scope = _scope(app, user, everything=everything)
     with connect(url, namespace) as store:
-        left_out = LeftOut()
+        left_out = SkippedSessions()
         count = store.run(tally(scope.walk(store.sessions, left_out)))
         if not count.sessions:
             what = "sessions that can be read" if left_out else "sessions"
@@ -296,7 +303,7 @@ commands.command(
 )(revoke)
 
 
-def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:
+def _scope(app: str | None, user: str | None, *, everything: bool) -> RemovalScope:
     if everything and (app is not None or user is not None):
         raise Ended("error: --all stands alone: leave out --app and --user.", ExitCode.WRONG_INPUT)
     if user is not None and app is None:
@@ -306,4 +313,4 @@ def _scope(app: str | None, user: str | None, *, everything: bool) -> Scope:
             "error: clear what? --app APP, --app APP --user USER, or --all for everything.",
             ExitCode.WRONG_INPUT,
         )
-    return Scope(app, user)
+    return RemovalScope(app, user)

@@ -12,7 +12,7 @@ from sojourn.stats import Health
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
-from sojourn.surfaces.cli.listing import LeftOut, every_app, every_user, note_left_out, walk
+from sojourn.surfaces.cli.listing import SkippedSessions, every_app, every_user, note_left_out, walk
 from sojourn.surfaces.cli.options import Json, Namespace, Url
 from sojourn.surfaces.cli.plain import age, prose, visible
 from sojourn.surfaces.cli.root import LOOK, app, epilog
@@ -57,7 +57,7 @@ def stats(
             raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
     said_by = "--url" if server is None else "the argument"
     with connect(url if server is None else server, namespace, said_by=said_by) as store:
-        left_out = LeftOut()
+        left_out = SkippedSessions()
         health = store.run(store.store.health())
         figures = store.run(_figures(store.sessions, left_out, sessions_too=sessions))
         if as_json:
@@ -70,7 +70,9 @@ def stats(
         note_left_out(left_out, "not counted")
 
 
-async def _figures(sessions: Sessions, left_out: LeftOut, *, sessions_too: bool) -> list[_Figures]:
+async def _figures(
+    sessions: Sessions, left_out: SkippedSessions, *, sessions_too: bool
+) -> list[_Figures]:
     figures: list[_Figures] = []
     async for name in every_app(sessions, None):
         users = 0
@@ -83,7 +85,7 @@ async def _figures(sessions: Sessions, left_out: LeftOut, *, sessions_too: bool)
     return figures
 
 
-async def _counted(sessions: Sessions, found: _Figures, left_out: LeftOut) -> _Figures:
+async def _counted(sessions: Sessions, found: _Figures, left_out: SkippedSessions) -> _Figures:
     count = events = 0
     updated: float | None = None
     async for session in walk(sessions, found.app, None, left_out):

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sojourn.ids import parse_app, parse_user
-from sojourn.security.forgetting import Receipt
+from sojourn.security.forgetting import ErasureReceipt
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging, pretty_json
@@ -103,7 +103,7 @@ def _forget(
             show(*_receipt(receipt, f"user {visible(user)} in {where} on {store.where}"))
 
 
-def _receipt(receipt: Receipt, whom: str) -> Iterator[RenderableType]:
+def _receipt(receipt: ErasureReceipt, whom: str) -> Iterator[RenderableType]:
     """How much was erased, by room, and what shows later whose receipt it is."""
     yield Text(f"Forgot {whom}.")
     shown = {

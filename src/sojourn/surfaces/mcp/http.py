@@ -56,7 +56,7 @@ from sojourn.security import UserStore
 from sojourn.security.headers import never_stored
 from sojourn.surfaces.mcp.caller import Desk
 from sojourn.surfaces.mcp.failures import text_of
-from sojourn.surfaces.mcp.resuming import Told
+from sojourn.surfaces.mcp.resuming import ResumedMessage
 from sojourn.surfaces.mcp.server import server_of
 from sojourn.surfaces.mcp.verifier import Recorded
 
@@ -77,7 +77,7 @@ _NOT_RUNNING = (
 log = logging.getLogger("sojourn.mcp")
 
 
-class _Request(msgspec.Struct):
+class _McpRequest(msgspec.Struct):
     """What of a JSON-RPC message says how to treat it."""
 
     method: str = ""
@@ -150,9 +150,9 @@ class Handshaken:
     ) -> Response | None:
         body = await request.body()
         try:
-            asked = msgspec.json.decode(body, type=_Request)
+            asked = msgspec.json.decode(body, type=_McpRequest)
         except (ValueError, msgspec.MsgspecError):
-            asked = _Request()
+            asked = _McpRequest()
         connection = request.headers.get(MCP_SESSION_ID_HEADER)
         if connection is None:
             if asked.method != "initialize":
@@ -163,7 +163,7 @@ class Handshaken:
                 return _unknown()
             connection = await own.streams.open()  # some clients send their dead id for ever
             request = Request(_named(request.scope, connection), request.receive)
-        told = Told(own.streams, connection, patience=self._patience)
+        told = ResumedMessage(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         await self._running.start(self._serve, transport, version)
         try:
@@ -185,7 +185,7 @@ class Handshaken:
             return _unknown()
         if not _is_number(last) or await own.streams.after(connection, int(last)) is None:
             return _unknown()
-        told = Told(own.streams, connection, patience=self._patience)
+        told = ResumedMessage(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         async with transport.connect():
             await transport.handle_request(request.scope, request.receive, send)
@@ -272,7 +272,7 @@ class Unstored:
         await self._app(scope, receive, never_stored(send))
 
 
-async def _end(transport: StreamableHTTPServerTransport, told: Told | None) -> None:
+async def _end(transport: StreamableHTTPServerTransport, told: ResumedMessage | None) -> None:
     """Let a request be answered, for a client that may ask again; then forget its transport."""
     if told is not None:
         with anyio.move_on_after(_LONGEST):

@@ -22,7 +22,7 @@ from sojourn.surfaces.mcp.fields import (
     Tag,
     Text,
 )
-from sojourn.surfaces.mcp.sessions import Deleted, Done, Version
+from sojourn.surfaces.mcp.sessions import Deleted, DoneResult, VersionResult
 from sojourn.surfaces.mcp.tools import READS, REMOVES, SETS, tool
 
 Value = Annotated[Json, Field(description="Any JSON.")]
@@ -75,7 +75,7 @@ async def memory_put(
     ttl: Seconds = None,
     expected_version: EntryVersion = None,
     operation_id: OperationId = None,
-) -> Version:
+) -> VersionResult:
     """Remember something about the user under a key, instead of what was there."""
     lives: dict[str, Any] = {} if ttl is None else {"ttl": ttl}
     version = await own.memory.put(
@@ -87,7 +87,7 @@ async def memory_put(
         operation_id=operation_id,
         **lives,
     )
-    return Version(version=version)
+    return VersionResult(version=version)
 
 
 async def memory_get(own: Own, key: Key) -> FoundEntry:
@@ -105,14 +105,14 @@ async def memory_merge(
     *,
     ttl: Seconds = None,
     operation_id: OperationId = None,
-) -> Version:
+) -> VersionResult:
     """Set members of a remembered object and leave its others; what others set meanwhile stays.
 
     When there is no entry, the changes become one.
     """
     lives: dict[str, Any] = {} if ttl is None else {"ttl": ttl}
     version = await own.memory.merge(key, changes, operation_id=operation_id, **lives)
-    return Version(version=version)
+    return VersionResult(version=version)
 
 
 async def memory_delete(
@@ -184,10 +184,10 @@ async def cache_put(
     ] = 3600,
     tags: Annotated[list[Tag], Field(max_length=32, description="For cache_invalidate.")] = [],  # noqa: B006 - never changed
     operation_id: OperationId = None,
-) -> Done:
+) -> DoneResult:
     """Keep the result of an expensive step for a while."""
     await own.cache.put(name, value, ttl=ttl, tags=tags, operation_id=operation_id)
-    return Done()
+    return DoneResult()
 
 
 async def cache_delete(own: Own, name: Name, *, operation_id: OperationId = None) -> Deleted:
@@ -195,10 +195,10 @@ async def cache_delete(own: Own, name: Name, *, operation_id: OperationId = None
     return Deleted(deleted=await own.cache.delete(name, operation_id=operation_id))
 
 
-async def cache_invalidate(own: Own, tag: Tag) -> Done:
+async def cache_invalidate(own: Own, tag: Tag) -> DoneResult:
     """Forget all cached results of the user that carry a tag."""
     await own.cache.invalidate(tag)
-    return Done()
+    return DoneResult()
 
 
 TOOLS: list[Any] = [

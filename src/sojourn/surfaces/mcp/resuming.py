@@ -31,7 +31,7 @@ _LOST = (
 )
 
 
-class Told(EventStore):
+class ResumedMessage(EventStore):
     """The messages of one MCP session of one user. Nobody else's can be named.
 
     Args:

@@ -54,14 +54,14 @@ class NewEvent(BaseModel, extra="forbid"):
     state_delta: Annotated[State, Field(description="State that it sets, by key.")] = {}
 
 
-class Sessions(BaseModel):
+class SessionsResult(BaseModel):
     """A page of sessions."""
 
     sessions: list[SessionDocument]
     cursor: str | None = Field(description="For the next page; null after the last.")
 
 
-class Events(BaseModel):
+class EventsResult(BaseModel):
     """A page of events."""
 
     events: list[EventDocument] = Field(description="Oldest first.")
@@ -83,7 +83,7 @@ class Added(BaseModel):
     repeated: bool = Field(description="It had happened before and did not happen again.")
 
 
-class Version(BaseModel):
+class VersionResult(BaseModel):
     """A version after a change."""
 
     version: int
@@ -95,7 +95,7 @@ class Deleted(BaseModel):
     deleted: bool
 
 
-class Done(BaseModel):
+class DoneResult(BaseModel):
     """It is done."""
 
     done: bool = True
@@ -136,13 +136,13 @@ async def session_get(own: Own, session: SessionId, *, last: Limit = 10) -> Whol
 
 async def session_events(
     own: Own, session: SessionId, *, limit: Limit = 20, cursor: Cursor = None
-) -> Events:
+) -> EventsResult:
     """Read a session's events, the last ones first; `cursor` leads to those before them.
 
     A page may have fewer than `limit` when they are large.
     """
     events, before = await page(own, session, happened, limit=limit, cursor=cursor)
-    return Events(events=list(events), cursor=before)
+    return EventsResult(events=list(events), cursor=before)
 
 
 async def session_append(
@@ -180,7 +180,7 @@ async def session_list(
     newest_first: NewestFirst = True,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Sessions:
+) -> SessionsResult:
     """List your sessions that have all of these labels, those that were changed last first.
 
     A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
@@ -195,7 +195,7 @@ async def session_list(
     )
     room = Sized()
     documents = [summary(each, room) for each in found.sessions]
-    return Sessions(sessions=documents, cursor=found.cursor)
+    return SessionsResult(sessions=documents, cursor=found.cursor)
 
 
 async def session_update(
@@ -209,7 +209,7 @@ async def session_update(
     ttl: Seconds = None,
     expected_version: SessionVersion = None,
     operation_id: OperationId = None,
-) -> Version:
+) -> VersionResult:
     """Change fields of a session; what you leave out stays as it is."""
     lives: dict[str, Any] = {} if ttl is None else {"ttl": ttl}
     version = await own.sessions.update(
@@ -222,7 +222,7 @@ async def session_update(
         operation_id=operation_id,
         **lives,
     )
-    return Version(version=version)
+    return VersionResult(version=version)
 
 
 async def session_delete(
@@ -255,13 +255,13 @@ async def session_set_state(
     ] = "agent",
     expected_version: SessionVersion = None,
     operation_id: OperationId = None,
-) -> Version:
+) -> VersionResult:
     """Set keys of a session's state and leave the others. The log gets an event that says so."""
     event = Event(author=author, payload=None, kind="state", state_delta=changes)
     added = await own.sessions.append(
         session, event, expected_version=expected_version, operation_id=operation_id
     )
-    return Version(version=added.version)
+    return VersionResult(version=added.version)
 
 
 async def history_append(
@@ -275,10 +275,10 @@ async def history_append(
     *,
     metadata: Metadata = None,
     operation_id: OperationId = None,
-) -> Done:
+) -> DoneResult:
     """Add a message to a conversation. The session is made by its first message."""
     await own.history(session).append(role, content, metadata, operation_id=operation_id)
-    return Done()
+    return DoneResult()
 
 
 async def history_read(

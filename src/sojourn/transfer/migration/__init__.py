@@ -14,7 +14,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SharedState,
     SourceSession,
-    Unreadable,
+    UnreadableRecord,
 )
 from sojourn.transfer.migration.service import Progress, migrate
 from sojourn.transfer.migration.sources import LAYOUTS, source_at
@@ -33,7 +33,7 @@ __all__ = [
     "SharedState",
     "Source",
     "SourceSession",
-    "Unreadable",
+    "UnreadableRecord",
     "migrate",
     "source_at",
 ]

@@ -7,7 +7,7 @@ from functools import partial
 
 from sojourn.ids import SessionKey
 from sojourn.transfer.migration.adk_community import is_of_community
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import (
     Layout,
     Terms,
@@ -30,7 +30,7 @@ _PREFIX = "session:"
 _PATTERNS = (f"{_PREFIX}*:*:*",)
 
 
-def _claims(key: Named, value: bytes | None) -> bool:
+def _claims(key: NamedKey, value: bytes | None) -> bool:
     if key.kind != "string" or not key.name.startswith(_PREFIX) or key.name.count(":") < 3:  # noqa: PLR2004 - app, user, id
         return False
     return value is None or not is_of_community(key, value)
@@ -44,7 +44,7 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _session(found: Found, terms: Terms) -> list[Record]:
+def _session(found: FoundKey, terms: Terms) -> list[Record]:
     blob = as_object(found.value)
     named = "session_id" if "session_id" in blob else "id"  # as ADK's own model_dump_json has it
     app, user, name = (word(blob, part) for part in ("app_name", "user_id", named))

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from sojourn.transfer.migration.adk_redis import adk_session
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import ALWAYS, Layout, Owners, Terms, records, unnamed
-from sojourn.transfer.migration.model import Record, SharedState, Unreadable
+from sojourn.transfer.migration.model import Record, SharedState, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable
 
 _SESSION, _USER, _APP = "session:", "user:", "app:"
@@ -16,13 +16,13 @@ _PATTERNS = (f"{_SESSION}*",)
 _STATES = (f"{_USER}*", f"{_APP}*")
 
 
-def _claims(key: Named, value: bytes | None) -> bool:
+def _claims(key: NamedKey, value: bytes | None) -> bool:
     if key.kind != "string" or not key.name.startswith(_SESSION):
         return False
     return value is not None and is_of_community(key, value)
 
 
-def is_of_community(key: Named, value: bytes) -> bool:
+def is_of_community(key: NamedKey, value: bytes) -> bool:
     """Whether it is ADK's own JSON under the session's id alone."""
     try:
         blob = as_object(value)
@@ -34,7 +34,7 @@ def is_of_community(key: Named, value: bytes) -> bool:
 async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
     owners = Owners()
 
-    def session(found: Found) -> list[Record]:
+    def session(found: FoundKey) -> list[Record]:
         return adk_session(found, as_object(found.value), terms, _SESSION)
 
     async for record in records(keyspace, _PATTERNS, "string", made=session):
@@ -47,7 +47,7 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _state(found: Found, owners: Owners) -> list[Record]:
+def _state(found: FoundKey, owners: Owners) -> list[Record]:
     """The state of a user or an app; a hash that may be another program's is passed over."""
     kind, _, name = found.name.partition(":")
     if not owners.knows(name) and not all(map(_is_json, found.fields().values())):
@@ -66,7 +66,7 @@ def _is_json(value: bytes) -> bool:
     return True
 
 
-def state_fields(found: Found, app: str, user: str | None) -> list[Record]:
+def state_fields(found: FoundKey, app: str, user: str | None) -> list[Record]:
     """A hash of JSON values as the state of a user or an app, and those that are none."""
     kept: dict[str, object] = {}
     bad: list[Record] = []
@@ -74,7 +74,7 @@ def state_fields(found: Found, app: str, user: str | None) -> list[Record]:
         try:
             kept[name] = keepable(as_json(value), "The value")
         except NotReadable as error:
-            bad.append(Unreadable(f"{found.name} {name}", str(error)))
+            bad.append(UnreadableRecord(f"{found.name} {name}", str(error)))
     return [SharedState(app=app, user=user, values=kept, at=ALWAYS), *bad]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from sojourn.ids import SessionKey
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import (
     ALWAYS,
     Layout,
@@ -35,12 +35,12 @@ _PATTERNS = (f"{_PREFIX}*",)
 _SESSION = frozenset({"id", "app_name", "user_id", "events", "last_update_time"})
 
 
-def _claims(key: Named, _: bytes | None) -> bool:
+def _claims(key: NamedKey, _: bytes | None) -> bool:
     return key.name.startswith(_PREFIX)
 
 
 async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
-    states: list[Found] = []
+    states: list[FoundKey] = []
     owners = Owners()
     made = partial(_made, terms=terms, states=states)
     async for record in records(keyspace, _PATTERNS, "string", made=made):
@@ -53,7 +53,7 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _made(found: Found, terms: Terms, states: list[Found]) -> list[Record]:
+def _made(found: FoundKey, terms: Terms, states: list[FoundKey]) -> list[Record]:
     blob = as_object(found.value)
     if blob.keys() >= _SESSION:
         return adk_session(found, blob, terms, _PREFIX)
@@ -63,7 +63,9 @@ def _made(found: Found, terms: Terms, states: list[Found]) -> list[Record]:
     return []
 
 
-def adk_session(found: Found, blob: dict[str, object], terms: Terms, prefix: str) -> list[Record]:
+def adk_session(
+    found: FoundKey, blob: dict[str, object], terms: Terms, prefix: str
+) -> list[Record]:
     """A session as ADK's own model writes it.
 
     Args:
@@ -97,7 +99,7 @@ def adk_session(found: Found, blob: dict[str, object], terms: Terms, prefix: str
     return [session, *bad, *shared]
 
 
-def _state(found: Found, owners: Owners) -> list[Record]:
+def _state(found: FoundKey, owners: Owners) -> list[Record]:
     """The state of a user or an app."""
     values_ = keepable(as_object(found.value), "The state")
     if found.name.startswith(_APP):

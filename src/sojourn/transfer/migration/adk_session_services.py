@@ -9,7 +9,7 @@ from typing import Any
 from sojourn.errors import InvalidId
 from sojourn.ids import SessionKey
 from sojourn.transfer.migration.adk_community import state_fields
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import (
     Layout,
     Owners,
@@ -20,7 +20,7 @@ from sojourn.transfer.migration.layout import (
     unnamed,
     values,
 )
-from sojourn.transfer.migration.model import Record, SourceSession, Unreadable
+from sojourn.transfer.migration.model import Record, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import (
     NotReadable,
     as_json,
@@ -35,7 +35,7 @@ _PATTERNS = (f"{_PREFIX}*{_META}",)
 _STATES = (f"{_PREFIX}*{_APP}", f"{_PREFIX}*{_USER}")
 
 
-def _claims(key: Named, _: bytes | None) -> bool:
+def _claims(key: NamedKey, _: bytes | None) -> bool:
     return key.name.startswith(_PREFIX)
 
 
@@ -43,14 +43,14 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
     owners = Owners()
     heads = set[str]()
     async for found in values(keyspace, _PATTERNS, "hash"):
-        if isinstance(found, Unreadable):
+        if isinstance(found, UnreadableRecord):
             yield found
             continue
         heads.add(found.name.removesuffix(_META))
         try:
             made = await _session(found, keyspace, terms)
         except (NotReadable, InvalidId) as error:
-            made = [Unreadable(found.name.removesuffix(_META), str(error))]
+            made = [UnreadableRecord(found.name.removesuffix(_META), str(error))]
         for record in made:
             owners.learn(record)
             yield record
@@ -63,15 +63,15 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-async def _session(meta: Found, keyspace: Keyspace, terms: Terms) -> list[Record]:
+async def _session(meta: FoundKey, keyspace: Keyspace, terms: Terms) -> list[Record]:
     fields = meta.fields()
     name = fields.get("id", b"").decode("utf-8", "replace")
     head = meta.name.removesuffix(_META)
     if not name or not head.endswith(f":{name}"):
         raise NotReadable("its meta names another session than its key")
     owner = Owners().of(head.removeprefix(_PREFIX).removesuffix(f":{name}"))
-    state = await keyspace.read(Named(f"{head}:state", "string"))
-    log = await keyspace.read(Named(f"{head}:events", "list"))
+    state = await keyspace.read(NamedKey(f"{head}:state", "string"))
+    log = await keyspace.read(NamedKey(f"{head}:events", "list"))
     held: dict[str, Any] = {} if state is None else as_object(state.value)
     keepable(held, "The state")
     updated = _seconds(fields.get("last_update_time", b""))
@@ -83,7 +83,7 @@ async def _session(meta: Found, keyspace: Keyspace, terms: Terms) -> list[Record
         try:
             entries.append(as_json(row))
         except NotReadable as error:
-            bad.append(Unreadable(f"{head}:events {place + 1}", str(error)))
+            bad.append(UnreadableRecord(f"{head}:events {place + 1}", str(error)))
     events, worse = adk_events(f"{head}:events", entries, terms, updated)
     if updated is not None and events:  # it is written when the session is made, and not again
         updated = max(updated, events[-1].time)
@@ -105,7 +105,7 @@ def _seconds(text: bytes) -> float | None:
         return None
 
 
-def _state(found: Found, owners: Owners) -> list[Record]:
+def _state(found: FoundKey, owners: Owners) -> list[Record]:
     whose = found.name.removeprefix(_PREFIX)
     if whose.endswith(_APP):
         return state_fields(found, whose.removesuffix(_APP), None)
@@ -118,7 +118,7 @@ async def _orphans(keyspace: Keyspace, heads: set[str]) -> AsyncIterator[Record]
     async for names in keyspace.names(f"{_PREFIX}*:events"):
         for name, _ in names:
             if name.removesuffix(":events") not in heads:
-                yield Unreadable(name, "events of a session that has no meta")
+                yield UnreadableRecord(name, "events of a session that has no meta")
 
 
 ADK_SESSION_SERVICES = Layout(

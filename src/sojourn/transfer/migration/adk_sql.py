@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from sojourn.errors import ConfigurationError, InvalidId, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.transfer.migration.layout import ALWAYS, Terms, adk_events
-from sojourn.transfer.migration.model import Record, SharedState, SourceSession, Unreadable
+from sojourn.transfer.migration.model import Record, SharedState, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable, moment
 
 Row = Mapping[str, Any]
@@ -74,7 +74,7 @@ class SqlSource:
             try:
                 made = await self._session(where, SessionKey.of(*identity), order)
             except (NotReadable, InvalidId) as error:
-                made = [Unreadable(where, str(error))]
+                made = [UnreadableRecord(where, str(error))]
             for record in made:
                 yield record
         for record in await self._states():
@@ -111,7 +111,7 @@ class SqlSource:
             try:
                 data = _object(row["event_data"])
             except NotReadable as error:
-                bad.append(Unreadable(f"{where} event {row['id']}", str(error)))
+                bad.append(UnreadableRecord(f"{where} event {row['id']}", str(error)))
                 continue
             at = data.get("timestamp")
             entries.append(
@@ -149,7 +149,9 @@ class SqlSource:
                 try:
                     values = keepable(_object(row["state"]), "The state")
                 except NotReadable as error:
-                    made.append(Unreadable(f"{table}: {app} {user or ''}".rstrip(), str(error)))
+                    made.append(
+                        UnreadableRecord(f"{table}: {app} {user or ''}".rstrip(), str(error))
+                    )
                     continue
                 made.append(SharedState(app=app, user=user, values=values, at=ALWAYS))
         return made

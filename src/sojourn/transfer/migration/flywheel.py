@@ -8,9 +8,9 @@ from typing import Any
 
 from sojourn.ids import SessionKey, parse_entry
 from sojourn.sessions import Event
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
-from sojourn.transfer.migration.model import CachedResult, Record, SourceSession, Unreadable
+from sojourn.transfer.migration.model import CachedResult, Record, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import (
     NotReadable,
     as_json,
@@ -31,7 +31,7 @@ _KNOWN = frozenset(
 )
 
 
-def _claims(key: Named, _: bytes | None) -> bool:
+def _claims(key: NamedKey, _: bytes | None) -> bool:
     return key.name.startswith((_SESSION, _EXECUTION))
 
 
@@ -43,13 +43,13 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _made(found: Found, terms: Terms) -> list[Record]:
+def _made(found: FoundKey, terms: Terms) -> list[Record]:
     if found.name.startswith(_SESSION):
         return _session(found, terms)
     return [_result(found)]
 
 
-def _session(found: Found, terms: Terms) -> list[Record]:
+def _session(found: FoundKey, terms: Terms) -> list[Record]:
     blob = as_object(found.value)
     name = found.name.removeprefix(_SESSION)
     created, updated = moment(blob.get("created_at")), moment(blob.get("last_active"))
@@ -63,7 +63,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         try:
             events += message(found.name, place, entry, created or updated)
         except NotReadable as error:
-            bad.append(Unreadable(f"{found.name} entry {place + 1}", str(error)))
+            bad.append(UnreadableRecord(f"{found.name} entry {place + 1}", str(error)))
     labels = {"backend": word(blob, "backend"), "flow": word(blob, "current_flow_id")}
     session = SourceSession(
         where=found.name,
@@ -81,7 +81,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
     return [session, *bad]
 
 
-def _result(found: Found) -> Record:
+def _result(found: FoundKey) -> Record:
     name = parse_entry(found.name.removeprefix(_EXECUTION))
     value = keepable(as_json(found.value), "The result")
     return CachedResult(where=found.name, name=name, value=value, expires=found.expires)

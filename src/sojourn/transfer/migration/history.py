@@ -8,16 +8,16 @@ from functools import partial
 
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
-from sojourn.transfer.migration.model import Record, SourceSession, Unreadable
+from sojourn.transfer.migration.model import Record, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, message
 
 _PREFIX = "session:"
 _PATTERNS = (f"{_PREFIX}*",)
 
 
-def _claims(key: Named, _: bytes | None) -> bool:
+def _claims(key: NamedKey, _: bytes | None) -> bool:
     return key.kind == "list" and key.name.startswith(_PREFIX)
 
 
@@ -29,7 +29,7 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _session(found: Found, app: str) -> list[Record]:
+def _session(found: FoundKey, app: str) -> list[Record]:
     """The list as a session of a user of its own name, and the messages that are none."""
     name = found.name.removeprefix(_PREFIX)
     events: list[Event] = []
@@ -39,7 +39,7 @@ def _session(found: Found, app: str) -> list[Record]:
         try:
             events += message(found.name, place, as_json(entry), now)
         except NotReadable as error:
-            bad.append(Unreadable(f"{found.name} message {place + 1}", str(error)))
+            bad.append(UnreadableRecord(f"{found.name} message {place + 1}", str(error)))
     session = SourceSession(
         where=found.name,
         key=SessionKey.of(app, name, name),

@@ -9,10 +9,10 @@ from sojourn.cache.store import LONGEST
 from sojourn.client import Sojourn
 from sojourn.errors import Conflict, CorruptRecord, InvalidInput
 from sojourn.ids import UserKey, user_key
-from sojourn.memory import Scope
+from sojourn.memory import MemoryScope
 from sojourn.sessions.scope import APP, USER, split
 from sojourn.transfer.migration.comparing import canonical
-from sojourn.transfer.migration.lifetimes import Lifetimes, is_over, remaining
+from sojourn.transfer.migration.lifetimes import SourceLifetimes, is_over, remaining
 from sojourn.transfer.migration.model import CachedResult, Outcome, Remembered, SharedState
 from sojourn.transfer.migration.parsing import moment
 from sojourn.transfer.migration.placing import Placed
@@ -31,7 +31,7 @@ class Keeper:
         dry_run: only look.
     """
 
-    def __init__(self, store: Sojourn, lifetimes: Lifetimes, *, dry_run: bool) -> None:
+    def __init__(self, store: Sojourn, lifetimes: SourceLifetimes, *, dry_run: bool) -> None:
         self._store = store
         self._lifetimes = lifetimes
         self._dry_run = dry_run
@@ -46,7 +46,7 @@ class Keeper:
             return Placed(Outcome.REFUSED, str(error))
 
     async def _remember(self, found: Remembered) -> Placed:
-        scope: Scope = getattr(self._store.memory, found.kind)(found.name, app=found.app)
+        scope: MemoryScope = getattr(self._store.memory, found.kind)(found.name, app=found.app)
         here = await scope.entry(found.key)
         version, outcome = 0, Outcome.WRITTEN
         if here is not None:

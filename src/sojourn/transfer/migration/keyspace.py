@@ -12,7 +12,7 @@ from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Patience
+from sojourn.engine.wire import Timeouts
 from sojourn.errors import ConfigurationError, InvalidId
 from sojourn.options import Options, from_query
 from sojourn.telemetry import Hooks
@@ -30,14 +30,14 @@ _READ: dict[str, tuple[str, ...]] = {
 }
 
 
-class Named(NamedTuple):
+class NamedKey(NamedTuple):
     """A key: its name and its type, as TYPE says it."""
 
     name: str
     kind: str
 
 
-class Found(NamedTuple):
+class FoundKey(NamedTuple):
     """What a key holds.
 
     Attributes:
@@ -84,13 +84,13 @@ class Keyspace:
                 "sessions instead of a URL."
             )
         server = Server.at(address, connect_timeout=_CONNECT)
-        self._engine = Engine(server, patience=Patience(_PATIENCE), hooks=Hooks())
+        self._engine = Engine(server, patience=Timeouts(_PATIENCE), hooks=Hooks())
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
         self.ours = False
-        self._wanted: Callable[[Named], Awaitable[bool]] | None = None
+        self._wanted: Callable[[NamedKey], Awaitable[bool]] | None = None
 
-    def only(self, wanted: Callable[[Named], Awaitable[bool]]) -> Keyspace:
+    def only(self, wanted: Callable[[NamedKey], Awaitable[bool]]) -> Keyspace:
         """The same with fewer keys, over the same connections."""
         narrowed = copy(self)
         narrowed._wanted = wanted  # noqa: SLF001
@@ -105,7 +105,7 @@ class Keyspace:
         ping = Call("migration.ping", (), bool, commands=[("PING",)])
         await self._engine.run(ping, timeout=_CONNECT)
 
-    async def names(self, *patterns: str) -> AsyncIterator[Sequence[Named]]:
+    async def names(self, *patterns: str) -> AsyncIterator[Sequence[NamedKey]]:
         """The keys that match one of some patterns, each once. Sojourn's own are passed over.
 
         Two round trips for each 500 keys of the server.
@@ -122,7 +122,7 @@ class Keyspace:
                     if fresh:
                         kinds = await node.run(_each("TYPE", fresh))
                         found = [
-                            Named(name, kind.decode())
+                            NamedKey(name, kind.decode())
                             for name, kind in zip(fresh, kinds, strict=True)
                             if not _is_ours(name)
                         ]
@@ -131,7 +131,7 @@ class Keyspace:
                             found = [each for each in found if await self._wanted(each)]
                         yield found
 
-    async def read(self, key: Named) -> Found | None:
+    async def read(self, key: NamedKey) -> FoundKey | None:
         """What a key holds now; None when it is gone, or of a type that nobody asked for."""
         words = _READ.get(key.kind)
         if words is None:
@@ -147,7 +147,7 @@ class Keyspace:
             each = iter(cast("list[bytes]", value))
             value = dict(zip(each, each, strict=True))
         expires = None if left < 0 else began + left / 1000
-        return Found(key.name, key.kind, value, expires, late)
+        return FoundKey(key.name, key.kind, value, expires, late)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -10,8 +10,8 @@ from sojourn.errors import InvalidId
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event
 from sojourn.sessions.scope import Scoped, split
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
-from sojourn.transfer.migration.model import Record, SharedState, SourceSession, Unreadable
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
+from sojourn.transfer.migration.model import Record, SharedState, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, made_id
 
 _TOGETHER = 16
@@ -72,13 +72,13 @@ class Layout(NamedTuple):
     name: str
     patterns: Sequence[str]
     adk: bool
-    claims: Callable[[Named, bytes | None], bool]
+    claims: Callable[[NamedKey, bytes | None], bool]
     records: Callable[[Keyspace, Terms], AsyncIterator[Record]]
 
 
 async def values(
     keyspace: Keyspace, patterns: Sequence[str], *kinds: str, shared: bool = False
-) -> AsyncIterator[Found | Unreadable]:
+) -> AsyncIterator[FoundKey | UnreadableRecord]:
     """What the keys of some patterns hold; of another type than these they are unreadable.
 
     When the patterns are shared with other programs, those are theirs and passed over.
@@ -88,7 +88,7 @@ async def values(
             batch = names[start : start + _TOGETHER]
             for name in batch:
                 if name.kind not in (*kinds, "none") and not shared:
-                    yield Unreadable(name.name, f"a {name.kind}: this layout has none there")
+                    yield UnreadableRecord(name.name, f"a {name.kind}: this layout has none there")
             wanted = [name for name in batch if name.kind in kinds]
             for found in await asyncio.gather(*map(keyspace.read, wanted)):
                 if found is not None:
@@ -99,7 +99,7 @@ async def records(
     keyspace: Keyspace,
     patterns: Sequence[str],
     *kinds: str,
-    made: Callable[[Found], list[Record]],
+    made: Callable[[FoundKey], list[Record]],
     shared: bool = False,
 ) -> AsyncIterator[Record]:
     """The records that `made` makes of the keys of some patterns, and what is unreadable.
@@ -112,21 +112,23 @@ async def records(
         shared: as `values`.
     """
     async for found in values(keyspace, patterns, *kinds, shared=shared):
-        for record in [found] if isinstance(found, Unreadable) else tried(found, made):
+        for record in [found] if isinstance(found, UnreadableRecord) else tried(found, made):
             yield record
 
 
-def tried(found: Found, made: Callable[[Found], list[Record]]) -> list[Record]:
+def tried(found: FoundKey, made: Callable[[FoundKey], list[Record]]) -> list[Record]:
     """What a key holds, as records; or that it cannot be read."""
     try:
         return made(found)
     except (NotReadable, InvalidId) as error:
-        return [Unreadable(found.name, str(error))]
+        return [UnreadableRecord(found.name, str(error))]
 
 
-def unnamed(keyspace: Keyspace) -> list[Unreadable]:
+def unnamed(keyspace: Keyspace) -> list[UnreadableRecord]:
     """The keys whose names are no text."""
-    return [Unreadable(ascii(name), "its name is no text") for name in sorted(keyspace.unnamed)]
+    return [
+        UnreadableRecord(ascii(name), "its name is no text") for name in sorted(keyspace.unnamed)
+    ]
 
 
 def scoped(
@@ -191,7 +193,7 @@ def adk_events(
         try:
             events.append(adk_event(where, place, entry, terms, at))
         except NotReadable as error:
-            bad.append(Unreadable(f"{where} event {place + 1}", str(error)))
+            bad.append(UnreadableRecord(f"{where} event {place + 1}", str(error)))
     return events, bad
 
 

@@ -17,7 +17,7 @@ _ASKED = 3
 """How often the server's clock is asked for: the quickest answer counts."""
 
 
-class Lifetimes:
+class SourceLifetimes:
     """Lifetimes of what a source holds.
 
     Args:

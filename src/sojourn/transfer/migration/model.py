@@ -102,7 +102,7 @@ class CachedResult(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableRecord(msgspec.Struct, frozen=True):
     """What a source holds and is not taken along.
 
     Attributes:
@@ -114,7 +114,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     why: str
 
 
-Record: TypeAlias = SourceSession | SharedState | Remembered | CachedResult | Unreadable
+Record: TypeAlias = SourceSession | SharedState | Remembered | CachedResult | UnreadableRecord
 
 
 class Outcome(StrEnum):

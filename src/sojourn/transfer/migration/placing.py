@@ -11,7 +11,7 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event, Session
 from sojourn.sessions.encoding import encode_events
 from sojourn.transfer.migration.comparing import Comparison, compared, is_instant
-from sojourn.transfer.migration.lifetimes import Lifetimes, is_over
+from sojourn.transfer.migration.lifetimes import SourceLifetimes, is_over
 from sojourn.transfer.migration.model import Outcome, SourceSession
 from sojourn.transfer.migration.writing import image_of, in_parts, write
 
@@ -35,7 +35,7 @@ class Placer:
         moved: users whose sessions here have gone on, or are not the source's.
     """
 
-    def __init__(self, store: Sojourn, lifetimes: Lifetimes, *, dry_run: bool) -> None:
+    def __init__(self, store: Sojourn, lifetimes: SourceLifetimes, *, dry_run: bool) -> None:
         self._sessions = store.sessions
         self._stores = store.stores
         self._archive = store.stores.session_archive

@@ -17,7 +17,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SharedState,
     SourceSession,
-    Unreadable,
+    UnreadableRecord,
 )
 
 _PAGE = 200
@@ -73,7 +73,7 @@ class MemorySource:
         while True:
             page = await self._store.sessions.list(app, limit=_PAGE, cursor=cursor)
             for key in page.corrupt:
-                yield Unreadable(_where(key), "it cannot be read")
+                yield UnreadableRecord(_where(key), "it cannot be read")
             for listed in page.sessions:
                 session = await self._store.sessions.get(listed.key)
                 if session is None:

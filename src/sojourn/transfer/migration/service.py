@@ -11,7 +11,7 @@ from sojourn.errors import ConfigurationError
 from sojourn.sessions import KEEP, Keep
 from sojourn.transfer.migration.keeping import Keeper, SharedStates
 from sojourn.transfer.migration.layout import Source
-from sojourn.transfer.migration.lifetimes import Lifetimes
+from sojourn.transfer.migration.lifetimes import SourceLifetimes
 from sojourn.transfer.migration.model import (
     CachedResult,
     MigrationReport,
@@ -20,7 +20,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SharedState,
     SourceSession,
-    Unreadable,
+    UnreadableRecord,
 )
 from sojourn.transfer.migration.placing import Placed, Placer
 from sojourn.transfer.migration.process import MemorySource
@@ -119,7 +119,7 @@ class _Run:
         self._progress = progress
         self._passes = 0
         self._archive = store.stores.session_archive
-        self._lifetimes = Lifetimes(ttl, store.stores.options.session_ttl)
+        self._lifetimes = SourceLifetimes(ttl, store.stores.options.session_ttl)
         self._placer = Placer(store, self._lifetimes, dry_run=dry_run)
         self._keeper = Keeper(store, self._lifetimes, dry_run=dry_run)
         self._shared = SharedStates(store, dry_run=dry_run)
@@ -159,7 +159,9 @@ class _Run:
             results.add(record.where, placed)
         return len(alone)
 
-    async def _one(self, record: SourceSession | Remembered | CachedResult | Unreadable) -> Placed:
+    async def _one(
+        self, record: SourceSession | Remembered | CachedResult | UnreadableRecord
+    ) -> Placed:
         match record:
             case SourceSession():
                 return await self._placer.place(record)
@@ -167,7 +169,7 @@ class _Run:
                 return await self._keeper.remember(record)
             case CachedResult():
                 return await self._keeper.cache(record)
-            case Unreadable():
+            case UnreadableRecord():
                 return Placed(Outcome.REFUSED, record.why)
 
     def _tell(self, done: int) -> None:

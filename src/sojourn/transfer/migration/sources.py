@@ -16,9 +16,9 @@ from sojourn.transfer.migration.adk_session_services import ADK_SESSION_SERVICES
 from sojourn.transfer.migration.adk_sql import SqlAlchemyDatabase, SqliteFile, SqlSource
 from sojourn.transfer.migration.flywheel import FLYWHEEL
 from sojourn.transfer.migration.history import HISTORY
-from sojourn.transfer.migration.keyspace import Keyspace, Named
+from sojourn.transfer.migration.keyspace import Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, ReadEvent, Source, Terms
-from sojourn.transfer.migration.model import Record, Unreadable
+from sojourn.transfer.migration.model import Record, UnreadableRecord
 from sojourn.transfer.migration.vana import VANA
 
 _ALL = (ADK_BLOBS, HISTORY, FLYWHEEL, VANA, ADK_REDIS, ADK_COMMUNITY, ADK_SESSION_SERVICES)
@@ -54,13 +54,13 @@ class RedisSource:
             if len(self._layouts) > 1:
                 keyspace = keyspace.only(partial(self._is_of, layout))
             async for record in layout.records(keyspace, self._terms):
-                if isinstance(record, Unreadable):
+                if isinstance(record, UnreadableRecord):
                     if record.where in told:
                         continue
                     told.add(record.where)
                 yield record
 
-    async def _is_of(self, layout: Layout, key: Named) -> bool:
+    async def _is_of(self, layout: Layout, key: NamedKey) -> bool:
         """Whether a key is of a layout, or of none: then whoever comes upon it says so."""
         value: bytes | None = None
         if _is_ambiguous(key):
@@ -160,6 +160,6 @@ async def _detected(keyspace: Keyspace) -> list[str]:
     )
 
 
-def _is_ambiguous(key: Named) -> bool:
+def _is_ambiguous(key: NamedKey) -> bool:
     """Whether only its value tells what it is: two layouts keep JSON in `session:…`."""
     return key.kind == "string" and key.name.startswith("session:")

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from sojourn.ids import SessionKey, parse_entry, parse_memory
 from sojourn.sessions import Event
-from sojourn.transfer.migration.keyspace import Found, Keyspace, Named
+from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
-from sojourn.transfer.migration.model import Record, Remembered, SourceSession, Unreadable
+from sojourn.transfer.migration.model import Record, Remembered, SourceSession, UnreadableRecord
 from sojourn.transfer.migration.parsing import (
     NotReadable,
     as_object,
@@ -41,12 +41,12 @@ _PARTS = {
 """By how its keys begin: the kind of the memory, and what its JSON calls owner and entry."""
 
 
-def _claims(key: Named, _: bytes | None) -> bool:
+def _claims(key: NamedKey, _: bytes | None) -> bool:
     return key.name.startswith((_SESSION, _MEMORY))
 
 
 async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
-    past: dict[tuple[str, str], list[Found]] = {}
+    past: dict[tuple[str, str], list[FoundKey]] = {}
     made = partial(_made, terms=terms, past=past)
     async for record in records(keyspace, _PATTERNS, "string", "set", made=made):
         yield record
@@ -56,7 +56,9 @@ async def _records(keyspace: Keyspace, terms: Terms) -> AsyncIterator[Record]:
         yield record
 
 
-def _made(found: Found, terms: Terms, past: dict[tuple[str, str], list[Found]]) -> list[Record]:
+def _made(
+    found: FoundKey, terms: Terms, past: dict[tuple[str, str], list[FoundKey]]
+) -> list[Record]:
     if found.name.startswith(_INDEX):  # Sojourn's own indexes are made by its puts
         return []
     if found.kind != "string":
@@ -69,7 +71,7 @@ def _made(found: Found, terms: Terms, past: dict[tuple[str, str], list[Found]]) 
     return [_entry(found, terms)]
 
 
-def _session(found: Found, terms: Terms) -> list[Record]:
+def _session(found: FoundKey, terms: Terms) -> list[Record]:
     blob = as_object(found.value)
     name = found.name.removeprefix(_SESSION)
     created, updated = moment(blob.get("created_at")), moment(blob.get("updated_at"))
@@ -80,7 +82,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
         try:
             events += message(found.name, place, entry, created or updated)
         except NotReadable as error:
-            bad.append(Unreadable(f"{found.name} message {place + 1}", str(error)))
+            bad.append(UnreadableRecord(f"{found.name} message {place + 1}", str(error)))
     session = SourceSession(
         where=found.name,
         key=SessionKey.of(terms.app or "vana", word(blob, "user_id") or name, name),
@@ -96,7 +98,7 @@ def _session(found: Found, terms: Terms) -> list[Record]:
     return [session, *bad]
 
 
-def _entry(found: Found, terms: Terms) -> Record:
+def _entry(found: FoundKey, terms: Terms) -> Record:
     start = next((each for each in _PARTS if found.name.startswith(each)), None)
     if start is None:
         raise NotReadable("a key that this layout does not have")
@@ -119,7 +121,7 @@ def _entry(found: Found, terms: Terms) -> Record:
     )
 
 
-def _whose(found: Found) -> tuple[str, str]:
+def _whose(found: FoundKey) -> tuple[str, str]:
     """The user and the session of an entry of the history."""
     user, _, rest = found.name.removeprefix(_HISTORY).partition(":")
     moment_, _, session = rest.partition(":")
@@ -129,7 +131,7 @@ def _whose(found: Found) -> tuple[str, str]:
     return parse_memory("sessions", user), parse_entry(session)
 
 
-def _history(user: str, session: str, kept: list[Found], terms: Terms) -> Record:
+def _history(user: str, session: str, kept: list[FoundKey], terms: Terms) -> Record:
     """What is remembered of a session: one entry, of the form that its own summary had."""
     ordered = sorted(kept, key=lambda found: found.name)
     events = [as_object(found.value) for found in ordered]
@@ -147,7 +149,7 @@ def _history(user: str, session: str, kept: list[Found], terms: Terms) -> Record
     try:
         keepable(value, "Its events")
     except NotReadable as error:
-        return Unreadable(where, str(error))
+        return UnreadableRecord(where, str(error))
     return Remembered(
         where=where,
         app=terms.app or "memory",

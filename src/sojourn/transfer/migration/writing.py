@@ -9,11 +9,11 @@ from hashlib import blake2b
 from sojourn.errors import InvalidInput, Unavailable
 from sojourn.ids import new_log_id
 from sojourn.sessions import checks
-from sojourn.sessions.archive import Image, Outcome, SessionArchive
+from sojourn.sessions.archive import ArchivedSession, Outcome, SessionArchive
 from sojourn.sessions.encoding import encode_events, encode_state
 from sojourn.sessions.record import FIELDS, encode_fields
-from sojourn.sessions.store import Head
-from sojourn.transfer.migration.lifetimes import Lifetimes
+from sojourn.sessions.store import SessionHeader
+from sojourn.transfer.migration.lifetimes import SourceLifetimes
 from sojourn.transfer.migration.model import SourceSession
 from sojourn.wiring import Stores
 
@@ -23,7 +23,9 @@ _TRIES = 3
 """How often a long session is sent whose first events are gone before it is whole."""
 
 
-async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores) -> Image:
+async def image_of(
+    session: SourceSession, lifetimes: SourceLifetimes, stores: Stores
+) -> ArchivedSession:
     """What a session is to be here, its whole log in `rows`.
 
     Raises:
@@ -38,7 +40,7 @@ async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores)
     updated = session.updated
     if updated is None:
         updated = session.events[-1].time if session.events else time.time() + lifetimes.skew
-    head = Head(
+    head = SessionHeader(
         incarnation=_incarnation(session),
         version=1,
         epoch=0,
@@ -52,10 +54,10 @@ async def image_of(session: SourceSession, lifetimes: Lifetimes, stores: Stores)
         log_id=new_log_id(),
         fields=encode_fields({name: getattr(session, name) for name in FIELDS}),
     )
-    return Image(head, own.session, head.incarnation, 0, rows[head.dropped :])
+    return ArchivedSession(head, own.session, head.incarnation, 0, rows[head.dropped :])
 
 
-async def write(archive: SessionArchive, session: SourceSession, image: Image) -> Outcome:
+async def write(archive: SessionArchive, session: SourceSession, image: ArchivedSession) -> Outcome:
     """Write it unless there is one. One round trip; one more for each part of a long log.
 
     Raises:
@@ -79,7 +81,10 @@ async def write(archive: SessionArchive, session: SourceSession, image: Image) -
 
 
 async def _staged(
-    archive: SessionArchive, session: SourceSession, image: Image, parts: Sequence[Sequence[bytes]]
+    archive: SessionArchive,
+    session: SourceSession,
+    image: ArchivedSession,
+    parts: Sequence[Sequence[bytes]],
 ) -> bool:
     """Send the log before the session; whether all of it is there then."""
     before, dropped = 0, image.head.dropped

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sojourn.ids import AppName, SessionKey, UserId, UserKey, escape
 
-Fate = Literal["revoked", "forgotten"]
+TombstoneReason = Literal["revoked", "forgotten"]
 
 REMEMBERED = 30 * 86_400.0
 """Seconds that a tombstone is kept. A create that has waited for longer is refused unseen."""
 
-Buried: TypeAlias = SessionKey | UserKey | str
+TombstoneTarget: TypeAlias = SessionKey | UserKey | str
 """What a tombstone may be of: a session, a user, or an app by its name."""
 
 
@@ -56,7 +56,7 @@ def anywhere(user: UserId) -> UserKey:
     return UserKey(AppName(""), user)
 
 
-def name_of(buried: Buried) -> str:
+def name_of(buried: TombstoneTarget) -> str:
     """What is hashed: the escaped ids, a colon between them; so no space is in it."""
     return escape(buried) if isinstance(buried, str) else ":".join(map(escape, buried))
 
@@ -66,7 +66,7 @@ def names_of(key: SessionKey) -> str:
     return f"{name_of(key)} {name_of(key.owner)}"
 
 
-def mark_of(buried: Buried) -> str:
+def mark_of(buried: TombstoneTarget) -> str:
     """The field of a tombstone: a salt of its own, and the hash that only who asks can make."""
     salt = secrets.token_hex(16)
     digest = sha1(f"{salt}:{name_of(buried)}".encode(), usedforsecurity=False)  # as scripts can

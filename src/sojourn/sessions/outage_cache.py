@@ -10,13 +10,20 @@ from contextlib import contextmanager
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.operations import Append, Create
 from sojourn.sessions.rows import chained, wanted
-from sojourn.sessions.store import Born, Change, Head, Stored, Window, Written
+from sojourn.sessions.store import (
+    Change,
+    Created,
+    EventWindow,
+    SessionHeader,
+    SessionSnapshot,
+    WriteResult,
+)
 
 _EACH = 1024
 """Bytes that a session takes besides its rows, estimated."""
 
 
-class Look:
+class PendingRead:
     """A read that is under way, which may show less than what this process was told meanwhile.
 
     Replies come on two connections, and one read may take more round trips than the next.
@@ -33,19 +40,19 @@ class Look:
         self.void = False
 
 
-class Held:
+class OutageCache:
     """Sessions by key, bounded in bytes of their rows, least recently used first to go."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._sessions: OrderedDict[SessionKey, Stored] = OrderedDict()
-        self._looks: dict[SessionKey, list[Look]] = {}
+        self._sessions: OrderedDict[SessionKey, SessionSnapshot] = OrderedDict()
+        self._looks: dict[SessionKey, list[PendingRead]] = {}
 
     @contextmanager
-    def looking(self, key: SessionKey) -> Generator[Look]:
+    def looking(self, key: SessionKey) -> Generator[PendingRead]:
         """Around a read, whose look `seen` wants."""
-        look = Look()
+        look = PendingRead()
         looks = self._looks.setdefault(key, [])
         looks.append(look)
         try:
@@ -55,16 +62,16 @@ class Held:
             if not looks:
                 self._looks.pop(key, None)
 
-    def get(self, key: SessionKey) -> Stored | None:
+    def get(self, key: SessionKey) -> SessionSnapshot | None:
         """A session as it was seen last with the rows held, unless it may have expired since."""
         held = self._sessions.get(key)
         if held is not None and held.head.expires is not None and held.head.expires <= time.time():
             return None
         return held
 
-    def born(self, create: Create, born: Born) -> None:
+    def born(self, create: Create, born: Created) -> None:
         """Hold a session that was created."""
-        head = Head(
+        head = SessionHeader(
             incarnation=create.operation_id,
             version=1,
             epoch=0,
@@ -77,10 +84,10 @@ class Held:
             expires=born.expires,
         ).told(create.fields)
         if not born.repeated:
-            stored = Stored(head, create.state.session, born.user, born.app, [], 1)
+            stored = SessionSnapshot(head, create.state.session, born.user, born.app, [], 1)
             self.put(create.key, stored._replace(readable=born.readable))
 
-    def seen(self, key: SessionKey, stored: Stored, look: Look) -> None:
+    def seen(self, key: SessionKey, stored: SessionSnapshot, look: PendingRead) -> None:
         """Hold what was read, joined to the rows before it that are held already.
 
         But nothing older than what is held, or was.
@@ -101,7 +108,7 @@ class Held:
                 return
         self._put(key, stored)
 
-    def appended(self, append: Append, written: Written) -> None:
+    def appended(self, append: Append, written: WriteResult) -> None:
         """Hold what was appended; where others wrote before it, only that, until a read."""
         key, rows, delta = append.key, append.rows, append.delta
         self._overtake(key, written.version)
@@ -143,7 +150,7 @@ class Held:
         )
         self._trim(key)
 
-    def changed(self, key: SessionKey, change: Change, written: Written) -> None:
+    def changed(self, key: SessionKey, change: Change, written: WriteResult) -> None:
         """Hold what was updated; where others wrote before it, the next append is to notice."""
         counts = not change.is_touch
         self._overtake(key, written.version if counts else written.version + 1)
@@ -159,12 +166,12 @@ class Held:
             head = head._replace(until=change.until)
         self._sessions[key] = held._replace(head=head.from_now(time.time()))
 
-    def put(self, key: SessionKey, stored: Stored) -> None:
+    def put(self, key: SessionKey, stored: SessionSnapshot) -> None:
         """Hold a session, and forget others until it fits."""
         self.drop(key)
         self._put(key, stored)
 
-    def _put(self, key: SessionKey, stored: Stored) -> None:
+    def _put(self, key: SessionKey, stored: SessionSnapshot) -> None:
         self._discard(key)
         rows = list(stored.rows)
         self._sessions[key] = stored._replace(rows=rows)
@@ -197,7 +204,7 @@ class Held:
             self._discard(next(iter(self._sessions)))
 
 
-def window_of(held: Stored, window: Window) -> Stored:
+def window_of(held: SessionSnapshot, window: EventWindow) -> SessionSnapshot:
     """What a read of a held session gives: the rows asked for, as far as they are held."""
     first, places = _first(held), wanted(held.head, window)
     skip = max(0, places.start + held.head.dropped + 1 - first)
@@ -205,22 +212,22 @@ def window_of(held: Stored, window: Window) -> Stored:
     return held._replace(rows=rows, first=first + skip, complete=len(rows) == len(places))
 
 
-def _first(held: Stored) -> int:
+def _first(held: SessionSnapshot) -> int:
     """The number of the first row held, or of the next to come."""
     return held.first if held.rows else held.head.seq + 1
 
 
-def _same_log(held: Head, now: Head) -> bool:
+def _same_log(held: SessionHeader, now: SessionHeader) -> bool:
     return (held.incarnation, held.epoch) == (now.incarnation, now.epoch)
 
 
-def _goes_on(held: Stored, stored: Stored, first: int) -> bool:
+def _goes_on(held: SessionSnapshot, stored: SessionSnapshot, first: int) -> bool:
     """Whether the log read is the one held and what was appended to it, and not an older one."""
     behind = stored.rows[max(0, held.head.seq + 1 - first) :]
     return stored.head.chain in (None, chained(held.head.chain, behind))
 
 
-def _expiry(head: Head) -> float | None:
+def _expiry(head: SessionHeader) -> float | None:
     """When a session that was just appended to expires at the earliest."""
     if head.expires is None or head.ttl is None:
         return head.expires
