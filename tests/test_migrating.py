@@ -198,6 +198,7 @@ async def test_their_keys_are_neither_read_nor_touched(shared_server: Server) ->
         redis.asyncio.Redis.from_url(shared_server.url, decode_responses=True) as old,
         sojourn.open(shared_server.url) as store,
     ):
+        await old.flushall()
         await old.mset(theirs)
         session = await store.sessions.create("shop", "ada", "8e42")
         history = store.history("user-123")
