@@ -18,11 +18,11 @@ def main() -> None:
     """Print microseconds an event, over the four shapes of the bench."""
     made = [Event.model_validate_json(each.model_dump_json()) for each in shapes.make(4)]
     texts = [each.model_dump_json(exclude_none=True) for each in made]
-    kept = [events.Kept(each) for each in made]
+    kept = [events.KeptEvent(each) for each in made]
     ways = {
         'copies="light"': lambda: [events.LIGHT.copy(each) for each in kept],
         'copies="deep"': lambda: [events.EVENTS.copy(each) for each in kept],
-        "for the first time": lambda: [events.EVENTS.copy(events.Kept(each)) for each in made],
+        "for the first time": lambda: [events.EVENTS.copy(events.KeptEvent(each)) for each in made],
         "model_copy(deep=True)": lambda: [each.model_copy(deep=True) for each in made],
         "model_validate_json": lambda: [Event.model_validate_json(text) for text in texts],
     }

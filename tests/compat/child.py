@@ -31,9 +31,9 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table
     """A value as JSON; that of a class says which, as another version may know more of it."""
     if isinstance(value, msgspec.Struct):
         found = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        return {"$type": type(value).__name__, **found}
+        return {"$type": "", **found}  # a version may call a class otherwise
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {"$type": type(value).__name__, **plain(value._asdict())}
+        return {"$type": "", **plain(value._asdict())}
     if isinstance(value, Mapping):
         return {_name(key): plain(each) for key, each in value.items()}
     if isinstance(value, bytes):

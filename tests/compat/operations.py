@@ -199,39 +199,39 @@ WRITES = (
     ),
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
     Write(
-        "Scope.put",
+        "MemoryScope.put",
         f"await {_MEMORY}.put('k', 'red', metadata={{'m': 2}}, text='blue red', operation_id=op)",
         between=f"await {_MEMORY}.put('k', 'of another')",
     ),
     Write(
-        "Scope.put of a version",
+        "MemoryScope.put of a version",
         f"await {_MEMORY}.put('k', 'red', expected_version=1, operation_id=op)",
     ),
     Write(
-        "Scope.put of a tenant",
+        "MemoryScope.put of a tenant",
         "await store.memory.user('ada', app='shop', tenant='t').put('x', 'blue', operation_id=op)",
     ),
     Write(
-        "Scope.put_many",
+        "MemoryScope.put_many",
         f"await {_MEMORY}.put_many({{'k': 1, 'n': 'blue'}}, operation_id=op)",
     ),
     Write(
-        "Scope.add",
+        "MemoryScope.add",
         f"await {_MEMORY}.add({{'k': Draft(value='not'),"
         " 'n': Draft(value='blue', metadata={'m': 1})}, operation_id=op)",
     ),
     Write(
-        "Scope.add of others",
+        "MemoryScope.add of others",
         f"await {_MEMORY}.add({{'k': Draft(value='now', text='blue')}}, replace=True,"
         " operation_id=op)",
     ),
     Write(
-        "Scope.merge",
+        "MemoryScope.merge",
         f"await {_MEMORY}.merge('k', {{'w': 1}}, operation_id=op)",
         between=f"await {_MEMORY}.merge('k', {{'w': 2}})",
     ),
-    Write("Scope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
-    Write("Scope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
+    Write("MemoryScope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
+    Write("MemoryScope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
     Write(
         "Memory.forget",
         "await store.memory.forget('ada', app='shop')",
@@ -280,7 +280,7 @@ READS = {
     "History": {"all", "last"},
     "Cache": {"get", "names", "close"},
     "Memory": {"scopes", "close"},
-    "Scope": {"get", "entry", "get_many", "list", "latest", "search"},
+    "MemoryScope": {"get", "entry", "get_many", "list", "latest", "search"},
     "Artifacts": {"load", "find", "versions", "names", "owners"},
     "Streams": {"after"},
 }

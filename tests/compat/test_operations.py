@@ -30,7 +30,7 @@ CLASSES = (
     sojourn.sessions.History,
     sojourn.cache.Cache,
     sojourn.memory.Memory,
-    sojourn.memory.Scope,
+    sojourn.memory.MemoryScope,
     sojourn.artifacts.Artifacts,
     sojourn.streams.Streams,
 )

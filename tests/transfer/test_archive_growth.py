@@ -7,6 +7,7 @@ import functools
 import json
 import tempfile
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -56,7 +57,8 @@ def _sample() -> Bodies:
                 await transfer.export(store, path, cache=True)
             return bodies_of(path)
 
-    return asyncio.run(made())
+    with ThreadPoolExecutor(1) as thread:  # an asynchronous test may be the first to ask
+        return thread.submit(asyncio.run, made()).result()
 
 
 def _copy() -> Bodies:

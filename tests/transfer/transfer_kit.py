@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import sojourn
 from sojourn import Event, SessionKey, Sojourn, UserKey
 from sojourn.transfer.lines import Line
 from sojourn.transfer.sealing import seal, sealed, unseal
@@ -99,11 +98,17 @@ async def _memories(store: Sojourn, found: dict[str, Any]) -> None:
         ]
 
 
+class _Place(NamedTuple):
+    """As the store's own, whose class another version may call otherwise."""
+
+    owner: Any
+    name: str
+
+
 async def _artifacts(store: Sojourn, found: dict[str, Any]) -> None:
     for owner in _OWNERS:
         for name in await store.artifacts.names(owner):
-            place = sojourn.artifacts.store.Place(owner, name)
-            kept = await store.stores.artifact_archive.kept(place)
+            kept = await store.stores.artifact_archive.kept(_Place(owner, name))
             assert kept is not None
             versions = await store.artifacts.versions(owner, name)
             found[f"artifact {owner} {name}"] = (_about(kept.expires), versions)

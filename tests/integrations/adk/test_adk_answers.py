@@ -17,6 +17,7 @@ from google.adk.cli.fast_api import get_fast_api_app
 from google.adk.cli.service_registry import get_service_registry
 from google.adk.errors.input_validation_error import InputValidationError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
+from google.adk.version import __version__ as adk_version
 from starlette.exceptions import HTTPException
 
 import sojourn
@@ -87,6 +88,8 @@ def test_a_file_over_the_cap_is_named_in_raw_bytes(client, path):
 def test_what_no_file_has_to_do_with_names_none(client, path):
     deltas = {"stateDelta": {"many": [0] * 100_001}}
     answer = client.post("/run", json=message(path, a_file(1000), **deltas))
+    if adk_version.startswith("2.0."):
+        pytest.skip("this ADK's /run takes no state")
     assert answer.status_code == 413
     assert "members" in answer.json()["detail"]
     assert "files" not in answer.json()["detail"]
