@@ -25,7 +25,7 @@ OLDEST = $(if $(FULL),,$(FLOOR_TESTS) --ignore tests/engine/test_late_process.py
 
 help:
 	@echo "make demo         ADK's web UI with the demo agent on an embedded Valkey (http://127.0.0.1:$(PORT))"
-	@echo "make test         the tests, on the newest and on the oldest supported dependencies: 10 minutes"
+	@echo "make test         the tests, on the newest and on the oldest supported dependencies: 12 minutes"
 	@echo "make test-newest  the first half of it; ARGS='-k word' for some of them"
 	@echo "make test-floor   the second half"
 	@echo "make test-all     every test on every row, server and dependency, with more examples: an hour"
