@@ -11,7 +11,7 @@ import typer
 
 import sojourn
 
-from sojourn.surfaces.cli import (  # isort: skip - in the order of the help
+from sojourn.surfaces.cli import (  # isort: skip  # noqa: F401 - registers, in the order of the help
     sessions,
     memory,
     artifacts,
@@ -30,24 +30,6 @@ from sojourn.surfaces.cli import (  # isort: skip - in the order of the help
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import ExitCode
 from sojourn.surfaces.cli.root import app
-
-MODULES = (
-    sessions,
-    memory,
-    artifacts,
-    cache,
-    quarantine,
-    users,
-    stats,
-    doctor,
-    security,
-    transfer,
-    migration,
-    adk,
-    mcp,
-    token,
-)
-"""Modules beside this one that register commands, in the order of the help."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -42,4 +42,4 @@ app = typer.Typer(
         "sojourn adk web --session_service_uri=redis://localhost:6379 AGENTS",
     ),
 )
-"""`sojourn`. A module registers its commands when it is imported: `app.MODULES` names them."""
+"""`sojourn`. A module registers its commands when `app.py` imports it, in the order of the help."""
