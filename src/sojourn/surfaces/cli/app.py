@@ -5,31 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 import sojourn
-
-from sojourn.surfaces.cli import (  # isort: skip  # noqa: F401 - registers, in the order of the help
-    sessions,
-    memory,
-    artifacts,
-    cache,
-    quarantine,
-    users,
-    stats,
-    doctor,
-    security,
-    transfer,
-    migration,
-    adk,
-    mcp,
-    token,
-)
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import ExitCode
 from sojourn.surfaces.cli.root import app
+
+_GROUPS = (
+    "sessions",
+    "memory",
+    "artifacts",
+    "cache",
+    "quarantine",
+    "users",
+    "stats",
+    "doctor",
+    "security",
+    "transfer",
+    "migration",
+    "adk",
+    "mcp",
+    "token",
+)
+"""Modules that register their commands, in the order of the help."""
+
+for _name in _GROUPS:
+    import_module(f"sojourn.surfaces.cli.{_name}")
 
 
 def main(arguments: Sequence[str]) -> None:
