@@ -212,6 +212,8 @@ class Engine:
     def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat.
 
+        It leaves with the next call, or after a moment with all others that were posted meanwhile.
+
         Args:
             call: what to send.
             lost: called when it ended with an error.
@@ -222,7 +224,7 @@ class Engine:
             if (future.cancelled() or future.exception()) and lost is not None:
                 lost()
 
-        future = self._submit(call).future
+        future = self._submit(call, idle=True).future
         self._posted.add(future)
         future.add_done_callback(heard)
 
@@ -244,6 +246,8 @@ class Engine:
         lanes: Lanes | Cluster | None = None,
         ours: no_later_than | None = None,
         by: float = math.inf,
+        *,
+        idle: bool = False,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         lanes = lanes or self._lanes.get(loop) or self._open(loop)
@@ -257,7 +261,7 @@ class Engine:
         if ours is not None:
             deadline = min(deadline, ours.end)
             limit = min(limit, ours.began + self._whole)
-        pending = Pending(call, deadline, loop.create_future(), limit)
+        pending = Pending(call, deadline, loop.create_future(), limit, idle=idle)
         if ours is not None:
             pending.given = deadline - now
         lanes.send(pending)

@@ -39,6 +39,7 @@ class Pending:
         refusal: the last reply that put it off.
         deadline: when it ends if none of its bytes move; it stands while they do.
         limit: when it ends in any case.
+        idle: nobody waits for it, so it may leave with the next call that somebody waits for.
         given: how many seconds its operation had left for it.
         moved: until which second of its wire's traffic its deadline has stood.
         came: how many bytes had come over its wire before it.
@@ -55,6 +56,7 @@ class Pending:
             "future",
             "given",
             "held",
+            "idle",
             "limit",
             "losses",
             "missing",
@@ -69,8 +71,11 @@ class Pending:
         deadline: float,
         future: asyncio.Future[Any],
         limit: float = math.inf,
+        *,
+        idle: bool = False,
     ) -> None:
         self.call = call
+        self.idle = idle
         self.deadline = deadline
         self.limit = limit
         self.given = math.inf

@@ -49,6 +49,9 @@ _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
+_POST = 0.02
+"""Seconds at most until what nobody waits for leaves: many of a kind come together."""
+
 _LONGEST_REST = 2.0
 """Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
 
@@ -160,6 +163,7 @@ class Wire:
         self._reader: asyncio.Task[None] | None = None
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
+        self._post: asyncio.TimerHandle | None = None
         self._silence = Silence()
         self._traffic = Traffic(self._silence, self._carried)
         self._last_error: BaseException | None = None
@@ -193,7 +197,10 @@ class Wire:
         pending.came = self._traffic.size
         self._waiting.append(pending)
         if not self._ready:
-            self._rouse()
+            if pending.idle:
+                self._rouse_soon()
+            else:
+                self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
             self._watch(pending.deadline)
         if self._task is None or self._task.done():
@@ -204,6 +211,15 @@ class Wire:
         self._ready = True
         if (wake := self._wake) is not None and not wake.done():
             wake.set_result(None)
+
+    def _rouse_soon(self) -> None:
+        if self._post is None:
+            self._post = self._loop.call_later(_POST, self._rouse_late)
+
+    def _rouse_late(self) -> None:
+        self._post = None
+        if self._waiting:
+            self._rouse()
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits while there is no connection."""
@@ -234,7 +250,7 @@ class Wire:
         """Drop the connection. Calls under way end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
-        for timer in (self._alarm, self._pulse):
+        for timer in (self._alarm, self._pulse, self._post):
             if timer is not None:
                 timer.cancel()
         if self._task is not None:

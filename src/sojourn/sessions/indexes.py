@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from sojourn.calls.call import Call, Command, only
+from sojourn.codecs.pieces import Turns
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import SHARDS, Keys
 from sojourn.errors import CorruptRecord
@@ -20,7 +22,7 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, FieldError, parse_head, user_state
+from sojourn.sessions.hashes import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
@@ -40,8 +42,14 @@ _PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
 _OF_EACH = 100
 """Entries of a user's index that are read where many users' are: most have fewer."""
 
+_AT_ONCE = 500
+"""Users for whom one call asks at most."""
 _MENDED = 1000
 """Sessions that have gone which one page of a list takes out."""
+
+
+_Entries: TypeAlias = list[bytes] | Exception
+"""Names and scores of a sorted set; an exception where the key is of another type."""
 
 
 class Mended(NamedTuple):
@@ -114,21 +122,18 @@ class Indexes:
     ) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips, whatever the number of users."""
         size = min(limit, _OF_EACH)
-        refused: dict[UserKey, CorruptRecord] = {}
-
-        async def page_of(owner: UserKey, after: IndexPlace | None) -> StoredNames:
-            index = self._keys.user(owner).by_update
-            try:
-                return await self._page(owner, index, after, size, parse_session)
-            except CorruptRecord as error:
-                refused[owner] = error
-                return StoredNames([], more=False)
-
-        pages = await gather_in_time(*(page_of(*each) for each in users))
+        indexes = [self._keys.user(owner).by_update for owner, _ in users]
+        commands = [
+            [_range_of(index, after, _size_of(size, after))]
+            for index, (_, after) in zip(indexes, users, strict=True)
+        ]
+        replies = await self._ask("sessions.index", commands)
         places: dict[UserKey, StoredNames | CorruptRecord] = {}
-        for (owner, _), page in zip(users, pages, strict=True):
-            if owner in refused:
-                places[owner] = refused[owner]
+        for (owner, after), index, (reply,) in zip(users, indexes, replies, strict=True):
+            try:
+                page = await self._page(owner, index, after, size, parse_session, first=reply)
+            except CorruptRecord as error:
+                places[owner] = error
                 continue
             more = page.more or len(page.places) > limit
             places[owner] = StoredNames(page.places[:limit], more)
@@ -199,14 +204,22 @@ class Indexes:
         owners: dict[UserKey, list[SessionKey]] = {}
         for key in keys:
             owners.setdefault(key.owner, []).append(key)
-        calls = [self._read_call(owner, part) for owner, part in owners.items()]
-        _, app_call = self._commons.state_calls(keys[0].owner)
-        *replies, state = await self._engine.run_all([*calls, app_call])
+        names = [
+            [*(self._keys.session(key).head for key in part), self._keys.user(owner).state]
+            for owner, part in owners.items()
+        ]
+        names.append([self._keys.app_state(keys[0].app)])
+        commands = [[("HGETALL", name) for name in part] for part in names]
+        *replies, (app,) = await self._ask("sessions.list", commands, bulk=True)
+        state = app_state(app)
         read: dict[SessionKey, SessionSnapshot] = {}
-        for (owner, part), reply in zip(owners.items(), replies, strict=True):
-            ours = user_state(reply.pop())
-            shared = await self._commons.report(owner, ours, state)
-            for key, fields in zip(part, reply, strict=True):
+        turns = Turns()
+        for (owner, part), heads, reply in zip(owners.items(), names, replies, strict=False):
+            ours = user_state(reply[-1])
+            shared = False
+            if ours.flaws or state.flaws:
+                shared = await self._commons.report(owner, ours, state)
+            for key, name, fields in zip(part, heads, reply, strict=False):
                 if not fields:
                     found.gone.append(key)
                     continue
@@ -215,7 +228,6 @@ class Indexes:
                     found.newer.append(key)
                     continue
                 if flaws:
-                    name = self._keys.session(key).head
                     await self._inspection.report(owner, key.session, "session", name, flaws)
                 if head is None:
                     found.corrupt.append(key)
@@ -224,20 +236,25 @@ class Indexes:
                 read[key] = SessionSnapshot(
                     head, own, ours.pairs, state.pairs, [], 0, readable=readable
                 )
+            await turns.rest()
         found.sessions.extend((key, read[key]) for key in keys if key in read)
         return found
 
-    def _read_call(self, owner: UserKey, keys: Sequence[SessionKey]) -> Call[list[Any]]:
-        """The hashes of sessions of a user, then the user's state."""
-        names = [*(self._keys.session(key).head for key in keys), self._keys.user(owner).state]
-        return Call(
-            name="sessions.list",
-            keys=names,
-            read=list,
-            commands=[("HGETALL", name) for name in names],
-            bulk=True,
-            lenient=True,
-        )
+    async def _ask(
+        self, name: str, parts: Sequence[Sequence[Command]], *, bulk: bool = False
+    ) -> list[list[Any]]:
+        """The replies to commands, those of each part on keys of one slot. One round trip.
+
+        A call for many parts where one server has all of them: each call costs time of its own.
+        """
+        at_once = 1 if self._engine.is_spread else _AT_ONCE
+        calls: list[Call[list[Any]]] = []
+        for start in range(0, len(parts), at_once):
+            commands = [command for part in parts[start : start + at_once] for command in part]
+            keys = [str(command[1]) for command in commands]
+            calls.append(Call(name, keys, list, commands, bulk=bulk, lenient=True))
+        replies = chain.from_iterable(await self._engine.run_all(calls))
+        return [list(islice(replies, len(part))) for part in parts]
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
@@ -310,29 +327,23 @@ class Indexes:
         parse: Callable[[str], str],
         *,
         newest_first: bool = False,
+        first: _Entries | None = None,
     ) -> StoredNames:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
-        it pass over some.
+        it pass over some. `first` is what the first read gave, if it has been made.
         """
-        ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
-        start = ends[0] if after is None else after.score
-        word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
-        size = limit + (1 if after is None else 2)
+        size = _size_of(limit, after)
         while True:
             found: list[IndexPlace] = []
             flaws: list[FieldError] = []
-            command: Command = (word, index, start, ends[1], "WITHSCORES")
-            flat: list[bytes] | Exception = await self._engine.run(
-                Call(
-                    name="sessions.index",
-                    keys=(index,),
-                    read=only,
-                    commands=[(*command, "LIMIT", 0, size)],
-                    lenient=True,
-                )
-            )
+            flat: _Entries | None = first
+            if flat is None:
+                command = _range_of(index, after, size, newest_first=newest_first)
+                ((reply,),) = await self._ask("sessions.index", [[command]])
+                flat = cast("_Entries", reply)
+            first = None
             if isinstance(flat, Exception):
                 raise await self._inspection.refusal(owner, None, "index", index, [FOREIGN])
             for name, score in zip(flat[::2], flat[1::2], strict=True):
@@ -348,3 +359,18 @@ class Indexes:
             size *= 4
         await self._inspection.report(owner, None, "index", index, flaws)
         return StoredNames(found[:limit], len(found) > limit)
+
+
+def _size_of(limit: int, after: IndexPlace | None) -> int:
+    """How many entries a page reads: one more tells of others, and its place is met again."""
+    return limit + (1 if after is None else 2)
+
+
+def _range_of(
+    index: str, after: IndexPlace | None, size: int, *, newest_first: bool = False
+) -> Command:
+    """Read some entries of a sorted set, from the score of a place on."""
+    ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+    start = ends[0] if after is None else after.score
+    word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
+    return (word, index, start, ends[1], "WITHSCORES", "LIMIT", 0, size)

@@ -175,20 +175,25 @@ class RedisArchive:
     async def shared(self, of: UserKey | AppName) -> ArchivedState:
         """One round trip; more when changes of the app's state are left to be carried out."""
         newer = 0
+        key = self._state_key(of)
+        calls: list[Call[Any]] = [
+            Call(
+                name="sessions.state",
+                keys=(key,),
+                read=list,
+                commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
+                lenient=True,
+            )
+        ]
         if isinstance(of, UserKey):
+            outbox = self._keys.user(of).outbox
+            calls.append(Call("sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)]))
+        (clock, left, fields), *waiting = await self._engine.run_all(calls)
+        if isinstance(of, UserKey) and any(waiting):
             drained = await self._commons.drain(of)
             newer = drained.newer
             if drained.left:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
-        key = self._state_key(of)
-        call: Call[list[Any]] = Call(
-            name="sessions.state",
-            keys=(key,),
-            read=list,
-            commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
-            lenient=True,
-        )
-        clock, left, fields = await self._engine.run(call)
         found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
         if FOREIGN in found.flaws:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")

@@ -14,7 +14,6 @@ from sojourn import codecs
 from sojourn.caps import CAPS
 from sojourn.errors import (
     Conflict,
-    CorruptRecord,
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
@@ -63,7 +62,7 @@ from sojourn.sessions.operations import (
     Forget,
     ReadSharedState,
     RepairRecent,
-    RepairUser,
+    RepairUsers,
     Rotate,
     Save,
     Trim,
@@ -91,7 +90,7 @@ E = TypeVar("E")
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
 
-_TOGETHER = 100
+_TOGETHER = 500
 """Users whose indexes are swept at the same time."""
 
 
@@ -903,9 +902,10 @@ class Sessions:
         """Repair the indexes of some users of an app, and finish writes that dead clients left.
 
         It is optional: an expired session is never listed, and a list repairs the entries that it
-        reads. It is for sessions that are never listed. Five round trips for each hundred
-        users together, three more where one has more than 200 sessions; the last page has three
-        more for each 200 sessions of a part of the app. Each has the time-out of an operation.
+        reads. It is for sessions that are never listed. One round trip for a page of users, three
+        for each 500 of them together, three more for each 200 sessions that one of them has more;
+        the last page has three more for each 200 sessions of a part of the app. Each has the
+        time-out of an operation.
         `sojourn sessions sweep` does it for all.
 
         Args:
@@ -919,16 +919,9 @@ class Sessions:
         page = await self.users(app, limit=limit, cursor=cursor)
         done: list[Repaired] = []
         for first in range(0, len(page.names), _TOGETHER):
-            names = page.names[first : first + _TOGETHER]
-            tidied = await gather(
-                *(self._store.run(RepairUser(user_key(app, user))) for user in names),
-                return_exceptions=True,
-            )
-            for each in tidied:
-                if isinstance(each, Repaired):
-                    done.append(each)
-                elif not isinstance(each, CorruptRecord):
-                    raise each
+            owners = [user_key(app, name) for name in page.names[first : first + _TOGETHER]]
+            repaired = await self._store.run(RepairUsers(owners))
+            done += [each for each in repaired if isinstance(each, Repaired)]
         if page.cursor is None:  # the pass over the users is done
             name, shards = parse_app(app), range(self._limits.shards)
             await gather(*(self._store.run(RepairRecent(name, shard)) for shard in shards))

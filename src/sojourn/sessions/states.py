@@ -122,4 +122,6 @@ class States:
 
 
 async def _decoded(pairs: Pairs) -> dict[str, Any]:
+    if not pairs:
+        return {}
     return dict(zip(pairs, await in_pieces(decode, pairs.values()), strict=True))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import gather
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys
+from sojourn.engine.keys import Keys, RecentKeys, UserKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
 from sojourn.sessions.commons import Commons
@@ -22,6 +25,53 @@ _STEP = 200
 """Sessions that one round trip looks at."""
 _PRUNED = 1000
 """How many that have expired one step takes out (prune.lua)."""
+_AT_ONCE = 1000
+"""Sessions of many users that are looked at together."""
+_IN_VAIN = (CorruptRecord, ServerOutOfMemory)
+"""Why the index of an app is not repaired: it is a help, and no truth."""
+
+
+class _Repair:
+    """The repair of a user's indexes while it is under way."""
+
+    def __init__(self, owner: UserKey, keys: UserKeys) -> None:
+        self.owner = owner
+        self.cursors = dict.fromkeys(keys[:2], b"0")
+        self.has_expired = True
+        self.expired = self.dropped = self.restored = self.waiting = 0
+        self.error: CorruptRecord | None = None
+        self._keys: dict[SessionKey, None] = {}
+
+    def count_waiting(self, waiting: int) -> None:
+        """Deltas are in the outbox."""
+        self.waiting = waiting
+
+    def count_expired(self, expired: int) -> None:
+        """Sessions that had expired went out of the indexes."""
+        self.expired += expired
+        self.has_expired = expired == _PRUNED
+
+    def add_page(self, index: str, page: tuple[bytes, list[bytes]]) -> None:
+        """Some names of an index were read, and where the next ones are."""
+        cursor, flat = page
+        if cursor != b"0":
+            self.cursors[index] = cursor
+        for name in flat[::2]:
+            with suppress(ValueError):  # a listing reports it
+                self._keys[SessionKey(*self.owner, parse_session(name.decode()))] = None
+
+    def take_parts(self) -> list[Sequence[SessionKey]]:
+        """The sessions that were met since it was last asked, so many in each part."""
+        keys, self._keys = list(self._keys), {}
+        return [keys[start : start + _STEP] for start in range(0, len(keys), _STEP)]
+
+    def found(self) -> Repaired:
+        """What was wrong."""
+        return Repaired(self.expired, self.dropped, self.restored, self.waiting)
+
+
+_Ask: TypeAlias = tuple[_Repair, Call[Any], Callable[[Any], None]]
+_Part: TypeAlias = tuple[_Repair, Sequence[SessionKey]]
 
 
 class Upkeep:
@@ -36,30 +86,48 @@ class Upkeep:
         self._indexes = indexes
         self._recent = recent
 
-    async def tidy(self, owner: UserKey) -> Repaired:
-        """Three round trips for each 200 sessions, and three more."""
-        expired = 0
-        while True:
-            pruned = await self._engine.run(self._indexes.prune_call(owner))
-            expired += pruned
-            if pruned < _PRUNED:
-                break
-        user = self._keys.user(owner)
-        dropped = entered = 0
-        for index in user[:2]:
-            cursor = b"0"
-            while True:
-                cursor, flat = await self._engine.run(self._page_call(index, cursor))
-                gone, new = await self._mend(owner, flat[::2])
-                dropped, entered = dropped + gone, entered + new
-                if cursor == b"0":
-                    break
-        outbox: Call[int] = Call(
-            "sessions.outbox", (user.outbox,), only, commands=[("HLEN", user.outbox)]
-        )
-        if waiting := await self._engine.run(outbox):
-            await self._commons.drain(owner)
-        return Repaired(expired, dropped, entered, waiting)
+    async def tidy(self, owners: Sequence[UserKey]) -> list[Repaired | CorruptRecord]:
+        """Three round trips for all together, and three for each 200 sessions that one has more.
+
+        Where something waits in an outbox two more.
+        """
+        repairs = [_Repair(owner, self._keys.user(owner)) for owner in owners]
+        asks = [ask for repair in repairs for ask in self._first_asks(repair)]
+        while asks:
+            replies = await self._engine.settle_all([call for _, call, _ in asks])
+            for (repair, _, take), reply in zip(asks, replies, strict=True):
+                if isinstance(reply, CorruptRecord):
+                    repair.error = reply
+                elif isinstance(reply, BaseException):
+                    raise reply
+                else:
+                    take(reply)
+            await self._mend(repairs)
+            asks = [ask for repair in repairs for ask in self._asks(repair)]
+        waiting = [repair for repair in repairs if repair.waiting and repair.error is None]
+        drains = (self._commons.drain(repair.owner) for repair in waiting)
+        drained = await gather(*drains, return_exceptions=True)
+        for repair, outcome in zip(waiting, drained, strict=True):
+            if isinstance(outcome, CorruptRecord):
+                repair.error = outcome
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return [repair.error or repair.found() for repair in repairs]
+
+    def _first_asks(self, repair: _Repair) -> Iterator[_Ask]:
+        outbox = self._keys.user(repair.owner).outbox
+        call: Call[Any] = Call("sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)])
+        yield repair, call, repair.count_waiting
+        yield from self._asks(repair)
+
+    def _asks(self, repair: _Repair) -> Iterator[_Ask]:
+        """What is left to be asked about a user's indexes."""
+        if repair.has_expired:
+            repair.has_expired = False
+            yield repair, self._indexes.prune_call(repair.owner), repair.count_expired
+        cursors, repair.cursors = repair.cursors, {}
+        for index, cursor in cursors.items():
+            yield repair, self._page_call(index, cursor), partial(repair.add_page, index)
 
     async def tidy_recent(self, app: AppName, shard: int) -> int:
         """Two round trips for each 200 sessions, one more where some are gone."""
@@ -100,19 +168,37 @@ class Upkeep:
         command: Command = ("ZSCAN", index, cursor, "COUNT", _STEP)
         return Call("sessions.sweep", (index,), only, commands=[command])
 
-    async def _mend(self, owner: UserKey, names: list[bytes]) -> tuple[int, int]:
-        keys: list[SessionKey] = []
-        for name in names:
-            try:
-                keys.append(SessionKey(*owner, parse_session(name.decode())))
-            except ValueError:  # a listing reports it
-                continue
-        dropped = entered = 0
-        for start in range(0, len(keys), _STEP):  # a small index comes as a whole
-            part = keys[start : start + _STEP]
-            mended = await self._engine.run(self._indexes.mend_call(owner, part))
-            dropped, entered = dropped + mended.dropped, entered + mended.restored
-            recent = self._keys.recent_of(owner)
-            with suppress(CorruptRecord, ServerOutOfMemory):  # it is a help, and no truth
-                await self._engine.run(self._recent.call(recent, mended.entries))
-        return dropped, entered
+    async def _mend(self, repairs: Sequence[_Repair]) -> None:
+        """Make the indexes true of the sessions that were met."""
+        parts = [(repair, part) for repair in repairs for part in repair.take_parts()]
+        for some in _together(parts):
+            calls = [self._indexes.mend_call(repair.owner, part) for repair, part in some]
+            recent: dict[RecentKeys, list[IndexEntry]] = {}
+            for (repair, _), mended in zip(some, await self._engine.settle_all(calls), strict=True):
+                if isinstance(mended, CorruptRecord):
+                    repair.error = mended
+                elif isinstance(mended, BaseException):
+                    raise mended
+                else:
+                    repair.dropped += mended.dropped
+                    repair.restored += mended.restored
+                    keys = self._keys.recent_of(repair.owner)
+                    recent.setdefault(keys, []).extend(mended.entries)
+            entered = [self._recent.call(keys, entries) for keys, entries in recent.items()]
+            for reply in await self._engine.settle_all(entered):
+                if isinstance(reply, BaseException) and not isinstance(reply, _IN_VAIN):
+                    raise reply
+
+
+def _together(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+    """Parts in order, as many at once as have so many sessions together."""
+    some: list[_Part] = []
+    count = 0
+    for part in parts:
+        some.append(part)
+        count += len(part[1])
+        if count >= _AT_ONCE:
+            yield some
+            some, count = [], 0
+    if some:
+        yield some

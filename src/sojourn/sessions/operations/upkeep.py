@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, UserKey
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.store import Repaired
@@ -31,23 +33,28 @@ class CountSessions(Operation[int], frozen=True):
         return sum(memory.alive(key) is not None for key in memory.keys_of(self.owner))
 
 
-class RepairUser(Operation[Repaired], frozen=True):
-    """Repair the indexes of a user, and finish incomplete writes.
+class RepairUsers(Operation[Sequence[Repaired | CorruptRecord]], frozen=True):
+    """Repair the indexes of some users, and finish incomplete writes; errors in their places.
 
     Attributes:
-        owner: which user.
+        owners: which users.
     """
 
-    owner: UserKey
+    owners: Sequence[UserKey]
 
-    async def on_server(self, server: RedisSessions) -> Repaired:
-        """Three round trips for each 200 sessions, and three more."""
-        return await server.upkeep.tidy(self.owner)
+    async def on_server(self, server: RedisSessions) -> Sequence[Repaired | CorruptRecord]:
+        """Three round trips for all together, and three for each 200 sessions that one has more.
 
-    async def in_memory(self, memory: InMemorySessions) -> Repaired:
+        Where something waits in an outbox two more.
+        """
+        return await server.upkeep.tidy(self.owners)
+
+    async def in_memory(self, memory: InMemorySessions) -> Sequence[Repaired | CorruptRecord]:
         """As `Operation`: what has expired is forgotten."""
-        ours = memory.keys_of(self.owner)
-        return Repaired(sum(memory.alive(key) is None for key in ours), 0, 0, 0)
+        return [
+            Repaired(sum(memory.alive(key) is None for key in memory.keys_of(owner)), 0, 0, 0)
+            for owner in self.owners
+        ]
 
 
 class RepairRecent(Operation[int], frozen=True):
