@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
+from sojourn.cache.keys import SHARDS, CacheRoomKeys
 from sojourn.cache.store import LONGEST, CacheEntry, EntryKey, Fetched
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import CACHE_SHARDS, Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.ids import unescape
 
@@ -27,7 +27,7 @@ class RedisCache:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: CacheRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 
@@ -110,7 +110,7 @@ class RedisCache:
                 script=_INVALIDATE,
                 args=(tag, _ms(LONGEST)),
             )
-            for shard in range(CACHE_SHARDS)
+            for shard in range(SHARDS)
         ]
         await self._engine.run_all(calls)
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sojourn.cache.archive import ArchivedResult
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import EntryKey
 from sojourn.calls.call import Call
 from sojourn.codecs.growth import unknown
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
 
@@ -21,7 +21,7 @@ _KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags", b"stamped"
 class RedisCacheArchive:
     """A `CacheArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: CacheRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
         self._cache = RedisCache(engine, keys)

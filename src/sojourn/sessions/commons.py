@@ -16,7 +16,6 @@ from sojourn.calls.call import Call, only
 from sojourn.caps import CAPS
 from sojourn.codecs import decode, growth
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserId, UserKey
 from sojourn.resilience.deadline import from_now, halfway
@@ -30,6 +29,7 @@ from sojourn.sessions.hashes import (
     user_state,
 )
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
 from sojourn.sessions.scripts import load
@@ -94,7 +94,7 @@ class Commons:
     """Shared state and indexes of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, policy: Policy, inspection: CorruptionReporter
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, inspection: CorruptionReporter
     ) -> None:
         self._engine = engine
         self._keys = keys

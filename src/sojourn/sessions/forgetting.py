@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
 from sojourn.sessions.commons import Commons
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.scripts import load
 from sojourn.sessions.tombstones import (
     REMEMBERED,
@@ -34,7 +34,7 @@ _STEP = 200
 class Forgetting:
     """Tombstones and the end of users of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, commons: Commons) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys, commons: Commons) -> None:
         self._engine = engine
         self._keys = keys
         self._commons = commons

@@ -8,7 +8,6 @@ from typing import Any, NoReturn, TypeVar
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
@@ -16,6 +15,7 @@ from sojourn.sessions.commons import Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.operation import Operation
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
@@ -33,7 +33,9 @@ class RedisSessions:
     Its attributes are for operations.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
+    ) -> None:
         self.engine = engine
         self.keys = keys
         self.policy = policy

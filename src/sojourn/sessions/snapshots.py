@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import halfway, no_later_than
 from sojourn.sessions.commons import Commons
 from sojourn.sessions.hashes import FOREIGN, DecodedState, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.replies import MARK, Snapshot, mark_of, parse_mark
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import EventWindow, Pairs, SessionHeader, SessionSnapshot
@@ -28,7 +28,11 @@ class Snapshots:
     """Reads the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, inspection: CorruptionReporter
+        self,
+        engine: Engine,
+        keys: SessionRoomKeys,
+        commons: Commons,
+        inspection: CorruptionReporter,
     ) -> None:
         self._engine = engine
         self._keys = keys

@@ -7,11 +7,11 @@ from typing import Any
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
 from sojourn.sessions.commons import Commons
 from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.keys import RecentKeys, SessionRoomKeys
 from sojourn.sessions.recent import Recent, named
 from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, Repaired
@@ -28,7 +28,12 @@ class Upkeep:
     """Repairs what leads to the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes, recent: Recent
+        self,
+        engine: Engine,
+        keys: SessionRoomKeys,
+        commons: Commons,
+        indexes: Indexes,
+        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
