@@ -202,7 +202,7 @@ async def test_a_lenient_call_reads_past_a_key_of_another_type(
     words: list[tuple[str, ...]] = [("LLEN", key), ("GET", key)]
     if transaction:
         words = [("MULTI",), *words, ("EXEC",)]
-    call: Call[Any] = Call("test", (), list, commands=words, lenient=True)
+    call: Call[Any] = Call("test", (), list, commands=words, allow_wrong_type=True)
     replies = await engine.run(call)
     foreign, value = replies[-1] if transaction else replies
     assert isinstance(foreign, Exception)

@@ -150,7 +150,7 @@ class Engine:
             SojournError: the first error among them, as `run` would raise it.
         """
         replies = await self._replies(calls)
-        for reply in replies:  # not what is read of them: an answer to a lenient call may be one
+        for reply in replies:  # not its result: with allow_wrong_type that may hold an exception
             if isinstance(reply, BaseException):
                 raise reply
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]

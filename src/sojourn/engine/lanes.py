@@ -89,7 +89,7 @@ class Lanes:
         if pending.losses and pending.is_suspect:
             self.alone.submit(pending)
         elif (
-            pending.call.bulk
+            pending.call.separate_connection
             or len(pending.packet) > LARGE
             or (self._apart and pending.call.operation_id is None)
         ):

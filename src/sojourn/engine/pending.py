@@ -127,7 +127,7 @@ class Pending:
     @property
     def is_large(self) -> bool:
         """Whether its bytes or those of its reply may be many."""
-        return self.call.bulk or len(self.packet) > LARGE
+        return self.call.separate_connection or len(self.packet) > LARGE
 
     @property
     def is_suspect(self) -> bool:

@@ -56,7 +56,7 @@ CHECK = 0.25
 """The part of a call's time in which a connection that was silent for long must answer: the rest is
 for another one."""
 
-_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], patient=False)
+_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Timeouts(NamedTuple):
@@ -507,7 +507,7 @@ class Wire:
             return
         replies = pending.take_replies()
         refusals = [reply for reply in replies if isinstance(reply, Exception)]
-        if refusals and pending.call.lenient:
+        if refusals and pending.call.allow_wrong_type:
             refusals = [refusal for refusal in refusals if not is_foreign(refusal)]
         if not refusals:
             pending.future.set_result(replies)
@@ -528,7 +528,7 @@ class Wire:
         elif self._events.several and (to := redirect_of(reply)) is not None:
             if not self._events.redirect(pending, to):
                 self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
-        elif pending.call.patient and is_passing(reply):
+        elif pending.call.retry_when_busy and is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
             delay = backoff(pending.refusals)

@@ -231,14 +231,30 @@ class Commons:
         """Read the state of a user and of its app."""
         user, app = self._keys.user(owner).state, self._keys.app_state(owner.app)
         return (
-            Call("sessions.state", (user,), _user, [("HGETALL", user)], bulk=True, lenient=True),
-            Call("sessions.state", (app,), _app, [("HGETALL", app)], bulk=True, lenient=True),
+            Call(
+                "sessions.state",
+                (user,),
+                _user,
+                [("HGETALL", user)],
+                separate_connection=True,
+                allow_wrong_type=True,
+            ),
+            Call(
+                "sessions.state",
+                (app,),
+                _app,
+                [("HGETALL", app)],
+                separate_connection=True,
+                allow_wrong_type=True,
+            ),
         )
 
     def stamped_call(self, owner: UserKey) -> Call[tuple[DecodedState, Mapping[str, Stamp]]]:
         """Read the state of an app, and the stamps of its values."""
         app = self._keys.app_state(owner.app)
-        return Call("sessions.state", (app,), _stamped, commands=[("HGETALL", app)], lenient=True)
+        return Call(
+            "sessions.state", (app,), _stamped, commands=[("HGETALL", app)], allow_wrong_type=True
+        )
 
     async def report(self, owner: UserKey, user: DecodedState, app: DecodedState) -> bool:
         """Report what of the state of a user and its app cannot be read; whether anything."""
@@ -323,7 +339,7 @@ class Commons:
                 (index,),
                 only,
                 commands=[("ZREM", index, owner.user)],
-                lenient=True,  # what is not an index names nobody
+                allow_wrong_type=True,  # what is not an index names nobody
             )
         )
 

@@ -235,8 +235,8 @@ class Indexes:
             keys=names,
             read=list,
             commands=[("HGETALL", name) for name in names],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
 
     def prune_call(self, owner: UserKey) -> Call[int]:
@@ -330,7 +330,7 @@ class Indexes:
                     keys=(index,),
                     read=only,
                     commands=[(*command, "LIMIT", 0, size)],
-                    lenient=True,
+                    allow_wrong_type=True,
                 )
             )
             if isinstance(flat, Exception):

@@ -70,7 +70,7 @@ class RedisQuarantine:
                 read=only,
                 script=_KEEP,
                 args=arguments,
-                bulk=True,
+                separate_connection=True,
             )
         )
 
@@ -78,7 +78,13 @@ class RedisQuarantine:
         """One round trip."""
         key = self._keys.user(owner).quarantine
         flat: list[bytes] = await self._engine.run(
-            Call("sessions.quarantined", (key,), only, commands=[("HGETALL", key)], bulk=True)
+            Call(
+                "sessions.quarantined",
+                (key,),
+                only,
+                commands=[("HGETALL", key)],
+                separate_connection=True,
+            )
         )
         found = [_record(key, id_, record) for id_, record in pairs(flat) if id_ != _SUM]
         return sorted(found, key=lambda each: (each.time, each.id))
@@ -91,7 +97,7 @@ class RedisQuarantine:
             keys=(key,),
             read=list,
             commands=[("HLEN", key), ("UNLINK", key)],
-            lenient=True,
+            allow_wrong_type=True,
         )
         count, _ = await self._engine.run(call)
         return max(0, count - 1) if isinstance(count, int) else 0

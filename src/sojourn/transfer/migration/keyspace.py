@@ -137,7 +137,14 @@ class Keyspace:
         if words is None:
             return None
         commands: list[Command] = [(words[0], key.name, *words[1:]), ("PTTL", key.name)]
-        call = Call("migration.read", (key.name,), list, commands=commands, bulk=True, lenient=True)
+        call = Call(
+            "migration.read",
+            (key.name,),
+            list,
+            commands=commands,
+            separate_connection=True,
+            allow_wrong_type=True,
+        )
         began = time.time()
         value, left = await self._engine.run(call)
         late = time.time() - began
