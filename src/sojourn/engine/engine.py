@@ -155,7 +155,7 @@ class Engine:
                 raise reply
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
-    async def settle_all(
+    async def gather_calls(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
         """As `run_all`, with the errors in their places among the results.

@@ -289,7 +289,7 @@ class Commons:
         due = self.enrolment(owner, ttl)
         if not due:
             return False
-        replies = await self._engine.settle_all(due, aside=len(due), by=self.enrolled_by())
+        replies = await self._engine.gather_calls(due, aside=len(due), by=self.enrolled_by())
         failed = [reply for reply in replies if isinstance(reply, BaseException)]
         for error in failed:
             self.check_lost(error)

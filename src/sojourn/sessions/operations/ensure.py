@@ -40,7 +40,7 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
         short = [replace(call, separate_connection=True), read, app_call]
         together = short if snapshots.is_short(self.window) else [call]
         while True:
-            reply, *seen = await server.engine.settle_all(together)
+            reply, *seen = await server.engine.gather_calls(together)
             try:
                 await create.created_by(reply, server, known=known)
                 ours = True
