@@ -174,10 +174,10 @@ async def test_a_script_that_the_server_forgot_is_sent_whole(
 async def test_what_was_posted_arrives_before_the_connection_is_closed(
     engine: Engine, shared_server: Server, key: str
 ) -> None:
-    engine.post(command("INCR", key))
+    engine.send_nowait(command("INCR", key))
     await engine.disconnect()
     assert shared_server.ask("GET", key) == "1"
-    engine.post(command("INCR", key))
+    engine.send_nowait(command("INCR", key))
     await engine.close()
     assert shared_server.ask("GET", key) == "2"
 

@@ -210,7 +210,7 @@ class RedisArtifacts:
                 script=_TOUCH,
                 args=(place.name, self._ttl),
             )
-            self._engine.post(touched)
+            self._engine.send_nowait(touched)
         stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
         return _FoundVersion(stored, crc, data.decode(errors="replace"))
 

@@ -273,12 +273,14 @@ class RedisMemory:
         """Enter a scope that could not be entered; nobody waits for it."""
         if scope in self._owed:
             until = self._owed.pop(scope)
-            self._engine.post(self._enrolment(scope, until), lost=lambda: self._owe(scope, until))
+            self._engine.send_nowait(
+                self._enrolment(scope, until), lost=lambda: self._owe(scope, until)
+            )
 
     def _enroll_again(self, scope: ScopeKey, ttl: float | None) -> None:
         """Enter a scope that had no entry: others may have forgotten its name since."""
         until = None if ttl is None else 2 * (ttl + _DAY)
-        self._engine.post(self._enrolment(scope, until))
+        self._engine.send_nowait(self._enrolment(scope, until))
 
     def _enrolment(self, scope: ScopeKey, until: float | None) -> Call[Any]:
         return Call(

@@ -218,7 +218,7 @@ class Commons:
         done: Call[Any] = Call(
             "sessions.outbox", (outbox,), only, commands=[("HDEL", outbox, operation_id)]
         )
-        self._engine.post(done)
+        self._engine.send_nowait(done)
         if reply[0] != b"ok":
             left = "it is as before, and the event or session that set it is stored"
             if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
@@ -327,7 +327,7 @@ class Commons:
         due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
         self._roll[owner] = (due, lasting, time.monotonic() + _AGAIN)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
+            self._engine.send_nowait(call, lost=lambda: self._roll.pop(owner, None))
 
     async def strike(self, owner: UserKey) -> None:
         """Take a user out of its app's index. One round trip."""
@@ -369,13 +369,13 @@ class Commons:
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
+            self._engine.send_nowait(call, lost=lambda: self._roll.pop(owner, None))
         self._refresh(owner)
 
     def _refresh(self, owner: UserKey) -> None:
         lifetime = ms(self._policy.state_ttl)
         for key in (self._keys.user(owner).state, self._keys.app_state(owner.app)):
-            self._engine.post(
+            self._engine.send_nowait(
                 Call("sessions.refresh", (key,), only, script=REFRESH, args=(lifetime,))
             )
 

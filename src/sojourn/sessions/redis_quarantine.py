@@ -50,7 +50,7 @@ class RedisQuarantine:
         self._ttl = ms(ttl)
 
     def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
-        """One script, posted."""
+        """One script; nobody waits for it."""
         user = self._keys.user(owner)
         arguments: list[Argument] = [self._ttl, MOST, MOST_BYTES]
         for each in records:
@@ -63,7 +63,7 @@ class RedisQuarantine:
                 each.raw if moved else each.raw[:LARGEST],
                 name_of(each.field) if moved else "",
             ]
-        self._engine.post(
+        self._engine.send_nowait(
             Call(
                 name="sessions.quarantine",
                 keys=(user.quarantine, user.outbox),
