@@ -15,9 +15,9 @@ from sojourn.calls.call import Call
 from sojourn.engine.cluster import Cluster
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener, Watch
+from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed
 from sojourn.resilience.deadline import no_later_than, operation, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact

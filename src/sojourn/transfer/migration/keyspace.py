@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import ConfigurationError, InvalidId
 from sojourn.options import Options, from_query
 from sojourn.telemetry import Hooks

@@ -20,8 +20,8 @@ from servers import Server, any_binary, free_port, until
 from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.calls.call import Call, Script
 from sojourn.engine.engine import Engine
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Target
-from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import CallFact, Hooks
 
 Make = Callable[..., Engine]

@@ -78,7 +78,7 @@ class Timeouts(NamedTuple):
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What the wires of an engine have met since it began.
+    """What the connections of an engine have met since it started.
 
     Attributes:
         connections: how many were made.
@@ -93,8 +93,8 @@ class ConnectionStats:
     resends: int = 0
 
 
-class WireEvents(Protocol):
-    """Who is told of what a wire meets and cannot decide."""
+class MultiplexerEvents(Protocol):
+    """Receives what a multiplexer notices and cannot decide."""
 
     tally: ConnectionStats
 
@@ -120,7 +120,7 @@ class WireEvents(Protocol):
         ...
 
 
-class Wire:
+class Multiplexer:
     """A connection that is made when needed and made again when lost.
 
     Args:
@@ -136,7 +136,7 @@ class Wire:
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
         patience: Timeouts,
-        events: WireEvents,
+        events: MultiplexerEvents,
         *,
         alone: bool = False,
     ) -> None:
@@ -182,7 +182,7 @@ class Wire:
         """Take a call; it leaves with all others of this turn of the loop.
 
         Raises:
-            Closed: the wire is closed.
+            Closed: the multiplexer is closed.
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
@@ -227,7 +227,7 @@ class Wire:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Another connection has reached the server: calls wait for one of this wire's again."""
+        """Another connection has reached the server: calls wait for one of this multiplexer again."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
