@@ -48,6 +48,12 @@ class Script:
         shared = "\n".join(place.read_text("utf-8") for place in places)
         return cls(name, _used(shared, (folder / f"{name}.lua").read_text("utf-8")))
 
+    @classmethod
+    def beside(cls, module: str) -> Script:
+        """Read the script of an operation's module: `put.lua` beside `put.py`."""
+        folder, _, name = module.rpartition(".")
+        return cls.load(files(folder), name)
+
 
 _DEFINITION = re.compile(
     r"^local (?:function )?(\w+)[^\n]*\n(?:(?!local |--)[^\n]*\n)*", re.MULTILINE

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Call, only
+from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import no_later_than
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.scripts import load

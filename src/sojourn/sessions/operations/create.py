@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Argument, Call, only
+from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
 from sojourn.sessions.operations.tombstones import FindTombstone
