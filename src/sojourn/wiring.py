@@ -21,8 +21,8 @@ from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
 from sojourn.memory import Lives, Memory, MemoryStore

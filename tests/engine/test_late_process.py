@@ -23,8 +23,8 @@ from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import Event, Unavailable
 from sojourn.engine.engine import Engine
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Address
-from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import Hooks, OutageFact
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from servers import NotHere, any_binary, free_port, wheel_binary
 from servers import Server as Process
 from sojourn.engine.engine import Engine
 from sojourn.engine.listener import Watch
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import AccessDenied, Closed
 from sojourn.telemetry import Hooks
 

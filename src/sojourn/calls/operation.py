@@ -1,8 +1,7 @@
-"""Operations of rooms, as values.
+"""Operations of rooms, as values, and the store that runs them.
 
-A store has one method, `store.run(operation)`. An operation defines how a server executes it and
-how the in-memory store does. It holds plain values, so that it can be stored, repeated, recorded
-in a test, or sent elsewhere.
+An operation defines how a server executes it and how the in-memory store does. It holds plain
+values, so that it can be stored, repeated, recorded in a test, or sent elsewhere.
 """
 
 from __future__ import annotations
@@ -17,29 +16,24 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Operation(msgspec.Struct, Generic[R_co], frozen=True):
-    """One operation of a room, with its arguments as attributes."""
+    """One operation. Those of a room name its own stores as the types of the arguments."""
 
     async def on_server(self, server: Any) -> R_co:
-        """Execute it on a server; `server` is the room's store there.
-
-        The docstring of each operation says how many round trips it takes.
-        """
+        """Do it on a server. The docstring of each says how many round trips it takes."""
         raise NotImplementedError
 
     async def in_memory(self, memory: Any) -> R_co:
-        """Execute it in this process; `memory` is the room's store there.
-
-        It waits for nothing: it is one step of the event loop.
-        """
+        """Do it in this process. It waits for nothing: it is one step of the event loop."""
         raise NotImplementedError
 
 
-class OperationStore(Protocol):
-    """Executes the operations of one room.
+class RoomStore(Protocol):
+    """The records of a room.
 
-    All raise `Unavailable` and its kin when the truth cannot be known; none returns "nothing" then.
+    All operations raise `Unavailable` or a subclass when no server answers in time; none returns
+    "nothing" then.
     """
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """Execute an operation."""
+        """Do it."""
         ...

@@ -17,10 +17,10 @@ from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener
+from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.tasks import start
-from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
 

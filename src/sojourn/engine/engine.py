@@ -15,9 +15,9 @@ from sojourn.calls.call import Call
 from sojourn.engine.cluster import Cluster
 from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener, Watch
+from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed
 from sojourn.resilience.deadline import no_later_than, operation, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _RESTING = 2
 """Loops that do not run and keep their connections: the last that began."""
 _LINGER = 0.5
-"""Seconds that closing waits for posted calls."""
+"""Seconds that closing waits for calls of send_nowait."""
 
 
 class Node(NamedTuple):
@@ -66,7 +66,7 @@ class Engine:
         self._whole = max(patience.operation, patience.transfer)
         self._hooks = hooks
         self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
-        self._posted: set[asyncio.Future[Any]] = set()
+        self._unawaited: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
         self._down_since: float | None = None
@@ -150,12 +150,12 @@ class Engine:
             SojournError: the first error among them, as `run` would raise it.
         """
         replies = await self._replies(calls)
-        for reply in replies:  # not what is read of them: an answer to a lenient call may be one
+        for reply in replies:  # not its result: with allow_wrong_type that may hold an exception
             if isinstance(reply, BaseException):
                 raise reply
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
-    async def settle_all(
+    async def gather_calls(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
         """As `run_all`, with the errors in their places among the results.
@@ -209,7 +209,7 @@ class Engine:
             for _, pending in under_way:
                 pending.forget()
 
-    def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
+    def send_nowait(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat.
 
         Args:
@@ -218,12 +218,12 @@ class Engine:
         """
 
         def heard(future: asyncio.Future[Any]) -> None:
-            self._posted.discard(future)
+            self._unawaited.discard(future)
             if (future.cancelled() or future.exception()) and lost is not None:
                 lost()
 
         future = self._submit(call).future
-        self._posted.add(future)
+        self._unawaited.add(future)
         future.add_done_callback(heard)
 
     def watch(self, channel: str) -> Watch:
@@ -278,11 +278,11 @@ class Engine:
     async def disconnect(self) -> None:
         """Close the connections of the running loop; the next call makes new ones.
 
-        Posted calls have half a second to arrive.
+        Calls of `send_nowait` have half a second to arrive.
         """
         loop = asyncio.get_running_loop()
-        if posted := [future for future in list(self._posted) if future.get_loop() is loop]:
-            await asyncio.wait(posted, timeout=_LINGER)
+        if unawaited := [future for future in list(self._unawaited) if future.get_loop() is loop]:
+            await asyncio.wait(unawaited, timeout=_LINGER)
         lanes = self._lanes.pop(loop, None)
         if lanes is not None:
             await lanes.close()
@@ -313,7 +313,7 @@ class Engine:
         if (lanes := self._lanes.pop(loop, None)) is not None:
             lanes.hang_up()
         self._down.pop(loop, None)
-        self._posted = {future for future in self._posted if future.get_loop() is not loop}
+        self._unawaited = {future for future in self._unawaited if future.get_loop() is not loop}
         self._tell_outage(before)
 
     def _tell_outage(self, before: bool) -> None:

@@ -10,14 +10,14 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
+from sojourn.engine.multiplexer import ConnectionStats, Multiplexer, Timeouts
 from sojourn.engine.pending import LARGE, Pending
-from sojourn.engine.wire import ConnectionStats, Timeouts, Wire
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Lanes:
-    """Two wires to one server, for small calls and for bulk, and a listener to its channels.
+    """Two multiplexers to one server, for small calls and for bulk, and a listener to its channels.
 
     A third carries one call at a time: those that may be what has broken the connections that they
     were on. It connects when there is one.
@@ -60,9 +60,9 @@ class Lanes:
         self._again = again
         self._apart = patience.replicas > 0
         self.server: Address | None = None
-        self.small = Wire(self._connected, where, patience, self)
-        self.bulk = Wire(self._connected, where, patience, self)
-        self.alone = Wire(self._connected, where, patience, self, alone=True)
+        self.small = Multiplexer(self._connected, where, patience, self)
+        self.bulk = Multiplexer(self._connected, where, patience, self)
+        self.alone = Multiplexer(self._connected, where, patience, self, alone=True)
         self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
 
     @property
@@ -73,10 +73,10 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return all(wire.is_idle for wire in self._wires)
+        return all(multiplexer.is_idle for multiplexer in self._multiplexers)
 
     @property
-    def _wires(self) -> tuple[Wire, ...]:
+    def _multiplexers(self) -> tuple[Multiplexer, ...]:
         return self.small, self.bulk, self.alone
 
     def lost(self) -> None:
@@ -89,7 +89,7 @@ class Lanes:
         if pending.losses and pending.is_suspect:
             self.alone.submit(pending)
         elif (
-            pending.call.bulk
+            pending.call.separate_connection
             or len(pending.packet) > LARGE
             or (self._apart and pending.call.operation_id is None)
         ):
@@ -111,7 +111,7 @@ class Lanes:
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits without a connection."""
-        return [pending for wire in self._wires for pending in wire.withdraw()]
+        return [pending for multiplexer in self._multiplexers for pending in multiplexer.withdraw()]
 
     async def _connected(self) -> AbstractConnection:
         """Connect. When that leads to another server than before, nothing stays with that one.
@@ -122,20 +122,22 @@ class Lanes:
         self.tally.connections += 1
         server = Address(getattr(connection, "host", ""), getattr(connection, "port", 0))
         if self.server not in (None, server):
-            for wire in self._wires:
-                wire.leave()
+            for multiplexer in self._multiplexers:
+                multiplexer.leave()
             self.listener.leave()
         self.server = server
-        for wire in self._wires:
-            wire.reached()
+        for multiplexer in self._multiplexers:
+            multiplexer.reached()
         return connection
 
     def hang_up(self) -> None:
         """Let go of all connections, in a loop that does not run."""
-        for wire in self._wires:
-            wire.hang_up()
+        for multiplexer in self._multiplexers:
+            multiplexer.hang_up()
         self.listener.hang_up()
 
     async def close(self) -> None:
         """Drop all connections."""
-        await asyncio.gather(*(wire.close() for wire in self._wires), self.listener.close())
+        await asyncio.gather(
+            *(multiplexer.close() for multiplexer in self._multiplexers), self.listener.close()
+        )

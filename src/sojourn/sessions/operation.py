@@ -1,23 +1,24 @@
-"""Base of the operations that change a session."""
+"""Operations that change a session, and what the outage buffer learns of them.
+
+In an outage an operation raises, unless `BufferedSessions` knows how to go on with it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.operation import Operation, OperationStore, R_co
+from sojourn.calls.operation import Operation, R_co, RoomStore
 
 if TYPE_CHECKING:
     from sojourn.ids import SessionKey
     from sojourn.sessions.outage_cache import OutageCache
 
-SessionStore = OperationStore
+SessionStore = RoomStore
 """Where sessions are kept. Each operation but `Forget` is one atomic step."""
 
 
 class SessionWrite(Operation[R_co], frozen=True):
     """An operation that changes a session, and waits for what is buffered of it.
-
-    In an outage it raises, unless `BufferedSessions` knows how to go on with it.
 
     Attributes:
         key: which session.

@@ -144,8 +144,8 @@ class Snapshots:
             keys=(*ours[:2], user.state, user.outbox),
             read=Snapshot.of,
             commands=commands,
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
 
     @staticmethod
@@ -160,5 +160,5 @@ class Snapshots:
             keys=(head, log),
             read=list,
             commands=[("LRANGE", log, places.start, places.stop - 1), ("HMGET", head, *MARK)],
-            bulk=True,
+            separate_connection=True,
         )

@@ -70,7 +70,7 @@ class Create(Operation[Created], frozen=True):
         if self.age is not None and (fate := await server.run(FindTombstone(key, self.age))):
             raise refusals.erased(fate)
         known = not waited and not await commons.enroll(key.owner, span)
-        reply, *states = await server.engine.settle_all(
+        reply, *states = await server.engine.gather_calls(
             [self.call(server), *commons.state_calls(key.owner)]
         )
         repeated = await self.created_by(reply, server, known=known)

@@ -68,7 +68,7 @@ class Save(SessionWrite[WriteResult], frozen=True):
             len(self.rows),
             *self.rows,
             operations=True,
-            bulk=len(self.rows) > _SHORT,
+            separate_connection=len(self.rows) > _SHORT,
         )
         if known and reply[4]:
             server.commons.enroll_again(key.owner, span)

@@ -56,7 +56,7 @@ CHECK = 0.25
 """The part of a call's time in which a connection that was silent for long must answer: the rest is
 for another one."""
 
-_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], patient=False)
+_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Timeouts(NamedTuple):
@@ -78,7 +78,7 @@ class Timeouts(NamedTuple):
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What the wires of an engine have met since it began.
+    """What the connections of an engine have met since it started.
 
     Attributes:
         connections: how many were made.
@@ -93,8 +93,8 @@ class ConnectionStats:
     resends: int = 0
 
 
-class WireEvents(Protocol):
-    """Who is told of what a wire meets and cannot decide."""
+class MultiplexerEvents(Protocol):
+    """Receives what a multiplexer notices and cannot decide."""
 
     tally: ConnectionStats
 
@@ -120,7 +120,7 @@ class WireEvents(Protocol):
         ...
 
 
-class Wire:
+class Multiplexer:
     """A connection that is made when needed and made again when lost.
 
     Args:
@@ -136,7 +136,7 @@ class Wire:
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
         patience: Timeouts,
-        events: WireEvents,
+        events: MultiplexerEvents,
         *,
         alone: bool = False,
     ) -> None:
@@ -182,7 +182,7 @@ class Wire:
         """Take a call; it leaves with all others of this turn of the loop.
 
         Raises:
-            Closed: the wire is closed.
+            Closed: the multiplexer is closed.
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
@@ -227,7 +227,7 @@ class Wire:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Another connection has reached the server: calls wait for one of this wire's again."""
+        """Another connection has reached the server: calls wait for one of this multiplexer again."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
@@ -507,7 +507,7 @@ class Wire:
             return
         replies = pending.take_replies()
         refusals = [reply for reply in replies if isinstance(reply, Exception)]
-        if refusals and pending.call.lenient:
+        if refusals and pending.call.allow_wrong_type:
             refusals = [refusal for refusal in refusals if not is_foreign(refusal)]
         if not refusals:
             pending.future.set_result(replies)
@@ -528,7 +528,7 @@ class Wire:
         elif self._events.several and (to := redirect_of(reply)) is not None:
             if not self._events.redirect(pending, to):
                 self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
-        elif pending.call.patient and is_passing(reply):
+        elif pending.call.retry_when_busy and is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
             delay = backoff(pending.refusals)
