@@ -227,7 +227,7 @@ class Multiplexer:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Another connection has reached the server: calls wait for one of this multiplexer again."""
+        """Let calls wait for a connection again: another multiplexer has reached the server."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
