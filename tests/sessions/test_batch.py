@@ -64,7 +64,7 @@ async def test_nor_in_a_cluster(tmp_path: Path) -> None:
             call = asyncio.create_task(store.sessions.append_many([(k, [event()]) for k in keys]))
             (connections,) = store._engine._connections.values()
             await until(
-                lambda: sum(len(n.small._flying) for n in connections._nodes.values()) >= 60
+                lambda: sum(len(n.small._in_flight) for n in connections._nodes.values()) >= 60
             )
             assert names == []
             for node in cluster.nodes:

@@ -24,7 +24,7 @@ from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
-_RESTING = 2
+_STOPPED = 2
 """Loops that do not run and keep their connections: the last that began."""
 _LINGER = 0.5
 """Seconds that closing waits for calls of send_nowait."""
@@ -326,10 +326,10 @@ class Engine:
     def _ended(self) -> list[asyncio.AbstractEventLoop]:
         """Loops that are closed, and those that do not run: a few of these may go on."""
         closed = [loop for loop in self._connections if loop.is_closed()]
-        resting = [
+        stopped = [
             loop for loop in self._connections if not (loop.is_running() or loop.is_closed())
         ]
-        return closed + resting[:-_RESTING]
+        return closed + stopped[:-_STOPPED]
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> ConnectionPair | Cluster:
         if self._closed:

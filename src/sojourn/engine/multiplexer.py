@@ -49,7 +49,7 @@ _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
-_LONGEST_REST = 2.0
+_LONGEST_BACKOFF = 2.0
 """Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
 
 CHECK = 0.25
@@ -150,8 +150,8 @@ class Multiplexer:
         self._clock = running_clock()
         self._breaker = Breaker(patience.operation, self._clock.time, events.changed)
         self._waiting: deque[Pending] = deque()
-        self._flying: deque[Pending | Wait | None] = deque()
-        self._resting: dict[Pending, asyncio.TimerHandle] = {}
+        self._in_flight: deque[Pending | Wait | None] = deque()
+        self._backing_off: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
         self._loads = True
         self._ready = False
@@ -176,7 +176,7 @@ class Multiplexer:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return not (self._flying or self._waiting or self._resting or self._condemned)
+        return not (self._in_flight or self._waiting or self._backing_off or self._condemned)
 
     def submit(self, pending: Pending) -> None:
         """Take a call; it leaves with all others of this turn of the loop.
@@ -296,7 +296,7 @@ class Multiplexer:
                 self._events.lost()
                 delay = backoff(failures)
                 if self._events.several and self._breaker.is_open:  # others may replace it
-                    delay += min(failures / 10, _LONGEST_REST)
+                    delay += min(failures / 10, _LONGEST_BACKOFF)
                 await asyncio.sleep(delay)
                 continue
             self._last_error = None
@@ -397,7 +397,7 @@ class Multiplexer:
         ping = Pending(_PING, deadline, self._loop.create_future())
         ping.forget()
         ping.enter(self._traffic)
-        self._flying.append(ping)
+        self._in_flight.append(ping)
         self._watch(deadline)
         await connection.send_packed_command(ping.start(), check_health=False)
         await asyncio.wait([ping.future])
@@ -421,25 +421,25 @@ class Multiplexer:
         packets: list[bytes] = []
         writes: list[Pending] = []
         replicas = self._patience.replicas
-        while self._waiting and not (self._alone and self._flying):
+        while self._waiting and not (self._alone and self._in_flight):
             pending = self._least() if self._alone else self._waiting.popleft()
             if pending.future.done():
                 continue
             script = pending.call.script
             if script is not None and self._loads and script.digest not in self._loaded:
                 self._loaded.add(script.digest)
-                self._flying.append(None)
+                self._in_flight.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))
             packets.append(pending.start())
             self._events.tally.resends += pending.attempts > 1
-            self._flying.append(pending)
+            self._in_flight.append(pending)
             if replicas and pending.call.operation_id is not None:
                 pending.held = True
                 writes.append(pending)
         if writes:
             left = min(each.end(self._traffic) for each in writes) - self._clock.time()
             patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
-            self._flying.append(Wait(writes, replicas))
+            self._in_flight.append(Wait(writes, replicas))
             packets.append(pack((b"WAIT", replicas, patience)))
         return packets
 
@@ -450,26 +450,26 @@ class Multiplexer:
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        flying, traffic = self._flying, self._traffic
+        in_flight, traffic = self._in_flight, self._traffic
         settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
-            if self._alone and not flying and self._waiting:
+            if self._alone and not in_flight and self._waiting:
                 self._rouse()
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
             self._heard = True
-            if not flying:
+            if not in_flight:
                 raise driver.InvalidResponse("the server sent a reply that nobody asked for")
-            pending = flying[0]
+            pending = in_flight[0]
             if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
-                flying.popleft()
+                in_flight.popleft()
                 traffic.halfway = False
                 continue
             if isinstance(pending, Wait):
-                flying.popleft()
+                in_flight.popleft()
                 traffic.halfway = False
                 self._confirm(pending, reply)
                 continue
@@ -477,7 +477,7 @@ class Multiplexer:
             pending.missing -= 1
             if pending.missing == 0:
                 traffic.halfway = False
-                flying.popleft()
+                in_flight.popleft()
                 if pending.held:
                     continue
                 self._settle(pending)
@@ -532,14 +532,14 @@ class Multiplexer:
             pending.refusal = reply
             pending.refusals += 1
             delay = backoff(pending.refusals)
-            self._resting[pending] = self._loop.call_later(delay, self._try_again, pending)
+            self._backing_off[pending] = self._loop.call_later(delay, self._try_again, pending)
             if leads_elsewhere(reply):
                 self.leave()
         else:
             pending.refuse(reply, self._where)
 
     def _try_again(self, pending: Pending) -> None:
-        del self._resting[pending]
+        del self._backing_off[pending]
         if not pending.future.done():
             self._events.submit(pending)
 
@@ -548,9 +548,9 @@ class Multiplexer:
 
         But what may have broken it goes alone, and what broke one alone ends.
         """
-        flying = list(self._under_way())
-        self._flying.clear()
-        for pending in reversed(flying):
+        in_flight = list(self._under_way())
+        self._in_flight.clear()
+        for pending in reversed(in_flight):
             if pending.future.done():
                 continue
             pending.lose(broken=broken)
@@ -569,7 +569,7 @@ class Multiplexer:
 
     def _under_way(self) -> Iterator[Pending]:
         """What was sent and is not settled, in order."""
-        for each in self._flying:
+        for each in self._in_flight:
             if isinstance(each, Wait):
                 yield from each.writes
             elif each is not None and not each.held:
@@ -587,7 +587,7 @@ class Multiplexer:
 
     def _look(self) -> None:
         """Notice what moves, now and then while calls are under way."""
-        if self._flying:
+        if self._in_flight:
             self._traffic.look()
         else:
             self._traffic.rest()
@@ -609,7 +609,7 @@ class Multiplexer:
             pending.stand(self._traffic)
         more = self._traffic.on_the_way()
         ends = {each: min(each.deadline + more, each.limit) for each in moving}
-        ends.update({each: each.deadline for each in (*self._resting, *self._condemned)})
+        ends.update({each: each.deadline for each in (*self._backing_off, *self._condemned)})
         overdue = [each for each, end in ends.items() if end <= now]
         broken = any(ends[each] <= now for each in self._under_way())
         for pending in overdue:
@@ -617,7 +617,7 @@ class Multiplexer:
                 pending.outlast(self._where, self._traffic)
             else:
                 self._end_late(pending)
-            if timer := self._resting.pop(pending, None):
+            if timer := self._backing_off.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
         self._condemned = [each for each in self._condemned if not each.future.done()]
@@ -630,12 +630,12 @@ class Multiplexer:
         pending.expire(self._where, self._last_error, self._patience.operation)
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
-        everything = (*self._under_way(), *self._waiting, *self._resting, *self._condemned)
-        for timer in self._resting.values():
+        everything = (*self._under_way(), *self._waiting, *self._backing_off, *self._condemned)
+        for timer in self._backing_off.values():
             timer.cancel()
-        self._flying.clear()
+        self._in_flight.clear()
         self._waiting.clear()
-        self._resting.clear()
+        self._backing_off.clear()
         self._condemned.clear()
         for pending in everything:
             end(pending)
