@@ -34,7 +34,7 @@ def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]
 
 def engine_of(url: str, silence: float = 3600.0) -> Engine:
     server = Server.at(url, connect_timeout=2)
-    return Engine(server, patience=Timeouts(0.3, silence), hooks=Hooks())
+    return Engine(server, timeouts=Timeouts(0.3, silence), hooks=Hooks())
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def engine(proxy: Proxy) -> AsyncIterator[Engine]:
 
 def make(url: str, timeout: float = 2.0, connect: float = 2.0) -> Engine:
     return Engine(
-        Target.at(url, connect_timeout=connect), patience=Timeouts(timeout), hooks=Hooks()
+        Target.at(url, connect_timeout=connect), timeouts=Timeouts(timeout), hooks=Hooks()
     )
 
 

@@ -38,7 +38,7 @@ class Cluster:
 
     Args:
         seed: how to reach a node, and the addresses to start from.
-        patience: how long is waited.
+        timeouts: how long to wait.
         tally: counts what they meet.
         changed: called when a node becomes unreachable (True), or reachable again (False).
     """
@@ -46,13 +46,13 @@ class Cluster:
     def __init__(
         self,
         seed: Server,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         tally: ConnectionStats,
         changed: Callable[[bool], None],
     ) -> None:
         self._seed = seed
-        self._patience = patience
+        self._timeouts = timeouts
         self._tally = tally
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -131,7 +131,7 @@ class Cluster:
             pair = self._nodes[address] = ConnectionPair(
                 node.connect,
                 node.where,
-                self._patience,
+                self._timeouts,
                 tally=self._tally,
                 changed=self._changed,
                 lost=self._refresh_soon,
@@ -202,9 +202,9 @@ class Cluster:
 
     async def _ask(self, address: Address) -> list[Address | None] | None:
         """The owners of all slots as a node sees them; None when it cannot say."""
-        deadline = from_now(self._patience.operation)
+        deadline = from_now(self._timeouts.operation)
         call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
-        limit = from_now(self._patience.transfer)
+        limit = from_now(self._timeouts.transfer)
         pending = Pending(call, deadline, self._loop.create_future(), limit)
         try:
             self._pair(address).large.submit(pending)

@@ -27,7 +27,7 @@ class ConnectionPair:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
-        patience: how long is waited.
+        timeouts: how long to wait.
         tally: counts what they meet.
         changed: called when the server becomes unreachable (True), or reachable again (False).
         lost: called when a connection has ended or could not be made.
@@ -43,7 +43,7 @@ class ConnectionPair:
         self,
         connect: Connect,
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         tally: ConnectionStats,
         changed: Callable[[bool], None],
@@ -58,12 +58,12 @@ class ConnectionPair:
         self._connect = connect
         self._elsewhere = elsewhere
         self._again = again
-        self._apart = patience.replicas > 0
+        self._apart = timeouts.replicas > 0
         self.server: Address | None = None
-        self.small = Multiplexer(self._connected, where, patience, self)
-        self.large = Multiplexer(self._connected, where, patience, self)
-        self.alone = Multiplexer(self._connected, where, patience, self, alone=True)
-        self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
+        self.small = Multiplexer(self._connected, where, timeouts, self)
+        self.large = Multiplexer(self._connected, where, timeouts, self)
+        self.alone = Multiplexer(self._connected, where, timeouts, self, alone=True)
+        self.listener = Listener(self._connected, where, timeouts, lost=self.lost, moved=moved)
 
     @property
     def several(self) -> bool:

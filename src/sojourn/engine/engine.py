@@ -49,7 +49,7 @@ class Engine:
 
     Args:
         server: where to send.
-        patience: how long is waited, and for how many replicas.
+        timeouts: how long to wait, and for how many replicas.
         hooks: they receive a fact for each call.
 
     Attributes:
@@ -59,11 +59,11 @@ class Engine:
             may wait.
     """
 
-    def __init__(self, server: Server, *, patience: Timeouts, hooks: Hooks) -> None:
+    def __init__(self, server: Server, *, timeouts: Timeouts, hooks: Hooks) -> None:
         self._server = server
-        self._patience = patience
-        self.timeout = patience.operation
-        self._whole = max(patience.operation, patience.transfer)
+        self._timeouts = timeouts
+        self.timeout = timeouts.operation
+        self._whole = max(timeouts.operation, timeouts.transfer)
         self._hooks = hooks
         self._connections: dict[asyncio.AbstractEventLoop, ConnectionPair | Cluster] = {}
         self._unawaited: set[asyncio.Future[Any]] = set()
@@ -336,12 +336,12 @@ class Engine:
             raise Closed("This store is closed: open a new one.")
         for ended in self._ended():
             self._forget(ended)
-        server, patience, told = self._server, self._patience, partial(self._changed, loop)
+        server, timeouts, told = self._server, self._timeouts, partial(self._changed, loop)
         connections = self._connections[loop] = (
-            Cluster(server, patience, tally=self.tally, changed=told)
+            Cluster(server, timeouts, tally=self.tally, changed=told)
             if server.is_cluster
             else ConnectionPair(
-                server.connect, server.where, patience, tally=self.tally, changed=told
+                server.connect, server.where, timeouts, tally=self.tally, changed=told
             )
         )
         return connections

@@ -102,7 +102,7 @@ class Listener:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
-        patience: how long is waited.
+        timeouts: how long to wait.
         lost: called when a connection has ended or could not be made.
         moved: told which node has a channel, said by this one; None where there are no others.
     """
@@ -111,14 +111,14 @@ class Listener:
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         lost: Callable[[], None],
         moved: Callable[[Redirect], object] | None,
     ) -> None:
         self._connect = connect
         self._where = where
-        self._patience = patience
+        self._timeouts = timeouts
         self._lost = lost
         self._moved = moved
         self._loop = asyncio.get_running_loop()
@@ -267,12 +267,12 @@ class Listener:
             if not self._watches:
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.silence - self._silence.seconds):
+                async with asyncio.timeout(self._timeouts.silence - self._silence.seconds):
                     await self._changed.wait()
-            if self._silence.seconds >= self._patience.silence:
+            if self._silence.seconds >= self._timeouts.silence:
                 self._answered.clear()
                 await connection.send_packed_command([pack((b"PING",))], check_health=False)
-                async with until(from_now(self._patience.operation * CHECK)):
+                async with until(from_now(self._timeouts.operation * CHECK)):
                     await self._answered.wait()
 
     def _take(self) -> list[bytes]:

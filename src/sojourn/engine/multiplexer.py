@@ -126,7 +126,7 @@ class Multiplexer:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
-        patience: how long is waited.
+        timeouts: how long to wait.
         events: who is told.
         alone: carry one call at a time, and end one with which a connection broke.
     """
@@ -135,7 +135,7 @@ class Multiplexer:
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         events: MultiplexerEvents,
         *,
         alone: bool = False,
@@ -145,10 +145,10 @@ class Multiplexer:
         self._connect = connect
         self._events = events
         self._where = where
-        self._patience = patience
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._clock = running_clock()
-        self._breaker = Breaker(patience.operation, self._clock.time, events.changed)
+        self._breaker = Breaker(timeouts.operation, self._clock.time, events.changed)
         self._waiting: deque[Pending] = deque()
         self._in_flight: deque[Pending | Wait | None] = deque()
         self._backing_off: dict[Pending, asyncio.TimerHandle] = {}
@@ -316,7 +316,7 @@ class Multiplexer:
         """End what has broken its connections, with the limits that the server has."""
         limits = "client-query-buffer-limit, or client-output-buffer-limit"
         with suppress(Exception):  # a server may not tell, and what broke it may break this one
-            async with until(from_now(self._patience.operation * CHECK)):
+            async with until(from_now(self._timeouts.operation * CHECK)):
                 words = ("CONFIG", "GET", "client-*-buffer-limit")
                 await connection.send_command(*words, check_health=False)
                 reply = cast("Any", await connection.read_response(disable_decoding=True))
@@ -382,7 +382,7 @@ class Multiplexer:
                 self._wake = self._loop.create_future()
                 await self._wake
             self._ready = False
-            if self._silence.end() >= self._patience.silence:
+            if self._silence.end() >= self._timeouts.silence:
                 await self._check(connection)
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
@@ -393,7 +393,7 @@ class Multiplexer:
         Raises:
             ConnectionError: there is no answer, and the connection is left.
         """
-        deadline = self._clock.time() + self._patience.operation * CHECK
+        deadline = self._clock.time() + self._timeouts.operation * CHECK
         ping = Pending(_PING, deadline, self._loop.create_future())
         ping.forget()
         ping.enter(self._traffic)
@@ -410,17 +410,17 @@ class Multiplexer:
 
         One timer for all calls: setting and dropping one for each is dear.
         """
-        left = self._patience.silence - self._silence.seconds
+        left = self._timeouts.silence - self._silence.seconds
         if left <= 0:
             self._rouse()
-            left = self._patience.silence
+            left = self._timeouts.silence
         self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:
         """Everything that waits, as bytes; what nobody waits for any more is left out."""
         packets: list[bytes] = []
         writes: list[Pending] = []
-        replicas = self._patience.replicas
+        replicas = self._timeouts.replicas
         while self._waiting and not (self._alone and self._in_flight):
             pending = self._least() if self._alone else self._waiting.popleft()
             if pending.future.done():
@@ -438,9 +438,9 @@ class Multiplexer:
                 writes.append(pending)
         if writes:
             left = min(each.end(self._traffic) for each in writes) - self._clock.time()
-            patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
+            milliseconds = max(1, int(left * 800))  # its reply must come before the deadline
             self._in_flight.append(Wait(writes, replicas))
-            packets.append(pack((b"WAIT", replicas, patience)))
+            packets.append(pack((b"WAIT", replicas, milliseconds)))
         return packets
 
     def _least(self) -> Pending:
@@ -627,7 +627,7 @@ class Multiplexer:
             self._watch(min(later))
 
     def _end_late(self, pending: Pending) -> None:
-        pending.expire(self._where, self._last_error, self._patience.operation)
+        pending.expire(self._where, self._last_error, self._timeouts.operation)
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
         everything = (*self._under_way(), *self._waiting, *self._backing_off, *self._condemned)

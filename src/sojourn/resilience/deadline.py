@@ -210,11 +210,11 @@ def within(seconds: float) -> no_later_than:
 
 
 def in_time(method: M) -> M:
-    """All round trips of a method share one deadline; the object's `_patience` says how long."""
+    """Give all round trips of a method one deadline: the object's `_operation_timeout`."""
 
     @wraps(method)
     async def ends(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with within(self._patience):
+        with within(self._operation_timeout):
             try:
                 return await method(self, *args, **kwargs)
             except Unavailable as error:  # its message says all; the way to the socket hides it

@@ -58,7 +58,7 @@ class BufferedSessions:
         twin: where held sessions go on.
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
-        patience: seconds that a call may take, with what must be replayed before it.
+        operation_timeout: seconds that a call may take, with what must be replayed before it.
         told: receives a report when buffered writes have been replayed.
         lasting: seconds from the beginning of an outage for which sessions go on.
         down_since: since when the server is known to be out of reach (`time.monotonic`), or None.
@@ -71,7 +71,7 @@ class BufferedSessions:
         journal: Journal,
         *,
         held_bytes: int,
-        patience: float,
+        operation_timeout: float,
         told: Callable[[ReplayReport], None],
         lasting: float,
         down_since: Callable[[], float | None],
@@ -81,7 +81,7 @@ class BufferedSessions:
         self._down_since = down_since
         self._cut_off: float | None = None
         self._twin = twin
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
@@ -233,7 +233,7 @@ class BufferedSessions:
         return (await self._store.run(forget)).plus(Forgotten(buffered=count))
 
     def _in_time(self) -> no_later_than:
-        return within(self._patience)
+        return within(self._operation_timeout)
 
     @contextmanager
     def _sure_of(self, key: SessionKey) -> Generator[None]:
