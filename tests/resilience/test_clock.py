@@ -13,7 +13,7 @@ import pytest
 
 from sojourn.resilience.deadline import (
     Alarm,
-    Silence,
+    IdleTimer,
     end_of_operation,
     from_now,
     halfway,
@@ -103,12 +103,14 @@ async def test_the_sooner_end_holds() -> None:
     assert end_of_operation() == float("inf")
 
 
-def test_a_silence_is_as_long_as_the_clock_that_says_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    silence = Silence()
-    assert silence.seconds < 10
+def test_an_idle_time_is_as_long_as_the_clock_that_says_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    idle = IdleTimer()
+    assert idle.seconds < 10
     now = time.time
     for offset, least in ((20.0, 20.0), (-20.0, 0.0)):
         monkeypatch.setattr("sojourn.resilience.deadline.time.time", lambda by=offset: now() + by)
-        assert silence.seconds >= least
-    silence.end()
-    assert silence.seconds < 10
+        assert idle.seconds >= least
+    idle.restart()
+    assert idle.seconds < 10

@@ -32,7 +32,7 @@ from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.breaker import Breaker
-from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
+from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_clock, until
 
 REPLY_ERRORS = (
     driver.ResponseError,
@@ -65,13 +65,13 @@ class Timeouts(NamedTuple):
     Attributes:
         operation: for a reply, while none of its bytes move; without any connection for that long,
             calls fail at once.
-        silence: how long nothing may be heard before the server is asked whether it is there.
+        health_check_interval: when nothing came for that long, the server is pinged.
         replicas: how many replicas must confirm a write before it is acknowledged.
         transfer: for a reply whose bytes move.
     """
 
     operation: float
-    silence: float = 15.0
+    health_check_interval: float = 15.0
     replicas: int = 0
     transfer: float = 60.0
 
@@ -160,8 +160,8 @@ class Multiplexer:
         self._reader: asyncio.Task[None] | None = None
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
-        self._silence = Silence()
-        self._traffic = Traffic(self._silence, self._carried)
+        self._idle = IdleTimer()
+        self._traffic = Traffic(self._idle, self._carried)
         self._last_error: BaseException | None = None
         self._connection: AbstractConnection | None = None
         self._heard = False
@@ -337,7 +337,7 @@ class Multiplexer:
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
         self._traffic.attach(connection)
-        self._silence.end()
+        self._idle.restart()
         self._listen()
         self._connection = connection
         try:
@@ -382,7 +382,7 @@ class Multiplexer:
                 self._wake = self._loop.create_future()
                 await self._wake
             self._ready = False
-            if self._silence.end() >= self._timeouts.silence:
+            if self._idle.restart() >= self._timeouts.health_check_interval:
                 await self._check(connection)
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
@@ -402,18 +402,18 @@ class Multiplexer:
         await connection.send_packed_command(ping.start(), check_health=False)
         await asyncio.wait([ping.future])
         if ping.missing:
-            raise driver.ConnectionError("the connection died in silence")
-        self._silence.end()
+            raise driver.ConnectionError("the connection died without notice")
+        self._idle.restart()
 
     def _listen(self) -> None:
-        """After a silence, let it be asked whether the server is there.
+        """When nothing came for `health_check_interval`, let the writer ping the server.
 
-        One timer for all calls: setting and dropping one for each is dear.
+        One timer for all calls: one for each would cost too much.
         """
-        left = self._timeouts.silence - self._silence.seconds
+        left = self._timeouts.health_check_interval - self._idle.seconds
         if left <= 0:
             self._rouse()
-            left = self._timeouts.silence
+            left = self._timeouts.health_check_interval
         self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from redis.asyncio.connection import AbstractConnection
 
-from sojourn.resilience.deadline import Silence
+from sojourn.resilience.deadline import IdleTimer
 
 if sys.platform == "linux":
     from fcntl import ioctl
@@ -34,7 +34,7 @@ class Traffic:
     was seen and at least that of a slow link, and when it is answered, it moved until then.
 
     Args:
-        silence: ended by bytes that belong to something large.
+        idle: restarted by bytes that belong to something large.
         carried: how many bytes of large requests wait for their replies.
 
     Attributes:
@@ -44,14 +44,14 @@ class Traffic:
     """
 
     __slots__ = (
-        *("_carried", "_last", "_left", "_seconds_out", "_silence", "_size_out", "_transport"),
+        *("_carried", "_last", "_left", "_seconds_out", "_idle", "_size_out", "_transport"),
         *("halfway", "seconds", "size"),
     )
 
-    def __init__(self, silence: Silence, carried: Callable[[], int]) -> None:
+    def __init__(self, idle: IdleTimer, carried: Callable[[], int]) -> None:
         self.seconds = 0.0
         self.size = 0
-        self._silence = silence
+        self._idle = idle
         self._carried = carried
         self._begin()
 
@@ -76,7 +76,7 @@ class Traffic:
                 self._last = now
                 self.size += len(data)
                 if self.halfway:
-                    self._silence.end()
+                    self._idle.restart()
                     self.seconds += gap
                 else:
                     self.halfway = True
@@ -106,7 +106,7 @@ class Traffic:
             self.seconds += gap
             self._seconds_out += gap
             self._size_out += before - self._left
-            self._silence.end()
+            self._idle.restart()
 
     def on_the_way(self) -> float:
         """Seconds that large requests may take, without any sign, until the server has them."""

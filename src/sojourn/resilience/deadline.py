@@ -132,10 +132,10 @@ class Alarm:
             self._timer = get_running_loop().call_later(_LAST_LOOK, self._awake)
 
 
-class Silence:
-    """How long nothing was heard, by the clock that says more.
+class IdleTimer:
+    """Seconds since something was last heard, by the clock that shows more.
 
-    One stands while a machine is suspended, the other may be set.
+    One clock stops while a machine is suspended, the other may be set.
     """
 
     __slots__ = ("_monotonic", "_wall")
@@ -145,11 +145,11 @@ class Silence:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Seconds since the last restart."""
         return max(monotonic() - self._monotonic, time.time() - self._wall)
 
-    def end(self) -> float:
-        """Begin anew, as something is heard or asked; returns how long it lasted."""
+    def restart(self) -> float:
+        """Start again at zero, as something is heard or asked; returns the seconds until now."""
         before, before_wall = self._monotonic, self._wall
         self._monotonic = now = monotonic()
         self._wall = wall = time.time()
