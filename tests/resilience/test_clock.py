@@ -13,11 +13,11 @@ import pytest
 
 from sojourn.resilience.deadline import (
     Alarm,
+    Deadline,
     IdleTimer,
     end_of_operation,
     from_now,
-    halfway,
-    no_later_than,
+    half_of_remaining,
     running_clock,
     until,
 )
@@ -93,12 +93,12 @@ async def test_a_time_limit_reads_what_has_arrived() -> None:
 
 
 async def test_the_sooner_end_holds() -> None:
-    with no_later_than(10.0):
-        with no_later_than(20.0):
+    with Deadline(10.0):
+        with Deadline(20.0):
             assert end_of_operation() == 10.0
-        with no_later_than(5.0):
+        with Deadline(5.0):
             assert end_of_operation() == 5.0
-            assert halfway() < 5.0
+            assert half_of_remaining() < 5.0
         assert end_of_operation() == 10.0
     assert end_of_operation() == float("inf")
 

@@ -19,7 +19,7 @@ from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import no_later_than, operation, running_clock
+from sojourn.resilience.deadline import Deadline, current_deadline, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
@@ -104,16 +104,16 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        ours = operation()
-        pending = self._submit(call, timeout, ours=ours)
+        shared = current_deadline()
+        pending = self._submit(call, timeout, shared=shared)
         reply = await pending.future
-        if ours is not None:
-            ours.stand_until(pending.deadline)
+        if shared is not None:
+            shared.extend_to(pending.deadline)
         return call.read(reply)
 
     def start(self, call: Call[Any]) -> Pending:
         """As `run`, for who reads the replies; what follows has time until the call's deadline."""
-        return self._submit(call, ours=operation())
+        return self._submit(call, shared=current_deadline())
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -175,15 +175,15 @@ class Engine:
     async def _replies(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
-        ours, sooner = operation(), len(calls) - aside
+        shared, sooner = current_deadline(), len(calls) - aside
         pendings = [
-            self._submit(call, ours=ours, by=math.inf if place < sooner else by)
+            self._submit(call, shared=shared, by=math.inf if place < sooner else by)
             for place, call in enumerate(calls)
         ]
         replies = await asyncio.gather(*(each.future for each in pendings), return_exceptions=True)
-        if ours is not None:
+        if shared is not None:
             for each in pendings[:sooner]:
-                ours.stand_until(each.deadline)
+                shared.extend_to(each.deadline)
         return replies
 
     async def stream(self, calls: Iterable[Call[T]], *, ahead: int) -> AsyncGenerator[T]:
@@ -192,19 +192,19 @@ class Engine:
         Raises:
             SojournError: as `run` would raise it; the other calls in progress continue.
         """
-        ours = operation()
+        shared = current_deadline()
         under_way: deque[tuple[Call[T], Pending]] = deque()
         more = iter(calls)
         try:
             while True:
                 for call in islice(more, ahead - len(under_way)):
-                    under_way.append((call, self._submit(call, ours=ours)))
+                    under_way.append((call, self._submit(call, shared=shared)))
                 if not under_way:
                     return
                 call, pending = under_way.popleft()
                 reply = await pending.future
-                if ours is not None:
-                    ours.stand_until(pending.deadline)
+                if shared is not None:
+                    shared.extend_to(pending.deadline)
                 yield call.read(reply)
         finally:
             for _, pending in under_way:
@@ -243,7 +243,7 @@ class Engine:
         call: Call[Any],
         timeout: float | None = None,
         connections: ConnectionPair | Cluster | None = None,
-        ours: no_later_than | None = None,
+        shared: Deadline | None = None,
         by: float = math.inf,
     ) -> Pending:
         loop = asyncio.get_running_loop()
@@ -255,11 +255,11 @@ class Engine:
         if by < deadline:  # noqa: PLR1730 - of every call
             deadline = by
         limit = now + self._whole
-        if ours is not None:
-            deadline = min(deadline, ours.end)
-            limit = min(limit, ours.began + self._whole)
+        if shared is not None:
+            deadline = min(deadline, shared.end)
+            limit = min(limit, shared.began + self._whole)
         pending = Pending(call, deadline, loop.create_future(), limit)
-        if ours is not None:
+        if shared is not None:
             pending.given = deadline - now
         connections.send(pending)
         if wanted:

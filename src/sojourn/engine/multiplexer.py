@@ -466,17 +466,17 @@ class Multiplexer:
             pending = in_flight[0]
             if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
                 in_flight.popleft()
-                traffic.halfway = False
+                traffic.mid_reply = False
                 continue
             if isinstance(pending, Wait):
                 in_flight.popleft()
-                traffic.halfway = False
+                traffic.mid_reply = False
                 self._confirm(pending, reply)
                 continue
             pending.replies.append(reply)
             pending.missing -= 1
             if pending.missing == 0:
-                traffic.halfway = False
+                traffic.mid_reply = False
                 in_flight.popleft()
                 if pending.held:
                     continue

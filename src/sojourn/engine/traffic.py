@@ -40,12 +40,12 @@ class Traffic:
     Attributes:
         seconds: in which bytes moved.
         size: bytes that came.
-        halfway: the last bytes that came ended no reply.
+        mid_reply: the last bytes that came did not complete a reply.
     """
 
     __slots__ = (
         *("_carried", "_last", "_left", "_seconds_out", "_idle", "_size_out", "_transport"),
-        *("halfway", "seconds", "size"),
+        *("mid_reply", "seconds", "size"),
     )
 
     def __init__(self, idle: IdleTimer, carried: Callable[[], int]) -> None:
@@ -56,7 +56,7 @@ class Traffic:
         self._begin()
 
     def _begin(self) -> None:
-        self.halfway = False
+        self.mid_reply = False
         self._last = -math.inf
         self._left = 0
         self._seconds_out = self._size_out = 0.0
@@ -75,11 +75,11 @@ class Traffic:
                 gap = now - self._last
                 self._last = now
                 self.size += len(data)
-                if self.halfway:
+                if self.mid_reply:
                     self._idle.restart()
                     self.seconds += gap
                 else:
-                    self.halfway = True
+                    self.mid_reply = True
                     if gap < _STILL or (gap < math.inf and self._carried()):
                         self.seconds += gap
                 feed(data)

@@ -18,7 +18,13 @@ from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import EntryPage, Item, MemoryRow, MemoryStore, MemoryWrite
 from sojourn.resilience.backoff import backoff
-from sojourn.resilience.deadline import end_of_operation, from_now, in_time, operation, within
+from sojourn.resilience.deadline import (
+    current_deadline,
+    end_of_operation,
+    from_now,
+    in_time,
+    within,
+)
 
 _NEWEST_FIRST = 1
 """In the place of a shard in a cursor: the order is another one."""
@@ -396,8 +402,8 @@ class MemoryScope:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         began = from_now(0)
         placed = await self._searcher.placed(items)
-        if (ours := operation()) is not None:
-            ours.stand_until(ours.end + from_now(0) - began)  # an embedding takes its own time
+        if (ours := current_deadline()) is not None:
+            ours.extend_to(ours.end + from_now(0) - began)  # an embedding takes its own time
         with within(self._limits.operation_timeout):
             return await self._store.put(self.key, placed, life, write)
 

@@ -29,7 +29,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import no_later_than, within
+from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
@@ -232,7 +232,7 @@ class BufferedSessions:
         self._held.forget(forget.owner)
         return (await self._store.run(forget)).plus(Forgotten(buffered=count))
 
-    def _in_time(self) -> no_later_than:
+    def _in_time(self) -> Deadline:
         return within(self._operation_timeout)
 
     @contextmanager
