@@ -9,7 +9,7 @@ from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import no_later_than
+from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
@@ -97,7 +97,7 @@ class Append(Operation[WriteResult], frozen=True):
         status, version, seq, stamp, waiting, ttl, expires, labels = reply
         if self.delta.app or waiting:
             app_delta: Pairs = self.delta.app if status == b"ok" else {}
-            with no_later_than(end):
+            with Deadline(end):
                 await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
         server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
         if server.recent.is_due(key):
