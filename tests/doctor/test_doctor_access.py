@@ -26,7 +26,7 @@ from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.reading import Answers, ServerAddress
 from sojourn.rooms import StoreKeys
 
-ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
+RUNNING = (Path(__file__).parents[2] / "docs/guides/running.md").read_text("utf-8")
 
 
 # ── tls ────────────────────────────────────────────────────────────────────────────────────────
@@ -145,8 +145,8 @@ def test_a_default_user_who_is_switched_off(start) -> None:
 
 
 def test_the_rule_is_that_of_the_docs() -> None:
-    assert acl_rule("shop", StoreKeys("shop").patterns) in ARCHITECTURE.splitlines()
-    patterns = " ".join(ARCHITECTURE.split("the patterns are `")[1].split("`")[0].split())
+    assert acl_rule("shop", StoreKeys("shop").patterns) in RUNNING.splitlines()
+    patterns = " ".join(RUNNING.split("the patterns are `")[1].split("`")[0].split())
     assert set(patterns.split()) == {f"~{each}" for each in StoreKeys().patterns}
 
 

@@ -40,7 +40,7 @@ class RedisCache:
             read=only,
             script=_FETCH,
             args=(token, _ms(lease)),
-            bulk=True,
+            separate_connection=True,
         )
         status, *found = await self._engine.run(call)
         if status == b"newer":

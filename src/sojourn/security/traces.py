@@ -93,7 +93,7 @@ class RedisTraces:
     async def _all_apps(self) -> list[str]:
         key = self._sessions.apps()
         call: Call[Any] = Call(
-            "sessions.index", (key,), only, commands=[("ZRANGE", key, 0, -1)], lenient=True
+            "sessions.index", (key,), only, commands=[("ZRANGE", key, 0, -1)], allow_wrong_type=True
         )
         names = await self._engine.run(call)
         if not isinstance(names, list):
@@ -103,7 +103,13 @@ class RedisTraces:
     async def _naming(self, user: str, indexes: Sequence[tuple[str, str]]) -> set[str]:
         """The apps of those indexes that name a user."""
         calls = [
-            Call("sessions.index", (key,), only, commands=[("ZSCORE", key, user)], lenient=True)
+            Call(
+                "sessions.index",
+                (key,),
+                only,
+                commands=[("ZSCORE", key, user)],
+                allow_wrong_type=True,
+            )
             for _, key in indexes
         ]
         scores = await self._engine.run_all(calls)

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
@@ -16,7 +17,6 @@ from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.keys import SessionRoomKeys
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
 from sojourn.sessions.replies import DONE, guarded, ms
@@ -59,7 +59,7 @@ class RedisSessions:
         write: WriteOptions,
         *args: Argument,
         operations: bool = False,
-        bulk: bool = False,
+        separate_connection: bool = False,
     ) -> list[Any]:
         """Run a script that changes a session, with what all of them take. One round trip.
 
@@ -69,7 +69,7 @@ class RedisSessions:
             write: operation id, incarnation, expected version.
             args: what the script takes behind these.
             operations: whether it writes to the operations of the user.
-            bulk: whether it travels apart from small calls.
+            separate_connection: whether it travels apart from small calls.
 
         Returns:
             its reply: `ok` or `duplicate`, and what it says then.
@@ -91,7 +91,7 @@ class RedisSessions:
                 script=script,
                 args=(*guarded(write), key.session, *args, *self.commons.told_for()),
                 operation_id=write.operation_id,
-                bulk=bulk,
+                separate_connection=separate_connection,
             )
         )
         if reply[0] not in DONE:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import SessionExists, SojournError
 from sojourn.resilience.deadline import end_of_operation, within
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.create import Create
 from sojourn.sessions.store import WriteResult
@@ -41,7 +41,7 @@ class Begin(Operation[WriteResult], frozen=True):
         commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
         append = self.append.call(server)
         due = commons.enrolment(owner, span)
-        reply, *entered = await server.engine.settle_all(
+        reply, *entered = await server.engine.gather_calls(
             [append, *due], aside=len(due), by=commons.enrolled_by()
         )
         failed = [each for each in entered if isinstance(each, BaseException)]
@@ -51,7 +51,7 @@ class Begin(Operation[WriteResult], frozen=True):
             for each in failed:
                 commons.check_lost(each)
             create = self.create.call(server)
-            made, reply = await server.engine.settle_all([create, append])
+            made, reply = await server.engine.gather_calls([create, append])
             try:
                 await self.create.created_by(made, server, known=not due or bool(failed))
             except SojournError as error:
