@@ -49,10 +49,10 @@ class Script:
         return cls(name, _used(shared, (folder / f"{name}.lua").read_text("utf-8")))
 
     @classmethod
-    def beside(cls, module: str) -> Script:
-        """Read the script of an operation's module: `put.lua` beside `put.py`."""
-        folder, _, name = module.rpartition(".")
-        return cls.load(files(folder), name)
+    def beside(cls, module: str, name: str = "") -> Script:
+        """Read the script in a module's folder that is called as the module, or `name`."""
+        package, _, own = module.rpartition(".")
+        return cls.load(files(package), name or own)
 
 
 _DEFINITION = re.compile(

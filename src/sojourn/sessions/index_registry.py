@@ -13,7 +13,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import Unavailable
 from sojourn.ids import AppName, SessionKey, UserId, UserKey
-from sojourn.resilience.deadline import from_now, halfway
+from sojourn.resilience.deadline import from_now, half_of_remaining
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
@@ -76,7 +76,7 @@ class IndexRegistry:
         """When that must have been done: in a Cluster, half of the time is for what comes next."""
         if not self._engine.is_spread:
             return math.inf
-        return min(halfway(), from_now(self._engine.timeout / 2))
+        return min(half_of_remaining(), from_now(self._engine.timeout / 2))
 
     def check_lost(self, error: BaseException) -> None:
         """Raise why a user was not registered, unless the node of the index alone is lost."""

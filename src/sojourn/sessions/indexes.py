@@ -20,7 +20,6 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.inspection import CorruptionReporter
-from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
@@ -69,14 +68,12 @@ class Indexes:
         self,
         engine: Engine,
         keys: Keys,
-        policy: Policy,
         shared_state: SharedState,
         inspection: CorruptionReporter,
         recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._policy = policy
         self._shared_state = shared_state
         self._inspection = inspection
         self._recent = recent
@@ -247,10 +244,10 @@ class Indexes:
         user = self._keys.user(owner)
         return Call(
             name="sessions.prune",
-            keys=(*user[:2], *self._policy.notice_keys(user)),
+            keys=(*user[:2], *self._shared_state.policy.notice_keys(user)),
             read=only,
             script=_PRUNE,
-            args=self._policy.notice_args(),
+            args=self._shared_state.policy.notice_args(),
         )
 
     def mend_call(

@@ -43,9 +43,7 @@ class RedisSessions:
         self.shared_state = SharedState(engine, keys, policy, self.inspection)
         self.registry = IndexRegistry(engine, keys, policy)
         self.recent = Recent(engine, keys)
-        self.indexes = Indexes(
-            engine, keys, policy, self.shared_state, self.inspection, self.recent
-        )
+        self.indexes = Indexes(engine, keys, self.shared_state, self.inspection, self.recent)
         self.upkeep = Upkeep(engine, keys, self.shared_state, self.indexes, self.recent)
         self.snapshots = Snapshots(engine, keys, self.shared_state, self.registry, self.inspection)
         self.forgetting = Forgetting(engine, keys, self.shared_state, self.registry)

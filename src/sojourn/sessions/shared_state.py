@@ -75,7 +75,7 @@ class SharedState:
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._policy = policy
+        self.policy = policy
         self._inspection = inspection
 
     async def apply_delta(
@@ -171,7 +171,7 @@ class SharedState:
         `after` is at once, too, and later than what still waits in the outbox.
         """
         key, outbox = self._keys.app_state(owner.app), self._keys.user(owner).outbox
-        cap = self._policy.max_state_bytes
+        cap = self.policy.max_state_bytes
         reply: list[Any] = await self._engine.run(
             Call(
                 name="sessions.apply_delta",
@@ -179,7 +179,7 @@ class SharedState:
                 read=only,
                 script=APPLY_DELTA,
                 args=(
-                    *(stamp, operation_id, ms(self._policy.state_ttl), cap),
+                    *(stamp, operation_id, ms(self.policy.state_ttl), cap),
                     order,
                     *counted(delta),
                 ),

@@ -10,7 +10,7 @@ from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import halfway, no_later_than
+from sojourn.resilience.deadline import Deadline, half_of_remaining
 from sojourn.sessions.event_codec import first_seq, wanted
 from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
@@ -69,11 +69,11 @@ class Snapshots:
         head, state, flawed = await self._inspected(key, seen)
         over: Pairs | None = None
         if isinstance(seen.waiting, int) and seen.waiting:
-            with no_later_than(halfway()):
-                drained = await self._shared_state.flush(key.owner)
-            flawed |= not drained.readable
+            with Deadline(half_of_remaining()):
+                flushed = await self._shared_state.flush(key.owner)
+            flawed |= not flushed.readable
             app, stamps = await self._engine.run(self._shared_state.stamped_call(key.owner))
-            over = drained.over(app, stamps)
+            over = flushed.over(app, stamps)
         user = user_state(seen.user)
         flawed |= await self._shared_state.report(key.owner, user, app)
         user_pairs, app_pairs = user.known(), app.known() if over is None else over
