@@ -19,8 +19,8 @@ from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
 from sojourn.memory import Lives, Memory, MemoryStore
@@ -154,13 +154,13 @@ def rooms_at(
         server = Server.at(url, connect_timeout=timeout, credential_provider=credential_provider)
     else:
         server = Server.of(url, connect_timeout=timeout, credential_provider=credential_provider)
-    patience = Timeouts(
+    timeouts = Timeouts(
         options.operation_timeout,
         options.health_check_interval,
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, keys = Engine(server, patience=patience, hooks=hooks), Keys(options.namespace)
+    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
     policy = Policy(
         options.session_ttl,
@@ -244,7 +244,7 @@ def _buffered(
             options.journal,
         ),
         held_bytes=options.buffer_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         told=hooks.tell_replay,
         lasting=options.buffer_seconds,
         down_since=down_since,
@@ -268,7 +268,7 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
         max_bytes=options.max_event_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         shards=shards,
     )
 

@@ -10,7 +10,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import Event, OutcomeUnknown, Unavailable
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import Deadline, from_now
 
 TIMEOUT = 0.5
 SLOW = 0.3
@@ -99,7 +99,7 @@ async def test_what_has_no_time_left_is_not_sent_and_costs_no_connection(
 ) -> None:
     made = await store.sessions.create("shop", "zoe")
     lost = store.stats().lost_connections
-    with no_later_than(from_now(-1)), pytest.raises(Unavailable) as caught:
+    with Deadline(from_now(-1)), pytest.raises(Unavailable) as caught:
         await store.sessions.append(made.key, Event(author="a", payload=1))
     assert not isinstance(caught.value, OutcomeUnknown)
     found = await store.sessions.get(made.key)

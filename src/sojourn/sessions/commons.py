@@ -19,7 +19,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserId, UserKey
-from sojourn.resilience.deadline import from_now, halfway
+from sojourn.resilience.deadline import from_now, half_of_remaining
 from sojourn.sessions.hashes import (
     FOREIGN,
     DecodedState,
@@ -218,7 +218,7 @@ class Commons:
         done: Call[Any] = Call(
             "sessions.outbox", (outbox,), only, commands=[("HDEL", outbox, operation_id)]
         )
-        self._engine.post(done)
+        self._engine.send_nowait(done)
         if reply[0] != b"ok":
             left = "it is as before, and the event or session that set it is stored"
             if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
@@ -231,14 +231,30 @@ class Commons:
         """Read the state of a user and of its app."""
         user, app = self._keys.user(owner).state, self._keys.app_state(owner.app)
         return (
-            Call("sessions.state", (user,), _user, [("HGETALL", user)], bulk=True, lenient=True),
-            Call("sessions.state", (app,), _app, [("HGETALL", app)], bulk=True, lenient=True),
+            Call(
+                "sessions.state",
+                (user,),
+                _user,
+                [("HGETALL", user)],
+                separate_connection=True,
+                allow_wrong_type=True,
+            ),
+            Call(
+                "sessions.state",
+                (app,),
+                _app,
+                [("HGETALL", app)],
+                separate_connection=True,
+                allow_wrong_type=True,
+            ),
         )
 
     def stamped_call(self, owner: UserKey) -> Call[tuple[DecodedState, Mapping[str, Stamp]]]:
         """Read the state of an app, and the stamps of its values."""
         app = self._keys.app_state(owner.app)
-        return Call("sessions.state", (app,), _stamped, commands=[("HGETALL", app)], lenient=True)
+        return Call(
+            "sessions.state", (app,), _stamped, commands=[("HGETALL", app)], allow_wrong_type=True
+        )
 
     async def report(self, owner: UserKey, user: DecodedState, app: DecodedState) -> bool:
         """Report what of the state of a user and its app cannot be read; whether anything."""
@@ -273,7 +289,7 @@ class Commons:
         due = self.enrolment(owner, ttl)
         if not due:
             return False
-        replies = await self._engine.settle_all(due, aside=len(due), by=self.enrolled_by())
+        replies = await self._engine.gather_calls(due, aside=len(due), by=self.enrolled_by())
         failed = [reply for reply in replies if isinstance(reply, BaseException)]
         for error in failed:
             self.check_lost(error)
@@ -295,7 +311,7 @@ class Commons:
         """When that must have been done: in a Cluster, half of the time is for what comes next."""
         if not self._engine.is_spread:
             return math.inf
-        return min(halfway(), from_now(self._engine.timeout / 2))
+        return min(half_of_remaining(), from_now(self._engine.timeout / 2))
 
     def check_lost(self, error: BaseException) -> None:
         """Raise what a user was not entered for, unless the node of the index alone is lost."""
@@ -311,7 +327,7 @@ class Commons:
         due, lasting, _ = self._roll.get(owner, (0.0, 0.0, 0.0))
         self._roll[owner] = (due, lasting, time.monotonic() + _AGAIN)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
+            self._engine.send_nowait(call, lost=lambda: self._roll.pop(owner, None))
 
     async def strike(self, owner: UserKey) -> None:
         """Take a user out of its app's index. One round trip."""
@@ -323,7 +339,7 @@ class Commons:
                 (index,),
                 only,
                 commands=[("ZREM", index, owner.user)],
-                lenient=True,  # what is not an index names nobody
+                allow_wrong_type=True,  # what is not an index names nobody
             )
         )
 
@@ -353,13 +369,13 @@ class Commons:
             return
         self._enrolled(owner, ttl)
         for call in self._enrolment(owner, ttl):
-            self._engine.post(call, lost=lambda: self._roll.pop(owner, None))
+            self._engine.send_nowait(call, lost=lambda: self._roll.pop(owner, None))
         self._refresh(owner)
 
     def _refresh(self, owner: UserKey) -> None:
         lifetime = ms(self._policy.state_ttl)
         for key in (self._keys.user(owner).state, self._keys.app_state(owner.app)):
-            self._engine.post(
+            self._engine.send_nowait(
                 Call("sessions.refresh", (key,), only, script=REFRESH, args=(lifetime,))
             )
 

@@ -112,7 +112,7 @@ class Forgetting:
         """The deltas of app state that wait are the app's: they are not forgotten."""
         outbox = self._keys.user(owner).outbox
         size: Call[Any] = Call(
-            "sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)], lenient=True
+            "sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)], allow_wrong_type=True
         )
         waiting = await self._engine.run(size)
         if not waiting or not isinstance(waiting, int):
@@ -141,7 +141,7 @@ class Forgetting:
                 (index,),
                 only,
                 commands=[("ZRANGE", index, 0, _STEP - 1)],
-                lenient=True,
+                allow_wrong_type=True,
             )
             listed = await self._engine.run(call)
             if isinstance(listed, list):

@@ -97,10 +97,10 @@ class Indexes:
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await self._read(keys)
         if found.gone:
-            self._engine.post(self.prune_call(owner))
+            self._engine.send_nowait(self.prune_call(owner))
         moved = [key for key, stored in found.sessions if not has(stored.head, label)]
         if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            self._engine.post(self.mend_call(owner, amiss, label))
+            self._engine.send_nowait(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
@@ -165,8 +165,8 @@ class Indexes:
                 continue
             part = parts[owner]
             if part.gone:  # evicted, or expired
-                self._engine.post(self.prune_call(owner))
-                self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
+                self._engine.send_nowait(self.prune_call(owner))
+                self._engine.send_nowait(self.mend_call(owner, part.gone[:_MENDED]))
             after = page.places[-1] if page.more else None
             listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
         return listed
@@ -235,8 +235,8 @@ class Indexes:
             keys=names,
             read=list,
             commands=[("HGETALL", name) for name in names],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
 
     def prune_call(self, owner: UserKey) -> Call[int]:
@@ -330,7 +330,7 @@ class Indexes:
                     keys=(index,),
                     read=only,
                     commands=[(*command, "LIMIT", 0, size)],
-                    lenient=True,
+                    allow_wrong_type=True,
                 )
             )
             if isinstance(flat, Exception):

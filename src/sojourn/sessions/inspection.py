@@ -76,11 +76,20 @@ class CorruptionReporter:
 
 def _look(key: str) -> Call[list[Any]]:
     commands = [("TYPE", key), ("GETRANGE", key, 0, LARGEST - 1), ("MEMORY", "USAGE", key)]
-    return Call("sessions.foreign", (key,), list, commands=commands, bulk=True, lenient=True)
+    return Call(
+        "sessions.foreign",
+        (key,),
+        list,
+        commands=commands,
+        separate_connection=True,
+        allow_wrong_type=True,
+    )
 
 
 def _dump(key: str) -> Call[bytes]:
-    return Call("sessions.foreign", (key,), _bytes, commands=[("DUMP", key)], bulk=True)
+    return Call(
+        "sessions.foreign", (key,), _bytes, commands=[("DUMP", key)], separate_connection=True
+    )
 
 
 def _bytes(replies: list[Any]) -> bytes:

@@ -57,7 +57,7 @@ class RedisSessions:
         write: WriteOptions,
         *args: Argument,
         operations: bool = False,
-        bulk: bool = False,
+        separate_connection: bool = False,
     ) -> list[Any]:
         """Run a script that changes a session, with what all of them take. One round trip.
 
@@ -67,7 +67,7 @@ class RedisSessions:
             write: operation id, incarnation, expected version.
             args: what the script takes behind these.
             operations: whether it writes to the operations of the user.
-            bulk: whether it travels apart from small calls.
+            separate_connection: whether it travels apart from small calls.
 
         Returns:
             its reply: `ok` or `duplicate`, and what it says then.
@@ -89,7 +89,7 @@ class RedisSessions:
                 script=script,
                 args=(*guarded(write), key.session, *args, *self.commons.told_for()),
                 operation_id=write.operation_id,
-                bulk=bulk,
+                separate_connection=separate_connection,
             )
         )
         if reply[0] not in DONE:

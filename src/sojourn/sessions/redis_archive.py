@@ -44,7 +44,12 @@ class RedisArchive:
         """One round trip."""
         name = self._keys.session(key).head
         call: Call[list[Any]] = Call(
-            "sessions.find", (name,), only, commands=[("HGETALL", name)], bulk=True, lenient=True
+            "sessions.find",
+            (name,),
+            only,
+            commands=[("HGETALL", name)],
+            separate_connection=True,
+            allow_wrong_type=True,
         )
         fields = await self._engine.run(call)
         if not fields:
@@ -65,7 +70,7 @@ class RedisArchive:
             read=only,
             script=_STRETCH,
             args=(first, most, size),
-            bulk=True,
+            separate_connection=True,
         )
         reply = await self._engine.run(call)
         if not reply:
@@ -87,7 +92,7 @@ class RedisArchive:
             read=only,
             script=_STAGE,
             args=(before, ms(STAGED), dropped, *rows),
-            bulk=True,
+            separate_connection=True,
         )
         return await self._engine.run(call)
 
@@ -122,7 +127,7 @@ class RedisArchive:
                 *self._commons.told_for(),
             ),
             operation_id=head.incarnation,
-            bulk=True,
+            separate_connection=True,
         )
         status, *said = await self._engine.run(call)
         match status:
@@ -186,7 +191,7 @@ class RedisArchive:
             keys=(key,),
             read=list,
             commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
-            lenient=True,
+            allow_wrong_type=True,
         )
         clock, left, fields = await self._engine.run(call)
         found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
@@ -219,7 +224,7 @@ class RedisArchive:
                 *counted(pairs),
             ),
             operation_id=new_operation_id(),
-            bulk=True,
+            separate_connection=True,
         )
         status, *said = await self._engine.run(call)
         if status == b"newer":

@@ -10,7 +10,7 @@ from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import halfway, no_later_than
+from sojourn.resilience.deadline import Deadline, half_of_remaining
 from sojourn.sessions.commons import Commons
 from sojourn.sessions.hashes import FOREIGN, DecodedState, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
@@ -62,7 +62,7 @@ class Snapshots:
         head, state, flawed = await self._inspected(key, seen)
         over: Pairs | None = None
         if isinstance(seen.waiting, int) and seen.waiting:
-            with no_later_than(halfway()):
+            with Deadline(half_of_remaining()):
                 drained = await self._commons.drain(key.owner)
             flawed |= not drained.readable
             app, stamps = await self._engine.run(self._commons.stamped_call(key.owner))
@@ -144,8 +144,8 @@ class Snapshots:
             keys=(*ours[:2], user.state, user.outbox),
             read=Snapshot.of,
             commands=commands,
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
 
     @staticmethod
@@ -160,5 +160,5 @@ class Snapshots:
             keys=(head, log),
             read=list,
             commands=[("LRANGE", log, places.start, places.stop - 1), ("HMGET", head, *MARK)],
-            bulk=True,
+            separate_connection=True,
         )

@@ -41,7 +41,7 @@ class Begin(Operation[WriteResult], frozen=True):
         commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
         append = self.append.call(server)
         due = commons.enrolment(owner, span)
-        reply, *entered = await server.engine.settle_all(
+        reply, *entered = await server.engine.gather_calls(
             [append, *due], aside=len(due), by=commons.enrolled_by()
         )
         failed = [each for each in entered if isinstance(each, BaseException)]
@@ -51,7 +51,7 @@ class Begin(Operation[WriteResult], frozen=True):
             for each in failed:
                 commons.check_lost(each)
             create = self.create.call(server)
-            made, reply = await server.engine.settle_all([create, append])
+            made, reply = await server.engine.gather_calls([create, append])
             try:
                 await self.create.created_by(made, server, known=not due or bool(failed))
             except SojournError as error:

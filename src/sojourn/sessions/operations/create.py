@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.call import Argument, Call, only
+from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
@@ -13,7 +13,6 @@ from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
 from sojourn.sessions.operations.tombstones import FindTombstone
 from sojourn.sessions.replies import as_object, counted, ms, seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import (
     Created,
     Delta,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("create")
+SCRIPT = Script.beside(__name__)
 
 
 class Create(Operation[Created], frozen=True):
@@ -71,7 +70,7 @@ class Create(Operation[Created], frozen=True):
         if self.age is not None and (fate := await server.run(FindTombstone(key, self.age))):
             raise refusals.erased(fate)
         known = not waited and not await commons.enroll(key.owner, span)
-        reply, *states = await server.engine.settle_all(
+        reply, *states = await server.engine.gather_calls(
             [self.call(server), *commons.state_calls(key.owner)]
         )
         repeated = await self.created_by(reply, server, known=known)

@@ -37,10 +37,10 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
         call, read = create.call(server), snapshots.call(key, self.window)
         _, app_call = server.commons.state_calls(key.owner)
         # On the connection of the reading, which is done after it.
-        short = [replace(call, bulk=True), read, app_call]
+        short = [replace(call, separate_connection=True), read, app_call]
         together = short if snapshots.is_short(self.window) else [call]
         while True:
-            reply, *seen = await server.engine.settle_all(together)
+            reply, *seen = await server.engine.gather_calls(together)
             try:
                 await create.created_by(reply, server, known=known)
                 ours = True
