@@ -61,7 +61,7 @@ class RedisMemoryArchive:
             script=_RESTORE,
             args=args,
             operation_id=operation,
-            bulk=True,
+            separate_connection=True,
         )
         status, *said = await self._engine.run(call)
         if status == b"newer":

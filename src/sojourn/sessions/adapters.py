@@ -35,7 +35,7 @@ class AdapterSessions:
 
     def __init__(self, parts: SessionParts) -> None:
         self.limits = parts.limits
-        self._patience = parts.limits.patience
+        self._operation_timeout = parts.limits.operation_timeout
         self._store = parts.store
         self._reader = parts.reader
 

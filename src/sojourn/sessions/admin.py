@@ -38,7 +38,7 @@ class SessionAdmin:
     """
 
     def __init__(self, parts: SessionParts, discard: Discard) -> None:
-        self._patience = parts.limits.patience
+        self._operation_timeout = parts.limits.operation_timeout
         self._parts = parts
         self._store = parts.store
         self._listing = parts.listing

@@ -75,7 +75,7 @@ class History:
         self.key = key
         self._sessions = sessions
         self._adapters = adapters
-        self._patience = adapters.limits.patience
+        self._operation_timeout = adapters.limits.operation_timeout
         self._ttl: float | Keep | None = ttl
 
     async def append(

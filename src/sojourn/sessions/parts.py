@@ -30,7 +30,7 @@ class SessionLimits(NamedTuple):
         max_event_bytes: the largest event, as JSON.
         shards: among how many index entries the store spreads an app's users.
         cache_bytes: the size of the near-cache.
-        patience: seconds that an operation may take, whatever the number of its round trips.
+        operation_timeout: seconds for all round trips of an operation together.
         strict_ids: whether only ids of our making name sessions.
     """
 
@@ -38,7 +38,7 @@ class SessionLimits(NamedTuple):
     max_event_bytes: int
     shards: int
     cache_bytes: int
-    patience: float
+    operation_timeout: float
     strict_ids: bool = False
 
     def life(

@@ -74,7 +74,7 @@ class Sessions:
     """
 
     def __init__(self, parts: SessionParts) -> None:
-        self._patience = parts.limits.patience
+        self._operation_timeout = parts.limits.operation_timeout
         self._store = parts.store
         self._limits = parts.limits
         self._states = parts.states
