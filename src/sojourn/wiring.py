@@ -45,7 +45,7 @@ from sojourn.security.keys import SecurityRoomKeys
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
-from sojourn.sessions import Sessions
+from sojourn.sessions import SessionLimits, SessionParts
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
@@ -56,7 +56,6 @@ from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.keys import StreamRoomKeys
@@ -90,14 +89,14 @@ class Rooms(NamedTuple):
     """What a store consists of.
 
     Attributes:
-        sessions: and the other rooms.
+        sessions: what the session calls share.
         stores: what is beneath the rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
         forgetter: forgets users in all of them.
     """
 
-    sessions: Sessions
+    sessions: SessionParts
     cache: Cache
     memory: Memory
     artifacts: Artifacts
@@ -122,7 +121,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     quarantine, cache = Quarantine(kept, hooks), Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
-    sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
+    sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
     streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
@@ -193,9 +192,8 @@ def rooms_at(
     artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
     told = RedisNotices(engine, NoticeRoomKeys(space))
     limits = _limits(options, shards=SHARDS)
-    sessions = Sessions(
-        *(buffered or rows, limits, quarantine, artifacts.clear),
-        losses=lambda: engine.tally.broken,
+    sessions = SessionParts(
+        buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
     )
     streams = RedisStreams(engine, StreamRoomKeys(space), Reach())
     security = RedisSecurity(engine, securing, options.state_ttl)

@@ -182,7 +182,7 @@ async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> No
     assert len(bench.data()) == 1
     assert await bench.store.artifacts.delete(bench.to, "a.bin")
     assert bench.data() == []
-    assert await bench.store.forget("ada", app=bench.key.app)
+    assert await bench.store.admin.forget("ada", app=bench.key.app)
     left = [key for key in bench.planter.client.scan_iter("*") if bench.key.app.encode() in key]
     assert left == []
 

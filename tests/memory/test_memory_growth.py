@@ -301,7 +301,7 @@ async def test_a_kind_that_is_not_known_is_passed_over(bench: Bench) -> None:
     assert app in await archive.apps()
     assert await bench.store.memory.forget("ada", app=app) == 2
     assert client.hget(f"{fact.head}:entry:k", "value") == b"1"
-    await bench.store.forget("ada", app=app)
+    await bench.store.admin.forget("ada", app=app)
 
 
 # ── tenants ────────────────────────────────────────────────────────────────────────────────────
