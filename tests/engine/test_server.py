@@ -17,7 +17,7 @@ from servers import Server, any_binary
 from sojourn import AccessDenied, ConfigurationError, Event, InvalidInput, SessionKey, Unavailable
 from sojourn.engine.address import KEPT, TLS
 
-ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
+RUNNING = (Path(__file__).parents[2] / "docs/guides/running.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ async def test_a_namespace_is_a_world_of_its_own(shared_server: Server) -> None:
         made = await one.sessions.create(app, "u")
         assert await two.sessions.get(made.key) is None
         assert (await two.sessions.list(app)).sessions == []
-        assert (await two.sessions.apps()).names == []
+        assert (await two.admin.apps()).names == []
 
 
 async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
-    """docs/architecture.md gives this rule; every operation must pass under it."""
-    line = next(line for line in ARCHITECTURE.splitlines() if line.startswith("ACL SETUSER"))
+    """docs/guides/running.md gives this rule; every operation must pass under it."""
+    line = next(line for line in RUNNING.splitlines() if line.startswith("ACL SETUSER"))
     with server.client() as client:
         client.execute_command(*line.split()[0:2], *line.split()[2:])
     user, secret = line.split()[2], next(w[1:] for w in line.split() if w.startswith(">"))
@@ -136,9 +136,9 @@ async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
             client.delete("shop:state:{a}")
             client.sadd("shop:state:{a}", "mine")
         assert await store.sessions.get(made.key) is not None
-        kept = await store.sessions.quarantined("a", "u")
+        kept = await store.admin.quarantined("a", "u")
         assert len([record for record in kept if record.raw]) == 2
-        assert await store.sessions.release("a", "u", kept[0].id)
+        assert await store.admin.release("a", "u", kept[0].id)
         assert await store.sessions.delete(made.key)
     async with sojourn.open(url) as outside:
         with pytest.raises(AccessDenied, match="ACL"):

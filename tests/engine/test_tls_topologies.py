@@ -17,7 +17,7 @@ from sentinel import SentinelSet
 from servers import Server, make_certificates
 from sojourn import AccessDenied, ConfigurationError, Event, SessionKey
 
-ARCHITECTURE = (Path(__file__).parents[2] / "docs/architecture.md").read_text("utf-8")
+RUNNING = (Path(__file__).parents[2] / "docs/guides/running.md").read_text("utf-8")
 SECRETS = ("sécret", "s%C3%A9cret", "agent", "hush")
 
 Guarded = SentinelSet | ClusterSet
@@ -67,7 +67,7 @@ async def test_sessions_are_kept_over_tls(guarded: Guarded) -> None:
 
 
 async def test_the_acl_rule_of_the_docs_is_enough_on_sets(guarded: Guarded) -> None:
-    rule = next(line for line in ARCHITECTURE.splitlines() if line.startswith("ACL SETUSER"))
+    rule = next(line for line in RUNNING.splitlines() if line.startswith("ACL SETUSER"))
     more = ["+cluster|slots"] if isinstance(guarded, ClusterSet) else []
     for server in servers_of(guarded):
         server.ask(*rule.split(), *more)

@@ -52,7 +52,7 @@ _MEMORY: _Rule = (
 _DENIED: _Rule = (
     AccessDenied,
     "The server at {where} refuses access ({detail}). Check the user and password in the URL and "
-    "the user's ACL: docs/architecture.md has the rule that Sojourn needs.",
+    "the user's ACL: docs/guides/running.md has the rule that Sojourn needs.",
 )
 _FOREIGN: _Rule = (
     CorruptRecord,

@@ -39,10 +39,10 @@ class Pending:
         refusal: the last reply that put it off.
         deadline: when it ends if none of its bytes move; it stands while they do.
         limit: when it ends in any case.
-        idle: nobody waits for it, so it may leave with the next call that somebody waits for.
+        unawaited: nobody waits for it, so it may leave with the next call that somebody waits for.
         given: how many seconds its operation had left for it.
-        moved: until which second of its wire's traffic its deadline has stood.
-        came: how many bytes had come over its wire before it.
+        moved: until which second of its connection's traffic its deadline has stood.
+        came: how many bytes had come over its connection before it.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Pending:
             "future",
             "given",
             "held",
-            "idle",
+            "unawaited",
             "limit",
             "losses",
             "missing",
@@ -72,10 +72,10 @@ class Pending:
         future: asyncio.Future[Any],
         limit: float = math.inf,
         *,
-        idle: bool = False,
+        unawaited: bool = False,
     ) -> None:
         self.call = call
-        self.idle = idle
+        self.unawaited = unawaited
         self.deadline = deadline
         self.limit = limit
         self.given = math.inf
@@ -94,16 +94,16 @@ class Pending:
         self.refusal: BaseException | None = None
 
     def enter(self, traffic: Traffic) -> None:
-        """Wait on a wire from now on."""
+        """Wait on a connection from now on."""
         self.moved = traffic.seconds
         self.came = traffic.size
 
     def end(self, traffic: Traffic) -> float:
-        """When it ends, as things stand on its wire."""
+        """When it ends, as things stand on its connection."""
         return min(self.deadline + traffic.seconds - self.moved, self.limit)
 
     def stand(self, traffic: Traffic) -> None:
-        """Let the deadline have stood while bytes moved on its wire."""
+        """Let the deadline have stood while bytes moved on its connection."""
         moved = traffic.seconds
         end = self.deadline + moved - self.moved
         self.deadline = end if end < self.limit else self.limit  # noqa: FURB136 - of every call
@@ -132,7 +132,7 @@ class Pending:
     @property
     def is_large(self) -> bool:
         """Whether its bytes or those of its reply may be many."""
-        return self.call.bulk or len(self.packet) > LARGE
+        return self.call.separate_connection or len(self.packet) > LARGE
 
     @property
     def is_suspect(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from sojourn.calls.call import Call, Command, only
 from sojourn.codecs.pieces import Turns
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import SHARDS, Keys
 from sojourn.errors import CorruptRecord
 from sojourn.ids import (
     AppName,
@@ -21,12 +20,13 @@ from sojourn.ids import (
     parse_user,
 )
 from sojourn.resilience.deadline import gather_in_time
-from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
+from sojourn.sessions.session_codec import FOREIGN, FieldError, app_state, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
     IndexEntry,
     IndexPlace,
@@ -75,14 +75,14 @@ class Indexes:
     def __init__(
         self,
         engine: Engine,
-        keys: Keys,
-        commons: Commons,
+        keys: SessionRoomKeys,
+        shared_state: SharedState,
         inspection: CorruptionReporter,
         recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
         self._inspection = inspection
         self._recent = recent
 
@@ -105,10 +105,10 @@ class Indexes:
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await self._read(keys)
         if found.gone:
-            self._engine.post(self.prune_call(owner))
+            self._engine.send_nowait(self.prune_call(owner))
         moved = [key for key, stored in found.sessions if not has(stored.head, label)]
         if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            self._engine.post(self.mend_call(owner, amiss, label))
+            self._engine.send_nowait(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
@@ -170,8 +170,8 @@ class Indexes:
                 continue
             part = parts[owner]
             if part.gone:  # evicted, or expired
-                self._engine.post(self.prune_call(owner))
-                self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
+                self._engine.send_nowait(self.prune_call(owner))
+                self._engine.send_nowait(self.mend_call(owner, part.gone[:_MENDED]))
             after = page.places[-1] if page.more else None
             listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
         return listed
@@ -210,7 +210,7 @@ class Indexes:
         ]
         names.append([self._keys.app_state(keys[0].app)])
         commands = [[("HGETALL", name) for name in part] for part in names]
-        *replies, (app,) = await self._ask("sessions.list", commands, bulk=True)
+        *replies, (app,) = await self._ask("sessions.list", commands, large=True)
         state = app_state(app)
         read: dict[SessionKey, SessionSnapshot] = {}
         turns = Turns()
@@ -218,7 +218,7 @@ class Indexes:
             ours = user_state(reply[-1])
             shared = False
             if ours.flaws or state.flaws:
-                shared = await self._commons.report(owner, ours, state)
+                shared = await self._shared_state.report(owner, ours, state)
             for key, name, fields in zip(part, heads, reply, strict=False):
                 if not fields:
                     found.gone.append(key)
@@ -241,7 +241,7 @@ class Indexes:
         return found
 
     async def _ask(
-        self, name: str, parts: Sequence[Sequence[Command]], *, bulk: bool = False
+        self, name: str, parts: Sequence[Sequence[Command]], *, large: bool = False
     ) -> list[list[Any]]:
         """The replies to commands, those of each part on keys of one slot. One round trip.
 
@@ -252,18 +252,21 @@ class Indexes:
         for start in range(0, len(parts), at_once):
             commands = [command for part in parts[start : start + at_once] for command in part]
             keys = [str(command[1]) for command in commands]
-            calls.append(Call(name, keys, list, commands, bulk=bulk, lenient=True))
+            calls.append(
+                Call(name, keys, list, commands, separate_connection=large, allow_wrong_type=True)
+            )
         replies = chain.from_iterable(await self._engine.run_all(calls))
         return [list(islice(replies, len(part))) for part in parts]
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
+        user = self._keys.user(owner)
         return Call(
             name="sessions.prune",
-            keys=(*self._keys.user(owner)[:2], *self._commons.told(owner)),
+            keys=(*user[:2], *self._shared_state.policy.notice_keys(user)),
             read=only,
             script=_PRUNE,
-            args=self._commons.told_for(),
+            args=self._shared_state.policy.notice_args(),
         )
 
     def mend_call(

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys, UserKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
-from sojourn.sessions.commons import Commons
 from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.keys import RecentKeys, SessionRoomKeys, UserKeys
 from sojourn.sessions.recent import Recent, named
 from sojourn.sessions.scripts import load
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import IndexEntry, Repaired
 
 _COUNT = load("count")
@@ -78,11 +78,16 @@ class Upkeep:
     """Repairs what leads to the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes, recent: Recent
+        self,
+        engine: Engine,
+        keys: SessionRoomKeys,
+        shared_state: SharedState,
+        indexes: Indexes,
+        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
         self._indexes = indexes
         self._recent = recent
 
@@ -94,7 +99,7 @@ class Upkeep:
         repairs = [_Repair(owner, self._keys.user(owner)) for owner in owners]
         asks = [ask for repair in repairs for ask in self._first_asks(repair)]
         while asks:
-            replies = await self._engine.settle_all([call for _, call, _ in asks])
+            replies = await self._engine.gather_calls([call for _, call, _ in asks])
             for (repair, _, take), reply in zip(asks, replies, strict=True):
                 if isinstance(reply, CorruptRecord):
                     repair.error = reply
@@ -105,7 +110,7 @@ class Upkeep:
             await self._mend(repairs)
             asks = [ask for repair in repairs for ask in self._asks(repair)]
         waiting = [repair for repair in repairs if repair.waiting and repair.error is None]
-        drains = (self._commons.drain(repair.owner) for repair in waiting)
+        drains = (self._shared_state.flush(repair.owner) for repair in waiting)
         drained = await gather(*drains, return_exceptions=True)
         for repair, outcome in zip(waiting, drained, strict=True):
             if isinstance(outcome, CorruptRecord):
@@ -174,7 +179,9 @@ class Upkeep:
         for some in _together(parts):
             calls = [self._indexes.mend_call(repair.owner, part) for repair, part in some]
             recent: dict[RecentKeys, list[IndexEntry]] = {}
-            for (repair, _), mended in zip(some, await self._engine.settle_all(calls), strict=True):
+            for (repair, _), mended in zip(
+                some, await self._engine.gather_calls(calls), strict=True
+            ):
                 if isinstance(mended, CorruptRecord):
                     repair.error = mended
                 elif isinstance(mended, BaseException):
@@ -185,7 +192,7 @@ class Upkeep:
                     keys = self._keys.recent_of(repair.owner)
                     recent.setdefault(keys, []).extend(mended.entries)
             entered = [self._recent.call(keys, entries) for keys, entries in recent.items()]
-            for reply in await self._engine.settle_all(entered):
+            for reply in await self._engine.gather_calls(entered):
                 if isinstance(reply, BaseException) and not isinstance(reply, _IN_VAIN):
                     raise reply
 

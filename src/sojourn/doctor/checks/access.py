@@ -8,7 +8,7 @@ from sojourn.doctor.model import Level, Verdict
 from sojourn.doctor.reading import Reading, is_loopback, known
 
 _RIGHTS = "-@all +@read +@write +@connection +@scripting -@dangerous +info +time"
-"""Of a Redis user: all that Sojourn needs. docs/architecture.md explains it."""
+"""Of a Redis user: all that Sojourn needs. docs/guides/running.md explains it."""
 
 
 def acl_rule(user: str, patterns: tuple[str, ...]) -> str:

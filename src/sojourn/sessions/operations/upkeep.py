@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, UserKey
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.store import Repaired
 
 if TYPE_CHECKING:
