@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
+from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import AddTombstone, Delete, ListIds
 from sojourn.sessions.store import IndexPlace, WriteOptions
-
-T = TypeVar("T")
 
 Discard: TypeAlias = Callable[[SessionKey], Awaitable[int]]
 """Deletes what other rooms keep of a session; how many."""
@@ -75,9 +73,8 @@ class Revoking:
         rest: dict[UserKey, IndexPlace | None] = dict.fromkeys(owners)
         missed: set[UserKey] = set()
         while rest:
-            pages = await _all(
-                self._store.run(ListIds(owner, after, _PAGE)) for owner, after in rest.items()
-            )
+            lists = (ListIds(owner, after, _PAGE) for owner, after in rest.items())
+            pages = await gather_in_time(*map(self._store.run, lists))
             keys = [
                 SessionKey(*owner, SessionId(place.name))
                 for owner, page in zip(rest, pages, strict=True)
@@ -103,10 +100,10 @@ class Revoking:
         The artifacts first: only the session leads to them. It goes even if they do not.
         """
         try:
-            artifacts = await _all(map(self._discard, keys))
+            artifacts = await gather_in_time(*map(self._discard, keys))
         finally:
             deletes = (Delete(key, WriteOptions(new_operation_id())) for key in keys)
-            gone = await _all(map(self._store.run, deletes))
+            gone = await gather_in_time(*map(self._store.run, deletes))
         return gone, sum(artifacts)
 
 
@@ -118,12 +115,3 @@ def _plus(done: Revoked, more: Revoked) -> Revoked:
         artifacts=done.artifacts + more.artifacts,
         cursor=done.cursor,
     )
-
-
-async def _all(steps: Iterable[Awaitable[T]]) -> list[T]:
-    """The results, after all have run their course; the first error if there is one."""
-    done = await asyncio.gather(*steps, return_exceptions=True)
-    for outcome in done:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in done if not isinstance(outcome, BaseException)]
