@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
-from sojourn.engine.wire import ConnectionStats
+from sojourn.engine.multiplexer import ConnectionStats
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
@@ -63,7 +63,7 @@ class Sojourn:
         self._forgetter = rooms.forgetter
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
-        self._patience = math.inf if rooms.engine is None else rooms.engine.timeout
+        self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
         self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks

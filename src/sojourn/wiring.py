@@ -12,18 +12,16 @@ from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.artifacts.redis_archive import RedisArtifactArchive
 from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
-from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
-from sojourn.cache.redis_archive import RedisCacheArchive
 from sojourn.cache.store import CacheStore
 from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
 from sojourn.memory import Lives, Memory
@@ -43,9 +41,9 @@ from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
@@ -73,7 +71,6 @@ class Stores(NamedTuple):
     artifacts: ArtifactStore
     artifact_archive: ArtifactArchive
     cache: CacheStore
-    cache_archive: CacheArchive
     counters: Counters
     options: Options
     shards: int
@@ -138,7 +135,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, files, files, records, records),
+            *(twin, twin, entries, files, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -155,13 +152,13 @@ def rooms_at(
         server = Server.at(url, connect_timeout=timeout, credential_provider=credential_provider)
     else:
         server = Server.of(url, connect_timeout=timeout, credential_provider=credential_provider)
-    patience = Timeouts(
+    timeouts = Timeouts(
         options.operation_timeout,
         options.health_check_interval,
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, keys = Engine(server, patience=patience, hooks=hooks), Keys(options.namespace)
+    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
     policy = Policy(
         options.session_ttl,
@@ -212,7 +209,7 @@ def rooms_at(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
             entries,
             *(files, RedisArtifactArchive(engine, keys)),
-            *(records, RedisCacheArchive(engine, keys)),
+            records,
             RedisCounters(engine, keys),
             options,
             shards=SHARDS,
@@ -245,7 +242,7 @@ def _buffered(
             options.journal,
         ),
         held_bytes=options.buffer_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         told=hooks.tell_replay,
         lasting=options.buffer_seconds,
         down_since=down_since,
@@ -269,7 +266,7 @@ def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
         max_bytes=options.max_event_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         shards=shards,
     )
 

@@ -20,8 +20,8 @@ from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import ProbeRequest, Reading, ServerAddress
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Target
-from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
@@ -80,7 +80,7 @@ def read(
 
     async def reading() -> Reading:
         target = Target.at(url, connect_timeout=5)
-        engine = Engine(target, patience=Timeouts(5), hooks=Hooks())
+        engine = Engine(target, timeouts=Timeouts(5), hooks=Hooks())
 
         async def run(call: Call[Any]) -> Any:
             before(call)

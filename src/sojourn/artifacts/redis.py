@@ -164,7 +164,7 @@ class RedisArtifacts:
                 keys=(key,),
                 read=only,
                 commands=[("HGET", key, number)],
-                bulk=found.stored.size > _SMALL,
+                separate_connection=found.stored.size > _SMALL,
             )
             for number in range(chunks)
         )
@@ -210,7 +210,7 @@ class RedisArtifacts:
                 script=_TOUCH,
                 args=(place.name, self._ttl),
             )
-            self._engine.post(touched)
+            self._engine.send_nowait(touched)
         stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
         return _FoundVersion(stored, crc, data.decode(errors="replace"))
 
@@ -223,7 +223,7 @@ class RedisArtifacts:
             read=only,
             script=_VERSIONS,
             args=(place.name,),
-            bulk=True,
+            separate_connection=True,
         )
         what, *kept = await self._engine.run(call)
         if what == b"missing":
@@ -238,7 +238,11 @@ class RedisArtifacts:
         """The names of the artifacts of an owner."""
         index = self._keys.artifacts(owner)
         call: Call[list[bytes]] = Call(
-            name="artifacts.names", keys=(index,), read=only, script=_NAMES, bulk=True
+            name="artifacts.names",
+            keys=(index,),
+            read=only,
+            script=_NAMES,
+            separate_connection=True,
         )
         names: list[str] = []
         for name in await self._engine.run(call):

@@ -64,7 +64,7 @@ async def probe(
     hello = await ask(run, "HELLO")  # every user may, even while the server loads its data
     if isinstance(hello, NotAllowed):
         await run(
-            Call("doctor.ask", (), bool, commands=[("PING",)], patient=False)
+            Call("doctor.ask", (), bool, commands=[("PING",)], retry_when_busy=False)
         )  # is it refused, or all?
     info, client, default_user, config, tried = await asyncio.gather(
         ask(run, "INFO"),

@@ -19,7 +19,7 @@ from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.memory.entry_codec import Found, in_ms, of_others, parse_rows, texts
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import EntryPage, MemoryRow
-from sojourn.resilience.deadline import from_now, halfway, no_later_than
+from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
 
 if TYPE_CHECKING:
     from sojourn.memory.operations.add import AddEntries
@@ -81,7 +81,7 @@ class RedisMemory:
             await self._register(scope, ttl)
         elif not due and status == b"ok" and number <= len(write.items):
             # It had no entry: others may have taken its name out of the index since.
-            self.engine.post(self.registration(scope, ttl))
+            self.engine.send_nowait(self.registration(scope, ttl))
         return status, number
 
     def write(
@@ -92,7 +92,7 @@ class RedisMemory:
         operation: str,
         args: Sequence[Argument],
         *,
-        bulk: bool = False,
+        separate_connection: bool = False,
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run a script that changes entries. One round trip.
 
@@ -102,7 +102,7 @@ class RedisMemory:
             entries: their names.
             operation: a word for what is done, and the operation id.
             args: what the script takes behind the operation and an id for a new scope.
-            bulk: whether it travels apart from small calls.
+            separate_connection: whether it travels apart from small calls.
 
         Returns:
             its reply: a status, and what follows it.
@@ -129,7 +129,7 @@ class RedisMemory:
                 script=script,
                 args=(operation, secrets.token_urlsafe(12), *args),
                 operation_id=operation.partition(" ")[2],
-                bulk=bulk,
+                separate_connection=separate_connection,
             )
         )
 
@@ -161,14 +161,14 @@ class RedisMemory:
         if due > now and (lasting is None or (ttl is not None and ttl + _DAY <= lasting)):
             if again < now:
                 self._registered[scope] = (due, lasting, now + _AGAIN)
-                self.engine.post(self.registration(scope, ttl))
+                self.engine.send_nowait(self.registration(scope, ttl))
             return False
         registration = self.registration(scope, ttl)
         if not self.engine.is_spread:
             await self.engine.run(registration)
         else:
             try:
-                with no_later_than(min(halfway(), from_now(self.engine.timeout / 2))):
+                with Deadline(min(half_of_remaining(), from_now(self.engine.timeout / 2))):
                     await self.engine.run(registration)
             except Unavailable as error:
                 log.warning("A memory scope is not in its index until its next put: %s", error)
@@ -190,7 +190,9 @@ class RedisMemory:
         """Register a scope that could not be registered at its put; nobody waits for it."""
         if scope in self._owed:
             ttl = self._owed.pop(scope)
-            self.engine.post(self.registration(scope, ttl), lost=lambda: self._owe(scope, ttl))
+            self.engine.send_nowait(
+                self.registration(scope, ttl), lost=lambda: self._owe(scope, ttl)
+            )
 
     def _owe(self, scope: ScopeKey, ttl: float | None) -> None:
         self._owed[scope] = ttl
@@ -207,7 +209,7 @@ class RedisMemory:
                 (index,),
                 only,
                 commands=[("ZREM", index, scope.name)],
-                lenient=True,  # what is not an index names nobody
+                allow_wrong_type=True,  # what is not an index names nobody
             )
             for index in self.keys.memories_of(*scope)
         ]
@@ -258,8 +260,8 @@ class RedisMemory:
             keys=(ours.expiry, *names),
             read=list,
             commands=[("ZMSCORE", ours.expiry, *keys), *[("HGETALL", name) for name in names]],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
         scores, *replies = await self.engine.run(call)
         lost: list[str] = []
@@ -278,8 +280,8 @@ class RedisMemory:
                 keys=names,
                 read=lambda replies: parse_rows(keys, names, replies, tenant),
                 commands=[("HGETALL", name) for name in names],
-                bulk=True,
-                lenient=True,
+                separate_connection=True,
+                allow_wrong_type=True,
             )
         )
 

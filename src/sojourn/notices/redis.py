@@ -66,7 +66,7 @@ class RedisNotices:
         stream = self._keys.user(owner).notices
         commands = [("XLEN", stream), ("UNLINK", stream)]
         call: Call[list[Any]] = Call(
-            "notices.forget", (stream,), list, commands=commands, lenient=True
+            "notices.forget", (stream,), list, commands=commands, allow_wrong_type=True
         )
         count, _ = await self._engine.run(call)
         return count if isinstance(count, int) else 0

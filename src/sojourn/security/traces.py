@@ -81,7 +81,7 @@ class RedisTraces:
     async def _all_apps(self) -> list[str]:
         key = self._keys.apps()
         call: Call[Any] = Call(
-            "sessions.index", (key,), only, commands=[("ZRANGE", key, 0, -1)], lenient=True
+            "sessions.index", (key,), only, commands=[("ZRANGE", key, 0, -1)], allow_wrong_type=True
         )
         names = await self._engine.run(call)
         if not isinstance(names, list):
@@ -91,7 +91,13 @@ class RedisTraces:
     async def _naming(self, user: str, indexes: Sequence[tuple[str, str]]) -> set[str]:
         """The apps of those indexes that name a user."""
         calls = [
-            Call("sessions.index", (key,), only, commands=[("ZSCORE", key, user)], lenient=True)
+            Call(
+                "sessions.index",
+                (key,),
+                only,
+                commands=[("ZSCORE", key, user)],
+                allow_wrong_type=True,
+            )
             for _, key in indexes
         ]
         scores = await self._engine.run_all(calls)

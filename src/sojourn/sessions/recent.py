@@ -55,7 +55,7 @@ class Recent:
         while len(self._entered) > _REMEMBERED:
             self._entered.popitem(last=False)
         keys = self._keys.recent_of(entries[0].key)
-        self._engine.post(self.call(keys, entries), lost=lambda: self._lost(entries))
+        self._engine.send_nowait(self.call(keys, entries), lost=lambda: self._lost(entries))
 
     def call(self, keys: RecentKeys, entries: Sequence[IndexEntry]) -> Call[int]:
         """Enter sessions into a shard or take them out; gives how many went out."""

@@ -82,7 +82,7 @@ class RedisStreams:
         """The messages that are kept."""
         name = self._keys.mcp(key)
         call: Call[list[Any]] = Call(
-            "streams.read", (name,), only, commands=[("HGETALL", name)], bulk=True
+            "streams.read", (name,), only, commands=[("HGETALL", name)], separate_connection=True
         )
         flat = await self._engine.run(call)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))

@@ -95,7 +95,7 @@ class ReadChanges(Operation[Changes], frozen=True):
             commands += [(*known, "LIMIT", 0, 2 * WITNESSES)]
             commands += [("HMGET", name, "version", "updated") for name in witnesses]
         keys = (*ours[:5], *witnesses)
-        return Call("memory.changes", keys, list, commands=commands, bulk=True)
+        return Call("memory.changes", keys, list, commands=commands, separate_connection=True)
 
     def _others(
         self, since: ChangeMark, seen: list[Any], gone: Sequence[tuple[str, int]], now: float

@@ -72,7 +72,11 @@ async def _indexed(server: RedisMemory, ours: MemoryKeys) -> list[bytes]:
     names: dict[bytes, None] = {}
     for index in (ours.names, ours.expiry, ours.changes):
         call: Call[Any] = Call(
-            "memory.index", (index,), only, commands=[("ZRANGE", index, 0, 149)], lenient=True
+            "memory.index",
+            (index,),
+            only,
+            commands=[("ZRANGE", index, 0, 149)],
+            allow_wrong_type=True,
         )
         listed = await server.engine.run(call)
         if isinstance(listed, list):

@@ -54,7 +54,9 @@ class RestoreEntries(Operation[list[str]], frozen=True):
             args += [row.item.key, row.version, row.created, row.updated, expires]
             args += [len(fields), *fields]
         keys = [row.item.key for row in self.rows]
-        _, *stay = await server.write(SCRIPT, self.scope, keys, self.operation, args, bulk=True)
+        _, *stay = await server.write(
+            SCRIPT, self.scope, keys, self.operation, args, separate_connection=True
+        )
         return [key.decode() for key in stay]
 
     async def in_memory(self, memory: InMemoryMemory) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import ConfigurationError, InvalidId
 from sojourn.options import Options, from_query
 from sojourn.telemetry import Hooks
@@ -84,7 +84,7 @@ class Keyspace:
                 "sessions instead of a URL."
             )
         server = Server.at(address, connect_timeout=_CONNECT)
-        self._engine = Engine(server, patience=Timeouts(_PATIENCE), hooks=Hooks())
+        self._engine = Engine(server, timeouts=Timeouts(_PATIENCE), hooks=Hooks())
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
         self.ours = False
@@ -137,7 +137,14 @@ class Keyspace:
         if words is None:
             return None
         commands: list[Command] = [(words[0], key.name, *words[1:]), ("PTTL", key.name)]
-        call = Call("migration.read", (key.name,), list, commands=commands, bulk=True, lenient=True)
+        call = Call(
+            "migration.read",
+            (key.name,),
+            list,
+            commands=commands,
+            separate_connection=True,
+            allow_wrong_type=True,
+        )
         began = time.time()
         value, left = await self._engine.run(call)
         late = time.time() - began
