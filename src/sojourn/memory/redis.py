@@ -61,7 +61,7 @@ class RedisMemory:
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
-    async def store(
+    async def store_entries(
         self,
         script: Script,
         write: PutEntries | AddEntries,

@@ -106,10 +106,10 @@ class Changes(NamedTuple):
     """Changes of a scope since a mark.
 
     Attributes:
-        mark: what is known with this; None when the scope is not what the mark was made of (also
-            as a backup was restored), or has forgotten what was deleted since: begin anew.
+        mark: what is known with this; None to start over: the scope is another than the one the
+            mark was made of (a backup was restored), or no longer remembers what was deleted.
         rows: entries that were stored, as they are now.
-        removed: entries that there are no more, with the number of the change that told so.
+        removed: entries that were deleted or have expired, with the number of that change.
         more: there are further changes.
         now: the store's clock, seconds since the epoch.
         newer: how many entries were stored in a way that this version cannot read; they are among

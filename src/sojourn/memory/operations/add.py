@@ -50,7 +50,7 @@ class AddEntries(Operation[None], frozen=True):
             fields = fields_of(item)
             args += [item.key, item.unless, len(fields), *fields]
         keys = [key for item in self.items for key in (item.key, item.unless or item.key)]
-        await server.store(SCRIPT, self, keys, args)
+        await server.store_entries(SCRIPT, self, keys, args)
 
     async def in_memory(self, memory: InMemoryMemory) -> None:
         """As `Operation`."""
