@@ -47,7 +47,8 @@ class PutEntries(Operation[int], frozen=True):
         for item in self.items:
             fields = fields_of(item)
             args += [item.key, len(fields), *fields]
-        status, number = await server.store_entries(SCRIPT, self, [item.key for item in self.items], args)
+        keys = [item.key for item in self.items]
+        status, number = await server.store_entries(SCRIPT, self, keys, args)
         if status == b"stale":
             raise stale(self.items[0].key, self.expected, number)
         return number
