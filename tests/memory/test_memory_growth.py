@@ -12,8 +12,8 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
-from sojourn.engine.keys import Keys
 from sojourn.memory import Draft, MemoryScope
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.operations.read import GetEntries, ListMemoryApps
 from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import Item, MemoryRow
@@ -41,7 +41,7 @@ class Bench:
         self.planter = planter
         self.app = f"shop-{secrets.token_hex(4)}"
         self.ada = store.memory.user("ada", app=self.app)
-        shared = Keys().memory(self.app, "user", "ada")
+        shared = MemoryRoomKeys().memory(self.app, "user", "ada")
         self.head = shared.head
         self.entry = f"{shared.head}:entry:k"
 
@@ -286,17 +286,17 @@ async def test_a_scope_whose_changes_cannot_be_numbered_is_cleared(
 
 async def test_a_kind_that_is_not_known_is_passed_over(bench: Bench) -> None:
     client, app = bench.planter.client, bench.app
-    fact = Keys().memory(app, "facts", "ada")
+    fact = MemoryRoomKeys().memory(app, "facts", "ada")
     client.hset(fact.head, mapping={"id": "x", "seq": 1})
     client.hset(f"{fact.head}:entry:k", mapping={"value": "1", "version": 1})
-    index, expiry = Keys().memories_of(app, "facts", "ada")
+    index, expiry = MemoryRoomKeys().memories_of(app, "facts", "ada")
     client.zadd(index, {"ada": 0})
     client.zadd(expiry, {"ada": "inf"})
     assert (await bench.store.memory.scopes("user", app=app)).names == ["ada"]
     assert app in await bench.store.stores.memory.run(ListMemoryApps())
     assert await bench.store.memory.forget("ada", app=app) == 2
     assert client.hget(f"{fact.head}:entry:k", "value") == b"1"
-    await bench.store.forget("ada", app=app)
+    await bench.store.admin.forget("ada", app=app)
 
 
 # ── tenants ────────────────────────────────────────────────────────────────────────────────────

@@ -13,10 +13,10 @@ from sojourn.calls.call import Argument, Call, Command, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.memory.entry_codec import Found, in_ms, of_others, parse_rows, texts
+from sojourn.memory.keys import MemoryKeys, MemoryRoomKeys
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import EntryPage, MemoryRow, NamesPage
 from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
@@ -46,7 +46,7 @@ class RedisMemory:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: MemoryRoomKeys) -> None:
         self.engine = engine
         self.keys = keys
         self._registered: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()

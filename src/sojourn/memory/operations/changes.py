@@ -14,8 +14,8 @@ from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import WITNESSES, ChangeMark, Changes, MemoryRow, Witness
 
 if TYPE_CHECKING:
-    from sojourn.engine.keys import MemoryKeys
     from sojourn.memory.inmemory import InMemoryMemory
+    from sojourn.memory.keys import MemoryKeys
     from sojourn.memory.redis import RedisMemory
 
 _STEP = 500
