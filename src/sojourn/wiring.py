@@ -6,17 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
-from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
 from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.redis_archive import RedisCacheArchive
 from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
@@ -72,8 +70,7 @@ class Stores(NamedTuple):
     session_archive: SessionArchive
     memory: MemoryStore
     memory_archive: MemoryArchive
-    artifacts: ArtifactStore
-    artifact_archive: ArtifactArchive
+    artifacts: RoomStore
     cache: CacheStore
     cache_archive: CacheArchive
     counters: Counters
@@ -140,7 +137,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records, records),
+            *(twin, twin, entries, entries, files, records, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -213,7 +210,7 @@ def rooms_at(
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
             *(entries, RedisMemoryArchive(engine, keys)),
-            *(files, RedisArtifactArchive(engine, keys)),
+            files,
             *(records, RedisCacheArchive(engine, keys)),
             RedisCounters(engine, keys),
             options,
