@@ -63,7 +63,7 @@ class Sojourn:
         self._forgetter = rooms.forgetter
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
-        self._patience = math.inf if rooms.engine is None else rooms.engine.timeout
+        self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
         self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks

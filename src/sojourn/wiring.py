@@ -9,10 +9,8 @@ from sojourn.artifacts import Artifacts
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.cache import Cache
-from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
-from sojourn.cache.redis_archive import RedisCacheArchive
 from sojourn.cache.store import CacheStore
 from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
@@ -42,9 +40,9 @@ from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
@@ -72,7 +70,6 @@ class Stores(NamedTuple):
     memory_archive: MemoryArchive
     artifacts: RoomStore
     cache: CacheStore
-    cache_archive: CacheArchive
     counters: Counters
     options: Options
     shards: int
@@ -137,7 +134,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, records, records),
+            *(twin, twin, entries, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -154,13 +151,13 @@ def rooms_at(
         server = Server.at(url, connect_timeout=timeout, credential_provider=credential_provider)
     else:
         server = Server.of(url, connect_timeout=timeout, credential_provider=credential_provider)
-    patience = Timeouts(
+    timeouts = Timeouts(
         options.operation_timeout,
         options.health_check_interval,
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, keys = Engine(server, patience=patience, hooks=hooks), Keys(options.namespace)
+    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), Keys(options.namespace)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
     policy = Policy(
         options.session_ttl,
@@ -210,8 +207,7 @@ def rooms_at(
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
             *(entries, RedisMemoryArchive(engine, keys)),
-            files,
-            *(records, RedisCacheArchive(engine, keys)),
+            *(files, records),
             RedisCounters(engine, keys),
             options,
             shards=SHARDS,
@@ -244,7 +240,7 @@ def _buffered(
             options.journal,
         ),
         held_bytes=options.buffer_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         told=hooks.tell_replay,
         lasting=options.buffer_seconds,
         down_since=down_since,
@@ -268,7 +264,7 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
         max_bytes=options.max_event_bytes,
-        patience=options.operation_timeout,
+        operation_timeout=options.operation_timeout,
         shards=shards,
     )
 

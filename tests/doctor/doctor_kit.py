@@ -80,7 +80,7 @@ def read(
 
     async def reading() -> Reading:
         target = Target.at(url, connect_timeout=5)
-        engine = Engine(target, patience=Timeouts(5), hooks=Hooks())
+        engine = Engine(target, timeouts=Timeouts(5), hooks=Hooks())
 
         async def run(call: Call[Any]) -> Any:
             before(call)

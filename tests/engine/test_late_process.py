@@ -181,9 +181,9 @@ async def test_a_late_loop_buffers_nothing(shared_server: Server, turns: int) ->
 
 
 async def test_a_late_loop_keeps_who_listens(shared_server: Server) -> None:
-    patience = Timeouts(operation=TIMEOUT, silence=0.1)
+    timeouts = Timeouts(operation=TIMEOUT, health_check_interval=0.1)
     engine = Engine(
-        Address.at(shared_server.url, connect_timeout=TIMEOUT), patience=patience, hooks=Hooks()
+        Address.at(shared_server.url, connect_timeout=TIMEOUT), timeouts=timeouts, hooks=Hooks()
     )
     watch = engine.watch("late")
     await watch.wait(10)

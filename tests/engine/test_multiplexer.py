@@ -52,7 +52,7 @@ async def engine(proxy: Proxy) -> AsyncIterator[Engine]:
 
 def make(url: str, timeout: float = 2.0, connect: float = 2.0) -> Engine:
     return Engine(
-        Target.at(url, connect_timeout=connect), patience=Timeouts(timeout), hooks=Hooks()
+        Target.at(url, connect_timeout=connect), timeouts=Timeouts(timeout), hooks=Hooks()
     )
 
 
@@ -140,8 +140,8 @@ async def test_an_outage_keeps_nothing_of_what_has_failed() -> None:
     calls = (engine.run(command("SET", "k", "x" * 10_000)) for _ in range(100))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
-    (lanes,) = engine._lanes.values()
-    assert not lanes.small._waiting
+    (connections,) = engine._connections.values()
+    assert not connections.small._waiting
     await engine.close()
 
 

@@ -62,8 +62,10 @@ async def test_nor_in_a_cluster(tmp_path: Path) -> None:
             for node in cluster.nodes:
                 node.pause()
             call = asyncio.create_task(store.sessions.append_many([(k, [event()]) for k in keys]))
-            (lanes,) = store._engine._lanes.values()
-            await until(lambda: sum(len(n.small._flying) for n in lanes._nodes.values()) >= 60)
+            (connections,) = store._engine._connections.values()
+            await until(
+                lambda: sum(len(n.small._in_flight) for n in connections._nodes.values()) >= 60
+            )
             assert names == []
             for node in cluster.nodes:
                 node.resume()

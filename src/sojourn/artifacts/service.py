@@ -39,13 +39,13 @@ class Artifacts:
     Args:
         store: where artifacts are kept.
         max_artifact_bytes: the largest version, with its metadata.
-        patience: seconds that a call may take.
+        operation_timeout: seconds that a call may take.
     """
 
     def __init__(
-        self, store: RoomStore, max_artifact_bytes: int, patience: float = math.inf
+        self, store: RoomStore, max_artifact_bytes: int, operation_timeout: float = math.inf
     ) -> None:
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._store = store
         self._cap = max_artifact_bytes
 

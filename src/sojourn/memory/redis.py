@@ -31,7 +31,7 @@ from sojourn.memory.store import (
     ScopeNames,
     Witness,
 )
-from sojourn.resilience.deadline import from_now, halfway, no_later_than
+from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
 
 log = logging.getLogger("sojourn.memory")
 
@@ -251,7 +251,7 @@ class RedisMemory:
             await self._engine.run(enrolment)
         else:
             try:
-                with no_later_than(min(halfway(), from_now(self._engine.timeout / 2))):
+                with Deadline(min(half_of_remaining(), from_now(self._engine.timeout / 2))):
                     await self._engine.run(enrolment)
             except Unavailable as error:
                 log.warning("A memory scope is not in its index until its next put: %s", error)

@@ -66,7 +66,7 @@ class History:
     def __init__(self, sessions: Sessions, key: SessionKey, ttl: float | Keep | None) -> None:
         self.key = key
         self._sessions = sessions
-        self._patience = sessions._patience  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._operation_timeout = sessions._operation_timeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._ttl: float | Keep | None = ttl
 
     async def append(

@@ -103,7 +103,7 @@ class SessionLimits(NamedTuple):
         max_event_bytes: the largest event, as JSON.
         shards: among how many index entries the store spreads an app's users.
         cache_bytes: the size of the near-cache.
-        patience: seconds that an operation may take, whatever the number of its round trips.
+        operation_timeout: seconds for all round trips of an operation together.
         strict_ids: whether only ids of our making name sessions.
     """
 
@@ -111,7 +111,7 @@ class SessionLimits(NamedTuple):
     max_event_bytes: int
     shards: int
     cache_bytes: int
-    patience: float
+    operation_timeout: float
     strict_ids: bool = False
 
 
@@ -133,7 +133,7 @@ class Sessions:
         discard: Discard = nothing_else,
         losses: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._patience = limits.patience
+        self._operation_timeout = limits.operation_timeout
         self._store = store
         self._limits = limits
         self._quarantine = quarantine

@@ -84,7 +84,7 @@ class Keyspace:
                 "sessions instead of a URL."
             )
         server = Server.at(address, connect_timeout=_CONNECT)
-        self._engine = Engine(server, patience=Timeouts(_PATIENCE), hooks=Hooks())
+        self._engine = Engine(server, timeouts=Timeouts(_PATIENCE), hooks=Hooks())
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
         self.ours = False

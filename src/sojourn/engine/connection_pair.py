@@ -16,23 +16,23 @@ from sojourn.engine.pending import LARGE, Pending
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
-class Lanes:
-    """Two multiplexers to one server, for small calls and for bulk, and a listener to its channels.
+class ConnectionPair:
+    """Two connections to one server, one for small calls and one for large ones, and a listener.
 
-    A third carries one call at a time: those that may be what has broken the connections that they
-    were on. It connects when there is one.
+    A third carries one call at a time: calls that were in flight when connections broke, as they
+    may have broken them. It connects when there is such a call.
 
-    Where writes wait for replicas, reads travel with the bulk, so that they do not wait as well.
+    When writes wait for replicas, reads use the connection for large calls: they need not wait.
 
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
-        patience: how long is waited.
+        timeouts: how long to wait.
         tally: counts what they meet.
         changed: called when the server becomes unreachable (True), or reachable again (False).
         lost: called when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
-        again: takes a call that was put off; these lanes themselves if not given.
+        again: takes a call that was put off; this pair itself if not given.
         moved: told which node has a channel; None where there are no others.
 
     Attributes:
@@ -43,7 +43,7 @@ class Lanes:
         self,
         connect: Connect,
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         tally: ConnectionStats,
         changed: Callable[[bool], None],
@@ -58,12 +58,12 @@ class Lanes:
         self._connect = connect
         self._elsewhere = elsewhere
         self._again = again
-        self._apart = patience.replicas > 0
+        self._apart = timeouts.replicas > 0
         self.server: Address | None = None
-        self.small = Multiplexer(self._connected, where, patience, self)
-        self.bulk = Multiplexer(self._connected, where, patience, self)
-        self.alone = Multiplexer(self._connected, where, patience, self, alone=True)
-        self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
+        self.small = Multiplexer(self._connected, where, timeouts, self)
+        self.large = Multiplexer(self._connected, where, timeouts, self)
+        self.alone = Multiplexer(self._connected, where, timeouts, self, alone=True)
+        self.listener = Listener(self._connected, where, timeouts, lost=self.lost, moved=moved)
 
     @property
     def several(self) -> bool:
@@ -77,7 +77,7 @@ class Lanes:
 
     @property
     def _multiplexers(self) -> tuple[Multiplexer, ...]:
-        return self.small, self.bulk, self.alone
+        return self.small, self.large, self.alone
 
     def lost(self) -> None:
         """A connection has ended, or could not be made."""
@@ -93,7 +93,7 @@ class Lanes:
             or len(pending.packet) > LARGE
             or (self._apart and pending.call.operation_id is None)
         ):
-            self.bulk.submit(pending)
+            self.large.submit(pending)
         else:
             self.small.submit(pending)
 
