@@ -38,14 +38,12 @@ from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
-from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
@@ -65,7 +63,6 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    session_archive: SessionArchive
     memory: MemoryStore
     memory_archive: MemoryArchive
     artifacts: RoomStore
@@ -134,7 +131,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, records),
+            *(twin, entries, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -205,7 +202,7 @@ def rooms_at(
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(rows, RedisArchive(engine, keys, policy, quarantine)),
+            rows,
             *(entries, RedisMemoryArchive(engine, keys)),
             *(files, records),
             RedisCounters(engine, keys),

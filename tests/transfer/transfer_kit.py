@@ -13,6 +13,7 @@ from typing import Any
 from sojourn import Event, SessionKey, Sojourn, UserKey
 from sojourn.artifacts.model import ArtifactPlace
 from sojourn.artifacts.operations.archive import ReadArchivedArtifact
+from sojourn.sessions.operations.archive import ReadStoredState
 from sojourn.transfer.lines import Line
 from sojourn.transfer.sealing import seal, sealed, unseal
 
@@ -124,7 +125,7 @@ async def session(store: Sojourn, key: SessionKey) -> Any:
 
 
 async def _state(store: Sojourn, of: Any) -> Any:
-    found = await store.stores.session_archive.shared(of)
+    found = await store.stores.sessions.run(ReadStoredState(of))
     values = {name: json.loads(value) for name, value in found.pairs.items()}
     return values, _about(found.expires)
 
