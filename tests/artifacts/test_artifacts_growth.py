@@ -11,9 +11,9 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey, UserKey
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.model import ArtifactPlace
 from sojourn.artifacts.operations.archive import ReadArchivedArtifact
-from sojourn.engine.keys import Keys
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -31,8 +31,8 @@ class Bench:
         self.planter = planter
         self.key = SessionKey.of(f"shop-{secrets.token_hex(4)}", "ada", "s")
         self.to = UserKey.of(self.key.app, "ada")
-        self.head = Keys().artifact(self.key, "a.bin").head
-        self.moved = Keys().artifact(self.to, "a.bin").head
+        self.head = ArtifactRoomKeys().artifact(self.key, "a.bin").head
+        self.moved = ArtifactRoomKeys().artifact(self.to, "a.bin").head
 
     async def save(self, data: bytes = b"x") -> int:
         return await self.store.artifacts.save(self.key, "a.bin", data, metadata={"a": 1})
@@ -181,7 +181,7 @@ async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> No
     assert len(bench.data()) == 1
     assert await bench.store.artifacts.delete(bench.to, "a.bin")
     assert bench.data() == []
-    assert await bench.store.forget("ada", app=bench.key.app)
+    assert await bench.store.admin.forget("ada", app=bench.key.app)
     left = [key for key in bench.planter.client.scan_iter("*") if bench.key.app.encode() in key]
     assert left == []
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from sojourn.artifacts import refusals
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.model import Owner
 from sojourn.artifacts.records import data_keys
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, scan, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionKey, UserKey
@@ -34,7 +34,7 @@ class RedisArtifacts:
         ttl: seconds that an artifact lives after its last touch; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: ArtifactRoomKeys, ttl: float | None) -> None:
         self.engine = engine
         self.keys = keys
         self.ttl = "" if ttl is None else str(math.ceil(ttl * 1000))
