@@ -22,13 +22,11 @@ from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
-from sojourn.memory import Lives, Memory, MemoryStore
-from sojourn.memory.archive import MemoryArchive
+from sojourn.memory import Lives, Memory
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.notices import Notices, NoticeStore
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.keys import NoticeRoomKeys
@@ -70,8 +68,7 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    memory: MemoryStore
-    memory_archive: MemoryArchive
+    memory: RoomStore
     artifacts: RoomStore
     cache: CacheStore
     counters: Counters
@@ -136,7 +133,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, entries, entries, files, records),
+            *(twin, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -212,9 +209,7 @@ def rooms_at(
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            rows,
-            *(entries, RedisMemoryArchive(engine, remembering)),
-            *(files, records),
+            *(rows, entries, files, records),
             RedisCounters(engine, securing),
             options,
             shards=SHARDS,
@@ -265,7 +260,7 @@ def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySess
     )
 
 
-def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
     return Memory(
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
