@@ -26,6 +26,7 @@ from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.sessions import KEEP, Event, Keep, Session
+from sojourn.sessions.operations.archive import ReadLogSlice
 
 if TYPE_CHECKING:
     from sojourn.integrations.adk.opening import Where
@@ -284,7 +285,7 @@ class SessionService(BaseSessionService):
                 "there: others were trimmed, are beyond max_events, or cannot be read"
             )
         else:
-            log = await self.store.stores.session_archive.stretch(key, 1, 0, 0)
+            log = await self.store.stores.sessions.run(ReadLogSlice(key, 1, 0, 0))
             if log is not None and log.epoch:
                 why = "the session's log was rewritten (save, or trim at its end)"
         if why:
