@@ -17,7 +17,6 @@ from sojourn.client import Sojourn, open  # noqa: A004 - as in sojourn.open
 from sojourn.engine.embedded import find_server
 from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.handles import tell_after_fork
-from sojourn.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,7 +132,8 @@ class Opened:
             self._held.users -= 1
             if self._held.users:
                 return
-            del _shared[key]
+            if _shared.get(key) is self._held:
+                del _shared[key]
         await self._held.close()
 
 
@@ -198,6 +198,8 @@ def force_memory() -> Generator[Sojourn]:
 
 
 def _open_as_set() -> Opened:
+    from sojourn.settings import Settings  # noqa: PLC0415 - only here is pydantic needed
+
     settings = Settings()
     if not settings.said_by:
         try:
@@ -233,9 +235,14 @@ class _InThisThread(ThreadPoolExecutor):
         return future
 
 
-def _close_at_exit() -> None:
-    """Close what nobody has closed: buffered writes are tried once more."""
-    left = [held for held in _shared.values() if held.is_open]
+def close_all() -> None:
+    """Close the shared stores that nobody has closed: buffered writes are tried once more.
+
+    It is called when the process ends, outside event loops, and takes a few seconds at most.
+    """
+    with _lock:
+        left = [held for held in _shared.values() if held.is_open]
+        _shared.clear()
     if not left:
         return
     loop = asyncio.new_event_loop()
@@ -263,6 +270,6 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-atexit.register(_close_at_exit)
+atexit.register(close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -53,7 +53,8 @@ class ArtifactService(StoreUser, BaseArtifactService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open, as that of a `SessionService`.
+            `close()` then leaves open, as that of a `SessionService`. Objects of this process with
+            the same URL and options share one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         options: further arguments of `sojourn.open`.
 

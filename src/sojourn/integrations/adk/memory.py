@@ -54,7 +54,8 @@ class MemoryService(StoreUser, BaseMemoryService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open, as that of a `SessionService`.
+            `close()` then leaves open, as that of a `SessionService`. Objects of this process with
+            the same URL and options share one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a memory lives after it was last added; None for ever; the store's
             `history_ttl` if not given.

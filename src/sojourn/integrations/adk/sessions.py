@@ -47,7 +47,8 @@ class SessionService(StoreUser, BaseSessionService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open.
+            `close()` then leaves open. Objects of this process with the same URL and options share
+            one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a session lives after its last event; None for ever; the store's (a day)
             if not given.
