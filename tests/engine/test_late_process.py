@@ -23,8 +23,8 @@ from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import Event, Unavailable
 from sojourn.engine.engine import Engine
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Address
-from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import Hooks, OutageFact
 
 T = TypeVar("T")
@@ -181,9 +181,9 @@ async def test_a_late_loop_buffers_nothing(shared_server: Server, turns: int) ->
 
 
 async def test_a_late_loop_keeps_who_listens(shared_server: Server) -> None:
-    patience = Timeouts(operation=TIMEOUT, silence=0.1)
+    timeouts = Timeouts(operation=TIMEOUT, health_check_interval=0.1)
     engine = Engine(
-        Address.at(shared_server.url, connect_timeout=TIMEOUT), patience=patience, hooks=Hooks()
+        Address.at(shared_server.url, connect_timeout=TIMEOUT), timeouts=timeouts, hooks=Hooks()
     )
     watch = engine.watch("late")
     await watch.wait(10)

@@ -14,8 +14,8 @@ from servers import NotHere, any_binary, free_port, wheel_binary
 from servers import Server as Process
 from sojourn.engine.engine import Engine
 from sojourn.engine.listener import Watch
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import AccessDenied, Closed
 from sojourn.telemetry import Hooks
 
@@ -32,9 +32,9 @@ def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]
     started.close()
 
 
-def engine_of(url: str, silence: float = 3600.0) -> Engine:
+def engine_of(url: str, health_check_interval: float = 3600.0) -> Engine:
     server = Server.at(url, connect_timeout=2)
-    return Engine(server, patience=Timeouts(0.3, silence), hooks=Hooks())
+    return Engine(server, timeouts=Timeouts(0.3, health_check_interval), hooks=Hooks())
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_a_lost_connection_wakes_and_is_made_again(process: Process, engin
 
 async def test_a_connection_that_has_died_silently_is_noticed(process: Process) -> None:
     async with Proxy(process.port) as proxy:
-        engine = engine_of(proxy.url, silence=0.2)
+        engine = engine_of(proxy.url, health_check_interval=0.2)
         watch = engine.watch("a")
         await wake(watch)
         for _ in range(5):  # it answers, and is kept

@@ -10,7 +10,7 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import Event, OutcomeUnknown, Unavailable
-from sojourn.resilience.deadline import from_now, no_later_than
+from sojourn.resilience.deadline import Deadline, from_now
 
 TIMEOUT = 0.5
 SLOW = 0.3
@@ -44,7 +44,7 @@ async def test_a_create_of_several_round_trips(
     proxy.on_request = lambda _: SLOW
     with pytest.raises(OutcomeUnknown):
         await store.sessions.create("shop", "ada", state={"app:a": 1})
-    assert ends["sessions.enroll"] == "ok"
+    assert ends["sessions.register"] == "ok"
 
 
 async def test_a_create_that_was_done_and_cannot_be_read_again(
@@ -73,7 +73,7 @@ async def test_an_append_leaves_app_state_behind_when_its_time_is_over(
     event = Event(author="a", payload=1, state_delta={"app:left": 1})
     proxy.on_request = lambda _: SLOW
     await store.sessions.append(made.key, event)
-    assert (ends["sessions.append"], ends["sessions.apply"]) == ("ok", "OutcomeUnknown")
+    assert (ends["sessions.append"], ends["sessions.apply_delta"]) == ("ok", "OutcomeUnknown")
     proxy.on_request = lambda _: "pass"
     found = await store.sessions.get(made.key)
     assert found is not None
@@ -99,7 +99,7 @@ async def test_what_has_no_time_left_is_not_sent_and_costs_no_connection(
 ) -> None:
     made = await store.sessions.create("shop", "zoe")
     lost = store.stats().lost_connections
-    with no_later_than(from_now(-1)), pytest.raises(Unavailable) as caught:
+    with Deadline(from_now(-1)), pytest.raises(Unavailable) as caught:
         await store.sessions.append(made.key, Event(author="a", payload=1))
     assert not isinstance(caught.value, OutcomeUnknown)
     found = await store.sessions.get(made.key)

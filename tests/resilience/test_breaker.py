@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_it_opens_after_its_patience_and_closes_with_the_first_success() -> None:
+def test_it_opens_after_its_longest_outage_and_closes_with_the_first_success() -> None:
     clock, told = Clock(), list[bool]()
     breaker = Breaker(2.0, clock, told.append)
     breaker.attempt()

@@ -13,11 +13,11 @@ import pytest
 
 from sojourn.resilience.deadline import (
     Alarm,
-    Silence,
+    Deadline,
+    IdleTimer,
     end_of_operation,
     from_now,
-    halfway,
-    no_later_than,
+    half_of_remaining,
     running_clock,
     until,
 )
@@ -93,22 +93,24 @@ async def test_a_time_limit_reads_what_has_arrived() -> None:
 
 
 async def test_the_sooner_end_holds() -> None:
-    with no_later_than(10.0):
-        with no_later_than(20.0):
+    with Deadline(10.0):
+        with Deadline(20.0):
             assert end_of_operation() == 10.0
-        with no_later_than(5.0):
+        with Deadline(5.0):
             assert end_of_operation() == 5.0
-            assert halfway() < 5.0
+            assert half_of_remaining() < 5.0
         assert end_of_operation() == 10.0
     assert end_of_operation() == float("inf")
 
 
-def test_a_silence_is_as_long_as_the_clock_that_says_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    silence = Silence()
-    assert silence.seconds < 10
+def test_an_idle_time_is_as_long_as_the_clock_that_says_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    idle = IdleTimer()
+    assert idle.seconds < 10
     now = time.time
     for offset, least in ((20.0, 20.0), (-20.0, 0.0)):
         monkeypatch.setattr("sojourn.resilience.deadline.time.time", lambda by=offset: now() + by)
-        assert silence.seconds >= least
-    silence.end()
-    assert silence.seconds < 10
+        assert idle.seconds >= least
+    idle.restart()
+    assert idle.seconds < 10

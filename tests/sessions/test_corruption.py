@@ -12,7 +12,7 @@ import sojourn
 from sojourn import Event
 from sojourn.errors import InvalidValue
 from sojourn.sessions import EVENTS
-from sojourn.sessions.rows import EventRow
+from sojourn.sessions.event_codec import EventRow
 from sojourn.telemetry import CorruptFact
 
 ROW = '{"id":"x","time":1.0,"author":"a","kind":"k","payload":'
@@ -165,7 +165,7 @@ async def test_rows_that_a_view_cannot_read_are_left_out_of_that_view(bench: Ben
         return EVENTS.decode(row, seq)
 
     view = EVENTS._replace(name="picky", decode=picky)
-    session = await bench.store.sessions.get_as(view, bench.key)
+    session = await bench.store.adapters.get_as(view, bench.key)
     assert session is not None
     assert [event.seq for event in session.events] == [1, 3]
     assert not session.complete

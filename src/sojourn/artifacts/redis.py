@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
 from sojourn.artifacts import records, refusals
+from sojourn.artifacts.keys import ArtifactKeys, ArtifactRoomKeys
 from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import ArtifactDraft, ArtifactPlace, Owner, StoredArtifact
 from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import FORMAT, refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import ArtifactKeys, Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, unescape
@@ -56,7 +56,7 @@ class RedisArtifacts:
         ttl: seconds that an artifact lives after its last touch; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: ArtifactRoomKeys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
         self._ttl = "" if ttl is None else str(math.ceil(ttl * 1000))
@@ -164,7 +164,7 @@ class RedisArtifacts:
                 keys=(key,),
                 read=only,
                 commands=[("HGET", key, number)],
-                bulk=found.stored.size > _SMALL,
+                separate_connection=found.stored.size > _SMALL,
             )
             for number in range(chunks)
         )
@@ -210,7 +210,7 @@ class RedisArtifacts:
                 script=_TOUCH,
                 args=(place.name, self._ttl),
             )
-            self._engine.post(touched)
+            self._engine.send_nowait(touched)
         stored, crc = records.parse(record, number_of(number, ours.head), ours.head)
         return _FoundVersion(stored, crc, data.decode(errors="replace"))
 
@@ -223,7 +223,7 @@ class RedisArtifacts:
             read=only,
             script=_VERSIONS,
             args=(place.name,),
-            bulk=True,
+            separate_connection=True,
         )
         what, *kept = await self._engine.run(call)
         if what == b"missing":
@@ -238,7 +238,11 @@ class RedisArtifacts:
         """The names of the artifacts of an owner."""
         index = self._keys.artifacts(owner)
         call: Call[list[bytes]] = Call(
-            name="artifacts.names", keys=(index,), read=only, script=_NAMES, bulk=True
+            name="artifacts.names",
+            keys=(index,),
+            read=only,
+            script=_NAMES,
+            separate_connection=True,
         )
         names: list[str] = []
         for name in await self._engine.run(call):

@@ -10,11 +10,11 @@ import msgspec
 
 from sojourn.artifacts import records
 from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact, ArchivedVersion, Outcome
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import FORMAT, check_format, unknown
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import Conflict, CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey, escape
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 class RedisArtifactArchive:
     """An `ArtifactArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: ArtifactRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 
@@ -46,7 +46,7 @@ class RedisArtifactArchive:
         """One round trip."""
         head = self._keys.artifact(*place).head
         call: Call[list[bytes]] = Call(
-            "artifacts.kept", (head,), only, commands=[("HGETALL", head)], bulk=True
+            "artifacts.kept", (head,), only, commands=[("HGETALL", head)], separate_connection=True
         )
         flat = await self._engine.run(call)
         if not flat:
@@ -74,7 +74,11 @@ class RedisArtifactArchive:
         """One round trip."""
         key = f"{self._keys.artifact(*place).data}:{version.data}"
         call: Call[bytes | None] = Call(
-            "artifacts.read", (key,), only, commands=[("HGET", key, number)], bulk=True
+            "artifacts.read",
+            (key,),
+            only,
+            commands=[("HGET", key, number)],
+            separate_connection=True,
         )
         found = await self._engine.run(call)
         if found is None:
@@ -90,7 +94,7 @@ class RedisArtifactArchive:
             read=only,
             script=_UPLOAD,
             args=(number, chunk, round(UPLOADED * 1000)),
-            bulk=True,
+            separate_connection=True,
         )
         await self._engine.run(call)
 
@@ -120,7 +124,7 @@ class RedisArtifactArchive:
             script=_RESTORE,
             args=args,
             operation_id=kept.versions[0].data,
-            bulk=True,
+            separate_connection=True,
         )
         (status,) = await self._engine.run(call)
         match status:

@@ -40,13 +40,13 @@ class Artifacts:
     Args:
         store: where artifacts are kept.
         max_artifact_bytes: the largest version, with its metadata.
-        patience: seconds that a call may take.
+        operation_timeout: seconds that a call may take.
     """
 
     def __init__(
-        self, store: ArtifactStore, max_artifact_bytes: int, patience: float = math.inf
+        self, store: ArtifactStore, max_artifact_bytes: int, operation_timeout: float = math.inf
     ) -> None:
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._store = store
         self._cap = max_artifact_bytes
 
@@ -241,7 +241,7 @@ class Artifacts:
     async def forget(self, app: str, user: str) -> int:
         """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
 
-        `store.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
+        `store.admin.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
         """
         return await self._store.forget(user_key(app, user))
 

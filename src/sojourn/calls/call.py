@@ -48,6 +48,12 @@ class Script:
         shared = "\n".join(place.read_text("utf-8") for place in places)
         return cls(name, _used(shared, (folder / f"{name}.lua").read_text("utf-8")))
 
+    @classmethod
+    def beside(cls, module: str, name: str = "") -> Script:
+        """Read the script in a module's folder that is called as the module, or `name`."""
+        package, _, own = module.rpartition(".")
+        return cls.load(files(package), name or own)
+
 
 _DEFINITION = re.compile(
     r"^local (?:function )?(\w+)[^\n]*\n(?:(?!local |--)[^\n]*\n)*", re.MULTILINE
@@ -103,10 +109,10 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         args: the script's arguments.
         operation_id: set on writes; names the write in `OutcomeUnknown`.
         repeatable: sending it twice has the effect of sending it once.
-        bulk: its reply may be megabytes, so it travels apart from small calls.
-        patient: a server that says "not now" (loading, busy) is asked again until the deadline.
-        lenient: when a key is of another type, `read` gets an exception in place of that reply;
-            otherwise the call ends with `CorruptRecord`.
+        separate_connection: its reply may be megabytes, so it is sent apart from small calls.
+        retry_when_busy: send it again until the deadline while the server is loading or busy.
+        allow_wrong_type: when a key is of another type, `read` gets an exception in place of that
+            reply; otherwise the call ends with `CorruptRecord`.
     """
 
     name: str
@@ -117,9 +123,9 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     args: Sequence[Argument] = ()
     operation_id: str | None = None
     repeatable: bool = True
-    bulk: bool = False
-    patient: bool = True
-    lenient: bool = False
+    separate_connection: bool = False
+    retry_when_busy: bool = True
+    allow_wrong_type: bool = False
 
 
 def _pack(command: Command) -> bytes:

@@ -29,7 +29,7 @@ _FAMILIES = frozenset({"ACL", "CLIENT", "CONFIG", "SCRIPT"})
 _REFUSALS = (AccessDenied, ServerBusy, ServerFault, ServerReadOnly, UnsupportedServer)
 
 
-_PING: Call[Any] = Call("doctor.ask", (), bool, commands=[("PING",)], patient=False)
+_PING: Call[Any] = Call("doctor.ask", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Careful:
@@ -93,7 +93,9 @@ async def ask(run: Run, *command: str | int, keys: Sequence[str] = ()) -> Any:
         CorruptRecord: a key is of another type.
         SojournError: no server answers.
     """
-    return await _send(run, Call("doctor.ask", keys, _first, commands=[command], patient=False))
+    return await _send(
+        run, Call("doctor.ask", keys, _first, commands=[command], retry_when_busy=False)
+    )
 
 
 async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
@@ -103,7 +105,9 @@ async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
         the replies, or a `NotAllowed`.
     """
     commands: list[Command] = [(command, key) for key in keys]
-    return await _send(run, Call("doctor.ask", keys, list, commands=commands, patient=False))
+    return await _send(
+        run, Call("doctor.ask", keys, list, commands=commands, retry_when_busy=False)
+    )
 
 
 async def _send(run: Run, call: Call[Any]) -> Any:

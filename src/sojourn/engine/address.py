@@ -53,7 +53,7 @@ _IN_URL = frozenset(
     {"client_name", "db", "host", "password", "path", "port", "socket_keepalive", "username"}
 )
 """What a URL says about reaching the server. The rest is how redis-py would use it: decoding,
-retries, timeouts, pools. Those are Sojourn's own."""
+retries, time-outs, pools. Those are Sojourn's own."""
 
 KEPT = (
     _IN_URL

@@ -14,13 +14,13 @@ from redis.crc import key_slot
 
 from sojourn.calls.call import Call
 from sojourn.engine.address import Address
+from sojourn.engine.connection_pair import ConnectionPair
 from sojourn.engine.faults import Redirect
-from sojourn.engine.lanes import Lanes
 from sojourn.engine.listener import Listener
+from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.tasks import start
-from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.deadline import from_now
 
@@ -38,7 +38,7 @@ class Cluster:
 
     Args:
         seed: how to reach a node, and the addresses to start from.
-        patience: how long is waited.
+        timeouts: how long to wait.
         tally: counts what they meet.
         changed: called when a node becomes unreachable (True), or reachable again (False).
     """
@@ -46,18 +46,18 @@ class Cluster:
     def __init__(
         self,
         seed: Server,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         tally: ConnectionStats,
         changed: Callable[[bool], None],
     ) -> None:
         self._seed = seed
-        self._patience = patience
+        self._timeouts = timeouts
         self._tally = tally
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._owners: list[Address | None] = [None] * SLOTS
-        self._nodes: dict[Address, Lanes] = {}
+        self._nodes: dict[Address, ConnectionPair] = {}
         self._refreshing: asyncio.Task[bool] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -71,16 +71,16 @@ class Cluster:
         keys = pending.call.keys
         owner = self._owners[key_slot(keys[0].encode())] if keys else None
         pending.asking = False
-        self._lanes(owner or self._any()).send(pending)
+        self._pair(owner or self._any()).send(pending)
 
     def listener_of(self, channel: str) -> Listener:
         """Who listens to a channel: the node that is believed to have its slot."""
-        return self._lanes(self._owners[key_slot(channel.encode())] or self._any()).listener
+        return self._pair(self._owners[key_slot(channel.encode())] or self._any()).listener
 
     def hang_up(self) -> None:
         """Let go of all connections, in a loop that does not run."""
-        for lanes in self._nodes.values():
-            lanes.hang_up()
+        for pair in self._nodes.values():
+            pair.hang_up()
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -90,7 +90,7 @@ class Cluster:
         if self._pausing is not None:
             self._pausing.cancel()
         await asyncio.gather(
-            *(lanes.close() for lanes in self._nodes.values()),
+            *(pair.close() for pair in self._nodes.values()),
             *self._leaving,
             return_exceptions=True,
         )
@@ -108,30 +108,30 @@ class Cluster:
         await asyncio.wait([asked])
         return not asked.cancelled() and asked.exception() is None and asked.result()
 
-    def node(self, address: Address) -> Lanes:
+    def node(self, address: Address) -> ConnectionPair:
         """The connections to one node."""
-        return self._lanes(address)
+        return self._pair(address)
 
     def _any(self) -> Address:
         """A node that answers, or one that may."""
         for address in self.addresses():
-            lanes = self._nodes.get(address)
-            if lanes is None or not lanes.small.is_down:
+            pair = self._nodes.get(address)
+            if pair is None or not pair.small.is_down:
                 return address
         return self.addresses()[0]
 
-    def _lanes(self, address: Address) -> Lanes:
-        lanes = self._nodes.get(address)
-        if lanes is None:
+    def _pair(self, address: Address) -> ConnectionPair:
+        pair = self._nodes.get(address)
+        if pair is None:
             if self._closed:
                 raise Closed("This store is closed: open a new one.")
             node = self._seed.at_node(address)
             if address not in self._seed.addresses:  # nobody has written it anywhere
                 node.where = f"{node.where} (an address that {self._seed.where} announces)"
-            lanes = self._nodes[address] = Lanes(
+            pair = self._nodes[address] = ConnectionPair(
                 node.connect,
                 node.where,
-                self._patience,
+                self._timeouts,
                 tally=self._tally,
                 changed=self._changed,
                 lost=self._refresh_soon,
@@ -139,13 +139,13 @@ class Cluster:
                 again=self.send,
                 moved=lambda to: self._moved(to, address),
             )
-        return lanes
+        return pair
 
     def _redirect(self, pending: Pending, to: Redirect, said_by: Address) -> bool:
         if pending.attempts % _TURNS == 0:
             return False  # nodes disagree: it rests, and goes by the map of then
         pending.asking = to.asking
-        self._lanes(self._moved(to, said_by)).send(pending)
+        self._pair(self._moved(to, said_by)).send(pending)
         return True
 
     def _moved(self, to: Redirect, said_by: Address) -> Address:
@@ -202,12 +202,12 @@ class Cluster:
 
     async def _ask(self, address: Address) -> list[Address | None] | None:
         """The owners of all slots as a node sees them; None when it cannot say."""
-        deadline = from_now(self._patience.operation)
+        deadline = from_now(self._timeouts.operation)
         call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
-        limit = from_now(self._patience.transfer)
+        limit = from_now(self._timeouts.transfer)
         pending = Pending(call, deadline, self._loop.create_future(), limit)
         try:
-            self._lanes(address).bulk.submit(pending)
+            self._pair(address).large.submit(pending)
             (ranges,) = await pending.future
         except SojournError:
             return None
@@ -222,12 +222,12 @@ class Cluster:
         if owners != self._owners:
             self._pause = 0.0
         self._owners = owners
-        for lanes in list(self._nodes.values()):
-            for pending in lanes.withdraw():
+        for pair in list(self._nodes.values()):
+            for pending in pair.withdraw():
                 if not pending.future.done():
-                    (self.send if pending.call.keys else lanes.send)(pending)
+                    (self.send if pending.call.keys else pair.send)(pending)
         wanted = set(self.addresses())
-        idle = [address for address, lanes in self._nodes.items() if lanes.is_idle]
+        idle = [address for address, pair in self._nodes.items() if pair.is_idle]
         for address in [each for each in idle if each not in wanted]:
             leaving = start(self._loop, self._nodes.pop(address).close())
             self._leaving.add(leaving)

@@ -13,21 +13,21 @@ from typing import Any, NamedTuple, TypeVar
 
 from sojourn.calls.call import Call
 from sojourn.engine.cluster import Cluster
-from sojourn.engine.lanes import Lanes
+from sojourn.engine.connection_pair import ConnectionPair
 from sojourn.engine.listener import Listener, Watch
+from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
-from sojourn.engine.wire import ConnectionStats, Timeouts
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import no_later_than, operation, running_clock
+from sojourn.resilience.deadline import Deadline, current_deadline, running_clock
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
-_RESTING = 2
+_STOPPED = 2
 """Loops that do not run and keep their connections: the last that began."""
 _LINGER = 0.5
-"""Seconds that closing waits for posted calls."""
+"""Seconds that closing waits for calls of send_nowait."""
 
 
 class Node(NamedTuple):
@@ -49,7 +49,7 @@ class Engine:
 
     Args:
         server: where to send.
-        patience: how long is waited, and for how many replicas.
+        timeouts: how long to wait, and for how many replicas.
         hooks: they receive a fact for each call.
 
     Attributes:
@@ -59,14 +59,14 @@ class Engine:
             may wait.
     """
 
-    def __init__(self, server: Server, *, patience: Timeouts, hooks: Hooks) -> None:
+    def __init__(self, server: Server, *, timeouts: Timeouts, hooks: Hooks) -> None:
         self._server = server
-        self._patience = patience
-        self.timeout = patience.operation
-        self._whole = max(patience.operation, patience.transfer)
+        self._timeouts = timeouts
+        self.timeout = timeouts.operation
+        self._whole = max(timeouts.operation, timeouts.transfer)
         self._hooks = hooks
-        self._lanes: dict[asyncio.AbstractEventLoop, Lanes | Cluster] = {}
-        self._posted: set[asyncio.Future[Any]] = set()
+        self._connections: dict[asyncio.AbstractEventLoop, ConnectionPair | Cluster] = {}
+        self._unawaited: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
         self._down_since: float | None = None
@@ -104,16 +104,16 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        ours = operation()
-        pending = self._submit(call, timeout, ours=ours)
+        shared = current_deadline()
+        pending = self._submit(call, timeout, shared=shared)
         reply = await pending.future
-        if ours is not None:
-            ours.stand_until(pending.deadline)
+        if shared is not None:
+            shared.extend_to(pending.deadline)
         return call.read(reply)
 
     def start(self, call: Call[Any]) -> Pending:
         """As `run`, for who reads the replies; what follows has time until the call's deadline."""
-        return self._submit(call, ours=operation())
+        return self._submit(call, shared=current_deadline())
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -126,20 +126,21 @@ class Engine:
         if not self._server.addresses:
             return [Node(self.where, self.run)]
         loop = asyncio.get_running_loop()
-        lanes = self._lanes.get(loop) or self._open(loop)
-        if not (isinstance(lanes, Cluster) and await lanes.known()):  # else a dead one may be asked
+        connections = self._connections.get(loop) or self._open(loop)
+        # in a cluster whose map is known, a ping could go to a dead node
+        if not (isinstance(connections, Cluster) and await connections.known()):
             await self.run(Call("engine.ping", (), bool, commands=[("PING",)]))
-        if isinstance(lanes, Cluster):
-            found = {address: lanes.node(address) for address in lanes.addresses()}
+        if isinstance(connections, Cluster):
+            found = {address: connections.node(address) for address in connections.addresses()}
         else:
-            found = {lanes.server or self._server.addresses[0]: lanes}
+            found = {connections.server or self._server.addresses[0]: connections}
         return [
             Node(self._server.at_node(address).where, partial(self._run_on, node))
             for address, node in found.items()
         ]
 
-    async def _run_on(self, lanes: Lanes, call: Call[Any]) -> Any:
-        return call.read(await self._submit(call, lanes=lanes).future)
+    async def _run_on(self, connections: ConnectionPair, call: Call[Any]) -> Any:
+        return call.read(await self._submit(call, connections=connections).future)
 
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Send several calls at once: one round trip, in order but for those that may be large.
@@ -150,12 +151,12 @@ class Engine:
             SojournError: the first error among them, as `run` would raise it.
         """
         replies = await self._replies(calls)
-        for reply in replies:  # not what is read of them: an answer to a lenient call may be one
+        for reply in replies:  # not its result: with allow_wrong_type that may hold an exception
             if isinstance(reply, BaseException):
                 raise reply
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
-    async def settle_all(
+    async def gather_calls(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
         """As `run_all`, with the errors in their places among the results.
@@ -174,15 +175,15 @@ class Engine:
     async def _replies(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
-        ours, sooner = operation(), len(calls) - aside
+        shared, sooner = current_deadline(), len(calls) - aside
         pendings = [
-            self._submit(call, ours=ours, by=math.inf if place < sooner else by)
+            self._submit(call, shared=shared, by=math.inf if place < sooner else by)
             for place, call in enumerate(calls)
         ]
         replies = await asyncio.gather(*(each.future for each in pendings), return_exceptions=True)
-        if ours is not None:
+        if shared is not None:
             for each in pendings[:sooner]:
-                ours.stand_until(each.deadline)
+                shared.extend_to(each.deadline)
         return replies
 
     async def stream(self, calls: Iterable[Call[T]], *, ahead: int) -> AsyncGenerator[T]:
@@ -191,25 +192,25 @@ class Engine:
         Raises:
             SojournError: as `run` would raise it; the other calls in progress continue.
         """
-        ours = operation()
+        shared = current_deadline()
         under_way: deque[tuple[Call[T], Pending]] = deque()
         more = iter(calls)
         try:
             while True:
                 for call in islice(more, ahead - len(under_way)):
-                    under_way.append((call, self._submit(call, ours=ours)))
+                    under_way.append((call, self._submit(call, shared=shared)))
                 if not under_way:
                     return
                 call, pending = under_way.popleft()
                 reply = await pending.future
-                if ours is not None:
-                    ours.stand_until(pending.deadline)
+                if shared is not None:
+                    shared.extend_to(pending.deadline)
                 yield call.read(reply)
         finally:
             for _, pending in under_way:
                 pending.forget()
 
-    def post(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
+    def send_nowait(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call that nobody waits for: one that is harmless to lose and to repeat.
 
         Args:
@@ -218,12 +219,12 @@ class Engine:
         """
 
         def heard(future: asyncio.Future[Any]) -> None:
-            self._posted.discard(future)
+            self._unawaited.discard(future)
             if (future.cancelled() or future.exception()) and lost is not None:
                 lost()
 
         future = self._submit(call).future
-        self._posted.add(future)
+        self._unawaited.add(future)
         future.add_done_callback(heard)
 
     def watch(self, channel: str) -> Watch:
@@ -235,18 +236,18 @@ class Engine:
 
     def _listener(self, channel: str) -> Listener:
         loop = asyncio.get_running_loop()
-        return (self._lanes.get(loop) or self._open(loop)).listener_of(channel)
+        return (self._connections.get(loop) or self._open(loop)).listener_of(channel)
 
     def _submit(
         self,
         call: Call[Any],
         timeout: float | None = None,
-        lanes: Lanes | Cluster | None = None,
-        ours: no_later_than | None = None,
+        connections: ConnectionPair | Cluster | None = None,
+        shared: Deadline | None = None,
         by: float = math.inf,
     ) -> Pending:
         loop = asyncio.get_running_loop()
-        lanes = lanes or self._lanes.get(loop) or self._open(loop)
+        connections = connections or self._connections.get(loop) or self._open(loop)
         wanted = self._hooks.wanted
         started = loop.time() if wanted else 0.0
         now = running_clock().time()
@@ -254,13 +255,13 @@ class Engine:
         if by < deadline:  # noqa: PLR1730 - of every call
             deadline = by
         limit = now + self._whole
-        if ours is not None:
-            deadline = min(deadline, ours.end)
-            limit = min(limit, ours.began + self._whole)
+        if shared is not None:
+            deadline = min(deadline, shared.end)
+            limit = min(limit, shared.began + self._whole)
         pending = Pending(call, deadline, loop.create_future(), limit)
-        if ours is not None:
+        if shared is not None:
             pending.given = deadline - now
-        lanes.send(pending)
+        connections.send(pending)
         if wanted:
             pending.future.add_done_callback(
                 lambda future: self._hooks.tell(
@@ -278,25 +279,25 @@ class Engine:
     async def disconnect(self) -> None:
         """Close the connections of the running loop; the next call makes new ones.
 
-        Posted calls have half a second to arrive.
+        Calls of `send_nowait` have half a second to arrive.
         """
         loop = asyncio.get_running_loop()
-        if posted := [future for future in list(self._posted) if future.get_loop() is loop]:
-            await asyncio.wait(posted, timeout=_LINGER)
-        lanes = self._lanes.pop(loop, None)
-        if lanes is not None:
-            await lanes.close()
+        if unawaited := [future for future in list(self._unawaited) if future.get_loop() is loop]:
+            await asyncio.wait(unawaited, timeout=_LINGER)
+        connections = self._connections.pop(loop, None)
+        if connections is not None:
+            await connections.close()
 
     async def close(self) -> None:
         """Close all connections, for good, and leave an embedded server. Idempotent."""
         self._closed = True
         await self.disconnect()
-        for loop, lanes in list(self._lanes.items()):
-            del self._lanes[loop]
+        for loop, connections in list(self._connections.items()):
+            del self._connections[loop]
             if loop.is_running():
-                asyncio.run_coroutine_threadsafe(lanes.close(), loop)
+                asyncio.run_coroutine_threadsafe(connections.close(), loop)
             else:
-                lanes.hang_up()
+                connections.hang_up()
         await self._server.release()
 
     def _changed(self, loop: asyncio.AbstractEventLoop, down: bool) -> None:
@@ -310,10 +311,10 @@ class Engine:
     def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
         """A loop has ended, and what its connections knew is of no use."""
         before = self.is_down
-        if (lanes := self._lanes.pop(loop, None)) is not None:
-            lanes.hang_up()
+        if (connections := self._connections.pop(loop, None)) is not None:
+            connections.hang_up()
         self._down.pop(loop, None)
-        self._posted = {future for future in self._posted if future.get_loop() is not loop}
+        self._unawaited = {future for future in self._unawaited if future.get_loop() is not loop}
         self._tell_outage(before)
 
     def _tell_outage(self, before: bool) -> None:
@@ -324,22 +325,26 @@ class Engine:
 
     def _ended(self) -> list[asyncio.AbstractEventLoop]:
         """Loops that are closed, and those that do not run: a few of these may go on."""
-        closed = [loop for loop in self._lanes if loop.is_closed()]
-        resting = [loop for loop in self._lanes if not (loop.is_running() or loop.is_closed())]
-        return closed + resting[:-_RESTING]
+        closed = [loop for loop in self._connections if loop.is_closed()]
+        stopped = [
+            loop for loop in self._connections if not (loop.is_running() or loop.is_closed())
+        ]
+        return closed + stopped[:-_STOPPED]
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> Lanes | Cluster:
+    def _open(self, loop: asyncio.AbstractEventLoop) -> ConnectionPair | Cluster:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         for ended in self._ended():
             self._forget(ended)
-        server, patience, told = self._server, self._patience, partial(self._changed, loop)
-        lanes = self._lanes[loop] = (
-            Cluster(server, patience, tally=self.tally, changed=told)
+        server, timeouts, told = self._server, self._timeouts, partial(self._changed, loop)
+        connections = self._connections[loop] = (
+            Cluster(server, timeouts, tally=self.tally, changed=told)
             if server.is_cluster
-            else Lanes(server.connect, server.where, patience, tally=self.tally, changed=told)
+            else ConnectionPair(
+                server.connect, server.where, timeouts, tally=self.tally, changed=told
+            )
         )
-        return lanes
+        return connections
 
 
 def _outcome(future: asyncio.Future[Any]) -> str:

@@ -17,11 +17,11 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.calls.call import Command, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
+from sojourn.engine.multiplexer import CHECK, REPLY_ERRORS, Timeouts
 from sojourn.engine.tasks import hang_up, is_interrupt, start
-from sojourn.engine.wire import CHECK, REPLY_ERRORS, Timeouts
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.backoff import backoff
-from sojourn.resilience.deadline import Silence, from_now, until
+from sojourn.resilience.deadline import IdleTimer, from_now, until
 
 _UNKNOWN = "unknown command"
 """What servers before Redis 7 say to SSUBSCRIBE."""
@@ -102,7 +102,7 @@ class Listener:
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
-        patience: how long is waited.
+        timeouts: how long to wait.
         lost: called when a connection has ended or could not be made.
         moved: told which node has a channel, said by this one; None where there are no others.
     """
@@ -111,14 +111,14 @@ class Listener:
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         lost: Callable[[], None],
         moved: Callable[[Redirect], object] | None,
     ) -> None:
         self._connect = connect
         self._where = where
-        self._patience = patience
+        self._timeouts = timeouts
         self._lost = lost
         self._moved = moved
         self._loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ class Listener:
         self._sharded = True
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
-        self._silence = Silence()
+        self._idle = IdleTimer()
         self._failures = 0
         self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -206,7 +206,7 @@ class Listener:
         """Read and write until nobody listens, or either fails."""
         self._failures += 1  # until a channel is joined
         self._sharded = True  # as long as this server knows it
-        self._silence.end()
+        self._idle.restart()
         self._reader = start(self._loop, self._read(connection))
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
@@ -267,12 +267,14 @@ class Listener:
             if not self._watches:
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.silence - self._silence.seconds):
+                async with asyncio.timeout(
+                    self._timeouts.health_check_interval - self._idle.seconds
+                ):
                     await self._changed.wait()
-            if self._silence.seconds >= self._patience.silence:
+            if self._idle.seconds >= self._timeouts.health_check_interval:
                 self._answered.clear()
                 await connection.send_packed_command([pack((b"PING",))], check_health=False)
-                async with until(from_now(self._patience.operation * CHECK)):
+                async with until(from_now(self._timeouts.operation * CHECK)):
                     await self._answered.wait()
 
     def _take(self) -> list[bytes]:
@@ -301,7 +303,7 @@ class Listener:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
-            self._silence.end()
+            self._idle.restart()
             self._answered.set()
             if isinstance(reply, Exception):
                 self._refused(reply)

@@ -40,8 +40,8 @@ class Pending:
         deadline: when it ends if none of its bytes move; it stands while they do.
         limit: when it ends in any case.
         given: how many seconds its operation had left for it.
-        moved: until which second of its wire's traffic its deadline has stood.
-        came: how many bytes had come over its wire before it.
+        moved: until which second of its connection's traffic its deadline has stood.
+        came: how many bytes had come over its connection before it.
     """
 
     __slots__ = (
@@ -89,16 +89,16 @@ class Pending:
         self.refusal: BaseException | None = None
 
     def enter(self, traffic: Traffic) -> None:
-        """Wait on a wire from now on."""
+        """Wait on a connection from now on."""
         self.moved = traffic.seconds
         self.came = traffic.size
 
     def end(self, traffic: Traffic) -> float:
-        """When it ends, as things stand on its wire."""
+        """When it ends, as things stand on its connection."""
         return min(self.deadline + traffic.seconds - self.moved, self.limit)
 
     def stand(self, traffic: Traffic) -> None:
-        """Let the deadline have stood while bytes moved on its wire."""
+        """Let the deadline have stood while bytes moved on its connection."""
         moved = traffic.seconds
         end = self.deadline + moved - self.moved
         self.deadline = end if end < self.limit else self.limit  # noqa: FURB136 - of every call
@@ -127,7 +127,7 @@ class Pending:
     @property
     def is_large(self) -> bool:
         """Whether its bytes or those of its reply may be many."""
-        return self.call.bulk or len(self.packet) > LARGE
+        return self.call.separate_connection or len(self.packet) > LARGE
 
     @property
     def is_suspect(self) -> bool:

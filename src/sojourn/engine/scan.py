@@ -53,7 +53,9 @@ async def members(engine: Engine, key: str, pattern: str) -> list[bytes]:
     cursor = b"0"
     while True:
         command: Command = ("ZSCAN", key, cursor, "MATCH", pattern, "COUNT", _STEP)
-        call: Call[Any] = Call("engine.scan", (key,), only, commands=[command], lenient=True)
+        call: Call[Any] = Call(
+            "engine.scan", (key,), only, commands=[command], allow_wrong_type=True
+        )
         reply = await engine.run(call)
         if isinstance(reply, Exception):
             return []

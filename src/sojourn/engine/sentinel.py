@@ -107,7 +107,7 @@ async def _ask(
     await certificates.give(connection)
     try:
         async with until(from_now(timeout)):
-            await tls.connect(connection, target.where, patience=timeout / 4)
+            await tls.connect(connection, target.where, delay=timeout / 4)
             words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master)
             await connection.send_command(*words, check_health=False)
             reply = cast("Any", await connection.read_response())

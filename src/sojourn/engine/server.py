@@ -219,7 +219,7 @@ class Server:
         loop = asyncio.get_running_loop()
         try:
             async with until(deadline):
-                await tls.connect(connection, self.where, patience=self._timeout / 4)
+                await tls.connect(connection, self.where, delay=self._timeout / 4)
                 if wordless:
                     await self._ask(connection, "PING")
                     cast("Any", connection).is_wordless = True

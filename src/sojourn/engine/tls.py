@@ -66,7 +66,7 @@ def _version_of(path: str) -> object:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-async def connect(connection: AbstractConnection, where: str, *, patience: float) -> None:
+async def connect(connection: AbstractConnection, where: str, *, delay: float) -> None:
     """Connect, and look into a TLS handshake that nobody answers.
 
     A server that speaks no TLS waits for the rest of what it takes for a command.
@@ -74,7 +74,7 @@ async def connect(connection: AbstractConnection, where: str, *, patience: float
     Args:
         connection: what to connect.
         where: its address for messages.
-        patience: seconds after which it is looked into.
+        delay: seconds after which the cause is looked for.
 
     Raises:
         ConfigurationError: there is no TLS.
@@ -85,7 +85,7 @@ async def connect(connection: AbstractConnection, where: str, *, patience: float
         return
     connecting = asyncio.ensure_future(cast("Any", connection).connect())
     try:
-        done, _ = await asyncio.wait([connecting], timeout=patience)
+        done, _ = await asyncio.wait([connecting], timeout=delay)
         if not done:
             await check_sides(connection, where)
         await connecting

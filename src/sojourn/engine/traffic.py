@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from redis.asyncio.connection import AbstractConnection
 
-from sojourn.resilience.deadline import Silence
+from sojourn.resilience.deadline import IdleTimer
 
 if sys.platform == "linux":
     from fcntl import ioctl
@@ -34,29 +34,29 @@ class Traffic:
     was seen and at least that of a slow link, and when it is answered, it moved until then.
 
     Args:
-        silence: ended by bytes that belong to something large.
+        idle: restarted by bytes that belong to something large.
         carried: how many bytes of large requests wait for their replies.
 
     Attributes:
         seconds: in which bytes moved.
         size: bytes that came.
-        halfway: the last bytes that came ended no reply.
+        mid_reply: the last bytes that came did not complete a reply.
     """
 
     __slots__ = (
-        *("_carried", "_last", "_left", "_seconds_out", "_silence", "_size_out", "_transport"),
-        *("halfway", "seconds", "size"),
+        *("_carried", "_last", "_left", "_seconds_out", "_idle", "_size_out", "_transport"),
+        *("mid_reply", "seconds", "size"),
     )
 
-    def __init__(self, silence: Silence, carried: Callable[[], int]) -> None:
+    def __init__(self, idle: IdleTimer, carried: Callable[[], int]) -> None:
         self.seconds = 0.0
         self.size = 0
-        self._silence = silence
+        self._idle = idle
         self._carried = carried
         self._begin()
 
     def _begin(self) -> None:
-        self.halfway = False
+        self.mid_reply = False
         self._last = -math.inf
         self._left = 0
         self._seconds_out = self._size_out = 0.0
@@ -75,11 +75,11 @@ class Traffic:
                 gap = now - self._last
                 self._last = now
                 self.size += len(data)
-                if self.halfway:
-                    self._silence.end()
+                if self.mid_reply:
+                    self._idle.restart()
                     self.seconds += gap
                 else:
-                    self.halfway = True
+                    self.mid_reply = True
                     if gap < _STILL or (gap < math.inf and self._carried()):
                         self.seconds += gap
                 feed(data)
@@ -106,7 +106,7 @@ class Traffic:
             self.seconds += gap
             self._seconds_out += gap
             self._size_out += before - self._left
-            self._silence.end()
+            self._idle.restart()
 
     def on_the_way(self) -> float:
         """Seconds that large requests may take, without any sign, until the server has them."""

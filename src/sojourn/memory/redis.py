@@ -14,10 +14,10 @@ from typing import Any, cast
 from sojourn.calls.call import Argument, Call, Command, Script, only
 from sojourn.codecs.growth import check_format, refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import AppName
+from sojourn.memory.keys import MemoryKeys, MemoryRoomKeys
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import (
@@ -31,7 +31,7 @@ from sojourn.memory.store import (
     ScopeNames,
     Witness,
 )
-from sojourn.resilience.deadline import from_now, halfway, no_later_than
+from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
 
 log = logging.getLogger("sojourn.memory")
 
@@ -57,7 +57,7 @@ class RedisMemory:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: MemoryRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
         self._roll: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()
@@ -156,7 +156,7 @@ class RedisMemory:
                         (index,),
                         only,
                         commands=[("ZREM", index, name)],
-                        lenient=True,  # what is not an index names nobody
+                        allow_wrong_type=True,  # what is not an index names nobody
                     )
                     for index in self._keys.memories_of(*scope)
                 ]
@@ -171,7 +171,11 @@ class RedisMemory:
         names: dict[bytes, None] = {}
         for index in (ours.names, ours.expiry, ours.changes):
             call: Call[Any] = Call(
-                "memory.index", (index,), only, commands=[("ZRANGE", index, 0, 149)], lenient=True
+                "memory.index",
+                (index,),
+                only,
+                commands=[("ZRANGE", index, 0, 149)],
+                allow_wrong_type=True,
             )
             listed = await self._engine.run(call)
             if isinstance(listed, list):
@@ -247,7 +251,7 @@ class RedisMemory:
             await self._engine.run(enrolment)
         else:
             try:
-                with no_later_than(min(halfway(), from_now(self._engine.timeout / 2))):
+                with Deadline(min(half_of_remaining(), from_now(self._engine.timeout / 2))):
                     await self._engine.run(enrolment)
             except Unavailable as error:
                 log.warning("A memory scope is not in its index until its next put: %s", error)
@@ -269,12 +273,14 @@ class RedisMemory:
         """Enter a scope that could not be entered; nobody waits for it."""
         if scope in self._owed:
             until = self._owed.pop(scope)
-            self._engine.post(self._enrolment(scope, until), lost=lambda: self._owe(scope, until))
+            self._engine.send_nowait(
+                self._enrolment(scope, until), lost=lambda: self._owe(scope, until)
+            )
 
     def _enroll_again(self, scope: ScopeKey, ttl: float | None) -> None:
         """Enter a scope that had no entry: others may have forgotten its name since."""
         until = None if ttl is None else 2 * (ttl + _DAY)
-        self._engine.post(self._enrolment(scope, until))
+        self._engine.send_nowait(self._enrolment(scope, until))
 
     def _enrolment(self, scope: ScopeKey, until: float | None) -> Call[Any]:
         return Call(
@@ -394,7 +400,7 @@ class RedisMemory:
             commands += [(*known, "LIMIT", 0, 2 * WITNESSES)]
             commands += [("HMGET", name, "version", "updated") for name in names]
         call: Call[Any] = Call(
-            "memory.changes", (*ours[:5], *names), list, commands=commands, bulk=True
+            "memory.changes", (*ours[:5], *names), list, commands=commands, separate_connection=True
         )
         reply = await self._engine.run(call)
         if reply[5] != reply[6] and await self._mend(ours):  # one was evicted
@@ -487,8 +493,8 @@ class RedisMemory:
             keys=(ours.expiry, *names),
             read=list,
             commands=[("ZMSCORE", ours.expiry, *keys), *(("HGETALL", name) for name in names)],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
         first, *replies = await self._engine.run(call)
         scores: list[float | None] | Exception = first
@@ -506,8 +512,8 @@ class RedisMemory:
             keys=names,
             read=list,
             commands=[("HGETALL", name) for name in names],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
         replies = await self._engine.run(call)
         return _rows(keys, names, replies, tenant)

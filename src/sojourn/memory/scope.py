@@ -18,7 +18,13 @@ from sojourn.memory.rows import entry_of
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import EntryPage, Item, MemoryRow, MemoryStore, MemoryWrite
 from sojourn.resilience.backoff import backoff
-from sojourn.resilience.deadline import end_of_operation, from_now, in_time, operation, within
+from sojourn.resilience.deadline import (
+    current_deadline,
+    end_of_operation,
+    from_now,
+    in_time,
+    within,
+)
 
 _NEWEST_FIRST = 1
 """In the place of a shard in a cursor: the order is another one."""
@@ -33,12 +39,12 @@ class MemoryLimits(NamedTuple):
     Attributes:
         ttl: seconds that an entry lives if it is not said; None for ever.
         max_bytes: the largest entry: value, metadata and text.
-        patience: seconds for all round trips of one call, but for a search.
+        operation_timeout: seconds for all round trips of one call, but for a search.
     """
 
     ttl: float | None
     max_bytes: int
-    patience: float
+    operation_timeout: float
 
 
 @stays_here("the store's URL and the name of the user, agent or category")
@@ -77,7 +83,7 @@ class MemoryScope:
         self._store = store
         self._searcher = searcher
         self._limits = limits
-        self._patience = limits.patience
+        self._operation_timeout = limits.operation_timeout
 
     async def put(
         self,
@@ -187,7 +193,7 @@ class MemoryScope:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         write = self._write(f"add {operation_id_of(operation_id)}")
         for batch in checks.batches(made):
-            with within(self._limits.patience):
+            with within(self._limits.operation_timeout):
                 items = await self._searcher.placed(batch)
                 await self._store.add(self.key, items, life, write, replace=replace)
 
@@ -396,9 +402,9 @@ class MemoryScope:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         began = from_now(0)
         placed = await self._searcher.placed(items)
-        if (ours := operation()) is not None:
-            ours.stand_until(ours.end + from_now(0) - began)  # an embedding takes its own time
-        with within(self._limits.patience):
+        if (ours := current_deadline()) is not None:
+            ours.extend_to(ours.end + from_now(0) - began)  # an embedding takes its own time
+        with within(self._limits.operation_timeout):
             return await self._store.put(self.key, placed, life, write)
 
 

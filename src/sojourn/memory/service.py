@@ -45,7 +45,7 @@ class Memory:
         store: where entries are kept.
         lives: how long.
         max_bytes: the largest entry.
-        patience: seconds that a call may take.
+        operation_timeout: seconds that a call may take.
         shards: over how many indexes the names of scopes are spread.
     """
 
@@ -55,13 +55,13 @@ class Memory:
         lives: Lives,
         *,
         max_bytes: int,
-        patience: float,
+        operation_timeout: float,
         shards: int,
     ) -> None:
         self._store = store
         self._lives = lives
         self._max_bytes = max_bytes
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._shards = shards
         self._searcher = Searcher(store)
 
@@ -134,7 +134,7 @@ class Memory:
         checks.limit(limit)
         shard, after = place_of(cursor)
         names: list[str] = []
-        with within(self._patience):
+        with within(self._operation_timeout):
             while shard < self._shards:
                 room = limit - len(names)
                 found = await self._store.names(app, kind, shard, after, room)
@@ -151,8 +151,8 @@ class Memory:
         """Delete all that is remembered of a user, of the user's sessions and events; how many.
 
         Entries of agents and categories stay. This process lets go of its search index at once,
-        others when they search next. `store.forget` does it in all rooms. A round trip for each
-        1,000 keys of the server.
+        others when they search next. `store.admin.forget` does it in all rooms. A round trip for
+        each 1,000 keys of the server.
         """
         name = parse_memory("user", user)
         of = parse_app(app)
@@ -188,6 +188,6 @@ class Memory:
         self, app: str, kind: Kind, name: str, ttl: float | None, tenant: str | None
     ) -> MemoryScope:
         key = ScopeKey(parse_app(app), kind, parse_memory(kind, name))
-        limits = MemoryLimits(ttl, self._max_bytes, self._patience)
+        limits = MemoryLimits(ttl, self._max_bytes, self._operation_timeout)
         whose = None if tenant is None else checks.tenant(tenant)
         return MemoryScope(key, self._store, self._searcher, limits, whose)

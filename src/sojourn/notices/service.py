@@ -29,7 +29,7 @@ class Notices:
         store: where they are kept; None when the store was opened without them.
         poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
         kept: where others keep them in any case; None where nobody does.
-        patience: seconds that a call may take.
+        operation_timeout: seconds that a call may take.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Notices:
         store: NoticeStore | None,
         poll: float,
         kept: NoticeStore | None = None,
-        patience: float = math.inf,
+        operation_timeout: float = math.inf,
     ) -> None:
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._store = store
         self._kept = kept
         self._poll = poll

@@ -16,15 +16,15 @@ class Breaker:
     probe); his first success closes it.
 
     Args:
-        patience: seconds without success until it opens.
+        longest_outage: seconds without success until it opens.
         clock: seconds, monotonic.
         changed: told when it opens (True) and when it closes (False).
     """
 
     def __init__(
-        self, patience: float, clock: Callable[[], float], changed: Callable[[bool], None]
+        self, longest_outage: float, clock: Callable[[], float], changed: Callable[[bool], None]
     ) -> None:
-        self._patience = patience
+        self._longest_outage = longest_outage
         self._clock = clock
         self._changed = changed
         self._since: float | None = None
@@ -43,7 +43,7 @@ class Breaker:
     def failed(self) -> None:
         """What was tried failed."""
         waited = self._clock() - (self._since if self._since is not None else self._clock())
-        if not self.is_open and waited >= self._patience:
+        if not self.is_open and waited >= self._longest_outage:
             self.is_open = True
             self._changed(self.is_open)
 

@@ -1,7 +1,7 @@
 """Deadlines that measure the server and not this process, and one for all calls of an operation.
 
-Times are those of the running loop's clock. It counts while the loop is on time: a task that
-computes for seconds, a long collection of garbage or a stopped process say nothing of the server.
+Times are those of the running loop's clock. It runs while the loop is on time: a task that computes
+for seconds, a long garbage collection or a stopped process says nothing about the server.
 """
 
 from __future__ import annotations
@@ -132,10 +132,10 @@ class Alarm:
             self._timer = get_running_loop().call_later(_LAST_LOOK, self._awake)
 
 
-class Silence:
-    """How long nothing was heard, by the clock that says more.
+class IdleTimer:
+    """Seconds since something was last heard, by the clock that shows more.
 
-    One stands while a machine is suspended, the other may be set.
+    One clock stops while a machine is suspended, the other may be set.
     """
 
     __slots__ = ("_monotonic", "_wall")
@@ -145,11 +145,11 @@ class Silence:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Seconds since the last restart."""
         return max(monotonic() - self._monotonic, time.time() - self._wall)
 
-    def end(self) -> float:
-        """Begin anew, as something is heard or asked; returns how long it lasted."""
+    def restart(self) -> float:
+        """Start again at zero, as something is heard or asked; returns the seconds until now."""
         before, before_wall = self._monotonic, self._wall
         self._monotonic = now = monotonic()
         self._wall = wall = time.time()
@@ -157,40 +157,40 @@ class Silence:
         return by_one if by_one > by_other else by_other  # noqa: FURB136 - of every call
 
 
-_operations: dict[ref[asyncio.Task[Any]], no_later_than] = {}
-"""The operation that a task is in, while it is; tasks that it starts go on for themselves.
+_deadlines: dict[ref[asyncio.Task[Any]], Deadline] = {}
+"""The deadline of each task that is in an operation; tasks that it starts have none.
 
-Nothing here holds a task: it may have been thrown away with its loop in the middle."""
+Tasks are not kept alive here: one may have been thrown away with its loop in the middle."""
 
 
 def from_now(seconds: float) -> float:
-    """The time in so many seconds."""
+    """The time so many seconds from now."""
     return running_clock().time() + seconds
 
 
-def operation() -> no_later_than | None:
-    """The operation that this task is in."""
-    task = current_task() if _operations else None
-    return None if task is None else _operations.get(ref(task))
+def current_deadline() -> Deadline | None:
+    """The deadline of the operation that this task is in."""
+    task = current_task() if _deadlines else None
+    return None if task is None else _deadlines.get(ref(task))
 
 
 def end_of_operation() -> float:
-    """When the operation that this task is in must have ended; infinity for never."""
-    ours = operation()
-    return math.inf if ours is None else ours.end
+    """The time at which the operation that this task is in must end; infinity for never."""
+    deadline = current_deadline()
+    return math.inf if deadline is None else deadline.end
 
 
-def halfway() -> float:
-    """The middle of the time that is left, for what must not use up that of what comes after it."""
+def half_of_remaining() -> float:
+    """The time when half of the remaining time is over, for a step that others must follow."""
     return (end_of_operation() + from_now(0)) / 2
 
 
 @asynccontextmanager
 async def until(end: float) -> AsyncGenerator[None]:
-    """End what is inside at that time, as `asyncio.timeout` does.
+    """Cancel what is inside at that time, as `asyncio.timeout` does.
 
     Raises:
-        TimeoutError: it was ended.
+        TimeoutError: it was cancelled.
     """
     async with asyncio.timeout(None) as limit:
         if end == math.inf:
@@ -203,18 +203,18 @@ async def until(end: float) -> AsyncGenerator[None]:
             alarm.cancel()
 
 
-def within(seconds: float) -> no_later_than:
-    """What this task waits for inside has so many seconds, in which nothing of it moves."""
+def within(seconds: float) -> Deadline:
+    """A deadline in so many seconds, not counting time in which bytes of its calls move."""
     now = running_clock().time()
-    return no_later_than(now + seconds, now)
+    return Deadline(now + seconds, now)
 
 
 def in_time(method: M) -> M:
-    """All round trips of a method share one deadline; the object's `_patience` says how long."""
+    """Give all round trips of a method one deadline: the object's `_operation_timeout`."""
 
     @wraps(method)
     async def ends(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with within(self._patience):
+        with within(self._operation_timeout):
             try:
                 return await method(self, *args, **kwargs)
             except Unavailable as error:  # its message says all; the way to the socket hides it
@@ -228,16 +228,16 @@ async def gather_in_time(*awaitables: Awaitable[T]) -> list[T]:
 
     All have run their course when this returns, or raises the first error among them.
     """
-    ours = operation()
+    ours = current_deadline()
 
     async def ends(awaitable: Awaitable[T]) -> T:
         if ours is None:
             return await awaitable
-        with no_later_than(ours.end, ours.began) as own:
+        with Deadline(ours.end, ours.began) as own:
             try:
                 return await awaitable
             finally:
-                ours.stand_until(own.end)
+                ours.extend_to(own.end)
 
     outcomes = await asyncio.gather(*map(ends, awaitables), return_exceptions=True)
     for outcome in outcomes:
@@ -246,14 +246,14 @@ async def gather_in_time(*awaitables: Awaitable[T]) -> list[T]:
     return cast("list[T]", outcomes)
 
 
-class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_than(end):`
-    """What this task waits for inside ends by then, or sooner if it had less time already.
+class Deadline:
+    """A deadline for the calls of this task inside `with Deadline(end):`, or an earlier outer one.
 
-    A class, as the context of a generator costs more, and this is on the way of every read.
+    A class, because a context manager made of a generator costs more, on the way of every read.
 
     Attributes:
-        end: when it ends, if nothing of it moves: it is later by the time in which something did.
-        began: when the whole began, which has a bound of its own; infinity for not yet.
+        end: when it ends if no bytes move; the time in which bytes moved is added.
+        began: when the whole operation started, for its own limit; infinity if not known.
     """
 
     __slots__ = ("_before", "_first", "_task", "began", "end")
@@ -262,8 +262,8 @@ class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_tha
         self.end = end
         self.began = began
 
-    def stand_until(self, end: float) -> None:
-        """A call of this operation had until then, as bytes of it moved."""
+    def extend_to(self, end: float) -> None:
+        """Let it end at that time, if that is later: bytes of a call moved."""
         if end > self.end:  # noqa: PLR1730 - of every read
             self.end = end
 
@@ -273,20 +273,20 @@ class no_later_than:  # noqa: N801 - it reads as a statement: `with no_later_tha
             self._task = None
             return self
         self._task = task = ref(current)
-        self._before = before = _operations.get(task)
+        self._before = before = _deadlines.get(task)
         if before is not None:
             self.end = min(self.end, before.end)
             self.began = min(self.began, before.began)
         self._first = self.end
-        _operations[task] = self
+        _deadlines[task] = self
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._task is None:
             return
         if (before := self._before) is None:
-            del _operations[self._task]
+            del _deadlines[self._task]
         else:
             if self.end > self._first:
                 before.end += self.end - self._first
-            _operations[self._task] = before
+            _deadlines[self._task] = before

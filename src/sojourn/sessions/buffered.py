@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import (
     BufferFull,
     EventExists,
@@ -28,10 +29,10 @@ from sojourn.errors import (
 )
 from sojourn.handles import tell_after_fork
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import no_later_than, within
+from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
+from sojourn.sessions.operation import SessionStore, SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
 from sojourn.sessions.outage_cache import OutageCache, window_of
 from sojourn.sessions.replay import JournaledWrite, Replayer
@@ -57,7 +58,7 @@ class BufferedSessions:
         twin: where held sessions go on.
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
-        patience: seconds that a call may take, with what must be replayed before it.
+        operation_timeout: seconds that a call may take, with what must be replayed before it.
         told: receives a report when buffered writes have been replayed.
         lasting: seconds from the beginning of an outage for which sessions go on.
         down_since: since when the server is known to be out of reach (`time.monotonic`), or None.
@@ -70,7 +71,7 @@ class BufferedSessions:
         journal: Journal,
         *,
         held_bytes: int,
-        patience: float,
+        operation_timeout: float,
         told: Callable[[ReplayReport], None],
         lasting: float,
         down_since: Callable[[], float | None],
@@ -80,7 +81,7 @@ class BufferedSessions:
         self._down_since = down_since
         self._cut_off: float | None = None
         self._twin = twin
-        self._patience = patience
+        self._operation_timeout = operation_timeout
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
@@ -231,8 +232,8 @@ class BufferedSessions:
         self._held.forget(forget.owner)
         return (await self._store.run(forget)).plus(Forgotten(buffered=count))
 
-    def _in_time(self) -> no_later_than:
-        return within(self._patience)
+    def _in_time(self) -> Deadline:
+        return within(self._operation_timeout)
 
     @contextmanager
     def _sure_of(self, key: SessionKey) -> Generator[None]:

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
-from sojourn.sessions.commons import Commons
+from sojourn.sessions.index_registry import IndexRegistry
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.scripts import load
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.tombstones import (
     REMEMBERED,
     Forgotten,
@@ -34,10 +35,17 @@ _STEP = 200
 class Forgetting:
     """Tombstones and the end of users of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, commons: Commons) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        keys: SessionRoomKeys,
+        shared_state: SharedState,
+        registry: IndexRegistry,
+    ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
+        self._registry = registry
 
     def waited(self, age: float) -> int:
         """For how many ms a write has waited, when it gets there as late as it may."""
@@ -93,7 +101,7 @@ class Forgetting:
         labels = self._keys.labels_by(self._keys.user(owner).by_update)
         await unlink(self._engine, await found(self._engine, labels))
         await self._out_of_recent(owner)
-        await self._commons.strike(owner)
+        await self._registry.unregister(owner)
         return done
 
     async def _out_of_recent(self, owner: UserKey) -> None:
@@ -112,12 +120,12 @@ class Forgetting:
         """The deltas of app state that wait are the app's: they are not forgotten."""
         outbox = self._keys.user(owner).outbox
         size: Call[Any] = Call(
-            "sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)], lenient=True
+            "sessions.outbox", (outbox,), only, commands=[("HLEN", outbox)], allow_wrong_type=True
         )
         waiting = await self._engine.run(size)
         if not waiting or not isinstance(waiting, int):
             return 0
-        drained = await self._commons.drain(owner)
+        drained = await self._shared_state.flush(owner)
         if drained.left or drained.newer:
             raise Unavailable(
                 "Changes of app state that this user's sessions have made cannot be carried out "
@@ -141,7 +149,7 @@ class Forgetting:
                 (index,),
                 only,
                 commands=[("ZRANGE", index, 0, _STEP - 1)],
-                lenient=True,
+                allow_wrong_type=True,
             )
             listed = await self._engine.run(call)
             if isinstance(listed, list):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import SHARDS, Keys
 from sojourn.errors import CorruptRecord
 from sojourn.ids import (
     AppName,
@@ -19,12 +18,13 @@ from sojourn.ids import (
     parse_user,
 )
 from sojourn.resilience.deadline import gather_in_time
-from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, FieldError, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
+from sojourn.sessions.session_codec import FOREIGN, FieldError, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
     IndexEntry,
     IndexPlace,
@@ -67,14 +67,14 @@ class Indexes:
     def __init__(
         self,
         engine: Engine,
-        keys: Keys,
-        commons: Commons,
+        keys: SessionRoomKeys,
+        shared_state: SharedState,
         inspection: CorruptionReporter,
         recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
         self._inspection = inspection
         self._recent = recent
 
@@ -97,10 +97,10 @@ class Indexes:
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await self._read(keys)
         if found.gone:
-            self._engine.post(self.prune_call(owner))
+            self._engine.send_nowait(self.prune_call(owner))
         moved = [key for key, stored in found.sessions if not has(stored.head, label)]
         if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            self._engine.post(self.mend_call(owner, amiss, label))
+            self._engine.send_nowait(self.mend_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
@@ -165,8 +165,8 @@ class Indexes:
                 continue
             part = parts[owner]
             if part.gone:  # evicted, or expired
-                self._engine.post(self.prune_call(owner))
-                self._engine.post(self.mend_call(owner, part.gone[:_MENDED]))
+                self._engine.send_nowait(self.prune_call(owner))
+                self._engine.send_nowait(self.mend_call(owner, part.gone[:_MENDED]))
             after = page.places[-1] if page.more else None
             listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
         return listed
@@ -200,12 +200,12 @@ class Indexes:
         for key in keys:
             owners.setdefault(key.owner, []).append(key)
         calls = [self._read_call(owner, part) for owner, part in owners.items()]
-        _, app_call = self._commons.state_calls(keys[0].owner)
+        _, app_call = self._shared_state.state_calls(keys[0].owner)
         *replies, state = await self._engine.run_all([*calls, app_call])
         read: dict[SessionKey, SessionSnapshot] = {}
         for (owner, part), reply in zip(owners.items(), replies, strict=True):
             ours = user_state(reply.pop())
-            shared = await self._commons.report(owner, ours, state)
+            shared = await self._shared_state.report(owner, ours, state)
             for key, fields in zip(part, reply, strict=True):
                 if not fields:
                     found.gone.append(key)
@@ -235,18 +235,19 @@ class Indexes:
             keys=names,
             read=list,
             commands=[("HGETALL", name) for name in names],
-            bulk=True,
-            lenient=True,
+            separate_connection=True,
+            allow_wrong_type=True,
         )
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
+        user = self._keys.user(owner)
         return Call(
             name="sessions.prune",
-            keys=(*self._keys.user(owner)[:2], *self._commons.told(owner)),
+            keys=(*user[:2], *self._shared_state.policy.notice_keys(user)),
             read=only,
             script=_PRUNE,
-            args=self._commons.told_for(),
+            args=self._shared_state.policy.notice_args(),
         )
 
     def mend_call(
@@ -330,7 +331,7 @@ class Indexes:
                     keys=(index,),
                     read=only,
                     commands=[(*command, "LIMIT", 0, size)],
-                    lenient=True,
+                    allow_wrong_type=True,
                 )
             )
             if isinstance(flat, Exception):

@@ -9,8 +9,8 @@ from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError
 from sojourn.ids import SessionId, UserKey
-from sojourn.sessions.hashes import FOREIGN, FieldError
 from sojourn.sessions.quarantine import LARGEST, Part, Quarantine, UnreadablePart, visible
+from sojourn.sessions.session_codec import FOREIGN, FieldError
 
 
 class CorruptionReporter:
@@ -76,11 +76,20 @@ class CorruptionReporter:
 
 def _look(key: str) -> Call[list[Any]]:
     commands = [("TYPE", key), ("GETRANGE", key, 0, LARGEST - 1), ("MEMORY", "USAGE", key)]
-    return Call("sessions.foreign", (key,), list, commands=commands, bulk=True, lenient=True)
+    return Call(
+        "sessions.foreign",
+        (key,),
+        list,
+        commands=commands,
+        separate_connection=True,
+        allow_wrong_type=True,
+    )
 
 
 def _dump(key: str) -> Call[bytes]:
-    return Call("sessions.foreign", (key,), _bytes, commands=[("DUMP", key)], bulk=True)
+    return Call(
+        "sessions.foreign", (key,), _bytes, commands=[("DUMP", key)], separate_connection=True
+    )
 
 
 def _bytes(replies: list[Any]) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sojourn.calls.call import Argument, Call, only
 from sojourn.codecs import encode
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.ids import AppName, SessionKey, escape, unescape
+from sojourn.sessions.keys import RecentKeys, SessionRoomKeys
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, Label, SessionHeader
@@ -26,7 +26,7 @@ _REMEMBERED = 10_000
 class Recent:
     """Enters the changes of one process, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
         self._entered: OrderedDict[SessionKey, float] = OrderedDict()
@@ -55,7 +55,7 @@ class Recent:
         while len(self._entered) > _REMEMBERED:
             self._entered.popitem(last=False)
         keys = self._keys.recent_of(entries[0].key)
-        self._engine.post(self.call(keys, entries), lost=lambda: self._lost(entries))
+        self._engine.send_nowait(self.call(keys, entries), lost=lambda: self._lost(entries))
 
     def call(self, keys: RecentKeys, entries: Sequence[IndexEntry]) -> Call[int]:
         """Enter sessions into a shard or take them out; gives how many went out."""

@@ -6,20 +6,22 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.commons import Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
+from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
-from sojourn.sessions.operation import Operation
+from sojourn.sessions.keys import SessionRoomKeys
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
 from sojourn.sessions.replies import DONE, guarded, ms
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.snapshots import Snapshots
 from sojourn.sessions.store import WriteOptions
 from sojourn.sessions.upkeep import Upkeep
@@ -33,17 +35,20 @@ class RedisSessions:
     Its attributes are for operations.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
+    ) -> None:
         self.engine = engine
         self.keys = keys
         self.policy = policy
         self.inspection = CorruptionReporter(engine, quarantine)
-        self.commons = Commons(engine, keys, policy, self.inspection)
+        self.shared_state = SharedState(engine, keys, policy, self.inspection)
+        self.registry = IndexRegistry(engine, keys, policy)
         self.recent = Recent(engine, keys)
-        self.indexes = Indexes(engine, keys, self.commons, self.inspection, self.recent)
-        self.upkeep = Upkeep(engine, keys, self.commons, self.indexes, self.recent)
-        self.snapshots = Snapshots(engine, keys, self.commons, self.inspection)
-        self.forgetting = Forgetting(engine, keys, self.commons)
+        self.indexes = Indexes(engine, keys, self.shared_state, self.inspection, self.recent)
+        self.upkeep = Upkeep(engine, keys, self.shared_state, self.indexes, self.recent)
+        self.snapshots = Snapshots(engine, keys, self.shared_state, self.registry, self.inspection)
+        self.forgetting = Forgetting(engine, keys, self.shared_state, self.registry)
         self.shared_ttl = ms(policy.state_ttl)
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
@@ -57,7 +62,7 @@ class RedisSessions:
         write: WriteOptions,
         *args: Argument,
         operations: bool = False,
-        bulk: bool = False,
+        separate_connection: bool = False,
     ) -> list[Any]:
         """Run a script that changes a session, with what all of them take. One round trip.
 
@@ -67,7 +72,7 @@ class RedisSessions:
             write: operation id, incarnation, expected version.
             args: what the script takes behind these.
             operations: whether it writes to the operations of the user.
-            bulk: whether it travels apart from small calls.
+            separate_connection: whether it travels apart from small calls.
 
         Returns:
             its reply: `ok` or `duplicate`, and what it says then.
@@ -83,13 +88,13 @@ class RedisSessions:
                     *self.keys.session(key),
                     *user[:2],
                     *((user.operations,) if operations else ()),
-                    *self.commons.told(key),
+                    *self.policy.notice_keys(user),
                 ),
                 read=only,
                 script=script,
-                args=(*guarded(write), key.session, *args, *self.commons.told_for()),
+                args=(*guarded(write), key.session, *args, *self.policy.notice_args()),
                 operation_id=write.operation_id,
-                bulk=bulk,
+                separate_connection=separate_connection,
             )
         )
         if reply[0] not in DONE:
@@ -125,7 +130,7 @@ class RedisSessions:
                     *others,
                     *user[:2],
                     user.operations,
-                    *self.commons.told(key),
+                    *self.policy.notice_keys(user),
                 ),
                 read=only,
                 script=script,
@@ -134,7 +139,7 @@ class RedisSessions:
                     write.incarnation,
                     key.session,
                     *args,
-                    *self.commons.told_for(),
+                    *self.policy.notice_args(),
                 ),
                 operation_id=write.operation_id,
             )

@@ -9,18 +9,20 @@ from typing import Any
 from sojourn.calls.call import Argument, Call, only
 from sojourn.caps import CEILING
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
 from sojourn.sessions.archive import STAGED, ArchivedSession, ArchivedState, LogSlice, Outcome
-from sojourn.sessions.commons import ENROLL, Commons, Policy
-from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
+from sojourn.sessions.index_registry import REGISTER, IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent, entry_of
 from sojourn.sessions.replies import counted, ms
 from sojourn.sessions.scripts import load
+from sojourn.sessions.session_codec import FOREIGN, app_state, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import IndexEntry, Pairs, SessionSnapshot
 
 _STRETCH, _STAGE, _RESTORE, _EXPIRE, _REINSTATE = (
@@ -33,18 +35,28 @@ _CENTURY = 3_155_760_000.0
 class RedisArchive:
     """A `SessionArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
+    ) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy
-        self._commons = Commons(engine, keys, policy, CorruptionReporter(engine, quarantine))
+        self._shared_state = SharedState(
+            engine, keys, policy, CorruptionReporter(engine, quarantine)
+        )
+        self._registry = IndexRegistry(engine, keys, policy)
         self._recent = Recent(engine, keys)
 
     async def find(self, key: SessionKey) -> SessionSnapshot | None:
         """One round trip."""
         name = self._keys.session(key).head
         call: Call[list[Any]] = Call(
-            "sessions.find", (name,), only, commands=[("HGETALL", name)], bulk=True, lenient=True
+            "sessions.find",
+            (name,),
+            only,
+            commands=[("HGETALL", name)],
+            separate_connection=True,
+            allow_wrong_type=True,
         )
         fields = await self._engine.run(call)
         if not fields:
@@ -65,7 +77,7 @@ class RedisArchive:
             read=only,
             script=_STRETCH,
             args=(first, most, size),
-            bulk=True,
+            separate_connection=True,
         )
         reply = await self._engine.run(call)
         if not reply:
@@ -87,7 +99,7 @@ class RedisArchive:
             read=only,
             script=_STAGE,
             args=(before, ms(STAGED), dropped, *rows),
-            bulk=True,
+            separate_connection=True,
         )
         return await self._engine.run(call)
 
@@ -95,7 +107,7 @@ class RedisArchive:
         """One round trip; one more for the first session of a user in this process."""
         head = image.head
         span = _lasting(head.span, head.expires)
-        await self._commons.enter(key.owner, span)
+        await self._registry.register_only(key.owner, span)
         user = self._keys.user(key)
         call: Call[list[Any]] = Call(
             name="sessions.restore",
@@ -104,7 +116,7 @@ class RedisArchive:
                 *user[:2],
                 user.operations,
                 *self._keys.staged(key, image.staged),
-                *self._commons.told(key),
+                *self._policy.notice_keys(user),
             ),
             read=only,
             script=_RESTORE,
@@ -119,15 +131,15 @@ class RedisArchive:
                 *counted(image.state),
                 len(image.rows),
                 *image.rows,
-                *self._commons.told_for(),
+                *self._policy.notice_args(),
             ),
             operation_id=head.incarnation,
-            bulk=True,
+            separate_connection=True,
         )
         status, *said = await self._engine.run(call)
         match status:
             case b"ok" | b"duplicate":
-                await self._commons.enter(key.owner, span)  # the server may be another now
+                await self._registry.register_only(key.owner, span)  # the server may be another now
                 self._recent.enter(entry_of(key, head, said[0] if said else b""))
                 return "restored"
             case b"gone":
@@ -145,7 +157,7 @@ class RedisArchive:
         self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
     ) -> None:
         """One round trip; one more when the user's index of an app is to live longer."""
-        await self._commons.enter(key.owner, _lasting(ttl, at))
+        await self._registry.register_only(key.owner, _lasting(ttl, at))
         head, events, _, ids = self._keys.session(key)
         call: Call[list[Any]] = Call(
             name="sessions.expire",
@@ -176,7 +188,7 @@ class RedisArchive:
         """One round trip; more when changes of the app's state are left to be carried out."""
         newer = 0
         if isinstance(of, UserKey):
-            drained = await self._commons.drain(of)
+            drained = await self._shared_state.flush(of)
             newer = drained.newer
             if drained.left:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
@@ -186,7 +198,7 @@ class RedisArchive:
             keys=(key,),
             read=list,
             commands=[("TIME",), ("PTTL", key), ("HGETALL", key)],
-            lenient=True,
+            allow_wrong_type=True,
         )
         clock, left, fields = await self._engine.run(call)
         found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
@@ -201,11 +213,11 @@ class RedisArchive:
     ) -> Outcome:
         """Two round trips; for a user one, when it was entered into its app's index lately."""
         if isinstance(of, UserKey):
-            await self._commons.enter(of, self._policy.state_ttl)
+            await self._registry.register_only(of, self._policy.state_ttl)
             named = ""
         else:
             named = f"restored-{new_operation_id()}"
-            await self._enroll_app(of)
+            await self._register_app(of)
         call: Call[list[Any]] = Call(
             name="sessions.reinstate",
             keys=(self._state_key(of),),
@@ -219,17 +231,21 @@ class RedisArchive:
                 *counted(pairs),
             ),
             operation_id=new_operation_id(),
-            bulk=True,
+            separate_connection=True,
         )
         status, *said = await self._engine.run(call)
         if status == b"newer":
             raise refusals.newer("The state that would be replaced", said[0].decode())
         return "restored" if status == b"ok" else self._outcome(status, said)
 
-    async def _enroll_app(self, app: AppName) -> None:
+    async def _register_app(self, app: AppName) -> None:
         lasting = 2 * (self._policy.state_ttl or _CENTURY)
         call: Call[Any] = Call(
-            "sessions.enroll", (self._keys.apps(),), only, script=ENROLL, args=(ms(lasting), app)
+            "sessions.register",
+            (self._keys.apps(),),
+            only,
+            script=REGISTER,
+            args=(ms(lasting), app),
         )
         await self._engine.run(call)
 

@@ -8,8 +8,8 @@ import msgspec
 
 from sojourn.calls.call import Argument, Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.model import Quarantined
 from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, UnreadablePart, name_of, visible
 from sojourn.sessions.replies import ms, pairs
@@ -44,13 +44,13 @@ class RedisQuarantine:
         ttl: seconds that records are kept from the last of them on; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
         self._ttl = ms(ttl)
 
     def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
-        """One script, posted."""
+        """One script; nobody waits for it."""
         user = self._keys.user(owner)
         arguments: list[Argument] = [self._ttl, MOST, MOST_BYTES]
         for each in records:
@@ -63,14 +63,14 @@ class RedisQuarantine:
                 each.raw if moved else each.raw[:LARGEST],
                 name_of(each.field) if moved else "",
             ]
-        self._engine.post(
+        self._engine.send_nowait(
             Call(
                 name="sessions.quarantine",
                 keys=(user.quarantine, user.outbox),
                 read=only,
                 script=_KEEP,
                 args=arguments,
-                bulk=True,
+                separate_connection=True,
             )
         )
 
@@ -78,7 +78,13 @@ class RedisQuarantine:
         """One round trip."""
         key = self._keys.user(owner).quarantine
         flat: list[bytes] = await self._engine.run(
-            Call("sessions.quarantined", (key,), only, commands=[("HGETALL", key)], bulk=True)
+            Call(
+                "sessions.quarantined",
+                (key,),
+                only,
+                commands=[("HGETALL", key)],
+                separate_connection=True,
+            )
         )
         found = [_record(key, id_, record) for id_, record in pairs(flat) if id_ != _SUM]
         return sorted(found, key=lambda each: (each.time, each.id))
@@ -91,7 +97,7 @@ class RedisQuarantine:
             keys=(key,),
             read=list,
             commands=[("HLEN", key), ("UNLINK", key)],
-            lenient=True,
+            allow_wrong_type=True,
         )
         count, _ = await self._engine.run(call)
         return max(0, count - 1) if isinstance(count, int) else 0

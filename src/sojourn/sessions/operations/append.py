@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.call import Call, only
+from sojourn.calls.call import Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
-from sojourn.resilience.deadline import no_later_than
+from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
+from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.replies import DONE, as_object, counted
-from sojourn.sessions.rows import ids_of
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Delta, IndexEntry, Pairs, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("append")
+SCRIPT = Script.beside(__name__)
 
 
 class Append(Operation[WriteResult], frozen=True):
@@ -98,9 +97,11 @@ class Append(Operation[WriteResult], frozen=True):
         status, version, seq, stamp, waiting, ttl, expires, labels = reply
         if self.delta.app or waiting:
             app_delta: Pairs = self.delta.app if status == b"ok" else {}
-            with no_later_than(end):
-                await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
-        server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
+            with Deadline(end):
+                await server.shared_state.apply_delta(
+                    key.owner, write.operation_id, app_delta, stamp, waiting
+                )
+        server.registry.keep_alive(key, int(ttl) / 1000 if ttl else None)
         if server.recent.is_due(key):
             server.recent.enter(IndexEntry(key, self.updated, expires, labels))
         return WriteResult(int(float(version)), int(seq), status == b"duplicate")

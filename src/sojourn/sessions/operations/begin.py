@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import SessionExists, SojournError
 from sojourn.resilience.deadline import end_of_operation, within
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.create import Create
 from sojourn.sessions.store import WriteResult
@@ -38,20 +38,20 @@ class Begin(Operation[WriteResult], frozen=True):
             return await self._on_server(server)
 
     async def _on_server(self, server: RedisSessions) -> WriteResult:
-        commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
+        registry, owner, span = server.registry, self.create.key.owner, self.create.life.span
         append = self.append.call(server)
-        due = commons.enrolment(owner, span)
-        reply, *entered = await server.engine.settle_all(
-            [append, *due], aside=len(due), by=commons.enrolled_by()
+        due = registry.registration(owner, span)
+        reply, *entered = await server.engine.gather_calls(
+            [append, *due], aside=len(due), by=registry.register_by()
         )
         failed = [each for each in entered if isinstance(each, BaseException)]
         if due and not failed:
-            commons.enrolled(owner, span)
+            registry.registered(owner, span)
         if _is_missing(reply):
             for each in failed:
-                commons.check_lost(each)
+                registry.check_lost(each)
             create = self.create.call(server)
-            made, reply = await server.engine.settle_all([create, append])
+            made, reply = await server.engine.gather_calls([create, append])
             try:
                 await self.create.created_by(made, server, known=not due or bool(failed))
             except SojournError as error:

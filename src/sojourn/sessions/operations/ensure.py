@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import SessionExists
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.create import Create, made_sure
 from sojourn.sessions.operations.read import Read
 from sojourn.sessions.store import EventWindow, SessionSnapshot
@@ -33,14 +33,14 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
     async def on_server(self, server: RedisSessions) -> SessionSnapshot:
         """As `Create`, and the reading travels with it unless it may be large."""
         create, key, snapshots = self.create, self.create.key, server.snapshots
-        known = not await server.commons.enroll(key.owner, create.life.span)
+        known = not await server.registry.register(key.owner, create.life.span)
         call, read = create.call(server), snapshots.call(key, self.window)
-        _, app_call = server.commons.state_calls(key.owner)
+        _, app_call = server.shared_state.state_calls(key.owner)
         # On the connection of the reading, which is done after it.
-        short = [replace(call, bulk=True), read, app_call]
+        short = [replace(call, separate_connection=True), read, app_call]
         together = short if snapshots.is_short(self.window) else [call]
         while True:
-            reply, *seen = await server.engine.settle_all(together)
+            reply, *seen = await server.engine.gather_calls(together)
             try:
                 await create.created_by(reply, server, known=known)
                 ours = True

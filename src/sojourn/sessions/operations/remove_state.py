@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("remove_state")
+SCRIPT = Script.beside(__name__)
 
 
 class RemoveState(SessionWrite[WriteResult], frozen=True):
@@ -31,7 +31,7 @@ class RemoveState(SessionWrite[WriteResult], frozen=True):
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""
         reply = await server.change(SCRIPT, self.key, self.write, len(self.names), *self.names)
-        server.commons.keep_alive(self.key.owner, seconds(reply[2]))
+        server.registry.keep_alive(self.key.owner, seconds(reply[2]))
         server.recent.changed(IndexEntry(self.key, *reply[4:7]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions import refusals
+from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import counted, ms, seconds
-from sojourn.sessions.rows import ids_of
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import (
     Change,
     IndexEntry,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("save")
+SCRIPT = Script.beside(__name__)
 _SHORT = 64
 """Events up to which a save travels with small calls."""
 
@@ -53,7 +53,7 @@ class Save(SessionWrite[WriteResult], frozen=True):
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
         key, change, policy, span = self.key, self.change, server.policy, Lifetime(self.ttl).span
-        known = self.new and not await server.commons.enroll(key.owner, span)
+        known = self.new and not await server.registry.register(key.owner, span)
         reply = await server.change(
             SCRIPT,
             key,
@@ -68,11 +68,11 @@ class Save(SessionWrite[WriteResult], frozen=True):
             len(self.rows),
             *self.rows,
             operations=True,
-            bulk=len(self.rows) > _SHORT,
+            separate_connection=len(self.rows) > _SHORT,
         )
         if known and reply[4]:
-            server.commons.enroll_again(key.owner, span)
-        server.commons.keep_alive(key.owner, seconds(reply[2]))
+            server.registry.register_again(key.owner, span)
+        server.registry.keep_alive(key.owner, seconds(reply[2]))
         server.recent.enter(IndexEntry(key, *reply[5:9]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 

@@ -13,7 +13,7 @@ from sojourn.memory import MemoryScope
 from sojourn.sessions.scope import APP, USER, split
 from sojourn.transfer.migration.comparing import canonical
 from sojourn.transfer.migration.lifetimes import SourceLifetimes, is_over, remaining
-from sojourn.transfer.migration.model import CachedResult, Outcome, Remembered, SharedState
+from sojourn.transfer.migration.model import CachedResult, Outcome, Remembered, SourceState
 from sojourn.transfer.migration.parsing import moment
 from sojourn.transfer.migration.placing import Placed
 
@@ -107,10 +107,11 @@ class SharedStates:
 
     def __init__(self, store: Sojourn, *, dry_run: bool) -> None:
         self._sessions = store.sessions
+        self._admin = store.admin
         self._dry_run = dry_run
         self._values: dict[tuple[str, str | None], dict[str, _Value]] = {}
 
-    def add(self, found: SharedState) -> None:
+    def add(self, found: SourceState) -> None:
         """Take note; of two values for one key the newer one counts."""
         values = self._values.setdefault((found.app, found.user), {})
         for name, value in found.values.items():
@@ -193,7 +194,7 @@ class SharedStates:
             return False
         cursor: str | None = None
         while True:
-            page = await self._sessions.users(app, cursor=cursor)
+            page = await self._admin.users(app, cursor=cursor)
             for name in page.names:
                 if await self._sessions.count(app, name) > theirs.get(user_key(app, name), 0):
                     return False

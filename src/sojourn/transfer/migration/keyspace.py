@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, cast
 
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.engine.wire import Timeouts
 from sojourn.errors import ConfigurationError, InvalidId
 from sojourn.options import Options, from_query
+from sojourn.rooms import StoreKeys
 from sojourn.telemetry import Hooks
 
 _BATCH = 500
@@ -84,7 +84,7 @@ class Keyspace:
                 "sessions instead of a URL."
             )
         server = Server.at(address, connect_timeout=_CONNECT)
-        self._engine = Engine(server, patience=Timeouts(_PATIENCE), hooks=Hooks())
+        self._engine = Engine(server, timeouts=Timeouts(_PATIENCE), hooks=Hooks())
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
         self.ours = False
@@ -137,7 +137,14 @@ class Keyspace:
         if words is None:
             return None
         commands: list[Command] = [(words[0], key.name, *words[1:]), ("PTTL", key.name)]
-        call = Call("migration.read", (key.name,), list, commands=commands, bulk=True, lenient=True)
+        call = Call(
+            "migration.read",
+            (key.name,),
+            list,
+            commands=commands,
+            separate_connection=True,
+            allow_wrong_type=True,
+        )
         began = time.time()
         value, left = await self._engine.run(call)
         late = time.time() - began
@@ -188,10 +195,10 @@ _BEFORE = re.compile(r"([^:]+):")
 
 def _is_ours(name: str) -> bool:
     """Whether a key is Sojourn's own, of any namespace: both may stand on one server."""
-    if Keys().kind_of(name) is not None:
+    if StoreKeys().kind_of(name) is not None:
         return True
     start = _BEFORE.match(name)
     try:
-        return start is not None and Keys(start[1]).kind_of(name) is not None
+        return start is not None and StoreKeys(start[1]).kind_of(name) is not None
     except InvalidId:
         return False

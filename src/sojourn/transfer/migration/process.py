@@ -15,8 +15,8 @@ from sojourn.transfer.migration.layout import ALWAYS
 from sojourn.transfer.migration.model import (
     Record,
     Remembered,
-    SharedState,
     SourceSession,
+    SourceState,
     UnreadableRecord,
 )
 
@@ -52,7 +52,7 @@ class MemorySource:
         apps = dict.fromkeys(self._apps)
         cursor: str | None = None
         while True:
-            names = await self._store.sessions.apps(cursor=cursor)
+            names = await self._store.admin.apps(cursor=cursor)
             apps.update(dict.fromkeys(names.names))
             cursor = names.cursor
             if cursor is None:
@@ -144,6 +144,6 @@ def _shared(session: Session[Any], seen: set[UserKey]) -> list[Record]:
     seen.add(session.key.owner)
     parts, app = split(session.state), session.key.app
     return [
-        SharedState(app=app, user=session.key.user, values=parts.user, at=ALWAYS),
-        SharedState(app=app, user=None, values=parts.app, at=ALWAYS),
+        SourceState(app=app, user=session.key.user, values=parts.user, at=ALWAYS),
+        SourceState(app=app, user=None, values=parts.app, at=ALWAYS),
     ]

@@ -10,29 +10,29 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.engine.address import Address
 from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
+from sojourn.engine.multiplexer import ConnectionStats, Multiplexer, Timeouts
 from sojourn.engine.pending import LARGE, Pending
-from sojourn.engine.wire import ConnectionStats, Timeouts, Wire
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
-class Lanes:
-    """Two wires to one server, for small calls and for bulk, and a listener to its channels.
+class ConnectionPair:
+    """Two connections to one server, one for small calls and one for large ones, and a listener.
 
-    A third carries one call at a time: those that may be what has broken the connections that they
-    were on. It connects when there is one.
+    A third carries one call at a time: calls that were in flight when connections broke, as they
+    may have broken them. It connects when there is such a call.
 
-    Where writes wait for replicas, reads travel with the bulk, so that they do not wait as well.
+    When writes wait for replicas, reads use the connection for large calls: they need not wait.
 
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
-        patience: how long is waited.
+        timeouts: how long to wait.
         tally: counts what they meet.
         changed: called when the server becomes unreachable (True), or reachable again (False).
         lost: called when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
-        again: takes a call that was put off; these lanes themselves if not given.
+        again: takes a call that was put off; this pair itself if not given.
         moved: told which node has a channel; None where there are no others.
 
     Attributes:
@@ -43,7 +43,7 @@ class Lanes:
         self,
         connect: Connect,
         where: str,
-        patience: Timeouts,
+        timeouts: Timeouts,
         *,
         tally: ConnectionStats,
         changed: Callable[[bool], None],
@@ -58,12 +58,12 @@ class Lanes:
         self._connect = connect
         self._elsewhere = elsewhere
         self._again = again
-        self._apart = patience.replicas > 0
+        self._apart = timeouts.replicas > 0
         self.server: Address | None = None
-        self.small = Wire(self._connected, where, patience, self)
-        self.bulk = Wire(self._connected, where, patience, self)
-        self.alone = Wire(self._connected, where, patience, self, alone=True)
-        self.listener = Listener(self._connected, where, patience, lost=self.lost, moved=moved)
+        self.small = Multiplexer(self._connected, where, timeouts, self)
+        self.large = Multiplexer(self._connected, where, timeouts, self)
+        self.alone = Multiplexer(self._connected, where, timeouts, self, alone=True)
+        self.listener = Listener(self._connected, where, timeouts, lost=self.lost, moved=moved)
 
     @property
     def several(self) -> bool:
@@ -73,11 +73,11 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return all(wire.is_idle for wire in self._wires)
+        return all(multiplexer.is_idle for multiplexer in self._multiplexers)
 
     @property
-    def _wires(self) -> tuple[Wire, ...]:
-        return self.small, self.bulk, self.alone
+    def _multiplexers(self) -> tuple[Multiplexer, ...]:
+        return self.small, self.large, self.alone
 
     def lost(self) -> None:
         """A connection has ended, or could not be made."""
@@ -89,11 +89,11 @@ class Lanes:
         if pending.losses and pending.is_suspect:
             self.alone.submit(pending)
         elif (
-            pending.call.bulk
+            pending.call.separate_connection
             or len(pending.packet) > LARGE
             or (self._apart and pending.call.operation_id is None)
         ):
-            self.bulk.submit(pending)
+            self.large.submit(pending)
         else:
             self.small.submit(pending)
 
@@ -111,7 +111,7 @@ class Lanes:
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits without a connection."""
-        return [pending for wire in self._wires for pending in wire.withdraw()]
+        return [pending for multiplexer in self._multiplexers for pending in multiplexer.withdraw()]
 
     async def _connected(self) -> AbstractConnection:
         """Connect. When that leads to another server than before, nothing stays with that one.
@@ -122,20 +122,22 @@ class Lanes:
         self.tally.connections += 1
         server = Address(getattr(connection, "host", ""), getattr(connection, "port", 0))
         if self.server not in (None, server):
-            for wire in self._wires:
-                wire.leave()
+            for multiplexer in self._multiplexers:
+                multiplexer.leave()
             self.listener.leave()
         self.server = server
-        for wire in self._wires:
-            wire.reached()
+        for multiplexer in self._multiplexers:
+            multiplexer.reached()
         return connection
 
     def hang_up(self) -> None:
         """Let go of all connections, in a loop that does not run."""
-        for wire in self._wires:
-            wire.hang_up()
+        for multiplexer in self._multiplexers:
+            multiplexer.hang_up()
         self.listener.hang_up()
 
     async def close(self) -> None:
         """Drop all connections."""
-        await asyncio.gather(*(wire.close() for wire in self._wires), self.listener.close())
+        await asyncio.gather(
+            *(multiplexer.close() for multiplexer in self._multiplexers), self.listener.close()
+        )

@@ -32,7 +32,7 @@ from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.breaker import Breaker
-from sojourn.resilience.deadline import Alarm, Silence, from_now, running_clock, until
+from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_clock, until
 
 REPLY_ERRORS = (
     driver.ResponseError,
@@ -49,14 +49,14 @@ _TURN = 16
 """Replies handed out before those who got them have their turn, so that their next calls are on the
 way to the server while the rest is read: both work at the same time."""
 
-_LONGEST_REST = 2.0
+_LONGEST_BACKOFF = 2.0
 """Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
 
 CHECK = 0.25
 """The part of a call's time in which a connection that was silent for long must answer: the rest is
 for another one."""
 
-_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], patient=False)
+_PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Timeouts(NamedTuple):
@@ -65,20 +65,20 @@ class Timeouts(NamedTuple):
     Attributes:
         operation: for a reply, while none of its bytes move; without any connection for that long,
             calls fail at once.
-        silence: how long nothing may be heard before the server is asked whether it is there.
+        health_check_interval: when nothing came for that long, the server is pinged.
         replicas: how many replicas must confirm a write before it is acknowledged.
         transfer: for a reply whose bytes move.
     """
 
     operation: float
-    silence: float = 15.0
+    health_check_interval: float = 15.0
     replicas: int = 0
     transfer: float = 60.0
 
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What the wires of an engine have met since it began.
+    """What the connections of an engine have met since it started.
 
     Attributes:
         connections: how many were made.
@@ -93,8 +93,8 @@ class ConnectionStats:
     resends: int = 0
 
 
-class WireEvents(Protocol):
-    """Who is told of what a wire meets and cannot decide."""
+class MultiplexerEvents(Protocol):
+    """Receives what a multiplexer notices and cannot decide."""
 
     tally: ConnectionStats
 
@@ -120,13 +120,13 @@ class WireEvents(Protocol):
         ...
 
 
-class Wire:
+class Multiplexer:
     """A connection that is made when needed and made again when lost.
 
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
-        patience: how long is waited.
+        timeouts: how long to wait.
         events: who is told.
         alone: carry one call at a time, and end one with which a connection broke.
     """
@@ -135,8 +135,8 @@ class Wire:
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
         where: str,
-        patience: Timeouts,
-        events: WireEvents,
+        timeouts: Timeouts,
+        events: MultiplexerEvents,
         *,
         alone: bool = False,
     ) -> None:
@@ -145,13 +145,13 @@ class Wire:
         self._connect = connect
         self._events = events
         self._where = where
-        self._patience = patience
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._clock = running_clock()
-        self._breaker = Breaker(patience.operation, self._clock.time, events.changed)
+        self._breaker = Breaker(timeouts.operation, self._clock.time, events.changed)
         self._waiting: deque[Pending] = deque()
-        self._flying: deque[Pending | Wait | None] = deque()
-        self._resting: dict[Pending, asyncio.TimerHandle] = {}
+        self._in_flight: deque[Pending | Wait | None] = deque()
+        self._backing_off: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
         self._loads = True
         self._ready = False
@@ -160,8 +160,8 @@ class Wire:
         self._reader: asyncio.Task[None] | None = None
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
-        self._silence = Silence()
-        self._traffic = Traffic(self._silence, self._carried)
+        self._idle = IdleTimer()
+        self._traffic = Traffic(self._idle, self._carried)
         self._last_error: BaseException | None = None
         self._connection: AbstractConnection | None = None
         self._heard = False
@@ -176,13 +176,13 @@ class Wire:
     @property
     def is_idle(self) -> bool:
         """Whether no call is under way."""
-        return not (self._flying or self._waiting or self._resting or self._condemned)
+        return not (self._in_flight or self._waiting or self._backing_off or self._condemned)
 
     def submit(self, pending: Pending) -> None:
         """Take a call; it leaves with all others of this turn of the loop.
 
         Raises:
-            Closed: the wire is closed.
+            Closed: the multiplexer is closed.
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
@@ -227,7 +227,7 @@ class Wire:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Another connection has reached the server: calls wait for one of this wire's again."""
+        """Let calls wait for a connection again: another multiplexer has reached the server."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
@@ -296,7 +296,7 @@ class Wire:
                 self._events.lost()
                 delay = backoff(failures)
                 if self._events.several and self._breaker.is_open:  # others may replace it
-                    delay += min(failures / 10, _LONGEST_REST)
+                    delay += min(failures / 10, _LONGEST_BACKOFF)
                 await asyncio.sleep(delay)
                 continue
             self._last_error = None
@@ -316,7 +316,7 @@ class Wire:
         """End what has broken its connections, with the limits that the server has."""
         limits = "client-query-buffer-limit, or client-output-buffer-limit"
         with suppress(Exception):  # a server may not tell, and what broke it may break this one
-            async with until(from_now(self._patience.operation * CHECK)):
+            async with until(from_now(self._timeouts.operation * CHECK)):
                 words = ("CONFIG", "GET", "client-*-buffer-limit")
                 await connection.send_command(*words, check_health=False)
                 reply = cast("Any", await connection.read_response(disable_decoding=True))
@@ -337,7 +337,7 @@ class Wire:
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
         self._traffic.attach(connection)
-        self._silence.end()
+        self._idle.restart()
         self._listen()
         self._connection = connection
         try:
@@ -382,7 +382,7 @@ class Wire:
                 self._wake = self._loop.create_future()
                 await self._wake
             self._ready = False
-            if self._silence.end() >= self._patience.silence:
+            if self._idle.restart() >= self._timeouts.health_check_interval:
                 await self._check(connection)
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
@@ -393,54 +393,54 @@ class Wire:
         Raises:
             ConnectionError: there is no answer, and the connection is left.
         """
-        deadline = self._clock.time() + self._patience.operation * CHECK
+        deadline = self._clock.time() + self._timeouts.operation * CHECK
         ping = Pending(_PING, deadline, self._loop.create_future())
         ping.forget()
         ping.enter(self._traffic)
-        self._flying.append(ping)
+        self._in_flight.append(ping)
         self._watch(deadline)
         await connection.send_packed_command(ping.start(), check_health=False)
         await asyncio.wait([ping.future])
         if ping.missing:
-            raise driver.ConnectionError("the connection died in silence")
-        self._silence.end()
+            raise driver.ConnectionError("the connection died without notice")
+        self._idle.restart()
 
     def _listen(self) -> None:
-        """After a silence, let it be asked whether the server is there.
+        """When nothing came for `health_check_interval`, let the writer ping the server.
 
-        One timer for all calls: setting and dropping one for each is dear.
+        One timer for all calls: one for each would cost too much.
         """
-        left = self._patience.silence - self._silence.seconds
+        left = self._timeouts.health_check_interval - self._idle.seconds
         if left <= 0:
             self._rouse()
-            left = self._patience.silence
+            left = self._timeouts.health_check_interval
         self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:
         """Everything that waits, as bytes; what nobody waits for any more is left out."""
         packets: list[bytes] = []
         writes: list[Pending] = []
-        replicas = self._patience.replicas
-        while self._waiting and not (self._alone and self._flying):
+        replicas = self._timeouts.replicas
+        while self._waiting and not (self._alone and self._in_flight):
             pending = self._least() if self._alone else self._waiting.popleft()
             if pending.future.done():
                 continue
             script = pending.call.script
             if script is not None and self._loads and script.digest not in self._loaded:
                 self._loaded.add(script.digest)
-                self._flying.append(None)
+                self._in_flight.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))
             packets.append(pending.start())
             self._events.tally.resends += pending.attempts > 1
-            self._flying.append(pending)
+            self._in_flight.append(pending)
             if replicas and pending.call.operation_id is not None:
                 pending.held = True
                 writes.append(pending)
         if writes:
             left = min(each.end(self._traffic) for each in writes) - self._clock.time()
-            patience = max(1, int(left * 800))  # ms: its reply must come before the deadline
-            self._flying.append(Wait(writes, replicas))
-            packets.append(pack((b"WAIT", replicas, patience)))
+            milliseconds = max(1, int(left * 800))  # its reply must come before the deadline
+            self._in_flight.append(Wait(writes, replicas))
+            packets.append(pack((b"WAIT", replicas, milliseconds)))
         return packets
 
     def _least(self) -> Pending:
@@ -450,34 +450,34 @@ class Wire:
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        flying, traffic = self._flying, self._traffic
+        in_flight, traffic = self._in_flight, self._traffic
         settled = 0
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         while True:
-            if self._alone and not flying and self._waiting:
+            if self._alone and not in_flight and self._waiting:
                 self._rouse()
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
             self._heard = True
-            if not flying:
+            if not in_flight:
                 raise driver.InvalidResponse("the server sent a reply that nobody asked for")
-            pending = flying[0]
+            pending = in_flight[0]
             if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
-                flying.popleft()
-                traffic.halfway = False
+                in_flight.popleft()
+                traffic.mid_reply = False
                 continue
             if isinstance(pending, Wait):
-                flying.popleft()
-                traffic.halfway = False
+                in_flight.popleft()
+                traffic.mid_reply = False
                 self._confirm(pending, reply)
                 continue
             pending.replies.append(reply)
             pending.missing -= 1
             if pending.missing == 0:
-                traffic.halfway = False
-                flying.popleft()
+                traffic.mid_reply = False
+                in_flight.popleft()
                 if pending.held:
                     continue
                 self._settle(pending)
@@ -507,7 +507,7 @@ class Wire:
             return
         replies = pending.take_replies()
         refusals = [reply for reply in replies if isinstance(reply, Exception)]
-        if refusals and pending.call.lenient:
+        if refusals and pending.call.allow_wrong_type:
             refusals = [refusal for refusal in refusals if not is_foreign(refusal)]
         if not refusals:
             pending.future.set_result(replies)
@@ -528,18 +528,18 @@ class Wire:
         elif self._events.several and (to := redirect_of(reply)) is not None:
             if not self._events.redirect(pending, to):
                 self._refused(pending, driver.TryAgainError("its nodes disagree on who has it"))
-        elif pending.call.patient and is_passing(reply):
+        elif pending.call.retry_when_busy and is_passing(reply):
             pending.refusal = reply
             pending.refusals += 1
             delay = backoff(pending.refusals)
-            self._resting[pending] = self._loop.call_later(delay, self._try_again, pending)
+            self._backing_off[pending] = self._loop.call_later(delay, self._try_again, pending)
             if leads_elsewhere(reply):
                 self.leave()
         else:
             pending.refuse(reply, self._where)
 
     def _try_again(self, pending: Pending) -> None:
-        del self._resting[pending]
+        del self._backing_off[pending]
         if not pending.future.done():
             self._events.submit(pending)
 
@@ -548,9 +548,9 @@ class Wire:
 
         But what may have broken it goes alone, and what broke one alone ends.
         """
-        flying = list(self._under_way())
-        self._flying.clear()
-        for pending in reversed(flying):
+        in_flight = list(self._under_way())
+        self._in_flight.clear()
+        for pending in reversed(in_flight):
             if pending.future.done():
                 continue
             pending.lose(broken=broken)
@@ -569,7 +569,7 @@ class Wire:
 
     def _under_way(self) -> Iterator[Pending]:
         """What was sent and is not settled, in order."""
-        for each in self._flying:
+        for each in self._in_flight:
             if isinstance(each, Wait):
                 yield from each.writes
             elif each is not None and not each.held:
@@ -587,7 +587,7 @@ class Wire:
 
     def _look(self) -> None:
         """Notice what moves, now and then while calls are under way."""
-        if self._flying:
+        if self._in_flight:
             self._traffic.look()
         else:
             self._traffic.rest()
@@ -609,7 +609,7 @@ class Wire:
             pending.stand(self._traffic)
         more = self._traffic.on_the_way()
         ends = {each: min(each.deadline + more, each.limit) for each in moving}
-        ends.update({each: each.deadline for each in (*self._resting, *self._condemned)})
+        ends.update({each: each.deadline for each in (*self._backing_off, *self._condemned)})
         overdue = [each for each, end in ends.items() if end <= now]
         broken = any(ends[each] <= now for each in self._under_way())
         for pending in overdue:
@@ -617,7 +617,7 @@ class Wire:
                 pending.outlast(self._where, self._traffic)
             else:
                 self._end_late(pending)
-            if timer := self._resting.pop(pending, None):
+            if timer := self._backing_off.pop(pending, None):
                 timer.cancel()
         self._waiting = deque(each for each in self._waiting if not each.future.done())
         self._condemned = [each for each in self._condemned if not each.future.done()]
@@ -627,15 +627,15 @@ class Wire:
             self._watch(min(later))
 
     def _end_late(self, pending: Pending) -> None:
-        pending.expire(self._where, self._last_error, self._patience.operation)
+        pending.expire(self._where, self._last_error, self._timeouts.operation)
 
     def _end_all(self, end: Callable[[Pending], None]) -> None:
-        everything = (*self._under_way(), *self._waiting, *self._resting, *self._condemned)
-        for timer in self._resting.values():
+        everything = (*self._under_way(), *self._waiting, *self._backing_off, *self._condemned)
+        for timer in self._backing_off.values():
             timer.cancel()
-        self._flying.clear()
+        self._in_flight.clear()
         self._waiting.clear()
-        self._resting.clear()
+        self._backing_off.clear()
         self._condemned.clear()
         for pending in everything:
             end(pending)

@@ -20,8 +20,8 @@ from servers import Server, any_binary, free_port, until
 from sojourn import Event, OutcomeUnknown, Unavailable
 from sojourn.calls.call import Call, Script
 from sojourn.engine.engine import Engine
+from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Target
-from sojourn.engine.wire import Timeouts
 from sojourn.telemetry import CallFact, Hooks
 
 Make = Callable[..., Engine]
@@ -52,7 +52,7 @@ async def engine(proxy: Proxy) -> AsyncIterator[Engine]:
 
 def make(url: str, timeout: float = 2.0, connect: float = 2.0) -> Engine:
     return Engine(
-        Target.at(url, connect_timeout=connect), patience=Timeouts(timeout), hooks=Hooks()
+        Target.at(url, connect_timeout=connect), timeouts=Timeouts(timeout), hooks=Hooks()
     )
 
 
@@ -140,8 +140,8 @@ async def test_an_outage_keeps_nothing_of_what_has_failed() -> None:
     calls = (engine.run(command("SET", "k", "x" * 10_000)) for _ in range(100))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
-    (lanes,) = engine._lanes.values()
-    assert not lanes.small._waiting
+    (connections,) = engine._connections.values()
+    assert not connections.small._waiting
     await engine.close()
 
 
@@ -174,10 +174,10 @@ async def test_a_script_that_the_server_forgot_is_sent_whole(
 async def test_what_was_posted_arrives_before_the_connection_is_closed(
     engine: Engine, shared_server: Server, key: str
 ) -> None:
-    engine.post(command("INCR", key))
+    engine.send_nowait(command("INCR", key))
     await engine.disconnect()
     assert shared_server.ask("GET", key) == "1"
-    engine.post(command("INCR", key))
+    engine.send_nowait(command("INCR", key))
     await engine.close()
     assert shared_server.ask("GET", key) == "2"
 
@@ -202,7 +202,7 @@ async def test_a_lenient_call_reads_past_a_key_of_another_type(
     words: list[tuple[str, ...]] = [("LLEN", key), ("GET", key)]
     if transaction:
         words = [("MULTI",), *words, ("EXEC",)]
-    call: Call[Any] = Call("test", (), list, commands=words, lenient=True)
+    call: Call[Any] = Call("test", (), list, commands=words, allow_wrong_type=True)
     replies = await engine.run(call)
     foreign, value = replies[-1] if transaction else replies
     assert isinstance(foreign, Exception)
