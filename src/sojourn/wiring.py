@@ -28,9 +28,11 @@ from sojourn.memory.archive import MemoryArchive
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.redis import RedisMemory
 from sojourn.memory.redis_archive import RedisMemoryArchive
-from sojourn.notices import Notices, NoticeStore
+from sojourn.notices import Notices
 from sojourn.notices.inmemory import InMemoryNotices
+from sojourn.notices.operations import ForgetNotices
 from sojourn.notices.redis import RedisNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
@@ -52,8 +54,8 @@ from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.operations import ForgetConnections
 from sojourn.streams.redis import RedisStreams
-from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -117,13 +119,13 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
-    streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
+    streams, security = InMemoryStreams(), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -187,14 +189,14 @@ def rooms_at(
         *(buffered or rows, limits, quarantine, artifacts.clear),
         losses=lambda: engine.tally.broken,
     )
-    streams = RedisStreams(engine, keys, Reach())
+    streams = RedisStreams(engine, keys)
     security = RedisSecurity(engine, keys, options.state_ttl)
     traces = RedisTraces(engine, keys)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -275,10 +277,10 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
     return Notices(
-        store if options.notices else None,
-        options.health_check_interval,
         store,
-        options.operation_timeout,
+        enabled=options.notices,
+        poll=options.health_check_interval,
+        operation_timeout=options.operation_timeout,
     )
 
 

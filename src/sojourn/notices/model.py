@@ -12,6 +12,9 @@ from sojourn.errors import InvalidInput
 
 Kind = Literal["created", "appended", "updated", "trimmed", "deleted", "expired", "missed"]
 
+REMEMBERED = 1000
+"""About how many notices of a user are remembered."""
+
 _CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 

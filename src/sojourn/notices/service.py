@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator
 from itertools import islice
 
@@ -10,13 +9,14 @@ from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
-from sojourn.notices.model import Notice, NoticePlace
-from sojourn.notices.store import REMEMBERED, NoticeStore
+from sojourn.notices.model import REMEMBERED, Notice, NoticePlace
+from sojourn.notices.operations import FindNewestNotice, ReadNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.resilience.deadline import in_time
 
 _PAGE = 100
-_START = NoticePlace.parse("0")
 """Notices that a subscriber holds at most."""
+_START = NoticePlace.parse("0")
 _AGAIN = 1.0
 """Seconds until a read that found no server is repeated, unless a wake-up comes before."""
 
@@ -26,22 +26,18 @@ class Notices:
     """Notices of changes. Made by `sojourn.open(…, notices=True)`, as `store.notices`.
 
     Args:
-        store: where they are kept; None when the store was opened without them.
-        poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
-        kept: where others keep them in any case; None where nobody does.
+        store: where they are kept.
+        enabled: whether the store was opened with them; if not, only others may have written some.
+        poll: seconds after which a subscriber reads without a wake-up, which may have been lost.
         operation_timeout: seconds that a call may take.
     """
 
     def __init__(
-        self,
-        store: NoticeStore | None,
-        poll: float,
-        kept: NoticeStore | None = None,
-        operation_timeout: float = math.inf,
+        self, store: NoticeStore, *, enabled: bool, poll: float, operation_timeout: float
     ) -> None:
         self._operation_timeout = operation_timeout
         self._store = store
-        self._kept = kept
+        self._enabled = enabled
         self._poll = poll
         self._closed = False
 
@@ -105,11 +101,11 @@ class Notices:
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
         if newest_first:
-            kept = (await store.read(owner, _START, 2 * REMEMBERED)).notices(_START)
+            kept = await self._all(owner)
             before = (each for each in reversed(kept) if place == _START or _is_before(each, place))
             return list(islice(before, limit))
         while True:
-            page = await store.read(owner, place, limit)
+            page = await store.run(ReadNotices(owner, place, limit))
             found += page.notices(place)
             if len(found) >= limit or len(page.entries) < limit:
                 return found[:limit]
@@ -123,10 +119,7 @@ class Notices:
         Raises:
             InvalidInput: an id.
         """
-        store = self._kept or self._store
-        if store is None:
-            return []
-        return (await store.read(user_key(app, user), _START, 2 * REMEMBERED)).notices(_START)
+        return await self._all(user_key(app, user))
 
     async def latest(self, app: str, user: str) -> str:
         """The cursor behind everything that has happened until now. One round trip.
@@ -137,18 +130,20 @@ class Notices:
             InvalidInput: an id.
             ConfigurationError: the store was opened without `notices=True`.
         """
-        return (await self._wanted().newest(user_key(app, user))).text()
+        return (await self._wanted().run(FindNewestNotice(user_key(app, user)))).text()
 
     def close(self) -> None:
         """End all iterations with `Closed`. The store does it when it is closed."""
         self._closed = True
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
+
+    async def _all(self, owner: UserKey) -> list[Notice]:
+        return (await self._store.run(ReadNotices(owner, _START, 2 * REMEMBERED))).notices(_START)
 
     def _wanted(self) -> NoticeStore:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._store is None:
+        if not self._enabled:
             raise ConfigurationError(
                 "This store was opened without notices, so its changes tell nobody: open it, and "
                 "every other that writes, with notices=True."
@@ -161,11 +156,11 @@ class Notices:
         watch = store.watch(owner)
         try:
             if place is None:
-                place = await self._wanted().newest(owner)
+                place = await self._wanted().run(FindNewestNotice(owner))
             while True:
                 wanted = self._wanted()
                 try:
-                    page = await wanted.read(owner, place, _PAGE)
+                    page = await wanted.run(ReadNotices(owner, place, _PAGE))
                 except (Closed, Unavailable):  # what is under way ends when a loop disconnects
                     self._wanted()
                     await watch.wait(min(_AGAIN, self._poll))
