@@ -44,9 +44,9 @@ from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
