@@ -54,7 +54,7 @@ from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
-from sojourn.streams.operations import ForgetConnections
+from sojourn.streams.operations.connections import ForgetConnections
 from sojourn.streams.redis import RedisStreams
 from sojourn.telemetry import Hooks
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from sojourn.cache.store import EntryKey
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import CACHE_SHARDS, Keys
 from sojourn.engine.scan import found, scan, unlink
-
-R = TypeVar("R")
 
 
 class RedisCache:

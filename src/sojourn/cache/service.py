@@ -13,16 +13,9 @@ from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
-from sojourn.cache.operations import (
-    DeleteCached,
-    FetchCached,
-    ForgetTenant,
-    FulfilLease,
-    InvalidateTag,
-    ListCached,
-    PutCached,
-    RenewLease,
-)
+from sojourn.cache.operations.leases import FulfilLease, RenewLease
+from sojourn.cache.operations.reads import FetchCached, ListCached
+from sojourn.cache.operations.writes import DeleteCached, ForgetTenant, InvalidateTag, PutCached
 from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown

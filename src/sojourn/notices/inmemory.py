@@ -8,15 +8,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
 from weakref import WeakSet
 
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.ids import SessionKey, UserKey
 from sojourn.notices.model import REMEMBERED, Kind, NoticeEntry, NoticePlace
 from sojourn.resilience.atomic import atomic
-
-R = TypeVar("R")
 
 
 def _entries() -> deque[NoticeEntry]:

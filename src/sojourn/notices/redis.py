@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import UserKey
 from sojourn.notices.store import NoticeWatch
-
-R = TypeVar("R")
 
 
 class RedisNotices:

@@ -6,14 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.ids import SessionKey
 from sojourn.resilience.atomic import atomic
 from sojourn.streams.model import MAX_BYTES, MAX_MESSAGES, TTL, StreamMessage
-
-R = TypeVar("R")
 
 _MOST = 10_000
 """Connections that are kept; those not used for longest go first."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink
-
-R = TypeVar("R")
 
 
 class RedisStreams:

@@ -10,13 +10,12 @@ from sojourn.codecs import text
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.streams.model import StreamMessage
-from sojourn.streams.operations import (
-    AddMessage,
+from sojourn.streams.operations.connections import (
     CloseConnection,
     OpenConnection,
-    ReadMessages,
     TouchConnection,
 )
+from sojourn.streams.operations.messages import AddMessage, ReadMessages
 
 
 @stays_here("the store's URL, and open the store there")

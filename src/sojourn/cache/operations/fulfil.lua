@@ -1,6 +1,6 @@
 -- Give back a lease with the value that was computed since, or without one.
 --
--- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
+-- KEYS  1 entry   2 lease   3 tags   4 ops, as shared.lua says
 -- ARGV  1 token          2 when the lease was taken, µs
 --       and when there is a value: 3 value   4 fresh, ms   5 stale after that, ms   6 tags, a line each
 -- Reply 1 if the lease was still held; 0 also when a newer version has written the entry since, in a

@@ -1,4 +1,8 @@
 -- Before every script of this room. Nothing here writes unless its name says so.
+--
+-- Every script but `invalidate` is given all keys of an entry:
+-- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
+--       4 ops (zset: operation on an entry → when, µs)
 
 -- The server's clock, in microseconds. `..` would round it to 14 digits: `whole` writes it out.
 local clock = redis.call('TIME')

@@ -1,10 +1,10 @@
-"""Let connections live on, close one, and forget those of a user."""
+"""Open, touch, close and forget connections."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sojourn.calls.call import Call, only
+from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.ids import SessionKey, UserKey
 from sojourn.streams.model import TTL_MS
@@ -12,6 +12,29 @@ from sojourn.streams.model import TTL_MS
 if TYPE_CHECKING:
     from sojourn.streams.inmemory import InMemoryStreams
     from sojourn.streams.redis import RedisStreams
+
+
+_OPEN = Script.beside(__name__, "open")
+
+
+class OpenConnection(Operation[None], frozen=True):
+    """Open a connection, if there is none of this name.
+
+    Attributes:
+        key: its name.
+    """
+
+    key: SessionKey
+
+    async def on_server(self, server: RedisStreams) -> None:
+        """One round trip."""
+        name = server.keys.mcp(self.key)
+        await server.engine.run(Call("streams.open", (name,), only, script=_OPEN, args=(TTL_MS,)))
+
+    async def in_memory(self, memory: InMemoryStreams) -> None:
+        """As `Operation`."""
+        if memory.alive(self.key) is None:
+            memory.open(self.key)
 
 
 class TouchConnection(Operation[bool], frozen=True):

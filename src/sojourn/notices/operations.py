@@ -1,4 +1,4 @@
-"""Read the notices of a user."""
+"""Operations of the notices room. The scripts of sessions write the notices."""
 
 from __future__ import annotations
 
@@ -37,16 +37,12 @@ class ReadNotices(Operation[Page], frozen=True):
         """One round trip."""
         stream, after = server.stream(self.owner), self.after
         start = "-" if after.at == 0 else f"({after.text()}"
+        commands = [
+            ("XRANGE", stream, start, "+", "COUNT", self.limit),
+            ("XREVRANGE", stream, "+", "-", "COUNT", 1),
+        ]
         entries, newest = await server.engine.run(
-            Call(
-                name="notices.read",
-                keys=(stream,),
-                read=list,
-                commands=[
-                    ("XRANGE", stream, start, "+", "COUNT", self.limit),
-                    ("XREVRANGE", stream, "+", "-", "COUNT", 1),
-                ],
-            )
+            Call("notices.read", (stream,), list, commands=commands)
         )
         return Page([_entry(each) for each in entries], _place(newest[0]) if newest else None)
 
@@ -71,13 +67,9 @@ class FindNewestNotice(Operation[NoticePlace], frozen=True):
     async def on_server(self, server: RedisNotices) -> NoticePlace:
         """One round trip."""
         stream = server.stream(self.owner)
+        commands = [("XREVRANGE", stream, "+", "-", "COUNT", 1), ("TIME",)]
         newest, (seconds, micros) = await server.engine.run(
-            Call(
-                name="notices.newest",
-                keys=(stream,),
-                read=list,
-                commands=[("XREVRANGE", stream, "+", "-", "COUNT", 1), ("TIME",)],
-            )
+            Call("notices.newest", (stream,), list, commands=commands)
         )
         if newest:
             return _place(newest[0])
@@ -87,6 +79,30 @@ class FindNewestNotice(Operation[NoticePlace], frozen=True):
         """As `Operation`."""
         entries = memory.entries(self.owner)
         return entries[-1].place if entries else NoticePlace(int(memory.clock() * 1000), 0)
+
+
+class ForgetNotices(Operation[int], frozen=True):
+    """Delete all notices of a user; how many.
+
+    Attributes:
+        owner: which user.
+    """
+
+    owner: UserKey
+
+    async def on_server(self, server: RedisNotices) -> int:
+        """One round trip."""
+        stream = server.stream(self.owner)
+        commands = [("XLEN", stream), ("UNLINK", stream)]
+        count, _ = await server.engine.run(
+            Call("notices.forget", (stream,), list, commands=commands, allow_wrong_type=True)
+        )
+        return count if isinstance(count, int) else 0
+
+    async def in_memory(self, memory: InMemoryNotices) -> int:
+        """As `Operation`."""
+        stream = memory.streams.pop(self.owner, None)
+        return 0 if stream is None else len(stream.entries)
 
 
 def _entry(stored: list[Any]) -> NoticeEntry:
