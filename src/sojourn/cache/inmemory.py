@@ -54,7 +54,7 @@ class InMemoryCache:
             yield key
 
     def tenants(self) -> set[str]:
-        """Those of whom something is kept."""
+        """All tenants that have data here."""
         keys = [*self.entries, *self.leases, *(key for key, _, _ in self.done)]
         return {key.tenant for key in keys} | {tenant for tenant, _ in self.invalidated}
 

@@ -96,7 +96,7 @@ class InMemoryNotices:
         return stream.entries
 
     def apps_of(self, user: str) -> set[str]:
-        """The apps in which something is kept of a user."""
+        """The apps in which a user has notices."""
         return {owner.app for owner in self.streams if owner.user == user}
 
     def watch(self, owner: UserKey) -> InMemoryWatch:

@@ -47,7 +47,7 @@ class Notices:
         """The changes of a user's sessions as they happen: each once, in order.
 
         It lasts until the store is closed or the iteration is: `async for notice in …`. An outage,
-        a failover, a lost connection only delay notices. Who is slow finds about the last 1,000;
+        a failover, a lost connection only delay notices. A slow subscriber finds about the last 1,000;
         when notices were dropped before they were read, a `missed` stands in their place.
 
         One round trip for each 100 notices; all subscribers of an event loop share one connection
@@ -60,10 +60,10 @@ class Notices:
                 those from the first step of the iteration on.
 
         Raises:
-            InvalidInput: an id, or a cursor that is none.
+            InvalidInput: an id or the cursor.
             ConfigurationError: the store was opened without `notices=True`.
             AccessDenied: this user may not subscribe to the channel (while iterating).
-            Unavailable: with `after=None`, where to begin cannot be known (while iterating).
+            Unavailable: with `after=None`, the newest notice cannot be found (while iterating).
             Closed: the store is closed (while iterating).
         """
         owner, place = user_key(app, user), None if after is None else NoticePlace.parse(after)
@@ -79,7 +79,7 @@ class Notices:
         limit: int = _PAGE,
         newest_first: bool = False,
     ) -> list[Notice]:
-        """The notices behind a cursor, for who asks now and then. One round trip.
+        """The notices behind a cursor, for callers that poll. One round trip.
 
         Notices of kinds that only a newer version of Sojourn knows are passed over; a page of them
         costs another round trip.
@@ -89,8 +89,8 @@ class Notices:
             user: the user.
             after: a `Notice.id`, or what `latest` gave; `"0"` for all that are remembered.
             limit: how many at most, up to 1,000.
-            newest_first: begin with the last one; `after` then leads to those before it. What comes
-                between two pages is on none of those that follow: begin again to see it.
+            newest_first: start with the last one; `after` then leads to those before it. The pages that
+                follow do not have what comes after the first page: start again to see it.
 
         Raises:
             InvalidInput: an id, a cursor or a limit.
@@ -101,8 +101,8 @@ class Notices:
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
         if newest_first:
-            kept = await self._all(owner)
-            before = (each for each in reversed(kept) if place == _START or _is_before(each, place))
+            all_ = await self._all(owner)
+            before = (each for each in reversed(all_) if place == _START or _is_before(each, place))
             return list(islice(before, limit))
         while True:
             page = await store.run(ReadNotices(owner, place, limit))
@@ -145,7 +145,7 @@ class Notices:
             raise Closed("This store is closed: open a new one.")
         if not self._enabled:
             raise ConfigurationError(
-                "This store was opened without notices, so its changes tell nobody: open it, and "
+                "This store was opened without notices, so its changes are not published: open it, and "
                 "every other that writes, with notices=True."
             )
         return self._store

@@ -23,7 +23,7 @@ class NoticeWatch(Protocol):
 class NoticeStore(RoomStore, Protocol):
     """Where notices are kept. They are written by the operations that change sessions."""
 
-    # A subscription is no operation: it has not one result, and ends when its subscriber does.
+    # A subscription is not an operation: it waits, and has many results until it is closed.
     def watch(self, owner: UserKey) -> NoticeWatch:
         """Subscribe to a user's notices. Nothing is sent yet."""
         ...

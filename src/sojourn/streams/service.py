@@ -65,18 +65,18 @@ class Streams:
             number: of the last message that the client has; it also says which stream.
 
         Returns:
-            the message itself and those behind it; None when it is not kept, or never was.
+            the message itself and those behind it; None when it was dropped, or never was.
 
         Raises:
-            CorruptRecord: what was kept cannot be read.
+            CorruptRecord: a message cannot be read.
             NewerFormat: a newer version of Sojourn wrote a part of it, in a way that this one
                 cannot read.
         """
-        kept = await self._store.run(ReadMessages(key))
-        last = next((each for each in kept if each.number == number), None)
+        found = await self._store.run(ReadMessages(key))
+        last = next((each for each in found if each.number == number), None)
         if last is None:
             return None
-        return [each for each in kept if each.number >= number and each.stream == last.stream]
+        return [each for each in found if each.number >= number and each.stream == last.stream]
 
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one. One round trip."""

@@ -11,7 +11,7 @@ redis.call('UNLINK', KEYS[2])
 if value then
   if newer_at(KEYS[1]) then return 0 end
   if tags ~= '' then
-    -- When the clock went back meanwhile, what was invalidated since cannot be told.
+    -- If the clock went back meanwhile, nobody knows which tags were invalidated since.
     if tonumber(taken) > latest(KEYS[3]) then return 0 end
     write_latest(KEYS[3], tonumber(taken), fresh + stale)
   end

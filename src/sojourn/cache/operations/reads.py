@@ -60,7 +60,7 @@ class FetchCached(Operation[Fetched], frozen=True):
 
 
 class ReadCached(Operation[ArchivedResult | None], frozen=True):
-    """An entry as it is kept, or None where none counts. To import it, `PutCached` takes it.
+    """An entry as it is stored, or None if there is no valid one. `PutCached` imports it.
 
     Raises as `FetchCached`, and `CorruptRecord` where it cannot be read.
 

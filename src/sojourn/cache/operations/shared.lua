@@ -28,8 +28,8 @@ local function latest(tags)
   return math.max(stamp, (tonumber(redis.call('ZSCORE', tags, '') or 0)) + 1)
 end
 
--- Since when the tags of a slot are remembered without a gap: they may be evicted. Its name is none
--- that a tag can have.
+-- Since when the tags of a slot are remembered without a gap: they may be evicted. No tag can
+-- have its name.
 local function write_begun(tags, at)
   if redis.call('EXISTS', tags) == 0 then redis.call('ZADD', tags, whole(at), '\n') end
 end

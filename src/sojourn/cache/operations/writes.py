@@ -114,7 +114,7 @@ class InvalidateTag(Operation[None], frozen=True):
 
 
 class ForgetTenant(Operation[int], frozen=True):
-    """Delete all that is kept of a tenant; how many entries. It looks at every key.
+    """Delete everything of a tenant; how many entries there were. It looks at every key.
 
     Attributes:
         tenant: whose entries.

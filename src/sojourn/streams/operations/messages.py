@@ -91,8 +91,8 @@ class ReadMessages(Operation[list[StreamMessage]], frozen=True):
             found = [_message(name, *each) for each in fields.items() if each[0].isdigit()]
         except ValueError as error:
             raise CorruptRecord(
-                f"What was kept for a client cannot be read ({error}): others wrote it, or it was "
-                "damaged.",
+                f"The messages for a client cannot be read ({error}): another program wrote them, "
+                "or they were damaged.",
                 key=name,
                 raw=b"\n".join(flat),
             ) from error
@@ -125,4 +125,4 @@ def _message(name: str, field: bytes, value: bytes) -> StreamMessage:
                 known=str(FORMAT),
             )
         case _:
-            raise ValueError("a message is no pair of texts")
+            raise ValueError("a message is not a pair of texts")
