@@ -14,10 +14,10 @@ from typing import Any, cast
 from sojourn.calls.call import Argument, Call, Command, Script, only
 from sojourn.codecs.growth import check_format, refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, MemoryKeys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import AppName
+from sojourn.memory.keys import MemoryKeys, MemoryRoomKeys
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.rows import MOST, Found, missing_or, of_others, parse_row, stale
 from sojourn.memory.store import (
@@ -57,7 +57,7 @@ class RedisMemory:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: MemoryRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
         self._roll: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()

@@ -11,9 +11,9 @@ from typing import Any
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import CorruptRecord
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import MemoryRow
 
@@ -25,7 +25,7 @@ _DAY = 86_400.0
 class RedisMemoryArchive:
     """A `MemoryArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: MemoryRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 

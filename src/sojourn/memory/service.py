@@ -151,8 +151,8 @@ class Memory:
         """Delete all that is remembered of a user, of the user's sessions and events; how many.
 
         Entries of agents and categories stay. This process lets go of its search index at once,
-        others when they search next. `store.forget` does it in all rooms. A round trip for each
-        1,000 keys of the server.
+        others when they search next. `store.admin.forget` does it in all rooms. A round trip for
+        each 1,000 keys of the server.
         """
         name = parse_memory("user", user)
         of = parse_app(app)

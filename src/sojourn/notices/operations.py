@@ -35,7 +35,7 @@ class ReadNotices(Operation[Page], frozen=True):
 
     async def on_server(self, server: RedisNotices) -> Page:
         """One round trip."""
-        stream, after = server.stream(self.owner), self.after
+        stream, after = server.keys.notices(self.owner), self.after
         start = "-" if after.at == 0 else f"({after.text()}"
         commands = [
             ("XRANGE", stream, start, "+", "COUNT", self.limit),
@@ -66,7 +66,7 @@ class FindNewestNotice(Operation[NoticePlace], frozen=True):
 
     async def on_server(self, server: RedisNotices) -> NoticePlace:
         """One round trip."""
-        stream = server.stream(self.owner)
+        stream = server.keys.notices(self.owner)
         commands = [("XREVRANGE", stream, "+", "-", "COUNT", 1), ("TIME",)]
         newest, (seconds, micros) = await server.engine.run(
             Call("notices.newest", (stream,), list, commands=commands)
@@ -92,7 +92,7 @@ class ForgetNotices(Operation[int], frozen=True):
 
     async def on_server(self, server: RedisNotices) -> int:
         """One round trip."""
-        stream = server.stream(self.owner)
+        stream = server.keys.notices(self.owner)
         commands = [("XLEN", stream), ("UNLINK", stream)]
         count, _ = await server.engine.run(
             Call("notices.forget", (stream,), list, commands=commands, allow_wrong_type=True)

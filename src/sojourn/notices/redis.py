@@ -7,8 +7,8 @@ from typing import Any
 
 from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import UserKey
+from sojourn.notices.keys import NoticeRoomKeys
 from sojourn.notices.store import NoticeWatch
 
 
@@ -20,7 +20,7 @@ class RedisNotices:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: NoticeRoomKeys) -> None:
         self.engine = engine
         self.keys = keys
 
@@ -33,11 +33,7 @@ class RedisNotices:
 
         All of an event loop share one connection to a server.
         """
-        return self.engine.watch(self.stream(owner))
+        return self.engine.watch(self.keys.notices(owner))
 
     def close(self) -> None:
         """Do nothing: the engine wakes them when it is closed."""
-
-    def stream(self, owner: UserKey) -> str:
-        """The key of a user's notices."""
-        return self.keys.user(owner).notices

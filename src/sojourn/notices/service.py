@@ -47,8 +47,8 @@ class Notices:
         """The changes of a user's sessions as they happen: each once, in order.
 
         It lasts until the store is closed or the iteration is: `async for notice in …`. An outage,
-        a failover, a lost connection only delay notices. A slow subscriber finds about the last 1,000;
-        when notices were dropped before they were read, a `missed` stands in their place.
+        a failover, a lost connection only delay notices. A slow subscriber finds about the last
+        1,000; when notices were dropped before they were read, a `missed` stands in their place.
 
         One round trip for each 100 notices; all subscribers of an event loop share one connection
         to each server, on which wake-ups come.
@@ -89,8 +89,8 @@ class Notices:
             user: the user.
             after: a `Notice.id`, or what `latest` gave; `"0"` for all that are remembered.
             limit: how many at most, up to 1,000.
-            newest_first: start with the last one; `after` then leads to those before it. The pages that
-                follow do not have what comes after the first page: start again to see it.
+            newest_first: start with the last one; `after` then leads to those before it. What is
+                written after the first page is on no later one: start again to see it.
 
         Raises:
             InvalidInput: an id, a cursor or a limit.
@@ -145,8 +145,8 @@ class Notices:
             raise Closed("This store is closed: open a new one.")
         if not self._enabled:
             raise ConfigurationError(
-                "This store was opened without notices, so its changes are not published: open it, and "
-                "every other that writes, with notices=True."
+                "This store was opened without notices, so its changes are not published: open "
+                "it, and every other that writes, with notices=True."
             )
         return self._store
 

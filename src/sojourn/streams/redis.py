@@ -7,8 +7,8 @@ from typing import Any
 
 from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink
+from sojourn.streams.keys import StreamRoomKeys
 
 
 class RedisStreams:
@@ -19,7 +19,7 @@ class RedisStreams:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: StreamRoomKeys) -> None:
         self.engine = engine
         self.keys = keys
 

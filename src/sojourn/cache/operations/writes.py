@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.cache.keys import SHARDS
 from sojourn.cache.operations.reads import ListCached
 from sojourn.cache.store import LONGEST, CacheEntry, EntryKey
 from sojourn.calls.call import Call, Script, only
@@ -103,8 +104,14 @@ class InvalidateTag(Operation[None], frozen=True):
         args = (self.tag, round(LONGEST * 1000))
         await server.engine.run_all(
             [
-                Call("cache.invalidate", (tags,), only, script=_INVALIDATE, args=args)
-                for tags in server.tags_of(self.tenant)
+                Call(
+                    name="cache.invalidate",
+                    keys=(server.keys.cache_tags(self.tenant, shard),),
+                    read=only,
+                    script=_INVALIDATE,
+                    args=args,
+                )
+                for shard in range(SHARDS)
             ]
         )
 
