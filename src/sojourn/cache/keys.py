@@ -39,14 +39,15 @@ class CacheRoomKeys(Keys):
 
     def _cache(self, tenant: str, name: str) -> CacheKeys:
         """The keys of a cached entry."""
-        start, entry = self._shard(tenant, shard_of(name, SHARDS)), escape(name)
+        entry, shard = escape(name), shard_of(name, SHARDS)
+        start = self.of_shard("cache", escape(tenant), shard)
         return CacheKeys(
             f"{start}:entry:{entry}", f"{start}:lease:{entry}", f"{start}:tags", f"{start}:ops"
         )
 
     def cache_tags(self, tenant: str, shard: int) -> str:
         """When the tags of a shard of a tenant's entries were invalidated."""
-        return f"{self._shard(tenant, shard)}:tags"
+        return f"{self.of_shard('cache', escape(tenant), shard)}:tags"
 
     def cached_by(self, tenant: str) -> str:
         """A glob of all keys of a tenant's cached entries."""
@@ -55,6 +56,3 @@ class CacheRoomKeys(Keys):
     def tenants_by(self, user: str) -> str:
         """A glob of all keys of the tenants that are a user's own, of any app."""
         return f"{self.start}cache:{{*%3A{escape(escape(user))}#*"
-
-    def _shard(self, tenant: str, shard: int) -> str:
-        return self.of_shard("cache", escape(tenant), shard)

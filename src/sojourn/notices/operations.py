@@ -44,7 +44,8 @@ class ReadNotices(Operation[Page], frozen=True):
         entries, newest = await server.engine.run(
             Call("notices.read", (stream,), list, commands=commands)
         )
-        return Page([_entry(each) for each in entries], _place(newest[0]) if newest else None)
+        last = NoticePlace(*map(int, newest[0][0].split(b"-"))) if newest else None
+        return Page([_entry(each) for each in entries], last)
 
     async def in_memory(self, memory: InMemoryNotices) -> Page:
         """As `Operation`."""
@@ -72,7 +73,7 @@ class FindNewestNotice(Operation[NoticePlace], frozen=True):
             Call("notices.newest", (stream,), list, commands=commands)
         )
         if newest:
-            return _place(newest[0])
+            return NoticePlace(*map(int, newest[0][0].split(b"-")))
         return NoticePlace(int(seconds) * 1000 + int(micros) // 1000, 0)
 
     async def in_memory(self, memory: InMemoryNotices) -> NoticePlace:
@@ -107,7 +108,7 @@ class ForgetNotices(Operation[int], frozen=True):
 
 def _entry(stored: list[Any]) -> NoticeEntry:
     """An entry of a stream; one that cannot be read counts as one that is missing."""
-    place = _place(stored)
+    place = NoticePlace(*map(int, stored[0].split(b"-")))
     fields = dict(zip(stored[1][::2], stored[1][1::2], strict=True))
     if fields.get(b"kind", b"missed") not in _KINDS:
         return NoticeEntry(place, None, "", 0)
@@ -117,8 +118,3 @@ def _entry(stored: list[Any]) -> NoticeEntry:
     except (LookupError, ValueError):
         log.warning("The notice %s cannot be read: it counts as missed.", place.text())
         return NoticeEntry(place, "missed", "", 0)
-
-
-def _place(stored: list[Any]) -> NoticePlace:
-    at, _, number = stored[0].partition(b"-")
-    return NoticePlace(int(at), int(number))
