@@ -17,6 +17,7 @@ from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
@@ -24,13 +25,11 @@ from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
-from sojourn.memory import Lives, Memory, MemoryStore
-from sojourn.memory.archive import MemoryArchive
+from sojourn.memory import Lives, Memory
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.notices import Notices
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.keys import NoticeRoomKeys
@@ -77,8 +76,7 @@ class Stores(NamedTuple):
 
     sessions: SessionStore
     session_archive: SessionArchive
-    memory: MemoryStore
-    memory_archive: MemoryArchive
+    memory: RoomStore
     artifacts: ArtifactStore
     artifact_archive: ArtifactArchive
     cache: CacheStore
@@ -144,7 +142,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records),
+            *(twin, twin, entries, files, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -221,7 +219,7 @@ def rooms_at(
         streams=Streams(streams),
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
-            *(entries, RedisMemoryArchive(engine, remembering)),
+            entries,
             *(files, RedisArtifactArchive(engine, filing)),
             records,
             RedisCounters(engine, securing),
@@ -274,7 +272,7 @@ def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySess
     )
 
 
-def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
     return Memory(
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
