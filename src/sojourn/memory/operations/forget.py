@@ -12,7 +12,6 @@ from sojourn.memory.model import Kind, ScopeKey
 
 if TYPE_CHECKING:
     from sojourn.memory.inmemory import InMemoryMemory
-    from sojourn.memory.keys import MemoryKeys
     from sojourn.memory.redis import RedisMemory
 
 SCRIPT = Script.beside(__name__)
