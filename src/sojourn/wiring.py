@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
-from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
@@ -45,7 +42,6 @@ from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import SessionLimits, SessionParts
-from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.keys import SHARDS, SessionRoomKeys
@@ -53,7 +49,6 @@ from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
@@ -73,10 +68,8 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    session_archive: SessionArchive
     memory: RoomStore
-    artifacts: ArtifactStore
-    artifact_archive: ArtifactArchive
+    artifacts: RoomStore
     cache: CacheStore
     counters: Counters
     options: Options
@@ -140,7 +133,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, files, files, records),
+            *(twin, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -216,10 +209,7 @@ def rooms_at(
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(rows, RedisArchive(engine, keys, policy, quarantine)),
-            entries,
-            *(files, RedisArtifactArchive(engine, filing)),
-            records,
+            *(rows, entries, files, records),
             RedisCounters(engine, securing),
             options,
             shards=SHARDS,
