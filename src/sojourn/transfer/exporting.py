@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from functools import partial
 from typing import get_args
 
-from sojourn.cache.operations import ReadCached
+from sojourn.cache.operations.reads import ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedState, LogSlice
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
+from sojourn.sessions.operations.archive import ReadStoredState
 from sojourn.sessions.store import SessionSnapshot, StoredPage
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.growing import more_of
@@ -79,7 +80,7 @@ class Export:
         self._watch = watch
         self._at_once = _FEW
         self._done = writer.done
-        self._logs = Logs(stores.session_archive, writer, self._left_out)
+        self._logs = Logs(stores.sessions, writer, self._left_out)
 
     async def run(self) -> None:
         """Write all that is wanted and not there yet."""
@@ -146,7 +147,10 @@ class Export:
                 ListUsers([(owner, None) for owner in owners[: self._at_once]], self._at_once)
             )
             states = await asyncio.gather(
-                *(self._stores.session_archive.shared(owner) for owner in owners[: len(pages)]),
+                *(
+                    self._stores.sessions.run(ReadStoredState(owner))
+                    for owner in owners[: len(pages)]
+                ),
                 return_exceptions=True,
             )
             found = [
@@ -208,9 +212,10 @@ class Export:
                 page = error
 
     async def _state(self, of: UserKey | AppName, what: str) -> None:
-        (found,) = await asyncio.gather(
-            self._stores.session_archive.shared(of), return_exceptions=True
-        )
+        try:
+            found: ArchivedState | Exception = await self._stores.sessions.run(ReadStoredState(of))
+        except (CorruptRecord, NewerFormat) as error:
+            found = error
         await self._shared(of, what, found)
 
     async def _shared(
@@ -238,7 +243,7 @@ class Export:
     async def _memory_apps(self) -> set[str]:
         if self._wanted.app is not None:
             return {self._wanted.app}
-        return await self._stores.memory_archive.apps()
+        return await self._stores.memory.run(ListMemoryApps())
 
     async def _memories(self, app: AppName) -> None:
         user = self._wanted.user
@@ -251,15 +256,15 @@ class Export:
 
     async def _scopes(self, app: AppName, kind: Kind) -> AsyncIterator[str]:
         shards = range(self._stores.shards)
-        read = partial(self._stores.memory.names, app, kind)
-        pages = await asyncio.gather(*(read(shard, None, _NAMES) for shard in shards))
-        for shard, page in zip(shards, pages, strict=True):
-            names = [*page.names]
-            after = page.last
+        run = self._stores.memory.run
+        pages = await asyncio.gather(
+            *(run(ListScopes(app, kind, shard, None, _NAMES)) for shard in shards)
+        )
+        for shard, (first, after) in zip(shards, pages, strict=True):
+            names = [*first]
             while after is not None:
-                more = await read(shard, after, _NAMES)
-                names += more.names
-                after = more.last
+                found, after = await run(ListScopes(app, kind, shard, after, _NAMES))
+                names += found
             for name in sorted(names, key=lambda each: scope_place(app, kind, each)):
                 yield name
 
@@ -270,7 +275,7 @@ class Export:
         after = self._done.key if self._done.last == here else None
         while True:
             try:
-                page = await self._stores.memory.page(scope, "", after, _ENTRIES)
+                page = await self._stores.memory.run(ListEntries(scope, "", after, _ENTRIES))
             except (CorruptRecord, NewerFormat) as error:
                 what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
                 self._left_out(what, error)
