@@ -260,8 +260,8 @@ class Export:
         pages = await asyncio.gather(
             *(run(ListScopes(app, kind, shard, None, _NAMES)) for shard in shards)
         )
-        for shard, (first, after) in zip(shards, pages, strict=True):
-            names = [*first]
+        for shard, (first, last) in zip(shards, pages, strict=True):
+            names, after = [*first], last
             while after is not None:
                 found, after = await run(ListScopes(app, kind, shard, after, _NAMES))
                 names += found
