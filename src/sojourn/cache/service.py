@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
+from sojourn.access import for_operators
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.operations import (
     DeleteCached,
@@ -170,6 +171,7 @@ class Cache:
         """
         await self._store.run(InvalidateTag(parse_tenant(tenant), parse_tag(tag)))
 
+    @for_operators
     async def names(self, *, tenant: str = "") -> list[str]:
         """The names of all entries of a tenant, in order.
 
@@ -177,6 +179,7 @@ class Cache:
         """
         return await self._store.run(ListCached(parse_tenant(tenant)))
 
+    @for_operators
     async def forget(self, tenant: str) -> int:
         """Delete all that is kept of a tenant; how many entries.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sojourn.access import access
 from sojourn.caps import CAPS
 from sojourn.codecs import text
 from sojourn.handles import stays_here
@@ -25,14 +26,17 @@ class Streams:
     def __init__(self, store: StreamStore) -> None:
         self._store = store
 
+    @access(miss="answer")
     async def open(self, key: SessionKey) -> None:
         """Begin a connection. One round trip."""
         await self._store.open(key)
 
+    @access(miss="ended")
     async def touch(self, key: SessionKey) -> bool:
         """Let a connection live for an hour from now; whether there is one. One round trip."""
         return await self._store.touch(key)
 
+    @access(logged=False)
     async def add(
         self, key: SessionKey, stream: str, message: str, *, operation_id: str | None = None
     ) -> int:
@@ -52,6 +56,7 @@ class Streams:
             key, text(stream, "stream", CAPS.event_id), text(message, "message"), operation
         )
 
+    @access(logged=False)
     async def after(self, key: SessionKey, number: int) -> Sequence[StreamMessage] | None:
         """The messages of a stream behind one of them, oldest first. One round trip.
 
@@ -73,6 +78,7 @@ class Streams:
             return None
         return [told for told in kept if told.number >= number and told.stream == last.stream]
 
+    @access(miss="ended")
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one. One round trip."""
         return await self._store.close(key)
