@@ -34,6 +34,7 @@ from sojourn.sessions import (
 )
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
+from sojourn.sessions.operations.archive import ReadStoredSession
 from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
@@ -85,7 +86,6 @@ class Sojourn:
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
-        self._keys = rooms.keys
         self._buffered = rooms.buffered
         self._hooks = hooks
         self._closed = False
@@ -243,7 +243,7 @@ class Sojourn:
     async def _discard_revoked(self, key: SessionKey) -> None:
         """Delete artifacts that were moved behind the back of who has revoked or forgotten."""
         with suppress(CorruptRecord):  # it is there
-            gone = await self.stores.session_archive.find(key) is None
+            gone = await self.stores.sessions.run(ReadStoredSession(key)) is None
             buried = (
                 await self.stores.sessions.run(FindTombstone(key, REMEMBERED)) if gone else None
             )

@@ -6,53 +6,57 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
-from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
-from sojourn.memory import Lives, Memory, MemoryStore
-from sojourn.memory.archive import MemoryArchive
+from sojourn.memory import Lives, Memory
 from sojourn.memory.inmemory import InMemoryMemory
+from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
-from sojourn.notices import Notices, NoticeStore
+from sojourn.notices import Notices
 from sojourn.notices.inmemory import InMemoryNotices
+from sojourn.notices.keys import NoticeRoomKeys
+from sojourn.notices.operations import ForgetNotices
 from sojourn.notices.redis import RedisNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.rooms import StoreKeys
 from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
 from sojourn.security.forgetting import Eraser, Forget
 from sojourn.security.inmemory import InMemorySecurity
+from sojourn.security.keys import SecurityRoomKeys
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import SessionLimits, SessionParts
-from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.keys import StreamRoomKeys
+from sojourn.streams.operations.connections import ForgetConnections
 from sojourn.streams.redis import RedisStreams
-from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -66,11 +70,8 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    session_archive: SessionArchive
-    memory: MemoryStore
-    memory_archive: MemoryArchive
-    artifacts: ArtifactStore
-    artifact_archive: ArtifactArchive
+    memory: RoomStore
+    artifacts: RoomStore
     cache: CacheStore
     counters: Counters
     options: Options
@@ -85,7 +86,6 @@ class Rooms(NamedTuple):
         stores: what is beneath the rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
-        keys: how all of them name theirs.
         forgetter: forgets users in all of them.
     """
 
@@ -101,7 +101,6 @@ class Rooms(NamedTuple):
     stores: Stores
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
-    keys: Keys = Keys()
 
 
 def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
@@ -116,13 +115,13 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
-    streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
+    streams, security = InMemoryStreams(), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -131,12 +130,12 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         memory=memory,
         artifacts=artifacts,
         notices=_notices(told, options),
-        doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+        doctor=Doctor(None, "memory://", StoreKeys(), endless_state=False),
         security=security,
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records),
+            *(twin, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -159,7 +158,11 @@ def rooms_at(
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), Keys(options.namespace)
+    engine, space = Engine(server, timeouts=timeouts, hooks=hooks), options.namespace
+    all_keys = StoreKeys(space)
+    keys, securing = SessionRoomKeys(space), SecurityRoomKeys(space)
+    caching, remembering = CacheRoomKeys(space), MemoryRoomKeys(space)
+    filing = ArtifactRoomKeys(space)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
     policy = Policy(
         options.session_ttl,
@@ -175,24 +178,24 @@ def rooms_at(
         if options.on_outage == "buffer"
         else None
     )
-    records, entries = RedisCache(engine, keys), RedisMemory(engine, keys)
+    records, entries = RedisCache(engine, caching), RedisMemory(engine, remembering)
     cache = Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=MEMORY_SHARDS)
-    files = RedisArtifacts(engine, keys, options.artifact_ttl)
+    files = RedisArtifacts(engine, filing, options.artifact_ttl)
     artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
-    told = RedisNotices(engine, keys)
+    told = RedisNotices(engine, NoticeRoomKeys(space))
     limits = _limits(options, shards=SHARDS)
     sessions = SessionParts(
         buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
     )
-    streams = RedisStreams(engine, keys, Reach())
-    security = RedisSecurity(engine, keys, options.state_ttl)
-    traces = RedisTraces(engine, keys)
+    streams = RedisStreams(engine, StreamRoomKeys(space))
+    security = RedisSecurity(engine, securing, options.state_ttl)
+    traces = RedisTraces(engine, all_keys)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -201,22 +204,20 @@ def rooms_at(
         memory=memory,
         artifacts=artifacts,
         notices=_notices(told, options),
-        doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        doctor=Doctor(
+            engine.nodes, engine.where, all_keys, endless_state=options.state_ttl is None
+        ),
         security=security,
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(rows, RedisArchive(engine, keys, policy, quarantine)),
-            *(entries, RedisMemoryArchive(engine, keys)),
-            *(files, RedisArtifactArchive(engine, keys)),
-            records,
-            RedisCounters(engine, keys),
+            *(rows, entries, files, records),
+            RedisCounters(engine, securing),
             options,
             shards=SHARDS,
         ),
         engine=engine,
         buffered=buffered,
-        keys=keys,
     )
 
 
@@ -261,7 +262,7 @@ def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySess
     )
 
 
-def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
     return Memory(
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
@@ -273,10 +274,10 @@ def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
     return Notices(
-        store if options.notices else None,
-        options.health_check_interval,
         store,
-        options.operation_timeout,
+        enabled=options.notices,
+        poll=options.health_check_interval,
+        operation_timeout=options.operation_timeout,
     )
 
 

@@ -19,9 +19,9 @@ from sojourn.doctor.model import Finding, Level
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import ProbeRequest, Reading, ServerAddress
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Target
+from sojourn.rooms import StoreKeys
 from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
@@ -88,7 +88,7 @@ def read(
 
         try:
             return await probe(
-                run, ServerAddress.of(engine.where), Keys(), ProbeRequest(), **options
+                run, ServerAddress.of(engine.where), StoreKeys(), ProbeRequest(), **options
             )
         finally:
             await engine.close()

@@ -16,10 +16,12 @@ from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, UserKey
 from sojourn.client import Sojourn
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan, unlink
 from sojourn.ids import escape, tenant_of
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.security import Principal
+from sojourn.sessions.keys import SessionRoomKeys
+from sojourn.sessions.operations.restore import StageEvents
 from sojourn.testing.forgetting import fill
 
 USER = "ada lovelace:{*}%"
@@ -56,13 +58,13 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
 
 async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) -> None:
     key, alike = (SessionKey.of("shop", user, "s:1") for user in (USER, f"{USER}2"))
-    archive = store.stores.session_archive
+    rows = store.stores.sessions
     for each in (key, alike):
-        assert await archive.stage(each, "half:1", 0, 0, [b"s3cret", b"s3cret"]) == 2
+        assert await rows.run(StageEvents(each, "half:1", 0, 0, [b"s3cret", b"s3cret"])) == 2
     await store.admin.forget(USER)
     left = await everything(store)
     assert len(mentions(left, "s3cret")) == 1
-    assert await archive.stage(alike, "half:1", 0, 0, []) == 2
+    assert await rows.run(StageEvents(alike, "half:1", 0, 0, [])) == 2
     await store.admin.forget(alike.user)
     assert mentions(await everything(store), "s3cret") == []
 
@@ -83,7 +85,8 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
 async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:
     owner = UserKey.of("shop", "grace-hopper")
     await fill(store, owner, "s3cret")
-    user, memory = Keys("erase").user(owner), Keys("erase").memory("shop", "user", owner.user)
+    user = SessionRoomKeys("erase").user(owner)
+    memory = MemoryRoomKeys("erase").memory("shop", "user", owner.user)
     for key in (user.by_update, user.by_expiry, memory.names, memory.expiry, memory.changes):
         await redis(store, "DEL", key)
     await redis(store, "SET", user.outbox, "of another type")
@@ -94,9 +97,10 @@ async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:
 
 async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn) -> None:
     """In an index of another type nobody is named: neither found by it nor taken out of it."""
-    owner, keys = UserKey.of("shop", "grace-hopper"), Keys("erase")
+    owner, keys = UserKey.of("shop", "grace-hopper"), SessionRoomKeys("erase")
     await fill(store, owner, "s3cret")
-    shared = [keys.apps(), keys.users_of(owner), *keys.memories_of("shop", "user", owner.user)]
+    memories = MemoryRoomKeys("erase").memories_of("shop", "user", owner.user)
+    shared = [keys.apps(), keys.users_of(owner), *memories]
     for index in shared:
         await redis(store, "DEL", index)
         await redis(store, "SET", index, "of another type")
@@ -112,7 +116,7 @@ async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn)
 
 async def test_what_waits_for_the_app_is_carried_out(store: Sojourn) -> None:
     made = await store.sessions.create("shop", "mary")
-    outbox = Keys("erase").user(made.key).outbox
+    outbox = SessionRoomKeys("erase").user(made.key).outbox
     entry = '{"stamp":99999999999999999,"delta":{"waits":"1"}}'
     await redis(store, "HSET", outbox, "operation", entry)
     receipt = await store.admin.forget("mary", app="shop")

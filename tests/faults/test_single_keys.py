@@ -16,10 +16,10 @@ import redis
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, Event, SessionKey, SojournError
-from sojourn.engine.keys import Keys
+from sojourn.rooms import StoreKeys
 
 NAMESPACE = "single"
-KEYS = Keys(NAMESPACE)
+KEYS = StoreKeys(NAMESPACE)
 A, B, C = (SessionKey.of("shop", "ada", session) for session in "abc")
 RED = {"team": "red"}
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, Event, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.ids import escape, unescape
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.shared_state import SharedState
 
 
@@ -50,7 +50,7 @@ def test_keys_are_injective(one: Any, two: Any, namespace: str) -> None:
         a, b = SessionKey.of(*one), SessionKey.of(*two)
     except sojourn.InvalidId:
         return
-    keys = Keys()
+    keys = SessionRoomKeys()
     mine, others = {*keys.session(a), *keys.user(a)}, {*keys.session(b), *keys.user(b)}
     if a != b:
         assert not mine & set(keys.session(b))

@@ -15,8 +15,8 @@ import redis
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, Event, NewerFormat, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.sessions import recent
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.recent import Recent
 from sojourn.telemetry import CallFact
 
@@ -88,11 +88,11 @@ async def test_keys_say_what_they_are(store: sojourn.Sojourn, client: redis.Redi
     index = "sessions:{shop:a%3Ada}"
     shard = f"recent:{{shop#{crc32(b'a:da') % 16}}}"
     label = ":label:a%3Ab:x%7B%7D%25%2F%C3%A9"
-    assert Keys().labelled(index, ("a:b", "x{}%/é")) == index + label
+    assert SessionRoomKeys().labelled(index, ("a:b", "x{}%/é")) == index + label
     assert client.zrange(index + label, 0, -1) == ["s:1"]
     assert client.zrange(shard, 0, -1) == client.zrange(shard + label, 0, -1) == ["a%3Ada:s%3A1"]
     for key in client.keys("*"):
-        assert Keys().kind_of(key) is not None, key
+        assert SessionRoomKeys().kind_of(key) is not None, key
 
 
 async def test_a_session_without_labels_has_no_key_for_them(

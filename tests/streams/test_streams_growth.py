@@ -9,8 +9,8 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.security import UserRoom
+from sojourn.streams.keys import StreamRoomKeys
 from sojourn.testing.streams import opened
 
 
@@ -28,7 +28,7 @@ async def streams(planter: Planter) -> AsyncIterator[UserRoom]:
 
 
 def hash_of(connection: str) -> str:
-    return Keys().mcp(SessionKey.of("shop", "ada", connection))
+    return StreamRoomKeys().mcp(SessionKey.of("shop", "ada", connection))
 
 
 async def said(streams: UserRoom, connection: str, number: int = 1) -> list[str] | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.store import EntryKey
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import CACHE_SHARDS, Keys
 from sojourn.engine.scan import found, scan, unlink
-
-R = TypeVar("R")
 
 
 class RedisCache:
@@ -22,7 +20,7 @@ class RedisCache:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: CacheRoomKeys) -> None:
         self.engine = engine
         self.keys = keys
 
@@ -37,10 +35,6 @@ class RedisCache:
             if kind is not None and kind.name == "cached":
                 tenant, _, name = self.keys.named(key)
                 yield EntryKey(tenant, name)
-
-    def tags_of(self, tenant: str) -> list[str]:
-        """The keys of the tags of a tenant, one for each shard."""
-        return [self.keys.cache_tags(tenant, shard) for shard in range(CACHE_SHARDS)]
 
     async def find(self, tenant: str, *kinds: str) -> list[str]:
         """The keys of a tenant that are of some kinds, in order."""

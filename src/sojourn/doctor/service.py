@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from sojourn.calls.keys import Keys
 from sojourn.doctor.checks import CHECKS, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import NotAllowed, ProbeRequest, ServerAddress
 from sojourn.engine.engine import Node
-from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError
 from sojourn.handles import stays_here
 
