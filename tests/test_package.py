@@ -168,8 +168,8 @@ def test_the_wheel_holds_what_it_needs(tmp_path: Path) -> None:
     subprocess.run([sys.executable, *build], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("sojourn-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    lua = {f"sojourn/sessions/lua/{path.name}" for path in ROOT.glob("src/sojourn/sessions/lua/*")}
-    assert len(lua) > 5
+    lua = {str(path.relative_to(ROOT / "src")) for path in ROOT.glob("src/sojourn/**/*.lua")}
+    assert len(lua) > 50
     assert lua <= names
     assert "sojourn/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -19,7 +19,7 @@ def test_the_baseline_is_a_whole_commit_id_or_none_yet() -> None:
 @in_a_clone
 def test_a_wheel_of_a_commit_has_the_scripts(tmp_path: Path) -> None:
     tree = build_commit("HEAD", tmp_path)
-    assert (tree / "sojourn" / "sessions" / "lua" / "append.lua").exists()
+    assert (tree / "sojourn" / "sessions" / "operations" / "append.lua").exists()
     assert (tree / "sojourn" / "py.typed").exists()
 
 

@@ -16,8 +16,8 @@ import sojourn
 from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import OutcomeUnknown, Unavailable
+from sojourn.calls.operation import Operation
 from sojourn.client import Sojourn
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations import Append
 
 

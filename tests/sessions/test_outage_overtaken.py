@@ -12,8 +12,8 @@ from outage_kit import ALWAYS, buffering, replayed, said, texts
 
 from servers import Server, any_binary
 from sojourn import Event, OutcomeUnknown, Unavailable
+from sojourn.calls.operation import Operation
 from sojourn.client import Sojourn
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations import Append, Read
 
 

@@ -48,6 +48,12 @@ class Script:
         shared = "\n".join(place.read_text("utf-8") for place in places)
         return cls(name, _used(shared, (folder / f"{name}.lua").read_text("utf-8")))
 
+    @classmethod
+    def beside(cls, module: str, name: str = "") -> Script:
+        """Read the script in a module's folder that is called as the module, or `name`."""
+        package, _, own = module.rpartition(".")
+        return cls.load(files(package), name or own)
+
 
 _DEFINITION = re.compile(
     r"^local (?:function )?(\w+)[^\n]*\n(?:(?!local |--)[^\n]*\n)*", re.MULTILINE

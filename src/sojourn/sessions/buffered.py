@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import (
     BufferFull,
     EventExists,
@@ -32,7 +33,7 @@ from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.operation import Operation, SessionStore, SessionWrite
+from sojourn.sessions.operation import SessionStore, SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
 from sojourn.sessions.outage_cache import OutageCache, window_of
 from sojourn.sessions.replay import JournaledWrite, Replayer

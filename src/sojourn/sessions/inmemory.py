@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS, CEILING
 from sojourn.errors import SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import ids_of
 from sojourn.sessions.store import (
     Created,

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
@@ -16,7 +17,6 @@ from sojourn.sessions.commons import Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
 from sojourn.sessions.replies import DONE, guarded, ms

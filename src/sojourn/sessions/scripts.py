@@ -6,9 +6,9 @@ from importlib.resources import files
 
 from sojourn.calls.call import Script
 
-_LUA = files("sojourn.sessions") / "lua"
+_LUA = files("sojourn.sessions") / "operations"
 
 
 def load(name: str) -> Script:
-    """The script in `lua/NAME.lua`, behind what it uses of `lua/shared.lua`."""
+    """The script in `operations/NAME.lua`, behind what it uses of `shared.lua`."""
     return Script.load(_LUA, name)

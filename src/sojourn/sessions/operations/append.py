@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.call import Call, only
+from sojourn.calls.call import Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.rows import ids_of
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Delta, IndexEntry, Pairs, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("append")
+SCRIPT = Script.beside(__name__)
 
 
 class Append(Operation[WriteResult], frozen=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import SessionExists, SojournError
 from sojourn.resilience.deadline import end_of_operation, within
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.create import Create
 from sojourn.sessions.store import WriteResult

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.call import Argument, Call, only
+from sojourn.calls.call import Argument, Call, Script, only
+from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
 from sojourn.sessions.operations.tombstones import FindTombstone
 from sojourn.sessions.replies import as_object, counted, ms, seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import (
     Created,
     Delta,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("create")
+SCRIPT = Script.beside(__name__)
 
 
 class Create(Operation[Created], frozen=True):

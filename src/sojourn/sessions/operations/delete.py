@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions.operation import SessionWrite
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, WriteOptions
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("delete")
+SCRIPT = Script.beside(__name__)
 
 
 class Delete(SessionWrite[bool], frozen=True):

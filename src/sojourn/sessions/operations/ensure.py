@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import SessionExists
 from sojourn.sessions import refusals
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.operations.create import Create, made_sure
 from sojourn.sessions.operations.read import Read
 from sojourn.sessions.store import EventWindow, SessionSnapshot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.operation import Operation
 from sojourn.ids import UserKey
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.tombstones import Forgotten
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+from sojourn.calls.operation import Operation
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, escape
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredNames, StoredPage, has
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.operation import Operation
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions.hashes import FOREIGN
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.rows import first_seq, wanted
 from sojourn.sessions.store import EventWindow, Pairs, SessionSnapshot
 

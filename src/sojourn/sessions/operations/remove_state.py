@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("remove_state")
+SCRIPT = Script.beside(__name__)
 
 
 class RemoveState(SessionWrite[WriteResult], frozen=True):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.ids import SessionKey, parse_session
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import DONE
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, RotateResult, WriteOptions
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("rotate")
+SCRIPT = Script.beside(__name__)
 
 
 class Rotate(SessionWrite[RotateResult], frozen=True):

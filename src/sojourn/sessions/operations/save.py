@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import counted, ms, seconds
 from sojourn.sessions.rows import ids_of
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import (
     Change,
     IndexEntry,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("save")
+SCRIPT = Script.beside(__name__)
 _SHORT = 64
 """Events up to which a save travels with small calls."""
 

@@ -7,8 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Call, only
+from sojourn.calls.operation import Operation
 from sojourn.ids import SessionId, SessionKey
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason, TombstoneTarget, anywhere
 
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.call import Script
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("trim")
+SCRIPT = Script.beside(__name__)
 
 
 class Trim(SessionWrite[WriteResult], frozen=True):

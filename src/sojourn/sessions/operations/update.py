@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from sojourn.calls.call import Script
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import ms, seconds
-from sojourn.sessions.scripts import load
 from sojourn.sessions.store import Change, IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
 
-SCRIPT = load("update")
+SCRIPT = Script.beside(__name__)
 
 
 class Update(SessionWrite[WriteResult], frozen=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sojourn.calls.operation import Operation
 from sojourn.ids import AppName, UserKey
-from sojourn.sessions.operation import Operation
 from sojourn.sessions.store import Repaired
 
 if TYPE_CHECKING:
