@@ -105,7 +105,7 @@ class Engine:
             SojournError: what else the server refused, by its class.
         """
         shared = current_deadline()
-        pending = self._submit(call, timeout, shared=shared)
+        pending = self._submit(call, timeout, shared=shared, urgent=True)
         reply = await pending.future
         if shared is not None:
             shared.extend_to(pending.deadline)
@@ -113,7 +113,7 @@ class Engine:
 
     def start(self, call: Call[Any]) -> Pending:
         """As `run`, for who reads the replies; what follows has time until the call's deadline."""
-        return self._submit(call, shared=current_deadline())
+        return self._submit(call, shared=current_deadline(), urgent=True)
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -245,6 +245,8 @@ class Engine:
         connections: ConnectionPair | Cluster | None = None,
         shared: Deadline | None = None,
         by: float = math.inf,
+        *,
+        urgent: bool = False,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         connections = connections or self._connections.get(loop) or self._open(loop)
@@ -258,7 +260,7 @@ class Engine:
         if shared is not None:
             deadline = min(deadline, shared.end)
             limit = min(limit, shared.began + self._whole)
-        pending = Pending(call, deadline, loop.create_future(), limit)
+        pending = Pending(call, deadline, loop.create_future(), limit, urgent=urgent)
         if shared is not None:
             pending.given = deadline - now
         connections.send(pending)
