@@ -12,10 +12,8 @@ from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.artifacts.redis_archive import RedisArtifactArchive
 from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
-from sojourn.cache.archive import CacheArchive
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.redis import RedisCache
-from sojourn.cache.redis_archive import RedisCacheArchive
 from sojourn.cache.store import CacheStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
@@ -44,9 +42,9 @@ from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import Sessions
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.commons import Policy
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionStore
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
@@ -75,7 +73,6 @@ class Stores(NamedTuple):
     artifacts: ArtifactStore
     artifact_archive: ArtifactArchive
     cache: CacheStore
-    cache_archive: CacheArchive
     counters: Counters
     options: Options
     shards: int
@@ -140,7 +137,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records, records),
+            *(twin, twin, entries, entries, files, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -214,7 +211,7 @@ def rooms_at(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
             *(entries, RedisMemoryArchive(engine, keys)),
             *(files, RedisArtifactArchive(engine, keys)),
-            *(records, RedisCacheArchive(engine, keys)),
+            records,
             RedisCounters(engine, keys),
             options,
             shards=SHARDS,

@@ -11,7 +11,7 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat
-from sojourn.cache.redis_archive import RedisCacheArchive
+from sojourn.cache.operations import ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.engine.keys import Keys
 
@@ -69,8 +69,7 @@ async def test_an_export_gets_what_is_not_known(
 ) -> None:
     await store.cache.put(name, 0)
     planter.plant(entry_of(name))
-    engine = store.cache._store._engine
-    kept = await RedisCacheArchive(engine, Keys()).kept(EntryKey("", name))
+    kept = await store.cache._store.run(ReadCached(EntryKey("", name)))
     assert kept is not None
     assert kept.more == {"mood": b"good", "raw": RAW}
 

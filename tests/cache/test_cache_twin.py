@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import hypothesis.strategies as st
@@ -20,7 +20,9 @@ from extent import examples
 from servers import Server
 from sojourn import SojournError
 from sojourn.cache import Cache
-from sojourn.cache.store import CacheEntry, CacheLifetime, CacheStore, EntryKey
+from sojourn.cache.operations import FetchCached, FulfilLease, RenewLease
+from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
+from sojourn.calls.operation import Operation
 
 TENANTS, NAMES = ["", "acme"], ["a", "a:b", "é"]
 SHORT, LONG = 0.001, 1000.0
@@ -101,7 +103,7 @@ class Twins(RuleBasedStateMachine):
 
         async def call(cache: Cache) -> Any:
             since = next(turns)
-            found = await stored(cache).fetch(key, token, lease)
+            found = await run(cache, FetchCached(key, token, lease))
             if found.leased:
                 since[key, token] = found.since
             return found._replace(since=0)
@@ -112,7 +114,7 @@ class Twins(RuleBasedStateMachine):
     @rule(tenant=tenants, name=names, token=tokens, lease=seconds)
     def renew(self, tenant: str, name: str, token: str, lease: float) -> None:
         key = self.key(tenant, name)
-        self.both(lambda cache: stored(cache).renew(key, token, lease))
+        self.both(lambda cache: run(cache, RenewLease(key, token, lease)))
         self.pass_by(lease)
 
     @rule(
@@ -127,8 +129,8 @@ class Twins(RuleBasedStateMachine):
         key, turns = self.key(tenant, name), iter(self.since)
         computed = None if value is None else CacheEntry(str(value).encode(), **entry)
         self.both(
-            lambda cache: stored(cache).fulfil(
-                key, computed, token, next(turns).get((key, token), 0)
+            lambda cache: run(
+                cache, FulfilLease(key, computed, token, next(turns).get((key, token), 0))
             )
         )
         self.pass_by(*entry["life"])
@@ -137,14 +139,14 @@ class Twins(RuleBasedStateMachine):
     def what_is_there(self) -> None:
         async def call(cache: Cache) -> Any:
             keys = [self.key(tenant, name) for tenant in TENANTS for name in NAMES]
-            found = [await stored(cache).fetch(key, "", 0) for key in keys]
+            found = [await run(cache, FetchCached(key)) for key in keys]
             return [each._replace(since=0) for each in found]
 
         self.both(call)
 
 
-def stored(cache: Cache) -> CacheStore:
-    return cache._store
+def run(cache: Cache, operation: Operation[Any]) -> Coroutine[Any, Any, Any]:
+    return cache._store.run(operation)
 
 
 def test_the_twins_agree(shared_server: Server) -> None:

@@ -121,7 +121,7 @@ Writer.write = _write
 
 PATCHES = (
     ("calls/call.py", r"def load\(cls, folder: Traversable, name: str\) -> Script:", SCRIPTS),
-    ("sessions/rows.py", r"^def encode_row\(", EVENTS),
+    ("sessions/event_codec.py", r"^def encode_row\(", EVENTS),
     ("artifacts/records.py", r"^def record_of\(", VERSIONS),
     ("sessions/replay.py", r"^_encode = ", JOURNAL),
     ("transfer/writing.py", r"    def write\(self, line: ", ARCHIVE),

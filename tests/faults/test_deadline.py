@@ -44,7 +44,7 @@ async def test_a_create_of_several_round_trips(
     proxy.on_request = lambda _: SLOW
     with pytest.raises(OutcomeUnknown):
         await store.sessions.create("shop", "ada", state={"app:a": 1})
-    assert ends["sessions.enroll"] == "ok"
+    assert ends["sessions.register"] == "ok"
 
 
 async def test_a_create_that_was_done_and_cannot_be_read_again(
@@ -73,7 +73,7 @@ async def test_an_append_leaves_app_state_behind_when_its_time_is_over(
     event = Event(author="a", payload=1, state_delta={"app:left": 1})
     proxy.on_request = lambda _: SLOW
     await store.sessions.append(made.key, event)
-    assert (ends["sessions.append"], ends["sessions.apply"]) == ("ok", "OutcomeUnknown")
+    assert (ends["sessions.append"], ends["sessions.apply_delta"]) == ("ok", "OutcomeUnknown")
     proxy.on_request = lambda _: "pass"
     found = await store.sessions.get(made.key)
     assert found is not None

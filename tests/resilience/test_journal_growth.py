@@ -18,9 +18,9 @@ from servers import Server, any_binary
 from sojourn import SessionKey, Sojourn
 from sojourn.codecs.growth import encoded, to_member
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.sessions.event_codec import EventRow, encode_row
 from sojourn.sessions.operations import Append, Create
 from sojourn.sessions.replay import JournaledWrite
-from sojourn.sessions.rows import EventRow, encode_row
 from sojourn.sessions.store import Delta, Lifetime, WriteOptions
 from sojourn.telemetry import ReplayReport
 

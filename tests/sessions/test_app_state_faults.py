@@ -14,7 +14,7 @@ from cluster import ClusterSet
 from proxy import Proxy
 from servers import Server, any_binary
 from sojourn import Event, OutcomeUnknown, Session
-from sojourn.sessions.commons import APPLY
+from sojourn.sessions.shared_state import APPLY_DELTA
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def full(server: Server, proxy: Proxy) -> None:
     """From the first apply on, the server has no memory left."""
 
     def on_request(data: bytes) -> str:
-        if APPLY.digest in data:
+        if APPLY_DELTA.digest in data:
             with server.client() as admin:
                 admin.config_set("maxmemory", 1)
         return "pass"
@@ -69,7 +69,7 @@ async def test_a_read_names_no_operation_of_another(
     store: sojourn.Sojourn, proxy: Proxy, server: Server
 ) -> None:
     made = await store.sessions.create("shop", "ada")
-    proxy.on_request = lambda data: "stall" if APPLY.digest in data else "pass"
+    proxy.on_request = lambda data: "stall" if APPLY_DELTA.digest in data else "pass"
     done = await store.sessions.append(
         made.key, said("one", **{"app:motd": "hi"}), operation_id="theirs"
     )
@@ -154,7 +154,9 @@ async def test_of_a_user_s_two_deltas_the_later_one_wins_though_the_clock_steppe
     with server.client() as admin:
         for number in (1, 2):
             what = "stall" if number == 1 else second
-            proxy.on_request = lambda data, what=what: what if APPLY.digest in data else "pass"
+            proxy.on_request = lambda data, what=what: (
+                what if APPLY_DELTA.digest in data else "pass"
+            )
             event = said("one", **{"app:price": number})
             with suppress(OutcomeUnknown):
                 await store.sessions.append(made.key, event)
@@ -176,7 +178,7 @@ async def test_an_apply_that_arrives_twice_does_not_undo_what_came_between(
     requests: list[bytes] = []
 
     def on_request(data: bytes) -> str:
-        if APPLY.digest in data:
+        if APPLY_DELTA.digest in data:
             requests.append(data)
         return "pass"
 

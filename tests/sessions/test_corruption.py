@@ -12,7 +12,7 @@ import sojourn
 from sojourn import Event
 from sojourn.errors import InvalidValue
 from sojourn.sessions import EVENTS
-from sojourn.sessions.rows import EventRow
+from sojourn.sessions.event_codec import EventRow
 from sojourn.telemetry import CorruptFact
 
 ROW = '{"id":"x","time":1.0,"author":"a","kind":"k","payload":'

@@ -19,7 +19,7 @@ from servers import Server
 from sojourn import CorruptRecord, Event, SessionKey
 from sojourn.engine.keys import Keys
 from sojourn.ids import escape, unescape
-from sojourn.sessions.commons import Commons
+from sojourn.sessions.shared_state import SharedState
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ async def test_round_trips(server: Server) -> None:
         await store.sessions.append(
             made.key, Event(author="a", payload=1, state_delta={"app:n": 1})
         )
-        assert names == ["sessions.append", "sessions.apply"]
+        assert names == ["sessions.append", "sessions.apply_delta"]
         await store.ping()
         names.clear()
         await store.sessions.get(made.key)
@@ -354,7 +354,7 @@ async def test_app_state_of_a_client_that_died_is_finished_by_the_next(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Commons, "_apply", die)
+            patch.setattr(SharedState, "_apply", die)
             for n in range(2):
                 with pytest.raises(KeyboardInterrupt):
                     await store.sessions.append(
@@ -381,7 +381,7 @@ async def test_an_older_app_delta_never_overwrites_a_newer_one(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Commons, "_apply", die)
+            patch.setattr(SharedState, "_apply", die)
             old = Event(author="a", payload=0, state_delta={"app:n": "old", "app:m": "only"})
             with pytest.raises(KeyboardInterrupt):
                 await store.sessions.append(ada.key, old)

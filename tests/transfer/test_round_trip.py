@@ -14,7 +14,7 @@ from cluster import ClusterSet
 from servers import any_binary
 from sojourn import SessionKey, Sojourn, transfer
 from sojourn.sessions.archive import ArchivedSession
-from sojourn.sessions.rows import event_id
+from sojourn.sessions.event_codec import event_id
 
 
 async def test_all_is_the_same_after_a_round_trip(url: str, source: Sojourn, tmp_path: Path):

@@ -13,6 +13,16 @@ from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
+from sojourn.cache.operations import (
+    DeleteCached,
+    FetchCached,
+    ForgetTenant,
+    FulfilLease,
+    InvalidateTag,
+    ListCached,
+    PutCached,
+    RenewLease,
+)
 from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
@@ -103,7 +113,7 @@ class Cache:
             NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
         """
         key = _key(tenant, name)
-        found = await self._store.fetch(key, "", 0)
+        found = await self._store.run(FetchCached(key))
         if found.status == "miss" or (found.status == "stale" and not stale):
             self._counts["misses"] += 1
             return default
@@ -142,35 +152,37 @@ class Cache:
             CorruptRecord: it was such an entry, and was damaged.
         """
         entry = CacheEntry(self._encoded(value), _life(ttl, stale), _tags(tags))
-        await self._store.put(_key(tenant, name), entry, operation_id_of(operation_id))
+        key = _key(tenant, name)
+        await self._store.run(PutCached(key, entry, operation_id_of(operation_id)))
 
     async def delete(self, name: str, *, tenant: str = "", operation_id: str | None = None) -> bool:
         """Delete an entry; whether there was one. One round trip.
 
         A value that is being computed for it now will not be stored.
         """
-        return await self._store.delete(_key(tenant, name), operation_id_of(operation_id))
+        key = _key(tenant, name)
+        return await self._store.run(DeleteCached(key, operation_id_of(operation_id)))
 
     async def invalidate(self, tag: str, *, tenant: str = "") -> None:
         """Let all entries of a tag that were stored until now count as missing. One round trip.
 
         So do values that are being computed now: their inputs may have changed.
         """
-        await self._store.invalidate(parse_tenant(tenant), parse_tag(tag))
+        await self._store.run(InvalidateTag(parse_tenant(tenant), parse_tag(tag)))
 
     async def names(self, *, tenant: str = "") -> list[str]:
         """The names of all entries of a tenant, in order.
 
         No index knows them: a round trip for each 1,000 keys of the server.
         """
-        return await self._store.names(parse_tenant(tenant))
+        return await self._store.run(ListCached(parse_tenant(tenant)))
 
     async def forget(self, tenant: str) -> int:
         """Delete all that is kept of a tenant; how many entries.
 
         Values being computed are not stored. A round trip for each 1,000 keys of the server.
         """
-        return await self._store.forget(parse_tenant(tenant))
+        return await self._store.run(ForgetTenant(parse_tenant(tenant)))
 
     async def fetch(
         self,
@@ -222,7 +234,7 @@ class Cache:
         while True:
             token = secrets.token_hex(16)
             try:
-                found = await self._store.fetch(work.key, token, work.lease)
+                found = await self._store.run(FetchCached(work.key, token, work.lease))
             except (Unavailable, Closed) as error:
                 self._counts["unavailable"] += 1
                 log.warning("The cache cannot be asked: %s", error)
@@ -334,7 +346,7 @@ class Cache:
         try:
             await self._compute(work, token, found)
         except Exception as error:  # noqa: BLE001 - nobody waits: the old value goes on
-            log.warning("A stale entry could not be computed anew: %s", type(error).__name__)
+            log.warning("A stale entry could not be computed again: %s", type(error).__name__)
 
     async def _compute(self, work: _Work, token: str, found: Fetched) -> Any:
         beat = asyncio.create_task(self._hold(work, token))
@@ -350,14 +362,15 @@ class Cache:
         finally:
             beat.cancel()  # not awaited: this task's own cancellation could be taken for the beat's
             with suppress(SojournError):  # the value is there; without a server it is not kept
-                await asyncio.shield(self._store.fulfil(work.key, entry, token, found.since))
+                given = FulfilLease(work.key, entry, token, found.since)
+                await asyncio.shield(self._store.run(given))
 
     async def _hold(self, work: _Work, token: str) -> None:
         """Renew the lease while its value is computed; if it was lost, that is seen at the end."""
         while True:
             await asyncio.sleep(work.lease / 3)
             with suppress(SojournError):
-                if not await self._store.renew(work.key, token, work.lease):
+                if not await self._store.run(RenewLease(work.key, token, work.lease)):
                     return
 
     def _encoded(self, value: Any) -> bytes:

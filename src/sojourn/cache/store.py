@@ -1,9 +1,13 @@
-"""Protocol of a cache store, as the cache calls it."""
+"""Values that pass between the cache and its store, which keeps values as JSON text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
+
+from sojourn.calls.call import Argument
+from sojourn.calls.operation import RoomStore
 
 LONGEST = 30 * 86_400.0
 """Seconds that no entry outlives: so long an invalidation is remembered."""
@@ -30,9 +34,14 @@ class CacheEntry(NamedTuple):
     life: CacheLifetime
     tags: Sequence[str]
 
+    def arguments(self) -> tuple[Argument, ...]:
+        """The same as scripts take it."""
+        fresh, stale = self.life
+        return self.value, round(fresh * 1000), round(stale * 1000), "\n".join(self.tags)
+
 
 class Fetched(NamedTuple):
-    """The answer of a store to `fetch`.
+    """The answer of a store to `FetchCached`.
 
     Attributes:
         status: `hit` (fresh), `stale`, or `miss`.
@@ -47,52 +56,30 @@ class Fetched(NamedTuple):
     since: int
 
 
-class CacheStore(Protocol):
-    """Where entries are kept. Each method is one atomic step, and one round trip.
+class ArchivedResult(NamedTuple):
+    """An entry as it is kept.
 
-    All raise `Unavailable` and its kin when no server answers in time.
-
-    `fetch` and `put` raise `NewerFormat` for an entry that a newer version wrote in a way that this
-    one cannot read, and `CorruptRecord` for a damaged entry that looks like one. Such an entry is
-    neither returned nor replaced; it can be deleted and invalidated.
+    Attributes:
+        value: JSON text.
+        fresh: until when it is fresh, seconds since the epoch; it may be in the past.
+        ends: until when it is kept, seconds since the epoch.
+        tags: names by which it can be invalidated.
+        more: fields that this version does not know, for an export.
     """
 
-    async def fetch(self, key: EntryKey, token: str, lease: float) -> Fetched:
-        """An entry; when it is not fresh and nobody computes it, a lease of so many seconds.
+    value: bytes
+    fresh: float
+    ends: float
+    tags: Sequence[str]
+    more: Mapping[str, bytes] = MappingProxyType({})
 
-        An empty token requests no lease. An entry that a newer version wrote gets none.
+
+class CacheStore(RoomStore, Protocol):
+    """Where entries are kept. Each operation is atomic."""
+
+    def every(self) -> AsyncIterator[EntryKey]:
+        """The keys of all entries, some perhaps twice. It looks at every key of a server.
+
+        It is no operation because it has not one result.
         """
-        ...
-
-    async def put(self, key: EntryKey, entry: CacheEntry, operation_id: str) -> None:
-        """Store a value, and revoke the lease; repeated with the same operation id, once."""
-        ...
-
-    async def fulfil(self, key: EntryKey, entry: CacheEntry | None, token: str, since: int) -> bool:
-        """Give back a lease with the value that was computed, or without one.
-
-        Returns:
-            whether the lease was still held; if not, nothing is stored. Nor is it where a newer
-            version has written meanwhile, in a way that this one cannot read.
-        """
-        ...
-
-    async def renew(self, key: EntryKey, token: str, lease: float) -> bool:
-        """Hold a lease for longer; whether it was still held."""
-        ...
-
-    async def delete(self, key: EntryKey, operation_id: str) -> bool:
-        """Delete an entry, and revoke the lease on it; whether there was one."""
-        ...
-
-    async def names(self, tenant: str) -> list[str]:
-        """The names of a tenant's entries, in order. Looks at every key."""
-        ...
-
-    async def forget(self, tenant: str) -> int:
-        """Delete all that is kept of a tenant; how many entries. Looks at every key."""
-        ...
-
-    async def invalidate(self, tenant: str, tag: str) -> None:
-        """Make all entries of a tag stored until now, or being computed now, count as missing."""
         ...

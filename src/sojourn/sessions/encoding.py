@@ -12,8 +12,8 @@ from sojourn.codecs import check_members, encode_object, in_pieces, to_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import InvalidInput, TooLarge
 from sojourn.sessions import checks, scope
+from sojourn.sessions.event_codec import NO_DELTA, EventRow, encode_row
 from sojourn.sessions.model import Event
-from sojourn.sessions.rows import NO_DELTA, EventRow, encode_row
 from sojourn.sessions.store import NO_CHANGE, Delta
 
 

@@ -12,8 +12,9 @@ from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
-from sojourn.sessions.commons import Commons
+from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.scripts import load
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.tombstones import (
     REMEMBERED,
     Forgotten,
@@ -34,10 +35,13 @@ _STEP = 200
 class Forgetting:
     """Tombstones and the end of users of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, commons: Commons) -> None:
+    def __init__(
+        self, engine: Engine, keys: Keys, shared_state: SharedState, registry: IndexRegistry
+    ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
+        self._registry = registry
 
     def waited(self, age: float) -> int:
         """For how many ms a write has waited, when it gets there as late as it may."""
@@ -93,7 +97,7 @@ class Forgetting:
         labels = self._keys.labels_by(self._keys.user(owner).by_update)
         await unlink(self._engine, await found(self._engine, labels))
         await self._out_of_recent(owner)
-        await self._commons.strike(owner)
+        await self._registry.unregister(owner)
         return done
 
     async def _out_of_recent(self, owner: UserKey) -> None:
@@ -117,7 +121,7 @@ class Forgetting:
         waiting = await self._engine.run(size)
         if not waiting or not isinstance(waiting, int):
             return 0
-        drained = await self._commons.drain(owner)
+        drained = await self._shared_state.flush(owner)
         if drained.left or drained.newer:
             raise Unavailable(
                 "Changes of app state that this user's sessions have made cannot be carried out "

@@ -19,12 +19,12 @@ from sojourn.ids import (
     parse_user,
 )
 from sojourn.resilience.deadline import gather_in_time
-from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, FieldError, parse_head, user_state
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
+from sojourn.sessions.session_codec import FOREIGN, FieldError, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
     IndexEntry,
     IndexPlace,
@@ -68,13 +68,13 @@ class Indexes:
         self,
         engine: Engine,
         keys: Keys,
-        commons: Commons,
+        shared_state: SharedState,
         inspection: CorruptionReporter,
         recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
         self._inspection = inspection
         self._recent = recent
 
@@ -200,12 +200,12 @@ class Indexes:
         for key in keys:
             owners.setdefault(key.owner, []).append(key)
         calls = [self._read_call(owner, part) for owner, part in owners.items()]
-        _, app_call = self._commons.state_calls(keys[0].owner)
+        _, app_call = self._shared_state.state_calls(keys[0].owner)
         *replies, state = await self._engine.run_all([*calls, app_call])
         read: dict[SessionKey, SessionSnapshot] = {}
         for (owner, part), reply in zip(owners.items(), replies, strict=True):
             ours = user_state(reply.pop())
-            shared = await self._commons.report(owner, ours, state)
+            shared = await self._shared_state.report(owner, ours, state)
             for key, fields in zip(part, reply, strict=True):
                 if not fields:
                     found.gone.append(key)
@@ -241,12 +241,13 @@ class Indexes:
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
+        user = self._keys.user(owner)
         return Call(
             name="sessions.prune",
-            keys=(*self._keys.user(owner)[:2], *self._commons.told(owner)),
+            keys=(*user[:2], *self._shared_state.policy.notice_keys(user)),
             read=only,
             script=_PRUNE,
-            args=self._commons.told_for(),
+            args=self._shared_state.policy.notice_args(),
         )
 
     def mend_call(

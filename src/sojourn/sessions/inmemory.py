@@ -17,7 +17,7 @@ from sojourn.errors import SessionNotFound, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
 from sojourn.sessions import archive, refusals
-from sojourn.sessions.rows import ids_of
+from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.store import (
     Created,
     Delta,

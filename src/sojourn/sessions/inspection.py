@@ -9,8 +9,8 @@ from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError
 from sojourn.ids import SessionId, UserKey
-from sojourn.sessions.hashes import FOREIGN, FieldError
 from sojourn.sessions.quarantine import LARGEST, Part, Quarantine, UnreadablePart, visible
+from sojourn.sessions.session_codec import FOREIGN, FieldError
 
 
 class CorruptionReporter:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.rows import chained
+from sojourn.sessions.event_codec import chained
 from sojourn.sessions.store import SessionHeader, SessionSnapshot
 
 _DECODED = 6

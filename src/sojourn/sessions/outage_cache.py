@@ -8,8 +8,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.event_codec import chained, wanted
 from sojourn.sessions.operations import Append, Create
-from sojourn.sessions.rows import chained, wanted
 from sojourn.sessions.store import (
     Change,
     Created,

@@ -9,12 +9,12 @@ import msgspec
 
 from sojourn.codecs import decode, in_pieces
 from sojourn.ids import SessionKey
+from sojourn.sessions.event_codec import EventRow, NotARow, decode_row
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Read
 from sojourn.sessions.quarantine import Quarantine, UnreadablePart
-from sojourn.sessions.rows import EventRow, NotARow, decode_row
 from sojourn.sessions.states import States
 from sojourn.sessions.store import EventWindow, SessionSnapshot
 

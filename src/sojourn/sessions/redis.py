@@ -13,13 +13,15 @@ from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
-from sojourn.sessions.commons import Commons, Policy
 from sojourn.sessions.forgetting import Forgetting
+from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
 from sojourn.sessions.replies import DONE, guarded, ms
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.snapshots import Snapshots
 from sojourn.sessions.store import WriteOptions
 from sojourn.sessions.upkeep import Upkeep
@@ -38,12 +40,13 @@ class RedisSessions:
         self.keys = keys
         self.policy = policy
         self.inspection = CorruptionReporter(engine, quarantine)
-        self.commons = Commons(engine, keys, policy, self.inspection)
+        self.shared_state = SharedState(engine, keys, policy, self.inspection)
+        self.registry = IndexRegistry(engine, keys, policy)
         self.recent = Recent(engine, keys)
-        self.indexes = Indexes(engine, keys, self.commons, self.inspection, self.recent)
-        self.upkeep = Upkeep(engine, keys, self.commons, self.indexes, self.recent)
-        self.snapshots = Snapshots(engine, keys, self.commons, self.inspection)
-        self.forgetting = Forgetting(engine, keys, self.commons)
+        self.indexes = Indexes(engine, keys, self.shared_state, self.inspection, self.recent)
+        self.upkeep = Upkeep(engine, keys, self.shared_state, self.indexes, self.recent)
+        self.snapshots = Snapshots(engine, keys, self.shared_state, self.registry, self.inspection)
+        self.forgetting = Forgetting(engine, keys, self.shared_state, self.registry)
         self.shared_ttl = ms(policy.state_ttl)
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
@@ -83,11 +86,11 @@ class RedisSessions:
                     *self.keys.session(key),
                     *user[:2],
                     *((user.operations,) if operations else ()),
-                    *self.commons.told(key),
+                    *self.policy.notice_keys(user),
                 ),
                 read=only,
                 script=script,
-                args=(*guarded(write), key.session, *args, *self.commons.told_for()),
+                args=(*guarded(write), key.session, *args, *self.policy.notice_args()),
                 operation_id=write.operation_id,
                 separate_connection=separate_connection,
             )
@@ -125,7 +128,7 @@ class RedisSessions:
                     *others,
                     *user[:2],
                     user.operations,
-                    *self.commons.told(key),
+                    *self.policy.notice_keys(user),
                 ),
                 read=only,
                 script=script,
@@ -134,7 +137,7 @@ class RedisSessions:
                     write.incarnation,
                     key.session,
                     *args,
-                    *self.commons.told_for(),
+                    *self.policy.notice_args(),
                 ),
                 operation_id=write.operation_id,
             )

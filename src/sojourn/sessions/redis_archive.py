@@ -14,13 +14,15 @@ from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
 from sojourn.sessions.archive import STAGED, ArchivedSession, ArchivedState, LogSlice, Outcome
-from sojourn.sessions.commons import ENROLL, Commons, Policy
-from sojourn.sessions.hashes import FOREIGN, app_state, parse_head, user_state
+from sojourn.sessions.index_registry import REGISTER, IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent, entry_of
 from sojourn.sessions.replies import counted, ms
 from sojourn.sessions.scripts import load
+from sojourn.sessions.session_codec import FOREIGN, app_state, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import IndexEntry, Pairs, SessionSnapshot
 
 _STRETCH, _STAGE, _RESTORE, _EXPIRE, _REINSTATE = (
@@ -37,7 +39,10 @@ class RedisArchive:
         self._engine = engine
         self._keys = keys
         self._policy = policy
-        self._commons = Commons(engine, keys, policy, CorruptionReporter(engine, quarantine))
+        self._shared_state = SharedState(
+            engine, keys, policy, CorruptionReporter(engine, quarantine)
+        )
+        self._registry = IndexRegistry(engine, keys, policy)
         self._recent = Recent(engine, keys)
 
     async def find(self, key: SessionKey) -> SessionSnapshot | None:
@@ -100,7 +105,7 @@ class RedisArchive:
         """One round trip; one more for the first session of a user in this process."""
         head = image.head
         span = _lasting(head.span, head.expires)
-        await self._commons.enter(key.owner, span)
+        await self._registry.register_only(key.owner, span)
         user = self._keys.user(key)
         call: Call[list[Any]] = Call(
             name="sessions.restore",
@@ -109,7 +114,7 @@ class RedisArchive:
                 *user[:2],
                 user.operations,
                 *self._keys.staged(key, image.staged),
-                *self._commons.told(key),
+                *self._policy.notice_keys(user),
             ),
             read=only,
             script=_RESTORE,
@@ -124,7 +129,7 @@ class RedisArchive:
                 *counted(image.state),
                 len(image.rows),
                 *image.rows,
-                *self._commons.told_for(),
+                *self._policy.notice_args(),
             ),
             operation_id=head.incarnation,
             separate_connection=True,
@@ -132,7 +137,7 @@ class RedisArchive:
         status, *said = await self._engine.run(call)
         match status:
             case b"ok" | b"duplicate":
-                await self._commons.enter(key.owner, span)  # the server may be another now
+                await self._registry.register_only(key.owner, span)  # the server may be another now
                 self._recent.enter(entry_of(key, head, said[0] if said else b""))
                 return "restored"
             case b"gone":
@@ -150,7 +155,7 @@ class RedisArchive:
         self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
     ) -> None:
         """One round trip; one more when the user's index of an app is to live longer."""
-        await self._commons.enter(key.owner, _lasting(ttl, at))
+        await self._registry.register_only(key.owner, _lasting(ttl, at))
         head, events, _, ids = self._keys.session(key)
         call: Call[list[Any]] = Call(
             name="sessions.expire",
@@ -181,7 +186,7 @@ class RedisArchive:
         """One round trip; more when changes of the app's state are left to be carried out."""
         newer = 0
         if isinstance(of, UserKey):
-            drained = await self._commons.drain(of)
+            drained = await self._shared_state.flush(of)
             newer = drained.newer
             if drained.left:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
@@ -206,11 +211,11 @@ class RedisArchive:
     ) -> Outcome:
         """Two round trips; for a user one, when it was entered into its app's index lately."""
         if isinstance(of, UserKey):
-            await self._commons.enter(of, self._policy.state_ttl)
+            await self._registry.register_only(of, self._policy.state_ttl)
             named = ""
         else:
             named = f"restored-{new_operation_id()}"
-            await self._enroll_app(of)
+            await self._register_app(of)
         call: Call[list[Any]] = Call(
             name="sessions.reinstate",
             keys=(self._state_key(of),),
@@ -231,10 +236,14 @@ class RedisArchive:
             raise refusals.newer("The state that would be replaced", said[0].decode())
         return "restored" if status == b"ok" else self._outcome(status, said)
 
-    async def _enroll_app(self, app: AppName) -> None:
+    async def _register_app(self, app: AppName) -> None:
         lasting = 2 * (self._policy.state_ttl or _CENTURY)
         call: Call[Any] = Call(
-            "sessions.enroll", (self._keys.apps(),), only, script=ENROLL, args=(ms(lasting), app)
+            "sessions.register",
+            (self._keys.apps(),),
+            only,
+            script=REGISTER,
+            args=(ms(lasting), app),
         )
         await self._engine.run(call)
 

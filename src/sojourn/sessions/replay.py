@@ -31,9 +31,9 @@ from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import end_of_operation, from_now, until
 from sojourn.resilience.journal import Journal, JournalEntry
 from sojourn.sessions import refusals
+from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
-from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
 from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.telemetry import RefusedWrite, ReplayReport

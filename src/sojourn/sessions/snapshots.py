@@ -11,11 +11,12 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline, half_of_remaining
-from sojourn.sessions.commons import Commons
-from sojourn.sessions.hashes import FOREIGN, DecodedState, parse_head, user_state
+from sojourn.sessions.event_codec import first_seq, wanted
+from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.replies import MARK, Snapshot, mark_of, parse_mark
-from sojourn.sessions.rows import first_seq, wanted
+from sojourn.sessions.session_codec import FOREIGN, DecodedState, parse_head, user_state
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import EventWindow, Pairs, SessionHeader, SessionSnapshot
 
 _SHORT = 64
@@ -28,16 +29,22 @@ class Snapshots:
     """Reads the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, inspection: CorruptionReporter
+        self,
+        engine: Engine,
+        keys: Keys,
+        shared_state: SharedState,
+        registry: IndexRegistry,
+        inspection: CorruptionReporter,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
+        self._registry = registry
         self._inspection = inspection
 
     async def read(self, key: SessionKey, window: EventWindow) -> SessionSnapshot | None:
         """One round trip; one more when other writers moved the rows while they were read."""
-        _, app_call = self._commons.state_calls(key.owner)
+        _, app_call = self._shared_state.state_calls(key.owner)
         stored = None
         for attempt in range(_TRIES):
             call = self.call(key, window)
@@ -63,12 +70,12 @@ class Snapshots:
         over: Pairs | None = None
         if isinstance(seen.waiting, int) and seen.waiting:
             with Deadline(half_of_remaining()):
-                drained = await self._commons.drain(key.owner)
-            flawed |= not drained.readable
-            app, stamps = await self._engine.run(self._commons.stamped_call(key.owner))
-            over = drained.over(app, stamps)
+                flushed = await self._shared_state.flush(key.owner)
+            flawed |= not flushed.readable
+            app, stamps = await self._engine.run(self._shared_state.stamped_call(key.owner))
+            over = flushed.over(app, stamps)
         user = user_state(seen.user)
-        flawed |= await self._commons.report(key.owner, user, app)
+        flawed |= await self._shared_state.report(key.owner, user, app)
         user_pairs, app_pairs = user.known(), app.known() if over is None else over
         rows, settled = await self._as_of(key, head, window, seen)
         stored = SessionSnapshot(
@@ -82,7 +89,7 @@ class Snapshots:
             readable=not flawed,
         )
         if settled:
-            self._commons.keep_alive(key.owner, head.span)
+            self._registry.keep_alive(key.owner, head.span)
         return stored, settled
 
     async def _inspected(

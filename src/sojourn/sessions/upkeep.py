@@ -10,10 +10,10 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
-from sojourn.sessions.commons import Commons
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.recent import Recent, named
 from sojourn.sessions.scripts import load
+from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import IndexEntry, Repaired
 
 _COUNT = load("count")
@@ -28,11 +28,16 @@ class Upkeep:
     """Repairs what leads to the sessions of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, commons: Commons, indexes: Indexes, recent: Recent
+        self,
+        engine: Engine,
+        keys: Keys,
+        shared_state: SharedState,
+        indexes: Indexes,
+        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
-        self._commons = commons
+        self._shared_state = shared_state
         self._indexes = indexes
         self._recent = recent
 
@@ -58,7 +63,7 @@ class Upkeep:
             "sessions.outbox", (user.outbox,), only, commands=[("HLEN", user.outbox)]
         )
         if waiting := await self._engine.run(outbox):
-            await self._commons.drain(owner)
+            await self._shared_state.flush(owner)
         return Repaired(expired, dropped, entered, waiting)
 
     async def tidy_recent(self, app: AppName, shard: int) -> int:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sojourn.client import Sojourn
 from sojourn.sessions import EVENTS, Event, Quarantined, Session, View
-from sojourn.sessions.rows import EventRow
+from sojourn.sessions.event_codec import EventRow
 from sojourn.telemetry import CorruptFact
 from sojourn.testing.reading import said
 

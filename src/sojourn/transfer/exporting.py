@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import get_args
 
+from sojourn.cache.operations import ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
@@ -283,16 +284,16 @@ class Export:
     # ── the cache ──────────────────────────────────────────────────────────────────────────────
 
     async def _cached(self) -> None:
-        archive = self._stores.cache_archive
+        cache = self._stores.cache
         with plan() as entries:
-            async for key in archive.every():
+            async for key in cache.every():
                 entries.add(*key)
             for tenant, name, _ in entries:
                 if self._done.has_whole(cache_place(tenant, name)):
                     continue
                 what = f"cached value {name!r} of tenant {tenant!r}"
                 try:
-                    found = await archive.kept(EntryKey(tenant, name))
+                    found = await cache.run(ReadCached(EntryKey(tenant, name)))
                 except (CorruptRecord, NewerFormat) as error:
                     self._left_out(what, error)
                     continue

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from sojourn.cache.operations import FetchCached, PutCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
@@ -310,14 +311,13 @@ class Import:
         key, value = EntryKey(line.tenant, line.name), stored(line.value)
         what = f"cached value {line.name!r}"
         try:
-            there = await self._stores.cache.fetch(key, "", 0)
+            there = await self._stores.cache.run(FetchCached(key))
             if there.status != "miss" and there.value == value:
                 self._tally.identical += 1
             elif there.status == "miss" or not self._tally.stays(what):
                 life = CacheLifetime(line.fresh - now, line.ends - line.fresh)
-                await self._stores.cache.put(
-                    key, CacheEntry(value, life, line.tags), new_operation_id()
-                )
+                entry = CacheEntry(value, life, line.tags)
+                await self._stores.cache.run(PutCached(key, entry, new_operation_id()))
                 self._tally.written["cached"] += 1
         except NewerFormat:  # also one that counts as missing, as it was invalidated
             self._tally.stays_newer(what)

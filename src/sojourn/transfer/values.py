@@ -24,8 +24,8 @@ from sojourn.ids import (
 )
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import Item, MemoryRow
+from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.record import FIELDS
-from sojourn.sessions.rows import event_id
 from sojourn.sessions.store import Pairs, SessionHeader
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import (

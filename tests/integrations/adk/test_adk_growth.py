@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 import sojourn
 from sojourn.errors import CorruptRecord
 from sojourn.integrations.adk import MemoryService, events
-from sojourn.sessions.rows import EventRow
+from sojourn.sessions.event_codec import EventRow
 from sojourn.telemetry import newer
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.jsonl"))

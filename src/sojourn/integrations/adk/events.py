@@ -22,7 +22,7 @@ from pydantic_core import from_json as parsed
 from sojourn.errors import InvalidValue, TooLarge
 from sojourn.integrations.pruning import readable
 from sojourn.sessions import Event, View
-from sojourn.sessions.rows import NO_DELTA, EventRow
+from sojourn.sessions.event_codec import NO_DELTA, EventRow
 
 log = logging.getLogger("sojourn.adk")
 

@@ -14,7 +14,7 @@ from sojourn.errors import InvalidId
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk.events import jsonable, to_event
 from sojourn.sessions import Event
-from sojourn.transfer.migration import Record, SharedState, SourceSession, UnreadableRecord
+from sojourn.transfer.migration import Record, SourceSession, SourceState, UnreadableRecord
 
 _ALWAYS = float("inf")
 
@@ -51,10 +51,10 @@ class InMemorySource:
                 for session in list(sessions.values()):
                     yield _session(session)
         for app, values in service.app_state.items():
-            yield SharedState(app=app, user=None, values=jsonable(values), at=_ALWAYS)
+            yield SourceState(app=app, user=None, values=jsonable(values), at=_ALWAYS)
         for app, states in service.user_state.items():
             for user, values in states.items():
-                yield SharedState(app=app, user=user, values=jsonable(values), at=_ALWAYS)
+                yield SourceState(app=app, user=user, values=jsonable(values), at=_ALWAYS)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -11,8 +11,8 @@ from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
+from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.replies import DONE, as_object, counted
-from sojourn.sessions.rows import ids_of
 from sojourn.sessions.store import Delta, IndexEntry, Pairs, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
@@ -98,8 +98,10 @@ class Append(Operation[WriteResult], frozen=True):
         if self.delta.app or waiting:
             app_delta: Pairs = self.delta.app if status == b"ok" else {}
             with Deadline(end):
-                await server.commons.share(key.owner, write.operation_id, app_delta, stamp, waiting)
-        server.commons.keep_alive(key, int(ttl) / 1000 if ttl else None)
+                await server.shared_state.apply_delta(
+                    key.owner, write.operation_id, app_delta, stamp, waiting
+                )
+        server.registry.keep_alive(key, int(ttl) / 1000 if ttl else None)
         if server.recent.is_due(key):
             server.recent.enter(IndexEntry(key, self.updated, expires, labels))
         return WriteResult(int(float(version)), int(seq), status == b"duplicate")

@@ -38,18 +38,18 @@ class Begin(Operation[WriteResult], frozen=True):
             return await self._on_server(server)
 
     async def _on_server(self, server: RedisSessions) -> WriteResult:
-        commons, owner, span = server.commons, self.create.key.owner, self.create.life.span
+        registry, owner, span = server.registry, self.create.key.owner, self.create.life.span
         append = self.append.call(server)
-        due = commons.enrolment(owner, span)
+        due = registry.registration(owner, span)
         reply, *entered = await server.engine.gather_calls(
-            [append, *due], aside=len(due), by=commons.enrolled_by()
+            [append, *due], aside=len(due), by=registry.register_by()
         )
         failed = [each for each in entered if isinstance(each, BaseException)]
         if due and not failed:
-            commons.enrolled(owner, span)
+            registry.registered(owner, span)
         if _is_missing(reply):
             for each in failed:
-                commons.check_lost(each)
+                registry.check_lost(each)
             create = self.create.call(server)
             made, reply = await server.engine.gather_calls([create, append])
             try:

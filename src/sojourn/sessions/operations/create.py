@@ -65,24 +65,24 @@ class Create(Operation[Created], frozen=True):
         a session without its user would be invisible. One that has waited is written first: who was
         forgotten since is not to be entered anywhere.
         """
-        key, span, commons = self.key, self.life.span, server.commons
+        key, span, registry = self.key, self.life.span, server.registry
         waited = self.age is not None
         if self.age is not None and (fate := await server.run(FindTombstone(key, self.age))):
             raise refusals.erased(fate)
-        known = not waited and not await commons.enroll(key.owner, span)
+        known = not waited and not await registry.register(key.owner, span)
         reply, *states = await server.engine.gather_calls(
-            [self.call(server), *commons.state_calls(key.owner)]
+            [self.call(server), *server.shared_state.state_calls(key.owner)]
         )
         repeated = await self.created_by(reply, server, known=known)
         if waited:
-            await commons.enroll(key.owner, span)
+            await registry.register(key.owner, span)
             await self._not_buried(server)
-        commons.keep_alive(key.owner, span)  # the server may be another by now
+        registry.keep_alive(key.owner, span)  # the server may be another by now
         for state in states:
             made_sure(state, self)
         _, created, expires, _, _, until, _ = reply
         user_found, app_found = states
-        flawed = await commons.report(key.owner, user_found, app_found)
+        flawed = await server.shared_state.report(key.owner, user_found, app_found)
         return Created(
             float(created),
             seconds(expires),
@@ -95,7 +95,7 @@ class Create(Operation[Created], frozen=True):
 
     def call(self, server: RedisSessions) -> Call[Any]:
         """The script that creates it, unless there is one."""
-        key, life = self.key, self.life
+        key, life, user = self.key, self.life, server.keys.user(self.key)
         waited: tuple[Argument, Argument] = ("", "")
         if self.age is not None:
             waited = server.forgetting.waited(self.age), names_of(key)
@@ -103,9 +103,9 @@ class Create(Operation[Created], frozen=True):
             name="sessions.create",
             keys=(
                 *server.keys.session(key),
-                *server.keys.user(key)[:5],
+                *user[:5],
                 *(() if self.age is None else (server.keys.erased(key.owner),)),
-                *server.commons.told(key),
+                *server.policy.notice_keys(user),
             ),
             read=only,
             script=SCRIPT,
@@ -149,12 +149,14 @@ class Create(Operation[Created], frozen=True):
         if status not in {b"ok", b"duplicate"}:
             server.refuse_size(reply, key)
         if known and status == b"ok":
-            server.commons.enroll_again(key.owner, self.life.span)
+            server.registry.register_again(key.owner, self.life.span)
         _, created, expires, stamp, waiting, *_ = reply
         if status == b"ok":
             server.recent.enter(IndexEntry(key, created, expires, self.fields.get("labels", b"")))
         app_delta: Pairs = self.state.app if status == b"ok" else {}
-        await server.commons.share(key.owner, self.operation_id, app_delta, stamp, waiting)
+        await server.shared_state.apply_delta(
+            key.owner, self.operation_id, app_delta, stamp, waiting
+        )
         return bool(status == b"duplicate")
 
     async def _not_buried(self, server: RedisSessions) -> None:

@@ -33,9 +33,9 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
     async def on_server(self, server: RedisSessions) -> SessionSnapshot:
         """As `Create`, and the reading travels with it unless it may be large."""
         create, key, snapshots = self.create, self.create.key, server.snapshots
-        known = not await server.commons.enroll(key.owner, create.life.span)
+        known = not await server.registry.register(key.owner, create.life.span)
         call, read = create.call(server), snapshots.call(key, self.window)
-        _, app_call = server.commons.state_calls(key.owner)
+        _, app_call = server.shared_state.state_calls(key.owner)
         # On the connection of the reading, which is done after it.
         short = [replace(call, separate_connection=True), read, app_call]
         together = short if snapshots.is_short(self.window) else [call]

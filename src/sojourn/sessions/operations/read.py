@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sojourn.calls.operation import Operation
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.hashes import FOREIGN
-from sojourn.sessions.rows import first_seq, wanted
+from sojourn.sessions.event_codec import first_seq, wanted
+from sojourn.sessions.session_codec import FOREIGN
 from sojourn.sessions.store import EventWindow, Pairs, SessionSnapshot
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ class ReadSharedState(Operation[tuple[Pairs, Pairs]], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> tuple[Pairs, Pairs]:
         """One round trip."""
-        owner, commons = self.owner, server.commons
-        user, app = await server.engine.run_all(commons.state_calls(owner))
+        owner, shared_state = self.owner, server.shared_state
+        user, app = await server.engine.run_all(shared_state.state_calls(owner))
         if FOREIGN in user.flaws:
             key = server.keys.user(owner).state
             raise await server.inspection.refusal(owner, None, "user state", key, user.flaws)
-        await commons.report(owner, user, app)
+        await shared_state.report(owner, user, app)
         return user.known(), app.known()
 
     async def in_memory(self, memory: InMemorySessions) -> tuple[Pairs, Pairs]:

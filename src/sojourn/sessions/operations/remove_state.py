@@ -31,7 +31,7 @@ class RemoveState(SessionWrite[WriteResult], frozen=True):
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""
         reply = await server.change(SCRIPT, self.key, self.write, len(self.names), *self.names)
-        server.commons.keep_alive(self.key.owner, seconds(reply[2]))
+        server.registry.keep_alive(self.key.owner, seconds(reply[2]))
         server.recent.changed(IndexEntry(self.key, *reply[4:7]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 

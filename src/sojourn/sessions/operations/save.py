@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Script
 from sojourn.sessions import refusals
+from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.replies import counted, ms, seconds
-from sojourn.sessions.rows import ids_of
 from sojourn.sessions.store import (
     Change,
     IndexEntry,
@@ -53,7 +53,7 @@ class Save(SessionWrite[WriteResult], frozen=True):
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
         key, change, policy, span = self.key, self.change, server.policy, Lifetime(self.ttl).span
-        known = self.new and not await server.commons.enroll(key.owner, span)
+        known = self.new and not await server.registry.register(key.owner, span)
         reply = await server.change(
             SCRIPT,
             key,
@@ -71,8 +71,8 @@ class Save(SessionWrite[WriteResult], frozen=True):
             separate_connection=len(self.rows) > _SHORT,
         )
         if known and reply[4]:
-            server.commons.enroll_again(key.owner, span)
-        server.commons.keep_alive(key.owner, seconds(reply[2]))
+            server.registry.register_again(key.owner, span)
+        server.registry.keep_alive(key.owner, seconds(reply[2]))
         server.recent.enter(IndexEntry(key, *reply[5:9]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 

@@ -33,7 +33,7 @@ class Trim(SessionWrite[WriteResult], frozen=True):
         """One round trip."""
         keep = "" if self.keep is None else self.keep
         reply = await server.change(SCRIPT, self.key, self.write, self.drop, keep)
-        server.commons.keep_alive(self.key.owner, seconds(reply[2]))
+        server.registry.keep_alive(self.key.owner, seconds(reply[2]))
         server.recent.changed(IndexEntry(self.key, *reply[4:7]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")
 

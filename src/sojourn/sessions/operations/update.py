@@ -42,7 +42,7 @@ class Update(SessionWrite[WriteResult], frozen=True):
             refusals.MAX_LABELS,
             *(part for pair in change.fields.items() for part in pair),
         )
-        server.commons.keep_alive(key.owner, seconds(reply[2]))
+        server.registry.keep_alive(key.owner, seconds(reply[2]))
         now = IndexEntry(key, *reply[3:7])
         if now.labels == now.former and change.ttl == change.until == "keep":
             server.recent.changed(now)

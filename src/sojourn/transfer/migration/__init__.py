@@ -12,8 +12,8 @@ from sojourn.transfer.migration.model import (
     Outcome,
     Record,
     Remembered,
-    SharedState,
     SourceSession,
+    SourceState,
     UnreadableRecord,
 )
 from sojourn.transfer.migration.service import Progress, migrate
@@ -30,9 +30,9 @@ __all__ = [
     "ReadEvent",
     "Record",
     "Remembered",
-    "SharedState",
     "Source",
     "SourceSession",
+    "SourceState",
     "UnreadableRecord",
     "migrate",
     "source_at",

@@ -8,7 +8,7 @@ from functools import partial
 from sojourn.transfer.migration.adk_redis import adk_session
 from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import ALWAYS, Layout, Owners, Terms, records, unnamed
-from sojourn.transfer.migration.model import Record, SharedState, UnreadableRecord
+from sojourn.transfer.migration.model import Record, SourceState, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable
 
 _SESSION, _USER, _APP = "session:", "user:", "app:"
@@ -75,7 +75,7 @@ def state_fields(found: FoundKey, app: str, user: str | None) -> list[Record]:
             kept[name] = keepable(as_json(value), "The value")
         except NotReadable as error:
             bad.append(UnreadableRecord(f"{found.name} {name}", str(error)))
-    return [SharedState(app=app, user=user, values=kept, at=ALWAYS), *bad]
+    return [SourceState(app=app, user=user, values=kept, at=ALWAYS), *bad]
 
 
 ADK_COMMUNITY = Layout("adk-community", _PATTERNS, adk=True, claims=_claims, records=_records)

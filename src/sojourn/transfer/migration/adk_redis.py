@@ -18,7 +18,7 @@ from sojourn.transfer.migration.layout import (
     tried,
     unnamed,
 )
-from sojourn.transfer.migration.model import Record, SharedState, SourceSession
+from sojourn.transfer.migration.model import Record, SourceSession, SourceState
 from sojourn.transfer.migration.parsing import (
     NotReadable,
     as_object,
@@ -104,9 +104,9 @@ def _state(found: FoundKey, owners: Owners) -> list[Record]:
     values_ = keepable(as_object(found.value), "The state")
     if found.name.startswith(_APP):
         app = found.name.removeprefix(_APP)
-        return [SharedState(app=app, user=None, values=values_, at=ALWAYS)]
+        return [SourceState(app=app, user=None, values=values_, at=ALWAYS)]
     owner = owners.of(found.name.removeprefix(_USER))
-    return [SharedState(app=owner.app, user=owner.user, values=values_, at=ALWAYS)]
+    return [SourceState(app=owner.app, user=owner.user, values=values_, at=ALWAYS)]
 
 
 ADK_REDIS = Layout("adk-redis", _PATTERNS, adk=True, claims=_claims, records=_records)

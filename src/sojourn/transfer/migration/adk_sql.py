@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from sojourn.errors import ConfigurationError, InvalidId, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.transfer.migration.layout import ALWAYS, Terms, adk_events
-from sojourn.transfer.migration.model import Record, SharedState, SourceSession, UnreadableRecord
+from sojourn.transfer.migration.model import Record, SourceSession, SourceState, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable, moment
 
 Row = Mapping[str, Any]
@@ -153,7 +153,7 @@ class SqlSource:
                         UnreadableRecord(f"{table}: {app} {user or ''}".rstrip(), str(error))
                     )
                     continue
-                made.append(SharedState(app=app, user=user, values=values, at=ALWAYS))
+                made.append(SourceState(app=app, user=user, values=values, at=ALWAYS))
         return made
 
 

@@ -13,7 +13,7 @@ from sojourn.memory import MemoryScope
 from sojourn.sessions.scope import APP, USER, split
 from sojourn.transfer.migration.comparing import canonical
 from sojourn.transfer.migration.lifetimes import SourceLifetimes, is_over, remaining
-from sojourn.transfer.migration.model import CachedResult, Outcome, Remembered, SharedState
+from sojourn.transfer.migration.model import CachedResult, Outcome, Remembered, SourceState
 from sojourn.transfer.migration.parsing import moment
 from sojourn.transfer.migration.placing import Placed
 
@@ -110,7 +110,7 @@ class SharedStates:
         self._dry_run = dry_run
         self._values: dict[tuple[str, str | None], dict[str, _Value]] = {}
 
-    def add(self, found: SharedState) -> None:
+    def add(self, found: SourceState) -> None:
         """Take note; of two values for one key the newer one counts."""
         values = self._values.setdefault((found.app, found.user), {})
         for name, value in found.values.items():

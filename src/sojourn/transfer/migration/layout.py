@@ -11,7 +11,7 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Event
 from sojourn.sessions.scope import Scoped, split
 from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
-from sojourn.transfer.migration.model import Record, SharedState, SourceSession, UnreadableRecord
+from sojourn.transfer.migration.model import Record, SourceSession, SourceState, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, made_id
 
 _TOGETHER = 16
@@ -138,9 +138,9 @@ def scoped(
     parts: Scoped[Any] = split(state)
     shared: list[Record] = []
     if parts.user:
-        shared.append(SharedState(app=key.app, user=key.user, values=parts.user, at=at))
+        shared.append(SourceState(app=key.app, user=key.user, values=parts.user, at=at))
     if parts.app:
-        shared.append(SharedState(app=key.app, user=None, values=parts.app, at=at))
+        shared.append(SourceState(app=key.app, user=None, values=parts.app, at=at))
     return parts, shared
 
 

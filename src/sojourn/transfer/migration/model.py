@@ -44,7 +44,7 @@ class SourceSession(SessionRecord, frozen=True, kw_only=True):
     until: float | None = None
 
 
-class SharedState(msgspec.Struct, frozen=True, kw_only=True):
+class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     """State of a user, or of an app, at a source.
 
     Attributes:
@@ -114,7 +114,7 @@ class UnreadableRecord(msgspec.Struct, frozen=True):
     why: str
 
 
-Record: TypeAlias = SourceSession | SharedState | Remembered | CachedResult | UnreadableRecord
+Record: TypeAlias = SourceSession | SourceState | Remembered | CachedResult | UnreadableRecord
 
 
 class Outcome(StrEnum):

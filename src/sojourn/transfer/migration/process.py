@@ -15,8 +15,8 @@ from sojourn.transfer.migration.layout import ALWAYS
 from sojourn.transfer.migration.model import (
     Record,
     Remembered,
-    SharedState,
     SourceSession,
+    SourceState,
     UnreadableRecord,
 )
 
@@ -144,6 +144,6 @@ def _shared(session: Session[Any], seen: set[UserKey]) -> list[Record]:
     seen.add(session.key.owner)
     parts, app = split(session.state), session.key.app
     return [
-        SharedState(app=app, user=session.key.user, values=parts.user, at=ALWAYS),
-        SharedState(app=app, user=None, values=parts.app, at=ALWAYS),
+        SourceState(app=app, user=session.key.user, values=parts.user, at=ALWAYS),
+        SourceState(app=app, user=None, values=parts.app, at=ALWAYS),
     ]

@@ -18,8 +18,8 @@ from sojourn.transfer.migration.model import (
     Outcome,
     Record,
     Remembered,
-    SharedState,
     SourceSession,
+    SourceState,
     UnreadableRecord,
 )
 from sojourn.transfer.migration.placing import Placed, Placer
@@ -149,9 +149,9 @@ class _Run:
         """Place some records at once; how many of them count by themselves."""
         for record in batch:
             self.census.count(record)
-            if isinstance(record, SharedState):
+            if isinstance(record, SourceState):
                 self._shared.add(record)
-        alone = [record for record in batch if not isinstance(record, SharedState)]
+        alone = [record for record in batch if not isinstance(record, SourceState)]
         ended = await asyncio.gather(*map(self._one, alone), return_exceptions=True)
         for record, placed in zip(alone, ended, strict=True):
             if isinstance(placed, BaseException):

@@ -14,8 +14,8 @@ from sojourn.transfer.migration.model import (
     Outcome,
     Record,
     Remembered,
-    SharedState,
     SourceSession,
+    SourceState,
 )
 from sojourn.transfer.migration.placing import Placed
 
@@ -54,7 +54,7 @@ class Census:
                 app.users.add(record.key.user)
                 app.counts["sessions"] += 1
                 app.counts["events"] += len(record.events)
-            case SharedState():
+            case SourceState():
                 self._state.setdefault((record.app, record.user), set()).update(record.values)
                 if record.user is not None:
                     self._apps[record.app].users.add(record.user)

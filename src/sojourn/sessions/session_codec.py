@@ -22,7 +22,7 @@ _DIGITS = 15
 """Of a number up to which a script counts without rounding."""
 
 _STAMP_DIGITS = 16
-"""Of a time in microseconds that `apply.lua` can read."""
+"""Of a time in microseconds that `apply_delta.lua` can read."""
 
 Stamp = tuple[int, bytes]
 """When a value of an app was written, µs by a server's clock, and its operation id."""
