@@ -40,12 +40,17 @@ class Profile:
 
     def _called(self, frame, what, argument):
         if what == "call":
-            code = frame.f_code
-            path = code.co_filename.replace("\\", "/")
-            file = path.rpartition("/site-packages/")[2].rpartition("/src/")[2]
-            self.python[f"{file}:{code.co_qualname}"] += 1
+            self.python[_name(frame)] += 1
         elif what == "c_call":
-            self.c[getattr(argument, "__qualname__", str(argument))] += 1
+            name = getattr(argument, "__qualname__", str(argument))
+            self.c[f"{name}  in {_name(frame)}"] += 1
+
+
+def _name(frame):
+    path = frame.f_code.co_filename.replace("\\", "/")
+    for folder in ("/site-packages/", "/src/", "/python3"):
+        path = path.rpartition(folder)[2]
+    return f"{path}:{frame.f_code.co_qualname}"
 
 
 def event():

@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder().decode
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Types of which JSON loses nothing: the fast encoder may have them."""
-
+_TEXT = frozenset({str})
 
 _LARGE = 64 * 1024
 """Bytes of JSON that may hold so many objects that collections of garbage take the longest."""
@@ -57,7 +57,12 @@ def to_json(value: Any, what: str) -> bytes:
         InvalidValue: JSON cannot hold it.
     """
     try:
-        if type(value) in _PLAIN:
+        kind = type(value)
+        if kind in _PLAIN or (
+            kind is dict
+            and _PLAIN.issuperset(map(type, value.values()))
+            and _TEXT.issuperset(map(type, value))
+        ):
             return _to_bytes(value)
         if isinstance(value, msgspec.Raw):
             return bytes(value)

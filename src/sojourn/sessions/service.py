@@ -36,7 +36,7 @@ from sojourn.ids import (
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import batch, checks, refusals
 from sojourn.sessions.batch import Entries, SessionBatch
-from sojourn.sessions.encoding import by_scope, encode_events, encode_state
+from sojourn.sessions.encoding import by_scope, encode_event, encode_events, encode_state
 from sojourn.sessions.fields import parse_labels
 from sojourn.sessions.listing import Filter, Listing
 from sojourn.sessions.model import (
@@ -83,7 +83,7 @@ from sojourn.sessions.record import (
 from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.safe import SafeSessions
 from sojourn.sessions.states import States
-from sojourn.sessions.store import Change, EventWindow, Lifetime, Repaired, WriteResult
+from sojourn.sessions.store import NO_CHANGE, Change, EventWindow, Lifetime, Repaired, WriteResult
 from sojourn.sessions.tombstones import Forgotten, anywhere
 
 E = TypeVar("E")
@@ -384,14 +384,18 @@ class Sessions:
             StaleSession: not the expected version.
             EventExists: another operation has appended an event of this id; nothing was written.
         """
-        checks.key(key)
-        if not events:
+        if type(key) is not SessionKey:
+            checks.key(key)
+        if len(events) == 1:  # as most, and fewer steps
+            row, changes = encode_event(events[0], self._limits.max_event_bytes)
+            rows = [row]
+        elif events:
+            rows, changes = await encode_events(events, self._limits.max_event_bytes)
+        else:
             raise InvalidInput("append() needs at least one event.")
-        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.run(
-            Append(key, rows, by_scope(changes), float(events[-1].time), write)
-        )
+        delta = by_scope(changes) if changes else NO_CHANGE
+        written = await self._store.run(Append(key, rows, delta, float(events[-1].time), write))
         return _appended(written, len(rows))
 
     @in_time
