@@ -178,8 +178,12 @@ class Multiplexer:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._breaker.is_open or pending.deadline <= self._clock.time():
-            self._end_late(pending)  # what has no time left is not sent
+        if (
+            self._breaker.is_open
+            or pending.given <= 0  # what has no time left is not sent
+            or (pending.attempts and pending.deadline <= self._clock.time())
+        ):
+            self._end_late(pending)
             return
         pending.moved = self._traffic.seconds  # as `enter`, without a call
         pending.came = self._traffic.size
@@ -190,7 +194,7 @@ class Multiplexer:
             self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
             self._watch(pending.deadline)
-        if self._task is None or self._task.done():
+        if self._reader is None and (self._task is None or self._task.done()):
             self._start()
 
     def _rouse(self) -> None:
@@ -208,14 +212,14 @@ class Multiplexer:
             return
         if self._idle.restart() >= self._timeouts.health_check_interval:
             self._is_stale = True
-        if raw is None or self._is_stale or raw.is_full:
+        if raw is None or self._is_stale or (self._in_flight and raw.is_full):
             self._ready, self._wake = True, None
             if not wake.done():
                 wake.set_result(None)
             return
         try:
             if packets := self._take():
-                raw.write(packets)
+                raw.write(b"".join(packets))
         except BaseException as error:
             raw.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):

@@ -36,12 +36,15 @@ class RawConnection:
         connection: ready for commands, with no reply outstanding.
         deliver: called with each reply; an error reply is an exception.
 
+    Attributes:
+        write: sends bytes, without waiting.
+
     Raises:
         ImportError: there is no hiredis.
         AttributeError: a connection of another make.
     """
 
-    __slots__ = ("_deliver", "_get", "_loop", "_put", "_stream", "_transport", "_waits")
+    __slots__ = ("_deliver", "_get", "_loop", "_put", "_stream", "_transport", "_waits", "write")
 
     def __init__(self, connection: AbstractConnection, deliver: Callable[[Any], object]) -> None:
         inside = cast("Any", connection)
@@ -54,6 +57,7 @@ class RawConnection:
         )
         self._put, self._get = reader.feed, reader.gets
         self._deliver: Callable[[Any], object] | None = deliver
+        self.write: Callable[[bytes], object] = self._transport.write
         self._loop = asyncio.get_running_loop()
         self._waits = False
 
@@ -62,26 +66,12 @@ class RawConnection:
         """Whether bytes wait to be sent, so that more should wait, too."""
         return bool(self._transport.get_write_buffer_size())
 
-    def write(self, packets: list[bytes]) -> None:
-        """Send bytes, without waiting."""
-        self._transport.write(packets[0] if len(packets) == 1 else b"".join(packets))
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes that arrived."""
-        self._put(data)
-        if not self._waits:
-            self._parse()
-
-    def stop(self) -> None:
-        """Hand out no more replies."""
-        self._deliver = None
-
-    def fail(self, error: BaseException) -> None:
-        """Hand out no more replies; who reads from the connection gets the error."""
-        self.stop()
-        self._stream.set_exception(error)
-
-    def _parse(self) -> None:
+    def feed(self, data: bytes = b"") -> None:
+        """Take bytes that arrived, and hand out some replies; the others have their turn later."""
+        if data:
+            self._put(data)
+            if self._waits:
+                return
         self._waits = False
         try:
             for _ in range(TURN):
@@ -100,4 +90,13 @@ class RawConnection:
                 raise
             return
         self._waits = True
-        self._loop.call_soon(self._parse)
+        self._loop.call_soon(self.feed)
+
+    def stop(self) -> None:
+        """Hand out no more replies."""
+        self._deliver = None
+
+    def fail(self, error: BaseException) -> None:
+        """Hand out no more replies; who reads from the connection gets the error."""
+        self.stop()
+        self._stream.set_exception(error)

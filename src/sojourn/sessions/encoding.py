@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -64,7 +64,29 @@ def encode_event(event: object, max_event_bytes: int) -> tuple[bytes, dict[str, 
         raise checks.no_event(event)
     state = event.state_delta
     delta = {} if type(state) is dict and not state else checks.encoded(state)
-    row = _row(event, delta)
+    payload = event.payload
+    if type(payload) is not msgspec.Raw:
+        payload = msgspec.Raw(to_json(payload, "The payload of an event"))
+    name, author, kind = event.id, event.author, event.kind
+    if not (  # of most events, all are checked at once
+        type(name) is type(author) is type(kind) is str
+        and name
+        and len(texts := f"{name}{author}{kind}") <= _SHORT
+        and texts.isascii()
+    ):
+        name = checks.event_id(name)
+        author = codecs.text(author, "author", CAPS.author)
+        kind = codecs.text(kind, "kind of event", CAPS.kind)
+    row = encode_row(
+        EventRow(
+            id=name,
+            time=checks.instant(event.time, "time of an event"),
+            author=author,
+            kind=kind,
+            payload=payload,
+            state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
+        )
+    )
     if len(row) > max_event_bytes:
         raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
     check_members(row, "An event")
@@ -95,30 +117,3 @@ def by_scope(changes: dict[str, bytes]) -> Delta:
         for part in parts:
             check("A state", len(part), CAPS.state_keys, "keys")
     return Delta(parts.session, parts.user, parts.app)
-
-
-def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
-    payload = event.payload
-    if type(payload) is not msgspec.Raw:
-        payload = msgspec.Raw(to_json(payload, "The payload of an event"))
-    name, author, kind = event.id, event.author, event.kind
-    texts = f"{name}{author}{kind}"  # of most events, all are checked at once
-    if not (
-        type(name) is type(author) is type(kind) is str
-        and name
-        and len(texts) <= _SHORT
-        and texts.isascii()
-    ):
-        name = checks.event_id(name)
-        author = codecs.text(author, "author", CAPS.author)
-        kind = codecs.text(kind, "kind of event", CAPS.kind)
-    return encode_row(
-        EventRow(
-            id=name,
-            time=checks.instant(event.time, "time of an event"),
-            author=author,
-            kind=kind,
-            payload=payload,
-            state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
-        )
-    )
