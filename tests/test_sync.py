@@ -91,7 +91,7 @@ def test_artifacts(store: sojourn.sync.Store) -> None:
 
 def test_the_doctor(server: Server) -> None:
     with sojourn.sync.open(server.url) as store:
-        assert store.doctor.examine().findings
+        assert store.admin.doctor.examine().findings
 
 
 def test_errors_are_the_same(store: sojourn.sync.Store) -> None:
@@ -309,9 +309,9 @@ def test_notices(server: Server) -> None:
         notices.close()
         with pytest.raises(sojourn.InvalidInput):
             store.notices.subscribe("shop", "ada", after="x")
-        done = store.sessions.append_many([(key, [Event(author="a", payload=1)])])
+        done = store.batch.append([(key, [Event(author="a", payload=1)])])
         assert len(done) == 1
-        assert list(store.sessions.get_many([key])) == [key]
+        assert list(store.batch.get([key])) == [key]
 
 
 @pytest.mark.parametrize("url", ["memory://", ""])

@@ -8,50 +8,56 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from sojourn.artifacts import Artifacts
 from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.artifacts.redis_archive import RedisArtifactArchive
 from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import MEMORY_SHARDS, SHARDS, Keys
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import tenant_of
-from sojourn.memory import Lives, Memory, MemoryStore
-from sojourn.memory.archive import MemoryArchive
+from sojourn.memory import Lives, Memory
 from sojourn.memory.inmemory import InMemoryMemory
+from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.notices import Notices, NoticeStore
 from sojourn.notices.inmemory import InMemoryNotices
+from sojourn.notices.keys import NoticeRoomKeys
 from sojourn.notices.redis import RedisNotices
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.rooms import StoreKeys
 from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
 from sojourn.security.forgetting import Eraser, Forget
 from sojourn.security.inmemory import InMemorySecurity
+from sojourn.security.keys import SecurityRoomKeys
 from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
-from sojourn.sessions import Sessions
+from sojourn.sessions import SessionLimits, SessionParts
 from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
+from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.sessions.service import SessionLimits
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.keys import StreamRoomKeys
 from sojourn.streams.redis import RedisStreams
 from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
@@ -68,8 +74,7 @@ class Stores(NamedTuple):
 
     sessions: SessionStore
     session_archive: SessionArchive
-    memory: MemoryStore
-    memory_archive: MemoryArchive
+    memory: RoomStore
     artifacts: ArtifactStore
     artifact_archive: ArtifactArchive
     cache: CacheStore
@@ -82,15 +87,14 @@ class Rooms(NamedTuple):
     """What a store consists of.
 
     Attributes:
-        sessions: and the other rooms.
+        sessions: what the session calls share.
         stores: what is beneath the rooms.
         engine: what they share; None in memory.
         buffered: what goes on in an outage, where that is wanted.
-        keys: how all of them name theirs.
         forgetter: forgets users in all of them.
     """
 
-    sessions: Sessions
+    sessions: SessionParts
     cache: Cache
     memory: Memory
     artifacts: Artifacts
@@ -102,7 +106,6 @@ class Rooms(NamedTuple):
     stores: Stores
     engine: Engine | None = None
     buffered: BufferedSessions | None = None
-    keys: Keys = Keys()
 
 
 def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
@@ -116,7 +119,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     quarantine, cache = Quarantine(kept, hooks), Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
-    sessions = Sessions(twin, _limits(options, shards=1), quarantine, artifacts.clear)
+    sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
     streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
@@ -132,12 +135,12 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         memory=memory,
         artifacts=artifacts,
         notices=_notices(told, options),
-        doctor=Doctor(None, "memory://", Keys(), endless_state=False),
+        doctor=Doctor(None, "memory://", StoreKeys(), endless_state=False),
         security=security,
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, entries, files, files, records),
+            *(twin, twin, entries, files, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -160,7 +163,11 @@ def rooms_at(
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), Keys(options.namespace)
+    engine, space = Engine(server, timeouts=timeouts, hooks=hooks), options.namespace
+    all_keys = StoreKeys(space)
+    keys, securing = SessionRoomKeys(space), SecurityRoomKeys(space)
+    caching, remembering = CacheRoomKeys(space), MemoryRoomKeys(space)
+    filing = ArtifactRoomKeys(space)
     quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
     policy = Policy(
         options.session_ttl,
@@ -176,20 +183,19 @@ def rooms_at(
         if options.on_outage == "buffer"
         else None
     )
-    records, entries = RedisCache(engine, keys), RedisMemory(engine, keys)
+    records, entries = RedisCache(engine, caching), RedisMemory(engine, remembering)
     cache = Cache(records, options.max_event_bytes)
     memory = _memory(entries, options, shards=MEMORY_SHARDS)
-    files = RedisArtifacts(engine, keys, options.artifact_ttl)
+    files = RedisArtifacts(engine, filing, options.artifact_ttl)
     artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
-    told = RedisNotices(engine, keys)
+    told = RedisNotices(engine, NoticeRoomKeys(space))
     limits = _limits(options, shards=SHARDS)
-    sessions = Sessions(
-        *(buffered or rows, limits, quarantine, artifacts.clear),
-        losses=lambda: engine.tally.broken,
+    sessions = SessionParts(
+        buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
     )
-    streams = RedisStreams(engine, keys, Reach())
-    security = RedisSecurity(engine, keys, options.state_ttl)
-    traces = RedisTraces(engine, keys)
+    streams = RedisStreams(engine, StreamRoomKeys(space), Reach())
+    security = RedisSecurity(engine, securing, options.state_ttl)
+    traces = RedisTraces(engine, all_keys)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
         "notices": told.forget,
@@ -203,22 +209,23 @@ def rooms_at(
         memory=memory,
         artifacts=artifacts,
         notices=_notices(told, options),
-        doctor=Doctor(engine.nodes, engine.where, keys, endless_state=options.state_ttl is None),
+        doctor=Doctor(
+            engine.nodes, engine.where, all_keys, endless_state=options.state_ttl is None
+        ),
         security=security,
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
             *(rows, RedisArchive(engine, keys, policy, quarantine)),
-            *(entries, RedisMemoryArchive(engine, keys)),
-            *(files, RedisArtifactArchive(engine, keys)),
+            entries,
+            *(files, RedisArtifactArchive(engine, filing)),
             records,
-            RedisCounters(engine, keys),
+            RedisCounters(engine, securing),
             options,
             shards=SHARDS,
         ),
         engine=engine,
         buffered=buffered,
-        keys=keys,
     )
 
 
@@ -263,7 +270,7 @@ def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySess
     )
 
 
-def _memory(store: MemoryStore, options: Options, *, shards: int) -> Memory:
+def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
     return Memory(
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),

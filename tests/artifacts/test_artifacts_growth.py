@@ -11,9 +11,9 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey, UserKey
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis_archive import RedisArtifactArchive
 from sojourn.artifacts.store import ArtifactPlace
-from sojourn.engine.keys import Keys
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -31,8 +31,8 @@ class Bench:
         self.planter = planter
         self.key = SessionKey.of(f"shop-{secrets.token_hex(4)}", "ada", "s")
         self.to = UserKey.of(self.key.app, "ada")
-        self.head = Keys().artifact(self.key, "a.bin").head
-        self.moved = Keys().artifact(self.to, "a.bin").head
+        self.head = ArtifactRoomKeys().artifact(self.key, "a.bin").head
+        self.moved = ArtifactRoomKeys().artifact(self.to, "a.bin").head
 
     async def save(self, data: bytes = b"x") -> int:
         return await self.store.artifacts.save(self.key, "a.bin", data, metadata={"a": 1})
@@ -101,7 +101,9 @@ async def test_an_export_gets_what_is_not_known(bench: Bench) -> None:
     bench.planter.plant(bench.head)
     bench.record(mood={"is": "good"})
     engine = bench.store.artifacts._store._engine
-    kept = await RedisArtifactArchive(engine, Keys()).kept(ArtifactPlace(bench.key, "a.bin"))
+    kept = await RedisArtifactArchive(engine, ArtifactRoomKeys()).kept(
+        ArtifactPlace(bench.key, "a.bin")
+    )
     assert kept is not None
     assert kept.more == {"mood": b"good", "raw": RAW}
     assert kept.versions[0].more == {"mood": b'{"is": "good"}'}
@@ -180,14 +182,14 @@ async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> No
     assert len(bench.data()) == 1
     assert await bench.store.artifacts.delete(bench.to, "a.bin")
     assert bench.data() == []
-    assert await bench.store.forget("ada", app=bench.key.app)
+    assert await bench.store.admin.forget("ada", app=bench.key.app)
     left = [key for key in bench.planter.client.scan_iter("*") if bench.key.app.encode() in key]
     assert left == []
 
 
 async def test_more_versions_than_there_are_fields_are_not_looked_for(bench: Bench) -> None:
     bench.planter.plant(bench.head, {"versions": "999999999999999"})
-    archive = RedisArtifactArchive(bench.store.artifacts._store._engine, Keys())
+    archive = RedisArtifactArchive(bench.store.artifacts._store._engine, ArtifactRoomKeys())
     for call in (bench.load(), bench.save(), archive.kept(ArtifactPlace(bench.key, "a.bin"))):
         with pytest.raises(CorruptRecord):
             await call

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import sojourn
 from servers import Server
 from sojourn import InvalidId, SessionKey, TooLarge, UserKey
-from sojourn.engine.keys import Keys
+from sojourn.artifacts.keys import ArtifactRoomKeys
 
 DAY = 86_400
 MONTH = 30 * DAY
@@ -36,7 +36,7 @@ def test_keys_are_injective_and_known_by_their_kind(one: Any, two: Any) -> None:
         a, b = parsed(one), parsed(two)
     except InvalidId:
         return
-    keys = Keys("ns")
+    keys = ArtifactRoomKeys("ns")
     mine, theirs = keys.artifact(*a), keys.artifact(*b)
     if a != b:
         assert not ({*mine} - {mine.names}) & {*theirs}
@@ -55,7 +55,7 @@ def test_keys_are_injective_and_known_by_their_kind(one: Any, two: Any) -> None:
 @pytest.mark.parametrize("namespace", ["artifact", "artifacts"])
 def test_words_of_ours_are_no_namespace(namespace: str) -> None:
     with pytest.raises(InvalidId):
-        Keys(namespace)
+        ArtifactRoomKeys(namespace)
 
 
 async def test_a_human_can_read_it(store: sojourn.Sojourn, client: redis.Redis) -> None:
@@ -150,7 +150,7 @@ async def test_saves_at_once_that_all_lengthen_it(server: Server, client: redis.
 async def test_none_is_for_ever_by_name(server: Server, client: redis.Redis) -> None:
     async with sojourn.open(f"{server.url}?artifact_ttl=none") as store:
         await save(store)
-        found = (await store.doctor.examine()).findings
+        found = (await store.admin.doctor.examine()).findings
         (lifetimes,) = [each for each in found if each.check == "lifetimes"]
         assert "by choice" in lifetimes.what
     async with sojourn.open(server.url) as store:

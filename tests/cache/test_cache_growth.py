@@ -11,9 +11,9 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.operations import ReadCached
 from sojourn.cache.store import EntryKey
-from sojourn.engine.keys import Keys
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -35,7 +35,7 @@ def name() -> str:
 
 
 def entry_of(name: str) -> str:
-    return Keys().cache("", name).entry
+    return CacheRoomKeys().cache("", name).entry
 
 
 async def one() -> int:
@@ -107,7 +107,7 @@ async def test_what_is_newer_stays_and_is_computed_for_each_call(
     with pytest.raises(NewerFormat):
         await store.cache.put(name, 2)
     assert planter.client.hgetall(entry_of(name)) == before
-    assert not planter.client.exists(Keys().cache("", name).lease)
+    assert not planter.client.exists(CacheRoomKeys().cache("", name).lease)
     assert await store.cache.delete(name)
     await store.cache.put(name, 3)
     assert await store.cache.get(name) == 3
@@ -125,7 +125,7 @@ async def test_what_was_computed_is_not_stored_over_what_is_newer(
 
     assert await store.cache.fetch(name, compute) == 1
     assert planter.client.hget(entry_of(name), "value") == b"new"
-    assert not planter.client.exists(Keys().cache("", name).lease)
+    assert not planter.client.exists(CacheRoomKeys().cache("", name).lease)
 
 
 async def test_what_is_newer_is_invalidated(

@@ -20,13 +20,17 @@ from compat.newer import WORD
 from compat.operations import READS, SETTING, WRITES, Write
 from compat.side import Side, agree
 from servers import Server
-from sojourn.engine.keys import Keys
+from sojourn.rooms import StoreKeys
 
 OPERATION = "the-same-operation-in-both"
 
 CLASSES = (
     sojourn.client.Sojourn,
+    sojourn.admin.Admin,
     sojourn.sessions.Sessions,
+    sojourn.sessions.Batches,
+    sojourn.sessions.AdapterSessions,
+    sojourn.sessions.SessionAdmin,
     sojourn.sessions.History,
     sojourn.cache.Cache,
     sojourn.memory.Memory,
@@ -56,7 +60,7 @@ def told(value: Any) -> Any:
 
 def more_in(server: Server) -> Counter[str]:
     """How much that only the next version knows stands in the keys of each kind."""
-    keys, found = Keys("compat"), Counter[str]()
+    keys, found = StoreKeys("compat"), Counter[str]()
     with redis.Redis.from_url(server.url) as client:
         for key in client.scan_iter("compat:*", count=1000):
             kind = keys.kind_of(key.decode())

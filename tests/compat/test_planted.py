@@ -21,7 +21,7 @@ from compat.newer import MEMBER, WORD
 from compat.operations import SETTING, WRITES, Write
 from compat.test_operations import lost, more_in
 from servers import Server, any_binary
-from sojourn.engine.keys import _FORMS
+from sojourn.rooms import StoreKeys
 from sojourn.transfer.migration import migrate
 
 Client = redis.Redis
@@ -189,7 +189,7 @@ class Planted(NamedTuple):
 
     def plant(self, kind: str, plant: Plant) -> None:
         """Put something into all keys of a kind; there is at least one."""
-        keys, found = sojourn.engine.keys.Keys("compat"), []
+        keys, found = StoreKeys("compat"), []
         for key in sorted(key.decode() for key in self.client.scan_iter("compat:*")):
             named = keys.kind_of(key)
             assert named is not None
@@ -209,14 +209,14 @@ async def planted(server: Server) -> AsyncIterator[Planted]:
     await child.opened(server.url, namespace="compat", notices=True)
     for step in SETTING:
         await child.run(step, {})
-    await child.run("await store.sessions.revoke_user('shop', 'eve')", {})
+    await child.run("await store.admin.revoke_user('shop', 'eve')", {})
     with redis.Redis.from_url(server.url) as client:
         yield Planted(child, client, server)
     await child.closed()
 
 
 def test_every_kind_of_key_has_a_row() -> None:
-    assert not _FORMS.keys() - PLANTS.keys()
+    assert not {kind.name for kind in StoreKeys().kinds} - PLANTS.keys()
 
 
 @pytest.mark.parametrize(("kind", "plant"), CASES)

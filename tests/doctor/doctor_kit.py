@@ -19,9 +19,9 @@ from sojourn.doctor.model import Finding, Level
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import ProbeRequest, Reading, ServerAddress
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server as Target
+from sojourn.rooms import StoreKeys
 from sojourn.telemetry import Hooks
 
 OK, ADVICE, UNKNOWN, WARNING, PROBLEM = Level
@@ -67,7 +67,7 @@ def examined(url: str, *, namespace: str = "", **options: Any) -> dict[str, Find
 
     async def examine() -> dict[str, Finding]:
         async with sojourn.open(url, namespace=namespace) as store:
-            report = await store.doctor.examine(**options)
+            report = await store.admin.doctor.examine(**options)
             return {finding.check: finding for finding in report.findings}
 
     return asyncio.run(examine())
@@ -88,7 +88,7 @@ def read(
 
         try:
             return await probe(
-                run, ServerAddress.of(engine.where), Keys(), ProbeRequest(), **options
+                run, ServerAddress.of(engine.where), StoreKeys(), ProbeRequest(), **options
             )
         finally:
             await engine.close()

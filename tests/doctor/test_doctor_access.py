@@ -24,7 +24,7 @@ from servers import Server, make_certificates, redis_binary
 from sojourn import AccessDenied
 from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.reading import Answers, ServerAddress
-from sojourn.engine.keys import Keys
+from sojourn.rooms import StoreKeys
 
 RUNNING = (Path(__file__).parents[2] / "docs/guides/running.md").read_text("utf-8")
 
@@ -145,9 +145,9 @@ def test_a_default_user_who_is_switched_off(start) -> None:
 
 
 def test_the_rule_is_that_of_the_docs() -> None:
-    assert acl_rule("shop", Keys("shop").patterns) in RUNNING.splitlines()
+    assert acl_rule("shop", StoreKeys("shop").patterns) in RUNNING.splitlines()
     patterns = " ".join(RUNNING.split("the patterns are `")[1].split("`")[0].split())
-    assert set(patterns.split()) == {f"~{each}" for each in Keys().patterns}
+    assert set(patterns.split()) == {f"~{each}" for each in StoreKeys().patterns}
 
 
 @pytest.mark.parametrize("namespace", ["", "shop"])
@@ -178,7 +178,7 @@ def test_a_user_with_fewer_rights_than_the_default_user(start) -> None:
 def test_a_user_of_another_namespace(start) -> None:
     server = start()
     with server.client() as client:
-        client.execute_command(*acl_rule("ada", Keys("shop").patterns).split())
+        client.execute_command(*acl_rule("ada", StoreKeys("shop").patterns).split())
     url = server.url.replace("//", "//ada:secret@")
 
     found = examined(url, namespace="travel")["rights"]
@@ -205,7 +205,7 @@ def test_a_user_who_may_not_use_scripts(start) -> None:
 def test_what_this_user_may_not_ask_is_named_and_the_rest_is_checked(start) -> None:
     server = start("--appendonly yes --maxmemory-policy allkeys-lru")
     with server.client() as client:
-        client.execute_command(*acl_rule("ada", Keys().patterns).split())
+        client.execute_command(*acl_rule("ada", StoreKeys().patterns).split())
 
     found = examined(server.url.replace("//", "//ada:secret@"), notifications=True)
 
@@ -256,10 +256,10 @@ async def test_credentials_that_are_refused_are_an_error(start) -> None:
     server = start(password="secret")
     async with sojourn.open(server.url.replace("secret", "wrong")) as store:
         with pytest.raises(AccessDenied):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 async def test_a_database_that_is_not_there_is_an_error(shared_server: Server) -> None:
     async with sojourn.open(f"{shared_server.url}/9999") as store:
         with pytest.raises(sojourn.SojournError, match="DB index"):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()

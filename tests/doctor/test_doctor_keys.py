@@ -15,7 +15,8 @@ from servers import Server
 from sojourn import Event, SessionKey
 from sojourn.calls.call import Call
 from sojourn.doctor.reading import KeyLifetimes
-from sojourn.engine.keys import Keys
+from sojourn.rooms import StoreKeys
+from sojourn.sessions.keys import SessionRoomKeys
 
 names = st.text(min_size=1, max_size=20)
 
@@ -26,7 +27,8 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
         key = SessionKey.of(app, user, session)
     except sojourn.InvalidId:
         return
-    keys = Keys(namespace)
+    keys = SessionRoomKeys(namespace)
+    known = StoreKeys(namespace)
     head, events, ops, ids = keys.session(key)
     by_update, by_expiry, state, outbox, operations, quarantine, notices = keys.user(key)
 
@@ -52,18 +54,18 @@ def test_every_key_is_known_by_its_kind(app: str, user: str, session: str, names
         keys.labelled(latest.by_update, (user, session)): ("recent", latest.by_expiry),
     }
 
-    assert {each: keys.kind_of(each) for each in kinds} == kinds
-    assert not [each for each in kinds if Keys("other").kind_of(each)]
+    assert {each: known.kind_of(each) for each in kinds} == kinds
+    assert not [each for each in kinds if StoreKeys("other").kind_of(each)]
     if namespace:
-        assert not [each for each in kinds if Keys("x" * len(namespace)).kind_of(each)]
-    assert not [each for each in kinds if Keys().kind_of(f"other:{each}")]
+        assert not [each for each in kinds if StoreKeys("x" * len(namespace)).kind_of(each)]
+    assert not [each for each in kinds if StoreKeys().kind_of(f"other:{each}")]
 
 
 @pytest.mark.parametrize(
     "key", ["", "session", "session:x", "apps:x", "myapps", "users:{shop}", "session:{a:b}:\x1b[2J"]
 )
 def test_keys_of_others_are_not_ours(key: str) -> None:
-    assert Keys().kind_of(key) is None
+    assert StoreKeys().kind_of(key) is None
 
 
 async def fill(server: Server, namespace: str, **options: Any) -> sojourn.Session[Event]:
@@ -82,7 +84,7 @@ def namespace() -> str:
 
 async def look(server: Server, namespace: str, query: str = "", **options: Any) -> Finding:
     async with sojourn.open(server.url + query, namespace=namespace) as store:
-        report = await store.doctor.examine(**options)
+        report = await store.admin.doctor.examine(**options)
         return next(each for each in report.findings if each.check == "lifetimes")
 
 
@@ -212,7 +214,7 @@ async def test_a_thinned_out_database_costs_no_more(server: Server, namespace: s
 
 async def test_no_key_is_looked_at_when_none_is_wanted(server: Server, namespace: str) -> None:
     async with sojourn.open(server.url, namespace=namespace) as store:
-        report = await store.doctor.examine(keys=0)
+        report = await store.admin.doctor.examine(keys=0)
     with server.client() as client:
         assert "cmdstat_scan" not in client.info("commandstats")
 

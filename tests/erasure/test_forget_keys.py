@@ -16,10 +16,11 @@ from extent import examples
 from servers import Server
 from sojourn import Event, SessionKey, UserKey
 from sojourn.client import Sojourn
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan, unlink
 from sojourn.ids import escape, tenant_of
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.security import Principal
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.testing.forgetting import fill
 
 USER = "ada lovelace:{*}%"
@@ -47,7 +48,7 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
     while not any(":lease:" in key for key in found):
         found = await everything(store)
     assert len(mentions(found, escape(USER))) > 30
-    await store.forget(USER)
+    await store.admin.forget(USER)
     asking.cancel()
     left = await everything(store)
     assert mentions(left, escape(USER), escape(escape(USER)), USER, "s3cret") == []
@@ -59,11 +60,11 @@ async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) ->
     archive = store.stores.session_archive
     for each in (key, alike):
         assert await archive.stage(each, "half:1", 0, 0, [b"s3cret", b"s3cret"]) == 2
-    await store.forget(USER)
+    await store.admin.forget(USER)
     left = await everything(store)
     assert len(mentions(left, "s3cret")) == 1
     assert await archive.stage(alike, "half:1", 0, 0, []) == 2
-    await store.forget(alike.user)
+    await store.admin.forget(alike.user)
     assert mentions(await everything(store), "s3cret") == []
 
 
@@ -74,7 +75,7 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
     handle = store.as_user(Principal.of("shop", USER))
     again = await handle.sessions.rotate(rotated.key.session)
     await handle.sessions.rotate("s3cret-1")
-    await store.forget(USER)
+    await store.admin.forget(USER)
     left = await everything(store)
     told = (escape(USER), escape(escape(USER)), USER, "s3cret", again.key.session)
     assert mentions(left, *told, rotated.key.session) == []
@@ -83,26 +84,28 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
 async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:
     owner = UserKey.of("shop", "grace-hopper")
     await fill(store, owner, "s3cret")
-    user, memory = Keys("erase").user(owner), Keys("erase").memory("shop", "user", owner.user)
+    user = SessionRoomKeys("erase").user(owner)
+    memory = MemoryRoomKeys("erase").memory("shop", "user", owner.user)
     for key in (user.by_update, user.by_expiry, memory.names, memory.expiry, memory.changes):
         await redis(store, "DEL", key)
     await redis(store, "SET", user.outbox, "of another type")
-    receipt = await store.forget(owner.user, app="shop")
+    receipt = await store.admin.forget(owner.user, app="shop")
     assert (receipt.erased["sessions"], receipt.erased["memories"]) == (2, 3)
     assert mentions(await everything(store), "grace-hopper", "s3cret") == []
 
 
 async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn) -> None:
     """In an index of another type nobody is named: neither found by it nor taken out of it."""
-    owner, keys = UserKey.of("shop", "grace-hopper"), Keys("erase")
+    owner, keys = UserKey.of("shop", "grace-hopper"), SessionRoomKeys("erase")
     await fill(store, owner, "s3cret")
-    shared = [keys.apps(), keys.users_of(owner), *keys.memories_of("shop", "user", owner.user)]
+    memories = MemoryRoomKeys("erase").memories_of("shop", "user", owner.user)
+    shared = [keys.apps(), keys.users_of(owner), *memories]
     for index in shared:
         await redis(store, "DEL", index)
         await redis(store, "SET", index, "of another type")
     try:
-        assert await store.apps_of(owner.user) == ["shop"]
-        receipt = await store.forget(owner.user)
+        assert await store.admin.apps_of(owner.user) == ["shop"]
+        receipt = await store.admin.forget(owner.user)
     finally:
         for index in shared:
             await redis(store, "DEL", index)
@@ -112,10 +115,10 @@ async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn)
 
 async def test_what_waits_for_the_app_is_carried_out(store: Sojourn) -> None:
     made = await store.sessions.create("shop", "mary")
-    outbox = Keys("erase").user(made.key).outbox
+    outbox = SessionRoomKeys("erase").user(made.key).outbox
     entry = '{"stamp":99999999999999999,"delta":{"waits":"1"}}'
     await redis(store, "HSET", outbox, "operation", entry)
-    receipt = await store.forget("mary", app="shop")
+    receipt = await store.admin.forget("mary", app="shop")
     assert receipt.erased["app_deltas"] == 1
     assert (await store.sessions.create("shop", "bob")).state["app:waits"] == 1
 
@@ -124,11 +127,11 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
     async with sojourn.open(url, namespace="erase") as other:
         await other.sessions.create("shop", "joan")
         await other.memory.user("joan", app="shop").put("k", 1)
-        await store.forget("joan", app="shop")
+        await store.admin.forget("joan", app="shop")
         await other.sessions.create("shop", "joan")
         await other.memory.user("joan", app="shop").put("k", 1)
         async with asyncio.timeout(10):
-            while "joan" not in (await store.sessions.users("shop")).names:
+            while "joan" not in (await store.admin.users("shop")).names:
                 await asyncio.sleep(0.01)
             while "joan" not in (await store.memory.scopes("user", app="shop")).names:
                 await asyncio.sleep(0.01)
@@ -137,10 +140,10 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
 async def test_who_comes_back_with_a_first_message_is_found_again(store: Sojourn, url: str) -> None:
     async with sojourn.open(url, namespace="erase") as other:
         await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello")
-        await store.forget("jill", app="shop")
+        await store.admin.forget("jill", app="shop")
         await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello again")
         async with asyncio.timeout(10):
-            while "jill" not in (await store.sessions.users("shop")).names:
+            while "jill" not in (await store.admin.users("shop")).names:
                 await asyncio.sleep(0.01)
 
 
@@ -186,10 +189,10 @@ async def check(url: str, user: str, names: set[str]) -> None:
         before = await everything(store)
         await fill(store, UserKey.of("*", user))
         await fill(store, UserKey.of("shop:a", user))
-        assert await store.apps_of(user) == ["*", "shop:a"]
-        await store.forget(user, app="*")
-        assert await store.apps_of(user) == ["shop:a"]
-        await store.forget(user)
+        assert await store.admin.apps_of(user) == ["*", "shop:a"]
+        await store.admin.forget(user, app="*")
+        assert await store.admin.apps_of(user) == ["shop:a"]
+        await store.admin.forget(user)
         after = await everything(store)
         ours = (
             f"{namespace}:apps",

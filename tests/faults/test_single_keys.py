@@ -16,10 +16,10 @@ import redis
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, Event, SessionKey, SojournError
-from sojourn.engine.keys import Keys
+from sojourn.rooms import StoreKeys
 
 NAMESPACE = "single"
-KEYS = Keys(NAMESPACE)
+KEYS = StoreKeys(NAMESPACE)
 A, B, C = (SessionKey.of("shop", "ada", session) for session in "abc")
 RED = {"team": "red"}
 
@@ -105,10 +105,10 @@ async def read(store: sojourn.Sojourn) -> Answers:  # noqa: C901 - each question
         "list": names(store.sessions.list("shop", "ada")),
         "list red": names(store.sessions.list("shop", "ada", labels=RED)),
         "list app": names(store.sessions.list("shop")),
-        "recent": names(store.sessions.recent("shop")),
-        "recent red": names(store.sessions.recent("shop", labels=RED)),
-        "users": named(store.sessions.users("shop")),
-        "apps": named(store.sessions.apps()),
+        "recent": names(store.admin.recent("shop")),
+        "recent red": names(store.admin.recent("shop", labels=RED)),
+        "users": named(store.admin.users("shop")),
+        "apps": named(store.admin.apps()),
         "count": store.sessions.count("shop", "ada"),
         "tea": memory.get("tea"),
         "entries": entries(memory.list()),

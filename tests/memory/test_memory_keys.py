@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import sojourn
 from servers import Server
 from sojourn.doctor.model import Level
-from sojourn.engine.keys import Keys
 from sojourn.memory import Draft
+from sojourn.memory.keys import MemoryRoomKeys
 
 HEAD = "memory:{shop:user:ada}"
 parts = st.text(max_size=12)
@@ -37,7 +37,7 @@ def client(server: Server) -> Iterator[redis.Redis]:
 
 @given(identities, identities, st.sampled_from(["", "shop"]))
 def test_keys_are_injective_and_known_by_their_kind(one, two, namespace: str) -> None:
-    keys = Keys(namespace)
+    keys = MemoryRoomKeys(namespace)
 
     def of(app: str, kind: str, name: str, key: str) -> tuple[set[str], str, set[str]]:
         shared = keys.memory(app, kind, name)
@@ -59,7 +59,7 @@ def test_keys_are_injective_and_known_by_their_kind(one, two, namespace: str) ->
     assert found[a[1]] == ("remembered", a[1])
     index, expiry = keys.memories_of(*one[:3])
     assert found[index] == found[expiry] == ("memories", expiry)
-    assert Keys("other").kind_of(a[1]) is None
+    assert MemoryRoomKeys("other").kind_of(a[1]) is None
 
 
 async def test_a_human_can_read_it(store: sojourn.Sojourn, client: redis.Redis) -> None:
@@ -91,11 +91,11 @@ async def test_every_key_has_its_lifetime(store: sojourn.Sojourn, client: redis.
     endless = {key for key in client.scan_iter("*") if client.pttl(key) == -1}
     assert endless == {
         *(HEAD, f"{HEAD}:names", f"{HEAD}:expiry", f"{HEAD}:changes"),
-        *(f"{HEAD}:entry:l", *Keys().memories_of("shop", "user", "ada")),
+        *(f"{HEAD}:entry:l", *MemoryRoomKeys().memories_of("shop", "user", "ada")),
     }
     await ada.delete("l")
     forgotten = {key for key in client.scan_iter("*") if client.pttl(key) == -1}
-    assert forgotten == {*Keys().memories_of("shop", "user", "ada")}
+    assert forgotten == {*MemoryRoomKeys().memories_of("shop", "user", "ada")}
 
 
 async def test_what_is_added_again_has_its_new_lifetime_on_the_server(
@@ -176,7 +176,7 @@ async def test_the_doctor_tells_choice_from_accident(
     server: Server, store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
     async def level() -> Level:
-        report = await store.doctor.examine()
+        report = await store.admin.doctor.examine()
         return next(each.level for each in report.findings if each.check == "lifetimes")
 
     await store.memory.user("ada").put("k", 1, ttl=None)

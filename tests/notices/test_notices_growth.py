@@ -12,7 +12,7 @@ from notices_kit import heard, said, versions
 import sojourn
 from planting import ROWS_OF_SERVERS, Planter, planters
 from sojourn import SessionKey
-from sojourn.engine.keys import Keys
+from sojourn.notices.keys import NoticeRoomKeys
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -36,7 +36,7 @@ async def key(store: sojourn.Sojourn) -> SessionKey:
 
 def tell(planter: Planter, key: SessionKey, step: int = 1, **fields: str) -> str:
     """Add an entry behind the last, numbered as scripts do it, or with a gap."""
-    stream = Keys().user(key.owner).notices
+    stream = NoticeRoomKeys().notices(key.owner)
     ((last, _),) = planter.client.xrevrange(stream, count=1)
     at, _, number = last.decode().partition("-")
     planter.client.xadd(stream, fields, id=f"{at}-{int(number) + step}")
@@ -74,7 +74,7 @@ async def test_a_field_that_is_not_known_is_passed_over(
 async def test_what_was_added_with_another_number_is_passed_over(
     store: sojourn.Sojourn, planter: Planter, key: SessionKey
 ) -> None:
-    stream = Keys().user(key.owner).notices
+    stream = NoticeRoomKeys().notices(key.owner)
     await asyncio.sleep(0.002)
     planter.client.xadd(stream, {"kind": "sung", "session": "s", "version": "2"})
     await store.sessions.append(key, said())

@@ -17,6 +17,7 @@ from sojourn.errors import InvalidInput, Throttled
 from sojourn.security import GuessLimiter
 from sojourn.security.counters import Bucket, InMemoryCounters, RedisCounters
 from sojourn.security.enumeration import BUCKETS
+from sojourn.security.keys import SecurityRoomKeys
 
 PEER, OTHER = "203.0.113.7", "198.51.100.1"
 
@@ -84,7 +85,7 @@ async def test_a_window_ends_and_the_peer_may_try_again(store: sojourn.Sojourn, 
 async def test_all_processes_count_together(url: str, store: sojourn.Sojourn) -> None:
     if store.where == "memory://":
         pytest.skip("memory:// is one process")
-    async with sojourn.open(url, namespace=store._keys._start.removesuffix(":")) as other:
+    async with sojourn.open(url, namespace=store.stores.options.namespace) as other:
         await counted_together(store, other)
 
 
@@ -153,7 +154,8 @@ async def test_a_salt_moves_peers_to_other_counters(store: sojourn.Sojourn) -> N
 async def test_counters_and_their_twin_agree(store: sojourn.Sojourn) -> None:
     kinds = [InMemoryCounters()]
     if store._engine is not None:
-        kinds.append(RedisCounters(store._engine, store._keys))
+        keys = SecurityRoomKeys(store.stores.options.namespace)
+        kinds.append(RedisCounters(store._engine, keys))
     for counters in kinds:
         bucket = Bucket("shop", 7)
         assert (await counters.look(bucket)).failures == 0
@@ -194,8 +196,9 @@ async def test_memory_on_the_server_is_bounded_whatever_is_sent(
 
 async def test_what_is_no_counter_is_replaced_or_told(server: Server, client: redis.Redis) -> None:
     async with sojourn.open(server.url) as store:
-        counters = RedisCounters(store._engine, store._keys)
-        key = store._keys.enumeration("shop", 7)
+        keys = SecurityRoomKeys(store.stores.options.namespace)
+        counters = RedisCounters(store._engine, keys)
+        key = keys.enumeration("shop", 7)
         for value in ("much", "1e3", ""):
             client.set(key, value)
             assert (await counters.add(Bucket("shop", 7), 1, 60)).failures == 1

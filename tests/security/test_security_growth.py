@@ -10,8 +10,8 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, UserKey
-from sojourn.engine.keys import Keys
 from sojourn.ids import AppName, SessionId, SessionKey
+from sojourn.security.keys import SecurityRoomKeys
 from sojourn.security.redis import RedisSecurity
 
 
@@ -35,15 +35,15 @@ def app() -> AppName:
 
 @pytest.fixture
 def kept(store: sojourn.Sojourn) -> RedisSecurity:
-    engine = store.memory._store._engine
-    return RedisSecurity(engine, Keys(), 1000.0)
+    engine = store.memory._store.engine
+    return RedisSecurity(engine, SecurityRoomKeys(), 1000.0)
 
 
 async def test_fields_that_are_not_known_are_passed_over_and_kept(
     store: sojourn.Sojourn, planter: Planter, kept: RedisSecurity, app: AppName
 ) -> None:
     await kept.count(app, "refused:forged", SessionId("s"))
-    counts, _ = Keys().security(app)
+    counts, _ = SecurityRoomKeys().security(app)
     planted = FIELDS | {"format": "1.9"}
     planter.plant(counts, planted)
     await kept.count(app, "refused:forged", None)
@@ -55,7 +55,7 @@ async def test_counts_of_a_newer_format(
     store: sojourn.Sojourn, planter: Planter, kept: RedisSecurity, app: AppName
 ) -> None:
     await kept.count(app, "refused:forged", None)
-    counts, _ = Keys().security(app)
+    counts, _ = SecurityRoomKeys().security(app)
     planter.plant(counts, {"format": "2"})
     with pytest.raises(NewerFormat):
         await store.guard().fleet(app)
@@ -72,7 +72,7 @@ async def test_counts_that_were_damaged_are_corrupt_as_before(
     planted: dict[bytes | str, bytes | str],
 ) -> None:
     await kept.count(app, "refused:forged", None)
-    planter.plant(Keys().security(app)[0], planted)
+    planter.plant(SecurityRoomKeys().security(app)[0], planted)
     with pytest.raises(CorruptRecord):
         await store.guard().fleet(app)
 
@@ -81,7 +81,7 @@ async def test_owners_with_an_encoding_stay(
     planter: Planter, kept: RedisSecurity, app: AppName
 ) -> None:
     key = SessionKey.of(app, "ada", "s")
-    name = Keys().owner(app, "s")
+    name = SecurityRoomKeys().owner(app, "s")
     planter.client.set(name, ENCODED, ex=1000)
     with pytest.raises(NewerFormat):
         await kept.owners_of(app, SessionId("s"))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, Event, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.ids import escape, unescape
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.shared_state import SharedState
 
 
@@ -50,7 +50,7 @@ def test_keys_are_injective(one: Any, two: Any, namespace: str) -> None:
         a, b = SessionKey.of(*one), SessionKey.of(*two)
     except sojourn.InvalidId:
         return
-    keys = Keys()
+    keys = SessionRoomKeys()
     mine, others = {*keys.session(a), *keys.user(a)}, {*keys.session(b), *keys.user(b)}
     if a != b:
         assert not mine & set(keys.session(b))
@@ -283,8 +283,8 @@ async def test_no_scan_anywhere(store: sojourn.Sojourn, client: redis.Redis) -> 
     await store.sessions.append(made.key, Event(author="a", payload=1))
     for user in ("ada", None):
         await store.sessions.list("shop", user)
-    await store.sessions.apps()
-    await store.sessions.users("shop")
+    await store.admin.apps()
+    await store.admin.users("shop")
     await store.sessions.delete(made.key)
     assert not {"cmdstat_keys", "cmdstat_scan", "cmdstat_hscan", "cmdstat_zscan"} & {
         *commands(client)

@@ -9,9 +9,9 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.security import Principal
 from sojourn.security.told import UserStreams
+from sojourn.streams.keys import StreamRoomKeys
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -28,7 +28,7 @@ async def streams(planter: Planter) -> AsyncIterator[UserStreams]:
 
 
 def hash_of(connection: str) -> str:
-    return Keys().mcp(SessionKey.of("shop", "ada", connection))
+    return StreamRoomKeys().mcp(SessionKey.of("shop", "ada", connection))
 
 
 async def said(streams: UserStreams, connection: str, number: int = 1) -> list[str] | None:

@@ -9,9 +9,9 @@ import pytest
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, InvalidId, SessionKey
-from sojourn.engine.keys import Keys
 from sojourn.security import Principal
 from sojourn.security.told import UserStreams
+from sojourn.streams.keys import StreamRoomKeys
 
 HOUR = 3_600_000
 
@@ -28,11 +28,11 @@ def streams(store: sojourn.Sojourn) -> UserStreams:
 
 
 def test_keys_are_known_by_their_kind() -> None:
-    key = Keys("ns").mcp(SessionKey.of("shop", "a:b", "é"))
+    key = StreamRoomKeys("ns").mcp(SessionKey.of("shop", "a:b", "é"))
     assert key == "ns:mcp:{shop:a%3Ab}:%C3%A9"
-    assert Keys("ns").kind_of(key) == ("mcp", key)
+    assert StreamRoomKeys("ns").kind_of(key) == ("mcp", key)
     with pytest.raises(InvalidId):
-        Keys("mcp")
+        StreamRoomKeys("mcp")
 
 
 async def test_a_human_can_read_it(server: Server, streams: UserStreams) -> None:

@@ -318,7 +318,7 @@ async def test_a_newer_major_format_is_refused_with_both_versions(
         assert f"format {major}, written by Sojourn '9.1'" in str(error.value)
         assert "reads 1" in str(error.value)
     assert bodies_of(path) == bodies
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 @pytest.mark.parametrize("stated", [1, "1", "1.0", "1.9", "1.999999999"])
@@ -592,7 +592,7 @@ async def test_what_only_a_newer_version_can_read_is_named_and_left_out(
     assert bodies[-1]["counts"]["newer"] == 1
     (named,) = (each["what"] for each in bodies if each["kind"] == "newer")
     assert told == [f"only a newer version can read it, and it is not in the archive: {named}"]
-    assert await store.sessions.quarantined("shop", "ada") == []
+    assert await store.admin.quarantined("shop", "ada") == []
     async with sojourn.open("memory://") as other:
         assert (await transfer.import_(other, tmp_path / "archive")).counts == done.counts
 

@@ -74,9 +74,9 @@ async def picture(store: Sojourn, *, cache: bool = True) -> dict[str, Any]:
     """All of it as its users see it. Looking lets some of it live for longer."""
     found: dict[str, Any] = {}
     keys: list[SessionKey] = []
-    for app in (await store.sessions.apps()).names:
+    for app in (await store.admin.apps()).names:
         found[f"state {app}"] = await _state(store, app)
-        for user in (await store.sessions.users(app)).names:
+        for user in (await store.admin.users(app)).names:
             found[f"state {app}/{user}"] = await _state(store, UserKey.of(app, user))
             page = await store.sessions.list(app, user)
             keys += (each.key for each in page.sessions)

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, NoReturn
 from zlib import crc32
 
 from sojourn.artifacts import records, refusals
+from sojourn.artifacts.keys import ArtifactKeys, ArtifactRoomKeys
 from sojourn.artifacts.records import number_of
 from sojourn.artifacts.store import ArtifactDraft, ArtifactPlace, Owner, StoredArtifact
 from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import FORMAT, refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import ArtifactKeys, Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat, Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, unescape
@@ -56,7 +56,7 @@ class RedisArtifacts:
         ttl: seconds that an artifact lives after its last touch; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: ArtifactRoomKeys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
         self._ttl = "" if ttl is None else str(math.ceil(ttl * 1000))

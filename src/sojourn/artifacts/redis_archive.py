@@ -10,11 +10,11 @@ import msgspec
 
 from sojourn.artifacts import records
 from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact, ArchivedVersion, Outcome
+from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.codecs.growth import FORMAT, check_format, unknown
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import scan
 from sojourn.errors import Conflict, CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey, escape
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 class RedisArtifactArchive:
     """An `ArtifactArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: ArtifactRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 

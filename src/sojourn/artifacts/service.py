@@ -241,7 +241,7 @@ class Artifacts:
     async def forget(self, app: str, user: str) -> int:
         """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
 
-        `store.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
+        `store.admin.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
         """
         return await self._store.forget(user_key(app, user))
 

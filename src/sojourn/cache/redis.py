@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from sojourn.cache.keys import SHARDS, CacheRoomKeys
 from sojourn.cache.store import EntryKey
 from sojourn.calls.operation import Operation
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import CACHE_SHARDS, Keys
 from sojourn.engine.scan import found, scan, unlink
 
 R = TypeVar("R")
@@ -22,7 +22,7 @@ class RedisCache:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: CacheRoomKeys) -> None:
         self.engine = engine
         self.keys = keys
 
@@ -40,7 +40,7 @@ class RedisCache:
 
     def tags_of(self, tenant: str) -> list[str]:
         """The keys of the tags of a tenant, one for each shard."""
-        return [self.keys.cache_tags(tenant, shard) for shard in range(CACHE_SHARDS)]
+        return [self.keys.cache_tags(tenant, shard) for shard in range(SHARDS)]
 
     async def find(self, tenant: str, *kinds: str) -> list[str]:
         """The keys of a tenant that are of some kinds, in order."""

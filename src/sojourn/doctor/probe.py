@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from sojourn.calls.call import Call
+from sojourn.calls.keys import Keys
 from sojourn.doctor.ask import Careful, Run, ask
 from sojourn.doctor.reading import (
     Answers,
@@ -19,7 +20,6 @@ from sojourn.doctor.reading import (
     text,
 )
 from sojourn.doctor.sample import sample
-from sojourn.engine.keys import Keys
 
 _DIRECTIVES = (
     *("activedefrag", "appendfsync", "bind", "maxclients", "maxmemory", "maxmemory-policy"),
@@ -122,8 +122,8 @@ async def _acl_user(run: Run, user: str) -> Answers:
 
 async def _try(run: Run, keys: Keys) -> tuple[NotAllowed | None, ...]:
     """Whether this user may use scripts, and read a key of this deployment."""
-    apps = keys.apps()
-    tries = (ask(run, "SCRIPT", "EXISTS", _NO_SCRIPT), ask(run, "PTTL", apps, keys=(apps,)))
+    ours = keys.patterns[0].rstrip("*")
+    tries = (ask(run, "SCRIPT", "EXISTS", _NO_SCRIPT), ask(run, "PTTL", ours, keys=(ours,)))
     replies = await asyncio.gather(*tries)
     return tuple(reply if isinstance(reply, NotAllowed) else None for reply in replies)
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from sojourn.calls.keys import Endless, Keys, Kind
 from sojourn.doctor.ask import Run, ask, ask_each
 from sojourn.doctor.reading import KeyLifetimes, NotAllowed, NotRead, known, text
-from sojourn.engine.keys import Keys, Kind
 from sojourn.errors import CorruptRecord
 
 T = TypeVar("T")
@@ -41,7 +41,9 @@ async def sample(
         names, whole = await _names(run, most)
         kinds = {name: kind for name in names if (kind := keys.kind_of(name))}
         endless = await _endless(run, list(kinds))
-        chosen = await _chosen(run, {kinds[name] for name in endless}, endless_state=endless_state)
+        chosen = await _chosen(
+            run, keys, {kinds[name] for name in endless}, endless_state=endless_state
+        )
     except NotRead as missing:
         return missing.refused
     strays = sorted(name for name in endless if kinds[name] not in chosen)
@@ -71,28 +73,30 @@ async def _endless(run: Run, names: list[str]) -> list[str]:
     return found
 
 
-async def _chosen(run: Run, kinds: set[Kind], *, endless_state: bool) -> set[Kind]:
+async def _chosen(run: Run, keys: Keys, kinds: set[Kind], *, endless_state: bool) -> set[Kind]:
     """Those of which it is written that they live for ever."""
     found: set[Kind] = set()
     for batch in _batches(list(kinds)):
-        verdicts = await asyncio.gather(*(_is_chosen(run, kind, endless_state) for kind in batch))
+        verdicts = await asyncio.gather(
+            *(_is_chosen(run, keys.endless(kind), kind.source, endless_state) for kind in batch)
+        )
         found.update(kind for kind, is_chosen in zip(batch, verdicts, strict=True) if is_chosen)
     return found
 
 
-async def _is_chosen(run: Run, kind: Kind, endless_state: bool) -> bool:
+async def _is_chosen(run: Run, endless: Endless, source: str, endless_state: bool) -> bool:
     try:
-        match kind.name:
-            case "session" | "events" | "ids" | "remembered" | "artifact" | "artifactdata":
-                field = "ttl" if kind.name in ("session", "events", "ids") else "expires"
-                return bool(await _field(run, kind.source, field) == b"")
-            case "sessions" | "expiry" | "label" | "recent" | "memory" | "memories" | "artifacts":
-                return await _last(run, kind.source) == math.inf
-            case "users" | "apps":
-                return await _last(run, kind.source) > time.time() * 1000 + _FAR
-            case "state" | "outbox" | "quarantine" | "notices":
+        match endless:
+            case Endless.TTL_FIELD | Endless.EXPIRES_FIELD:
+                field = "ttl" if endless is Endless.TTL_FIELD else "expires"
+                return bool(await _field(run, source, field) == b"")
+            case Endless.INFINITE_SCORE:
+                return await _last(run, source) == math.inf
+            case Endless.FAR_SCORE:
+                return await _last(run, source) > time.time() * 1000 + _FAR
+            case Endless.STATE_TTL:
                 return endless_state
-            case _:  # operation ids are forgotten after a day
+            case Endless.NEVER:  # operation ids are forgotten after a day
                 return False
     except CorruptRecord:  # a key of another type is none that Sojourn wrote
         return False

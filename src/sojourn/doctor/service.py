@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from sojourn.calls.keys import Keys
 from sojourn.doctor.checks import CHECKS, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import NotAllowed, ProbeRequest, ServerAddress
 from sojourn.engine.engine import Node
-from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError
 from sojourn.handles import stays_here
 
@@ -18,7 +18,7 @@ Nodes = Callable[[], Awaitable[Sequence[Node]]]
 
 @stays_here("the store's URL, and open the store there")
 class Doctor:
-    """Examines the servers of a store. Made by `sojourn.open`, as `store.doctor`.
+    """Examines the servers of a store. Made by `sojourn.open`, as `store.admin.doctor`.
 
     Args:
         nodes: finds the servers; None where there are none.

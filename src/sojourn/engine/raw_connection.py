@@ -77,7 +77,7 @@ class RawConnection:
             for _ in range(TURN):
                 if (deliver := self._deliver) is None or (reply := self._get()) is _MORE:
                     return
-                first = reply[0] if type(reply) is list and reply else reply
+                first: Any = reply[0] if type(reply) is list and reply else reply
                 if not isinstance(first, driver.ConnectionError):
                     deliver(reply)
                 elif isinstance(first, REPLY_ERRORS):  # "loading" is one

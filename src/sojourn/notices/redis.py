@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from sojourn.calls.call import Call
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import UserKey
+from sojourn.notices.keys import NoticeRoomKeys
 from sojourn.notices.model import Kind, NoticeEntry, NoticePlace, Page
 from sojourn.notices.store import NoticeWatch
 
@@ -25,13 +25,13 @@ class RedisNotices:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: NoticeRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 
     async def read(self, owner: UserKey, after: NoticePlace, limit: int) -> Page:
         """One round trip."""
-        stream = self._keys.user(owner).notices
+        stream = self._keys.notices(owner)
         start = "-" if after.at == 0 else f"({after.text()}"
         entries, newest = await self._engine.run(
             Call(
@@ -48,7 +48,7 @@ class RedisNotices:
 
     async def newest(self, owner: UserKey) -> NoticePlace:
         """One round trip."""
-        stream = self._keys.user(owner).notices
+        stream = self._keys.notices(owner)
         newest, (seconds, micros) = await self._engine.run(
             Call(
                 name="notices.newest",
@@ -63,7 +63,7 @@ class RedisNotices:
 
     async def forget(self, owner: UserKey) -> int:
         """One round trip."""
-        stream = self._keys.user(owner).notices
+        stream = self._keys.notices(owner)
         commands = [("XLEN", stream), ("UNLINK", stream)]
         call: Call[list[Any]] = Call(
             "notices.forget", (stream,), list, commands=commands, allow_wrong_type=True
@@ -73,7 +73,7 @@ class RedisNotices:
 
     def watch(self, owner: UserKey) -> NoticeWatch:
         """All of an event loop share one connection to a server."""
-        return self._engine.watch(self._keys.user(owner).notices)
+        return self._engine.watch(self._keys.notices(owner))
 
     def close(self) -> None:
         """The engine wakes them when it is closed."""

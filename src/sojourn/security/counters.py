@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 from sojourn.calls.call import Call, Script, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import new_operation_id
 from sojourn.resilience.atomic import atomic
+from sojourn.security.keys import SecurityRoomKeys
 
 _COUNT = Script.load(files("sojourn.security") / "lua", "count")
 
@@ -62,7 +62,7 @@ class RedisCounters:
         keys: builds the keys.
     """
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: SecurityRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
 

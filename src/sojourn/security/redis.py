@@ -9,10 +9,10 @@ from typing import Any
 from sojourn.calls.call import Call, Script, only
 from sojourn.codecs.growth import check_format, plain
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionId, SessionKey, UserKey, new_operation_id
+from sojourn.security.keys import SecurityRoomKeys
 from sojourn.security.store import DIGEST, OWNERS, Totals, owner_digest, session_digest
 
 _RECORD = Script.load(files("sojourn.security") / "lua", "record")
@@ -31,7 +31,7 @@ class RedisSecurity:
         ttl: seconds that an owner is remembered; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: SecurityRoomKeys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
         self._ttl = "" if ttl is None else max(1, round(ttl * 1000))

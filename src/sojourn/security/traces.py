@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.calls.call import Call, only
+from sojourn.calls.keys import Keys
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members
 from sojourn.ids import UserKey, escape, tenant_of, unescape
 from sojourn.memory.inmemory import InMemoryMemory
+from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.model import OF_USERS
+from sojourn.sessions.keys import SessionRoomKeys
 
 
 class _Twin(Protocol):
@@ -42,12 +45,21 @@ class RedisTraces:
     def __init__(self, engine: Engine, keys: Keys) -> None:
         self._engine = engine
         self._keys = keys
+        namespace = keys.start.rstrip(":")
+        self._sessions = SessionRoomKeys(namespace)
+        self._memory = MemoryRoomKeys(namespace)
+        self._cache = CacheRoomKeys(namespace)
 
     async def apps(self, user: str) -> set[str]:
         """Four round trips for each 1,000 keys of the server."""
         apps: set[str] = set()
         indexes: list[tuple[str, str]] = []
-        for glob in self._keys.named_by(user):
+        globs = (
+            self._keys.named_by(user),
+            self._cache.tenants_by(user),
+            self._memory.memories_by(user),
+        )
+        for glob in globs:
             for key in await found(self._engine, glob):
                 kind = self._keys.kind_of(key)
                 match kind and kind.name, self._keys.tag_of(key):
@@ -65,7 +77,7 @@ class RedisTraces:
                     case _:
                         pass
         indexes += [
-            (app, self._keys.users_of(UserKey.of(app, user))) for app in await self._all_apps()
+            (app, self._sessions.users_of(UserKey.of(app, user))) for app in await self._all_apps()
         ]
         return apps | await self._naming(user, indexes) | await self._recent(user)
 
@@ -74,12 +86,12 @@ class RedisTraces:
         glob = f"{escape(user)}:*"
         return {
             self._keys.tag_of(key)[0]
-            for key in await found(self._engine, self._keys.recent_by(user))
+            for key in await found(self._engine, self._sessions.recent_by(user))
             if self._keys.kind_of(key) and await members(self._engine, key, glob)
         }
 
     async def _all_apps(self) -> list[str]:
-        key = self._keys.apps()
+        key = self._sessions.apps()
         call: Call[Any] = Call(
             "sessions.index", (key,), only, commands=[("ZRANGE", key, 0, -1)], allow_wrong_type=True
         )

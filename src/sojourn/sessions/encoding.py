@@ -62,7 +62,7 @@ def encode_event(event: object, max_event_bytes: int) -> tuple[bytes, dict[str, 
     """
     if not isinstance(event, Event):
         raise checks.no_event(event)
-    state = event.state_delta
+    state: object = event.state_delta
     delta = {} if type(state) is dict and not state else checks.encoded(state)
     payload = event.payload
     if type(payload) is not msgspec.Raw:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionId, SessionKey, UserKey, escape, parse_session, unescape
 from sojourn.sessions.index_registry import IndexRegistry
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.scripts import load
 from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.tombstones import (
@@ -36,7 +36,11 @@ class Forgetting:
     """Tombstones and the end of users of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, shared_state: SharedState, registry: IndexRegistry
+        self,
+        engine: Engine,
+        keys: SessionRoomKeys,
+        shared_state: SharedState,
+        registry: IndexRegistry,
     ) -> None:
         self._engine = engine
         self._keys = keys

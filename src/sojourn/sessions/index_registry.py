@@ -10,10 +10,10 @@ from typing import Any
 
 from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import Unavailable
 from sojourn.ids import AppName, UserId, UserKey
 from sojourn.resilience.deadline import from_now, half_of_remaining
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
@@ -32,7 +32,7 @@ _MONTH = 30 * 86_400
 class IndexRegistry:
     """Registers users and apps of one deployment, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys, policy: Policy) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy

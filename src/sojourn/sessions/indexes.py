@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import SHARDS, Keys
 from sojourn.errors import CorruptRecord
 from sojourn.ids import (
     AppName,
@@ -20,6 +19,7 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import Recent, as_json, entry_of, named
 from sojourn.sessions.scripts import load
@@ -67,7 +67,7 @@ class Indexes:
     def __init__(
         self,
         engine: Engine,
-        keys: Keys,
+        keys: SessionRoomKeys,
         shared_state: SharedState,
         inspection: CorruptionReporter,
         recent: Recent,

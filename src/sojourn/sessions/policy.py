@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sojourn.engine.keys import UserKeys
+from sojourn.sessions.keys import UserKeys
 from sojourn.sessions.replies import ms
 
 

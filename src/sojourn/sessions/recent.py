@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sojourn.calls.call import Argument, Call, only
 from sojourn.codecs import encode
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.ids import AppName, SessionKey, escape, unescape
+from sojourn.sessions.keys import RecentKeys, SessionRoomKeys
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, Label, SessionHeader
@@ -26,7 +26,7 @@ _REMEMBERED = 10_000
 class Recent:
     """Enters the changes of one process, over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys) -> None:
         self._engine = engine
         self._keys = keys
         self._entered: OrderedDict[SessionKey, float] = OrderedDict()

@@ -9,7 +9,6 @@ from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
@@ -17,6 +16,7 @@ from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent
@@ -35,7 +35,9 @@ class RedisSessions:
     Its attributes are for operations.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
+    ) -> None:
         self.engine = engine
         self.keys = keys
         self.policy = policy

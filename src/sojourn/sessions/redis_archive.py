@@ -9,13 +9,13 @@ from typing import Any
 from sojourn.calls.call import Argument, Call, only
 from sojourn.caps import CEILING
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, TooLarge, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey, new_operation_id
 from sojourn.sessions import refusals
 from sojourn.sessions.archive import STAGED, ArchivedSession, ArchivedState, LogSlice, Outcome
 from sojourn.sessions.index_registry import REGISTER, IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.recent import Recent, entry_of
@@ -35,7 +35,9 @@ _CENTURY = 3_155_760_000.0
 class RedisArchive:
     """A `SessionArchive` over an engine."""
 
-    def __init__(self, engine: Engine, keys: Keys, policy: Policy, quarantine: Quarantine) -> None:
+    def __init__(
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
+    ) -> None:
         self._engine = engine
         self._keys = keys
         self._policy = policy

@@ -8,8 +8,8 @@ import msgspec
 
 from sojourn.calls.call import Argument, Call, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey, UserKey
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.model import Quarantined
 from sojourn.sessions.quarantine import LARGEST, MOST, MOST_BYTES, UnreadablePart, name_of, visible
 from sojourn.sessions.replies import ms, pairs
@@ -44,7 +44,7 @@ class RedisQuarantine:
         ttl: seconds that records are kept from the last of them on; None for ever.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, ttl: float | None) -> None:
+    def __init__(self, engine: Engine, keys: SessionRoomKeys, ttl: float | None) -> None:
         self._engine = engine
         self._keys = keys
         self._ttl = ms(ttl)

@@ -13,10 +13,10 @@ from sojourn.calls.call import Call, only
 from sojourn.caps import CAPS
 from sojourn.codecs import decode, growth
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
 from sojourn.ids import UserKey
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.replies import counted, ms, pairs
@@ -71,7 +71,7 @@ class SharedState:
     """The state of users and apps of one deployment, over an engine."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, policy: Policy, inspection: CorruptionReporter
+        self, engine: Engine, keys: SessionRoomKeys, policy: Policy, inspection: CorruptionReporter
     ) -> None:
         self._engine = engine
         self._keys = keys

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline, half_of_remaining
 from sojourn.sessions.event_codec import first_seq, wanted
 from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.inspection import CorruptionReporter
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.replies import MARK, Snapshot, mark_of, parse_mark
 from sojourn.sessions.session_codec import FOREIGN, DecodedState, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
@@ -31,7 +31,7 @@ class Snapshots:
     def __init__(
         self,
         engine: Engine,
-        keys: Keys,
+        keys: SessionRoomKeys,
         shared_state: SharedState,
         registry: IndexRegistry,
         inspection: CorruptionReporter,

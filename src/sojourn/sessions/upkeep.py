@@ -7,10 +7,10 @@ from typing import Any
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys, RecentKeys
 from sojourn.errors import CorruptRecord, ServerOutOfMemory
 from sojourn.ids import AppName, SessionKey, UserKey, parse_session
 from sojourn.sessions.indexes import Indexes
+from sojourn.sessions.keys import RecentKeys, SessionRoomKeys
 from sojourn.sessions.recent import Recent, named
 from sojourn.sessions.scripts import load
 from sojourn.sessions.shared_state import SharedState
@@ -30,7 +30,7 @@ class Upkeep:
     def __init__(
         self,
         engine: Engine,
-        keys: Keys,
+        keys: SessionRoomKeys,
         shared_state: SharedState,
         indexes: Indexes,
         recent: Recent,

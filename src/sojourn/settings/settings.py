@@ -13,9 +13,9 @@ from urllib.parse import quote
 from pydantic import SecretStr, ValidationError
 
 from sojourn.engine.address import SCHEMES, parse
-from sojourn.engine.keys import Keys
 from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.options import Options, from_query
+from sojourn.rooms import StoreKeys
 from sojourn.settings.forms import Form
 from sojourn.settings.variables import Variables
 
@@ -167,7 +167,7 @@ class Settings(Variables):
     def _contradiction(self) -> str:
         """What is wrong although each value has its form; empty when nothing is."""
         try:
-            Keys(self.sojourn_namespace)
+            StoreKeys(self.sojourn_namespace)
         except InvalidInput as error:
             return f"SOJOURN_NAMESPACE is wrong. {error}"
         variable, options = self.said_by, Options(**self.arguments)
@@ -176,7 +176,7 @@ class Settings(Variables):
                 return "REDIS_DB is wrong. A Redis Cluster has no databases but 0: unset it."
             url, options = from_query(self.url, options)
             _check(url)
-            Keys(options.namespace)
+            StoreKeys(options.namespace)
         except (ConfigurationError, InvalidInput) as error:
             raw = _shown(self.sojourn_url or self.redis_url)
             if "@" in raw.partition("?")[2]:  # a password may have been cut in two

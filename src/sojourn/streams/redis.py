@@ -11,10 +11,10 @@ from sojourn.calls.call import Call, Script, only
 from sojourn.codecs import decode
 from sojourn.codecs.growth import FORMAT, check_format, plain
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.scan import found, unlink
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
+from sojourn.streams.keys import StreamRoomKeys
 from sojourn.streams.model import StreamMessage
 from sojourn.streams.store import Reach
 
@@ -31,7 +31,7 @@ class RedisStreams:
         reach: how much is kept.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, reach: Reach) -> None:
+    def __init__(self, engine: Engine, keys: StreamRoomKeys, reach: Reach) -> None:
         self._engine = engine
         self._keys = keys
         self._reach = reach

@@ -12,6 +12,7 @@ from functools import partial, wraps
 from typing import Any, Self, TypeVar
 
 import sojourn
+from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.client import Sojourn
@@ -30,7 +31,14 @@ from sojourn.security import (
     UserSessions,
     UserStore,
 )
-from sojourn.sessions import History, SafeSessions, Sessions
+from sojourn.sessions import (
+    AdapterSessions,
+    Batches,
+    History,
+    SafeBatches,
+    SafeSessions,
+    Sessions,
+)
 from sojourn.sync.portal import CallersThread, Portal
 
 T = TypeVar("T")
@@ -217,13 +225,17 @@ class Store(Facade):
 
 
 _FACADES: dict[type, type[Facade]] = {
+    AdapterSessions: Facade,
+    Admin: Facade,
     Artifacts: Facade,
+    Batches: Facade,
     Cache: CacheFacade,
     Doctor: Facade,
     History: Facade,
     Memory: Facade,
     MemoryScope: Facade,
     Notices: NoticesFacade,
+    SafeBatches: Facade,
     SafeSessions: Facade,
     Sessions: Facade,
     Guard: Facade,

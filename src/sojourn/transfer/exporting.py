@@ -13,6 +13,7 @@ from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.operations.lists import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedState
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
@@ -211,7 +212,7 @@ class Export:
     async def _memory_apps(self) -> set[str]:
         if self._wanted.app is not None:
             return {self._wanted.app}
-        return await self._stores.memory_archive.apps()
+        return await self._stores.memory.run(ListMemoryApps())
 
     async def _memories(self, app: AppName) -> None:
         user = self._wanted.user
@@ -227,7 +228,7 @@ class Export:
             after = None
             names: list[str] = []
             while True:
-                page = await self._stores.memory.names(app, kind, shard, after, _NAMES)
+                page = await self._stores.memory.run(ListScopes(app, kind, shard, after, _NAMES))
                 names += page.names
                 after = page.last
                 if after is None:
@@ -242,7 +243,7 @@ class Export:
         after = self._done.key if self._done.last == here else None
         while True:
             try:
-                page = await self._stores.memory.page(scope, "", after, _ENTRIES)
+                page = await self._stores.memory.run(ListEntries(scope, "", after, _ENTRIES))
             except (CorruptRecord, NewerFormat) as error:
                 what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
                 self._left_out(what, error)

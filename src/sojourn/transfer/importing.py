@@ -12,6 +12,8 @@ from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
+from sojourn.memory.operations.get import GetEntries
+from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedSession
 from sojourn.sessions.store import Pairs, SessionSnapshot
@@ -279,8 +281,9 @@ class Import:
                 wanted.append(row)
         if not wanted:
             return
-        there = await self._stores.memory_archive.restore(
-            scope, wanted, new_operation_id(), replace=self._tally.replaces
+        named = f"restore {new_operation_id()}"
+        there = await self._stores.memory.run(
+            RestoreEntries(scope, wanted, named, self._tally.replaces)
         )
         self._tally.written["memories"] += len(wanted) - len(there)
         stays = self._tally.stays_newer if self._tally.replaces else self._tally.stays
@@ -293,7 +296,8 @@ class Import:
         if not rows:
             return []
         try:
-            return [*await self._stores.memory.get(scope, [row.item.key for row in rows])]
+            found = GetEntries(scope, [row.item.key for row in rows])
+            return [*await self._stores.memory.run(found)]
         except (CorruptRecord, NewerFormat) as error:
             if len(rows) == 1:
                 return [error]

@@ -7,11 +7,12 @@ of the last user's sessions are remembered.
 
 from __future__ import annotations
 
-from binascii import crc32
 from typing import Any, TypeAlias
 
-from sojourn.engine.keys import MEMORY_SHARDS, SHARDS
+from sojourn.calls.keys import shard_of
 from sojourn.ids import SessionKey
+from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
+from sojourn.sessions.keys import SHARDS
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -32,7 +33,7 @@ SESSIONS, MEMORIES, ARTIFACTS, CACHE = range(4)
 
 def user_place(app: str, user: str) -> Place:
     """Of a user's state and sessions."""
-    return SESSIONS, app, 0, crc32(user.encode()) % SHARDS, user
+    return SESSIONS, app, 0, shard_of(user, SHARDS), user
 
 
 def app_place(app: str) -> Place:
@@ -42,7 +43,7 @@ def app_place(app: str) -> Place:
 
 def scope_place(app: str, kind: str, name: str) -> Place:
     """Of a scope of the memory."""
-    return MEMORIES, app, kind, crc32(name.encode()) % MEMORY_SHARDS, name
+    return MEMORIES, app, kind, shard_of(name, MEMORY_SHARDS), name
 
 
 def artifact_place(app: str, user: str, session: str, name: str) -> Place:

@@ -129,7 +129,7 @@ class SessionService(BaseSessionService):
         asked = session_id.strip() if session_id else ""
         sought = _sought.get() == (id(self), app_name, user_id, asked)
         _sought.set(None)
-        if asked and self.store.sessions.strict_ids:
+        if asked and self.store.adapters.limits.strict_ids:
             raise InputValidationError(
                 "This service takes no ids of its callers (strict_ids): leave session_id out."
             )
@@ -165,7 +165,7 @@ class SessionService(BaseSessionService):
         key = _key_of(app_name, user_id, name)
         if key is None:
             return None
-        session = await self.store.sessions.get_as(
+        session = await self.store.adapters.get_as(
             self._view,
             key,
             last=config.num_recent_events if config else None,
@@ -274,7 +274,7 @@ class SessionService(BaseSessionService):
         ADK makes the earlier state of the events that it has, and removes all others.
         """
         removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
-        session = await self.store.sessions.get_as(self._view, key) if removed else None
+        session = await self.store.adapters.get_as(self._view, key) if removed else None
         if session is None:
             return
         why = ""

@@ -141,7 +141,7 @@ class ChatMessageHistory(BaseChatMessageHistory):
         return self.store.history(self.key, ttl=self._ttl)
 
     async def _get(self) -> list[BaseMessage]:
-        session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
+        session = await self.store.adapters.get_as(MESSAGES, self.key, last=self._last)
         return [] if session is None else session.events
 
     def _adding(
@@ -155,7 +155,7 @@ class ChatMessageHistory(BaseChatMessageHistory):
         try:
             await history.extend(stored, operation_id=operation_id)
         except TooLarge:  # nothing was sent
-            cap = self.store.sessions.max_event_bytes
+            cap = self.store.adapters.limits.max_event_bytes
             smaller = [fitted(message, cap) for message in stored]
             if smaller == stored:
                 raise

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, cast
 
 from sojourn.calls.call import Call, Command
 from sojourn.engine.engine import Engine
-from sojourn.engine.keys import Keys
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import ConfigurationError, InvalidId
 from sojourn.options import Options, from_query
+from sojourn.rooms import StoreKeys
 from sojourn.telemetry import Hooks
 
 _BATCH = 500
@@ -195,10 +195,10 @@ _BEFORE = re.compile(r"([^:]+):")
 
 def _is_ours(name: str) -> bool:
     """Whether a key is Sojourn's own, of any namespace: both may stand on one server."""
-    if Keys().kind_of(name) is not None:
+    if StoreKeys().kind_of(name) is not None:
         return True
     start = _BEFORE.match(name)
     try:
-        return start is not None and Keys(start[1]).kind_of(name) is not None
+        return start is not None and StoreKeys(start[1]).kind_of(name) is not None
     except InvalidId:
         return False

@@ -37,6 +37,7 @@ class Placer:
 
     def __init__(self, store: Sojourn, lifetimes: SourceLifetimes, *, dry_run: bool) -> None:
         self._sessions = store.sessions
+        self._adapters = store.adapters
         self._stores = store.stores
         self._archive = store.stores.session_archive
         self._lifetimes = lifetimes
@@ -166,11 +167,11 @@ class Placer:
         found: Comparison,
     ) -> int:
         """Write events in parts; the last change then has the source's time."""
-        rows, _ = await encode_events(found.more, self._sessions.max_event_bytes)
+        rows, _ = await encode_events(found.more, self._adapters.limits.max_event_bytes)
         state: Mapping[str, Any] = found.state
         at = 0
         for part in in_parts(rows):
-            done = await self._sessions.replay(
+            done = await self._adapters.replay(
                 session.key,
                 *found.more[at : at + len(part)],
                 state=state,

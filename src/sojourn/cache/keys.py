@@ -1,0 +1,55 @@
+"""Keys of cached entries."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sojourn.calls.keys import ID, SHARD_TAG, KeyKind, Keys, shard_of
+from sojourn.ids import escape
+
+SHARDS = 16
+"""Over how many slots the cached entries of a tenant are spread."""
+
+KINDS = (
+    KeyKind("cached", rf"cache:{SHARD_TAG}:entry:{ID}"),
+    KeyKind("lease", rf"cache:{SHARD_TAG}:lease:{ID}"),
+    KeyKind("tags", rf"cache:{SHARD_TAG}:tags"),
+    KeyKind("cacheops", rf"cache:{SHARD_TAG}:ops"),
+)
+
+
+class CacheKeys(NamedTuple):
+    """The keys of one cached entry, and those that its shard shares."""
+
+    entry: str
+    lease: str
+    tags: str
+    operations: str
+
+
+class CacheRoomKeys(Keys):
+    """Builds the keys of this room."""
+
+    kinds = KINDS
+
+    def cache(self, tenant: str, name: str) -> CacheKeys:
+        """The keys of a cached entry."""
+        start, entry = self._shard(tenant, shard_of(name, SHARDS)), escape(name)
+        return CacheKeys(
+            f"{start}:entry:{entry}", f"{start}:lease:{entry}", f"{start}:tags", f"{start}:ops"
+        )
+
+    def cache_tags(self, tenant: str, shard: int) -> str:
+        """When the tags of a shard of a tenant's entries were invalidated."""
+        return f"{self._shard(tenant, shard)}:tags"
+
+    def cached_by(self, tenant: str) -> str:
+        """A glob of all keys of a tenant's cached entries."""
+        return f"{self.start}cache:{{{escape(tenant)}#*"
+
+    def tenants_by(self, user: str) -> str:
+        """A glob of all keys of the tenants that are a user's own, of any app."""
+        return f"{self.start}cache:{{*%3A{escape(escape(user))}#*"
+
+    def _shard(self, tenant: str, shard: int) -> str:
+        return self.of_shard("cache", escape(tenant), shard)
