@@ -57,7 +57,7 @@ def to_json(value: Any, what: str) -> bytes:
         InvalidValue: JSON cannot hold it.
     """
     try:
-        kind: type[Any] = type(value)
+        kind: object = type(value)
         if kind in _PLAIN or (
             kind is dict
             and _PLAIN.issuperset(map(type, value.values()))

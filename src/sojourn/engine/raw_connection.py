@@ -77,7 +77,9 @@ class RawConnection:
             for _ in range(TURN):
                 if (deliver := self._deliver) is None or (reply := self._get()) is _MORE:
                     return
-                first: Any = reply[0] if type(reply) is list and reply else reply
+                first: Any = reply
+                if type(reply) is list and reply:
+                    first = reply[0]  # pyright: ignore[reportUnknownVariableType]
                 if not isinstance(first, driver.ConnectionError):
                     deliver(reply)
                 elif isinstance(first, REPLY_ERRORS):  # "loading" is one

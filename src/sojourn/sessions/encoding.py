@@ -62,8 +62,8 @@ def encode_event(event: object, max_event_bytes: int) -> tuple[bytes, dict[str, 
     """
     if not isinstance(event, Event):
         raise checks.no_event(event)
-    state: object = event.state_delta
-    delta = {} if type(state) is dict and not state else checks.encoded(state)
+    state: object = event.state_delta  # most have none
+    delta = {} if type(state) is dict and not state else checks.encoded(event.state_delta)
     payload = event.payload
     if type(payload) is not msgspec.Raw:
         payload = msgspec.Raw(to_json(payload, "The payload of an event"))
