@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -57,7 +57,7 @@ def to_json(value: Any, what: str) -> bytes:
         InvalidValue: JSON cannot hold it.
     """
     try:
-        kind = cast("object", type(value))
+        kind: object = type(value)
         if kind in _PLAIN or (
             kind is dict
             and _PLAIN.issuperset(map(type, value.values()))
