@@ -57,7 +57,7 @@ def to_json(value: Any, what: str) -> bytes:
         InvalidValue: JSON cannot hold it.
     """
     try:
-        kind: object = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind in _PLAIN or (
             kind is dict
             and _PLAIN.issuperset(map(type, value.values()))
