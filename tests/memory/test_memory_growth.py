@@ -14,8 +14,7 @@ from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, pla
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
 from sojourn.memory import Draft, MemoryScope
 from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.memory.operations.get import GetEntries
-from sojourn.memory.operations.lists import ListMemoryApps
+from sojourn.memory.operations.read import GetEntries, ListMemoryApps
 from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import Item, MemoryRow
 from sojourn.security import Principal

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import get_args
 
-from sojourn.cache.operations import ReadCached
+from sojourn.cache.operations.reads import ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.operations.lists import ListEntries, ListMemoryApps, ListScopes
+from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedState
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
@@ -233,9 +233,9 @@ class Export:
             after = None
             names: list[str] = []
             while True:
-                page = await self._stores.memory.run(ListScopes(app, kind, shard, after, _NAMES))
-                names += page.names
-                after = page.last
+                wanted = ListScopes(app, kind, shard, after, _NAMES)
+                found, after = await self._stores.memory.run(wanted)
+                names += found
                 if after is None:
                     break
             for name in sorted(names, key=lambda each: scope_place(app, kind, each)):

@@ -7,12 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from sojourn.cache.operations import FetchCached, PutCached
+from sojourn.cache.operations.reads import FetchCached
+from sojourn.cache.operations.writes import PutCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.operations.get import GetEntries
+from sojourn.memory.operations.read import GetEntries
 from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedSession
