@@ -27,10 +27,12 @@ from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.notices import Notices, NoticeStore
+from sojourn.notices import Notices
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.keys import NoticeRoomKeys
+from sojourn.notices.operations import ForgetNotices
 from sojourn.notices.redis import RedisNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.rooms import StoreKeys
@@ -53,8 +55,8 @@ from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.keys import StreamRoomKeys
+from sojourn.streams.operations.connections import ForgetConnections
 from sojourn.streams.redis import RedisStreams
-from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -113,13 +115,13 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
-    streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
+    streams, security = InMemoryStreams(), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -186,14 +188,14 @@ def rooms_at(
     sessions = SessionParts(
         buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
     )
-    streams = RedisStreams(engine, StreamRoomKeys(space), Reach())
+    streams = RedisStreams(engine, StreamRoomKeys(space))
     security = RedisSecurity(engine, securing, options.state_ttl)
     traces = RedisTraces(engine, all_keys)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -272,10 +274,10 @@ def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
     return Notices(
-        store if options.notices else None,
-        options.health_check_interval,
         store,
-        options.operation_timeout,
+        enabled=options.notices,
+        poll=options.health_check_interval,
+        operation_timeout=options.operation_timeout,
     )
 
 
