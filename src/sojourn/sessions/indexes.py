@@ -9,46 +9,33 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from sojourn.calls.call import Call, Command, only
 from sojourn.codecs.pieces import Turns
 from sojourn.engine.engine import Engine
-from sojourn.errors import CorruptRecord
 from sojourn.ids import (
-    AppName,
-    SessionId,
     SessionKey,
     UserKey,
-    parse_app,
-    parse_session,
-    parse_user,
 )
-from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.inspection import CorruptionReporter
-from sojourn.sessions.keys import SHARDS, SessionRoomKeys
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.recent import Recent, as_json, entry_of, named
+from sojourn.sessions.recent import as_json
 from sojourn.sessions.scripts import load
 from sojourn.sessions.session_codec import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
+    FoundSessions,
     IndexEntry,
     IndexPlace,
     Label,
     SessionSnapshot,
     StoredNames,
-    StoredPage,
-    has,
 )
 
 _PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
 
-_OF_EACH = 100
-"""Entries of a user's index that are read where many users' are: most have fewer."""
 
 _AT_ONCE = 500
 """Users for whom one call asks at most."""
-_MENDED = 1000
-"""Sessions that have gone which one page of a list takes out."""
 
-
-_Entries: TypeAlias = list[bytes] | Exception
+Entries: TypeAlias = list[bytes] | Exception
 """Names and scores of a sorted set; an exception where the key is of another type."""
 
 
@@ -60,15 +47,6 @@ class Mended(NamedTuple):
     entries: Sequence[IndexEntry]
 
 
-class _FoundSessions(NamedTuple):
-    """What stands where an index leads to: sessions in order, and those that cannot be served."""
-
-    sessions: list[tuple[SessionKey, SessionSnapshot]]
-    corrupt: list[SessionKey]
-    newer: list[SessionKey]
-    gone: list[SessionKey]
-
-
 class Indexes:
     """What leads to the sessions of one deployment, over an engine."""
 
@@ -78,127 +56,15 @@ class Indexes:
         keys: SessionRoomKeys,
         shared_state: SharedState,
         inspection: CorruptionReporter,
-        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._shared_state = shared_state
         self._inspection = inspection
-        self._recent = recent
 
-    async def list_sessions(
-        self,
-        owner: UserKey,
-        after: IndexPlace | None,
-        limit: int,
-        label: Label | None = None,
-        *,
-        newest_first: bool = False,
-    ) -> StoredPage:
-        """Two round trips a page."""
-        index = self._keys.user(owner).by_update
-        if label is not None:
-            index = self._keys.labelled(index, label)
-        page = await self._page(
-            owner, index, after, limit, parse_session, newest_first=newest_first
-        )
-        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
-        found = await self._read(keys)
-        if found.gone:
-            self._engine.send_nowait(self.prune_call(owner))
-        moved = [key for key, stored in found.sessions if not has(stored.head, label)]
-        if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            self._engine.send_nowait(self.mend_call(owner, amiss, label))
-        after = page.places[-1] if page.more else None
-        return StoredPage(found.sessions, after, found.corrupt, found.newer)
-
-    async def list_ids(self, owner: UserKey, after: IndexPlace | None, limit: int) -> StoredNames:
-        """One round trip a page."""
-        index = self._keys.user(owner).by_update
-        return await self._page(owner, index, after, limit, parse_session)
-
-    async def list_users(
-        self, users: Sequence[tuple[UserKey, IndexPlace | None]], limit: int
-    ) -> Sequence[StoredPage | CorruptRecord]:
-        """Two round trips, whatever the number of users."""
-        size = min(limit, _OF_EACH)
-        indexes = [self._keys.user(owner).by_update for owner, _ in users]
-        commands = [
-            [_range_of(index, after, _size_of(size, after))]
-            for index, (_, after) in zip(indexes, users, strict=True)
-        ]
-        replies = await self._ask("sessions.index", commands)
-        places: dict[UserKey, StoredNames | CorruptRecord] = {}
-        for (owner, after), index, (reply,) in zip(users, indexes, replies, strict=True):
-            try:
-                page = await self._page(owner, index, after, size, parse_session, first=reply)
-            except CorruptRecord as error:
-                places[owner] = error
-                continue
-            more = page.more or len(page.places) > limit
-            places[owner] = StoredNames(page.places[:limit], more)
-            limit -= min(limit, len(page.places))
-            if more or not limit:
-                break
-        found = await self._read(
-            [
-                SessionKey(*owner, SessionId(place.name))
-                for owner, page in places.items()
-                if isinstance(page, StoredNames)
-                for place in page.places
-            ]
-        )
-        return self._by_user(places, found)
-
-    def _by_user(
-        self, places: dict[UserKey, StoredNames | CorruptRecord], found: _FoundSessions
-    ) -> list[StoredPage | CorruptRecord]:
-        """What was found, a page for each user."""
-        parts = {owner: _FoundSessions([], [], [], []) for owner in places}
-        for key, stored in found.sessions:
-            parts[key.owner].sessions.append((key, stored))
-        for key in found.corrupt:
-            parts[key.owner].corrupt.append(key)
-        for key in found.newer:
-            parts[key.owner].newer.append(key)
-        for key in found.gone:
-            parts[key.owner].gone.append(key)
-        listed: list[StoredPage | CorruptRecord] = []
-        for owner, page in places.items():
-            if isinstance(page, CorruptRecord):
-                listed.append(page)
-                continue
-            part = parts[owner]
-            if part.gone:  # evicted, or expired
-                self._engine.send_nowait(self.prune_call(owner))
-                self._engine.send_nowait(self.mend_call(owner, part.gone[:_MENDED]))
-            after = page.places[-1] if page.more else None
-            listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
-        return listed
-
-    async def list_recent(
-        self, app: AppName, after: IndexPlace | None, limit: int, label: Label | None = None
-    ) -> StoredPage:
-        """Two round trips a page."""
-        indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
-        if label is not None:
-            indexes = [self._keys.labelled(index, label) for index in indexes]
-        pages = await gather_in_time(*(self._newest(index, after, limit) for index in indexes))
-        places = sorted((place for page in pages for place in page.places), reverse=True)
-        more = len(places) > limit or any(page.more for page in pages)
-        places = places[:limit]
-        met = {key: place for place in places if (key := named(app, place.name))}
-        found = await self._read(list(met))
-        for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
-            self._recent.enter(IndexEntry(key, expires=met[key].score, former=as_json(label)))
-        for key, stored in found.sessions:
-            if not has(stored.head, label):  # of another label by now
-                self._recent.enter(entry_of(key, stored.head, as_json(label)))
-        return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
-
-    async def _read(self, keys: Sequence[SessionKey]) -> _FoundSessions:
-        """Sessions without rows. One round trip, a call for each user."""
-        found = _FoundSessions([], [], [], [])
+    async def read(self, keys: Sequence[SessionKey]) -> FoundSessions:
+        """Sessions without rows. One round trip."""
+        found = FoundSessions([], [], [], [])
         if not keys:
             return found
         owners: dict[UserKey, list[SessionKey]] = {}
@@ -210,7 +76,7 @@ class Indexes:
         ]
         names.append([self._keys.app_state(keys[0].app)])
         commands = [[("HGETALL", name) for name in part] for part in names]
-        *replies, (app,) = await self._ask("sessions.list", commands, large=True)
+        *replies, (app,) = await self.ask("sessions.list", commands, large=True)
         state = app_state(app)
         read: dict[SessionKey, SessionSnapshot] = {}
         turns = Turns()
@@ -240,7 +106,7 @@ class Indexes:
         found.sessions.extend((key, read[key]) for key in keys if key in read)
         return found
 
-    async def _ask(
+    async def ask(
         self, name: str, parts: Sequence[Sequence[Command]], *, large: bool = False
     ) -> list[list[Any]]:
         """The replies to commands, those of each part on keys of one slot. One round trip.
@@ -289,16 +155,8 @@ class Indexes:
             args=[as_json(label), *(key.session for key in keys)],
         )
 
-    async def list_names(
-        self, app: str | None, shard: int, after: IndexPlace | None, limit: int
-    ) -> StoredNames:
-        """One round trip a page."""
-        if app is None:
-            return await self._page(None, self._keys.apps(), after, limit, parse_app)
-        return await self._page(None, self._keys.users(app, shard), after, limit, parse_user)
-
-    async def _newest(self, index: str, after: IndexPlace | None, limit: int) -> StoredNames:
-        """As `_page`, from the highest score down. What is no name of a session is passed over."""
+    async def newest(self, index: str, after: IndexPlace | None, limit: int) -> StoredNames:
+        """As `page`, from the highest score down. What is no name of a session is passed over."""
         high = "+inf" if after is None else after.score
         size = limit + (1 if after is None else 2)
         while True:
@@ -321,7 +179,7 @@ class Indexes:
                 return StoredNames(found[:limit], len(found) > limit)
             size *= 4
 
-    async def _page(
+    async def page(
         self,
         owner: UserKey | None,
         index: str,
@@ -330,22 +188,22 @@ class Indexes:
         parse: Callable[[str], str],
         *,
         newest_first: bool = False,
-        first: _Entries | None = None,
+        first: Entries | None = None,
     ) -> StoredNames:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
         it pass over some. `first` is what the first read gave, if it has been made.
         """
-        size = _size_of(limit, after)
+        size = size_of(limit, after)
         while True:
             found: list[IndexPlace] = []
             flaws: list[FieldError] = []
-            flat: _Entries | None = first
+            flat: Entries | None = first
             if flat is None:
-                command = _range_of(index, after, size, newest_first=newest_first)
-                ((reply,),) = await self._ask("sessions.index", [[command]])
-                flat = cast("_Entries", reply)
+                command = range_of(index, after, size, newest_first=newest_first)
+                ((reply,),) = await self.ask("sessions.index", [[command]])
+                flat = cast("Entries", reply)
             first = None
             if isinstance(flat, Exception):
                 raise await self._inspection.refusal(owner, None, "index", index, [FOREIGN])
@@ -364,12 +222,12 @@ class Indexes:
         return StoredNames(found[:limit], len(found) > limit)
 
 
-def _size_of(limit: int, after: IndexPlace | None) -> int:
+def size_of(limit: int, after: IndexPlace | None) -> int:
     """How many entries a page reads: one more tells of others, and its place is met again."""
     return limit + (1 if after is None else 2)
 
 
-def _range_of(
+def range_of(
     index: str, after: IndexPlace | None, size: int, *, newest_first: bool = False
 ) -> Command:
     """Read some entries of a sorted set, from the score of a place on."""
