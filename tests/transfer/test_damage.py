@@ -20,6 +20,7 @@ import sojourn
 from extent import examples
 from sojourn import InvalidArchive, Sojourn, transfer
 from sojourn.caps import Ceiling
+from sojourn.memory.operations.read import ListMemoryApps
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -66,7 +67,7 @@ def _refused(path: Path) -> InvalidArchive:
             with pytest.raises(InvalidArchive) as error:
                 await transfer.import_(store, path)
             assert (await store.admin.apps()).names == []
-            assert await store.stores.memory_archive.apps() == set()
+            assert await store.stores.memory.run(ListMemoryApps()) == set()
             return error.value
 
     return asyncio.run(run())

@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
-from sojourn.sessions import Appended, Batches, Event, Keep, Rotated, Session, SessionFields, SessionPage, Sessions
+from sojourn.sessions import Batches, Keep, Rotated, Sessions
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failsafe, Result
+from sojourn.sessions.model import Appended, Event, Session, SessionPage
+from sojourn.sessions.record import SessionFields
 from typing import Any, Unpack
 
 
 class SafeSessions(Failsafe):
     def __init__(self, sessions: Sessions) -> None: ...
-    async def create(self, app: str, user: str, session: str | None=..., *, state: Mapping[str, Any] | None=..., ttl: float | Keep | None=..., max_age: float | None=..., until: float | None=..., created: float | None=..., operation_id: str | None=..., fresh: bool=..., **fields: Unpack[SessionFields]) -> Result[Session[Event]]: ...
+    async def create(self, app: str, user: str, session: str | None=..., *, state: Mapping[str, Any] | None=..., ttl: float | Keep | None=..., max_age: float | None=..., until: float | None=..., created: float | None=..., operation_id: str | None=..., **fields: Unpack[SessionFields]) -> Result[Session[Event]]: ...
     async def ensure(self, app: str, user: str, session: str, *, last: int | None=..., state: Mapping[str, Any] | None=..., ttl: float | Keep | None=..., max_age: float | None=..., until: float | None=..., operation_id: str | None=..., **fields: Unpack[SessionFields]) -> Result[Session[Event]]: ...
     async def get(self, key: SessionKey, *, last: int | None=..., since: float | None=..., after: int | None=...) -> Result[Session[Event]]: ...
     async def append(self, key: SessionKey, *events: Event, incarnation: str=..., expected_version: int | None=..., operation_id: str | None=...) -> Result[Appended]: ...

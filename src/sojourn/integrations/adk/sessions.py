@@ -27,6 +27,7 @@ from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.integrations.opened import StoreUser
 from sojourn.sessions import KEEP, Event, Keep, Session
+from sojourn.sessions.operations.archive import ReadLogSlice
 
 if TYPE_CHECKING:
     from sojourn.integrations.opened import Where
@@ -286,7 +287,7 @@ class SessionService(StoreUser, BaseSessionService):
                 "there: others were trimmed, are beyond max_events, or cannot be read"
             )
         else:
-            log = await self.store.stores.session_archive.stretch(key, 1, 0, 0)
+            log = await self.store.stores.sessions.run(ReadLogSlice(key, 1, 0, 0))
             if log is not None and log.epoch:
                 why = "the session's log was rewritten (save, or trim at its end)"
         if why:
