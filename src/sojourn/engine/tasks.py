@@ -69,10 +69,10 @@ def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> 
     with suppress(RuntimeError):  # the loop is closed
         transport.abort()
     with suppress(OSError, AttributeError):  # asyncio's own would close it in the loop's next turn
-        transport._sock.close()  # noqa: SLF001
+        transport._sock.close()  # noqa: SLF001 - there is no public way to it
         if loop.is_closed():
             transport._sock = None  # noqa: SLF001 - there will be no next turn
-    ours._writer = ours._reader = None  # noqa: SLF001
+    ours._writer = ours._reader = None  # noqa: SLF001 - so redis-py knows that it is closed
 
 
 def _shut(transport: Any, loop: asyncio.AbstractEventLoop) -> None:

@@ -87,7 +87,7 @@ class Traffic:
                 take(data)
 
             reader.feed_data = fed
-            self._transport = ours._writer.transport  # noqa: SLF001
+            self._transport = ours._writer.transport  # noqa: SLF001 - for its send buffer
 
     def rest(self) -> None:
         """Nothing is under way."""
