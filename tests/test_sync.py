@@ -221,18 +221,18 @@ store.close()
 def test_threads_of_a_child_do_not_take_the_parents_thread(server: Server) -> None:
     code = f"""
 import os, threading, sojourn.sync
-from sojourn.sync import facade
+from sojourn import process
 store = sojourn.sync.open({server.url!r})
 key = store.sessions.create("shop", "ada").key
 opening, go_on = threading.Event(), threading.Event()
-real = facade.Portal
-def slow():
+real = process.open
+def slow(url):
     opening.set()
     assert go_on.wait(10)
-    return real()
+    return real(url)
 child = os.fork()
 if child == 0:
-    facade.Portal = slow
+    process.open = slow
     found = []
     get = lambda: found.append(store.sessions.get(key))
     threads = [threading.Thread(target=get, daemon=True) for _ in range(2)]

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sojourn.artifacts import Artifacts
-from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import ArtifactStore
 from sojourn.cache import Cache
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
@@ -30,10 +27,12 @@ from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.redis import RedisMemory
-from sojourn.notices import Notices, NoticeStore
+from sojourn.notices import Notices
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.keys import NoticeRoomKeys
+from sojourn.notices.operations import ForgetNotices
 from sojourn.notices.redis import RedisNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
 from sojourn.rooms import StoreKeys
@@ -45,7 +44,6 @@ from sojourn.security.redis import RedisSecurity
 from sojourn.security.store import SecurityStore
 from sojourn.security.traces import RedisTraces, TwinTraces
 from sojourn.sessions import SessionLimits, SessionParts
-from sojourn.sessions.archive import SessionArchive
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.keys import SHARDS, SessionRoomKeys
@@ -53,13 +51,12 @@ from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.streams import Streams
 from sojourn.streams.inmemory import InMemoryStreams
 from sojourn.streams.keys import StreamRoomKeys
+from sojourn.streams.operations.connections import ForgetConnections
 from sojourn.streams.redis import RedisStreams
-from sojourn.streams.store import Reach
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
@@ -73,10 +70,8 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    session_archive: SessionArchive
     memory: RoomStore
-    artifacts: ArtifactStore
-    artifact_archive: ArtifactArchive
+    artifacts: RoomStore
     cache: CacheStore
     counters: Counters
     options: Options
@@ -120,13 +115,13 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     memory = _memory(entries, options, shards=1)
     artifacts = Artifacts(files, options.max_artifact_bytes)
     sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
-    streams, security = InMemoryStreams(Reach()), InMemorySecurity(options.state_ttl)
+    streams, security = InMemoryStreams(), InMemorySecurity(options.state_ttl)
     traces = TwinTraces((twin, told, kept, files, streams), entries, records)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -140,7 +135,7 @@ def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(twin, twin, entries, files, files, records),
+            *(twin, entries, files, records),
             InMemoryCounters(),
             options,
             shards=1,
@@ -193,14 +188,14 @@ def rooms_at(
     sessions = SessionParts(
         buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
     )
-    streams = RedisStreams(engine, StreamRoomKeys(space), Reach())
+    streams = RedisStreams(engine, StreamRoomKeys(space))
     security = RedisSecurity(engine, securing, options.state_ttl)
     traces = RedisTraces(engine, all_keys)
     others: dict[str, Forget] = {
         **_forgets(memory, artifacts, cache),
-        "notices": told.forget,
+        "notices": lambda owner: told.run(ForgetNotices(owner)),
         "quarantined": quarantine.forget,
-        "connections": streams.forget,
+        "connections": lambda owner: streams.run(ForgetConnections(owner)),
         "claims": security.forget,
     }
     return Rooms(
@@ -216,10 +211,7 @@ def rooms_at(
         forgetter=Eraser(sessions, others, traces.apps),
         streams=Streams(streams),
         stores=Stores(
-            *(rows, RedisArchive(engine, keys, policy, quarantine)),
-            entries,
-            *(files, RedisArtifactArchive(engine, filing)),
-            records,
+            *(rows, entries, files, records),
             RedisCounters(engine, securing),
             options,
             shards=SHARDS,
@@ -282,10 +274,10 @@ def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
 
 def _notices(store: NoticeStore, options: Options) -> Notices:
     return Notices(
-        store if options.notices else None,
-        options.health_check_interval,
         store,
-        options.operation_timeout,
+        enabled=options.notices,
+        poll=options.health_check_interval,
+        operation_timeout=options.operation_timeout,
     )
 
 

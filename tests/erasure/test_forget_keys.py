@@ -21,6 +21,7 @@ from sojourn.ids import escape, tenant_of
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.security import Principal
 from sojourn.sessions.keys import SessionRoomKeys
+from sojourn.sessions.operations.restore import StageEvents
 from sojourn.testing.forgetting import fill
 
 USER = "ada lovelace:{*}%"
@@ -57,13 +58,13 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
 
 async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) -> None:
     key, alike = (SessionKey.of("shop", user, "s:1") for user in (USER, f"{USER}2"))
-    archive = store.stores.session_archive
+    rows = store.stores.sessions
     for each in (key, alike):
-        assert await archive.stage(each, "half:1", 0, 0, [b"s3cret", b"s3cret"]) == 2
+        assert await rows.run(StageEvents(each, "half:1", 0, 0, [b"s3cret", b"s3cret"])) == 2
     await store.admin.forget(USER)
     left = await everything(store)
     assert len(mentions(left, "s3cret")) == 1
-    assert await archive.stage(alike, "half:1", 0, 0, []) == 2
+    assert await rows.run(StageEvents(alike, "half:1", 0, 0, [])) == 2
     await store.admin.forget(alike.user)
     assert mentions(await everything(store), "s3cret") == []
 
@@ -72,7 +73,7 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
     owner = UserKey.of("shop", USER)
     keys = await fill(store, owner, "s3cret")
     rotated = await store.rotate(keys[0])
-    handle = store.as_user(Principal.of("shop", USER))
+    handle = store.guard().user(Principal.of("shop", USER))
     again = await handle.sessions.rotate(rotated.key.session)
     await handle.sessions.rotate("s3cret-1")
     await store.admin.forget(USER)

@@ -14,8 +14,7 @@ from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, pla
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
 from sojourn.memory import Draft, MemoryScope
 from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.memory.operations.get import GetEntries
-from sojourn.memory.operations.lists import ListMemoryApps
+from sojourn.memory.operations.read import GetEntries, ListMemoryApps
 from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import Item, MemoryRow
 from sojourn.security import Principal
@@ -368,7 +367,7 @@ async def test_a_tenant_has_its_own_entries(anywhere: sojourn.Sojourn) -> None:
 async def test_a_user_s_handle_sees_the_entries_of_no_tenant(anywhere: sojourn.Sojourn) -> None:
     await anywhere.memory.user("ada", app="shop", tenant="acme").put("secret", "tea")
     await anywhere.memory.user("ada", app="shop").put("open", "tea")
-    ada = anywhere.as_user(Principal.of("shop", "ada"))
+    ada = anywhere.guard().user(Principal.of("shop", "ada"))
     assert keys(await ada.memory.list()) == ["open"]
     assert [hit.entry.key for hit in await ada.memory.search("tea")] == ["open"]
     assert await ada.memory.get("secret") is None

@@ -22,6 +22,7 @@ import sojourn
 from servers import Server
 from sojourn import InvalidArchive, NewerFormat, SessionKey, Sojourn, UserKey, transfer
 from sojourn.codecs.growth import encoded, of_member, to_member
+from sojourn.sessions.operations.archive import ReadStoredSession
 from sojourn.transfer.passing import NAMES
 from sojourn.transfer.user import records as user_records
 
@@ -710,7 +711,7 @@ async def test_what_was_exported_before_a_field_was_known_becomes_that_field(
     bodies[3]["entries"][0]["more"] = {"tenant": "acme", "vector_encoding": "f16", "vector": "AA"}
     write_bodies(tmp_path / "archive", bodies)
     done = await transfer.import_(store, tmp_path / "archive")
-    found = await store.stores.session_archive.find(KEY)
+    found = await store.stores.sessions.run(ReadStoredSession(KEY))
     assert found is not None
     assert (found.head.log_id, found.head.labels) == ("0" * 32, {"flow": "x"})
     (entry,) = (await store.memory.user("ada", app="shop").list()).entries

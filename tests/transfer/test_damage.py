@@ -20,7 +20,7 @@ import sojourn
 from extent import examples
 from sojourn import InvalidArchive, Sojourn, transfer
 from sojourn.caps import Ceiling
-from sojourn.memory.operations.lists import ListMemoryApps
+from sojourn.memory.operations.read import ListMemoryApps
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,

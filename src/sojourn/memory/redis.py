@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Command, Script, only
 from sojourn.calls.operation import Operation
@@ -18,7 +18,7 @@ from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.memory.entry_codec import Found, in_ms, of_others, parse_rows, texts
 from sojourn.memory.keys import MemoryKeys, MemoryRoomKeys
 from sojourn.memory.model import ScopeKey
-from sojourn.memory.store import EntryPage, MemoryRow
+from sojourn.memory.store import EntryPage, MemoryRow, NamesPage
 from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sojourn.memory.operations.put import PutEntries
 
 R = TypeVar("R")
-NamesInIndex: TypeAlias = tuple[list[str], str | None]
-"""Names, and the place where they end; None when nothing follows."""
 
 log = logging.getLogger("sojourn.memory")
 
@@ -217,23 +215,19 @@ class RedisMemory:
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
-    def names_in(
-        self, index: str, prefix: str, after: str | None, limit: int
-    ) -> Call[NamesInIndex]:
+    def names_in(self, index: str, prefix: str, after: str | None, limit: int) -> Call[NamesPage]:
         """Names in an index that begin with a prefix, behind a name."""
         low = b"[" + prefix.encode() if after is None else b"(" + after.encode()
         high = b"(" + prefix.encode() + b"\xff" if prefix else b"+"  # UTF-8 has no such byte
         command: Command = ("ZRANGEBYLEX", index, low, high, "LIMIT", 0, limit + 1)
 
-        def read(replies: list[Any]) -> NamesInIndex:
+        def read(replies: list[Any]) -> NamesPage:
             names = texts(index, replies[0])
             return names[:limit], names[limit - 1] if len(names) > limit else None
 
         return Call("memory.index", (index,), read, commands=[command])
 
-    async def page(
-        self, ours: MemoryKeys, index: Call[NamesInIndex], tenant: str | None
-    ) -> EntryPage:
+    async def page(self, ours: MemoryKeys, index: Call[NamesPage], tenant: str | None) -> EntryPage:
         """The entries that an index names. Two round trips; two more for an index to repair."""
         for again in (True, False):
             keys, last = await self.engine.run(index)

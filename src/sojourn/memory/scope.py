@@ -17,11 +17,9 @@ from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.entry_codec import entry_of
 from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, ScopeKey
 from sojourn.memory.operations.add import AddEntries
-from sojourn.memory.operations.clear import ClearScope
-from sojourn.memory.operations.delete import DeleteEntry
-from sojourn.memory.operations.get import GetEntries
-from sojourn.memory.operations.lists import ListEntries, ListLatest
+from sojourn.memory.operations.delete import ClearScope, DeleteEntry
 from sojourn.memory.operations.put import PutEntries
+from sojourn.memory.operations.read import GetEntries, ListEntries, ListLatest
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import EntryPage, Item, MemoryRow
 from sojourn.resilience.backoff import backoff

@@ -13,7 +13,7 @@ from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
 from sojourn.memory.operations.forget import ForgetScopes
-from sojourn.memory.operations.lists import ListScopes
+from sojourn.memory.operations.read import ListScopes
 from sojourn.memory.scope import MemoryLimits, MemoryScope
 from sojourn.memory.search import Searcher
 from sojourn.memory.vectors import Embed, Embedder
@@ -41,7 +41,7 @@ class Memory:
     Every scope may be made with a `tenant`, a word of up to 256 bytes: then it has only this
     tenant's entries, and its puts belong to this tenant. With the empty tenant it has the entries
     of no tenant. Without one (None) it has the entries of all tenants, which is for trusted code:
-    the scopes of `store.as_user` have those of no tenant.
+    the scopes of `store.user` have those of no tenant.
 
     Args:
         store: where entries are kept.
@@ -139,9 +139,8 @@ class Memory:
         with within(self._operation_timeout):
             while shard < self._shards:
                 room = limit - len(names)
-                found = await self._store.run(ListScopes(of, kind, shard, after, room))
-                names += found.names
-                after = found.last
+                found, after = await self._store.run(ListScopes(of, kind, shard, after, room))
+                names += found
                 if after is None:
                     shard += 1
                 if len(names) >= limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
@@ -68,11 +68,8 @@ class EntryPage(NamedTuple):
     newer: list[str]
 
 
-class ScopeNames(NamedTuple):
-    """A page of names, and where it ends; None when nothing follows."""
-
-    names: list[str]
-    last: str | None
+NamesPage: TypeAlias = tuple[list[str], str | None]
+"""Names, and where the page of them ends; None when nothing follows."""
 
 
 class ChangeMark(NamedTuple):

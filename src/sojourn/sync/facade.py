@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
-import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
 from typing import Any, Self, TypeVar
 
-import sojourn
+from sojourn import process
 from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
@@ -21,16 +19,7 @@ from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
 from sojourn.memory import Memory, MemoryScope
 from sojourn.notices import Notice, Notices
-from sojourn.security import (
-    Guard,
-    UserArtifacts,
-    UserCache,
-    UserHistory,
-    UserMemory,
-    UserNotices,
-    UserSessions,
-    UserStore,
-)
+from sojourn.security import Guard, User, UserRoom
 from sojourn.sessions import (
     AdapterSessions,
     Batches,
@@ -53,7 +42,7 @@ class Facade:
         room: gives the room itself; after a fork it is another.
     """
 
-    def __init__(self, portal: Callable[[], Portal], room: Callable[[], Any]) -> None:
+    def __init__(self, portal: Portal, room: Callable[[], Any]) -> None:
         self._portal = portal
         self._room = room
 
@@ -71,11 +60,11 @@ class Facade:
             @wraps(found)
             def call(*args: Any, **kwargs: Any) -> Any:
                 method = getattr(self._room(), name)
-                return self._portal().run(partial(method, *args, **kwargs))
+                return self._portal.run(partial(method, *args, **kwargs))
 
             return call
-        if type(found) in _FACADES:
-            return _FACADES[type(found)](self._portal, lambda: getattr(self._room(), name))
+        if (facade := _facade_of(found)) is not None:
+            return facade(self._portal, lambda: getattr(self._room(), name))
         if inspect.ismethod(found):
 
             @wraps(found)
@@ -84,9 +73,8 @@ class Facade:
                     return getattr(self._room(), name)(*args, **kwargs)
 
                 result = made()
-                if type(result) in _FACADES:
-                    return _FACADES[type(result)](self._portal, made)
-                return result
+                facade = _facade_of(result)
+                return result if facade is None else facade(self._portal, made)
 
             return make
         return found
@@ -103,7 +91,7 @@ class CacheFacade(Facade):
             value: T = await self._room().fetch(name, partial(thread.run, compute), **options)
             return value
 
-        return thread.serve(self._portal(), fetch)
+        return thread.serve(self._portal, fetch)
 
     def cached(self, **options: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
         """As `Cache.cached`, for plain functions."""
@@ -124,7 +112,7 @@ class CacheFacade(Facade):
 
                 call: Callable[[], Coroutine[Any, Any, T]]
                 call = partial(self._room().cached(**options)(run), *args, **kwargs)
-                result: T = thread.serve(self._portal(), call)
+                result: T = thread.serve(self._portal, call)
                 return result
 
             return cached
@@ -137,7 +125,7 @@ class NoticesFacade(Facade):
 
     def subscribe(self, *owner: str, **options: Any) -> Iterator[Notice]:
         """As `Notices.subscribe`, as a plain iterator."""
-        portal = self._portal()
+        portal = self._portal
         notices: AsyncGenerator[Notice, None] = self._room().subscribe(*owner, **options)
 
         async def step() -> Notice:
@@ -161,30 +149,32 @@ class Store(Facade):
     """An open store for callers without an event loop: `with sojourn.sync.open(url) as store`.
 
     It may be used from any thread, and in a process forked after it was opened.
+
+    Args:
+        room: gives the store.
+        close: closes it.
     """
 
-    def __init__(self, url: Any, options: dict[str, Any]) -> None:
-        self._args = (url, options)
-        self._here = Portal()
-        self._store = sojourn.open(url, **options)
-        self._pid = os.getpid()
-        self._parents: object = None
-        self._renewing = threading.Lock()
+    def __init__(
+        self, room: Callable[[], Sojourn], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        super().__init__(Portal(), room)
+        self._close = close
 
     def close(self) -> None:
         """Close the store and end its thread."""
         if sys.is_finalizing():  # there is no thread any more, and connections end with the process
             return
-        store, portal = self._room(), self._here
-        portal.run(store.close)
-        portal.close()
+        self._portal.run(self._close)
+        self._portal.close()
 
     def __repr__(self) -> str:
-        return f"<sojourn.sync.Store {repr(self._store).removeprefix('<Sojourn ')}"
+        return f"<sojourn.sync.Store {repr(self._room()).removeprefix('<Sojourn ')}"
 
     def __del__(self) -> None:
         """Nobody closed it: say so, and end its thread and connections."""
-        if self.__dict__.get("_pid") != os.getpid() or not self._here.is_running:
+        portal: Portal | None = self.__dict__.get("_portal")
+        if portal is None or not portal.is_running:
             return
         warnings.warn(
             f"{self!r} was not closed: use `with sojourn.sync.open(...) as store`, or close().",
@@ -193,7 +183,7 @@ class Store(Facade):
             source=self,
         )
         if not sys.is_finalizing():  # then threads have ended already
-            self._here.abandon(self._store.close)
+            portal.abandon(self._close)
 
     def __enter__(self) -> Self:
         return self
@@ -201,27 +191,22 @@ class Store(Facade):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Methods and not attributes: a store that refers to itself is collected late.
-    def _portal(self) -> Portal:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._after_fork()
-        return self._here
 
-    def _room(self) -> Sojourn:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._after_fork()
-        return self._store
+class DefaultStore(Store):
+    """Whichever store `sojourn.default()` gives at the time of a call."""
 
-    def _after_fork(self) -> None:
-        """Threads and connections are the parent's. What is kept in memory was copied with it."""
-        if self._pid == os.getpid():
-            return
-        with self._renewing:
-            if self._pid == os.getpid():
-                return
-            self._parents = self._here, self._store  # never collected here: that would close them
-            self._here = Portal()
-            if self._store.where != "memory://":
-                self._store = sojourn.open(self._args[0], **self._args[1])
-            self._pid = os.getpid()  # the last: from now on other threads do not wait
+    def __init__(self) -> None:
+        super().__init__(process.default, process.close_default)
+
+    def __repr__(self) -> str:
+        return "<sojourn.sync.default()>"
+
+    def __del__(self) -> None:
+        """It is closed when the process ends."""
+
+
+DEFAULT = DefaultStore()
+"""The only one."""
 
 
 _FACADES: dict[type, type[Facade]] = {
@@ -239,12 +224,11 @@ _FACADES: dict[type, type[Facade]] = {
     SafeSessions: Facade,
     Sessions: Facade,
     Guard: Facade,
-    UserStore: Facade,
-    UserSessions: Facade,
-    UserMemory: Facade,
-    UserCache: CacheFacade,
-    UserArtifacts: Facade,
-    UserHistory: Facade,
-    UserNotices: NoticesFacade,
+    User: Facade,
 }
 """What is wrapped, and by what."""
+
+
+def _facade_of(found: object) -> type[Facade] | None:
+    """What wraps an object; a handle is wrapped as its room is."""
+    return _FACADES.get(found.of if isinstance(found, UserRoom) else type(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
@@ -12,7 +12,6 @@ from sojourn.memory.model import Kind, ScopeKey
 
 if TYPE_CHECKING:
     from sojourn.memory.inmemory import InMemoryMemory
-    from sojourn.memory.keys import MemoryKeys
     from sojourn.memory.redis import RedisMemory
 
 SCRIPT = Script.beside(__name__)
@@ -41,7 +40,16 @@ class ForgetScopes(Operation[int], frozen=True):
             heads.add(ours.head)
             done = 0
             while not done:
-                names = await _indexed(server, ours)
+                indexes = (ours.names, ours.expiry, ours.changes)
+                some: Call[list[list[bytes] | Exception]] = Call(
+                    name="memory.index",
+                    keys=indexes,
+                    read=list,
+                    commands=[("ZRANGE", index, 0, 149) for index in indexes],
+                    allow_wrong_type=True,
+                )
+                listed = await server.engine.run(some)
+                names = list({name for each in listed if isinstance(each, list) for name in each})
                 texts = [name.decode(errors="replace") for name in names]
                 call: Call[list[int]] = Call(
                     name="memory.forget",
@@ -65,20 +73,3 @@ class ForgetScopes(Operation[int], frozen=True):
             ours = memory.scopes.pop(ScopeKey(self.app, kind, self.name), None)
             count += sum(ours.row(key, now) is not None for key in ours.names) if ours else 0
         return count
-
-
-async def _indexed(server: RedisMemory, ours: MemoryKeys) -> list[bytes]:
-    """Some keys in the indexes of a scope."""
-    names: dict[bytes, None] = {}
-    for index in (ours.names, ours.expiry, ours.changes):
-        call: Call[Any] = Call(
-            "memory.index",
-            (index,),
-            only,
-            commands=[("ZRANGE", index, 0, 149)],
-            allow_wrong_type=True,
-        )
-        listed = await server.engine.run(call)
-        if isinstance(listed, list):
-            names |= dict.fromkeys(cast("list[bytes]", listed))
-    return list(names)

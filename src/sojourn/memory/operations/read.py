@@ -1,21 +1,51 @@
-"""List entries, scopes and apps, page by page."""
+"""Read entries by their keys; list entries, scopes and apps."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sojourn.calls.call import Call, Command
 from sojourn.calls.operation import Operation
 from sojourn.ids import AppName
 from sojourn.memory.entry_codec import texts
 from sojourn.memory.model import Kind, ScopeKey
-from sojourn.memory.store import EntryPage, ScopeNames
+from sojourn.memory.store import EntryPage, MemoryRow, NamesPage
 
 if TYPE_CHECKING:
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.redis import RedisMemory
+
+
+class GetEntries(Operation[list[MemoryRow | None]], frozen=True):
+    """Entries, in the order of the keys; None for one that is not there.
+
+    Attributes:
+        scope: whose entries.
+        keys: their names.
+        tenant: only this tenant's; None for all.
+    """
+
+    scope: ScopeKey
+    keys: Sequence[str]
+    tenant: str | None = None
+
+    async def on_server(self, server: RedisMemory) -> list[MemoryRow | None]:
+        """One round trip."""
+        server.register_owed(self.scope)
+        ours = server.keys.memory(*self.scope)
+        found = await server.read(ours, self.keys, self.tenant)
+        for each in found:
+            if isinstance(each, Exception):
+                raise each
+        return cast("list[MemoryRow | None]", found)
+
+    async def in_memory(self, memory: InMemoryMemory) -> list[MemoryRow | None]:
+        """As `Operation`."""
+        ours, now = memory.scopes.get(self.scope, memory.nothing), memory.now()
+        return [ours.row(key, now, self.tenant) for key in self.keys]
 
 
 class ListEntries(Operation[EntryPage], frozen=True):
@@ -78,7 +108,7 @@ class ListLatest(Operation[EntryPage], frozen=True):
         top = "+inf" if self.before is None else f"({self.before}"
         command: Command = ("ZREVRANGEBYSCORE", ours.changes, top, "-inf", "WITHSCORES")
 
-        def read(replies: list[Any]) -> tuple[list[str], str | None]:
+        def read(replies: list[Any]) -> NamesPage:
             (flat,) = replies
             last = flat[2 * limit - 1].decode() if len(flat) > 2 * limit else None
             return texts(ours.changes, flat[: 2 * limit : 2]), last
@@ -101,7 +131,7 @@ class ListLatest(Operation[EntryPage], frozen=True):
         return EntryPage(rows, str(found[limit - 1][1]) if len(found) > limit else None, [], [])
 
 
-class ListScopes(Operation[ScopeNames], frozen=True):
+class ListScopes(Operation[NamesPage], frozen=True):
     """Names of one shard that have entries.
 
     Attributes:
@@ -118,7 +148,7 @@ class ListScopes(Operation[ScopeNames], frozen=True):
     after: str | None
     limit: int
 
-    async def on_server(self, server: RedisMemory) -> ScopeNames:
+    async def on_server(self, server: RedisMemory) -> NamesPage:
         """Two round trips: a name whose entries have expired stays in the index for a while."""
         index, _ = server.keys.memories(self.app, self.kind, self.shard)
         names, last = await server.engine.run(server.names_in(index, "", self.after, self.limit))
@@ -133,9 +163,9 @@ class ListScopes(Operation[ScopeNames], frozen=True):
             for expiry in ends
         ]
         alive = await server.engine.run_all(calls)
-        return ScopeNames([name for name, lives in zip(names, alive, strict=True) if lives], last)
+        return [name for name, lives in zip(names, alive, strict=True) if lives], last
 
-    async def in_memory(self, memory: InMemoryMemory) -> ScopeNames:
+    async def in_memory(self, memory: InMemoryMemory) -> NamesPage:
         """As `Operation`."""
         now, limit = memory.now(), self.limit
         found = sorted(
@@ -145,7 +175,7 @@ class ListScopes(Operation[ScopeNames], frozen=True):
             and (self.after is None or scope.name > self.after)
             and any(ours.row(key, now) for key in ours.names)
         )
-        return ScopeNames(found[:limit], found[limit - 1] if len(found) > limit else None)
+        return found[:limit], found[limit - 1] if len(found) > limit else None
 
 
 class ListMemoryApps(Operation[set[str]], frozen=True):
