@@ -8,8 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from sojourn.artifacts import Artifacts
+from sojourn.cache import Cache
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
@@ -17,12 +19,14 @@ from sojourn.engine.multiplexer import ConnectionStats
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
-from sojourn.memory import LAST, remember
+from sojourn.memory import LAST, Memory, remember
+from sojourn.notices import Notices
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.deadline import gather_in_time, in_time
+from sojourn.rooms import ROOMS
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
 from sojourn.security.forgetting import ErasureReceipt
-from sojourn.sessions import KEEP, History, Keep, Rotated
+from sojourn.sessions import KEEP, History, Keep, Rotated, Sessions
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
 from sojourn.sessions.tombstones import REMEMBERED
@@ -50,23 +54,34 @@ class Sojourn:
         notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
+    sessions: Sessions
+    cache: Cache
+    memory: Memory
+    artifacts: Artifacts
+    notices: Notices
+
     def __init__(self, rooms: Rooms, hooks: Hooks) -> None:
-        self.sessions = rooms.sessions
-        self.cache = rooms.cache
-        self.memory = rooms.memory
-        self.artifacts = rooms.artifacts
-        self.notices = rooms.notices
+        self._rooms = rooms.opened
+        for room in ROOMS:
+            if room.public:
+                setattr(self, room.name, self.room(room.name))
         self.doctor = rooms.doctor
-        self._streams = rooms.streams
-        self._security = rooms.security
         self._guard = self.guard()
         self._forgetter = rooms.forgetter
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
-        self._buffered = rooms.buffered
         self._hooks = hooks
         self._closed = False
+
+    def room(self, name: str) -> Any:
+        """The service of a room by its name, for rooms from outside the package.
+
+        Raises:
+            KeyError: this store has none of that name: `sojourn.rooms.register` adds it to stores
+                that are opened later.
+        """
+        return self._rooms[name].service
 
     @property
     def where(self) -> str:
@@ -129,7 +144,7 @@ class Sojourn:
             connections=tally.connections,
             lost_connections=tally.losses,
             retries=tally.resends,
-            buffered=0 if self._buffered is None else self._buffered.waiting,
+            buffered=sum(room.buffer.waiting for room in self._rooms.values() if room.buffer),
             near_cache=self.sessions.cache_stats(),
             cache=self.cache.stats(),
             failures=self.sessions.safe.failures,
@@ -318,12 +333,12 @@ class Sojourn:
             self.memory,
             self.artifacts,
             self.notices,
-            self._streams,
+            self.room("streams"),
             self.rotate,
         )
         return Guard(
             rooms,
-            self._security,
+            self.room("security"),
             log=log,
             check_id=check_id,
             limiter=limiter,
@@ -344,12 +359,12 @@ class Sojourn:
         Writes that are still buffered are tried once more; without `journal` they are lost if the
         server is still out of reach, and the report to `on_replay` and the log say how many.
         """
-        if self._buffered is not None and not self._closed:
-            await self._buffered.close()
+        if not self._closed:
+            for buffer in [room.buffer for room in self._rooms.values() if room.buffer]:
+                await buffer.close()
         self._closed = True
-        await self.cache.close()
-        await self.memory.close()
-        self.notices.close()
+        for room in self._rooms.values():
+            await room.close()
         if self._engine is not None:
             await self._engine.close()
 
