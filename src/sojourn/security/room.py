@@ -1,4 +1,4 @@
-"""What guards keep, as a room of a store: owners of session ids, and counters."""
+"""Owners of session ids, and counters of guards, as a room of a store."""
 
 from __future__ import annotations
 
