@@ -115,9 +115,9 @@ async def measure(url, plain, users, sends):
                 for name, call in (
                     ("list", listed),
                     ("ADK SQLite: list", None),
-                    ("sweep", lambda store: paged(store.sessions.sweep)),
+                    ("sweep", lambda store: paged(store.admin.sweep)),
                     ("export", exported),
-                    ("revoke_app", lambda store: paged(store.sessions.revoke_app)),
+                    ("revoke_app", lambda store: paged(store.admin.revoke_app)),
                     ("clear", cleared),
                 ):
                     if name == "clear":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from sojourn import client, sync
+from sojourn import admin, client, sync
 from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
@@ -22,6 +22,9 @@ from sojourn.notices import service as notices_service
 from sojourn.security import guard as security_guard
 from sojourn.security import kept as security_kept
 from sojourn.security import own as security_own
+from sojourn.sessions import adapters as sessions_adapters
+from sojourn.sessions import admin as sessions_admin
+from sojourn.sessions import batch as sessions_batch
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
 
@@ -50,11 +53,9 @@ from sojourn.sessions import (
     Entries,
     Event,
     Failures,
-    Forgotten,
     Keep,
     Message,
     NamePage,
-    NearCacheStats,
     Quarantined,
     Result,
     Rotated,
@@ -62,6 +63,7 @@ from sojourn.sessions import (
     Session,
     SessionBatch,
     SessionFields,
+    SessionLimits,
     SessionPage,
     Swept,
     View,
@@ -80,34 +82,24 @@ SAFE = Path(str(sessions_service.__file__)).with_name("safe.pyi")
 SAFE_HEAD = """# Written by scripts/sync_stub.py from the sessions room.
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
-from sojourn.sessions.batch import Entries, SessionBatch
-from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.tombstones import Forgotten
-from sojourn.sessions.model import (
-    Appended,
-    Event,
-    NamePage,
-    Quarantined,
-    Revoked,
-    Rotated,
-    Session,
-    SessionPage,
-    Swept,
-)
-from sojourn.sessions.nearcache import NearCacheStats
-from sojourn.sessions.reader import View
+from sojourn.sessions.batch import Batches, Entries, SessionBatch
+from sojourn.sessions.failsafe import Failsafe, Result
+from sojourn.sessions.model import Appended, Event, Rotated, Session, SessionPage
+from sojourn.sessions.parts import Keep
 from sojourn.sessions.record import SessionFields
-from sojourn.sessions.service import Keep, Sessions
-
-E = TypeVar("E")
+from sojourn.sessions.service import Sessions
 """
 
 ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_service, "Sessions", "Sessions"),
+    (sessions_batch, "Batches", "Batches"),
+    (sessions_adapters, "AdapterSessions", "AdapterSessions"),
+    (sessions_admin, "SessionAdmin", "SessionAdmin"),
+    (admin, "Admin", "Admin"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
     (memory_service, "Memory", "Memory"),
@@ -127,18 +119,21 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
 )
 ATTRIBUTES = {
     "Store": (
-        *("sessions: Sessions", "cache: Cache", "memory: Memory", "artifacts: Artifacts"),
-        *("notices: Notices", "doctor: Doctor"),
+        *("sessions: Sessions", "batch: Batches", "adapters: AdapterSessions", "admin: Admin"),
+        *("cache: Cache", "memory: Memory", "artifacts: Artifacts", "notices: Notices"),
     ),
     "UserStore": (
         *("principal: Principal", "sessions: UserSessions", "memory: UserMemory"),
         *("remembered: UserMemory", "said: UserMemory", "cache: UserCache"),
         *("artifacts: UserArtifacts", "notices: UserNotices"),
     ),
+    "Admin": ("doctor: Doctor",),
+    "AdapterSessions": ("limits: SessionLimits",),
     "Guard": ("log: AccessLog",),
     "MemoryScope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
 }
+BASES = {"Admin": "(SessionAdmin)"}
 
 
 def plain(text: str) -> str:
@@ -187,7 +182,7 @@ def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def room(module: ModuleType, name: str, known_as: str) -> list[str]:
-    lines = ["", f"class {known_as}:"]
+    lines = ["", f"class {known_as}{BASES.get(known_as, '')}:"]
     lines += [f"    {each}" for each in ATTRIBUTES.get(known_as, ())]
     for function in methods(module, name):
         if is_property(function):
@@ -203,14 +198,23 @@ def room(module: ModuleType, name: str, known_as: str) -> list[str]:
 
 
 def safe(kind: str = "") -> list[str]:
-    """The calls of `Sessions`, each with a `Result`; `async ` for those with an event loop."""
-    lines = ["", "class SafeSessions:", "    @property", "    def failures(self) -> Failures: ..."]
-    for function in methods(sessions_service, "Sessions"):
-        if isinstance(function, ast.AsyncFunctionDef):
-            result = ast.unparse(function.returns) if function.returns else "None"
-            function.returns = ast.parse(result.removesuffix(" | None"), mode="eval").body
-            lines.append(signature(function, "Result[{}]").replace("def ", f"{kind}def ", 1))
-    lines.append("    def cache_stats(self) -> NearCacheStats: ...")
+    """The calls of two rooms, each with a `Result`; `async ` for those with an event loop."""
+    lines: list[str] = []
+    for module, name, base in (
+        (sessions_service, "Sessions", "(Failsafe)" if kind else ""),
+        (sessions_batch, "Batches", ""),
+    ):
+        lines += ["", f"class Safe{name}{base}:"]
+        if kind:
+            given = "" if base else ", failsafe: Failsafe"
+            lines += [f"    def __init__(self, {name.lower()}: {name}{given}) -> None: ..."]
+        elif name == "Sessions":
+            lines += ["    @property", "    def failures(self) -> Failures: ..."]
+        for function in methods(module, name):
+            if isinstance(function, ast.AsyncFunctionDef):
+                result = ast.unparse(function.returns) if function.returns else "None"
+                function.returns = ast.parse(result.removesuffix(" | None"), mode="eval").body
+                lines.append(signature(function, "Result[{}]").replace("def ", f"{kind}def ", 1))
     return lines
 
 
@@ -227,9 +231,7 @@ def stub() -> str:
 
 def safe_stub() -> str:
     """What `sojourn.sessions.safe` looks like to a type checker."""
-    lines = safe("async ")
-    lines.insert(2, "    def __init__(self, sessions: Sessions) -> None: ...")
-    return SAFE_HEAD + "\n".join(lines) + "\n"
+    return SAFE_HEAD + "\n".join(safe("async ")) + "\n"
 
 
 def main() -> int:

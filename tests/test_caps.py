@@ -58,14 +58,14 @@ CALLS: dict[str, Call] = {
     "kind": lambda s: s.sessions.append(KEY, event(kind=BIG)),
     "event id": lambda s: s.sessions.append(KEY, event(id=BIG)),
     "delta key": lambda s: s.sessions.append(KEY, event(state_delta={BIG: 1})),
-    "replay state key": lambda s: s.sessions.replay(KEY, state={BIG: 1}),
+    "replay state key": lambda s: s.adapters.replay(KEY, state={BIG: 1}),
     "events": lambda s: s.sessions.append(KEY, *[event() for _ in range(CAPS.events + 1)]),
     "role": lambda s: s.history(KEY).append(BIG, "hello"),
     "status filter": lambda s: s.sessions.list("shop", "ada", status=BIG),
     "pattern": lambda s: s.sessions.list("shop", "ada", pattern=BIG),
     "cursor": lambda s: s.sessions.list("shop", "ada", cursor="A" * 100_000),
     "operation id": lambda s: s.sessions.create("shop", "ada", operation_id=BIG),
-    "keys": lambda s: s.sessions.get_many(
+    "keys": lambda s: s.batch.get(
         [SessionKey.of("a", "u", str(n)) for n in range(CAPS.sessions + 1)]
     ),
     "memory key": lambda s: s.memory.user("ada").put(BIG, 1),
@@ -116,10 +116,10 @@ MANY = {f"k{n}": n for n in range(CAPS.members // 2 + 1)}
 SLOW = {"wide": WIDE, "deep": DEEP, "long": LONG, "many": MANY, "raw": msgspec.Raw(encoded(WIDE))}
 WAYS: dict[str, Callable[[Sojourn, Any], Awaitable[Any]]] = {
     "payload": lambda s, v: s.sessions.append(KEY, event(payload=v)),
-    "begin": lambda s, v: s.sessions.begin(KEY, event(payload=v)),
-    "replay": lambda s, v: s.sessions.replay(KEY, event(payload=v)),
+    "begin": lambda s, v: s.adapters.begin(KEY, event(payload=v)),
+    "replay": lambda s, v: s.adapters.replay(KEY, event(payload=v)),
     "delta": lambda s, v: s.sessions.append(KEY, event(state_delta={"k": v})),
-    "replayed state": lambda s, v: s.sessions.replay(KEY, state={"app:k": v}),
+    "replayed state": lambda s, v: s.adapters.replay(KEY, state={"app:k": v}),
     "create": lambda s, v: s.sessions.create("shop", "ada", state={"user:k": v}),
     "ensure": lambda s, v: s.sessions.ensure("shop", "ada", "s", state={"k": v}),
     "save": lambda s, v: s.sessions.save(KEY, state={"k": v}),

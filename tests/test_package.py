@@ -52,10 +52,12 @@ def results() -> set[type]:
     """
     found: set[type] = set()
     waiting: set[type] = {sojourn.Sojourn}
-    rooms = "sessions", "safe", "memory", "cache", "artifacts", "notices", "doctor"
+    rooms = "sessions", "batch", "adapters", "memory", "cache", "artifacts", "notices", "admin"
     with sojourn.force_memory() as store:
-        for name in rooms:
-            waiting.add(type(getattr(store, name, store.sessions.safe)))
+        waiting |= {type(getattr(store, name)) for name in rooms}
+        waiting |= {
+            type(each) for each in (store.sessions.safe, store.batch.safe, store.admin.doctor)
+        }
     while waiting:
         kind = waiting.pop()
         found.add(kind)
@@ -69,12 +71,17 @@ def results() -> set[type]:
 
 def test_every_public_name_is_there_and_no_other() -> None:
     given = {kind.__name__ for kind in results() if hasattr(sojourn, kind.__name__)}
-    ours = given | OPENING | FACTS | {"Event", "NodeHealth", "Result", *errors.__all__}
+    ours = given | OPENING | FACTS | {"Event", "NearCacheStats", "NodeHealth", "Result"}
+    ours |= set(errors.__all__)
     assert sorted(sojourn.__all__) == sorted(ours)
     for name in sojourn.__all__:
         assert getattr(sojourn, name).__doc__, name
     with pytest.raises(AttributeError, match="nonsense"):
         _ = sojourn.nonsense
+
+
+def test_agents_have_fifteen_calls_for_sessions_at_most() -> None:
+    assert len([name for name in dir(sojourn.Sessions) if not name.startswith("_")]) <= 15
 
 
 def test_what_a_store_returns_can_be_imported() -> None:

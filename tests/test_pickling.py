@@ -95,12 +95,12 @@ async def values() -> list[Any]:
         event = Event(author="a", payload={"x": [None, 1.5]}, state_delta={"k": 2})
         found += [event, await store.sessions.append(key, event)]
         found.append(await store.sessions.get(key))
-        found.append(await store.sessions.get_many([key]))
+        found.append(await store.batch.get([key]))
         found.append(await store.sessions.list("shop", "ada"))
-        found.append(await store.sessions.users("shop"))
+        found.append(await store.admin.users("shop"))
         found.append(await store.sessions.safe.get(key))
         found.append(await store.sessions.safe.append(SessionKey.of("a", "b", "c"), event))
-        found.append(await store.sessions.sweep("shop"))
+        found.append(await store.admin.sweep("shop"))
         history = store.history(key)
         await history.append("user", "hello")
         found += await history.all()
@@ -111,8 +111,8 @@ async def values() -> list[Any]:
         found += [await store.artifacts.load(key, "a"), await store.artifacts.versions(key, "a")]
         found += await store.notices.read("shop", "ada")
         found += [store.stats(), await store.health(), await store.sessions.rotate(key)]
-        found.append(await store.sessions.revoke(key))
-        found.append(await store.forget("ada", app="shop"))
+        found.append(await store.admin.revoke(key))
+        found.append(await store.admin.forget("ada", app="shop"))
         return found
 
 

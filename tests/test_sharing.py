@@ -64,10 +64,10 @@ def _ours(store: Sojourn) -> dict[str, Callable[[], Awaitable[object]]]:
     mine, art = store.memory.user("u"), store.artifacts
     return {
         "get": lambda: store.sessions.get(KEY),
-        "get_many": lambda: store.sessions.get_many([KEY]),
+        "get_many": lambda: store.batch.get([KEY]),
         "ensure": lambda: store.sessions.ensure(*KEY),
         "list": lambda: store.sessions.list("sharing", "u"),
-        "recent": lambda: store.sessions.recent("sharing"),
+        "recent": lambda: store.admin.recent("sharing"),
         "user_state": lambda: store.sessions.user_state("sharing", "u"),
         "history": lambda: store.history(TALK).all(),
         "cache": lambda: store.cache.get("sharing"),

@@ -91,7 +91,7 @@ def test_artifacts(store: sojourn.sync.Store) -> None:
 
 def test_the_doctor(server: Server) -> None:
     with sojourn.sync.open(server.url) as store:
-        assert store.doctor.examine().findings
+        assert store.admin.doctor.examine().findings
 
 
 def test_errors_are_the_same(store: sojourn.sync.Store) -> None:
@@ -221,18 +221,18 @@ store.close()
 def test_threads_of_a_child_do_not_take_the_parents_thread(server: Server) -> None:
     code = f"""
 import os, threading, sojourn.sync
-from sojourn.sync import facade
+from sojourn import process
 store = sojourn.sync.open({server.url!r})
 key = store.sessions.create("shop", "ada").key
 opening, go_on = threading.Event(), threading.Event()
-real = facade.Portal
-def slow():
+real = process.open
+def slow(url):
     opening.set()
     assert go_on.wait(10)
-    return real()
+    return real(url)
 child = os.fork()
 if child == 0:
-    facade.Portal = slow
+    process.open = slow
     found = []
     get = lambda: found.append(store.sessions.get(key))
     threads = [threading.Thread(target=get, daemon=True) for _ in range(2)]
@@ -309,9 +309,9 @@ def test_notices(server: Server) -> None:
         notices.close()
         with pytest.raises(sojourn.InvalidInput):
             store.notices.subscribe("shop", "ada", after="x")
-        done = store.sessions.append_many([(key, [Event(author="a", payload=1)])])
+        done = store.batch.append([(key, [Event(author="a", payload=1)])])
         assert len(done) == 1
-        assert list(store.sessions.get_many([key])) == [key]
+        assert list(store.batch.get([key])) == [key]
 
 
 @pytest.mark.parametrize("url", ["memory://", ""])

@@ -116,7 +116,7 @@ def _open(at: RoomContext) -> OpenRoom:
     return OpenRoom(
         service=CounterRoom(store),
         forget={"counters": store.forget},
-        apps_of=at_once(store.apps_of),
+        apps_of=at_once(store.admin.apps_of),
     )
 
 
@@ -149,9 +149,9 @@ async def test_erasure_finds_and_deletes_it(store: Any) -> None:
     await store.counters.count("shop", "grace", "visits")
     await store.counters.count("travel", "grace", "visits")
     await store.counters.count("shop", "other", "visits")
-    assert await store.apps_of("grace") == ["shop", "travel"]
-    assert (await store.forget("grace")).erased["counters"] == 2
-    assert await store.apps_of("grace") == []
+    assert await store.admin.apps_of("grace") == ["shop", "travel"]
+    assert (await store.admin.forget("grace")).erased["counters"] == 2
+    assert await store.admin.apps_of("grace") == []
     assert await store.counters.count("shop", "grace", "visits") == 1
     assert await store.counters.count("shop", "other", "visits") == 2
 
@@ -178,8 +178,8 @@ async def test_a_user_of_the_acl_rule_may_use_it_and_the_doctor_knows_it(server:
         client.execute_command(*acl_rule("ada", StoreKeys().patterns).split())
         async with sojourn.open(server.url.replace("//", "//ada:secret@")) as store:
             assert await store.room("counters").count("shop", "ada", "visits") == 1
-            found = {each.check: each for each in (await store.doctor.examine()).findings}
+            found = {each.check: each for each in (await store.admin.doctor.examine()).findings}
             assert found["lifetimes"].level is Level.OK
             client.persist("counter:{shop:ada}:visits")
-            found = {each.check: each for each in (await store.doctor.examine()).findings}
+            found = {each.check: each for each in (await store.admin.doctor.examine()).findings}
             assert "counter:{shop:ada}:visits" in found["lifetimes"].what

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn import sync as sync
+    from sojourn.admin import Admin
     from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
     from sojourn.cache import Cache, CacheStats
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
@@ -61,10 +62,11 @@ if TYPE_CHECKING:
     from sojourn.process import close_default, default, force_memory
     from sojourn.security import ErasureReceipt
     from sojourn.sessions import (
+        AdapterSessions,
         Appended,
+        Batches,
         Event,
         Failures,
-        Forgotten,
         History,
         Message,
         NamePage,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
         Result,
         Revoked,
         Rotated,
+        SafeBatches,
         SafeSessions,
         Session,
         SessionBatch,
@@ -87,10 +90,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "AdapterSessions": "sojourn.sessions",
+    "Admin": "sojourn.admin",
     "Appended": "sojourn.sessions",
     "Artifact": "sojourn.artifacts",
     "ArtifactVersion": "sojourn.artifacts",
     "Artifacts": "sojourn.artifacts",
+    "Batches": "sojourn.sessions",
     "Cache": "sojourn.cache",
     "CacheStats": "sojourn.cache",
     "CallFact": "sojourn.telemetry",
@@ -99,7 +105,6 @@ _HOME = {
     "Entry": "sojourn.memory",
     "Event": "sojourn.sessions",
     "Failures": "sojourn.sessions",
-    "Forgotten": "sojourn.sessions",
     "Health": "sojourn.stats",
     "History": "sojourn.sessions",
     "Hit": "sojourn.memory",
@@ -119,6 +124,7 @@ _HOME = {
     "Result": "sojourn.sessions",
     "Revoked": "sojourn.sessions",
     "Rotated": "sojourn.sessions",
+    "SafeBatches": "sojourn.sessions",
     "SafeSessions": "sojourn.sessions",
     "MemoryScope": "sojourn.memory",
     "ScopePage": "sojourn.memory",
@@ -141,10 +147,13 @@ _HOME = {
 
 __all__ = [
     "AccessDenied",
+    "AdapterSessions",
+    "Admin",
     "Appended",
     "Artifact",
     "ArtifactVersion",
     "Artifacts",
+    "Batches",
     "BufferFull",
     "Cache",
     "CacheStats",
@@ -161,7 +170,6 @@ __all__ = [
     "Event",
     "EventExists",
     "Failures",
-    "Forgotten",
     "Health",
     "History",
     "Hit",
@@ -191,6 +199,7 @@ __all__ = [
     "Result",
     "Revoked",
     "Rotated",
+    "SafeBatches",
     "SafeSessions",
     "ScopePage",
     "ServerBusy",

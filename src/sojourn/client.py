@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.calls.call import Call
@@ -25,10 +26,18 @@ from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.rooms import ROOMS
 from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
-from sojourn.security.forgetting import ErasureReceipt
-from sojourn.sessions import KEEP, History, Keep, Rotated, Sessions
+from sojourn.sessions import (
+    KEEP,
+    AdapterSessions,
+    Batches,
+    History,
+    Keep,
+    Rotated,
+    Sessions,
+)
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
+from sojourn.sessions.operations.archive import ReadStoredSession
 from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
@@ -47,10 +56,12 @@ class Sojourn:
 
     Attributes:
         sessions: the sessions room.
+        batch: calls for many sessions.
+        adapters: session calls for integrations.
+        admin: calls for operators.
         cache: results of expensive steps.
         memory: what outlives sessions.
         artifacts: files of sessions and users, in versions.
-        doctor: examines the server.
         notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
@@ -65,9 +76,12 @@ class Sojourn:
         for room in ROOMS:
             if room.public:
                 setattr(self, room.name, self.room(room.name))
-        self.doctor = rooms.doctor
+        parts = self._rooms["sessions"].parts
+        self.batch = Batches(self.sessions)
+        self.adapters = AdapterSessions(parts)
+        self.admin = Admin(parts, rooms.session_ended, rooms.forgetter, rooms.doctor)
         self._guard = self.guard()
-        self._forgetter = rooms.forgetter
+        self._parts = parts
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
@@ -128,7 +142,7 @@ class Sojourn:
     def on_corrupt(self, hook: CorruptHook) -> Callable[[], None]:
         """Tell `hook` a `CorruptFact` for every stored record that cannot be read, once for each.
 
-        The records are in the quarantine: `sessions.quarantined()`. Returns how to stop that.
+        The records are in the quarantine: `admin.quarantined()`. Returns how to stop that.
         """
         return self._hooks.add_corrupt(hook)
 
@@ -145,10 +159,10 @@ class Sojourn:
             lost_connections=tally.losses,
             retries=tally.resends,
             buffered=sum(room.buffer.waiting for room in self._rooms.values() if room.buffer),
-            near_cache=self.sessions.cache_stats(),
+            near_cache=self._parts.cache.stats(),
             cache=self.cache.stats(),
             failures=self.sessions.safe.failures,
-            corrupt=self.sessions.corrupt,
+            corrupt=self._parts.quarantine.count,
             newer=NEWER.total(),
         )
 
@@ -235,47 +249,12 @@ class Sojourn:
     async def _discard_revoked(self, key: SessionKey) -> None:
         """Delete artifacts that were moved behind the back of who has revoked or forgotten."""
         with suppress(CorruptRecord):  # it is there
-            gone = await self.stores.session_archive.find(key) is None
+            gone = await self.stores.sessions.run(ReadStoredSession(key)) is None
             buried = (
                 await self.stores.sessions.run(FindTombstone(key, REMEMBERED)) if gone else None
             )
             if buried is not None:
                 await self.artifacts.clear(key)
-
-    async def forget(self, user: str, *, app: str | None = None) -> ErasureReceipt:
-        """Delete everything about a user, in every room, index and journal of this process.
-
-        Sessions with their events, state and artifacts; the user's own state, memories, artifacts,
-        notices, quarantined records, and the cache entries of `ids.tenant_of(owner)`. What another
-        process has buffered in an outage is refused when that is over: `Erased`. What the user
-        begins from then on is kept as ever; what others write meanwhile may go, too.
-
-        For people who look after a store, not for agents: it looks at every key of the server,
-        eight times for each app and four times more to find the apps, 1,000 in a round trip.
-        Interrupted, do it again: it finishes.
-
-        Args:
-            user: whom to forget.
-            app: only in this app; None for all apps.
-
-        Returns:
-            how much of each kind is gone, and no content.
-
-        Raises:
-            InvalidId: it cannot name a user.
-            Unavailable: not all is done; do it again.
-        """
-        if self._closed:
-            raise Closed("This store is closed: open a new one.")
-        return await self._forgetter.forget(user, app)
-
-    async def apps_of(self, user: str) -> list[str]:
-        """The apps that keep something about a user, in order. It looks at every key three times.
-
-        Raises:
-            InvalidId: it cannot name a user.
-        """
-        return await self._forgetter.apps_of(user)
 
     def history(
         self,
@@ -295,7 +274,7 @@ class Sojourn:
         Raises:
             InvalidId: it cannot name a session.
         """
-        return history_of(self.sessions, session, app, ttl)
+        return history_of(self.sessions, self.adapters, session, app, ttl)
 
     def as_user(self, principal: Principal) -> UserStore:
         """The store as one user sees it, who can name nobody else. Asks nobody.
@@ -329,6 +308,7 @@ class Sojourn:
         """
         rooms = Guarded(
             self.sessions,
+            self.adapters,
             self.cache,
             self.memory,
             self.artifacts,

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
+from weakref import WeakSet
 
 from sojourn.errors import NotPicklable
 
 C = TypeVar("C", bound=type)
+
+
+class ForkAware(Protocol):
+    """Holds what stays with the process that made it."""
+
+    def after_fork(self) -> None:
+        """Leave to the parent, in a forked child, what is the parent's."""
+        ...
+
+
+_forked = WeakSet[ForkAware]()
+
+
+def tell_after_fork(holder: ForkAware) -> None:
+    """Call `after_fork` of an object in each process that is forked from this one."""
+    _forked.add(holder)
+
+
+def _tell_all() -> None:
+    for holder in list(_forked):
+        holder.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tell_all)
 
 
 def stays_here(instead: str, *, holds: str = "connections") -> Callable[[C], C]:

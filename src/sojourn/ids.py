@@ -147,7 +147,7 @@ def unescape(value: str) -> str:
 
 
 def tenant_of(owner: UserKey) -> str:
-    """The cache tenant that is a user's own: `store.forget` empties it with the user."""
+    """The cache tenant that is a user's own: `store.admin.forget` empties it with the user."""
     return f"{escape(owner.app)}:{escape(owner.user)}"
 
 

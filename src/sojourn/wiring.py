@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -12,7 +13,7 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
-from sojourn.memory import MemoryStore
+from sojourn.ids import SessionKey
 from sojourn.options import Options
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security.forgetting import Eraser
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
-    from sojourn.artifacts.archive import ArtifactArchive
-    from sojourn.artifacts.store import ArtifactStore
     from sojourn.cache.store import CacheStore
-    from sojourn.memory.archive import MemoryArchive
+    from sojourn.calls.operation import RoomStore
     from sojourn.security.counters import Counters
-    from sojourn.sessions.archive import SessionArchive
     from sojourn.sessions.operation import SessionStore
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
@@ -39,11 +37,8 @@ class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
     sessions: SessionStore
-    session_archive: SessionArchive
-    memory: MemoryStore
-    memory_archive: MemoryArchive
-    artifacts: ArtifactStore
-    artifact_archive: ArtifactArchive
+    memory: RoomStore
+    artifacts: RoomStore
     cache: CacheStore
     counters: Counters
     options: Options
@@ -55,6 +50,7 @@ class Rooms(NamedTuple):
 
     Attributes:
         opened: the rooms, by name.
+        session_ended: deletes what they keep of a session that was revoked.
         doctor: examines the server.
         forgetter: forgets users in all of them.
         stores: what is beneath the rooms.
@@ -62,6 +58,7 @@ class Rooms(NamedTuple):
     """
 
     opened: dict[str, OpenRoom]
+    session_ended: Callable[[SessionKey], Awaitable[int]]
     doctor: Doctor
     forgetter: Eraser
     stores: Stores
@@ -104,20 +101,17 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         rooms[room.name] = room.open(context)
     keys = [room.keys(options.namespace) for room in ROOMS]
     forgetter = Eraser(
-        rooms["sessions"].service,
+        rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
         partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
     )
     stores = Stores(
         sessions=rooms["sessions"].store,
-        session_archive=rooms["sessions"].archive,
         memory=rooms["memory"].store,
-        memory_archive=rooms["memory"].archive,
         artifacts=rooms["artifacts"].store,
-        artifact_archive=rooms["artifacts"].archive,
         cache=rooms["cache"].store,
         counters=rooms["security"].store,
         options=options,
         shards=1 if engine is None else SHARDS,
     )
-    return Rooms(rooms, doctor, forgetter, stores, engine)
+    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)

@@ -17,6 +17,8 @@ import sojourn
 from proxy import Proxy
 from servers import Server
 from sojourn import CorruptRecord, OutcomeUnknown, Unavailable
+from sojourn.artifacts.model import ArtifactPlace
+from sojourn.artifacts.operations.save import UploadChunk
 from sojourn.artifacts.redis import RedisArtifacts
 
 SAVING = Path(__file__).with_name("saving.py")
@@ -108,16 +110,18 @@ async def test_a_chunk_that_arrives_late_changes_nothing(
     data = b"x" * 2500
     await save(store, data, "op")
     upload, saved = f"{HEAD}:data:op", f"{HEAD}:saved:op"
+    place = ArtifactPlace(KEY, "a.bin")
     for forgotten in (False, True):
         if forgotten:
             client.delete(saved)
-        assert await room._upload(upload, saved, b"late" * 500) == b"0"
+        late = [UploadChunk(place, "op", number, b"late" * 250, 600) for number in (0, 1)]
+        assert [await room.run(each) for each in late] == [b"0", b"0"]
         assert await load(store) == data
         assert client.ttl(upload) > 1_000_000
         assert await save(store, b"late", "op") == 0
     await save(store, data, "deleted")
     await store.artifacts.delete(KEY, "a.bin")
-    assert await room._upload(f"{HEAD}:data:deleted", f"{HEAD}:saved:deleted", b"late") == b"1"
+    assert await room.run(UploadChunk(place, "deleted", 0, b"late", 600)) == b"1"
     assert client.keys(f"{HEAD}:data:*") == []
 
 

@@ -12,8 +12,8 @@ import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey, UserKey
 from sojourn.artifacts.keys import ArtifactRoomKeys
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
-from sojourn.artifacts.store import ArtifactPlace
+from sojourn.artifacts.model import ArtifactPlace
+from sojourn.artifacts.operations.archive import ReadArchivedArtifact
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -100,14 +100,13 @@ async def test_members_that_are_not_known_are_passed_over_and_kept(bench: Bench)
 async def test_an_export_gets_what_is_not_known(bench: Bench) -> None:
     bench.planter.plant(bench.head)
     bench.record(mood={"is": "good"})
-    engine = bench.store.artifacts._store._engine
-    kept = await RedisArtifactArchive(engine, ArtifactRoomKeys()).kept(
-        ArtifactPlace(bench.key, "a.bin")
+    archived = await bench.store.artifacts._store.run(
+        ReadArchivedArtifact(ArtifactPlace(bench.key, "a.bin"))
     )
-    assert kept is not None
-    assert kept.more == {"mood": b"good", "raw": RAW}
-    assert kept.versions[0].more == {"mood": b'{"is": "good"}'}
-    assert kept.versions[1].more == {}
+    assert archived is not None
+    assert archived.more == {"mood": b"good", "raw": RAW}
+    assert archived.versions[0].more == {"mood": b'{"is": "good"}'}
+    assert archived.versions[1].more == {}
 
 
 async def test_what_may_be_missing_takes_its_default(bench: Bench) -> None:
@@ -182,15 +181,15 @@ async def test_data_with_a_name_that_no_key_has(bench: Bench, name: bytes) -> No
     assert len(bench.data()) == 1
     assert await bench.store.artifacts.delete(bench.to, "a.bin")
     assert bench.data() == []
-    assert await bench.store.forget("ada", app=bench.key.app)
+    assert await bench.store.admin.forget("ada", app=bench.key.app)
     left = [key for key in bench.planter.client.scan_iter("*") if bench.key.app.encode() in key]
     assert left == []
 
 
 async def test_more_versions_than_there_are_fields_are_not_looked_for(bench: Bench) -> None:
     bench.planter.plant(bench.head, {"versions": "999999999999999"})
-    archive = RedisArtifactArchive(bench.store.artifacts._store._engine, ArtifactRoomKeys())
-    for call in (bench.load(), bench.save(), archive.kept(ArtifactPlace(bench.key, "a.bin"))):
+    read = ReadArchivedArtifact(ArtifactPlace(bench.key, "a.bin"))
+    for call in (bench.load(), bench.save(), bench.store.artifacts._store.run(read)):
         with pytest.raises(CorruptRecord):
             await call
     assert await bench.store.artifacts.delete(bench.key, "a.bin")

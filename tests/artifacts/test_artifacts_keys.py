@@ -150,7 +150,7 @@ async def test_saves_at_once_that_all_lengthen_it(server: Server, client: redis.
 async def test_none_is_for_ever_by_name(server: Server, client: redis.Redis) -> None:
     async with sojourn.open(f"{server.url}?artifact_ttl=none") as store:
         await save(store)
-        found = (await store.doctor.examine()).findings
+        found = (await store.admin.doctor.examine()).findings
         (lifetimes,) = [each for each in found if each.check == "lifetimes"]
         assert "by choice" in lifetimes.what
     async with sojourn.open(server.url) as store:

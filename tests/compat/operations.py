@@ -80,18 +80,18 @@ WRITES = (
         seen=False,
     ),
     Write("Sessions.append", f"await store.sessions.append({_S}, {_EVENT}, operation_id=op)"),
-    Write("Sessions.begin", f"await store.sessions.begin({_S}, {_EVENT}, operation_id=op)"),
+    Write("AdapterSessions.begin", f"await store.adapters.begin({_S}, {_EVENT}, operation_id=op)"),
     Write(
-        "Sessions.begin of a new one",
-        f"await store.sessions.begin({_NEW}, {_EVENT}, ttl=900, operation_id=op)",
+        "AdapterSessions.begin of a new one",
+        f"await store.adapters.begin({_NEW}, {_EVENT}, ttl=900, operation_id=op)",
     ),
     Write(
-        "Sessions.replay",
-        f"await store.sessions.replay({_S}, {_EVENT}, state={{'a': 'r'}}, operation_id=op)",
+        "AdapterSessions.replay",
+        f"await store.adapters.replay({_S}, {_EVENT}, state={{'a': 'r'}}, operation_id=op)",
     ),
     Write(
-        "Sessions.append_many",
-        f"await store.sessions.append_many([({_S}, [{_EVENT}]),"
+        "Batches.append",
+        f"await store.batch.append([({_S}, [{_EVENT}]),"
         " (SessionKey.of('shop', 'bob', 's'), [Event(author='b', payload=1, id='b', time=1.6e9)])],"
         " operation_id=op)",
     ),
@@ -113,8 +113,8 @@ WRITES = (
         f"await store.sessions.save({_NEW}, events=[{_EVENT}], state={{'b': 1}}, operation_id=op)",
     ),
     Write(
-        "Sessions.save_many",
-        f"await store.sessions.save_many({{{_S}: {{'state': {{'b': 1}}}},"
+        "Batches.save",
+        f"await store.batch.save({{{_S}: {{'state': {{'b': 1}}}},"
         f" {_NEW}: {{'title': 'x'}}}}, operation_id=op)",
         removes=("events",),
     ),
@@ -140,25 +140,24 @@ WRITES = (
         seen=False,
     ),
     Write("Sessions.rotate", f"await store.sessions.rotate({_S}, operation_id=op)"),
-    Write("Sessions.revoke", f"await store.sessions.revoke({_S})", once=False, removes=RECORDS),
+    Write("SessionAdmin.revoke", f"await store.admin.revoke({_S})", once=False, removes=RECORDS),
     Write(
-        "Sessions.revoke_user",
-        "await store.sessions.revoke_user('shop', 'ada')",
+        "SessionAdmin.revoke_user",
+        "await store.admin.revoke_user('shop', 'ada')",
         once=False,
         removes=RECORDS,
     ),
     Write(
-        "Sessions.revoke_app",
-        "await store.sessions.revoke_app('shop')",
+        "SessionAdmin.revoke_app",
+        "await store.admin.revoke_app('shop')",
         once=False,
         removes=RECORDS,
     ),
-    Write("Sessions.forget", "await store.sessions.forget('shop', 'ada')", once=False, removes=ALL),
-    Write("Sessions.sweep", "await store.sessions.sweep('shop')", seen=False),
+    Write("SessionAdmin.sweep", "await store.admin.sweep('shop')", seen=False),
     Write(
-        "Sessions.release",
-        "[await store.sessions.release('shop', 'ada', each.id)"
-        " for each in await store.sessions.quarantined('shop', 'ada')]",
+        "SessionAdmin.release",
+        "[await store.admin.release('shop', 'ada', each.id)"
+        " for each in await store.admin.quarantined('shop', 'ada')]",
         before=(
             "await raw('HSET', 'compat:session:{shop:ada}:s', 'state:a', 'no JSON')",
             f"await store.sessions.get({_S})",
@@ -181,7 +180,7 @@ WRITES = (
     Write("History.clear", f"await store.history({_S}).clear()", once=False, removes=("events",)),
     Write("Sojourn.rotate", f"await store.rotate({_S}, operation_id=op)"),
     Write("Sojourn.remember", f"await store.remember({_S}, summary='blue', end=True)", once=False),
-    Write("Sojourn.forget", "await store.forget('ada', app='shop')", once=False, removes=ALL),
+    Write("Admin.forget", "await store.admin.forget('ada', app='shop')", once=False, removes=ALL),
     # ── cache ──────────────────────────────────────────────────────────────────────────────────
     Write(
         "Cache.put",
@@ -274,9 +273,12 @@ WRITES = (
 )
 
 READS = {
-    "Sojourn": {"ping", "health", "apps_of", "disconnect", "close"},
-    "Sessions": {"get", "get_as", "get_many", "list", "recent", "users", "apps", "count"}
-    | {"user_state", "quarantined"},
+    "Sojourn": {"ping", "health", "disconnect", "close"},
+    "Sessions": {"get", "list", "count", "user_state"},
+    "Batches": {"get"},
+    "AdapterSessions": {"get_as"},
+    "SessionAdmin": {"recent", "users", "apps", "quarantined"},
+    "Admin": {"apps_of"},
     "History": {"all", "last"},
     "Cache": {"get", "names", "close"},
     "Memory": {"scopes", "close"},

@@ -26,7 +26,11 @@ OPERATION = "the-same-operation-in-both"
 
 CLASSES = (
     sojourn.client.Sojourn,
+    sojourn.admin.Admin,
     sojourn.sessions.Sessions,
+    sojourn.sessions.Batches,
+    sojourn.sessions.AdapterSessions,
+    sojourn.sessions.SessionAdmin,
     sojourn.sessions.History,
     sojourn.cache.Cache,
     sojourn.memory.Memory,

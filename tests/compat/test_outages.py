@@ -132,7 +132,7 @@ def test_a_user_whom_one_forgot_is_not_revived_by_the_other(
     one.run(APPEND, n=1)
     one.kill()
     server.start()
-    begin(newer, journal=False).run("await store.forget('ada')")
+    begin(newer, journal=False).run("await store.admin.forget('ada')")
 
     third = begin(older)
     third.run("await store.sessions.get(SessionKey.of('shop', 'bob', 's'))")

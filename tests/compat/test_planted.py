@@ -209,7 +209,7 @@ async def planted(server: Server) -> AsyncIterator[Planted]:
     await child.opened(server.url, namespace="compat", notices=True)
     for step in SETTING:
         await child.run(step, {})
-    await child.run("await store.sessions.revoke_user('shop', 'eve')", {})
+    await child.run("await store.admin.revoke_user('shop', 'eve')", {})
     with redis.Redis.from_url(server.url) as client:
         yield Planted(child, client, server)
     await child.closed()

@@ -131,7 +131,7 @@ def check(side: Side, said: list[dict[str, Any]]) -> None:
             assert found["state"][writer] == numbers[-1]
             last[writer] = max(last.get(writer, 0), numbers[-1])
     for user in ("ada", "bob"):
-        assert side.run("await store.sessions.quarantined('shop', user)", user=user) == []
+        assert side.run("await store.admin.quarantined('shop', user)", user=user) == []
     state = side.run("(await store.sessions.get(SessionKey('shop', 'ada', 's'), last=0)).state")
     assert {name: state[f"app:{name}"] for name in last} == last
     merged = side.run("await store.memory.user('ada', app='shop').get('shared')")

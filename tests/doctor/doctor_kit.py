@@ -67,7 +67,7 @@ def examined(url: str, *, namespace: str = "", **options: Any) -> dict[str, Find
 
     async def examine() -> dict[str, Finding]:
         async with sojourn.open(url, namespace=namespace) as store:
-            report = await store.doctor.examine(**options)
+            report = await store.admin.doctor.examine(**options)
             return {finding.check: finding for finding in report.findings}
 
     return asyncio.run(examine())

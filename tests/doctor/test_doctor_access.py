@@ -256,10 +256,10 @@ async def test_credentials_that_are_refused_are_an_error(start) -> None:
     server = start(password="secret")
     async with sojourn.open(server.url.replace("secret", "wrong")) as store:
         with pytest.raises(AccessDenied):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 async def test_a_database_that_is_not_there_is_an_error(shared_server: Server) -> None:
     async with sojourn.open(f"{shared_server.url}/9999") as store:
         with pytest.raises(sojourn.SojournError, match="DB index"):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()

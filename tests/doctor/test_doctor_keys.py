@@ -84,7 +84,7 @@ def namespace() -> str:
 
 async def look(server: Server, namespace: str, query: str = "", **options: Any) -> Finding:
     async with sojourn.open(server.url + query, namespace=namespace) as store:
-        report = await store.doctor.examine(**options)
+        report = await store.admin.doctor.examine(**options)
         return next(each for each in report.findings if each.check == "lifetimes")
 
 
@@ -214,7 +214,7 @@ async def test_a_thinned_out_database_costs_no_more(server: Server, namespace: s
 
 async def test_no_key_is_looked_at_when_none_is_wanted(server: Server, namespace: str) -> None:
     async with sojourn.open(server.url, namespace=namespace) as store:
-        report = await store.doctor.examine(keys=0)
+        report = await store.admin.doctor.examine(keys=0)
     with server.client() as client:
         assert "cmdstat_scan" not in client.info("commandstats")
 

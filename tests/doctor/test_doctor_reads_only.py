@@ -45,7 +45,7 @@ async def test_no_command_writes_or_configures(start, binary) -> None:
         writing = set(client.execute_command("COMMAND LIST FILTERBY ACLCAT write"))
         client.config_resetstat()
         async with sojourn.open(server.url) as store:
-            await store.doctor.examine(notifications=True)
+            await store.admin.doctor.examine(notifications=True)
         asked = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
         after = contents(client)
 
@@ -74,7 +74,7 @@ async def test_a_server_that_is_down_is_an_error() -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     async with sojourn.open(url, operation_timeout=0.3) as store:
         with pytest.raises(Unavailable):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 async def test_a_server_that_goes_down_meanwhile_is_an_error(server: Server) -> None:
@@ -82,20 +82,20 @@ async def test_a_server_that_goes_down_meanwhile_is_an_error(server: Server) -> 
         await store.ping()
         server.stop(9)
         with pytest.raises(Unavailable):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 async def test_a_store_in_memory_has_no_server() -> None:
     async with sojourn.open("memory://") as store:
         with pytest.raises(ConfigurationError, match="memory"):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 async def test_a_store_that_is_closed(shared_server: Server) -> None:
     async with sojourn.open(shared_server.url) as store:
         pass
     with pytest.raises(Closed):
-        await store.doctor.examine()
+        await store.admin.doctor.examine()
 
 
 def test_findings_have_names_of_their_own(shared_server: Server) -> None:

@@ -14,7 +14,7 @@ from sojourn.doctor import Level, Report
 async def examined(url: str) -> Report:
     async with sojourn.open(url, operation_timeout=5) as store:
         await store.sessions.create("shop", "ada")
-        return await store.doctor.examine()
+        return await store.admin.doctor.examine()
 
 
 async def test_each_primary_of_a_cluster_is_examined(tmp_path: Path) -> None:

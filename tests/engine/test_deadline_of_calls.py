@@ -29,10 +29,10 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "update": lambda store: store.sessions.update(KEY, title="t"),
     "list": lambda store: store.sessions.list("late", "ada"),
     "list by app": lambda store: store.sessions.list("late"),
-    "recent": lambda store: store.sessions.recent("late"),
-    "users": lambda store: store.sessions.users("late"),
-    "apps": lambda store: store.sessions.apps(),
-    "revoke": lambda store: store.sessions.revoke(KEY),
+    "recent": lambda store: store.admin.recent("late"),
+    "users": lambda store: store.admin.users("late"),
+    "apps": lambda store: store.admin.apps(),
+    "revoke": lambda store: store.admin.revoke(KEY),
     "rotate": lambda store: store.sessions.rotate(KEY),
     "store.rotate": lambda store: store.rotate(KEY),
     "delete": lambda store: store.sessions.delete(KEY),
@@ -45,7 +45,7 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "artifacts.load": lambda store: store.artifacts.load(KEY, "a"),
     "artifacts.clear": lambda store: store.artifacts.clear(KEY),
     "cache.invalidate": lambda store: store.cache.invalidate("tag"),
-    "begin": lambda store: store.sessions.begin(
+    "begin": lambda store: store.adapters.begin(
         SessionKey.of("late", "eve", "first"),
         Event(author="a", payload=1, state_delta={"app:a": 1}),
     ),
@@ -63,7 +63,7 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "health": lambda store: store.health(),
     "notices.read": lambda store: store.notices.read("late", "ada", limit=1),
     "notices.latest": lambda store: store.notices.latest("late", "ada"),
-    "quarantined": lambda store: store.sessions.quarantined("late", "ada"),
+    "quarantined": lambda store: store.admin.quarantined("late", "ada"),
     "as_user": lambda store: store.as_user(Principal.of("late", "ada")).sessions.get("s"),
     "as_user.rotate": lambda store: store.as_user(Principal.of("late", "ada")).sessions.rotate("s"),
 }

@@ -152,7 +152,7 @@ async def test_the_doctor_sees_a_proxy_that_hangs_up(shared_server: Server) -> N
     async with Proxy(shared_server.port) as proxy:
         proxy.on_request = lambda data: "drop" if any(map(data.count, unknown)) else "pass"
         async with sojourn.open(proxy.url) as store:
-            report = await store.doctor.examine()
+            report = await store.admin.doctor.examine()
         assert proxy.connections < 60
         assert not [each for each in proxy.requests if each.startswith(TLS)]
     found = {each.check: each for each in report.findings}
@@ -168,7 +168,7 @@ async def test_the_doctor_sees_a_server_that_knows_little(tmp_path: Path) -> Non
     server = Server(tmp_path, any_binary(), renamed).start()
     try:
         async with sojourn.open(server.url) as store:
-            report = await store.doctor.examine()
+            report = await store.admin.doctor.examine()
     finally:
         server.close()
     found = {each.check: each for each in report.findings}
@@ -183,7 +183,7 @@ async def test_the_doctor_of_a_server_that_dies_says_so(tmp_path: Path) -> None:
         await store.ping()
         server.stop(9)
         with pytest.raises(Unavailable, match="Check that the server runs"):
-            await store.doctor.examine()
+            await store.admin.doctor.examine()
 
 
 @asynccontextmanager

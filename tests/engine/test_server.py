@@ -112,7 +112,7 @@ async def test_a_namespace_is_a_world_of_its_own(shared_server: Server) -> None:
         made = await one.sessions.create(app, "u")
         assert await two.sessions.get(made.key) is None
         assert (await two.sessions.list(app)).sessions == []
-        assert (await two.sessions.apps()).names == []
+        assert (await two.admin.apps()).names == []
 
 
 async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
@@ -136,9 +136,9 @@ async def test_the_acl_rule_of_the_docs_is_enough(server: Server) -> None:
             client.delete("shop:state:{a}")
             client.sadd("shop:state:{a}", "mine")
         assert await store.sessions.get(made.key) is not None
-        kept = await store.sessions.quarantined("a", "u")
+        kept = await store.admin.quarantined("a", "u")
         assert len([record for record in kept if record.raw]) == 2
-        assert await store.sessions.release("a", "u", kept[0].id)
+        assert await store.admin.release("a", "u", kept[0].id)
         assert await store.sessions.delete(made.key)
     async with sojourn.open(url) as outside:
         with pytest.raises(AccessDenied, match="ACL"):

@@ -26,7 +26,7 @@ async def main(url, calls):
             if calls == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
         store.on_call(one_more)
-        await store.forget("ada-lovelace")
+        await store.admin.forget("ada-lovelace")
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
@@ -45,7 +45,7 @@ async def test_a_second_run_finishes_what_a_killed_one_began(tmp_path: Path, cal
             )
             assert child.returncode == -9
             assert mentions(await everything(store), "ada-lovelace")
-            await store.forget("ada-lovelace")
+            await store.admin.forget("ada-lovelace")
             assert mentions(await everything(store), "ada-lovelace", "s3cret") == []
             for owner in owners:
                 assert await of_user(store, owner) == []

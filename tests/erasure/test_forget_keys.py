@@ -21,6 +21,7 @@ from sojourn.ids import escape, tenant_of
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.security import Principal
 from sojourn.sessions.keys import SessionRoomKeys
+from sojourn.sessions.operations.restore import StageEvents
 from sojourn.testing.forgetting import fill
 
 USER = "ada lovelace:{*}%"
@@ -48,7 +49,7 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
     while not any(":lease:" in key for key in found):
         found = await everything(store)
     assert len(mentions(found, escape(USER))) > 30
-    await store.forget(USER)
+    await store.admin.forget(USER)
     asking.cancel()
     left = await everything(store)
     assert mentions(left, escape(USER), escape(escape(USER)), USER, "s3cret") == []
@@ -57,14 +58,14 @@ async def test_no_key_and_no_value_mentions_who_was_forgotten(store: Sojourn) ->
 
 async def test_rows_that_wait_for_their_session_are_forgotten(store: Sojourn) -> None:
     key, alike = (SessionKey.of("shop", user, "s:1") for user in (USER, f"{USER}2"))
-    archive = store.stores.session_archive
+    rows = store.stores.sessions
     for each in (key, alike):
-        assert await archive.stage(each, "half:1", 0, 0, [b"s3cret", b"s3cret"]) == 2
-    await store.forget(USER)
+        assert await rows.run(StageEvents(each, "half:1", 0, 0, [b"s3cret", b"s3cret"])) == 2
+    await store.admin.forget(USER)
     left = await everything(store)
     assert len(mentions(left, "s3cret")) == 1
-    assert await archive.stage(alike, "half:1", 0, 0, []) == 2
-    await store.forget(alike.user)
+    assert await rows.run(StageEvents(alike, "half:1", 0, 0, [])) == 2
+    await store.admin.forget(alike.user)
     assert mentions(await everything(store), "s3cret") == []
 
 
@@ -75,7 +76,7 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
     handle = store.as_user(Principal.of("shop", USER))
     again = await handle.sessions.rotate(rotated.key.session)
     await handle.sessions.rotate("s3cret-1")
-    await store.forget(USER)
+    await store.admin.forget(USER)
     left = await everything(store)
     told = (escape(USER), escape(escape(USER)), USER, "s3cret", again.key.session)
     assert mentions(left, *told, rotated.key.session) == []
@@ -89,7 +90,7 @@ async def test_what_indexes_have_lost_is_forgotten_too(store: Sojourn) -> None:
     for key in (user.by_update, user.by_expiry, memory.names, memory.expiry, memory.changes):
         await redis(store, "DEL", key)
     await redis(store, "SET", user.outbox, "of another type")
-    receipt = await store.forget(owner.user, app="shop")
+    receipt = await store.admin.forget(owner.user, app="shop")
     assert (receipt.erased["sessions"], receipt.erased["memories"]) == (2, 3)
     assert mentions(await everything(store), "grace-hopper", "s3cret") == []
 
@@ -104,8 +105,8 @@ async def test_who_shares_an_index_that_others_took_is_forgotten(store: Sojourn)
         await redis(store, "DEL", index)
         await redis(store, "SET", index, "of another type")
     try:
-        assert await store.apps_of(owner.user) == ["shop"]
-        receipt = await store.forget(owner.user)
+        assert await store.admin.apps_of(owner.user) == ["shop"]
+        receipt = await store.admin.forget(owner.user)
     finally:
         for index in shared:
             await redis(store, "DEL", index)
@@ -118,7 +119,7 @@ async def test_what_waits_for_the_app_is_carried_out(store: Sojourn) -> None:
     outbox = SessionRoomKeys("erase").user(made.key).outbox
     entry = '{"stamp":99999999999999999,"delta":{"waits":"1"}}'
     await redis(store, "HSET", outbox, "operation", entry)
-    receipt = await store.forget("mary", app="shop")
+    receipt = await store.admin.forget("mary", app="shop")
     assert receipt.erased["app_deltas"] == 1
     assert (await store.sessions.create("shop", "bob")).state["app:waits"] == 1
 
@@ -127,11 +128,11 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
     async with sojourn.open(url, namespace="erase") as other:
         await other.sessions.create("shop", "joan")
         await other.memory.user("joan", app="shop").put("k", 1)
-        await store.forget("joan", app="shop")
+        await store.admin.forget("joan", app="shop")
         await other.sessions.create("shop", "joan")
         await other.memory.user("joan", app="shop").put("k", 1)
         async with asyncio.timeout(10):
-            while "joan" not in (await store.sessions.users("shop")).names:
+            while "joan" not in (await store.admin.users("shop")).names:
                 await asyncio.sleep(0.01)
             while "joan" not in (await store.memory.scopes("user", app="shop")).names:
                 await asyncio.sleep(0.01)
@@ -140,10 +141,10 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
 async def test_who_comes_back_with_a_first_message_is_found_again(store: Sojourn, url: str) -> None:
     async with sojourn.open(url, namespace="erase") as other:
         await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello")
-        await store.forget("jill", app="shop")
+        await store.admin.forget("jill", app="shop")
         await other.history(SessionKey.of("shop", "jill", "talk")).append("user", "hello again")
         async with asyncio.timeout(10):
-            while "jill" not in (await store.sessions.users("shop")).names:
+            while "jill" not in (await store.admin.users("shop")).names:
                 await asyncio.sleep(0.01)
 
 
@@ -189,10 +190,10 @@ async def check(url: str, user: str, names: set[str]) -> None:
         before = await everything(store)
         await fill(store, UserKey.of("*", user))
         await fill(store, UserKey.of("shop:a", user))
-        assert await store.apps_of(user) == ["*", "shop:a"]
-        await store.forget(user, app="*")
-        assert await store.apps_of(user) == ["shop:a"]
-        await store.forget(user)
+        assert await store.admin.apps_of(user) == ["*", "shop:a"]
+        await store.admin.forget(user, app="*")
+        assert await store.admin.apps_of(user) == ["shop:a"]
+        await store.admin.forget(user)
         after = await everything(store)
         ours = (
             f"{namespace}:apps",

@@ -125,7 +125,7 @@ async def test_the_next_session_repairs_an_index_that_was_evicted(
         "next",
     ]
     assert await sessions.count("shop", "ada") == 2
-    assert (await sessions.users("shop")).names == ["ada"]
-    assert (await sessions.apps()).names == ["shop"]
-    recent = {each.key.session for each in (await sessions.recent("shop")).sessions}
+    assert (await store.admin.users("shop")).names == ["ada"]
+    assert (await store.admin.apps()).names == ["shop"]
+    recent = {each.key.session for each in (await store.admin.recent("shop")).sessions}
     assert recent >= {"next"}

@@ -95,9 +95,9 @@ async def test_a_full_server_revokes_and_forgets(server: Server, admin: redis.Re
         await store.memory.user("ada", app="shop").put("tea", "green")
         await store.ping()
         fill(admin)
-        assert (await store.sessions.revoke(keys[0].key)).sessions == 1
-        assert (await store.sessions.revoke_user(*owner)).sessions == 1
-        receipt = await store.forget("ada")
+        assert (await store.admin.revoke(keys[0].key)).sessions == 1
+        assert (await store.admin.revoke_user(*owner)).sessions == 1
+        receipt = await store.admin.forget("ada")
         assert receipt.erased["memories"] == 1
     assert not [key for key in contents(admin) if "ada" in key]
 

@@ -58,7 +58,7 @@ async def users_of(store: sojourn.Sojourn, app: str) -> set[str]:
     names: set[str] = set()
     cursor = None
     while True:
-        page = await store.sessions.users(app, cursor=cursor)
+        page = await store.admin.users(app, cursor=cursor)
         names.update(page.names)
         cursor = page.cursor
         if cursor is None:
@@ -109,7 +109,7 @@ async def test_new_users_of_a_lost_index_are_served_and_the_next_touch_enters_th
             assert await memory.get("tea") == "green"
             assert [hit.entry.key for hit in await memory.search("green")] == ["tea"]
         with pytest.raises(Unavailable, match=str(lost.port)):
-            await store.sessions.apps()
+            await store.admin.apps()
         hits, failed = store.stats().near_cache.hits, store.stats().lost_connections
         while store.stats().lost_connections < failed + 1:  # it is still looked for
             await asyncio.sleep(0.05)
@@ -122,7 +122,7 @@ async def test_new_users_of_a_lost_index_are_served_and_the_next_touch_enters_th
             while missing := set(users) - await users_of(store, app):
                 for user in missing:
                     await store.sessions.get(SessionKey.of(app, user, "s"))
-            while app not in (await store.sessions.apps()).names:
+            while app not in (await store.admin.apps()).names:
                 await asyncio.sleep(0.05)
             while missing := set(names) - await remembered(store):
                 for name in missing:

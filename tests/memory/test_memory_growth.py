@@ -12,10 +12,10 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat
-from sojourn.memory import Draft, MemoryScope, ScopeKey
+from sojourn.memory import Draft, MemoryScope
 from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
+from sojourn.memory.operations.read import GetEntries, ListMemoryApps
+from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import Item, MemoryRow
 from sojourn.security import Principal
 
@@ -57,19 +57,17 @@ async def bench(store: sojourn.Sojourn, planter: Planter) -> Bench:
     return made
 
 
-async def stores_of(bench: Bench) -> tuple[RedisMemory, RedisMemoryArchive, ScopeKey]:
-    engine = bench.store.memory._store._engine
-    return (
-        RedisMemory(engine, MemoryRoomKeys()),
-        RedisMemoryArchive(engine, MemoryRoomKeys()),
-        bench.ada.key,
-    )
+async def stored(bench: Bench) -> MemoryRow | None:
+    (row,) = await bench.store.stores.memory.run(GetEntries(bench.ada.key, ["k"]))
+    return row
 
 
 async def restored(bench: Bench, value: bytes = b"1") -> list[str]:
-    _, archive, scope = await stores_of(bench)
     row = MemoryRow(Item("k", value, b"{}"), 7, 1.0, 2.0, None)
-    return await archive.restore(scope, [row], secrets.token_hex(8), replace=True)
+    operation = f"restore {secrets.token_hex(8)}"
+    return await bench.store.stores.memory.run(
+        RestoreEntries(bench.ada.key, [row], operation, replace=True)
+    )
 
 
 CHANGES: dict[str, Callable[[Bench], Awaitable[Any]]] = {
@@ -114,8 +112,7 @@ async def test_a_put_takes_only_our_fields_away(bench: Bench) -> None:
 
 async def test_an_export_gets_what_is_not_known(bench: Bench) -> None:
     bench.planter.plant(bench.entry)
-    memory, _, scope = await stores_of(bench)
-    (row,) = await memory.get(scope, ["k"])
+    row = await stored(bench)
     assert row is not None
     assert row.more == {"mood": b"good", "raw": RAW}
 
@@ -249,8 +246,7 @@ async def test_a_vector_with_an_encoding_is_left_out(bench: Bench) -> None:
     bench.planter.plant(bench.entry, {"vector": RAW, "vector_encoding": "f16"})
     assert await bench.ada.get("k") == "tea"
     assert [hit.entry.key for hit in await bench.ada.search("tea")] == ["k"]
-    memory, _, scope = await stores_of(bench)
-    (row,) = await memory.get(scope, ["k"])
+    row = await stored(bench)
     assert row is not None
     assert row.item.vector == b""
     assert row.more == {"vector": RAW, "vector_encoding": b"f16"}
@@ -297,11 +293,10 @@ async def test_a_kind_that_is_not_known_is_passed_over(bench: Bench) -> None:
     client.zadd(index, {"ada": 0})
     client.zadd(expiry, {"ada": "inf"})
     assert (await bench.store.memory.scopes("user", app=app)).names == ["ada"]
-    archive = (await stores_of(bench))[1]
-    assert app in await archive.apps()
+    assert app in await bench.store.stores.memory.run(ListMemoryApps())
     assert await bench.store.memory.forget("ada", app=app) == 2
     assert client.hget(f"{fact.head}:entry:k", "value") == b"1"
-    await bench.store.forget("ada", app=app)
+    await bench.store.admin.forget("ada", app=app)
 
 
 # ── tenants ────────────────────────────────────────────────────────────────────────────────────

@@ -176,7 +176,7 @@ async def test_the_doctor_tells_choice_from_accident(
     server: Server, store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
     async def level() -> Level:
-        report = await store.doctor.examine()
+        report = await store.admin.doctor.examine()
         return next(each.level for each in report.findings if each.check == "lifetimes")
 
     await store.memory.user("ada").put("k", 1, ttl=None)

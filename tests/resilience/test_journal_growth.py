@@ -207,7 +207,7 @@ async def test_a_write_that_is_not_understood_is_kept_aside_and_hides_none(
 async def test_a_newer_write_of_a_user_who_was_forgotten_is_not_kept(
     server: Server, other: Sojourn, key: SessionKey, tmp_path: Path
 ) -> None:
-    await other.forget("ada")
+    await other.admin.forget("ada")
     at = time.time() - 60
     left(tmp_path, added(an_append(key, "new", kind="touch"), at), added(a_create("b"), at))
     report = await replayed(server.url, tmp_path)
@@ -227,7 +227,7 @@ async def test_what_was_kept_aside_of_a_user_is_forgotten_with_the_user(
     )
     assert len((await replayed(server.url, tmp_path)).refused) == 2
     async with sojourn.open(server.url, on_outage="buffer", journal=tmp_path) as store:
-        await store.forget("ada")
+        await store.admin.forget("ada")
     (kept,) = (tmp_path / "refused.jsonl").read_bytes().splitlines()
     assert json.loads(kept)["write"]["key"] == list(bob)
 

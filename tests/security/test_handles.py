@@ -139,7 +139,7 @@ async def test_the_limiter_tells_nobody_that_somebody_else_has_an_id_too(callers
 async def test_who_is_forgotten_takes_no_id_from_another(callers):
     for caller in (callers.ada, callers.bob):
         await caller.sessions.create("order-17")
-    await callers.store.forget("bob", app=callers.app)
+    await callers.store.admin.forget("bob", app=callers.app)
     await callers.ada.sessions.delete("order-17")
     for caller in (callers.ada, callers.bob):
         await caller.sessions.get("order-17")

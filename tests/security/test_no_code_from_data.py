@@ -19,6 +19,7 @@ BY_NAME = {
     # Of a table in the code, or a name of the project's own.
     "__init__.py": {"home"},
     "__main__.py": {"home"},
+    "surfaces/cli/app.py": {"_home"},
 }
 
 

@@ -35,7 +35,7 @@ def app() -> AppName:
 
 @pytest.fixture
 def kept(store: sojourn.Sojourn) -> RedisSecurity:
-    engine = store.memory._store._engine
+    engine = store.memory._store.engine
     return RedisSecurity(engine, SecurityRoomKeys(), 1000.0)
 
 

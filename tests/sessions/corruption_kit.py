@@ -75,7 +75,7 @@ class Bench:
         return session
 
     async def quarantined(self) -> Sequence[Quarantined]:
-        return await self.store.sessions.quarantined(self.key.app, self.key.user)
+        return await self.store.admin.quarantined(self.key.app, self.key.user)
 
     async def kept(self) -> set[tuple[str, str, bytes]]:
         """Key, field and bytes of what is in the quarantine."""

@@ -59,7 +59,7 @@ async def test_revoking_an_app_takes_round_trips_by_pages(shared_server: Server)
     async with Proxy(shared_server.port) as proxy, sojourn.open(proxy.url) as store:
         app = await filled(store, 60)
         before = len(proxy.requests)
-        done = await store.sessions.revoke_app(app)
+        done = await store.admin.revoke_app(app)
         assert (done.sessions, done.cursor) == (180, None)
         assert len(proxy.requests) - before < 28
         assert await walk(store, app, 100) == []
@@ -69,7 +69,7 @@ async def test_sweeping_an_app_takes_round_trips_by_pages(shared_server: Server)
     async with Proxy(shared_server.port) as proxy, sojourn.open(proxy.url) as store:
         app = await filled(store, 60)
         before = len(proxy.requests)
-        done = await store.sessions.sweep(app)
+        done = await store.admin.sweep(app)
         assert (done.users, done.cursor) == (62, None)
         assert len(proxy.requests) - before < 40
 

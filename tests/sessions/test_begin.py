@@ -89,10 +89,10 @@ async def test_what_is_lost_on_the_way_is_there_once(
 async def test_a_cap_of_sessions_is_told(shared_server: Server, key: SessionKey) -> None:
     for url in (shared_server.url, "memory://"):
         async with sojourn.open(url, max_sessions=1) as store:
-            await store.sessions.begin(key, event())
+            await store.adapters.begin(key, event())
             with pytest.raises(TooManySessions):
-                await store.sessions.begin(key._replace(session="t"), event())
-            assert (await store.sessions.begin(key, event(2))).version == 3
+                await store.adapters.begin(key._replace(session="t"), event())
+            assert (await store.adapters.begin(key, event(2))).version == 3
             assert await store.sessions.count(key.app, key.user) == 1
 
 
@@ -101,7 +101,7 @@ async def test_what_is_large_may_arrive_before_its_session(
 ) -> None:
     text = "x" * 200_000
     async with sojourn.open(shared_server.url) as store:
-        await asyncio.gather(*(store.sessions.begin(key, event(text)) for _ in range(5)))
+        await asyncio.gather(*(store.adapters.begin(key, event(text)) for _ in range(5)))
         assert payloads(await store.sessions.get(key)) == [text] * 5
 
 
@@ -110,16 +110,16 @@ async def test_nothing_begins_where_no_list_would_show_it(
 ) -> None:
     """An index that is none refuses its users; who is there already can go on."""
     async with sojourn.open(shared_server.url) as store, sojourn.open(shared_server.url) as other:
-        await store.sessions.begin(key, event(1))
+        await store.adapters.begin(key, event(1))
         with shared_server.client() as client:
             (index,) = client.keys(f"users:{{{key.app}#*")
             client.delete(index)
             client.set(index, "foreign")
             with pytest.raises(CorruptRecord):
-                await other.sessions.begin(key._replace(session="t"), event())
+                await other.adapters.begin(key._replace(session="t"), event())
             assert not client.exists(f"session:{{{key.app}:ada}}:t")
-            assert (await other.sessions.begin(key, event(2))).version == 3
+            assert (await other.adapters.begin(key, event(2))).version == 3
             client.delete(index)
     async with sojourn.open(shared_server.url) as store:
-        await store.sessions.begin(key._replace(session="t"), event())
-        assert (await store.sessions.users(key.app)).names == ["ada"]
+        await store.adapters.begin(key._replace(session="t"), event())
+        assert (await store.admin.users(key.app)).names == ["ada"]

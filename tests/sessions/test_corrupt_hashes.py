@@ -292,7 +292,7 @@ async def test_lists_serve_the_other_sessions_and_name_the_damaged(bench: Bench)
         assert await walk("bob", limit) == (others, {bobs})
         assert await walk(None, limit) == (mine | others, {bench.key, bobs})
     assert await bench.kept() == {(bench.head, "seq", b"mine")}
-    assert [each.field for each in await bench.store.sessions.quarantined(app, "bob")] == [
+    assert [each.field for each in await bench.store.admin.quarantined(app, "bob")] == [
         "incarnation"
     ]
 
@@ -312,7 +312,7 @@ async def test_names_in_indexes_that_are_no_ids_are_passed_over(
         page = await bench.store.sessions.list(app, user, limit=limit)
         assert [session.key for session in page.sessions] == [bench.key]
         assert [s.key for s in (await bench.store.sessions.list(app)).sessions] == [bench.key]
-        assert (await bench.store.sessions.users(app, limit=limit)).names == [user]
+        assert (await bench.store.admin.users(app, limit=limit)).names == [user]
     assert await bench.kept() == {
         (bench.index, name.decode(errors="backslashreplace"), name) for name in NAMES
     }
@@ -324,7 +324,7 @@ async def test_names_of_apps_that_are_no_ids_are_passed_over(server: Any, tmp_pa
         await store.sessions.create("shop", "ada")
         with server.client() as client:
             client.zadd("apps", {b"\xff": 1, b"": 2, b"x" * 600: 3})
-        assert (await store.sessions.apps(limit=1)).names == ["shop"]
+        assert (await store.admin.apps(limit=1)).names == ["shop"]
 
 
 # ── deltas of app state on their way ───────────────────────────────────────────────────────────

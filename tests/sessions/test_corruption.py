@@ -165,7 +165,7 @@ async def test_rows_that_a_view_cannot_read_are_left_out_of_that_view(bench: Ben
         return EVENTS.decode(row, seq)
 
     view = EVENTS._replace(name="picky", decode=picky)
-    session = await bench.store.sessions.get_as(view, bench.key)
+    session = await bench.store.adapters.get_as(view, bench.key)
     assert session is not None
     assert [event.seq for event in session.events] == [1, 3]
     assert not session.complete

@@ -34,7 +34,7 @@ from sojourn import (
     TooLarge,
     Unavailable,
 )
-from sojourn.sessions import EVENTS, Failures, SafeSessions, Sessions, View
+from sojourn.sessions import Failures, SafeSessions, Sessions, View
 from sojourn.sessions.failsafe import Status
 
 SOON = 0.3  # seconds until a call without an answer ends
@@ -70,55 +70,46 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "create": ("safe", "ada"),
     "ensure": ("safe", "ada", "s"),
     "get": (HERE,),
-    "get_as": (EVENTS, HERE),
-    "get_many": ([HERE],),
     "append": (HERE, EVENT),
-    "begin": (HERE, EVENT),
-    "append_many": ([(HERE, [EVENT])],),
-    "replay": (HERE,),
     "update": (HERE,),
     "save": (HERE,),
-    "save_many": ({HERE: {}},),
     "trim": (HERE,),
     "remove_state": (HERE, "a"),
     "touch": (HERE,),
     "delete": (HERE,),
     "rotate": (HERE,),
     "list": ("safe",),
-    "recent": ("safe",),
-    "users": ("safe",),
     "count": ("safe", "ada"),
-    "sweep": ("safe",),
-    "revoke": (HERE,),
-    "revoke_user": ("safe", "ada"),
-    "revoke_app": ("safe",),
-    "forget": ("safe", "ada"),
-    "apps": (),
     "user_state": ("safe", "ada"),
-    "quarantined": ("safe", "ada"),
-    "release": ("safe", "ada", "id"),
 }
+BATCHES: dict[str, tuple[Any, ...]] = {
+    "get": ([HERE],),
+    "append": ([(HERE, [EVENT])],),
+    "save": ({HERE: {}},),
+}
+CALLS = [*(("sessions", name) for name in PUBLIC), *(("batch", name) for name in BATCHES)]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_every_call_has_its_twin(name: str) -> None:
-    sessions = sojourn.open("memory://").sessions
-    call, twin = getattr(sessions, name), getattr(sessions.safe, name)
+@pytest.mark.parametrize(("room", "name"), CALLS)
+def test_every_call_has_its_twin(room: str, name: str) -> None:
+    calls = getattr(sojourn.open("memory://"), room)
+    call, twin = getattr(calls, name), getattr(calls.safe, name)
     assert inspect.unwrap(twin) == inspect.unwrap(call)
     assert inspect.signature(twin) == inspect.signature(call)
     assert twin.__doc__ == call.__doc__
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "cache_stats"])
-async def test_every_call_says_that_no_server_can_be_reached(name: str) -> None:
+@pytest.mark.parametrize(("room", "name"), CALLS)
+async def test_every_call_says_that_no_server_can_be_reached(room: str, name: str) -> None:
     url = f"redis://127.0.0.1:{free_port()}"
     options: dict[str, Any] = {"update": {"title": "t"}, "trim": {"keep": 0}}.get(name, {})
     async with sojourn.open(url, operation_timeout=0.05) as store:
-        result = await getattr(store.sessions.safe, name)(*ARGUMENTS[name], **options)
+        arguments = ARGUMENTS if room == "sessions" else BATCHES
+        result = await getattr(getattr(store, room).safe, name)(*arguments[name], **options)
         assert store.stats().failures == Failures(0, 0, 1, 0)
     assert (result.status, result.value) == (
         "unavailable",
-        [result.error] if name in ("append_many", "save_many") else None,
+        [result.error] if room == "batch" and name != "get" else None,
     )
     assert type(result.error) is Unavailable
 
@@ -139,10 +130,8 @@ async def test_what_is_done_or_found_is_ok(
         made.incarnation,
         [EVENT.payload],
     )
-    assert await safe.get_as(EVENTS, key) == Result("ok", read)
+    assert (await store.batch.safe.get([key])).unwrap() == {key: read}
     assert [each.key for each in (await safe.list(key.app, key.user)).unwrap().sessions] == [key]
-    assert key.user in (await safe.users(key.app)).unwrap().names
-    assert key.app in (await safe.apps()).unwrap().names
     assert await safe.user_state(key.app, key.user) == Result("ok", {})
     assert await safe.delete(key) == Result("ok", value=True)
     assert store.stats().failures == Failures(0, 0, 0, 0)
@@ -153,7 +142,7 @@ async def test_to_look_for_a_session_in_vain_is_no_error(
     store: sojourn.Sojourn, key: SessionKey, caplog: pytest.LogCaptureFixture
 ) -> None:
     safe = store.sessions.safe
-    for asked in (safe.get(key), safe.get_as(EVENTS, key), safe.touch(key), safe.delete(key)):
+    for asked in (safe.get(key), safe.get(key, last=1), safe.touch(key), safe.delete(key)):
         result = await asked
         assert (result.status, result.value) == ("not_found", None)
         with pytest.raises(SessionNotFound):
@@ -220,12 +209,16 @@ async def test_a_call_that_is_wrong_or_in_conflict_is_refused(
     assert "hidden" not in caplog.text
 
 
-WRONG: dict[str, Ask] = {
-    "no argument": lambda safe, key: safe.get(),
-    "no such argument": lambda safe, key: safe.get(key, hidden=1),
-    "no view": lambda safe, key: safe.get_as(None, key),
-    "a view that fails": lambda safe, key: safe.get_as(view(OSError("hidden")), key),
+WRONG: dict[str, Callable[[sojourn.Sojourn, SessionKey], Awaitable[Result[Any]]]] = {
+    "no argument": lambda store, key: store.sessions.safe.get(),
+    "no such argument": lambda store, key: store.sessions.safe.get(key, hidden=1),
+    "no view": lambda store, key: safely_viewed(store, None, key),
+    "a view that fails": lambda store, key: safely_viewed(store, view(OSError("hidden")), key),
 }
+
+
+async def safely_viewed(store: sojourn.Sojourn, view: Any, key: SessionKey) -> Result[Any]:
+    return await store.sessions.safe.safe(store.adapters.get_as, "adapters.get_as")(view, key)
 
 
 def view(error: BaseException) -> View[Any, Any]:
@@ -241,7 +234,7 @@ async def test_a_bug_has_failed_and_the_log_says_where(
 ) -> None:
     await store.sessions.create(*key)
     await store.sessions.append(key, EVENT)
-    result = await WRONG[case](store.sessions.safe, key)
+    result = await WRONG[case](store, key)
     assert (result.status, result.value, type(result.error)) == ("failed", None, SojournError)
     assert isinstance(result.error.__cause__, TypeError | AttributeError | OSError)
     assert store.stats().failures == Failures(0, 0, 0, 1)
@@ -431,4 +424,4 @@ async def test_ctrl_c_passes(store: sojourn.Sojourn, key: SessionKey) -> None:
     await store.sessions.create(*key)
     await store.sessions.append(key, EVENT)
     with pytest.raises(KeyboardInterrupt):
-        await store.sessions.safe.get_as(view(KeyboardInterrupt()), key)
+        await safely_viewed(store, view(KeyboardInterrupt()), key)

@@ -150,4 +150,4 @@ async def test_who_could_not_be_listed_while_others_waited_for_nothing_is_listed
         client.delete(index)
 
         await store.sessions.create("shop", "ada")
-        assert (await store.sessions.users("shop")).names == ["ada"]
+        assert (await store.admin.users("shop")).names == ["ada"]

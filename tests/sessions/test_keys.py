@@ -283,8 +283,8 @@ async def test_no_scan_anywhere(store: sojourn.Sojourn, client: redis.Redis) -> 
     await store.sessions.append(made.key, Event(author="a", payload=1))
     for user in ("ada", None):
         await store.sessions.list("shop", user)
-    await store.sessions.apps()
-    await store.sessions.users("shop")
+    await store.admin.apps()
+    await store.admin.users("shop")
     await store.sessions.delete(made.key)
     assert not {"cmdstat_keys", "cmdstat_scan", "cmdstat_hscan", "cmdstat_zscan"} & {
         *commands(client)

@@ -60,7 +60,7 @@ async def named(store: sojourn.Sojourn, **wanted: Any) -> set[str]:
 
 
 async def latest(store: sojourn.Sojourn, **wanted: Any) -> list[str]:
-    page = await store.sessions.recent("shop", **wanted)
+    page = await store.admin.recent("shop", **wanted)
     return [each.key.session for each in page.sessions]
 
 
@@ -304,7 +304,7 @@ async def test_what_a_dead_process_did_not_tell_is_repaired_by_a_sweep(
     made = await store.sessions.create("shop", "ada", "s", labels=FLOW)
     await store.sessions.create("shop", "ada", "t", ttl=None)
     assert await latest(store) == []
-    await store.sessions.sweep("shop")
+    await store.admin.sweep("shop")
     assert set(await latest(store)) == {"s", "t"}
     assert await latest(store, labels=FLOW) == ["s"]
     assert client.zscore(f"{SHARD}:expiry", "ada:t") == float("inf")
@@ -312,7 +312,7 @@ async def test_what_a_dead_process_did_not_tell_is_repaired_by_a_sweep(
     await store.sessions.delete(SessionKey.of("shop", "ada", "t"))
     assert set(client.zrange(SHARD, 0, -1)) == {"ada:s", "ada:t"}
     dying.undo()
-    await store.sessions.sweep("shop")
+    await store.admin.sweep("shop")
     await store.ping()
     assert await latest(store, labels=FLOW) == [turned]
     for index in (SHARD, f"{SHARD}:expiry"):
@@ -324,7 +324,7 @@ async def test_a_sweep_repairs_lost_label_sets(store: sojourn.Sojourn, client: r
     await store.ping()
     client.delete(SET, SHARD, f"{SHARD}:expiry", f"{SHARD}:label:flow:x")
     assert await named(store, labels=FLOW) == set()
-    await store.sessions.sweep("shop")
+    await store.admin.sweep("shop")
     assert await named(store, labels=FLOW) == {"s"}
     assert await latest(store, labels=FLOW) == ["s"]
     assert not [key for key in client.keys("*") if client.ttl(key) < 0]
@@ -352,7 +352,7 @@ async def test_damaged_labels_are_flagged_and_the_rest_is_served(
     read = await store.sessions.get(made.key)
     assert read is not None
     assert (read.complete, read.labels, read.title) == (False, {}, "T")
-    assert [each.field for each in await store.sessions.quarantined("shop", "ada")] == ["labels"]
+    assert [each.field for each in await store.admin.quarantined("shop", "ada")] == ["labels"]
     await store.sessions.append(made.key, Event(author="a", payload=1))
     assert await named(store, labels=FLOW) == set()
     if damage != "\udcff":
@@ -376,7 +376,7 @@ async def test_encoded_labels_are_newer_and_are_not_replaced(
     await store.sessions.append(made.key, Event(author="a", payload=1))
     page = await store.sessions.list("shop", "ada", labels=FLOW)
     assert (page.sessions, page.newer) == ([], [made.key])
-    page = await store.sessions.recent("shop", labels=FLOW)
+    page = await store.admin.recent("shop", labels=FLOW)
     assert (page.sessions, page.newer) == ([], [made.key])
     with redis.Redis.from_url(store.where) as raw:
         assert raw.hget(HEAD, "labels") == value
@@ -395,7 +395,7 @@ async def test_a_foreign_key_in_the_place_of_a_set_stops_no_write(
     assert await latest(store, labels={"flow": "y"}) == ["s"]
     for call in (
         store.sessions.list("shop", "ada", labels=FLOW),
-        store.sessions.recent("shop", labels=FLOW),
+        store.admin.recent("shop", labels=FLOW),
     ):
         with pytest.raises(CorruptRecord):
             await call
@@ -434,11 +434,11 @@ async def test_nothing_of_a_forgotten_user_stays_in_any_index(
             await store.sessions.create("shop", user, f"s{n}", labels={"flow": f"x{n}"})
     await store.ping()
     client.delete("session:{shop:ada}:s2")  # evicted: nobody knows any more which label it had
-    await store.forget("ada", app="shop")
+    await store.admin.forget("ada", app="shop")
     for key in client.keys("*"):
         assert "{shop:ada}" not in key, key
         if client.type(key) == "zset":
             assert not [name for name in client.zrange(key, 0, -1) if name.startswith("ada")], key
     assert set(await latest(store)) == {"s0", "s1", "s2"}
-    page = await store.sessions.recent("shop", labels={"flow": "x1"})
+    page = await store.admin.recent("shop", labels={"flow": "x1"})
     assert [each.key.user for each in page.sessions] == [other]

@@ -110,7 +110,7 @@ async def test_what_cannot_be_known_raises(store: Sojourn, server: Server) -> No
         store.sessions.append(stranger, said("x")),
         store.sessions.append(made.key, said("x"), expected_version=2),
         store.sessions.list("shop", "ada"),
-        store.sessions.users("shop"),
+        store.admin.users("shop"),
         store.sessions.user_state("shop", "ada"),
         store.sessions.delete(made.key),
         store.sessions.update(made.key, title="x"),

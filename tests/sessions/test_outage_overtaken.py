@@ -92,7 +92,7 @@ async def test_what_is_gone_does_not_come_back(store: Sojourn, server: Server, c
         "save": lambda: store.sessions.save(made.key, events=[said("other")]),
         "trim": lambda: store.sessions.trim(made.key, keep=1),
         "rotate": lambda: store.sessions.rotate(made.key),
-        "forget": lambda: store.forget("ada", app="shop"),
+        "forget": lambda: store.admin.forget("ada", app="shop"),
     }
     await late(store, Read, store.sessions.get(made.key), work[call]())
     server.stop(9)

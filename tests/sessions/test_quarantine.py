@@ -95,7 +95,7 @@ async def test_a_full_quarantine_keeps_what_it_has(bench: Bench) -> None:
     kept = await bench.quarantined()
     assert len(kept) == 1000
     assert first < set(bench.client.hkeys(bench.quarantine))
-    assert await bench.store.sessions.release(*bench.key[:2], kept[0].id)
+    assert await bench.store.admin.release(*bench.key[:2], kept[0].id)
     await damage(bench, "one more")
     assert len(await bench.quarantined()) == 1000
 
@@ -119,7 +119,7 @@ async def test_a_large_record_is_kept_in_part_and_says_so(bench: Bench) -> None:
 async def test_a_released_record_is_gone_and_its_bytes_are_given_back(bench: Bench) -> None:
     await damage(bench, "mine", "mine, too")
     one, two = await bench.quarantined()
-    release = bench.store.sessions.release
+    release = bench.store.admin.release
     app, user, _ = bench.key
     assert await release(app, user, one.id)
     assert not await release(app, user, one.id)
@@ -135,8 +135,8 @@ async def test_a_released_record_is_gone_and_its_bytes_are_given_back(bench: Ben
 async def test_users_have_a_quarantine_each(bench: Bench) -> None:
     await damage(bench, "mine")
     assert len(await bench.quarantined()) == 1
-    assert await bench.store.sessions.quarantined(bench.key.app, "bob") == []
-    assert await bench.store.sessions.quarantined(bench.key.app, "") == []
+    assert await bench.store.admin.quarantined(bench.key.app, "bob") == []
+    assert await bench.store.admin.quarantined(bench.key.app, "") == []
 
 
 async def test_a_quarantine_that_is_damaged_itself_is_read(bench: Bench) -> None:
@@ -149,7 +149,7 @@ async def test_a_quarantine_that_is_damaged_itself_is_read(bench: Bench) -> None
     assert (damaged[kept.id].key, damaged[kept.id].raw) == (bench.quarantine, b"nonsense")
     await damage(bench, "mine, too")
     assert len(await bench.quarantined()) == 3
-    assert await bench.store.sessions.release(*bench.key[:2], kept.id)
+    assert await bench.store.admin.release(*bench.key[:2], kept.id)
 
 
 async def test_a_quarantine_of_another_type_fails_no_read(bench: Bench) -> None:
@@ -172,6 +172,6 @@ async def test_memory_has_the_same_api() -> None:
     async with sojourn.open("memory://") as store:
         made = await store.sessions.create("shop", "ada")
         await store.sessions.append(made.key, Event(author="a", payload=1))
-        assert await store.sessions.quarantined("shop", "ada") == []
-        assert not await store.sessions.release("shop", "ada", "x")
+        assert await store.admin.quarantined("shop", "ada") == []
+        assert not await store.admin.release("shop", "ada", "x")
         assert store.stats().corrupt == 0

@@ -54,7 +54,7 @@ async def test_a_field_is_set_and_read_by_every_call(store: Sojourn):
         SECOND
     )
     assert fields(await store.sessions.ensure("shop", "ada", "u")) == defaults
-    (got,) = (await store.sessions.get_many([made.key])).values()
+    (got,) = (await store.batch.get([made.key])).values()
     assert fields(got) == values(FIRST)
     page = await store.sessions.list("shop", "ada")
     assert {each.key.session: fields(each) for each in page.sessions} == {

@@ -144,7 +144,7 @@ async def test_what_is_newer_is_told_and_never_corrupt(bench: Bench, what: str) 
 @pytest.mark.parametrize("what", NEWER)
 async def test_what_is_newer_is_revoked(bench: Bench, what: str) -> None:
     NEWER[what](bench)
-    revoked = await bench.store.sessions.revoke_user(bench.key.app, bench.key.user)
+    revoked = await bench.store.admin.revoke_user(bench.key.app, bench.key.user)
     assert revoked.sessions == 1
     assert not bench.client.exists(bench.head, bench.events)
 
@@ -200,7 +200,7 @@ async def test_a_delta_that_only_a_newer_version_can_read_waits_for_it(
     assert bench.client.hkeys(bench.outbox) == [b"a"]
     assert await bench.kept() == set()
     with pytest.raises(sojourn.Unavailable, match="newer version"):
-        await bench.store.sessions.forget(bench.key.app, bench.key.user)
+        await bench.store.admin.forget(bench.key.user, app=bench.key.app)
 
 
 @pytest.mark.parametrize("header", [b"\xff2\n", b"\xff12;Zstd.v2\n", b"\xff2 a:b:c d=1\n"])
@@ -224,7 +224,7 @@ async def test_a_full_quarantine_does_not_keep_a_user_from_being_forgotten(bench
     bench.client.hset(bench.quarantine, "bytes", "9" * 15)
     bench.client.hset(bench.outbox, "op", "mine")
     async with asyncio.timeout(10):
-        await bench.store.forget("ada", app=bench.key.app)
+        await bench.store.admin.forget("ada", app=bench.key.app)
     assert not bench.client.exists(bench.head, bench.outbox, bench.quarantine)
 
 

@@ -34,7 +34,7 @@ def key() -> SessionKey:
 async def nothing_was_made(store: sojourn.Sojourn, key: SessionKey) -> None:
     assert await store.sessions.get(key) is None
     assert (await store.sessions.list(key.app)).sessions == []
-    assert (await store.sessions.users(key.app)).names == []
+    assert (await store.admin.users(key.app)).names == []
     assert await store.sessions.user_state(key.app, key.user) == {}
 
 
@@ -62,7 +62,7 @@ async def test_an_id_that_is_not_known_creates_nothing(
     ):
         with pytest.raises(SessionNotFound):
             await call
-    (saved,) = await strict.sessions.save_many({key: {"title": "T"}})
+    (saved,) = await strict.batch.save({key: {"title": "T"}})
     assert isinstance(saved, SessionNotFound)
     await nothing_was_made(strict, key)
     assert await strict.history(key).all() == []

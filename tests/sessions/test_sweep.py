@@ -33,8 +33,8 @@ async def test_what_is_amiss_is_mended(shared_server: Server, app: str) -> None:
                     await asyncio.sleep(0.01)
             stray = '{"stamp":1,"delta":{"left":"7"}}'
             client.hset(f"outbox:{tag}", "op", stray)
-            assert await store.sessions.sweep(app) == Swept(1, 1, 1, 2, 1, 0, None)
-            assert await store.sessions.sweep(app) == Swept(1, 0, 0, 0, 0, 0, None)
+            assert await store.admin.sweep(app) == Swept(1, 1, 1, 2, 1, 0, None)
+            assert await store.admin.sweep(app) == Swept(1, 0, 0, 0, 0, 0, None)
             for index in (f"sessions:{tag}", f"sessions:{tag}:expiry"):
                 assert set(client.zrange(index, 0, -1)) == {"lives", "unlisted", "undated"}
                 assert client.ttl(index) > 0
@@ -57,7 +57,7 @@ async def test_many_users_and_sessions_are_swept_step_by_step(
         users = dropped = 0
         cursor = None
         while True:
-            swept = await store.sessions.sweep(app, limit=2, cursor=cursor)
+            swept = await store.admin.sweep(app, limit=2, cursor=cursor)
             assert swept.users <= 2
             users, dropped, cursor = users + swept.users, dropped + swept.dropped, swept.cursor
             if cursor is None:
@@ -73,7 +73,7 @@ async def test_a_full_server_is_swept(server: Server, app: str) -> None:
         with server.client() as client:
             client.delete(f"session:{{{app}:ada}}:evicted")
             client.config_set("maxmemory", 1)
-        assert await store.sessions.sweep(app) == Swept(1, 0, 1, 0, 0, 0, None)
+        assert await store.admin.sweep(app) == Swept(1, 0, 1, 0, 0, 0, None)
         assert await store.sessions.count(app, "ada") == 1
 
 
@@ -84,7 +84,7 @@ async def test_an_index_that_is_none_stops_no_sweep(shared_server: Server, app: 
         with shared_server.client() as client:
             client.set(f"sessions:{{{app}:ada}}", "x")
             client.delete(*client.keys(f"session:{{{app}:bob}}:*"))
-        swept = await store.sessions.sweep(app)
+        swept = await store.admin.sweep(app)
         assert (swept.users, swept.corrupt, swept.dropped) == (2, 1, 1)
 
 
@@ -95,4 +95,4 @@ async def test_in_memory_there_is_only_what_has_expired(app: str) -> None:
         async with asyncio.timeout(5):
             while await store.sessions.count(app, "ada") == 2:
                 await asyncio.sleep(0.01)
-        assert (await store.sessions.sweep(app)).users == 1
+        assert (await store.admin.sweep(app)).users == 1

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_wrong_input_and_says_its_line(cli: Cli, other: Cli, f
         ran = other.run(*words)
         assert ran.code == 2
         assert "Line 2" in ran.err
-    assert not other.fill(lambda store: store.sessions.apps()).names
+    assert not other.fill(lambda store: store.admin.apps()).names
 
 
 def test_a_complete_file_is_not_written_again(cli: Cli, file: Path):

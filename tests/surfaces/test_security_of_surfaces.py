@@ -93,7 +93,7 @@ async def test_what_was_ended_answers_no_more(asked: Asked) -> None:
     key = await asked.create("eve", title="a-title")
     none = (await asked.ask(key.session + "?")).replace(key.session + "?", "ID")
     assert "a-title" in await asked.ask(key.session)
-    await asked.store.sessions.revoke(key)
+    await asked.store.admin.revoke(key)
     assert (await asked.ask(key.session)).replace(key.session, "ID") == none
 
 

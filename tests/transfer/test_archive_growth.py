@@ -22,6 +22,7 @@ import sojourn
 from servers import Server
 from sojourn import InvalidArchive, NewerFormat, SessionKey, Sojourn, UserKey, transfer
 from sojourn.codecs.growth import encoded, of_member, to_member
+from sojourn.sessions.operations.archive import ReadStoredSession
 from sojourn.transfer.passing import NAMES
 from sojourn.transfer.user import records as user_records
 
@@ -318,7 +319,7 @@ async def test_a_newer_major_format_is_refused_with_both_versions(
         assert f"format {major}, written by Sojourn '9.1'" in str(error.value)
         assert "reads 1" in str(error.value)
     assert bodies_of(path) == bodies
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 @pytest.mark.parametrize("stated", [1, "1", "1.0", "1.9", "1.999999999"])
@@ -592,7 +593,7 @@ async def test_what_only_a_newer_version_can_read_is_named_and_left_out(
     assert bodies[-1]["counts"]["newer"] == 1
     (named,) = (each["what"] for each in bodies if each["kind"] == "newer")
     assert told == [f"only a newer version can read it, and it is not in the archive: {named}"]
-    assert await store.sessions.quarantined("shop", "ada") == []
+    assert await store.admin.quarantined("shop", "ada") == []
     async with sojourn.open("memory://") as other:
         assert (await transfer.import_(other, tmp_path / "archive")).counts == done.counts
 
@@ -710,7 +711,7 @@ async def test_what_was_exported_before_a_field_was_known_becomes_that_field(
     bodies[3]["entries"][0]["more"] = {"tenant": "acme", "vector_encoding": "f16", "vector": "AA"}
     write_bodies(tmp_path / "archive", bodies)
     done = await transfer.import_(store, tmp_path / "archive")
-    found = await store.stores.session_archive.find(KEY)
+    found = await store.stores.sessions.run(ReadStoredSession(KEY))
     assert found is not None
     assert (found.head.log_id, found.head.labels) == ("0" * 32, {"flow": "x"})
     (entry,) = (await store.memory.user("ada", app="shop").list()).entries

@@ -20,6 +20,7 @@ import sojourn
 from extent import examples
 from sojourn import InvalidArchive, Sojourn, transfer
 from sojourn.caps import Ceiling
+from sojourn.memory.operations.read import ListMemoryApps
 from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
@@ -65,8 +66,8 @@ def _refused(path: Path) -> InvalidArchive:
         async with sojourn.open("memory://") as store:
             with pytest.raises(InvalidArchive) as error:
                 await transfer.import_(store, path)
-            assert (await store.sessions.apps()).names == []
-            assert await store.stores.memory_archive.apps() == set()
+            assert (await store.admin.apps()).names == []
+            assert await store.stores.memory.run(ListMemoryApps()) == set()
             return error.value
 
     return asyncio.run(run())
@@ -215,7 +216,7 @@ async def test_a_line_longer_than_allowed_is_not_read(archive: Path, store: Sojo
     with pytest.raises(InvalidArchive, match="max_line_bytes") as error:
         await transfer.import_(store, archive, max_line_bytes=1000)
     assert error.value.line > 0
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 async def test_what_no_store_takes_is_refused_before_anything_is_written(

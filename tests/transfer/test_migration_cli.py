@@ -59,7 +59,7 @@ async def test_a_dry_run_shows_what_is_there(
     assert "1 refused  `pickle` data: never loaded" in rest[1]
     assert "session:b message 2" in rest[2]
     assert is_unchanged(before, origin.image())
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 async def test_it_asks_first(origin: Origin, command: Any, store: sojourn.Sojourn) -> None:
@@ -68,7 +68,7 @@ async def test_it_asks_first(origin: Origin, command: Any, store: sojourn.Sojour
     assert done.returncode == 2
     assert "Bring along 1 record to" in done.stderr
     assert "Nothing was written." in done.stderr
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 async def test_it_brings_along_and_compares(

@@ -62,7 +62,7 @@ async def test_a_dry_run_writes_nothing(origin: Origin, store: sojourn.Sojourn) 
     assert [(app.app, app.users, app.sessions, app.events) for app in report.apps] == [
         ("history", 1, 1, 2)
     ]
-    assert (await store.sessions.apps()).names == []
+    assert (await store.admin.apps()).names == []
 
 
 async def test_what_is_no_message_is_named_and_the_rest_comes_along(
@@ -151,7 +151,7 @@ async def test_both_may_stand_on_one_server(origin: Origin, namespace: str) -> N
         await moved(origin, too)
         report = await moved(origin, here)
         assert report.outcomes == {Outcome.SAME: 1}
-        assert (await here.sessions.apps()).names == ["history"]
+        assert (await here.admin.apps()).names == ["history"]
         assert len(await too.history("a").all()) == 2
 
 
@@ -238,7 +238,7 @@ async def test_replayed_events_keep_their_deltas_and_change_nothing(
         Event(author="a", payload=n, time=100.0 + n, state_delta={"k": n, "user:x": 2, "app:y": 3})
         for n in range(2)
     ]
-    done = await store.sessions.replay(key, *events, state={"k": "final"}, updated=77.5)
+    done = await store.adapters.replay(key, *events, state={"k": "final"}, updated=77.5)
     assert done.seqs == range(1, 3)
     session = await store.sessions.get(key)
     assert session is not None
@@ -248,10 +248,10 @@ async def test_replayed_events_keep_their_deltas_and_change_nothing(
         event.state_delta for event in events
     ]
     with pytest.raises(sojourn.InvalidInput):
-        await store.sessions.replay(key, state={"user:x": 5})
+        await store.adapters.replay(key, state={"user:x": 5})
     with pytest.raises(sojourn.StaleSession):
-        await store.sessions.replay(key, expected_version=1)
-    await store.sessions.replay(key, updated=99.0)
+        await store.adapters.replay(key, expected_version=1)
+    await store.adapters.replay(key, updated=99.0)
     again = await store.sessions.get(key)
     assert again is not None
     assert (again.updated, again.length) == (99.0, 2)

@@ -120,7 +120,7 @@ async def taken(store: Sojourn, world: dict[str, Any]) -> None:
 async def seen(store: Sojourn, world: dict[str, Any]) -> list[str]:
     """All of it as its users see it, but for lifetimes; NaN or -0.0 would differ in this."""
     key = SessionKey.of(*world["ids"])
-    found: list[Any] = [await store.sessions.list(*key[:2]), await store.sessions.users(key.app)]
+    found: list[Any] = [await store.sessions.list(*key[:2]), await store.admin.users(key.app)]
     session = await store.sessions.get(key)
     if session is not None:
         found[0] = [each.key for each in found[0].sessions]

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from transfer_kit import LONG, fill, lines_of, picture, rewrite, run_mortal, said
@@ -13,6 +14,7 @@ from transfer_kit import LONG, fill, lines_of, picture, rewrite, run_mortal, sai
 import sojourn
 from sojourn import Sojourn, transfer
 from sojourn.sessions.archive import LogSlice
+from sojourn.sessions.operations.archive import ReadLogSlice
 from sojourn.transfer.lines import DataLine, EventsLine, SessionLine, VoidLine
 
 KILLED = -signal.SIGKILL
@@ -131,16 +133,15 @@ async def test_a_long_half_line_is_cut_off(filled: Sojourn, tmp_path: Path):
 async def test_a_log_that_is_cut_while_it_is_read_is_one_log_in_the_archive(
     filled: Sojourn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    archive = filled.stores.session_archive
-    stretch, seen = archive.stretch, []
+    read, seen = ReadLogSlice.on_server, []
 
-    async def busy(key, first: int, most: int, size: int) -> LogSlice | None:
-        if key == LONG and first > 1 and not seen:
-            seen.append(first)
+    async def busy(slice_: ReadLogSlice, server: Any) -> LogSlice | None:
+        if slice_.key == LONG and slice_.first > 1 and not seen:
+            seen.append(slice_.first)
             await filled.sessions.trim(LONG, keep=100)
-        return await stretch(key, first, most, size)
+        return await read(slice_, server)
 
-    monkeypatch.setattr(archive, "stretch", busy)
+    monkeypatch.setattr(ReadLogSlice, "on_server", busy)
     await transfer.export(filled, tmp_path / "archive")
     assert seen
     async with sojourn.open("memory://") as other:
@@ -184,7 +185,7 @@ async def test_a_long_session_goes_on_where_its_import_stopped(
     found = await store.sessions.get(LONG)
     assert found is not None
     assert len(found.events) == 1293
-    staging = calls.count("sessions.stage") - 1  # the first only asks
+    staging = calls.count("sessions.stage_events") - 1  # the first only asks
     lines = sum(isinstance(line, EventsLine) for line in lines_of(archive))
     assert 0 < staging < 1 + lines
     assert not target.client().keys("*:staged:*")

@@ -15,6 +15,8 @@ from servers import any_binary
 from sojourn import SessionKey, Sojourn, transfer
 from sojourn.sessions.archive import ArchivedSession
 from sojourn.sessions.event_codec import event_id
+from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession
+from sojourn.sessions.operations.restore import RestoreSession, StageEvents
 
 
 async def test_all_is_the_same_after_a_round_trip(url: str, source: Sojourn, tmp_path: Path):
@@ -73,7 +75,7 @@ async def test_what_is_imported_is_listed_by_its_labels(store: Sojourn, archive:
     page = await store.sessions.list("böok", "ada", labels={"flow": "f"})
     assert [each.key.session for each in page.sessions] == ["*"]
     async with asyncio.timeout(10):  # the index of the app is written while nobody waits
-        while (page := await store.sessions.recent("böok", labels={"flow": "f"})).sessions == []:
+        while (page := await store.admin.recent("böok", labels={"flow": "f"})).sessions == []:
             await asyncio.sleep(0.01)
     assert [each.labels for each in page.sessions] == [{"flow": "f"}]
 
@@ -101,24 +103,24 @@ async def test_what_is_imported_into_a_memory_is_found_by_who_knows_it(url: str,
 
 async def test_rows_are_staged_once_whoever_sends_them(url: str):
     async with sojourn.open(url, namespace="staged") as store:
-        stage = store.stores.session_archive.stage
-        assert await stage(LONG, "x", 0, 0, [b"1", b"2"]) == 2
-        assert await stage(LONG, "x", 0, 0, [b"1", b"2", b"3"]) == 3
-        assert await stage(LONG, "x", 0, 2, [b"3"]) == 3
-        assert await stage(LONG, "x", 0, 2, [b"3", b"4"]) == 4
-        assert await stage(LONG, "x", 0, 9, [b"10"]) == 4
-        assert await stage(LONG, "y", 0, 0, []) == 0
+        run = store.stores.sessions.run
+        assert await run(StageEvents(LONG, "x", 0, 0, [b"1", b"2"])) == 2
+        assert await run(StageEvents(LONG, "x", 0, 0, [b"1", b"2", b"3"])) == 3
+        assert await run(StageEvents(LONG, "x", 0, 2, [b"3"])) == 3
+        assert await run(StageEvents(LONG, "x", 0, 2, [b"3", b"4"])) == 4
+        assert await run(StageEvents(LONG, "x", 0, 9, [b"10"])) == 4
+        assert await run(StageEvents(LONG, "y", 0, 0, [])) == 0
 
 
 async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, source: Sojourn):
-    found = await source.stores.session_archive.find(LONG)
+    found = await source.stores.sessions.run(ReadStoredSession(LONG))
     assert found is not None
     image = ArchivedSession(found.head, found.state, "z", 2, [])
     async with sojourn.open(url, namespace="staged") as store:
-        archive = store.stores.session_archive
-        await archive.stage(LONG, "z", 0, 0, [b"1"])
+        run = store.stores.sessions.run
+        await run(StageEvents(LONG, "z", 0, 0, [b"1"]))
         with pytest.raises(sojourn.Conflict, match="1 are there"):
-            await archive.restore(LONG, image, replace=False)
+            await run(RestoreSession(LONG, image, replace=False))
         assert await store.sessions.get(LONG) is None
 
 
@@ -126,23 +128,21 @@ async def test_a_session_of_which_rows_are_missing_is_not_restored(url: str, sou
 async def test_ids_of_rows_that_were_staged_are_known_though_evicted(
     target, store: Sojourn, source: Sojourn, evicted: int
 ):
-    found = await source.stores.session_archive.find(LONG)
+    found = await source.stores.sessions.run(ReadStoredSession(LONG))
     assert found is not None
-    archive, seq = store.stores.session_archive, found.head.seq
-    stretch = await source.stores.session_archive.stretch(LONG, 1, 3, 10**6)
-    assert stretch is not None
-    rows = stretch.rows[:3]
-    await archive.stage(LONG, "z", seq - 3, 0, rows[:1])
+    run, seq = store.stores.sessions.run, found.head.seq
+    part = await source.stores.sessions.run(ReadLogSlice(LONG, 1, 3, 10**6))
+    assert part is not None
+    rows = part.rows[:3]
+    await run(StageEvents(LONG, "z", seq - 3, 0, rows[:1]))
     for number, row in enumerate(rows[1:], 1):
         if number == evicted:
             (ids,) = target.client().keys("*:staged:*:ids")
             target.ask("DEL", ids)
-        await archive.stage(LONG, "z", seq - 3, number, [row])
+        await run(StageEvents(LONG, "z", seq - 3, number, [row]))
     head = found.head._replace(dropped=seq - 3)
-    assert (
-        await archive.restore(LONG, ArchivedSession(head, {}, "z", 3, []), replace=False)
-        == "restored"
-    )
+    image = ArchivedSession(head, {}, "z", 3, [])
+    assert await run(RestoreSession(LONG, image, replace=False)) == "restored"
     known = target.client().zrange("session:{shop:ada}:long:ids", 0, -1, withscores=True)
     assert known[1:] == [(event_id(row), seq - 2 + n) for n, row in enumerate(rows)]
 

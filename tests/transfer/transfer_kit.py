@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sojourn import Event, SessionKey, Sojourn, UserKey
+from sojourn.artifacts.model import ArtifactPlace
+from sojourn.artifacts.operations.archive import ReadArchivedArtifact
+from sojourn.sessions.operations.archive import ReadStoredState
 from sojourn.transfer.lines import Line
 from sojourn.transfer.sealing import seal, sealed, unseal
 
@@ -74,9 +77,9 @@ async def picture(store: Sojourn, *, cache: bool = True) -> dict[str, Any]:
     """All of it as its users see it. Looking lets some of it live for longer."""
     found: dict[str, Any] = {}
     keys: list[SessionKey] = []
-    for app in (await store.sessions.apps()).names:
+    for app in (await store.admin.apps()).names:
         found[f"state {app}"] = await _state(store, app)
-        for user in (await store.sessions.users(app)).names:
+        for user in (await store.admin.users(app)).names:
             found[f"state {app}/{user}"] = await _state(store, UserKey.of(app, user))
             page = await store.sessions.list(app, user)
             keys += (each.key for each in page.sessions)
@@ -98,20 +101,14 @@ async def _memories(store: Sojourn, found: dict[str, Any]) -> None:
         ]
 
 
-class _Place(NamedTuple):
-    """As the store's own, whose class another version may call otherwise."""
-
-    owner: Any
-    name: str
-
-
 async def _artifacts(store: Sojourn, found: dict[str, Any]) -> None:
     for owner in _OWNERS:
         for name in await store.artifacts.names(owner):
-            kept = await store.stores.artifact_archive.kept(_Place(owner, name))
-            assert kept is not None
+            read = ReadArchivedArtifact(ArtifactPlace(owner, name))
+            archived = await store.stores.artifacts.run(read)
+            assert archived is not None
             versions = await store.artifacts.versions(owner, name)
-            found[f"artifact {owner} {name}"] = (_about(kept.expires), versions)
+            found[f"artifact {owner} {name}"] = (_about(archived.expires), versions)
     for owner in _OWNERS:
         for name in await store.artifacts.names(owner):
             for each in await store.artifacts.versions(owner, name):
@@ -128,7 +125,7 @@ async def session(store: Sojourn, key: SessionKey) -> Any:
 
 
 async def _state(store: Sojourn, of: Any) -> Any:
-    found = await store.stores.session_archive.shared(of)
+    found = await store.stores.sessions.run(ReadStoredState(of))
     values = {name: json.loads(value) for name, value in found.pairs.items()}
     return values, _about(found.expires)
 

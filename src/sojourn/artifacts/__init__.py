@@ -2,6 +2,5 @@
 
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.artifacts.service import Artifacts
-from sojourn.artifacts.store import ArtifactStore
 
-__all__ = ["Artifact", "ArtifactStore", "ArtifactVersion", "Artifacts"]
+__all__ = ["Artifact", "ArtifactVersion", "Artifacts"]

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
+
+from sojourn.ids import SessionKey, UserKey
+
+Owner: TypeAlias = SessionKey | UserKey
+"""Whose artifacts: a session's, or those of a user, which all sessions of the user share."""
+
+
+class ArtifactPlace(NamedTuple):
+    """The identity of an artifact."""
+
+    owner: Owner
+    name: str
 
 
 class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):

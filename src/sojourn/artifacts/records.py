@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from sojourn.artifacts.store import ArtifactDraft, StoredArtifact
+from sojourn.artifacts.model import ArtifactVersion
+from sojourn.calls.call import Call, only
 from sojourn.codecs import encode
 from sojourn.codecs.growth import plain
 from sojourn.errors import CorruptRecord, NewerFormat
@@ -17,6 +19,9 @@ BINARY = "application/octet-stream"
 
 CHUNK = 512 * 1024
 """Bytes that travel at once."""
+
+AHEAD = 4
+"""Chunks that are under way at once: a distant server need not be waited for with each."""
 
 
 class VersionRow(msgspec.Struct):
@@ -77,15 +82,29 @@ def chunks_of(size: int) -> int:
     return max(1, math.ceil(size / CHUNK))
 
 
-def record_of(draft: ArtifactDraft, chunks: int, crc: int) -> bytes:
-    """A version's record, behind `created`, which the script puts before it."""
-    mime = encode(draft.mime_type, "mime_type")
-    return b'"size":%d,"chunks":%d,"crc":"%08x","mime_type":%b,"metadata":%b}' % (
-        *(len(draft.data), chunks, crc, mime, draft.metadata),
+def record_of(size: int, chunks: int, crc: str, mime_type: str, metadata: bytes) -> bytes:
+    """A version's record, behind `created`."""
+    mime = encode(mime_type, "mime_type")
+    return b'"size":%d,"chunks":%d,"crc":"%b","mime_type":%b,"metadata":%b}' % (
+        *(size, chunks, crc.encode(), mime, metadata),
     )
 
 
-def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[StoredArtifact, str]:
+def read_chunk(key: str, number: int, *, separate_connection: bool) -> Call[bytes | None]:
+    """The call that reads a chunk of data."""
+    commands = [("HGET", key, number)]
+    return Call("artifacts.read", (key,), only, commands, separate_connection=separate_connection)
+
+
+def data_keys(starts: Sequence[str], names: Sequence[bytes]) -> list[str]:
+    """Keys of data: of each name, one with each start."""
+    texts = [name.decode(errors="replace") for name in names]
+    return [f"{start}:{text}" for text in texts for start in starts]
+
+
+def parse(
+    text: bytes, version: int, key: str, *, mark: bool = False
+) -> tuple[ArtifactVersion, str]:
     """What a record says of a version, and the sum of its data.
 
     Args:
@@ -103,7 +122,9 @@ def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[S
         metadata = _object(record.metadata)
     except NewerFormat:
         if mark:
-            return StoredArtifact(version, 0, "", {}, 0.0, newer=True), ""
+            return ArtifactVersion(
+                version=version, size=0, mime_type="", metadata={}, created=0.0, newer=True
+            ), ""
         raise
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(
@@ -112,8 +133,12 @@ def parse(text: bytes, version: int, key: str, *, mark: bool = False) -> tuple[S
             key=key,
             raw=text,
         ) from error
-    found = StoredArtifact(
-        *(version, record.size, record.mime_type, metadata, record.created),
+    found = ArtifactVersion(
+        version=version,
+        size=record.size,
+        mime_type=record.mime_type,
+        metadata=metadata,
+        created=record.created,
         newer=bool(record.encoding),
     )
     return found, record.crc

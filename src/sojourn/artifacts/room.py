@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from sojourn.artifacts.archive import ArtifactArchive
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.artifacts.redis_archive import RedisArtifactArchive
 from sojourn.artifacts.service import Artifacts
-from sojourn.artifacts.store import ArtifactStore
+from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 
 
 def _open(at: RoomContext) -> OpenRoom:
     options = at.options
-    store: ArtifactStore
-    archive: ArtifactArchive
+    store: RoomStore
     if at.engine is None:
-        store = archive = files = InMemoryArtifacts(options.artifact_ttl)
+        store = files = InMemoryArtifacts(options.artifact_ttl)
         artifacts, apps_of = Artifacts(store, options.max_artifact_bytes), at_once(files.apps_of)
     else:
         keys = ArtifactRoomKeys(options.namespace)
         store = RedisArtifacts(at.engine, keys, options.artifact_ttl)
-        archive, apps_of = RedisArtifactArchive(at.engine, keys), nobodys
+        apps_of = nobodys
         artifacts = Artifacts(store, options.max_artifact_bytes, options.operation_timeout)
     return OpenRoom(
         service=artifacts,
         store=store,
-        archive=archive,
         forget={"artifacts": lambda owner: artifacts.forget(*owner)},
         apps_of=apps_of,
         session_ended=artifacts.clear,

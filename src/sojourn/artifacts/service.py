@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.artifacts.model import Artifact, ArtifactPlace, ArtifactVersion, Owner
+from sojourn.artifacts.operations.delete import DeleteArtifact, ForgetArtifacts
+from sojourn.artifacts.operations.find import FindArtifact, LoadArtifact
+from sojourn.artifacts.operations.lists import ListArtifacts, ListOwners, ListVersions
+from sojourn.artifacts.operations.move import MoveArtifact
+from sojourn.artifacts.operations.save import SaveArtifact
 from sojourn.artifacts.records import BINARY
-from sojourn.artifacts.store import (
-    ArtifactDraft,
-    ArtifactPlace,
-    ArtifactStore,
-    Owner,
-    StoredArtifact,
-)
+from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
@@ -44,7 +43,7 @@ class Artifacts:
     """
 
     def __init__(
-        self, store: ArtifactStore, max_artifact_bytes: int, operation_timeout: float = math.inf
+        self, store: RoomStore, max_artifact_bytes: int, operation_timeout: float = math.inf
     ) -> None:
         self._operation_timeout = operation_timeout
         self._store = store
@@ -92,8 +91,8 @@ class Artifacts:
         size = _size(data) + len(extra)
         if size > self._cap:
             raise TooLarge("The artifact", size, self._cap, "max_artifact_bytes")
-        draft = ArtifactDraft(bytes(data), mime, extra, _instant(created))
-        return await self._store.save(place, draft, operation_id_of(operation_id))
+        made, name = _instant(created), operation_id_of(operation_id)
+        return await self._store.run(SaveArtifact(place, bytes(data), mime, extra, made, name))
 
     @in_time
     async def load(
@@ -114,18 +113,7 @@ class Artifacts:
         """
         if _is_none(version):
             return None
-        found = await self._store.load(_place(owner, name), version)
-        if found is None:
-            return None
-        stored, data = found
-        return Artifact(
-            data=data,
-            version=stored.version,
-            size=stored.size,
-            mime_type=stored.mime_type,
-            metadata=stored.metadata,
-            created=stored.created,
-        )
+        return await self._store.run(LoadArtifact(_place(owner, name), version))
 
     async def find(
         self, owner: SessionKey | UserKey, name: str, *, version: int | None = None
@@ -144,8 +132,7 @@ class Artifacts:
         """
         if _is_none(version):
             return None
-        found = await self._store.find(_place(owner, name), version)
-        return None if found is None else _known(found)
+        return await self._store.run(FindArtifact(_place(owner, name), version))
 
     async def versions(
         self, owner: SessionKey | UserKey, name: str, *, newest_first: bool = False
@@ -163,12 +150,12 @@ class Artifacts:
             CorruptRecord: one of them cannot be read, or all were evicted.
             NewerFormat: a newer version keeps the artifact in a way that this one cannot read.
         """
-        found = [_known(each) for each in await self._store.versions(_place(owner, name))]
+        found = await self._store.run(ListVersions(_place(owner, name)))
         return found[::-1] if newest_first else found
 
     async def names(self, owner: SessionKey | UserKey) -> list[str]:
         """The names of all artifacts of a session, or of a user's own, in order. One round trip."""
-        return await self._store.names(_owner(owner))
+        return await self._store.run(ListArtifacts(_owner(owner)))
 
     @in_time
     async def move(self, owner: SessionKey | UserKey, to: SessionKey | UserKey) -> list[str]:
@@ -193,9 +180,9 @@ class Artifacts:
         here, there = _owner(owner), _owner(to)
         if here == there or here[:2] != there[:2]:
             raise InvalidInput("Artifacts move from one owner to another one of the same user.")
-        names = await self._store.names(here)
+        names = await self._store.run(ListArtifacts(here))
         moved = await gather_in_time(
-            *(self._store.move(ArtifactPlace(here, name), there) for name in names)
+            *(self._store.run(MoveArtifact(ArtifactPlace(here, name), there)) for name in names)
         )
         return [name for name, done in zip(names, moved, strict=True) if done]
 
@@ -212,7 +199,8 @@ class Artifacts:
         Raises:
             OutcomeUnknown: whether it was deleted is not known; repeat it with that id.
         """
-        return await self._store.delete(_place(owner, name), operation_id_of(operation_id))
+        place, name = _place(owner, name), operation_id_of(operation_id)
+        return await self._store.run(DeleteArtifact(place, name))
 
     @in_time
     async def clear(self, owner: SessionKey | UserKey) -> int:
@@ -221,10 +209,10 @@ class Artifacts:
         Three round trips, whatever their number. What others save meanwhile may stay.
         """
         whose = _owner(owner)
-        names = await self._store.names(whose)
+        names = await self._store.run(ListArtifacts(whose))
         deleted = await gather_in_time(
             *(
-                self._store.delete(ArtifactPlace(whose, name), operation_id_of(None))
+                self._store.run(DeleteArtifact(ArtifactPlace(whose, name), operation_id_of(None)))
                 for name in names
             )
         )
@@ -236,14 +224,14 @@ class Artifacts:
         Also sessions that have ended. No index knows that: a round trip for each 1,000 keys of the
         server.
         """
-        return await self._store.owners(user_key(app, user))
+        return await self._store.run(ListOwners(user_key(app, user)))
 
     async def forget(self, app: str, user: str) -> int:
         """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
 
-        `store.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
+        `store.admin.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
         """
-        return await self._store.forget(user_key(app, user))
+        return await self._store.run(ForgetArtifacts(user_key(app, user)))
 
 
 def _owner(value: object) -> Owner:
@@ -299,14 +287,3 @@ def _instant(value: object) -> float | None:
         if isinstance(value, int | float) and math.isfinite(value):
             return float(value)
     raise InvalidInput(f"created is a number of seconds, not {shown(value)}.")
-
-
-def _known(stored: StoredArtifact) -> ArtifactVersion:
-    return ArtifactVersion(
-        version=stored.version,
-        size=stored.size,
-        mime_type=stored.mime_type,
-        metadata=stored.metadata,
-        created=stored.created,
-        newer=stored.newer,
-    )

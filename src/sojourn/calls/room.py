@@ -75,8 +75,8 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         service: what users call.
-        store: what keeps its records, and for some rooms its archive: for export and import.
-        archive: reads and writes its records as they are stored.
+        store: what keeps its records: for export and import.
+        parts: what else of the store is made of.
         forget: what erasure deletes of a user, by kind.
         apps_of: the apps that keep something about a user; on a server only those that no key of
             the user's own shows.
@@ -90,7 +90,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     service: Any
     store: Any = None
-    archive: Any = None
+    parts: Any = None
     forget: Mapping[str, Forget] = {}
     apps_of: Callable[[str], Awaitable[set[str]]] = nobodys
     session_ended: Callable[[SessionKey], Awaitable[int]] | None = None

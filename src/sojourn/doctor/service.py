@@ -18,7 +18,7 @@ Nodes = Callable[[], Awaitable[Sequence[Node]]]
 
 @stays_here("the store's URL, and open the store there")
 class Doctor:
-    """Examines the servers of a store. Made by `sojourn.open`, as `store.doctor`.
+    """Examines the servers of a store. Made by `sojourn.open`, as `store.admin.doctor`.
 
     Args:
         nodes: finds the servers; None where there are none.

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sojourn.engine import supervisor
 from sojourn.errors import ConfigurationError, Unavailable
 from sojourn.extras import how_to_install
+from sojourn.handles import tell_after_fork
 
 _PAUSE = 0.005
 _SHUTDOWN_SECONDS = 5.0
@@ -58,7 +58,7 @@ class EmbeddedServer:
         self._start_timeout = start_timeout
         self._mutex = threading.Lock()
         self._joined: int | None = None  # the descriptor that holds our share of the clients' lock
-        _servers.add(self)
+        tell_after_fork(self)
 
     def ensure(self) -> str:
         """Join the folder's clients, make sure that a server answers, and return its socket's path.
@@ -337,22 +337,14 @@ def _explain(error: OSError, directory: Path) -> ConfigurationError | Unavailabl
     return Unavailable(f"The embedded server of {directory} cannot be started now ({error}).")
 
 
-_servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
-
 # Held wherever a lock's descriptor is only in a local variable, and while the process forks: a
 # child that inherited it unknown to us would hold the lock for as long as it lives.
 _no_fork = threading.RLock()
-
-
-def _after_fork_in_child() -> None:
-    for server in list(_servers):
-        server.after_fork()
-    _no_fork.release()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_no_fork.acquire,
         after_in_parent=_no_fork.release,
-        after_in_child=_after_fork_in_child,
+        after_in_child=_no_fork.release,
     )

@@ -14,7 +14,6 @@ from sojourn.memory.model import (
 )
 from sojourn.memory.scope import MemoryScope
 from sojourn.memory.service import Lives, Memory
-from sojourn.memory.store import MemoryStore
 from sojourn.memory.vectors import Embed
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "Memory",
     "MemoryPage",
     "MemoryScope",
-    "MemoryStore",
     "ScopeKey",
     "ScopePage",
     "remember",

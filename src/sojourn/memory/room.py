@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
+from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
-from sojourn.memory.archive import MemoryArchive
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS, MemoryRoomKeys
 from sojourn.memory.model import OF_USERS
 from sojourn.memory.redis import RedisMemory
-from sojourn.memory.redis_archive import RedisMemoryArchive
 from sojourn.memory.scope import MemoryScope
 from sojourn.memory.service import Lives, Memory
-from sojourn.memory.store import MemoryStore
 from sojourn.memory.traces import apps_naming
 
 
 def _open(at: RoomContext) -> OpenRoom:
     options = at.options
-    store: MemoryStore
-    archive: MemoryArchive
+    store: RoomStore
     if at.engine is None:
-        store = archive = memories = InMemoryMemory()
+        store = memories = InMemoryMemory()
         apps_of = at_once(lambda user: memories.apps_of(user, OF_USERS))
     else:
         keys = MemoryRoomKeys(options.namespace)
-        store, archive = RedisMemory(at.engine, keys), RedisMemoryArchive(at.engine, keys)
+        store = RedisMemory(at.engine, keys)
         apps_of = partial(apps_naming, at.engine, keys)
     memory = Memory(
         store,
@@ -38,7 +35,6 @@ def _open(at: RoomContext) -> OpenRoom:
     return OpenRoom(
         service=memory,
         store=store,
-        archive=archive,
         forget={"memories": lambda owner: memory.forget(owner.user, app=owner.app)},
         apps_of=apps_of,
         close=memory.close,

@@ -7,16 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sojourn import codecs
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, InvalidInput, InvalidValue, StaleEntry
 from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
+from sojourn.memory.entry_codec import entry_of
 from sojourn.memory.model import KEEP, Draft, Entry, Hit, Keep, MemoryPage, ScopeKey
-from sojourn.memory.rows import entry_of
+from sojourn.memory.operations.add import AddEntries
+from sojourn.memory.operations.delete import ClearScope, DeleteEntry
+from sojourn.memory.operations.put import PutEntries
+from sojourn.memory.operations.read import GetEntries, ListEntries, ListLatest
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import EntryPage, Item, MemoryRow, MemoryStore, MemoryWrite
+from sojourn.memory.store import EntryPage, Item, MemoryRow
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import (
     current_deadline,
@@ -73,7 +78,7 @@ class MemoryScope:
     def __init__(
         self,
         key: ScopeKey,
-        store: MemoryStore,
+        store: RoomStore,
         searcher: Searcher,
         limits: MemoryLimits,
         tenant: str | None = None,
@@ -121,8 +126,8 @@ class MemoryScope:
             NewerFormat: a newer version wrote the stored entry; it can be deleted.
         """
         item = checks.item(key, value, metadata, text, self._limits.max_bytes)
-        write = self._write(f"put {operation_id_of(operation_id)}", expected_version)
-        return await self._put([item], ttl, write)
+        named = f"put {operation_id_of(operation_id)}"
+        return await self._put([item], ttl, named, checks.version(expected_version))
 
     async def put_many(
         self,
@@ -155,10 +160,10 @@ class MemoryScope:
             lambda pair: checks.item(pair[0], pair[1], metadata, None, cap), named.items()
         )
         checks.together(made, cap)
-        write = self._write(f"many {operation_id_of(operation_id)}")
+        name = f"many {operation_id_of(operation_id)}"
         if not made:
             return {}
-        last = await self._put(made, ttl, write)
+        last = await self._put(made, ttl, name)
         first = last - len(made) + 1
         return {item.key: first + place for place, item in enumerate(made)}
 
@@ -191,11 +196,13 @@ class MemoryScope:
         cap = self._limits.max_bytes
         made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
-        write = self._write(f"add {operation_id_of(operation_id)}")
+        named = f"add {operation_id_of(operation_id)}"
         for batch in checks.batches(made):
             with within(self._limits.operation_timeout):
                 items = await self._searcher.placed(batch)
-                await self._store.add(self.key, items, life, write, replace=replace)
+                await self._store.run(
+                    AddEntries(self.key, items, life, named, self.tenant, replace)
+                )
 
     @in_time
     async def get(self, key: str, default: Any = None) -> Any:
@@ -214,7 +221,7 @@ class MemoryScope:
         Raises:
             CorruptRecord: it cannot be read; it can be deleted.
         """
-        (row,) = await self._store.get(self.key, [parse_entry(key)], self.tenant)
+        (row,) = await self._store.run(GetEntries(self.key, [parse_entry(key)], self.tenant))
         return None if row is None else entry_of(row)
 
     @in_time
@@ -230,7 +237,7 @@ class MemoryScope:
         wanted = checks.keys(keys)
         if not wanted:
             return {}
-        rows = await self._store.get(self.key, wanted, self.tenant)
+        rows = await self._store.run(GetEntries(self.key, wanted, self.tenant))
         entries = await in_pieces(entry_of, (row for row in rows if row is not None))
         return {entry.key: entry.value for entry in entries}
 
@@ -268,11 +275,10 @@ class MemoryScope:
         named = f"merge {operation_id_of(operation_id)}"
         late = 0
         while True:
-            (row,) = await self._store.get(self.key, [name], self.tenant)
+            (row,) = await self._store.run(GetEntries(self.key, [name], self.tenant))
             item = self._merged(name, row, changed)
             try:
-                write = self._write(named, 0 if row is None else row.version)
-                return await self._put([item], ttl, write)
+                return await self._put([item], ttl, named, 0 if row is None else row.version)
             except StaleEntry:
                 pause = backoff(late, *_PAUSES)
                 if from_now(pause) >= end_of_operation():
@@ -294,8 +300,11 @@ class MemoryScope:
         Raises:
             StaleEntry: it has not the expected version; it is still there.
         """
-        write = self._write(f"delete {operation_id_of(operation_id)}", expected_version)
-        return await self._store.delete(self.key, parse_entry(key), write)
+        named = f"delete {operation_id_of(operation_id)}"
+        expected = checks.version(expected_version)
+        return await self._store.run(
+            DeleteEntry(self.key, parse_entry(key), named, expected, self.tenant)
+        )
 
     @in_time
     async def list(
@@ -328,9 +337,10 @@ class MemoryScope:
             raise InvalidInput("The cursor is of a listing in another order.")
         if newest_first:
             before = None if after is None else checks.version_of(after)
-            found = await self._store.latest(self.key, most, self.tenant, before=before)
+            found = await self._store.run(ListLatest(self.key, most, self.tenant, before))
             return await _page_of(_beginning(found, start), _NEWEST_FIRST)
-        return await _page_of(await self._store.page(self.key, start, after, most, self.tenant))
+        wanted = ListEntries(self.key, start, after, most, self.tenant)
+        return await _page_of(await self._store.run(wanted))
 
     @in_time
     async def latest(self, *, limit: int = 10) -> MemoryPage:
@@ -345,7 +355,7 @@ class MemoryScope:
         Raises:
             InvalidInput: the limit.
         """
-        found = await self._store.latest(self.key, checks.limit(limit), self.tenant)
+        found = await self._store.run(ListLatest(self.key, checks.limit(limit), self.tenant))
         return await _page_of(found._replace(last=None))
 
     @in_time
@@ -354,7 +364,8 @@ class MemoryScope:
 
         Entries that others write meanwhile stay. After an error some are gone: clear it again.
         """
-        await self._store.clear(self.key, self._write(f"clear {operation_id_of(None)}"))
+        named = f"clear {operation_id_of(None)}"
+        await self._store.run(ClearScope(self.key, named, self.tenant))
 
     async def search(self, query: str, *, limit: int = 10) -> Sequence[Hit]:
         """Entries with words of a text, the best first.
@@ -375,9 +386,6 @@ class MemoryScope:
         wanted = codecs.text(query, "query")
         return await self._searcher.search(self.key, wanted, checks.limit(limit), self.tenant)
 
-    def _write(self, operation: str, expected: int | None = None) -> MemoryWrite:
-        return MemoryWrite(operation, checks.version(expected), self.tenant)
-
     def _merged(self, name: str, row: MemoryRow | None, changed: dict[str, Any]) -> Item:
         old = None if row is None else entry_of(row)
         before: Any = {} if old is None else old.value
@@ -397,7 +405,8 @@ class MemoryScope:
         self,
         items: Sequence[Item],
         ttl: float | Keep | None,
-        write: MemoryWrite,
+        named: str,
+        expected: int | None = None,
     ) -> int:
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         began = from_now(0)
@@ -405,7 +414,9 @@ class MemoryScope:
         if (ours := current_deadline()) is not None:
             ours.extend_to(ours.end + from_now(0) - began)  # an embedding takes its own time
         with within(self._limits.operation_timeout):
-            return await self._store.put(self.key, placed, life, write)
+            return await self._store.run(
+                PutEntries(self.key, placed, life, named, expected, self.tenant)
+            )
 
 
 def _beginning(found: EntryPage, prefix: str) -> EntryPage:

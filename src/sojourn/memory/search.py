@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.errors import Closed, CorruptRecord
+from sojourn.memory.entry_codec import entry_of
 from sojourn.memory.index import Index, IndexHit, searched
 from sojourn.memory.model import Hit, ScopeKey
-from sojourn.memory.rows import entry_of
-from sojourn.memory.store import Changes, Item, MemoryStore
+from sojourn.memory.operations.changes import ReadChanges
+from sojourn.memory.store import Changes, Item
 from sojourn.memory.vectors import Embedder
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ class Searcher:
         embedder: makes vectors of texts; None for a search by words alone.
     """
 
-    def __init__(self, store: MemoryStore, room: int = _ROOM) -> None:
+    def __init__(self, store: RoomStore, room: int = _ROOM) -> None:
         self._store = store
         self._room = room
         self._lock = threading.Lock()
@@ -97,7 +99,7 @@ class Searcher:
         """Apply the changes; the store's time, or None when it has to start over."""
         while True:
             since, latest = index.known()
-            changes = await self._store.changes(scope, since, latest)
+            changes = await self._store.run(ReadChanges(scope, since, latest))
             if changes.mark is None:
                 return None
             if changes.newer:

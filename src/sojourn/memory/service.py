@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs import shown
 from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
@@ -11,9 +12,10 @@ from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
 from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
+from sojourn.memory.operations.forget import ForgetScopes
+from sojourn.memory.operations.read import ListScopes
 from sojourn.memory.scope import MemoryLimits, MemoryScope
 from sojourn.memory.search import Searcher
-from sojourn.memory.store import MemoryStore
 from sojourn.memory.vectors import Embed, Embedder
 from sojourn.resilience.deadline import within
 
@@ -51,7 +53,7 @@ class Memory:
 
     def __init__(
         self,
-        store: MemoryStore,
+        store: RoomStore,
         lives: Lives,
         *,
         max_bytes: int,
@@ -130,16 +132,15 @@ class Memory:
         """
         if kind not in get_args(Kind):
             raise InvalidInput(f"A kind is one of {', '.join(get_args(Kind))}, not {shown(kind)}.")
-        parse_app(app)
+        of = parse_app(app)
         checks.limit(limit)
         shard, after = place_of(cursor)
         names: list[str] = []
         with within(self._operation_timeout):
             while shard < self._shards:
                 room = limit - len(names)
-                found = await self._store.names(app, kind, shard, after, room)
-                names += found.names
-                after = found.last
+                found, after = await self._store.run(ListScopes(of, kind, shard, after, room))
+                names += found
                 if after is None:
                     shard += 1
                 if len(names) >= limit:
@@ -151,12 +152,12 @@ class Memory:
         """Delete all that is remembered of a user, of the user's sessions and events; how many.
 
         Entries of agents and categories stay. This process lets go of its search index at once,
-        others when they search next. `store.forget` does it in all rooms. A round trip for each
-        1,000 keys of the server.
+        others when they search next. `store.admin.forget` does it in all rooms. A round trip for
+        each 1,000 keys of the server.
         """
         name = parse_memory("user", user)
         of = parse_app(app)
-        count = await self._store.forget(of, name, OF_USERS)
+        count = await self._store.run(ForgetScopes(of, name, OF_USERS))
         for kind in OF_USERS:
             self._searcher.forget(ScopeKey(of, kind, name))
         return count

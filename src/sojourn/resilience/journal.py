@@ -19,7 +19,6 @@ import re
 import secrets
 import threading
 import time
-import weakref
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Generator
@@ -29,6 +28,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from sojourn.errors import BufferFull, ConfigurationError, Unavailable
+from sojourn.handles import tell_after_fork
 
 try:
     import fcntl
@@ -93,7 +93,7 @@ class Journal:
         self._size = 0
         self._file = None if directory is None else _File(Path(directory))
         self.damaged = 0
-        _journals.add(self)
+        tell_after_fork(self)
 
     def open(self) -> tuple[JournalEntry, ...]:
         """Take over what dead processes have left in the folder, and return it. Once.
@@ -554,15 +554,3 @@ def _sync_folder(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for journal in list(_journals):
-        journal.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

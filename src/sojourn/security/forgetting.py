@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from sojourn.calls.room import Forget
 from sojourn.ids import UserKey, parse_app, parse_user, user_key
-from sojourn.sessions import Sessions
+from sojourn.sessions import SessionParts
+from sojourn.sessions.admin import forget_sessions
 
 
 class ErasureReceipt(NamedTuple):
@@ -49,7 +50,7 @@ class Eraser:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: SessionParts,
         others: Mapping[str, Forget],
         find: Callable[[str], Awaitable[set[str]]],
     ) -> None:
@@ -64,7 +65,7 @@ class Eraser:
     async def forget(self, user: str, app: str | None) -> ErasureReceipt:
         """Forget a user in an app, or in all."""
         if app is None:  # first of all: in which app something waits elsewhere, nobody knows
-            since = (await self._sessions.forget(None, user)).time
+            since = (await forget_sessions(self._sessions, None, user)).time
             apps = await self.apps_of(user)
         else:
             since, apps = 0.0, [str(parse_app(app))]
@@ -78,7 +79,7 @@ class Eraser:
     async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
         """The sessions first: from their tombstone on nothing comes back."""
         app, user = owner
-        sessions = await self._sessions.forget(app, user)
+        sessions = await forget_sessions(self._sessions, app, user)
         counts = sessions._asdict()
         since: float = counts.pop("time")
         erased.update(counts)

@@ -22,7 +22,7 @@ from sojourn.security.own import RotateCall, UserSessions
 from sojourn.security.principal import Principal
 from sojourn.security.store import SecurityStore
 from sojourn.security.told import UserStreams
-from sojourn.sessions import KEEP, Keep, Sessions
+from sojourn.sessions import KEEP, AdapterSessions, Keep, Sessions
 from sojourn.sessions.history import history_of
 from sojourn.streams import Streams
 
@@ -33,6 +33,7 @@ class Guarded(NamedTuple):
     """The rooms that a handle opens a part of, and what the store does over several."""
 
     sessions: Sessions
+    adapters: AdapterSessions
     cache: Cache
     memory: Memory
     artifacts: Artifacts
@@ -102,8 +103,12 @@ class UserStore:
         Raises:
             InvalidId: it cannot name a session.
         """
-        key = self._gate.key(session)
-        return UserHistory(self._gate, session, history_of(self._rooms.sessions, key, ttl=ttl))
+        key, rooms = self._gate.key(session), self._rooms
+        return UserHistory(
+            self._gate,
+            session,
+            history_of(rooms.sessions, rooms.adapters, key, ttl=ttl),
+        )
 
     async def remember(self, session: str, *, summary: str | None = None, end: bool = False) -> int:
         """Remember a session of the user beyond its life: see `Sojourn.remember`."""

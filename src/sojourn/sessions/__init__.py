@@ -1,6 +1,8 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
-from sojourn.sessions.batch import Entries, SessionBatch
+from sojourn.sessions.adapters import AdapterSessions
+from sojourn.sessions.admin import SessionAdmin
+from sojourn.sessions.batch import Batches, Entries, SessionBatch
 from sojourn.sessions.document import event_document, session_document
 from sojourn.sessions.failsafe import Failures, Result
 from sojourn.sessions.history import History, Message
@@ -16,10 +18,11 @@ from sojourn.sessions.model import (
     Swept,
 )
 from sojourn.sessions.nearcache import NearCacheStats
+from sojourn.sessions.parts import KEEP, Keep, SessionLimits, SessionParts
 from sojourn.sessions.reader import EVENTS, View
 from sojourn.sessions.record import FIELDS, JSON_FIELDS, SessionFields, SessionRecord
-from sojourn.sessions.safe import SafeSessions
-from sojourn.sessions.service import KEEP, Keep, Sessions
+from sojourn.sessions.safe import SafeBatches, SafeSessions
+from sojourn.sessions.service import Sessions
 from sojourn.sessions.tombstones import Forgotten
 
 __all__ = [
@@ -27,7 +30,9 @@ __all__ = [
     "FIELDS",
     "JSON_FIELDS",
     "KEEP",
+    "AdapterSessions",
     "Appended",
+    "Batches",
     "Entries",
     "Event",
     "Failures",
@@ -41,11 +46,15 @@ __all__ = [
     "Result",
     "Revoked",
     "Rotated",
+    "SafeBatches",
     "SafeSessions",
     "Session",
+    "SessionAdmin",
     "SessionBatch",
     "SessionFields",
+    "SessionLimits",
     "SessionPage",
+    "SessionParts",
     "SessionRecord",
     "Sessions",
     "Swept",

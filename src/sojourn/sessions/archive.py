@@ -1,12 +1,11 @@
-"""Protocol that export and import need of a session store, beyond `SessionStore`."""
+"""Values of export and import: sessions in their stored form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.sessions.store import NOTHING, Pairs, SessionHeader, SessionSnapshot
+from sojourn.sessions.store import NOTHING, Pairs, SessionHeader
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of something to restore; but for the first, nothing was written."""
@@ -72,80 +71,3 @@ class ArchivedState(NamedTuple):
     readable: bool = True
     more: Pairs = NOTHING
     newer: int = 0
-
-
-class SessionArchive(Protocol):
-    """Sessions as they are stored, out and in. Reading lengthens no lifetime."""
-
-    async def find(self, key: SessionKey) -> SessionSnapshot | None:
-        """A session with its own state and no rows.
-
-        Raises:
-            CorruptRecord: its fields cannot be read.
-        """
-        ...
-
-    async def stretch(self, key: SessionKey, first: int, most: int, size: int) -> LogSlice | None:
-        """Rows from a number on: `most` at most, and none after so many bytes. None: no session.
-
-        Raises:
-            CorruptRecord: the session's fields cannot be read, or its log is none.
-        """
-        ...
-
-    async def stage(
-        self, key: SessionKey, name: str, dropped: int, before: int, rows: Sequence[bytes]
-    ) -> int:
-        """Keep rows of a log that is not there yet, for an hour; how many there are now.
-
-        Only those are added that are not there. With fewer than `before` none are. The first of
-        all is event `dropped + 1`.
-        """
-        ...
-
-    async def restore(self, key: SessionKey, image: ArchivedSession, *, replace: bool) -> Outcome:
-        """Write a session in one step, with what was staged; repeated, once.
-
-        Raises:
-            TooManySessions: the user has as many as one may have.
-            TooLarge: the state is over its cap.
-            Conflict: it was restored under this incarnation and is gone; or the rows are.
-        """
-        ...
-
-    async def expire(
-        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
-    ) -> None:
-        """Set when a session expires, and its TTL from its next change on; both None for never.
-
-        That is no change of it: its version and its times stay, and so does the end it has.
-
-        Raises:
-            SessionNotFound: there is none, or not this incarnation.
-            StaleSession: not this version.
-            CorruptRecord: its fields cannot be read.
-        """
-        ...
-
-    async def clock(self) -> float:
-        """What the time is where sessions are kept, seconds since the epoch."""
-        ...
-
-    async def shared(self, of: UserKey | AppName) -> ArchivedState:
-        """The state of a user, all changes of its app carried out that the user left; or an app's.
-
-        Raises:
-            CorruptRecord: it is a key of another type.
-            Unavailable: a change of the app's state cannot be carried out now.
-        """
-        ...
-
-    async def reinstate(
-        self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
-    ) -> Outcome:
-        """Write the state of a user or an app in one step.
-
-        Raises:
-            TooLarge: it is over its cap.
-        """
-        ...

@@ -8,9 +8,7 @@ effect once. Anything not cached locally raises `Unavailable`.
 
 from __future__ import annotations
 
-import os
 import time
-import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -29,6 +27,7 @@ from sojourn.errors import (
     TooManySessions,
     Unavailable,
 )
+from sojourn.handles import tell_after_fork
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
@@ -86,7 +85,7 @@ class BufferedSessions:
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
         self._replayer = Replayer(store, journal, self._let_go, told)
-        _stores.add(self)
+        tell_after_fork(self)
 
     @property
     def waiting(self) -> int:
@@ -402,15 +401,3 @@ def _expired_here() -> Unavailable:
         "The server is out of reach, and the session has outlived its ttl in the outage buffer: "
         "whether it still lives cannot be known. Nothing was written."
     )
-
-
-_stores: weakref.WeakSet[BufferedSessions] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -85,7 +85,7 @@ class Result(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Failures(NamedTuple):
-    """How many calls of `sessions.safe` have ended with an error, by `Result.status`.
+    """How many safe calls have ended with an error, by `Result.status`.
 
     Attributes:
         not_found: changes of a missing session; a read that finds none does not count.
@@ -116,9 +116,9 @@ class Failsafe:
         )
 
     def safe(
-        self, method: Callable[P, Awaitable[T | None]]
+        self, method: Callable[P, Awaitable[T | None]], name: str
     ) -> Callable[P, Coroutine[Any, Any, Result[T]]]:
-        """The same call, which raises nothing."""
+        """The same call, which raises nothing; failures are logged under its name."""
 
         @wraps(method)
         async def safely(*args: P.args, **kwargs: P.kwargs) -> Result[T]:
@@ -128,11 +128,11 @@ class Failsafe:
                         SessionKey.of(*key)
                 value = await method(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - that is what this room is for
-                return self._ended(safely.__name__, error)
+                return self._ended(name, error)
             if errors := _errors_in(value):
-                ended = [self._ended(safely.__name__, each) for each in errors]
+                ended = [self._ended(name, each) for each in errors]
                 return Result(ended[0].status, value, errors[0])
-            self._told.pop(safely.__name__, None)
+            self._told.pop(name, None)
             if value is None or value is False:
                 return Result("not_found", error=SessionNotFound("There is no such session."))
             return Result("ok", value)
@@ -147,7 +147,7 @@ class Failsafe:
         if isinstance(cause, SojournError):
             return Result(status, error=cause)
         error = SojournError(
-            f"sessions.{name} failed with {type(cause).__name__}: a bug in Sojourn, or an argument "
+            f"{name} failed with {type(cause).__name__}: a bug in Sojourn, or an argument "
             "of a wrong type. See `__cause__`."
         )
         error.__cause__ = cause
@@ -166,7 +166,7 @@ class Failsafe:
             self._told.pop(name, None)
         if status == "failed":
             detail = "\n" + "".join(format_tb(error.__traceback__)).rstrip()
-        log.log(level, "sessions.%s: %s, %s%s", name, status, kind.__name__, detail)
+        log.log(level, "%s: %s, %s%s", name, status, kind.__name__, detail)
 
 
 def _errors_in(value: object) -> list[SojournError]:

@@ -182,6 +182,14 @@ def parse_labels(value: object, *, change: bool = False) -> dict[str, str | None
     return {name: found[name] for name in sorted(found)}
 
 
+def ordered_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Labels of a filter, in the caller's order."""
+    if labels is None:
+        return {}
+    checked = parse_labels(labels)
+    return {name: word for name in labels if (word := checked[name]) is not None}
+
+
 def _word(value: object, what: str, most: int) -> str:
     """Text of a label."""
     size = len(text(value, what).encode())

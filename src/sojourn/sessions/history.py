@@ -20,8 +20,10 @@ from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
+from sojourn.sessions.adapters import AdapterSessions
 from sojourn.sessions.model import Event, Session
-from sojourn.sessions.service import KEEP, Keep, Sessions
+from sojourn.sessions.parts import KEEP, Keep
+from sojourn.sessions.service import Sessions
 
 KIND = "message"
 _PARTS = frozenset({"role", "content", "metadata"})
@@ -63,10 +65,17 @@ class History:
     Every method may raise `Unavailable` and its kin when no server answers in time.
     """
 
-    def __init__(self, sessions: Sessions, key: SessionKey, ttl: float | Keep | None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        adapters: AdapterSessions,
+        key: SessionKey,
+        ttl: float | Keep | None,
+    ) -> None:
         self.key = key
         self._sessions = sessions
-        self._operation_timeout = sessions._operation_timeout  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._adapters = adapters
+        self._operation_timeout = adapters.limits.operation_timeout
         self._ttl: float | Keep | None = ttl
 
     async def append(
@@ -165,18 +174,19 @@ class History:
             return
 
     async def _append(self, events: list[Event], operation_id: str | None) -> None:
-        await self._sessions.begin(self.key, *events, ttl=self._ttl, operation_id=operation_id)
+        await self._adapters.begin(self.key, *events, ttl=self._ttl, operation_id=operation_id)
 
 
 def history_of(
     sessions: Sessions,
+    adapters: AdapterSessions,
     session: SessionKey | str,
     app: str = "history",
     ttl: float | Keep | None = KEEP,
 ) -> History:
     """The history of a session; one that names no user has a user of its own name."""
     key = SessionKey.of(app, session, session) if isinstance(session, str) else checks.key(session)
-    return History(sessions, key, ttl)
+    return History(sessions, adapters, key, ttl)
 
 
 def _event(role: str, content: Any, metadata: Mapping[str, Any] | None) -> Event:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from sojourn.calls.operation import Operation
-from sojourn.caps import CAPS, CEILING
+from sojourn.caps import CAPS
 from sojourn.errors import SessionNotFound, TooLarge
-from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
-from sojourn.sessions import archive, refusals
+from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.store import (
     Created,
@@ -54,7 +54,7 @@ class SessionInMemory:
 
 
 @dataclass(slots=True)
-class _SharedState:
+class SharedStateInMemory:
     """State that sessions share, with its own lifetime."""
 
     values: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -91,7 +91,7 @@ class InMemorySessions:
         self._max_sessions = max_sessions
         self.now = clock
         self.sessions: dict[SessionKey, SessionInMemory] = {}
-        self.shared_state: dict[UserKey | str, _SharedState] = {}
+        self.shared_state: dict[UserKey | str, SharedStateInMemory] = {}
         self.operations: dict[UserKey, OrderedDict[str, RotateResult | None]] = {}
         self.tombstones: dict[tuple[TombstoneTarget, TombstoneReason], float] = {}
         self.staged: dict[tuple[SessionKey, str], list[bytes]] = {}
@@ -106,114 +106,6 @@ class InMemorySessions:
         owners |= {key for key in self.shared_state if isinstance(key, UserKey)}
         return {owner.app for owner in owners if owner.user == user}
 
-    # ── out and in, as it is stored ────────────────────────────────────────────────────────────
-
-    async def find(self, key: SessionKey) -> SessionSnapshot | None:
-        """A session with its own state and no rows."""
-        session = self.alive(key)
-        return (
-            None
-            if session is None
-            else SessionSnapshot(session.head, dict(session.state), {}, {}, [], 0)
-        )
-
-    async def stretch(
-        self, key: SessionKey, first: int, most: int, size: int
-    ) -> archive.LogSlice | None:
-        """Rows from a number on."""
-        session = self.alive(key)
-        if session is None:
-            return None
-        head = session.head
-        first = max(first, head.dropped + 1)
-        start, rows = first - head.dropped - 1, list[bytes]()
-        for row in session.rows[start : start + most]:
-            rows.append(row)
-            size -= len(row)
-            if size <= 0:
-                break
-        return archive.LogSlice(
-            head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows
-        )
-
-    async def stage(
-        self,
-        key: SessionKey,
-        name: str,
-        dropped: int,  # noqa: ARG002 - a server indexes ids by it
-        before: int,
-        rows: Sequence[bytes],
-    ) -> int:
-        """Keep rows of a log that is not there yet."""
-        staged = self.staged.setdefault((key, name), [])
-        if len(staged) >= before:
-            staged += rows[len(staged) - before :]
-        return len(staged)
-
-    async def restore(
-        self, key: SessionKey, image: archive.ArchivedSession, *, replace: bool
-    ) -> archive.Outcome:
-        """Write a session in one step."""
-        head, now = image.head, self.now()
-        there = self.alive(key)
-        if there is not None and there.head.incarnation == head.incarnation:
-            return "restored"
-        self.check_operation(key, head.incarnation, "save")
-        if head.expires is not None and head.expires <= now:
-            return "expired"
-        if there is not None and not replace:
-            return "exists"
-        self.check("state", {}, image.state, cap=CEILING.state)
-        if there is None:
-            self.check_room(key)
-        staged = self.staged.pop((key, image.staged), [])
-        if len(staged) != image.before:
-            raise refusals.incomplete(key, image.before, len(staged))
-        rows = [*staged, *image.rows]
-        self.sessions[key] = SessionInMemory(
-            head._replace(epoch=0),
-            dict(image.state),
-            head.updated,
-            rows,
-            ids_of(rows, head.dropped + 1),
-        )
-        self.remember(key, "save", head.incarnation)
-        self.tell(key, "created" if there is None else "updated", head.version)
-        return "restored"
-
-    async def expire(
-        self, key: SessionKey, incarnation: str, version: int, ttl: float | None, at: float | None
-    ) -> None:
-        """Set when a session expires."""
-        write = WriteOptions("", incarnation, version)
-        session = self.writable(key, write)
-        self.check_version(key, session.head, write)
-        ends = [end for end in (session.head.until, at) if end is not None]
-        session.head = session.head._replace(ttl=ttl, expires=min(ends, default=None))
-
-    async def clock(self) -> float:
-        """What the time is here."""
-        return self.now()
-
-    async def shared(self, of: UserKey | AppName) -> archive.ArchivedState:
-        """The state of a user or an app."""
-        values = self.values(of)
-        return archive.ArchivedState(
-            dict(values), self.shared_state[of].expires if values else None
-        )
-
-    async def reinstate(
-        self, of: UserKey | AppName, pairs: Pairs, expires: float | None, *, replace: bool
-    ) -> archive.Outcome:
-        """Write the state of a user or an app in one step."""
-        if expires is not None and expires <= self.now():
-            return "expired"
-        if self.values(of) and not replace:
-            return "exists"
-        self.check("state", {}, pairs, cap=CEILING.state)
-        self.shared_state[of] = _SharedState(dict(pairs), expires)
-        return "restored"
-
     # ── going on with what was loaded elsewhere ───────────────────────────────────────────────
 
     def adopt(self, key: SessionKey, stored: SessionSnapshot) -> None:
@@ -224,7 +116,7 @@ class InMemorySessions:
         self.sessions[key] = SessionInMemory(head, dict(stored.state), head.updated, rows, ids)
         for name, values in ((key.owner, stored.user), (key.app, stored.app)):
             if not self.values(name):
-                self.shared_state[name] = _SharedState(dict(values), self._shared_expiry())
+                self.shared_state[name] = SharedStateInMemory(dict(values), self._shared_expiry())
 
     def head(self, key: SessionKey) -> SessionHeader | None:
         """The fields of a session, or None when there is none."""
@@ -355,7 +247,7 @@ class InMemorySessions:
                 self.check("app state", self.values(key.app), pairs, _STORED)
             if pairs:
                 values = {**self.values(name), **pairs}
-                self.shared_state[name] = _SharedState(values, self._shared_expiry())
+                self.shared_state[name] = SharedStateInMemory(values, self._shared_expiry())
 
     def check(
         self,

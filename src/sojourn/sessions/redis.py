@@ -10,7 +10,7 @@ from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
-from sojourn.ids import SessionKey
+from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.sessions import refusals
 from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.index_registry import IndexRegistry
@@ -54,6 +54,10 @@ class RedisSessions:
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
         """As `SessionStore`; a coroutine less on the way of every call."""
         return operation.on_server(self)
+
+    def state_key(self, of: UserKey | AppName) -> str:
+        """The key of the state of a user or an app."""
+        return self.keys.user(of).state if isinstance(of, UserKey) else self.keys.app_state(of)
 
     async def change(
         self,

@@ -14,13 +14,13 @@ from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.history import History
 from sojourn.sessions.inmemory import InMemorySessions, Told
 from sojourn.sessions.keys import SHARDS, SessionRoomKeys
+from sojourn.sessions.parts import SessionLimits, SessionParts
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_archive import RedisArchive
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.safe import SafeSessions
-from sojourn.sessions.service import SessionLimits, Sessions
+from sojourn.sessions.service import Sessions
 from sojourn.sessions.traces import apps_naming
 
 
@@ -31,14 +31,15 @@ def _open(at: RoomContext) -> OpenRoom:
 def _in_memory(at: RoomContext) -> OpenRoom:
     store, kept = _twin(at.options, at.session_changed), InMemoryQuarantine()
     quarantine = Quarantine(kept, at.hooks)
+    parts = SessionParts(store, _limits(at.options, 1), quarantine)
 
     async def apps_of(user: str) -> set[str]:
         return store.apps_of(user) | kept.apps_of(user)
 
     return OpenRoom(
-        service=Sessions(store, _limits(at.options, 1), quarantine, at.session_ended),
+        service=Sessions(parts),
         store=store,
-        archive=store,
+        parts=parts,
         forget={"quarantined": quarantine.forget},
         apps_of=apps_of,
     )
@@ -57,13 +58,16 @@ def _on_server(at: RoomContext, engine: Engine) -> OpenRoom:
     )
     store = RedisSessions(engine, keys, policy, quarantine)
     buffered = _buffered(at, engine, store) if options.on_outage == "buffer" else None
+    parts = SessionParts(
+        buffered or store,
+        _limits(options, SHARDS),
+        quarantine,
+        losses=lambda: engine.tally.broken,
+    )
     return OpenRoom(
-        service=Sessions(
-            *(buffered or store, _limits(options, SHARDS), quarantine, at.session_ended),
-            losses=lambda: engine.tally.broken,
-        ),
+        service=Sessions(parts),
         store=store,
-        archive=RedisArchive(engine, keys, policy, quarantine),
+        parts=parts,
         forget={"quarantined": quarantine.forget},
         apps_of=partial(apps_naming, engine, keys),
         buffer=buffered,

@@ -2,117 +2,66 @@
 
 from __future__ import annotations
 
-import time
-from asyncio import gather
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import Any, Final, Literal, NamedTuple, TypeVar, Unpack
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar, Unpack
 
 import msgspec
 
-from sojourn import codecs
 from sojourn.caps import CAPS
 from sojourn.errors import (
     Conflict,
-    CorruptRecord,
     InvalidInput,
     OutcomeUnknown,
     SessionNotFound,
-    SojournError,
     Unavailable,
 )
 from sojourn.handles import stays_here
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
-    new_log_id,
     new_session_id,
     operation_id_of,
-    parse_app,
-    parse_user,
     session_id_of,
     user_key,
 )
 from sojourn.resilience.deadline import in_time
-from sojourn.sessions import batch, checks, refusals
-from sojourn.sessions.batch import Entries, SessionBatch
+from sojourn.sessions import checks, refusals
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state
-from sojourn.sessions.fields import parse_labels
-from sojourn.sessions.listing import Filter, Listing
+from sojourn.sessions.fields import ordered_labels
+from sojourn.sessions.listing import Filter
 from sojourn.sessions.model import (
     Appended,
     Event,
-    NamePage,
-    Quarantined,
-    Revoked,
     Rotated,
     Session,
     SessionPage,
-    Swept,
 )
-from sojourn.sessions.nearcache import NearCache, NearCacheStats
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import (
-    AddTombstone,
     Append,
-    Begin,
     CountSessions,
     Create,
     Delete,
     Ensure,
-    Forget,
     ReadSharedState,
-    RepairRecent,
-    RepairUser,
     Rotate,
     Save,
     Trim,
     Update,
 )
 from sojourn.sessions.operations.remove_state import RemoveState
-from sojourn.sessions.quarantine import Quarantine
-from sojourn.sessions.reader import EVENTS, SessionReader, View
+from sojourn.sessions.parts import KEEP, Keep, SessionParts, appended, first_fields
+from sojourn.sessions.reader import EVENTS
 from sojourn.sessions.record import (
     FIELDS,
-    Pairs,
     SessionFields,
     decode_fields,
     encode_changes,
-    encode_fields,
 )
-from sojourn.sessions.revoking import Discard, Revoking, nothing_else
 from sojourn.sessions.safe import SafeSessions
-from sojourn.sessions.states import States
-from sojourn.sessions.store import Change, EventWindow, Lifetime, Repaired, WriteResult
-from sojourn.sessions.tombstones import Forgotten, anywhere
+from sojourn.sessions.store import Change, EventWindow
 
 E = TypeVar("E")
-
-Keep = Literal["keep"]
-KEEP: Final[Keep] = "keep"
-
-_TOGETHER = 100
-"""Users whose indexes are swept at the same time."""
-
-
-class SessionLimits(NamedTuple):
-    """Options given to `sojourn.open`.
-
-    Attributes:
-        session_ttl: seconds a session lives after its last change; None for ever.
-        max_event_bytes: the largest event, as JSON.
-        shards: among how many index entries the store spreads an app's users.
-        cache_bytes: the size of the near-cache.
-        operation_timeout: seconds for all round trips of an operation together.
-        strict_ids: whether only ids of our making name sessions.
-    """
-
-    session_ttl: float | None
-    max_event_bytes: int
-    shards: int
-    cache_bytes: int
-    operation_timeout: float
-    strict_ids: bool = False
 
 
 @stays_here("its URL, and open the store there")
@@ -121,32 +70,16 @@ class Sessions:
 
     Every method may also raise `Unavailable` and its kin when no server answers in time, and
     `OutcomeUnknown` when a write was sent and its reply never came. All round trips of a call end
-    within `operation_timeout`; but `revoke_user`, `revoke_app`, `sweep` and `forget` take it for
-    each step of theirs, and the calls for many sessions for each session.
+    within `operation_timeout`.
     """
 
-    def __init__(
-        self,
-        store: SessionStore,
-        limits: SessionLimits,
-        quarantine: Quarantine,
-        discard: Discard = nothing_else,
-        losses: Callable[[], int] = lambda: 0,
-    ) -> None:
-        self._operation_timeout = limits.operation_timeout
-        self._store = store
-        self._limits = limits
-        self._quarantine = quarantine
-        self._cache = NearCache(limits.cache_bytes)
-        self._states = States(quarantine)
-        self._reader = SessionReader(store, self._cache, self._states, quarantine, losses)
-        self._listing = Listing(store, self._states, limits.shards)
-        self._revoking = Revoking(store, self._listing, discard)
-
-    @property
-    def strict_ids(self) -> bool:
-        """Whether no call creates a session under an id that its caller brings."""
-        return self._limits.strict_ids
+    def __init__(self, parts: SessionParts) -> None:
+        self._operation_timeout = parts.limits.operation_timeout
+        self._store = parts.store
+        self._limits = parts.limits
+        self._states = parts.states
+        self._reader = parts.reader
+        self._listing = parts.listing
 
     @cached_property
     def safe(self) -> SafeSessions:
@@ -196,7 +129,7 @@ class Sessions:
             TooManySessions: the user has as many as `max_sessions` allows.
             Conflict: this very operation created it before, and it is gone since.
         """
-        if session is not None and self.strict_ids:
+        if session is not None and self._limits.strict_ids:
             raise refusals.brought()
         operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
         key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
@@ -204,8 +137,8 @@ class Sessions:
             key=key,
             operation_id=operation_id,
             created=None if created is None else checks.instant(created, "created"),
-            life=self._life(ttl, max_age, until),
-            fields=_first_fields(fields),
+            life=self._limits.life(ttl, max_age, until),
+            fields=first_fields(fields),
             state=await encode_state(state or {}),
             fresh=fresh or session is None,
         )
@@ -291,12 +224,12 @@ class Sessions:
             if operation_id is None
             else operation_id_of(operation_id),
             created=None,
-            life=self._life(ttl, max_age, until),
-            fields=_first_fields(fields),
+            life=self._limits.life(ttl, max_age, until),
+            fields=first_fields(fields),
             state=await encode_state(state or {}),
         )
         window = EventWindow(last=checks.count(last, "last"))
-        if self.strict_ids:
+        if self._limits.strict_ids:
             found = await self._reader.get(key, EVENTS, last=last)
             if found is None:
                 raise refusals.unknown(key)
@@ -331,29 +264,16 @@ class Sessions:
             NewerFormat: a newer version of Sojourn wrote it in a way that this one cannot read.
         """
         checks.key(key)
+        checks.count(last, "last")
         if checks.count(after, "after") is None or last is not None or since is not None:
-            session = await self.get_as(EVENTS, key, last=last, since=since)
+            when = None if since is None else checks.instant(since, "since")
+            session = await self._reader.get(key, EVENTS, last=last, since=when)
         else:
             session = await self._reader.get(key, EVENTS, after=after)
         if session is None or after is None:
             return session
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
-
-    @in_time
-    async def get_as(
-        self,
-        view: View[Any, E],
-        key: SessionKey,
-        *,
-        last: int | None = None,
-        since: float | None = None,
-    ) -> Session[E] | None:
-        """As `get`, with events as `view` makes them. For integrations."""
-        checks.key(key)
-        checks.count(last, "last")
-        when = None if since is None else checks.instant(since, "since")
-        return await self._reader.get(key, view, last=last, since=when)
 
     async def append(
         self,
@@ -392,144 +312,7 @@ class Sessions:
         written = await self._store.run(
             Append(key, rows, by_scope(changes), float(events[-1].time), write)
         )
-        return _appended(written, len(rows))
-
-    @in_time
-    async def begin(
-        self,
-        key: SessionKey,
-        *events: Event,
-        ttl: float | Keep | None = KEEP,
-        labels: Mapping[str, str] | None = None,
-        operation_id: str | None = None,
-    ) -> Appended:
-        """Append events, in order; create the session first if there is none.
-
-        One round trip where there is one, otherwise two (with `on_outage="buffer"` three, or four).
-        An interruption in between is harmless: it leaves a session without events.
-
-        Args:
-            key: to which session.
-            events: at least one.
-            ttl: of a new session: see `create`.
-            labels: of a new session: see `create`.
-            operation_id: repeat it with the same id and the events are there once. One that has
-                made the session does not make it again.
-
-        Raises:
-            InvalidInput: as `append`; so is TooLarge.
-            TooManySessions: there is none, and the user has as many as `max_sessions` allows.
-            Conflict: this very operation made the session before, and it is gone since.
-            SessionNotFound: it was deleted while this was under way; or there is none, and the
-                store was opened with `strict_ids`.
-        """
-        checks.key(key)
-        if not events:
-            raise InvalidInput("begin() needs at least one event.")
-        if self.strict_ids:
-            return await self.append(key, *events, operation_id=operation_id)
-        rows, changes = await encode_events(events, self._limits.max_event_bytes)
-        create = Create(
-            key=key,
-            operation_id=new_incarnation()
-            if operation_id is None
-            else operation_id_of(operation_id),
-            created=None,
-            life=self._life(ttl, None, None),
-            fields=_first_fields({"labels": labels}),
-            state=by_scope({}),
-        )
-        write = checks.write_of(operation_id)
-        append = Append(key, rows, by_scope(changes), float(events[-1].time), write)
-        written = await self._store.run(Begin(create, append))
-        return _appended(written, len(rows))
-
-    async def replay(
-        self,
-        key: SessionKey,
-        *events: Event,
-        state: Mapping[str, Any] | None = None,
-        updated: float | None = None,
-        incarnation: str = "",
-        expected_version: int | None = None,
-        operation_id: str | None = None,
-    ) -> Appended:
-        """Append events that have happened elsewhere: their state deltas stay with them unapplied.
-
-        Pass the resulting state instead. For migrations. One round trip.
-
-        Args:
-            key: to which session.
-            events: any number, even none.
-            state: values of the session's own state to set.
-            updated: when the session was last changed, seconds since the epoch; the time of the
-                last event if not given, and without events now.
-            incarnation: as `append`.
-            expected_version: as `append`.
-            operation_id: as `append`.
-
-        Raises:
-            InvalidInput: a value that JSON cannot hold, or `user:` or `app:` state.
-            TooLarge: an event or the state is over its cap; nothing was written.
-            SessionNotFound: deleted, expired, or not this incarnation; it is not revived.
-            StaleSession: not the expected version.
-        """
-        checks.key(key)
-        own = await encode_state(state or {})
-        if own.user or own.app:
-            raise InvalidInput("replay() sets the session's own state, not `user:` or `app:` keys.")
-        rows, _ = await encode_events(events, self._limits.max_event_bytes)
-        if updated is None:
-            updated = events[-1].time if events else time.time()
-        write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.run(
-            Append(key, rows, own, checks.instant(updated, "updated"), write)
-        )
-        first = written.seq - len(rows) + 1
-        seqs = range(0) if written.repeated else range(first, written.seq + 1)
-        return Appended(written.version, seqs, written.repeated, written.durable)
-
-    async def get_many(
-        self, keys: Iterable[SessionKey], *, last: int | None = None
-    ) -> SessionBatch:
-        """Several sessions, by key; those that are not there are missing. One round trip per node.
-
-        Args:
-            keys: which sessions, of any users.
-            last: only this many events of each from the end; 0 for none, None for all.
-
-        Returns:
-            a dict. As in `list`, a session that cannot be read is left out, in the quarantine, and
-            named: `SessionBatch.corrupt`. So is one that only a newer version of Sojourn can read:
-            `SessionBatch.newer`.
-
-        Raises:
-            InvalidInput: an invalid key, or a negative filter; nothing was sent.
-            Unavailable: one of them cannot be known; then none is given.
-        """
-        checks.count(last, "last")
-        return await batch.get_many(partial(self.get, last=last), keys)
-
-    async def append_many(
-        self, entries: Entries, *, operation_id: str | None = None
-    ) -> Sequence[Appended | SojournError]:
-        """Append to several sessions, each by itself all or nothing. One round trip per node.
-
-        One round trip more when a delta touches `app:` state. Each entry is a session's key and
-        its events, as `append` takes them; no session stands in two entries.
-
-        Args:
-            entries: pairs of a key and a list of events.
-            operation_id: repeat all with the same id, in the same order, and each takes effect
-                once: entry n, from 0, is written under `{operation_id}.{n}`.
-
-        Returns:
-            for each entry, in order, what `append` returns, or the error that it raises.
-
-        Raises:
-            InvalidInput: an invalid pair, or a session twice; nothing was sent.
-        """
-        return await batch.append_many(self.append, entries, operation_id)
+        return appended(written, len(rows))
 
     @in_time
     async def update(
@@ -627,7 +410,7 @@ class Sessions:
                 "too: set them by append(), in an event's state_delta."
             )
         change = Change(
-            _first_fields(fields),
+            first_fields(fields),
             KEEP if ttl == KEEP else checks.lifetime(ttl),
             KEEP if until == KEEP else checks.end(until),
         )
@@ -635,33 +418,10 @@ class Sessions:
         write = checks.write_of(operation_id, incarnation, expected_version)
         save = Save(
             *(key, change, self._limits.session_ttl, own.session, rows),
-            new=not self.strict_ids,
+            new=not self._limits.strict_ids,
             write=write,
         )
         return (await self._store.run(save)).version
-
-    async def save_many(
-        self,
-        sessions: Mapping[SessionKey, Mapping[str, Any]],
-        *,
-        operation_id: str | None = None,
-    ) -> Sequence[int | SojournError]:
-        """Write several sessions as a whole, each all or nothing. One round trip per node.
-
-        One round trip more when a user is new to this process.
-
-        Args:
-            sessions: what `save` takes of each (events, state, title …), by its key.
-            operation_id: repeat all with the same id, in the same order, and each takes effect
-                once: session n, from 0, is written under `{operation_id}.{n}`.
-
-        Returns:
-            for each session, in order, what `save` returns, or the error that it raises.
-
-        Raises:
-            InvalidInput: no such mapping, or a word that `save` does not know; nothing was sent.
-        """
-        return await batch.save_many(self.save, sessions, operation_id)
 
     @in_time
     async def trim(
@@ -834,61 +594,13 @@ class Sessions:
         wanted = Filter(
             checks.text_or_none(pattern, "pattern", CAPS.pattern),
             checks.text_or_none(status, "status", CAPS.status),
-            _wanted_labels(labels),
+            ordered_labels(labels),
         )
         if user is None and (wanted.labels or newest_first):
             return await self._listing.recent(app, wanted, limit, cursor)
         return await self._listing.sessions(
             app, user, wanted, limit, cursor, newest_first=newest_first
         )
-
-    @in_time
-    async def recent(
-        self,
-        app: str,
-        *,
-        labels: Mapping[str, str] | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> SessionPage:
-        """A page of the sessions of an app, newest change first: with state, without events.
-
-        It reads an index that is at most a minute late: a session changed since may be further
-        back. A deleted session is never listed. Two round trips a page, one of them to the slots
-        of the users.
-
-        Args:
-            app: the application.
-            labels: only those that have all of these. The first leads to them by an index, so name
-                the rarest first.
-            limit: how many at most. With more than one label a page may have fewer, even none, and
-                a cursor all the same: it looks at no more than 25 pages of the index.
-            cursor: `SessionPage.cursor` of the page before. A session that is changed between two
-                pages is on the first one from then on.
-
-        Raises:
-            InvalidInput: a limit under 1, a label that no session can have, or a cursor that is
-                none of this listing.
-            CorruptRecord: a part of the index is a key of another type.
-        """
-        checks.page_size(limit)
-        wanted = Filter(labels=_wanted_labels(labels))
-        return await self._listing.recent(app, wanted, limit, cursor)
-
-    @in_time
-    async def users(self, app: str, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
-        """A page of the users of an app, some of whom may have no session any more.
-
-        One round trip for each of the sixteen parts of the index that the page touches.
-        """
-        checks.page_size(limit)
-        return await self._listing.users(app, limit, cursor)
-
-    @in_time
-    async def apps(self, *, limit: int = 1000, cursor: str | None = None) -> NamePage:
-        """A page of the apps, some of which may have no session any more. One round trip."""
-        checks.page_size(limit)
-        return await self._listing.apps(limit, cursor)
 
     @in_time
     async def count(self, app: str, user: str) -> int:
@@ -899,110 +611,6 @@ class Sessions:
         """
         return await self._store.run(CountSessions(user_key(app, user)))
 
-    async def sweep(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Swept:
-        """Repair the indexes of some users of an app, and finish writes that dead clients left.
-
-        It is optional: an expired session is never listed, and a list repairs the entries that it
-        reads. It is for sessions that are never listed. Five round trips for each hundred
-        users together, three more where one has more than 200 sessions; the last page has three
-        more for each 200 sessions of a part of the app. Each has the time-out of an operation.
-        `sojourn sessions sweep` does it for all.
-
-        Args:
-            app: whose users.
-            limit: how many users at most.
-            cursor: `Swept.cursor` of the sweep before.
-
-        Raises:
-            InvalidInput: a limit under 1, or a cursor of something else.
-        """
-        page = await self.users(app, limit=limit, cursor=cursor)
-        done: list[Repaired] = []
-        for first in range(0, len(page.names), _TOGETHER):
-            names = page.names[first : first + _TOGETHER]
-            tidied = await gather(
-                *(self._store.run(RepairUser(user_key(app, user))) for user in names),
-                return_exceptions=True,
-            )
-            for each in tidied:
-                if isinstance(each, Repaired):
-                    done.append(each)
-                elif not isinstance(each, CorruptRecord):
-                    raise each
-        if page.cursor is None:  # the pass over the users is done
-            name, shards = parse_app(app), range(self._limits.shards)
-            await gather(*(self._store.run(RepairRecent(name, shard)) for shard in shards))
-        return Swept(
-            users=len(page.names),
-            expired=sum(each.expired for each in done),
-            dropped=sum(each.dropped for each in done),
-            restored=sum(each.restored for each in done),
-            carried=sum(each.carried for each in done),
-            corrupt=len(page.names) - len(done),
-            cursor=page.cursor,
-        )
-
-    @in_time
-    async def revoke(self, key: SessionKey) -> Revoked:
-        """End a session for good, with its artifacts. Two round trips, two more for each artifact.
-
-        It is deleted, and writes to it in the outage buffer of another process, a create included,
-        are refused on replay. Readers learn at once that it is gone; a process cut off
-        with `on_outage="buffer"` may continue with its cached session until `buffer_seconds` after
-        its outage started. A session created with this id later is a different one.
-
-        Args:
-            key: which session. Revoking a missing one is not an error. Repeat it if interrupted.
-        """
-        return await self._revoking.session(checks.key(key))
-
-    async def revoke_user(self, app: str, user: str) -> Revoked:
-        """End all sessions of a user, as `revoke` does. State, memories and own artifacts stay.
-
-        Three round trips for each 100 sessions, two more for each artifact, and one; each has the
-        time-out of an operation. Sessions that the user starts while it runs may end, too.
-        """
-        return await self._revoking.user(user_key(app, user))
-
-    async def revoke_app(self, app: str, *, limit: int = 100, cursor: str | None = None) -> Revoked:
-        """End all sessions of some users of an app, as `revoke` does; page by page those of all.
-
-        The first page refuses writes buffered anywhere for any user of the app, even unknown ones.
-        The round trips of `revoke_user` for each 250 users together.
-
-        Args:
-            app: whose users.
-            limit: how many users at most.
-            cursor: `Revoked.cursor` of the page before.
-
-        Raises:
-            InvalidInput: a limit under 1, or a cursor of something else.
-        """
-        checks.page_size(limit)
-        return await self._revoking.app(app, limit, cursor)
-
-    async def forget(self, app: str | None, user: str) -> Forgotten:
-        """Delete all that this room keeps of a user; `store.forget` does it in all rooms.
-
-        Writes buffered elsewhere before this call are rejected with `Erased`. A user who returns
-        starts empty. A round trip for each 1,000 keys of the server. Repeat it if interrupted.
-
-        Args:
-            app: the application; None only rejects buffered writes, of any app, without deleting.
-            user: the user.
-
-        Raises:
-            Unavailable: also when the journal of this process cannot be rewritten, or a change of
-                app state cannot be applied now.
-        """
-        owner = anywhere(parse_user(user)) if app is None else user_key(app, user)
-        since = await self._store.run(AddTombstone(owner, "forgotten"))
-        if app is None:
-            return Forgotten(time=since)
-        done = await self._store.run(Forget(owner))
-        self._cache.forget(owner)
-        return done._replace(time=since)
-
     @in_time
     async def user_state(self, app: str, user: str) -> dict[str, Any]:
         """The state of a user, keys without `user:`; empty when there is none. One round trip.
@@ -1012,72 +620,3 @@ class Sessions:
         owner = user_key(app, user)
         pairs, _ = await self._store.run(ReadSharedState(owner))
         return await self._states.of_user(owner, pairs)
-
-    @in_time
-    async def quarantined(
-        self, app: str, user: str, *, newest_first: bool = False
-    ) -> Sequence[Quarantined]:
-        """The user's records that could not be read, with their bytes, oldest first.
-
-        One round trip. A record is put there when a read comes upon it, as long as there is room
-        (1,000 records or 64 MiB), and kept for as long as the state of users. It still stands in
-        its place, too; only deltas of `app:` state on their way are taken out of it.
-
-        Args:
-            app: the application.
-            user: the user.
-            newest_first: the other way round.
-        """
-        found = await self._quarantine.records(user_key(app, user))
-        return found[::-1] if newest_first else found
-
-    @in_time
-    async def release(self, app: str, user: str, id: str) -> bool:  # noqa: A002 - its name there
-        """Take a record out of the quarantine; whether it was there. One round trip.
-
-        It comes back when it is still in its place and is read again; a process that has reported
-        it before waits a day with that.
-        """
-        return await self._quarantine.remove(user_key(app, user), codecs.text(id, "id"))
-
-    @property
-    def max_event_bytes(self) -> int:
-        """The largest event, as JSON."""
-        return self._limits.max_event_bytes
-
-    @property
-    def corrupt(self) -> int:
-        """How many records this process found unreadable, each counted once."""
-        return self._quarantine.count
-
-    def cache_stats(self) -> NearCacheStats:
-        """Figures of the near-cache of decoded events."""
-        return self._cache.stats()
-
-    def _life(
-        self, ttl: float | Keep | None, max_age: float | None, until: float | None
-    ) -> Lifetime:
-        return Lifetime(
-            checks.lifetime(self._limits.session_ttl if ttl == KEEP else ttl),
-            checks.lifetime(max_age, "max_age"),
-            checks.end(until),
-        )
-
-
-def _first_fields(given: SessionFields) -> Pairs:
-    """The fields of a session that is made now, or written as a whole."""
-    return {"log_id": new_log_id().encode(), **encode_fields(given)}
-
-
-def _wanted_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Labels of a filter, in the caller's order."""
-    if labels is None:
-        return {}
-    checked = parse_labels(labels)
-    return {name: word for name in labels if (word := checked[name]) is not None}
-
-
-def _appended(written: WriteResult, count: int) -> Appended:
-    first = written.seq - count + 1
-    seqs = range(0) if written.repeated else range(first, written.seq + 1)
-    return Appended(written.version, seqs, written.repeated, written.durable)

@@ -9,10 +9,10 @@ from any thread, also one beside a running event loop, and from a process that w
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-from sojourn.sync.facade import Store
+from sojourn.process import ProcessStore
+from sojourn.sync.facade import DEFAULT, Store
 
 __all__ = ["Store", "close_default", "default", "open"]
 
@@ -24,7 +24,8 @@ def open(url: Any, **options: Any) -> Store:  # noqa: A001 - sojourn.sync.open(u
         ConfigurationError: the URL.
         InvalidInput: one of the other arguments.
     """
-    return Store(url, options)
+    held = ProcessStore(url, options)
+    return Store(lambda: held.store, held.close)
 
 
 def default() -> Store:
@@ -34,10 +35,9 @@ def default() -> Store:
     first use, another after `close_default()` or a fork, `memory://` inside
     `sojourn.force_memory()`.
     """
-    store: Store = import_module("sojourn.sync.process").STORE
-    return store
+    return DEFAULT
 
 
 def close_default() -> None:
     """Close the store of this process, as `sojourn.close_default` does."""
-    default().close()
+    DEFAULT.close()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
-import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import partial, wraps
 from typing import Any, Self, TypeVar
 
-import sojourn
+from sojourn import process
+from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.client import Sojourn
@@ -30,7 +29,14 @@ from sojourn.security import (
     UserSessions,
     UserStore,
 )
-from sojourn.sessions import History, SafeSessions, Sessions
+from sojourn.sessions import (
+    AdapterSessions,
+    Batches,
+    History,
+    SafeBatches,
+    SafeSessions,
+    Sessions,
+)
 from sojourn.sync.portal import CallersThread, Portal
 
 T = TypeVar("T")
@@ -45,7 +51,7 @@ class Facade:
         room: gives the room itself; after a fork it is another.
     """
 
-    def __init__(self, portal: Callable[[], Portal], room: Callable[[], Any]) -> None:
+    def __init__(self, portal: Portal, room: Callable[[], Any]) -> None:
         self._portal = portal
         self._room = room
 
@@ -63,7 +69,7 @@ class Facade:
             @wraps(found)
             def call(*args: Any, **kwargs: Any) -> Any:
                 method = getattr(self._room(), name)
-                return self._portal().run(partial(method, *args, **kwargs))
+                return self._portal.run(partial(method, *args, **kwargs))
 
             return call
         if type(found) in _FACADES:
@@ -95,7 +101,7 @@ class CacheFacade(Facade):
             value: T = await self._room().fetch(name, partial(thread.run, compute), **options)
             return value
 
-        return thread.serve(self._portal(), fetch)
+        return thread.serve(self._portal, fetch)
 
     def cached(self, **options: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
         """As `Cache.cached`, for plain functions."""
@@ -116,7 +122,7 @@ class CacheFacade(Facade):
 
                 call: Callable[[], Coroutine[Any, Any, T]]
                 call = partial(self._room().cached(**options)(run), *args, **kwargs)
-                result: T = thread.serve(self._portal(), call)
+                result: T = thread.serve(self._portal, call)
                 return result
 
             return cached
@@ -129,7 +135,7 @@ class NoticesFacade(Facade):
 
     def subscribe(self, *owner: str, **options: Any) -> Iterator[Notice]:
         """As `Notices.subscribe`, as a plain iterator."""
-        portal = self._portal()
+        portal = self._portal
         notices: AsyncGenerator[Notice, None] = self._room().subscribe(*owner, **options)
 
         async def step() -> Notice:
@@ -153,30 +159,32 @@ class Store(Facade):
     """An open store for callers without an event loop: `with sojourn.sync.open(url) as store`.
 
     It may be used from any thread, and in a process forked after it was opened.
+
+    Args:
+        room: gives the store.
+        close: closes it.
     """
 
-    def __init__(self, url: Any, options: dict[str, Any]) -> None:
-        self._args = (url, options)
-        self._here = Portal()
-        self._store = sojourn.open(url, **options)
-        self._pid = os.getpid()
-        self._parents: object = None
-        self._renewing = threading.Lock()
+    def __init__(
+        self, room: Callable[[], Sojourn], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        super().__init__(Portal(), room)
+        self._close = close
 
     def close(self) -> None:
         """Close the store and end its thread."""
         if sys.is_finalizing():  # there is no thread any more, and connections end with the process
             return
-        store, portal = self._room(), self._here
-        portal.run(store.close)
-        portal.close()
+        self._portal.run(self._close)
+        self._portal.close()
 
     def __repr__(self) -> str:
-        return f"<sojourn.sync.Store {repr(self._store).removeprefix('<Sojourn ')}"
+        return f"<sojourn.sync.Store {repr(self._room()).removeprefix('<Sojourn ')}"
 
     def __del__(self) -> None:
         """Nobody closed it: say so, and end its thread and connections."""
-        if self.__dict__.get("_pid") != os.getpid() or not self._here.is_running:
+        portal: Portal | None = self.__dict__.get("_portal")
+        if portal is None or not portal.is_running:
             return
         warnings.warn(
             f"{self!r} was not closed: use `with sojourn.sync.open(...) as store`, or close().",
@@ -185,7 +193,7 @@ class Store(Facade):
             source=self,
         )
         if not sys.is_finalizing():  # then threads have ended already
-            self._here.abandon(self._store.close)
+            portal.abandon(self._close)
 
     def __enter__(self) -> Self:
         return self
@@ -193,37 +201,36 @@ class Store(Facade):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Methods and not attributes: a store that refers to itself is collected late.
-    def _portal(self) -> Portal:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._after_fork()
-        return self._here
 
-    def _room(self) -> Sojourn:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._after_fork()
-        return self._store
+class DefaultStore(Store):
+    """Whichever store `sojourn.default()` gives at the time of a call."""
 
-    def _after_fork(self) -> None:
-        """Threads and connections are the parent's. What is kept in memory was copied with it."""
-        if self._pid == os.getpid():
-            return
-        with self._renewing:
-            if self._pid == os.getpid():
-                return
-            self._parents = self._here, self._store  # never collected here: that would close them
-            self._here = Portal()
-            if self._store.where != "memory://":
-                self._store = sojourn.open(self._args[0], **self._args[1])
-            self._pid = os.getpid()  # the last: from now on other threads do not wait
+    def __init__(self) -> None:
+        super().__init__(process.default, process.close_default)
+
+    def __repr__(self) -> str:
+        return "<sojourn.sync.default()>"
+
+    def __del__(self) -> None:
+        """It is closed when the process ends."""
+
+
+DEFAULT = DefaultStore()
+"""The only one."""
 
 
 _FACADES: dict[type, type[Facade]] = {
+    AdapterSessions: Facade,
+    Admin: Facade,
     Artifacts: Facade,
+    Batches: Facade,
     Cache: CacheFacade,
     Doctor: Facade,
     History: Facade,
     Memory: Facade,
     MemoryScope: Facade,
     Notices: NoticesFacade,
+    SafeBatches: Facade,
     SafeSessions: Facade,
     Sessions: Facade,
     Guard: Facade,

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from sojourn.errors import Closed, InvalidInput
+from sojourn.handles import tell_after_fork
 from sojourn.sync.crossing import Running, mailbox, run_in, start_loop
 
 log = logging.getLogger("sojourn")
@@ -20,15 +21,18 @@ T = TypeVar("T")
 
 _ending: set[asyncio.Task[None]] = set()
 """Loops hold tasks weakly."""
+_parents: list[object] = []
+"""Loops of processes that this one was forked from: collecting them would end the parent's."""
 
 
 class Portal:
-    """Runs coroutines in a thread of its own, which starts with the first call."""
+    """Runs coroutines in a thread of its own, which starts with the first call, in each process."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: Callable[[], None] = lambda: None
+        tell_after_fork(self)
 
     def start(
         self, call: Callable[[], Coroutine[Any, Any, T]], ended: Callable[[], None] = lambda: None
@@ -89,6 +93,12 @@ class Portal:
         if loop is not None:
             run_in(loop, _end_all, lambda: None).result()
             stop()
+
+    def after_fork(self) -> None:
+        """Leave the thread to the parent."""
+        _parents.append((self._loop, self._stop))
+        self._starting = threading.Lock()
+        self._loop = None
 
     @property
     def is_running(self) -> bool:

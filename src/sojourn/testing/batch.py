@@ -25,22 +25,20 @@ class BatchContract:
 
     async def test_many_are_written_and_read_at_once(self, store: Sojourn, app: str) -> None:
         keys = await self.made(store, app, 20)
-        done = await store.sessions.append_many([(key, [said(1), said(2)]) for key in keys])
+        done = await store.batch.append([(key, [said(1), said(2)]) for key in keys])
         assert done == [Appended(2, range(1, 3))] * 20
-        read = await store.sessions.get_many(keys)
+        read = await store.batch.get(keys)
         assert list(read) == keys
         assert [read[key] for key in keys] == [await store.sessions.get(key) for key in keys]
-        tails = await store.sessions.get_many(reversed(keys), last=1)
+        tails = await store.batch.get(reversed(keys), last=1)
         assert [[event.seq for event in tails[key].events] for key in keys] == [[2]] * 20
 
     async def test_those_that_are_not_there_are_missing(
         self, store: Sojourn, app: str, session: Session[Event]
     ) -> None:
         nobody = SessionKey.of(app, "ada", "nobody")
-        assert await store.sessions.get_many([]) == {}
-        assert await store.sessions.get_many([nobody, session.key, session.key]) == {
-            session.key: session
-        }
+        assert await store.batch.get([]) == {}
+        assert await store.batch.get([nobody, session.key, session.key]) == {session.key: session}
 
     async def test_each_entry_has_its_own_outcome(
         self, store: Sojourn, app: str, session: Session[Event]
@@ -49,7 +47,7 @@ class BatchContract:
         other = (await store.sessions.create(app, "eve")).key
         third = (await store.sessions.create(app, "eve")).key
         large = Event(author="a", payload="x" * 9_000_000)
-        done = await store.sessions.append_many(
+        done = await store.batch.append(
             [(nobody, [said(1)]), (session.key, [said(1)]), (other, [said(1), large]), (third, [])]
         )
         kinds: list[type] = [SessionNotFound, Appended, TooLarge, InvalidInput]
@@ -60,8 +58,8 @@ class BatchContract:
     async def test_a_repeated_batch_takes_effect_once(self, store: Sojourn, app: str) -> None:
         keys = await self.made(store, app, 3)
         entries = [(key, [said(n)]) for n, key in enumerate(keys)]
-        first = await store.sessions.append_many(entries[:2], operation_id="op")
-        again = await store.sessions.append_many(entries, operation_id="op")
+        first = await store.batch.append(entries[:2], operation_id="op")
+        again = await store.batch.append(entries, operation_id="op")
         assert [isinstance(each, Appended) and each.repeated for each in first] == [False] * 2
         assert [isinstance(each, Appended) and each.repeated for each in again] == [True] * 2 + [
             False
@@ -72,19 +70,19 @@ class BatchContract:
         keys = [SessionKey.of(app, f"u{n % 3}", f"s{n}") for n in range(9)]
         whole = {key: {"state": {"n": n}, "labels": {"n": f"l{n}"}} for n, key in enumerate(keys)}
         for _ in range(2):
-            assert await store.sessions.save_many(whole, operation_id="op") == [1] * 9
-        found = await store.sessions.get_many(keys)
+            assert await store.batch.save(whole, operation_id="op") == [1] * 9
+        found = await store.batch.get(keys)
         assert [(each.state["n"], each.labels) for each in found.values()] == [
             (n, {"n": f"l{n}"}) for n in range(9)
         ]
         again = {keys[0]: {"expected_version": 1}, keys[1]: {"expected_version": 7}}
-        _, stale = await store.sessions.save_many(again)
+        _, stale = await store.batch.save(again)
         assert isinstance(stale, StaleSession)
-        assert [each.version for each in (await store.sessions.get_many(keys[:2])).values()] == [
+        assert [each.version for each in (await store.batch.get(keys[:2])).values()] == [
             *(2, 1),
         ]
         with pytest.raises(InvalidInput, match="events"):
-            await store.sessions.save_many({keys[0]: {"histroy": []}})
+            await store.batch.save({keys[0]: {"histroy": []}})
 
     async def test_wrong_batches_write_nothing(
         self, store: Sojourn, session: Session[Event]
@@ -94,26 +92,25 @@ class BatchContract:
         wrong: list[Any] = [key, "text", 5, [key], [good, good], [(key, said(1))], [(key, "text")]]
         for entries in wrong:
             with pytest.raises(InvalidInput):
-                await store.sessions.append_many(entries)
+                await store.batch.append(entries)
         wrong = [key, "text", 5, [5], [unchecked]]
         for keys in wrong:
             with pytest.raises(InvalidInput):
-                await store.sessions.get_many(keys)
+                await store.batch.get(keys)
         with pytest.raises(InvalidId):
-            await store.sessions.append_many([(unchecked, [said(1)])])
+            await store.batch.append([(unchecked, [said(1)])])
         with pytest.raises(InvalidInput):
-            await store.sessions.get_many([key], last=-1)
+            await store.batch.get([key], last=-1)
         assert await store.sessions.get(key) == session
 
     async def test_safe_batches(self, store: Sojourn, app: str, session: Session[Event]) -> None:
         nobody = SessionKey.of(app, "ada", "nobody")
         before = store.sessions.safe.failures.not_found
-        done = await store.sessions.safe.append_many(
-            [(session.key, [said(1)]), (nobody, [said(1)])]
-        )
+        safe = store.batch.safe
+        done = await safe.append([(session.key, [said(1)]), (nobody, [said(1)])])
         assert (done.status, type(done.error)) == ("not_found", SessionNotFound)
         assert [type(each) for each in done.value or ()] == [Appended, SessionNotFound]
-        assert (await store.sessions.safe.append_many([(session.key, [said(2)])])).status == "ok"
+        assert (await safe.append([(session.key, [said(2)])])).status == "ok"
         assert store.sessions.safe.failures.not_found == before + 1
-        read = await store.sessions.safe.get_many([session.key, nobody])
+        read = await safe.get([session.key, nobody])
         assert list(read.unwrap()) == [session.key]

@@ -42,13 +42,13 @@ class DamageContract:
         events[place] = STRANGE
         await store.sessions.append(session.key, *events)
         for _ in range(2):
-            read = await store.sessions.get_as(STRICT, session.key)
+            read = await store.adapters.get_as(STRICT, session.key)
             assert read is not None
             assert [event.seq for event in read.events] == [
                 seq for seq in (1, 2, 3) if seq != place + 1
             ]
             assert (read.complete, read.length) == (False, 3)
-            newest = await store.sessions.get_as(STRICT, session.key, last=1)
+            newest = await store.adapters.get_as(STRICT, session.key, last=1)
             assert newest is not None
             assert newest.complete == (place != len(events) - 1)
         whole = await store.sessions.get(session.key)
@@ -63,13 +63,13 @@ class DamageContract:
         store.on_corrupt(told.append)
         await store.sessions.append(session.key, said(1), STRANGE, replace(STRANGE, id="strange-2"))
         for last in (None, 3, 2, 1):
-            await store.sessions.get_as(STRICT, session.key, last=last)
-        kept = await store.sessions.quarantined(app, user)
+            await store.adapters.get_as(STRICT, session.key, last=last)
+        kept = await store.admin.quarantined(app, user)
         assert [(each.field, each.reason) for each in sorted(kept, key=_field)] == [
             ("2", STRANGELY),
             ("3", STRANGELY),
         ]
-        newest = await store.sessions.quarantined(app, user, newest_first=True)
+        newest = await store.admin.quarantined(app, user, newest_first=True)
         assert newest == list(reversed(kept))
         for each in kept:
             assert each.size == len(each.raw)
@@ -77,21 +77,21 @@ class DamageContract:
             assert each.time > 0
         assert [fact.part for fact in told] == ["events", "events"]
         assert store.stats().corrupt >= len(told)
-        assert await store.sessions.release(app, user, kept[0].id)
-        assert not await store.sessions.release(app, user, kept[0].id)
-        assert await store.sessions.quarantined(app, user) == [kept[1]]
+        assert await store.admin.release(app, user, kept[0].id)
+        assert not await store.admin.release(app, user, kept[0].id)
+        assert await store.admin.quarantined(app, user) == [kept[1]]
 
     async def test_a_quarantine_is_its_users_and_empty_at_first(
         self, store: Sojourn, session: Session[Event]
     ) -> None:
         app, user, _ = session.key
         await store.sessions.append(session.key, STRANGE)
-        await store.sessions.get_as(STRICT, session.key)
-        (kept,) = await store.sessions.quarantined(app, user)
+        await store.adapters.get_as(STRICT, session.key)
+        (kept,) = await store.admin.quarantined(app, user)
         for another in ("bob", ""):
-            assert await store.sessions.quarantined(app, another) == []
-            assert not await store.sessions.release(app, another, kept.id)
-        assert await store.sessions.quarantined(app, user) == [kept]
+            assert await store.admin.quarantined(app, another) == []
+            assert not await store.admin.release(app, another, kept.id)
+        assert await store.admin.quarantined(app, user) == [kept]
 
 
 def _field(record: Quarantined) -> str:

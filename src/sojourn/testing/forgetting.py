@@ -53,7 +53,7 @@ async def of_user(store: Sojourn, owner: UserKey) -> list[object]:
         *[hit for scope in scopes for hit in await scope.search("secret")],
         *await store.artifacts.owners(app, user),
         *await store.cache.names(tenant=tenant_of(owner)),
-        *await store.sessions.quarantined(app, user),
+        *await store.admin.quarantined(app, user),
     ]
 
 
@@ -73,7 +73,7 @@ class ForgettingContract:
     ) -> None:
         owner = UserKey.of(app, "ada")
         gone, stays = await fill(store, owner)
-        done = await store.sessions.revoke(gone)
+        done = await store.admin.revoke(gone)
         assert (done.users, done.sessions, done.artifacts, done.cursor) == (1, 1, 1, None)
         assert await store.sessions.get(gone) is None
         with pytest.raises(SessionNotFound):
@@ -81,7 +81,7 @@ class ForgettingContract:
         assert await store.artifacts.names(gone) == []
         assert await store.artifacts.names(stays)
         assert await store.artifacts.names(owner)
-        again = await store.sessions.revoke(gone)
+        again = await store.admin.revoke(gone)
         assert (again.sessions, again.artifacts) == (0, 0)
         assert (await store.sessions.create(*gone)).version == 1
 
@@ -90,7 +90,7 @@ class ForgettingContract:
         for _ in range(120):
             await store.sessions.create(app, "ada")
         other = await fill(store, UserKey.of(app, "ada2"))
-        done = await store.sessions.revoke_user(app, "ada")
+        done = await store.admin.revoke_user(app, "ada")
         assert (done.users, done.sessions, done.artifacts) == (1, 122, 2)
         assert (await store.sessions.list(app, "ada")).sessions == []
         assert await store.sessions.user_state(app, "ada") == {"theirs": "secret"}
@@ -100,7 +100,7 @@ class ForgettingContract:
         self, store: Sojourn, app: str
     ) -> None:
         keys = [(await store.sessions.create(app, "ada")).key for _ in range(30)]
-        revoking = asyncio.create_task(store.sessions.revoke_user(app, "ada"))
+        revoking = asyncio.create_task(store.admin.revoke_user(app, "ada"))
         await asyncio.gather(*map(store.sessions.rotate, keys), return_exceptions=True)
         done = await revoking
         assert (await store.sessions.list(app, "ada")).sessions == []
@@ -113,7 +113,7 @@ class ForgettingContract:
         key = (await store.sessions.create(*owner)).key
         await store.artifacts.save(key, "f", b"secret")
         await store.sessions.rotate(key, operation_id="op")
-        await store.sessions.revoke_user(*owner)
+        await store.admin.revoke_user(*owner)
         await store.rotate(key, operation_id="op")  # what was cut off
         assert await store.artifacts.owners(*owner) == []
 
@@ -126,7 +126,7 @@ class ForgettingContract:
         users = sessions = 0
         cursor: str | None = None
         while True:
-            done = await store.sessions.revoke_app(app, limit=1, cursor=cursor)
+            done = await store.admin.revoke_app(app, limit=1, cursor=cursor)
             users, sessions, cursor = users + done.users, sessions + done.sessions, done.cursor
             if cursor is None:
                 break
@@ -141,9 +141,9 @@ class ForgettingContract:
         for each in (owner, other):
             await fill(store, each)
             assert await of_user(store, each)
-        receipt = await store.forget("ada", app=app)
+        receipt = await store.admin.forget("ada", app=app)
         assert await of_user(store, owner) == []
-        assert "ada" not in (await store.sessions.users(app)).names
+        assert "ada" not in (await store.admin.users(app)).names
         assert len(await of_user(store, other)) == 13
         erased = receipt.erased
         assert (erased["sessions"], erased["events"], erased["user_state"]) == (2, 2, 1)
@@ -164,27 +164,27 @@ class ForgettingContract:
         await store.cache.put("k", 1, tenant=tenant_of(UserKey.of(f"{app}-cache", user)))
         await store.memory.agent(user, app=f"{app}-agent").put("k", 1)
         places = [app, f"{app}-cache", f"{app}-memory", f"{app}:x"]
-        assert await store.apps_of(user) == places
-        assert (await store.forget(user)).apps == 4
-        assert await store.apps_of(user) == []
+        assert await store.admin.apps_of(user) == places
+        assert (await store.admin.forget(user)).apps == 4
+        assert await store.admin.apps_of(user) == []
         for owner in owners:
             assert await of_user(store, owner) == []
         assert await store.memory.agent(user, app=f"{app}-agent").get("k") == 1
-        assert (await store.forget(user)).erased == {}
+        assert (await store.admin.forget(user)).erased == {}
 
     async def test_who_was_forgotten_begins_anew(self, store: Sojourn, app: str) -> None:
         owner = UserKey.of(app, "ada")
         keys = await fill(store, owner)
-        await store.forget("ada", app=app)
+        await store.admin.forget("ada", app=app)
         assert await fill(store, owner, "again") != keys
         ensured = await store.sessions.ensure(*keys[0])
         assert (ensured.version, ensured.state.get("user:theirs")) == (1, "again")
-        assert (await store.sessions.users(app)).names == ["ada"]
+        assert (await store.admin.users(app)).names == ["ada"]
         assert (await store.memory.scopes("user", app=app)).names == ["ada"]
 
     async def test_the_state_of_the_app_stays(self, store: Sojourn, app: str) -> None:
         await fill(store, UserKey.of(app, "ada"))
-        await store.forget("ada", app=app)
+        await store.admin.forget("ada", app=app)
         made: Session[Event] = await store.sessions.create(app, "bob")
         assert made.state == {"app:shared": 1}
 

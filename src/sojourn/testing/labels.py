@@ -49,7 +49,7 @@ async def recent(
     names: list[str] = []
     cursor = None
     while True:
-        page = await store.sessions.recent(app, labels=labels, limit=limit, cursor=cursor)
+        page = await store.admin.recent(app, labels=labels, limit=limit, cursor=cursor)
         assert len(page.sessions) <= limit
         names += [each.key.session for each in page.sessions]
         cursor = page.cursor
@@ -73,7 +73,7 @@ class LabelsContract:
         made = await store.sessions.create(app, "ada", "made", labels=ODD)
         ensured = await store.sessions.ensure(app, "ada", "ensured", labels=ODD)
         begun, saved = (SessionKey.of(app, "ada", name) for name in ("begun", "saved"))
-        await store.sessions.begin(begun, said(1), labels=ODD)
+        await store.adapters.begin(begun, said(1), labels=ODD)
         await store.sessions.save(saved, labels=ODD)
         assert made.labels == ensured.labels == ODD
         assert await labels_of(store, begun) == await labels_of(store, saved) == ODD
@@ -165,11 +165,11 @@ class LabelsContract:
         for call in (
             store.sessions.create(app, "ada", "t", labels=labels),
             store.sessions.ensure(app, "ada", "t", labels=labels),
-            store.sessions.begin(SessionKey.of(app, "ada", "t"), said(1), labels=labels),
+            store.adapters.begin(SessionKey.of(app, "ada", "t"), said(1), labels=labels),
             store.sessions.save(key, labels=labels),
             store.sessions.update(key, labels=labels),
             store.sessions.list(app, "ada", labels=labels),
-            store.sessions.recent(app, labels=labels),
+            store.admin.recent(app, labels=labels),
         ):
             with pytest.raises(InvalidInput):
                 await call

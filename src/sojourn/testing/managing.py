@@ -79,15 +79,15 @@ class ManagingContract:
     ) -> None:
         key = SessionKey.of(app, "ada", "s")
         event = Event(author="a", payload=1, state_delta={"n": 1, "user:n": 2, "app:n": 3})
-        made = await store.sessions.begin(key, event, ttl=60, operation_id="op")
+        made = await store.adapters.begin(key, event, ttl=60, operation_id="op")
         assert (made.version, list(made.seqs), made.repeated) == (2, [1], False)
         session = await found(store, key)
         assert session.state == event.state_delta
         assert session.ttl == 60
         assert [each.key for each in (await store.sessions.list(app)).sessions] == [key]
-        again = await store.sessions.begin(key, event, ttl=60, operation_id="op")
+        again = await store.adapters.begin(key, event, ttl=60, operation_id="op")
         assert (again.version, again.repeated) == (2, True)
-        more = await store.sessions.begin(key, said(2), said(3), ttl=None)
+        more = await store.adapters.begin(key, said(2), said(3), ttl=None)
         assert (more.version, list(more.seqs)) == (3, [2, 3])
         assert (await found(store, key)).ttl == 60
 
@@ -97,23 +97,23 @@ class ManagingContract:
         for end in (store.sessions.delete, store.sessions.rotate):
             key = SessionKey.of(app, "ada", f"s-{end.__name__}")
             event = Event(author="user", payload=1)
-            assert not (await store.sessions.begin(key, event, operation_id="op")).repeated
-            assert (await store.sessions.begin(key, event, operation_id="op")).repeated
+            assert not (await store.adapters.begin(key, event, operation_id="op")).repeated
+            assert (await store.adapters.begin(key, event, operation_id="op")).repeated
             await end(key)
             with pytest.raises(Conflict):
-                await store.sessions.begin(key, event, operation_id="op")
+                await store.adapters.begin(key, event, operation_id="op")
             assert await store.sessions.get(key) is None
-            await store.sessions.begin(key, event, operation_id="another")
+            await store.adapters.begin(key, event, operation_id="another")
 
     async def test_many_that_begin_one_lose_nothing(self, store: Sojourn, app: str) -> None:
         key = SessionKey.of(app, "ada", "s")
-        await asyncio.gather(*(store.sessions.begin(key, said(n)) for n in range(20)))
+        await asyncio.gather(*(store.adapters.begin(key, said(n)) for n in range(20)))
         assert sorted(await logged(store, key)) == list(range(20))
 
     async def test_begin_without_an_event_makes_nothing(self, store: Sojourn, app: str) -> None:
         key = SessionKey.of(app, "ada", "s")
         with pytest.raises(InvalidInput):
-            await store.sessions.begin(key)
+            await store.adapters.begin(key)
         assert await store.sessions.get(key) is None
 
     # ── whole sessions ─────────────────────────────────────────────────────────────────────────
@@ -313,7 +313,7 @@ class ManagingContract:
                 },
             )
         async with asyncio.timeout(10):  # the index of the app is written while nobody waits
-            while len((await store.sessions.recent(app)).sessions) < 12:
+            while len((await store.admin.recent(app)).sessions) < 12:
                 await asyncio.sleep(0.01)
         expected: list[tuple[dict[str, Any], set[int]]] = [
             ({"pattern": "order-*"}, {1, 3, 5, 7, 9, 11}),

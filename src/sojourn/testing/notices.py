@@ -156,7 +156,7 @@ class NoticesContract:
         key = (await store.sessions.create(app, "ada", "s")).key
         cursor = await store.notices.latest(app, "ada")
         for _ in range(12):
-            appends = (store.sessions.append_many([(key, [said()])]) for _ in range(100))
+            appends = (store.batch.append([(key, [said()])]) for _ in range(100))
             await asyncio.gather(*appends)
         told = await store.notices.read(app, "ada", after=cursor)
         assert (told[0].kind, told[0].session) == ("missed", "")

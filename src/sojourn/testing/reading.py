@@ -251,7 +251,7 @@ class ReadingContract:
         users: list[str] = []
         cursor = None
         while True:
-            page = await store.sessions.users(app, limit=2, cursor=cursor)
+            page = await store.admin.users(app, limit=2, cursor=cursor)
             users += page.names
             cursor = page.cursor
             if cursor is None:
@@ -259,7 +259,7 @@ class ReadingContract:
         assert sorted(users) == sorted(["ada", "bob", "🦊", ""])
         apps: list[str] = []
         while True:
-            page = await store.sessions.apps(limit=3, cursor=cursor)
+            page = await store.admin.apps(limit=3, cursor=cursor)
             apps += page.names
             cursor = page.cursor
             if cursor is None:
@@ -269,4 +269,4 @@ class ReadingContract:
     async def test_unknown_apps_and_users_have_nothing(self, store: Sojourn, app: str) -> None:
         assert (await store.sessions.list(app)).sessions == []
         assert (await store.sessions.list(app, "nobody")).sessions == []
-        assert (await store.sessions.users(app)).names == []
+        assert (await store.admin.users(app)).names == []

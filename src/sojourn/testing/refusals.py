@@ -119,7 +119,7 @@ class RefusalsContract:
         with pytest.raises(InvalidInput):
             await store.sessions.append(key, Event(author="a", payload=1, time=10**400))
         with pytest.raises(InvalidInput):
-            await store.sessions.release(key.app, key.user, "\ud800")
+            await store.admin.release(key.app, key.user, "\ud800")
         forged = (Cursor(shard=-(10**9)), Cursor(session=IndexPlace(math.nan, "s")))
         for cursor in ("", "x", "AAAA", "bm9uZQ==", *(each.text() for each in forged)):
             with pytest.raises(InvalidInput):

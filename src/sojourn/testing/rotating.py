@@ -65,7 +65,7 @@ class RotatingContract:
         assert await logged(store, key) == [1]  # it is in the near-cache
         done = await store.sessions.rotate(key)
         assert await store.sessions.get(key) is None
-        assert await store.sessions.get_many([key]) == {}
+        assert await store.batch.get([key]) == {}
         assert not await store.sessions.touch(key)
         assert not await store.sessions.delete(key)
         for write in (

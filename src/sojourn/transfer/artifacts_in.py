@@ -6,9 +6,12 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sojourn.artifacts.archive import ArchivedArtifact
+from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact
+from sojourn.artifacts.model import ArtifactPlace
+from sojourn.artifacts.operations.archive import ReadArchivedArtifact, RestoreArtifact
+from sojourn.artifacts.operations.delete import DeleteArtifact
+from sojourn.artifacts.operations.save import UploadChunk
 from sojourn.artifacts.records import chunks_of
-from sojourn.artifacts.store import ArtifactPlace
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import new_operation_id
 from sojourn.transfer.comparing import same_versions
@@ -46,7 +49,7 @@ class ArtifactsIn:
 
     async def take(self, line: ArtifactLine) -> None:
         """Write an artifact, or pass over its data."""
-        place, archive = place_of(line), self._stores.artifact_archive
+        place, store = place_of(line), self._stores.artifacts
         what = f"artifact {line.name!r} of user {line.user!r} of app {line.app!r}"
         word = secrets.token_urlsafe(12)
         versions = [
@@ -64,7 +67,7 @@ class ArtifactsIn:
                 case DataLine() as data:
                     if wanted:
                         name = versions[data.version].data
-                        await archive.upload(place, name, data.chunk, data.data)
+                        await store.run(UploadChunk(place, name, data.chunk, data.data, UPLOADED))
                         self._report()
                     done += data.chunk + 1 == chunks_of(versions[data.version].size)
                 case VoidLine():
@@ -77,13 +80,14 @@ class ArtifactsIn:
                     raise changed(self._reader)
         if wanted:
             if self._tally.replaces:
-                await self._stores.artifacts.delete(place, new_operation_id())
-            outcome = await archive.restore(place, ArchivedArtifact(line.expires, versions))
+                await store.run(DeleteArtifact(place, new_operation_id()))
+            archived = ArchivedArtifact(line.expires, versions)
+            outcome = await store.run(RestoreArtifact(place, archived))
             self._tally.settled(outcome, what, "artifacts")
 
-    async def _has(self, place: ArtifactPlace, kept: ArchivedArtifact, what: str) -> bool:
+    async def _has(self, place: ArtifactPlace, archived: ArchivedArtifact, what: str) -> bool:
         try:
-            found = await self._stores.artifact_archive.kept(place)
+            found = await self._stores.artifacts.run(ReadArchivedArtifact(place))
             if found is None:
                 return False
         except NewerFormat:
@@ -91,7 +95,7 @@ class ArtifactsIn:
             return True
         except CorruptRecord:
             return self._tally.stays(what)
-        if same_versions(found.versions, kept.versions):
+        if same_versions(found.versions, archived.versions):
             self._tally.identical += 1
             return True
         return self._tally.stays(what)

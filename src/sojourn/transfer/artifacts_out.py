@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sojourn.artifacts.archive import ArchivedArtifact
+from sojourn.artifacts.model import ArtifactPlace, Owner
+from sojourn.artifacts.operations.archive import ReadArchivedArtifact, ReadChunk
+from sojourn.artifacts.operations.find import FindArtifact
+from sojourn.artifacts.operations.lists import EveryOwner, ListArtifacts
 from sojourn.artifacts.records import chunks_of
-from sojourn.artifacts.store import ArtifactPlace, Owner
 from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, UserKey
@@ -55,15 +58,15 @@ class ArtifactsOut:
 
     async def run(self, report: Callable[[], None]) -> None:
         """Write those that are wanted and not there yet."""
-        archive, store = self._stores.artifact_archive, self._stores.artifacts
+        store = self._stores.artifacts
         with plan() as owners:
-            async for owner in archive.every_owner():
+            async for owner in await store.run(EveryOwner()):
                 if self._picks.whose(owner):
                     owners.add(*owner)
             for app, user, session in owners:
                 owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
                 try:
-                    names = await store.names(owner)
+                    names = await store.run(ListArtifacts(owner))
                 except (CorruptRecord, NewerFormat) as error:
                     self._left_out(f"the artifacts of user {user!r} of app {app!r}", error)
                     continue
@@ -73,22 +76,22 @@ class ArtifactsOut:
                 report()
 
     async def _one(self, place: ArtifactPlace) -> None:
-        archive = self._stores.artifact_archive
+        store = self._stores.artifacts
         try:
-            kept = await archive.kept(place)
-            if kept is None:
-                await self._stores.artifacts.find(place, None)  # raises if it was lost
+            archived = await store.run(ReadArchivedArtifact(place))
+            if archived is None:
+                await store.run(FindArtifact(place, None))  # raises if it was lost
                 return
-            if self._picks.in_time(kept.versions[-1].created):
-                await self._write(place, kept)
+            if self._picks.in_time(archived.versions[-1].created):
+                await self._write(place, archived)
         except (CorruptRecord, NewerFormat) as error:
             if self._writer.walk.artifact is not None:
                 self._writer.write(VoidLine())
             self._left_out(f"artifact {place.name!r}", error)
 
-    async def _write(self, place: ArtifactPlace, kept: ArchivedArtifact) -> None:
+    async def _write(self, place: ArtifactPlace, archived: ArchivedArtifact) -> None:
         owner = place.owner
-        for version in kept.versions:
+        for version in archived.versions:
             if not is_json(version.metadata, an_object=True):
                 key = version.data
                 raise CorruptRecord("The metadata of a version are no JSON.", key=key, raw=b"")
@@ -98,14 +101,14 @@ class ArtifactsOut:
                 user=owner.user,
                 session=owner.session if isinstance(owner, SessionKey) else None,
                 name=place.name,
-                expires=in_ms(kept.expires),
-                versions=[version_record(version) for version in kept.versions],
-                more=more_of(kept.more),
+                expires=in_ms(archived.expires),
+                versions=[version_record(version) for version in archived.versions],
+                more=more_of(archived.more),
             )
         )
-        for number, version in enumerate(kept.versions):
+        for number, version in enumerate(archived.versions):
             for chunk in range(chunks_of(version.size)):
-                data = await self._stores.artifact_archive.chunk(place, version, chunk)
+                data = await self._stores.artifacts.run(ReadChunk(place, version.data, chunk))
                 try:
                     self._writer.write(DataLine(version=number, chunk=chunk, data=data))
                 except ValueError as error:

@@ -13,9 +13,11 @@ from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedState
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
+from sojourn.sessions.operations.archive import ReadStoredState
 from sojourn.sessions.store import SessionSnapshot, StoredPage
 from sojourn.transfer.artifacts_out import ArtifactsOut, Picks
 from sojourn.transfer.growing import more_of
@@ -71,7 +73,7 @@ class Export:
         self._told = told
         self._watch = watch
         self._done = writer.done
-        self._logs = Logs(stores.session_archive, writer, self._left_out)
+        self._logs = Logs(stores.sessions, writer, self._left_out)
 
     async def run(self) -> None:
         """Write all that is wanted and not there yet."""
@@ -131,7 +133,10 @@ class Export:
                 ListUsers([(owner, None) for owner in owners[:_SESSIONS]], _SESSIONS)
             )
             states = await asyncio.gather(
-                *(self._stores.session_archive.shared(owner) for owner in owners[: len(pages)]),
+                *(
+                    self._stores.sessions.run(ReadStoredState(owner))
+                    for owner in owners[: len(pages)]
+                ),
                 return_exceptions=True,
             )
             found = [
@@ -181,9 +186,10 @@ class Export:
                 page = error
 
     async def _state(self, of: UserKey | AppName, what: str) -> None:
-        (found,) = await asyncio.gather(
-            self._stores.session_archive.shared(of), return_exceptions=True
-        )
+        try:
+            found: ArchivedState | Exception = await self._stores.sessions.run(ReadStoredState(of))
+        except (CorruptRecord, NewerFormat) as error:
+            found = error
         await self._shared(of, what, found)
 
     async def _shared(
@@ -211,7 +217,7 @@ class Export:
     async def _memory_apps(self) -> set[str]:
         if self._wanted.app is not None:
             return {self._wanted.app}
-        return await self._stores.memory_archive.apps()
+        return await self._stores.memory.run(ListMemoryApps())
 
     async def _memories(self, app: AppName) -> None:
         user = self._wanted.user
@@ -227,9 +233,9 @@ class Export:
             after = None
             names: list[str] = []
             while True:
-                page = await self._stores.memory.names(app, kind, shard, after, _NAMES)
-                names += page.names
-                after = page.last
+                wanted = ListScopes(app, kind, shard, after, _NAMES)
+                found, after = await self._stores.memory.run(wanted)
+                names += found
                 if after is None:
                     break
             for name in sorted(names, key=lambda each: scope_place(app, kind, each)):
@@ -242,7 +248,7 @@ class Export:
         after = self._done.key if self._done.last == here else None
         while True:
             try:
-                page = await self._stores.memory.page(scope, "", after, _ENTRIES)
+                page = await self._stores.memory.run(ListEntries(scope, "", after, _ENTRIES))
             except (CorruptRecord, NewerFormat) as error:
                 what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
                 self._left_out(what, error)

@@ -12,8 +12,12 @@ from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
+from sojourn.memory.operations.read import GetEntries
+from sojourn.memory.operations.restore import RestoreEntries
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedSession
+from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession, ReadStoredState
+from sojourn.sessions.operations.restore import RestoreSession, RestoreState, StageEvents
 from sojourn.sessions.store import Pairs, SessionSnapshot
 from sojourn.transfer.artifacts_in import ArtifactsIn
 from sojourn.transfer.comparing import (
@@ -179,13 +183,13 @@ class Import:
 
     async def _upload(self, key: SessionKey, name: str, dropped: int, log: Rows) -> bool:
         """Send the events that are not there; whether all are then."""
-        archive = self._stores.session_archive
-        there, before = await archive.stage(key, name, dropped, 0, ()), 0
+        store, before = self._stores.sessions, 0
+        there = await store.run(StageEvents(key, name, dropped, 0, ()))
         log.rewind()
         while (rows := log.next()) is not None:
             behind = before + len(rows)
             if there < behind:
-                there = await archive.stage(key, name, dropped, before, rows)
+                there = await store.run(StageEvents(key, name, dropped, before, rows))
                 if there < behind:
                     return False
                 self._report()
@@ -201,7 +205,7 @@ class Import:
     ) -> bool:
         """Whether a session is there and stays: the same, or something else that is kept."""
         try:
-            found = await self._stores.session_archive.find(key)
+            found = await self._stores.sessions.run(ReadStoredSession(key))
             if found is None:
                 return False
             if was_restored(found.head, line, name) or await self._is_same(key, line, found, same):
@@ -225,18 +229,18 @@ class Import:
             return False
         first = line.dropped + 1
         while first <= line.seq:
-            stretch = await self._stores.session_archive.stretch(key, first, MOST, SIZE)
-            if stretch is None or stretch.first != first or not stretch.rows:
+            part = await self._stores.sessions.run(ReadLogSlice(key, first, MOST, SIZE))
+            if part is None or part.first != first or not part.rows:
                 return False
-            rows = stretch.rows[: line.seq - first + 1]
+            rows = part.rows[: line.seq - first + 1]
             if not await same(first, rows):
                 return False
             first += len(rows)
         return True
 
     async def _restore(self, key: SessionKey, line: SessionLine, image: ArchivedSession) -> None:
-        replace = self._tally.replaces
-        outcome = await self._stores.session_archive.restore(key, image, replace=replace)
+        restore = RestoreSession(key, image, self._tally.replaces)
+        outcome = await self._stores.sessions.run(restore)
         if self._tally.settled(outcome, name_of(key), "sessions"):
             self._tally.written["events"] += line.seq - line.dropped
 
@@ -247,9 +251,9 @@ class Import:
         what = f"state of app {line.app!r}"
         if line.user is not None:
             what = f"state of user {line.user!r} of app {line.app!r}"
-        archive = self._stores.session_archive
+        store = self._stores.sessions
         try:
-            found: Pairs = (await archive.shared(of)).pairs
+            found: Pairs = (await store.run(ReadStoredState(of))).pairs
         except NewerFormat:
             self._tally.stays_newer(what)
             return
@@ -258,8 +262,8 @@ class Import:
         if found and same_values(found, pairs):
             self._tally.identical += 1
         elif not (found and self._tally.stays(what)):
-            replace = self._tally.replaces
-            outcome = await archive.reinstate(of, pairs, line.expires, replace=replace)
+            restore = RestoreState(of, pairs, line.expires, self._tally.replaces)
+            outcome = await store.run(restore)
             self._tally.settled(outcome, what, "states")
 
     async def _memories(self, line: MemoryLine) -> None:
@@ -279,8 +283,9 @@ class Import:
                 wanted.append(row)
         if not wanted:
             return
-        there = await self._stores.memory_archive.restore(
-            scope, wanted, new_operation_id(), replace=self._tally.replaces
+        named = f"restore {new_operation_id()}"
+        there = await self._stores.memory.run(
+            RestoreEntries(scope, wanted, named, self._tally.replaces)
         )
         self._tally.written["memories"] += len(wanted) - len(there)
         stays = self._tally.stays_newer if self._tally.replaces else self._tally.stays
@@ -293,7 +298,8 @@ class Import:
         if not rows:
             return []
         try:
-            return [*await self._stores.memory.get(scope, [row.item.key for row in rows])]
+            found = GetEntries(scope, [row.item.key for row in rows])
+            return [*await self._stores.memory.run(found)]
         except (CorruptRecord, NewerFormat) as error:
             if len(rows) == 1:
                 return [error]

@@ -8,11 +8,13 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.codecs.growth import is_json
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
 from sojourn.ids import SessionKey
-from sojourn.sessions.archive import LogSlice, SessionArchive
+from sojourn.sessions.archive import LogSlice
+from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import Pairs, SessionSnapshot
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
@@ -46,39 +48,39 @@ class Logs:
     """Writes sessions.
 
     Args:
-        archive: where they are.
+        store: where they are.
         writer: writes them.
         left_out: told what cannot be read.
     """
 
     def __init__(
         self,
-        archive: SessionArchive,
+        store: RoomStore,
         writer: Writer,
         left_out: LeftOut,
     ) -> None:
-        self._archive = archive
+        self._store = store
         self._writer = writer
         self._left_out = left_out
 
     async def first(self, found: Sequence[tuple[SessionKey, SessionSnapshot]]) -> Firsts:
         """How the logs of some sessions begin. One round trip."""
-        stretches = await asyncio.gather(
-            *(self._archive.stretch(key, 1, MOST, SIZE) for key, _ in found),
+        slices = await asyncio.gather(
+            *(self._store.run(ReadLogSlice(key, 1, MOST, SIZE)) for key, _ in found),
             return_exceptions=True,
         )
-        return {key: stretch for (key, _), stretch in zip(found, stretches, strict=True)}
+        return {key: part for (key, _), part in zip(found, slices, strict=True)}
 
     async def write(
         self, found: Sequence[tuple[SessionKey, SessionSnapshot]], first: Firsts
     ) -> None:
         """Write the sessions of a page, each as it stood when it was listed, or later."""
         for key, stored in found:
-            stretch = first.get(key)
+            part = first.get(key)
             try:
-                if isinstance(stretch, BaseException):
-                    raise stretch
-                await self._write(key, stored, stretch)
+                if isinstance(part, BaseException):
+                    raise part
+                await self._write(key, stored, part)
             except (CorruptRecord, NewerFormat) as error:
                 self._left_out(name_of(key), error)
 
@@ -101,46 +103,46 @@ class Logs:
     ) -> None:
         """Write a session as it stands now, if there is one and its last change is wanted."""
         try:
-            stored = await self._archive.find(key)
+            stored = await self._store.run(ReadStoredSession(key))
             if stored is not None and wanted(stored.head.updated):
-                await self._write(key, stored, await self._archive.stretch(key, 1, MOST, SIZE))
+                await self._write(
+                    key, stored, await self._store.run(ReadLogSlice(key, 1, MOST, SIZE))
+                )
         except (CorruptRecord, NewerFormat) as error:
             self._left_out(name_of(key), error)
 
-    async def _write(
-        self, key: SessionKey, stored: SessionSnapshot, stretch: LogSlice | None
-    ) -> None:
+    async def _write(self, key: SessionKey, stored: SessionSnapshot, part: LogSlice | None) -> None:
         for _ in range(_TRIES):
-            if await self._attempt(key, stored, stretch):
+            if await self._attempt(key, stored, part):
                 return
-            again = await self._archive.find(key)
+            again = await self._store.run(ReadStoredSession(key))
             if again is None:  # deleted, or expired
                 return
-            stored, stretch = again, await self._archive.stretch(key, 1, MOST, SIZE)
+            stored, part = again, await self._store.run(ReadLogSlice(key, 1, MOST, SIZE))
         raise Unavailable(
             f"The {name_of(key)} is rewritten faster than it can be read. Run the export again, "
             "with the same file, and it goes on there."
         )
 
     async def _attempt(
-        self, key: SessionKey, stored: SessionSnapshot, stretch: LogSlice | None
+        self, key: SessionKey, stored: SessionSnapshot, part: LogSlice | None
     ) -> bool:
         """Write a session; whether its log stayed what it was."""
         head = stored.head
-        if stretch is None or _other(head.incarnation, head.epoch, head.seq, stretch):
+        if part is None or _other(head.incarnation, head.epoch, head.seq, part):
             return False
-        if stretch.dropped > head.seq:
+        if part.dropped > head.seq:
             return False
         what = name_of(key)
-        if stretch.lost:
-            self._left_out(f"{what}: {stretch.lost:,} events are missing in its log")
+        if part.lost:
+            self._left_out(f"{what}: {part.lost:,} events are missing in its log")
         if not stored.readable:
             self._left_out(f"{what}: a field of it, or of the state of its user or app")
-        rows = stretch.rows[: head.seq - stretch.dropped]
+        rows = part.rows[: head.seq - part.dropped]
         fields = self._fields(what, head.fields)
-        head = head._replace(dropped=stretch.dropped, fields=fields)
+        head = head._replace(dropped=part.dropped, fields=fields)
         state = await self.readable(what, stored.state)
-        line = session_line(key, head, state, await self._events(what, rows, stretch.first))
+        line = session_line(key, head, state, await self._events(what, rows, part.first))
         self._writer.write(line)
         if await self._windows(key, line):
             return True
@@ -162,14 +164,14 @@ class Logs:
         """Write the events that are missing of a session; whether its log stayed what it was."""
         walk = self._writer.walk
         while walk.session is not None:
-            stretch = await self._archive.stretch(key, walk.seq + 1, MOST, SIZE)
-            if stretch is None or _other(line.incarnation, line.epoch, line.seq, stretch):
+            part = await self._store.run(ReadLogSlice(key, walk.seq + 1, MOST, SIZE))
+            if part is None or _other(line.incarnation, line.epoch, line.seq, part):
                 return False
-            if stretch.first != walk.seq + 1 or not stretch.rows:  # cut off, or lost
+            if part.first != walk.seq + 1 or not part.rows:  # cut off, or lost
                 return False
-            rows = stretch.rows[: line.seq - walk.seq]
-            events = await self._events(name_of(key), rows, stretch.first)
-            self._writer.write(EventsLine(first=stretch.first, events=events))
+            rows = part.rows[: line.seq - walk.seq]
+            events = await self._events(name_of(key), rows, part.first)
+            self._writer.write(EventsLine(first=part.first, events=events))
         return True
 
     async def _events(self, what: str, rows: Sequence[bytes], first: int) -> list[msgspec.Raw]:
@@ -197,6 +199,6 @@ class Logs:
         return values
 
 
-def _other(incarnation: str, epoch: int, seq: int, stretch: LogSlice) -> bool:
+def _other(incarnation: str, epoch: int, seq: int, part: LogSlice) -> bool:
     """Whether a log is not the one any more that it was."""
-    return (incarnation, epoch) != (stretch.incarnation, stretch.epoch) or stretch.seq < seq
+    return (incarnation, epoch) != (part.incarnation, part.epoch) or part.seq < seq

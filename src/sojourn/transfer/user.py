@@ -72,7 +72,7 @@ async def records(
     store: Sojourn, user: str, *, app: str | None = None
 ) -> AsyncIterator[UserRecord]:
     """Everything about a user. One session with its events, or one artifact, is held at a time."""
-    for name in await store.apps_of(user) if app is None else [app]:
+    for name in await store.admin.apps_of(user) if app is None else [app]:
         owner = user_key(name, user)
         for part in (_sessions, _state, _memories, _artifacts, _cached, _notices, _quarantined):
             async for record in part(store, owner):
@@ -209,7 +209,7 @@ async def _notices(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
 
 
 async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
-    for each in await store.sessions.quarantined(*owner):
+    for each in await store.admin.quarantined(*owner):
         value = {
             "key": each.key,
             "field": each.field,

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 import msgspec
 
 from sojourn.artifacts.archive import ArchivedVersion
-from sojourn.artifacts.store import ArtifactPlace, Owner
+from sojourn.artifacts.model import ArtifactPlace, Owner
 from sojourn.codecs import decode
 from sojourn.codecs.growth import MARK, of_member, parse, to_line, to_member
 from sojourn.ids import (

@@ -12,7 +12,16 @@ from adk_kit import ROWS, Desk
 from google.adk.artifacts import InMemoryArtifactService
 from google.adk.sessions import InMemorySessionService
 
+import sojourn
 from sojourn.integrations.adk import ArtifactService, SessionService
+from sojourn.process import close_all
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_shared():
+    """A module begins without stores that another left open: they would count for both."""
+    yield
+    close_all()
 
 
 @pytest.fixture
@@ -48,9 +57,8 @@ async def elsewhere(service, app, shared_server):
     if not isinstance(service, SessionService) or service.store.where == "memory://":
         yield Desk(service, app)
         return
-    other = SessionService(shared_server.url)
-    yield Desk(other, app)
-    await other.close()
+    async with sojourn.open(shared_server.url) as store:
+        yield Desk(SessionService(store), app)
 
 
 @pytest.fixture

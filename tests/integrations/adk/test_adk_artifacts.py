@@ -388,12 +388,11 @@ async def test_a_reference_that_cannot_be_read_is_refused(shelf, uri):
 @on_a_server
 async def test_another_process_sees_them(shelf, shared_server, app):
     await shelf.save("a", blob(b"x" * 1_000_000), custom_metadata={"k": 1})
-    other = ArtifactService(shared_server.url)
-    elsewhere = Shelf(other, app)
-    assert await elsewhere.load("a") == blob(b"x" * 1_000_000)
-    assert await elsewhere.save("a", blob(b"y")) == 1
-    assert await shelf.load("a") == blob(b"y")
-    await other.close()
+    async with sojourn.open(shared_server.url) as store:
+        elsewhere = Shelf(ArtifactService(store), app)
+        assert await elsewhere.load("a") == blob(b"x" * 1_000_000)
+        assert await elsewhere.save("a", blob(b"y")) == 1
+        assert await shelf.load("a") == blob(b"y")
 
 
 @ours

@@ -6,16 +6,19 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
+import click
 import pytest
 import uvicorn
+from google.adk.cli import cli_tools_click as adk_cli
 from google.adk.cli.fast_api import get_fast_api_app
 
 import sojourn
@@ -24,7 +27,7 @@ from sojourn.errors import ConfigurationError
 from sojourn.integrations.adk import register
 from sojourn.integrations.adk.auth import install
 from sojourn.integrations.adk.endpoints import KNOWN, PUBLIC, Endpoint, endpoints_of
-from sojourn.integrations.adk.guarded import GuardedOptions, guarded_servers
+from sojourn.integrations.adk.guarded import GuardedOptions, guarded_main
 from sojourn.security import AccessLog, Decision, GuessLimiter
 from sojourn.security.tokens import Holder, Tokens
 
@@ -487,8 +490,50 @@ async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
     assert counted == {"refused:token": 3, "refused:throttled": 3}
 
 
-def test_uvicorn_is_as_before_when_the_command_has_ended() -> None:
-    before = uvicorn.Server.serve
-    with guarded_servers(GuardedOptions(holders(), (), None, 1000), None):
-        assert uvicorn.Server.serve is not before
-    assert uvicorn.Server.serve is before
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., uvicorn.Config]:
+    """Runs the command until its server would start: what it would serve, and where."""
+    served: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server: served.append(server.config))
+
+    def run(*words: str) -> uvicorn.Config:
+        main = guarded_main(GuardedOptions(holders(), (), None, 1000))
+        main.main([*words, str(tmp_path)], prog_name="sojourn adk", standalone_mode=False)
+        return served.pop()
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["web", "api_server"])
+async def test_what_the_command_serves_is_guarded(
+    run: Callable[..., uvicorn.Config], command: str
+) -> None:
+    config = run(command, "--session_service_uri=memory://", "--port", "81", "--host=127.0.0.2")
+    assert (config.host, config.port) == ("127.0.0.2", 81)
+    for token, status in (("", 401), (TOKENS["ada"], 200)):
+        assert (await Caller(config.app, token)("GET", "/list-apps"))[0] == status
+
+
+def test_adk_keeps_its_own_servers(run: Callable[..., uvicorn.Config]) -> None:
+    before = dict(adk_cli.main.commands), adk_cli.main.commands["web"].callback
+    run("web")
+    assert (adk_cli.main.commands, adk_cli.main.commands["web"].callback) == before
+
+
+@pytest.mark.parametrize("command", ["web", "api_server"])
+def test_every_option_of_adks_is_taken_beside_auth(command: str) -> None:
+    by_us = {"log_level", "reload", "with_ui"}
+    by_its_decorators = {"verbose", "enable_features", "disable_features"}
+    taken = {*signature(get_fast_api_app).parameters, *by_us, *by_its_decorators}
+    assert {option.name for option in adk_cli.main.commands[command].params} <= taken
+
+
+def test_an_option_that_is_not_known_is_refused(
+    run: Callable[..., uvicorn.Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = click.Option(["--newer"], is_flag=True)
+    web = adk_cli.main.commands["web"]
+    monkeypatch.setattr(web, "params", [*web.params, newer])
+    run("web")
+    with pytest.raises(click.UsageError, match="--newer"):
+        run("web", "--newer")

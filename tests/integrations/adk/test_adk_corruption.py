@@ -39,7 +39,7 @@ async def test_a_session_has_the_events_that_can_be_read(desk, redis, log, told,
         assert texts(await desk.get("s", num_recent_events=1)) == ["three"]
         assert texts(await desk.get("s", after_timestamp=1.0)) == ["one", "three"]
     assert [fact.part for fact in told] == ["events"]
-    (kept,) = await desk.service.store.sessions.quarantined(desk.app, "ada")
+    (kept,) = await desk.service.store.admin.quarantined(desk.app, "ada")
     assert (kept.field, kept.raw) == ("2", row.encode())
     await desk.say(session, "four")
     assert texts(await desk.get("s")) == ["one", "three", "four"]
@@ -67,7 +67,7 @@ async def test_an_event_that_only_claims_to_be_adks_is_left_out(desk, service, t
         assert texts(await desk.get("s")) == ["one", "two"]
     read = await service.store.sessions.get(key)
     assert (len(read.events), read.complete) == (7, True)
-    assert len(told) == len(await service.store.sessions.quarantined(desk.app, "ada")) == 5
+    assert len(told) == len(await service.store.admin.quarantined(desk.app, "ada")) == 5
 
 
 @on_a_server

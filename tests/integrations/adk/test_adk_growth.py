@@ -430,7 +430,7 @@ async def test_nothing_is_corrupt_or_in_the_quarantine_and_what_is_stored_stays(
     counted = service.store.stats().newer
     await desk.get("s")
     assert service.store.stats().newer == counted  # the near-cache has them as they are served
-    assert (told, await service.store.sessions.quarantined(desk.app, "ada")) == ([], [])
+    assert (told, await service.store.admin.quarantined(desk.app, "ada")) == ([], [])
     assert service.store.stats().corrupt == 0
     read = await service.store.sessions.get(key)
     assert read.complete

@@ -25,9 +25,8 @@ async def elsewhere(recall, shared_server):
     if recall.service.store.where == "memory://":
         yield recall
         return
-    other = MemoryService(shared_server.url)
-    yield Recall(other, recall.app)
-    await other.close()
+    async with sojourn.open(shared_server.url) as store:
+        yield Recall(MemoryService(store), recall.app)
 
 
 # ── searching ──────────────────────────────────────────────────────────────────────────────────

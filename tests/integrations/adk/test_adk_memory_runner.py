@@ -84,7 +84,7 @@ async def test_a_second_session_knows_what_was_said_in_the_first(desk, memory, a
 
     anew = memory
     if not isinstance(memory, InMemoryMemoryService) and memory.store.where != "memory://":
-        anew = MemoryService(shared_server.url)
+        anew = MemoryService(shared_server.url, near_cache_bytes=0)  # a store of its own
     second = runner_with(Forgetful(), load_memory, desk.service, anew, app)
     answer = await say(second, "What do you know about my tea?", "second")
     assert "I prefer jasmine tea" in answer

@@ -26,9 +26,8 @@ async def recall(shared_server, app):
 @pytest.fixture
 async def elsewhere(recall, shared_server):
     """The same memory through a store of its own."""
-    other = MemoryService(shared_server.url)
-    yield Recall(other, recall.app)
-    await other.close()
+    async with sojourn.open(shared_server.url) as store:
+        yield Recall(MemoryService(store), recall.app)
 
 
 @pytest.mark.parametrize(("ttl", "expected"), [("keep", 100), (200, 200), (None, None)])

@@ -192,7 +192,7 @@ async def test_a_history_has_every_message_in_its_place(store: Sojourn) -> None:
         assert await history.aget_messages() == expected
     assert store.stats().newer == before + 6
     assert await store.history("s").all() == stored
-    assert (told, await store.sessions.quarantined("history", "s")) == ([], [])
+    assert (told, await store.admin.quarantined("history", "s")) == ([], [])
     read = await store.sessions.get(history.key)
     assert read is not None
     assert read.complete

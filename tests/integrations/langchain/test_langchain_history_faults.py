@@ -88,7 +88,7 @@ async def test_a_message_that_cannot_be_read_is_in_the_quarantine(
         told: list[object] = []
         store.on_corrupt(told.append)
         assert await history.aget_messages() == TWO[1:]
-        (kept,) = await store.sessions.quarantined("history", "s")
+        (kept,) = await store.admin.quarantined("history", "s")
         assert b'"one"' in kept.raw
         assert "checksum" in kept.reason
         assert len(told) == 1

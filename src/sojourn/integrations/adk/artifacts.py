@@ -23,9 +23,10 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
+from sojourn.integrations.opened import StoreUser
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.opening import Where
+    from sojourn.integrations.opened import Where
 
 _USER = "user:"
 _REFERENCES = 5
@@ -40,7 +41,7 @@ _check: Callable[[str, str], None] = getattr(artifact_util, "validate_path_segme
 
 
 @stays_here("its URL, and make one there")
-class ArtifactService(BaseArtifactService):
+class ArtifactService(StoreUser, BaseArtifactService):
     """ADK's artifacts in Redis or Valkey.
 
     The semantics are those of ADK's `InMemoryArtifactService` 2.13; the differences are that data
@@ -52,7 +53,8 @@ class ArtifactService(BaseArtifactService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open, as that of a `SessionService`.
+            `close()` then leaves open, as that of a `SessionService`. Objects of this process with
+            the same URL and options share one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         options: further arguments of `sojourn.open`.
 
@@ -68,7 +70,7 @@ class ArtifactService(BaseArtifactService):
     def __init__(
         self, url_or_store: Where | None = None, *, uri: str | None = None, **options: Any
     ) -> None:
-        self.store, self._owned = open_store("ArtifactService", url_or_store, uri, options)
+        self._opened = open_store("ArtifactService", url_or_store, uri, options)
 
     @answers
     async def save_artifact(
@@ -215,9 +217,8 @@ class ArtifactService(BaseArtifactService):
         return None if found is None else _described(owner, filename, found)
 
     async def close(self) -> None:
-        """Close the store, unless it was lent."""
-        if self._owned:
-            await self.store.close()
+        """Close the store, unless it was lent or other objects use it."""
+        await self._opened.close()
 
 
 def _place(

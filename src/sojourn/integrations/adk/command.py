@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -73,11 +72,8 @@ def main(arguments: Sequence[str]) -> None:
         _check_uri(arguments)
         for option in (_ARTIFACTS, _MEMORY):
             _check_other(option, arguments)
-        with ExitStack() as block:
-            if options is not None:
-                uri = _value_of(_OPTION, arguments)
-                block.enter_context(guarded.guarded_servers(options, uri))
-            adk_main(args=list(arguments), prog_name="sojourn adk")
+        run = adk_main if options is None else guarded.guarded_main(options)
+        run(args=list(arguments), prog_name="sojourn adk")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Sequence
+from copy import copy
+from inspect import signature
 from typing import Any, NamedTuple
 
 import click
 import uvicorn
+from click.core import ParameterSource
+from google.adk.cli import cli_tools_click as adk_cli
+from google.adk.cli.fast_api import get_fast_api_app
+from google.adk.cli.utils.logs import setup_adk_logger
 
-from sojourn import client
 from sojourn.engine.address import SCHEMES
 from sojourn.errors import SojournError
 from sojourn.integrations.adk.auth import MAX_BODY, install
 from sojourn.integrations.adk.endpoints import Endpoint
 from sojourn.integrations.adk.opening import split_uri
+from sojourn.process import Opened
 from sojourn.security import AccessLog, GuessLimiter, JsonLines, Logged
 from sojourn.security.tokens import Tokens, tokens_from
 
@@ -83,47 +87,69 @@ def options_of(arguments: Sequence[str]) -> tuple[list[str], GuardedOptions | No
     return [arguments[0], *found["others"]], options
 
 
-@contextmanager
-def guarded_servers(options: GuardedOptions, session_uri: str | None) -> Generator[None]:
-    """Within this block uvicorn serves no application but with a guard in it.
-
-    This is the one place through which every google-adk goes, and where nothing can be added behind
-    the guard's back. What cannot be guarded is not served. Behind the block uvicorn is as before.
+def guarded_main(options: GuardedOptions) -> click.Group:
+    """ADK's command line, whose servers are ours: they serve ADK's application with a guard in it.
 
     Args:
         options: what was asked for.
-        session_uri: ADK's; when it is one of ours, failures are counted on its server.
-
-    Raises:
-        click.ClickException: the access log cannot be written.
     """
-    ours = session_uri is not None and session_uri.partition(":")[0] in SCHEMES
+    main = copy(adk_cli.main)
+    main.commands = {
+        name: _guarded(each, options) if name in _COMMANDS else each
+        for name, each in adk_cli.main.commands.items()
+    }
+    return main
+
+
+def _guarded(command: click.Command, options: GuardedOptions) -> click.Command:
+    """A command with the options of ADK's, which ADK's own decorators read."""
+
+    def serve(**given: Any) -> None:
+        _serve(options, given)
+
+    served = copy(command)
+    for decorate in (
+        adk_cli.adk_services_options(),
+        adk_cli.web_options(),
+        adk_cli.fast_api_common_options(),
+        adk_cli.feature_options(),
+    ):
+        serve = decorate(serve)
+    served.callback = serve
+    return served
+
+
+def _serve(options: GuardedOptions, given: dict[str, Any]) -> None:
+    """As ADK does: make the application, and let uvicorn run it."""
+    setup_adk_logger(getattr(logging, given.pop("log_level").upper()))
+    del given["reload"]  # has no effect in ADK, either
+    given |= {"web": given.pop("with_ui", True), "bind_host": given["host"]}
+    app = get_fast_api_app(**_known(given))
+    uri = given["session_service_uri"] or ""
+    ours = uri.partition(":")[0] in SCHEMES
     try:
-        store = client.open(split_uri(session_uri)[0] if ours and session_uri else "memory://")
-        peers = GuessLimiter(store)
-        log = AccessLog(Logged() if options.access_log is None else JsonLines(options.access_log))
+        # Failures are counted on the server of the sessions, if it is one of ours.
+        store = Opened(split_uri(uri)[0] if ours else "memory://", {}).store
+        sink = Logged() if options.access_log is None else JsonLines(options.access_log)
+        install(
+            app,
+            tokens=options.tokens,
+            peers=GuessLimiter(store),
+            store=store,
+            allow=options.allow,
+            log=AccessLog(sink),
+            max_body=options.max_body,
+        )
     except (SojournError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    serve = uvicorn.Server.serve
+    uvicorn.Server(uvicorn.Config(app, host=given["host"], port=given["port"])).run()
 
-    @functools.wraps(serve)
-    async def guarded(self: uvicorn.Server, *args: Any, **kwargs: Any) -> None:
-        try:
-            install(
-                self.config.app,
-                tokens=options.tokens,
-                peers=peers,
-                store=store,
-                allow=options.allow,
-                log=log,
-                max_body=options.max_body,
-            )
-        except SojournError as error:
-            sys.exit(f"sojourn: {error}")
-        await serve(self, *args, **kwargs)
 
-    uvicorn.Server.serve = guarded  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        uvicorn.Server.serve = serve  # type: ignore[method-assign]
+def _known(given: dict[str, Any]) -> dict[str, Any]:
+    """What the application takes of these arguments; what was asked for is not passed over."""
+    taken = signature(get_fast_api_app).parameters
+    source = click.get_current_context().get_parameter_source
+    for name in given.keys() - taken.keys():
+        if source(name) not in (None, ParameterSource.DEFAULT):
+            raise click.UsageError(f"--auth does not go with --{name} yet: leave it out.")
+    return {name: value for name, value in given.items() if name in taken}

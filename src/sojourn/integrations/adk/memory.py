@@ -18,10 +18,11 @@ from sojourn.handles import stays_here
 from sojourn.integrations.adk import entries
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
+from sojourn.integrations.opened import StoreUser
 from sojourn.memory import KEEP, Draft, Keep, MemoryScope
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.opening import Where
+    from sojourn.integrations.opened import Where
 
 log = logging.getLogger("sojourn.adk")
 
@@ -30,7 +31,7 @@ _TTL = "ttl"
 
 
 @stays_here("its URL, and make one there")
-class MemoryService(BaseMemoryService):
+class MemoryService(StoreUser, BaseMemoryService):
     """ADK's memory of what users said in earlier sessions, in Redis or Valkey.
 
     The semantics are those of ADK's `InMemoryMemoryService` 2.13, also with older versions: events
@@ -53,7 +54,8 @@ class MemoryService(BaseMemoryService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open, as that of a `SessionService`.
+            `close()` then leaves open, as that of a `SessionService`. Objects of this process with
+            the same URL and options share one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a memory lives after it was last added; None for ever; the store's
             `history_ttl` if not given.
@@ -79,7 +81,7 @@ class MemoryService(BaseMemoryService):
     ) -> None:
         if not 1 <= limit <= _PAGE:
             raise errors.InvalidInput(f"limit must be from 1 to {_PAGE:,}, not {limit!r}.")
-        self.store, self._owned = open_store("MemoryService", url_or_store, uri, options)
+        self._opened = open_store("MemoryService", url_or_store, uri, options)
         self._ttl: float | Keep | None = ttl
         self._limit = limit
 
@@ -204,9 +206,8 @@ class MemoryService(BaseMemoryService):
             await asyncio.gather(*map(scope.delete, keys))
 
     async def close(self) -> None:
-        """Close the store, unless it was lent."""
-        if self._owned:
-            await self.store.close()
+        """Close the store, unless it was lent or other objects use it."""
+        await self._opened.close()
 
     def _scope(self, app: str, user: str) -> MemoryScope:
         return self.store.memory.events(user, app=app)

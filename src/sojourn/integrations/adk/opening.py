@@ -6,15 +6,12 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from sojourn import client
 from sojourn.errors import InvalidInput
 from sojourn.options import Options
+from sojourn.process import Opened
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
-
-    Where = str | client.Sojourn | redis.Redis | redis.asyncio.Redis
+    from sojourn.integrations.opened import Where
 
 OWN = ("copies", "on_stale")
 """Options of a `SessionService` that may stand in its URL beside those of `sojourn.open`."""
@@ -25,8 +22,8 @@ _OF_ADK = "agents_dir"
 
 def open_store(
     kind: str, where: Where | None, uri: str | None, options: MutableMapping[str, Any]
-) -> tuple[client.Sojourn, bool]:
-    """The store of a service, and whether it is the service's own.
+) -> Opened:
+    """The store of a service.
 
     Args:
         kind: the service's class, for messages.
@@ -49,12 +46,7 @@ def open_store(
             f"{kind} does not take {', '.join(unknown)}. Beside its own arguments it takes those "
             "of sojourn.open()."
         )
-    if isinstance(where, client.Sojourn):
-        if options:
-            raise InvalidInput("Options of the store go to sojourn.open().")
-        return where, False
-    assert where is not None  # noqa: S101 - one of the two
-    return client.open(where, **options), True
+    return Opened(where, options)
 
 
 def split_uri(uri: str, names: Sequence[str] = OWN) -> tuple[str, Mapping[str, str]]:

@@ -25,10 +25,12 @@ from sojourn.integrations.adk import events
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
+from sojourn.integrations.opened import StoreUser
 from sojourn.sessions import KEEP, Event, Keep, Session
+from sojourn.sessions.operations.archive import ReadLogSlice
 
 if TYPE_CHECKING:
-    from sojourn.integrations.adk.opening import Where
+    from sojourn.integrations.opened import Where
 
 _PAGE = 1000
 _VERSION = " version "
@@ -37,7 +39,7 @@ _REMEMBERED = 4096
 
 
 @stays_here("its URL, and make one there")
-class SessionService(BaseSessionService):
+class SessionService(StoreUser, BaseSessionService):
     """ADK's sessions in Redis or Valkey.
 
     The semantics are those of ADK's `InMemorySessionService`; the differences are that data
@@ -46,7 +48,8 @@ class SessionService(BaseSessionService):
 
     Args:
         url_or_store: a URL or redis-py client as `sojourn.open` takes them, or an open store, which
-            `close()` then leaves open.
+            `close()` then leaves open. Objects of this process with the same URL and options share
+            one store.
         uri: the same by the name that ADK's `services.yaml` has for it.
         ttl: seconds that a session lives after its last event; None for ever; the store's (a day)
             if not given.
@@ -90,7 +93,7 @@ class SessionService(BaseSessionService):
             raise errors.InvalidInput(f"copies is 'deep' or 'light', not {copies!r}.")
         if url_or_store is not None and uri is not None:
             raise errors.InvalidInput("Give the place first, or as uri=…, not both.")
-        self.store, self._owned = open_store("SessionService", place, None, options)
+        self._opened = open_store("SessionService", place, None, options)
         self._ttl: float | Keep | None = ttl
         self._strict = on_stale == "raise"
         self._key = lru_cache(_REMEMBERED)(SessionKey.of)
@@ -129,7 +132,7 @@ class SessionService(BaseSessionService):
         asked = session_id.strip() if session_id else ""
         sought = _sought.get() == (id(self), app_name, user_id, asked)
         _sought.set(None)
-        if asked and self.store.sessions.strict_ids:
+        if asked and self.store.adapters.limits.strict_ids:
             raise InputValidationError(
                 "This service takes no ids of its callers (strict_ids): leave session_id out."
             )
@@ -165,7 +168,7 @@ class SessionService(BaseSessionService):
         key = _key_of(app_name, user_id, name)
         if key is None:
             return None
-        session = await self.store.sessions.get_as(
+        session = await self.store.adapters.get_as(
             self._view,
             key,
             last=config.num_recent_events if config else None,
@@ -274,7 +277,7 @@ class SessionService(BaseSessionService):
         ADK makes the earlier state of the events that it has, and removes all others.
         """
         removed = sorted(name for name, value in event.actions.state_delta.items() if value is None)
-        session = await self.store.sessions.get_as(self._view, key) if removed else None
+        session = await self.store.adapters.get_as(self._view, key) if removed else None
         if session is None:
             return
         why = ""
@@ -284,7 +287,7 @@ class SessionService(BaseSessionService):
                 "there: others were trimmed, are beyond max_events, or cannot be read"
             )
         else:
-            log = await self.store.stores.session_archive.stretch(key, 1, 0, 0)
+            log = await self.store.stores.sessions.run(ReadLogSlice(key, 1, 0, 0))
             if log is not None and log.epoch:
                 why = "the session's log was rewritten (save, or trim at its end)"
         if why:
@@ -319,9 +322,8 @@ class SessionService(BaseSessionService):
         """Nothing waits: an event is stored when `append_event` returns."""
 
     async def close(self) -> None:
-        """Close the store, unless it was lent."""
-        if self._owned:
-            await self.store.close()
+        """Close the store, unless it was lent or other objects use it."""
+        await self._opened.close()
 
 
 _sought: ContextVar[tuple[int, str, str, str] | None] = ContextVar(

@@ -12,7 +12,6 @@ from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
 from sojourn.cache.fingerprint import fingerprint
-from sojourn.client import Sojourn
 from sojourn.errors import (
     AccessDenied,
     Closed,
@@ -25,11 +24,12 @@ from sojourn.errors import (
 )
 from sojourn.handles import stays_here
 from sojourn.integrations.langchain import generations
-from sojourn.integrations.langchain.opened import Opened
+from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.options import DAY
+from sojourn.process import Opened
 
 if TYPE_CHECKING:
-    from sojourn.integrations.langchain.opened import Where
+    from sojourn.integrations.opened import Where
 
 log = logging.getLogger("sojourn.langchain")
 
@@ -57,7 +57,7 @@ class LLMCacheStats(NamedTuple):
 
 
 @stays_here("its URL, and make one there")
-class LLMCache(BaseCache):
+class LLMCache(BlockingStoreUser, BaseCache):
     """Answers of models, kept for the same prompt to the same model, in Redis or Valkey.
 
     A cache never makes a model call fail: without a server a look-up finds nothing and an update
@@ -87,18 +87,13 @@ class LLMCache(BaseCache):
         self._tenant = tenant
         self._counts = Counter[str]()
 
-    @property
-    def store(self) -> Sojourn:
-        """The open store."""
-        return self._opened.store
-
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The answer to a prompt, or None. One round trip."""
-        return self._opened.run(partial(self._lookup, prompt, llm_string))
+        return self._run(partial(self._lookup, prompt, llm_string))
 
     async def alookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The answer to a prompt, or None. One round trip."""
-        return await self._opened.wait(partial(self._lookup, prompt, llm_string))
+        return await self._wait(partial(self._lookup, prompt, llm_string))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep the answer to a prompt. One round trip.
@@ -106,7 +101,7 @@ class LLMCache(BaseCache):
         Raises:
             sojourn.InvalidInput: the TTL or the tenant.
         """
-        self._opened.run(partial(self._update, prompt, llm_string, return_val))
+        self._run(partial(self._update, prompt, llm_string, return_val))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep the answer to a prompt. One round trip.
@@ -114,11 +109,11 @@ class LLMCache(BaseCache):
         Raises:
             sojourn.InvalidInput: the TTL or the tenant.
         """
-        await self._opened.wait(partial(self._update, prompt, llm_string, return_val))
+        await self._wait(partial(self._update, prompt, llm_string, return_val))
 
     def clear(self, **kwargs: Any) -> None:
         """As `aclear`."""
-        self._opened.run(self._clearing(kwargs))
+        self._run(self._clearing(kwargs))
 
     async def aclear(self, **kwargs: Any) -> None:
         """Forget all answers of this tenant that were stored until now. One round trip.
@@ -130,19 +125,11 @@ class LLMCache(BaseCache):
             sojourn.InvalidInput: an argument.
             sojourn.Unavailable: no server answers: nothing was forgotten.
         """
-        await self._opened.wait(self._clearing(kwargs))
+        await self._wait(self._clearing(kwargs))
 
     def stats(self) -> LLMCacheStats:
         """The figures now."""
         return LLMCacheStats(*(self._counts[name] for name in LLMCacheStats._fields))
-
-    def close(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        self._opened.run(self._opened.close)
-
-    async def aclose(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        await self._opened.wait(self._opened.close)
 
     async def _lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         found = await self._found(prompt, llm_string)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from sojourn.client import Sojourn
 from sojourn.errors import TooLarge
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.langchain.fitting import fitted
 from sojourn.integrations.langchain.messages import from_stored, to_stored
-from sojourn.integrations.langchain.opened import Opened
+from sojourn.integrations.opened import BlockingStoreUser
+from sojourn.process import Opened
 from sojourn.sessions import EVENTS, KEEP, History, Keep, View
 from sojourn.sessions.history import message_of
 
 if TYPE_CHECKING:
-    from sojourn.integrations.langchain.opened import Where
+    from sojourn.integrations.opened import Where
 
 
 def _message(kept: Any) -> BaseMessage:
@@ -32,7 +32,7 @@ MESSAGES: Final[View[Any, BaseMessage]] = View("langchain", EVENTS.decode, _mess
 
 
 @stays_here("its URL and the ids, and make one there")
-class ChatMessageHistory(BaseChatMessageHistory):
+class ChatMessageHistory(BlockingStoreUser, BaseChatMessageHistory):
     """The messages of one session as LangChain's message objects, in Redis or Valkey.
 
     It is a view of the session: `store.history(session)` shows the same messages as role and
@@ -85,24 +85,19 @@ class ChatMessageHistory(BaseChatMessageHistory):
         self._last = last
 
     @property
-    def store(self) -> Sojourn:
-        """The open store."""
-        return self._opened.store
-
-    @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """The messages, oldest first. One round trip."""
-        return self._opened.run(self._get)
+        return self._run(self._get)
 
     async def aget_messages(self) -> list[BaseMessage]:
         """The messages, oldest first. One round trip."""
-        return await self._opened.wait(self._get)
+        return await self._wait(self._get)
 
     def add_messages(
         self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
     ) -> None:
         """As `aadd_messages`."""
-        self._opened.run(self._adding(messages, operation_id))
+        self._run(self._adding(messages, operation_id))
 
     async def aadd_messages(
         self, messages: Sequence[BaseMessage], *, operation_id: str | None = None
@@ -119,29 +114,21 @@ class ChatMessageHistory(BaseChatMessageHistory):
             sojourn.OutcomeUnknown: they were sent and no reply came; repeat it with its
                 `operation_id`.
         """
-        await self._opened.wait(self._adding(messages, operation_id))
+        await self._wait(self._adding(messages, operation_id))
 
     def clear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        self._opened.run(self._history().clear)
+        self._run(self._history().clear)
 
     async def aclear(self) -> None:
         """Take away all messages; the session and its state stay. One round trip."""
-        await self._opened.wait(self._history().clear)
-
-    def close(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        self._opened.run(self._opened.close)
-
-    async def aclose(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        await self._opened.wait(self._opened.close)
+        await self._wait(self._history().clear)
 
     def _history(self) -> History:
         return self.store.history(self.key, ttl=self._ttl)
 
     async def _get(self) -> list[BaseMessage]:
-        session = await self.store.sessions.get_as(MESSAGES, self.key, last=self._last)
+        session = await self.store.adapters.get_as(MESSAGES, self.key, last=self._last)
         return [] if session is None else session.events
 
     def _adding(
@@ -155,7 +142,7 @@ class ChatMessageHistory(BaseChatMessageHistory):
         try:
             await history.extend(stored, operation_id=operation_id)
         except TooLarge:  # nothing was sent
-            cap = self.store.sessions.max_event_bytes
+            cap = self.store.adapters.limits.max_event_bytes
             smaller = [fitted(message, cap) for message in stored]
             if smaller == stored:
                 raise

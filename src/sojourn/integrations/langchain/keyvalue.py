@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from langchain_core.stores import BaseStore
 
-from sojourn.client import Sojourn
 from sojourn.errors import CorruptRecord
 from sojourn.handles import stays_here
 from sojourn.integrations.langchain.messages import faithful
-from sojourn.integrations.langchain.opened import Opened
+from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.memory import KEEP, Keep, MemoryScope
+from sojourn.process import Opened
 
 if TYPE_CHECKING:
-    from sojourn.integrations.langchain.opened import Where
+    from sojourn.integrations.opened import Where
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _VALUE: Final = "$value"
 
 
 @stays_here("its URL, and make one there")
-class KeyValueStore(BaseStore[str, V], Generic[V]):
+class KeyValueStore(BlockingStoreUser, BaseStore[str, V], Generic[V]):
     """Values under keys, in Redis or Valkey: JSON, or bytes.
 
     It is the memory's knowledge of a name: `store.memory.knowledge(name)` reads and writes the same
@@ -73,14 +73,9 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         self._place = self.store.memory.knowledge(name, app=app).key
         self._ttl: float | Keep | None = ttl
 
-    @property
-    def store(self) -> Sojourn:
-        """The open store."""
-        return self._opened.store
-
     def mget(self, keys: Sequence[str]) -> list[V | None]:
         """As `amget`."""
-        return self._opened.run(partial(self._get, keys))
+        return self._run(partial(self._get, keys))
 
     async def amget(self, keys: Sequence[str]) -> list[V | None]:
         """The values of keys, in their order; None for one that has none.
@@ -90,11 +85,11 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         Raises:
             sojourn.CorruptRecord: one of them cannot be read; it can be deleted.
         """
-        return await self._opened.wait(partial(self._get, keys))
+        return await self._wait(partial(self._get, keys))
 
     def mset(self, key_value_pairs: Sequence[tuple[str, V]]) -> None:
         """As `amset`."""
-        self._opened.run(partial(self._set, key_value_pairs))
+        self._run(partial(self._set, key_value_pairs))
 
     async def amset(self, key_value_pairs: Sequence[tuple[str, V]]) -> None:
         """Set values; of a key that is there twice the last.
@@ -106,21 +101,21 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
                 set.
             sojourn.TooLarge: a value is over the cap of an event.
         """
-        await self._opened.wait(partial(self._set, key_value_pairs))
+        await self._wait(partial(self._set, key_value_pairs))
 
     def mdelete(self, keys: Sequence[str]) -> None:
         """As `amdelete`."""
-        self._opened.run(partial(self._delete, keys))
+        self._run(partial(self._delete, keys))
 
     async def amdelete(self, keys: Sequence[str]) -> None:
         """Delete values; that there is none is no error. One round trip for each 1,000 keys."""
-        await self._opened.wait(partial(self._delete, keys))
+        await self._wait(partial(self._delete, keys))
 
     def yield_keys(self, *, prefix: str | None = None) -> Iterator[str]:
         """As `ayield_keys`."""
         cursor: str | None = None
         while True:
-            keys, cursor = self._opened.run(partial(self._page, prefix, cursor))
+            keys, cursor = self._run(partial(self._page, prefix, cursor))
             yield from keys
             if cursor is None:
                 return
@@ -135,19 +130,11 @@ class KeyValueStore(BaseStore[str, V], Generic[V]):
         """
         cursor: str | None = None
         while True:
-            keys, cursor = await self._opened.wait(partial(self._page, prefix, cursor))
+            keys, cursor = await self._wait(partial(self._page, prefix, cursor))
             for key in keys:
                 yield key
             if cursor is None:
                 return
-
-    def close(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        self._opened.run(self._opened.close)
-
-    async def aclose(self) -> None:
-        """Close the store, unless it was lent or other objects use it."""
-        await self._opened.wait(self._opened.close)
 
     def _scope(self) -> MemoryScope:
         return self.store.memory.knowledge(self._place.name, app=self._place.app)

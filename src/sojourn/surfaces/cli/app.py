@@ -16,25 +16,25 @@ from sojourn.surfaces.cli.exits import ExitCode
 from sojourn.surfaces.cli.root import app
 
 _GROUPS = (
-    "sessions",
-    "memory",
-    "artifacts",
-    "cache",
-    "quarantine",
-    "users",
-    "stats",
-    "doctor",
-    "security",
-    "transfer",
-    "migration",
-    "adk",
-    "mcp",
-    "token",
+    ".sessions",
+    ".memory",
+    ".artifacts",
+    ".cache",
+    ".quarantine",
+    ".users",
+    ".stats",
+    ".doctor",
+    ".security",
+    ".transfer",
+    ".migration",
+    ".adk",
+    ".mcp",
+    ".token",
 )
 """Modules that register their commands, in the order of the help."""
 
-for _name in _GROUPS:
-    import_module(f"sojourn.surfaces.cli.{_name}")
+for _home in _GROUPS:
+    import_module(_home, __package__)
 
 
 def main(arguments: Sequence[str]) -> None:

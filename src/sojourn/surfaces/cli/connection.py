@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import sojourn
+from sojourn.admin import Admin
 from sojourn.client import Sojourn
-from sojourn.doctor import Doctor
 from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
 from sojourn.sessions import Sessions
@@ -34,7 +34,7 @@ class Connection:
     Attributes:
         store: all of it.
         sessions: the sessions room.
-        doctor: examines the server.
+        admin: calls for operators.
         guard: makes handles that can name one user only.
         where: the server's address and namespace, without secrets.
     """
@@ -42,7 +42,7 @@ class Connection:
     def __init__(self, store: Sojourn, where: str, runner: asyncio.Runner) -> None:
         self.store = store
         self.sessions: Sessions = store.sessions
-        self.doctor: Doctor = store.doctor
+        self.admin: Admin = store.admin
         self.guard = store.guard
         self.where = where
         self._runner = runner

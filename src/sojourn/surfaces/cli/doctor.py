@@ -67,7 +67,7 @@ def doctor(
             raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
     said_by = "--url" if server is None else "the argument"
     with connect(url if server is None else server, namespace, said_by=said_by) as store:
-        report = store.run(store.doctor.examine(keys=keys, notifications=notifications))
+        report = store.run(store.admin.doctor.examine(keys=keys, notifications=notifications))
         if as_json:
             write_json(finding._asdict() for finding in report.findings)
         else:

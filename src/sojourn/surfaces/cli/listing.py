@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from sojourn.admin import Admin
+from sojourn.client import Sojourn
 from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions import Session, Sessions
+from sojourn.sessions import Session
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
 from sojourn.surfaces.cli.tables import Column, Table
@@ -52,7 +54,7 @@ class Filters(TypedDict, total=False):
 
 
 async def walk(
-    sessions: Sessions,
+    store: Sojourn,
     app: str | None,
     user: str | None,
     left_out: SkippedSessions,
@@ -62,10 +64,10 @@ async def walk(
 
     Those that cannot be read are added to `left_out`; `wanted` are the filters of `Sessions.list`.
     """
-    async for name in every_app(sessions, app):
+    async for name in every_app(store.admin, app):
         cursor = None
         while True:
-            found = await sessions.list(name, user, limit=_AT_ONCE, cursor=cursor, **wanted)
+            found = await store.sessions.list(name, user, limit=_AT_ONCE, cursor=cursor, **wanted)
             left_out.corrupt += [*found.corrupt, *found.corrupt_users]
             left_out.newer += found.newer
             for session in found.sessions:
@@ -75,14 +77,14 @@ async def walk(
                 break
 
 
-async def every_app(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
+async def every_app(admin: Admin, app: str | None) -> AsyncIterator[str]:
     """One app, or all."""
     if app is not None:
         yield app
         return
     cursor = None
     while True:
-        found = await sessions.apps(cursor=cursor)
+        found = await admin.apps(cursor=cursor)
         for name in found.names:
             yield name
         cursor = found.cursor
@@ -90,14 +92,14 @@ async def every_app(sessions: Sessions, app: str | None) -> AsyncIterator[str]:
             return
 
 
-async def every_user(sessions: Sessions, app: str, user: str | None = None) -> AsyncIterator[str]:
+async def every_user(admin: Admin, app: str, user: str | None = None) -> AsyncIterator[str]:
     """One user of an app, or all."""
     if user is not None:
         yield user
         return
     cursor = None
     while True:
-        found = await sessions.users(app, limit=_AT_ONCE, cursor=cursor)
+        found = await admin.users(app, limit=_AT_ONCE, cursor=cursor)
         for name in found.names:
             yield name
         cursor = found.cursor

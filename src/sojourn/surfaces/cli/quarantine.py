@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from rich.console import RenderableType
 from rich.text import Text
 
-from sojourn.sessions import Quarantined, Sessions
+from sojourn.admin import Admin
+from sojourn.sessions import Quarantined
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging
@@ -79,7 +80,7 @@ def _ls(
 ) -> None:
     """List what could not be read, of a user, of an app, or all: the newest first of each user."""
     with connect(url, namespace) as store:
-        note(store.run(_list(_walk(store.sessions, app, user, oldest=oldest), as_json=as_json)))
+        note(store.run(_list(_walk(store.admin, app, user, oldest=oldest), as_json=as_json)))
 
 
 @commands.command("show", epilog=epilog("sojourn quarantine show shop ada 3f9c", more=_SHORT))
@@ -94,7 +95,7 @@ def _show(
 ) -> None:
     """Show a record: what was wrong, and its bytes as text and in hexadecimal."""
     with connect(url, namespace) as store:
-        kept = store.run(store.sessions.quarantined(app, user))
+        kept = store.run(store.admin.quarantined(app, user))
         ids = [each.id for each in kept]
         beginning = [record] if record in ids else [name for name in ids if name.startswith(record)]
         if not beginning:
@@ -120,18 +121,18 @@ def _rm(
 ) -> None:
     """Take one record out of the quarantine, without asking. What still stands elsewhere stays."""
     with connect(url, namespace) as store:
-        if not store.run(store.sessions.release(app, user, record)):
+        if not store.run(store.admin.release(app, user, record)):
             raise _missing(app, user, record)
         show(f"Removed {_named(app, user, record)}. Where it came from, nothing was changed.")
 
 
 async def _walk(
-    sessions: Sessions, app: str | None, user: str | None, *, oldest: bool
+    admin: Admin, app: str | None, user: str | None, *, oldest: bool
 ) -> AsyncIterator[Sequence[_FoundRecord]]:
     """What is in the quarantines, user by user."""
-    async for name in every_app(sessions, app):
-        async for each in every_user(sessions, name, user):
-            records = await sessions.quarantined(name, each, newest_first=not oldest)
+    async for name in every_app(admin, app):
+        async for each in every_user(admin, name, user):
+            records = await admin.quarantined(name, each, newest_first=not oldest)
             if records:
                 yield [_FoundRecord(name, each, record) for record in records]
 

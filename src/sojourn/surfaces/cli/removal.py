@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from sojourn.client import Sojourn
 from sojourn.sessions import Session, Sessions
 from sojourn.surfaces.cli.exits import Ended, ExitCode
 from sojourn.surfaces.cli.listing import SkippedSessions, counted, walk
@@ -37,12 +38,10 @@ class RemovalScope(NamedTuple):
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
     def walk(
-        self, sessions: Sessions, left_out: SkippedSessions | None = None
+        self, store: Sojourn, left_out: SkippedSessions | None = None
     ) -> AsyncIterator[Session[Any]]:
         """Its sessions; those that cannot be read are added to `left_out`."""
-        return walk(
-            sessions, self.app, self.user, SkippedSessions() if left_out is None else left_out
-        )
+        return walk(store, self.app, self.user, SkippedSessions() if left_out is None else left_out)
 
 
 class RemovalCount(NamedTuple):

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from sojourn.admin import Admin
 from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey, parse_app, user_key
-from sojourn.sessions import Revoked, Sessions
+from sojourn.sessions import Revoked
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode
@@ -45,17 +46,17 @@ def revoke(
         if key is None and not yes:
             confirm(f"Revoke all sessions of {what} on {store.where}? {UNTOUCHED}")
         if key is not None:
-            done = store.run(store.sessions.revoke(key))
+            done = store.run(store.admin.revoke(key))
             with suppress(SessionNotFound):
                 if not done.sessions:
                     key = store.run(whole_key_to_delete(store.sessions, key, yes=yes))
                     what = named(key)
                     confirm(f"Revoke {what} on {store.where}? {UNTOUCHED}")
-                    done = store.run(store.sessions.revoke(key))
+                    done = store.run(store.admin.revoke(key))
         elif user is not None:
-            done = store.run(store.sessions.revoke_user(*user_key(app, user)))
+            done = store.run(store.admin.revoke_user(*user_key(app, user)))
         else:
-            done = store.run(_all(store.sessions, app))
+            done = store.run(_all(store.admin, app))
         if as_json:
             write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
         else:
@@ -68,12 +69,12 @@ def revoke(
             raise Ended("There is no such session any more.", ExitCode.NOT_FOUND)
 
 
-async def _all(sessions: Sessions, app: str) -> Revoked:
+async def _all(admin: Admin, app: str) -> Revoked:
     """Those of all users of an app."""
     users = revoked = artifacts = 0
     cursor: str | None = None
     while True:
-        page = await sessions.revoke_app(app, cursor=cursor)
+        page = await admin.revoke_app(app, cursor=cursor)
         users, revoked = users + page.users, revoked + page.sessions
         artifacts, cursor = artifacts + page.artifacts, page.cursor
         if cursor is None:

@@ -93,7 +93,7 @@ def _ls(
         left_out = SkippedSessions()
         labels = dict(map(_label, label or ())) or None
         found = walk(
-            store.sessions,
+            store.store,
             app,
             user,
             left_out,
@@ -245,7 +245,7 @@ def _clear(
         scope = _scope(app, user, everything=everything)
     with connect(url, namespace) as store:
         left_out = SkippedSessions()
-        count = store.run(tally(scope.walk(store.sessions, left_out)))
+        count = store.run(tally(scope.walk(store.store, left_out)))
         if not count.sessions:
             what = "sessions that can be read" if left_out else "sessions"
             show(f"There are no {what} of {scope} on {store.where}.")
@@ -257,7 +257,7 @@ def _clear(
         left_out.clear()
         try:
             with progress_of(count.sessions) as progress:
-                store.run(removal.run(scope.walk(store.sessions, left_out), progress))
+                store.run(removal.run(scope.walk(store.store, left_out), progress))
         finally:
             show(f"Deleted {removal.done:,} of {count} ({scope}) on {store.where}. {UNTOUCHED}")
             note_left_out(left_out, "not deleted")
@@ -279,7 +279,7 @@ def _sweep(
     what an index has lost, and finishes what clients left that have died.
     """
     with connect(url, namespace) as store:
-        done = store.run(sweep_all(store.sessions, app))
+        done = store.run(sweep_all(store.admin, app))
         if as_json:
             write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
         else:

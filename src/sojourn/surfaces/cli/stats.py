@@ -7,7 +7,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from sojourn.client import Sojourn
-from sojourn.sessions import Sessions
 from sojourn.stats import Health
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -59,7 +58,7 @@ def stats(
     with connect(url if server is None else server, namespace, said_by=said_by) as store:
         left_out = SkippedSessions()
         health = store.run(store.store.health())
-        figures = store.run(_figures(store.sessions, left_out, sessions_too=sessions))
+        figures = store.run(_figures(store.store, left_out, sessions_too=sessions))
         if as_json:
             write_json([_document(store.store, health, figures)])
         else:
@@ -71,24 +70,24 @@ def stats(
 
 
 async def _figures(
-    sessions: Sessions, left_out: SkippedSessions, *, sessions_too: bool
+    store: Sojourn, left_out: SkippedSessions, *, sessions_too: bool
 ) -> list[_Figures]:
     figures: list[_Figures] = []
-    async for name in every_app(sessions, None):
+    async for name in every_app(store.admin, None):
         users = 0
-        async for _ in every_user(sessions, name):
+        async for _ in every_user(store.admin, name):
             users += 1
         found = _Figures(name, users)
         if sessions_too:
-            found = await _counted(sessions, found, left_out)
+            found = await _counted(store, found, left_out)
         figures.append(found)
     return figures
 
 
-async def _counted(sessions: Sessions, found: _Figures, left_out: SkippedSessions) -> _Figures:
+async def _counted(store: Sojourn, found: _Figures, left_out: SkippedSessions) -> _Figures:
     count = events = 0
     updated: float | None = None
-    async for session in walk(sessions, found.app, None, left_out):
+    async for session in walk(store, found.app, None, left_out):
         count += 1
         events += session.length
         updated = session.updated if updated is None else max(updated, session.updated)

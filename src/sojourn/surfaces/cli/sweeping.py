@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from sojourn.sessions import Sessions, Swept
+from sojourn.admin import Admin
+from sojourn.sessions import Swept
 from sojourn.surfaces.cli.listing import every_app
 
 
-async def sweep_all(sessions: Sessions, app: str | None) -> Swept:
+async def sweep_all(admin: Admin, app: str | None) -> Swept:
     """Sweep an app, or all, to the end; the sum of what was done."""
     total = Swept(0, 0, 0, 0, 0, 0, None)
-    async for name in every_app(sessions, app):
+    async for name in every_app(admin, app):
         cursor = None
         while True:
-            swept = await sessions.sweep(name, cursor=cursor)
+            swept = await admin.sweep(name, cursor=cursor)
             total = Swept(
                 total.users + swept.users,
                 total.expired + swept.expired,

@@ -96,7 +96,7 @@ def _forget(
         where = "all apps" if app is None else f"app {visible(parse_app(app))}"
         if not yes:
             confirm(f"Forget user {visible(user)} in {where} on {store.where}, for good?")
-        receipt = store.run(store.store.forget(user, app=app))
+        receipt = store.run(store.admin.forget(user, app=app))
         if as_json:
             write_json([receipt._asdict()])
         else:

@@ -107,6 +107,7 @@ class SharedStates:
 
     def __init__(self, store: Sojourn, *, dry_run: bool) -> None:
         self._sessions = store.sessions
+        self._admin = store.admin
         self._dry_run = dry_run
         self._values: dict[tuple[str, str | None], dict[str, _Value]] = {}
 
@@ -193,7 +194,7 @@ class SharedStates:
             return False
         cursor: str | None = None
         while True:
-            page = await self._sessions.users(app, cursor=cursor)
+            page = await self._admin.users(app, cursor=cursor)
             for name in page.names:
                 if await self._sessions.count(app, name) > theirs.get(user_key(app, name), 0):
                     return False

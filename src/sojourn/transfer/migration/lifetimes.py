@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from sojourn.calls.operation import RoomStore
 from sojourn.sessions import KEEP, Keep
-from sojourn.sessions.archive import SessionArchive
+from sojourn.sessions.operations.archive import ReadClock
 from sojourn.transfer.migration.model import SourceSession
 
 _LONGER = 1.01
@@ -60,11 +61,11 @@ class SourceLifetimes:
         sliding = None if ttl is None else time.time() + self.skew + ttl * _LONGER
         return min((end for end in (sliding, session.until) if end is not None), default=None)
 
-    async def learn(self, archive: SessionArchive) -> None:
+    async def learn(self, store: RoomStore) -> None:
         """Ask what the time is where sessions are kept. Three round trips."""
         for _ in range(_ASKED):
             began = time.time()
-            here = await archive.clock()
+            here = await store.run(ReadClock())
             took = time.time() - began
             if took < self._quickest:
                 self._quickest = took

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from sojourn.client import Sojourn
 from sojourn.errors import Conflict, CorruptRecord, InvalidInput, SessionExists, StaleSession
-from sojourn.ids import SessionKey, UserKey
+from sojourn.ids import SessionKey, UserKey, new_operation_id
 from sojourn.sessions import Event, Session
 from sojourn.sessions.encoding import encode_events
+from sojourn.sessions.operations.restore import SetExpiry
+from sojourn.sessions.store import WriteOptions
 from sojourn.transfer.migration.comparing import Comparison, compared, is_instant
 from sojourn.transfer.migration.lifetimes import SourceLifetimes, is_over
 from sojourn.transfer.migration.model import Outcome, SourceSession
@@ -37,8 +39,8 @@ class Placer:
 
     def __init__(self, store: Sojourn, lifetimes: SourceLifetimes, *, dry_run: bool) -> None:
         self._sessions = store.sessions
+        self._adapters = store.adapters
         self._stores = store.stores
-        self._archive = store.stores.session_archive
         self._lifetimes = lifetimes
         self._dry_run = dry_run
         self._made: dict[SessionKey, float] = {}
@@ -124,7 +126,7 @@ class Placer:
         image = await image_of(session, self._lifetimes, self._stores)
         if self._dry_run:
             return Placed(Outcome.WRITTEN)
-        match await write(self._archive, session, image):
+        match await write(self._stores.sessions, session, image):
             case "exists":
                 raise SessionExists("Another was first.")
             case "expired":
@@ -156,7 +158,8 @@ class Placer:
         ends = (here.expires, self._lifetimes.end(session))
         at = None if None in ends else max(end for end in ends if end is not None)
         ttl = None if at is None else here.ttl
-        await self._archive.expire(session.key, here.incarnation, version, ttl, at)
+        write = WriteOptions(new_operation_id(), here.incarnation, version)
+        await self._stores.sessions.run(SetExpiry(session.key, write, ttl, at))
 
     async def _replay(
         self,
@@ -166,11 +169,11 @@ class Placer:
         found: Comparison,
     ) -> int:
         """Write events in parts; the last change then has the source's time."""
-        rows, _ = await encode_events(found.more, self._sessions.max_event_bytes)
+        rows, _ = await encode_events(found.more, self._adapters.limits.max_event_bytes)
         state: Mapping[str, Any] = found.state
         at = 0
         for part in in_parts(rows):
-            done = await self._sessions.replay(
+            done = await self._adapters.replay(
                 session.key,
                 *found.more[at : at + len(part)],
                 state=state,

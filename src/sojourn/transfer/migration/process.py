@@ -52,7 +52,7 @@ class MemorySource:
         apps = dict.fromkeys(self._apps)
         cursor: str | None = None
         while True:
-            names = await self._store.sessions.apps(cursor=cursor)
+            names = await self._store.admin.apps(cursor=cursor)
             apps.update(dict.fromkeys(names.names))
             cursor = names.cursor
             if cursor is None:

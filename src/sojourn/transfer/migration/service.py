@@ -118,7 +118,7 @@ class _Run:
     ) -> None:
         self._progress = progress
         self._passes = 0
-        self._archive = store.stores.session_archive
+        self._store = store.stores.sessions
         self._lifetimes = SourceLifetimes(ttl, store.stores.options.session_ttl)
         self._placer = Placer(store, self._lifetimes, dry_run=dry_run)
         self._keeper = Keeper(store, self._lifetimes, dry_run=dry_run)
@@ -129,7 +129,7 @@ class _Run:
         """One pass over the source."""
         results, self.census = Results(), Census()
         self._passes += 1
-        await self._lifetimes.learn(self._archive)
+        await self._lifetimes.learn(self._store)
         done = 0
         batch: list[Record] = []
         async for record in source.records():

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
+from sojourn.calls.operation import RoomStore
 from sojourn.errors import InvalidInput, Unavailable
 from sojourn.ids import new_log_id
 from sojourn.sessions import checks
-from sojourn.sessions.archive import ArchivedSession, Outcome, SessionArchive
+from sojourn.sessions.archive import ArchivedSession, Outcome
 from sojourn.sessions.encoding import encode_events, encode_state
+from sojourn.sessions.operations.restore import RestoreSession, StageEvents
 from sojourn.sessions.record import FIELDS, encode_fields
 from sojourn.sessions.store import SessionHeader
 from sojourn.transfer.migration.lifetimes import SourceLifetimes
@@ -57,7 +59,7 @@ async def image_of(
     return ArchivedSession(head, own.session, head.incarnation, 0, rows[head.dropped :])
 
 
-async def write(archive: SessionArchive, session: SourceSession, image: ArchivedSession) -> Outcome:
+async def write(store: RoomStore, session: SourceSession, image: ArchivedSession) -> Outcome:
     """Write it unless there is one. One round trip; one more for each part of a long log.
 
     Raises:
@@ -70,18 +72,18 @@ async def write(archive: SessionArchive, session: SourceSession, image: Archived
     if len(parts) > 1:
         image = image._replace(before=len(image.rows), rows=())
         for _ in range(_TRIES):
-            if await _staged(archive, session, image, parts):
+            if await _staged(store, session, image, parts):
                 break
         else:
             raise Unavailable(
                 f"The first events of {session.where!r} are gone before the last have come: the "
                 "server evicts keys, or others migrate the same session. Run it again."
             )
-    return await archive.restore(session.key, image, replace=False)
+    return await store.run(RestoreSession(session.key, image, replace=False))
 
 
 async def _staged(
-    archive: SessionArchive,
+    store: RoomStore,
     session: SourceSession,
     image: ArchivedSession,
     parts: Sequence[Sequence[bytes]],
@@ -89,7 +91,8 @@ async def _staged(
     """Send the log before the session; whether all of it is there then."""
     before, dropped = 0, image.head.dropped
     for part in parts:
-        there = await archive.stage(session.key, image.staged, dropped, before, part)
+        stage = StageEvents(session.key, image.staged, dropped, before, part)
+        there = await store.run(stage)
         before += len(part)
         if there < before:
             return False

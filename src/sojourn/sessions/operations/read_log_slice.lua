@@ -1,4 +1,4 @@
--- A stretch of a log, and where it stood then. A script: how many rows are so many bytes, only the
+-- A part of a log, and where it stood then. A script: how many rows are so many bytes, only the
 -- server knows.
 --
 -- KEYS  1 session (hash)   2 events (list)

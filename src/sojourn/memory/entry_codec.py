@@ -1,4 +1,4 @@
-"""Conversion of hashes to rows; unreadable fields are reported."""
+"""Conversion of entries to and from the hashes of a server, and to the arguments of scripts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
+from sojourn.calls.call import Argument
 from sojourn.codecs import decode
 from sojourn.codecs.growth import check_record, unknown
 from sojourn.errors import Conflict, CorruptRecord, NewerFormat, StaleEntry
@@ -24,22 +25,36 @@ MOST = 2**53
 """What a script can count exactly."""
 
 
-def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
-    """An entry of the hash that a server gave; None for an empty one.
+def parse_rows(
+    keys: Sequence[str], names: Sequence[str], replies: Sequence[Any], tenant: str | None
+) -> list[Found]:
+    """The entries of the hashes that a server gave; None for an empty one.
 
     What is missing and may be has its default; a vector with an encoding is left out.
 
     Args:
-        key: of the entry.
-        name: of the hash on the server.
-        reply: its fields and values; or that it is of another type.
+        keys: of the entries.
+        names: of the hashes on the server.
+        replies: their fields and values; or an error for one of another type.
+        tenant: whose entries; others are None. None for all.
     """
+    return [
+        _parse_row(key, name, reply, tenant)
+        for key, name, reply in zip(keys, names, replies, strict=True)
+    ]
+
+
+def _parse_row(
+    key: str, name: str, reply: Sequence[bytes] | Exception, tenant: str | None
+) -> Found:
     if isinstance(reply, Exception):
-        return corrupt(name, "is of another type", b"")
+        return None if tenant else corrupt(name, "is of another type", b"")
     if not reply:
         return None
     fields = dict(zip(reply[::2], reply[1::2], strict=True))
     get = fields.get
+    if tenant is not None and get(b"tenant", b"") != tenant.encode():
+        return None
     text, encoded = get(b"text"), b"vector_encoding" in fields
     try:
         what = f"The memory entry {name}"
@@ -67,16 +82,40 @@ def parse_row(key: str, name: str, reply: Sequence[bytes] | Exception) -> Found:
         return corrupt(name, f"cannot be read ({error})", b"\n".join(reply))
 
 
-def missing_or(found: Found) -> MemoryRow | None:
-    """A row that could be read, or None for none.
+def fields_of(item: Item) -> list[Argument]:
+    """The hash of an entry as it is given: field, value, and so on."""
+    fields: list[Argument] = ["value", item.value, "metadata", item.metadata]
+    if item.text is not None:
+        fields += ["text", item.text]
+    if item.vector:
+        fields += ["vector", item.vector]
+    if item.tenant:
+        fields += ["tenant", item.tenant]
+    return fields
+
+
+def in_ms(ttl: float | None) -> int | str:
+    """A lifetime as scripts take it; empty for never."""
+    return "" if ttl is None else max(1, round(ttl * 1000))
+
+
+def tenant_rule(tenant: str | None) -> str:
+    """Whose entries a script may write, as scripts take it."""
+    return "" if tenant is None else f"={tenant}"
+
+
+def texts(index: str, names: Sequence[bytes]) -> list[str]:
+    """The names that an index gave.
 
     Raises:
-        CorruptRecord: it could not.
-        NewerFormat: a newer version wrote it.
+        CorruptRecord: one of them is not text.
     """
-    if isinstance(found, CorruptRecord | NewerFormat):
-        raise found
-    return found
+    try:
+        return [name.decode() for name in names]
+    except ValueError as error:
+        raise CorruptRecord(
+            f"{index} holds a name that Sojourn has not written.", key=index, raw=b""
+        ) from error
 
 
 def entry_of(row: MemoryRow) -> Entry:

@@ -1,0 +1,1 @@
+"""Operations of the artifacts room, one class each; beside them their Lua scripts."""
