@@ -116,7 +116,7 @@ def _open(at: RoomContext) -> OpenRoom:
     return OpenRoom(
         service=CounterRoom(store),
         forget={"counters": store.forget},
-        apps_of=at_once(store.admin.apps_of),
+        apps_of=at_once(store.apps_of),
     )
 
 
