@@ -12,7 +12,7 @@ import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, RAW, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat
 from sojourn.cache.keys import CacheRoomKeys
-from sojourn.cache.operations import ReadCached
+from sojourn.cache.operations.reads import ReadCached
 from sojourn.cache.store import EntryKey
 
 

@@ -20,7 +20,8 @@ from extent import examples
 from servers import Server
 from sojourn import SojournError
 from sojourn.cache import Cache
-from sojourn.cache.operations import FetchCached, FulfilLease, RenewLease
+from sojourn.cache.operations.leases import FulfilLease, RenewLease
+from sojourn.cache.operations.reads import FetchCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.calls.operation import Operation
 

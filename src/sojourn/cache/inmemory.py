@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sojourn.cache.keys import app_of_tenant
 from sojourn.cache.store import CacheEntry, EntryKey
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.resilience.atomic import atomic
-
-R = TypeVar("R")
 
 _ENTRIES = 100_000
 """How many are kept; those not used for longest go first."""
@@ -57,7 +55,7 @@ class InMemoryCache:
             yield key
 
     def tenants(self) -> set[str]:
-        """Those of whom something is kept."""
+        """All tenants that have data here."""
         keys = [*self.entries, *self.leases, *(key for key, _, _ in self.done)]
         return {key.tenant for key in keys} | {tenant for tenant, _ in self.invalidated}
 
@@ -70,8 +68,11 @@ class InMemoryCache:
         self._stamp = max(self._stamp + 1, int(self.clock() * 1_000_000))
         return self._stamp
 
-    def valid(self, key: EntryKey) -> _EntryInMemory | None:
-        """An entry that has neither expired nor been invalidated; None when there is none."""
+    def use(self, key: EntryKey) -> _EntryInMemory | None:
+        """An entry that has neither expired nor been invalidated, which is thereby the last used.
+
+        None when there is none.
+        """
         entry = self.entries.get(key)
         if entry is None:
             return None
@@ -80,6 +81,7 @@ class InMemoryCache:
             return None
         if any(self.invalidated.get((key.tenant, tag), 0) >= entry.since for tag in entry.tags):
             return None
+        self.entries.move_to_end(key)
         return entry
 
     def holder(self, key: EntryKey) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from sojourn.calls.keys import ID, SHARD_TAG, KeyKind, Keys, shard_of
+from sojourn.calls.keys import ID, REMEMBERED, SHARD_TAG, KeyKind, Keys, shard_of
 from sojourn.ids import UserKey, escape, tenant_of, unescape
 
 SHARDS = 16
@@ -32,16 +33,21 @@ class CacheRoomKeys(Keys):
 
     kinds = KINDS
 
-    def cache(self, tenant: str, name: str) -> CacheKeys:
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__(namespace)
+        self.cache = lru_cache(REMEMBERED)(self._cache)
+
+    def _cache(self, tenant: str, name: str) -> CacheKeys:
         """The keys of a cached entry."""
-        start, entry = self._shard(tenant, shard_of(name, SHARDS)), escape(name)
+        entry, shard = escape(name), shard_of(name, SHARDS)
+        start = self.of_shard("cache", escape(tenant), shard)
         return CacheKeys(
             f"{start}:entry:{entry}", f"{start}:lease:{entry}", f"{start}:tags", f"{start}:ops"
         )
 
     def cache_tags(self, tenant: str, shard: int) -> str:
         """When the tags of a shard of a tenant's entries were invalidated."""
-        return f"{self._shard(tenant, shard)}:tags"
+        return f"{self.of_shard('cache', escape(tenant), shard)}:tags"
 
     def cached_by(self, tenant: str) -> str:
         """A glob of all keys of a tenant's cached entries."""
@@ -54,9 +60,6 @@ class CacheRoomKeys(Keys):
     def app_of(self, key: str, user: str) -> str | None:
         """As in other rooms, by the tenant."""
         return app_of_tenant(self.tag_of(key)[0], user)
-
-    def _shard(self, tenant: str, shard: int) -> str:
-        return self.of_shard("cache", escape(tenant), shard)
 
 
 def app_of_tenant(tenant: str, user: str) -> str | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from sojourn.cache.keys import SHARDS, CacheRoomKeys
+from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.store import EntryKey
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, R
 from sojourn.engine.engine import Engine
 from sojourn.engine.scan import found, scan, unlink
-
-R = TypeVar("R")
 
 
 class RedisCache:
@@ -37,10 +35,6 @@ class RedisCache:
             if kind is not None and kind.name == "cached":
                 tenant, _, name = self.keys.named(key)
                 yield EntryKey(tenant, name)
-
-    def tags_of(self, tenant: str) -> list[str]:
-        """The keys of the tags of a tenant, one for each shard."""
-        return [self.keys.cache_tags(tenant, shard) for shard in range(SHARDS)]
 
     async def find(self, tenant: str, *kinds: str) -> list[str]:
         """The keys of a tenant that are of some kinds, in order."""

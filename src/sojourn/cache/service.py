@@ -13,16 +13,9 @@ from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
-from sojourn.cache.operations import (
-    DeleteCached,
-    FetchCached,
-    ForgetTenant,
-    FulfilLease,
-    InvalidateTag,
-    ListCached,
-    PutCached,
-    RenewLease,
-)
+from sojourn.cache.operations.leases import FulfilLease, RenewLease
+from sojourn.cache.operations.reads import FetchCached, ListCached
+from sojourn.cache.operations.writes import DeleteCached, ForgetTenant, InvalidateTag, PutCached
 from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
@@ -104,12 +97,12 @@ class Cache:
 
         Args:
             name: of the entry.
-            default: what is returned when there is none.
+            default: what is returned when there is no entry.
             tenant: whose entry.
             stale: whether a value past its TTL will do, as long as it is kept.
 
         Raises:
-            CorruptRecord: what is kept is no JSON; deleting the entry removes it.
+            CorruptRecord: the entry is not JSON; deleting it removes it.
             NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
         """
         key = _key(tenant, name)
@@ -178,7 +171,7 @@ class Cache:
         return await self._store.run(ListCached(parse_tenant(tenant)))
 
     async def forget(self, tenant: str) -> int:
-        """Delete all that is kept of a tenant; how many entries.
+        """Delete everything of a tenant; how many entries there were.
 
         Values being computed are not stored. A round trip for each 1,000 keys of the server.
         """
@@ -196,7 +189,7 @@ class Cache:
         tenant: str = "",
         lease: float = 10.0,
     ) -> Any:
-        """The value of an entry; computed when there is none, by one caller at a time everywhere.
+        """The value of an entry; if there is none, one caller of all processes computes it.
 
         One round trip for a hit, two for a computation and one more for each third of `lease` that
         it takes. Other callers wait for the one that computes; if that one dies, another takes
@@ -212,7 +205,7 @@ class Cache:
             ttl: seconds that it is fresh.
             stale: seconds after that in which the old value is given at once, while one caller
                 computes the new one behind the scenes.
-            none_ttl: seconds that None is kept as a value; None is not kept if not given.
+            none_ttl: seconds that a result of None is kept; if not given, None is not kept.
             tags: names by which it can be invalidated together with others.
             tenant: whose entry.
             lease: seconds after which a computation whose process died is taken over.
@@ -220,7 +213,7 @@ class Cache:
         Raises:
             InvalidInput: an argument; or JSON cannot hold the value.
             TooLarge: the value is over its cap.
-            CorruptRecord: what is kept is no JSON; deleting the entry removes it.
+            CorruptRecord: the entry is not JSON; deleting it removes it.
         """
         work = _Work(
             _key(tenant, name),
@@ -284,7 +277,7 @@ class Cache:
             tenant: whose entries; or makes it of the arguments.
             tags: names by which results can be invalidated together; or makes them of arguments.
             stale: seconds that an old result is given while a new one is computed.
-            none_ttl: seconds that None is kept; if not given it is not.
+            none_ttl: seconds that a result of None is kept; if not given, None is not kept.
             lease: seconds after which a computation whose process died is taken over.
 
         Raises:
@@ -398,7 +391,8 @@ def _decoded(key: EntryKey, found: Fetched) -> Any:
         return decode(found.value)
     except ValueError as error:
         raise CorruptRecord(
-            "A cached value is no JSON: others wrote it, or it was damaged. Delete the entry.",
+            "A cached value is not JSON: another program wrote it, or it was damaged. Delete the "
+            "entry.",
             key=key.name,
             raw=found.value,
         ) from error

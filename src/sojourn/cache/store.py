@@ -57,7 +57,7 @@ class Fetched(NamedTuple):
 
 
 class ArchivedResult(NamedTuple):
-    """An entry as it is kept.
+    """An entry as it is stored.
 
     Attributes:
         value: JSON text.
@@ -80,6 +80,6 @@ class CacheStore(RoomStore, Protocol):
     def every(self) -> AsyncIterator[EntryKey]:
         """The keys of all entries, some perhaps twice. It looks at every key of a server.
 
-        It is no operation because it has not one result.
+        It is not an operation because its result may not fit into memory.
         """
         ...

@@ -20,6 +20,9 @@ from sojourn.ids import SessionKey, UserKey, escape, unescape
 _SLOTS = 16384
 """Of a Cluster."""
 
+REMEMBERED = 4096
+"""Identities whose keys a room caches: escaping costs more than sending, and identities recur."""
+
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 ID = r"[A-Za-z0-9_.~@+=,!$'%-]*"

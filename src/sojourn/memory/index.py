@@ -1,4 +1,4 @@
-"""The entries of one scope as this process knows them, in an SQLite database in its memory."""
+"""Search index of one scope: its entries in an SQLite database in this process's memory."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ _LATEST = "SELECT key, version, updated, expires FROM entry ORDER BY version DES
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word MATCH ? LIMIT ?)"
 
 _CANDIDATES = 50
-"""Entries of which each of two rankings is made, before they are fused."""
+"""Entries in each of the two rankings that are fused."""
 _FEW = 200
-"""Entries among which no word is too common."""
+"""Entries up to which no word counts as too common."""
 _MOST = 100
-"""Terms of a query that are looked for."""
+"""Terms of a query that are searched for."""
 _COUNTED = 1000
-"""Entries up to which the rarer one of two terms is known."""
+"""Entries up to which terms are counted, to find the rarest."""
 
 
 class IndexHit(NamedTuple):
-    """An entry that has words of a query, and how well it fits; above zero."""
+    """An entry that matches a query, and its score, above zero."""
 
     row: MemoryRow
     score: float
 
 
 class Index:
-    """What is searched of one scope. It may be used from several threads.
+    """The search index of one scope. Several threads may use it.
 
     Attributes:
-        mark: what it knows.
-        entries: how many it has.
-        size: its bytes.
-        users: how many calls are at work with it.
-        turns: for each event loop, whose turn it is to ask the store what has changed.
+        mark: the changes that it contains.
+        entries: their number.
+        size: in bytes.
+        users: how many calls are using it.
+        turns: a lock for each event loop, held while a task reads the changes from the store.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Index:
         self._db = _database()
 
     def apply(self, since: ChangeMark | None, changes: Changes) -> None:
-        """Take over what has changed since `since`, unless another thread knows more already."""
+        """Apply the changes since `since`, unless another thread has applied later ones."""
         reached = changes.mark
         with self._lock:
             known = 0 if self.mark is None else self.mark.seq
@@ -105,7 +105,7 @@ class Index:
             self._measure()
 
     def known(self) -> tuple[ChangeMark | None, list[Witness]]:
-        """What it knows, and its latest entries, the last first."""
+        """The changes that it contains, and its latest entries, the newest first."""
         with self._lock:
             found = self._db.execute(_LATEST, (WITNESSES,)).fetchall()
             return self.mark, [Witness(key.decode(), *rest) for key, *rest in found]
@@ -113,14 +113,14 @@ class Index:
     def find(
         self, query: str, limit: int, now: float, vector: bytes = b"", tenant: str | None = None
     ) -> list[IndexHit]:
-        """Entries that have words of a query, the best first; of equals the newer.
+        """Entries that match a query, the best first; among equals the newest.
 
         Args:
             query: any text.
             limit: how many at most.
-            now: what has expired by then is left out.
-            vector: where the query stands among the entries' vectors; empty for nowhere.
-            tenant: whose entries, empty for those of nobody in particular; None for all.
+            now: entries that have expired by then are left out.
+            vector: of the query, to compare with those of entries; empty for none.
+            tenant: only this tenant's entries, empty for those of no tenant; None for all.
         """
         terms = asked_words(query)
         with self._lock:
@@ -165,9 +165,9 @@ class Index:
         )
 
     def _telling(self, terms: list[str]) -> list[str]:
-        """The terms without those of more than half of all entries, unless others find nothing.
+        """The terms, without those in more than half of all entries, unless no others match.
 
-        In BM25 they weigh nothing, and cost most of the time. Of a long query the rarest stay.
+        In BM25 they weigh nothing, and take most of the time. Of a long query the rarest stay.
         """
         if self.entries <= _FEW and len(terms) <= _MOST:
             return terms
@@ -186,7 +186,7 @@ class Index:
         return count
 
     def close(self) -> None:
-        """Give back its memory."""
+        """Free its memory."""
         with self._lock:
             self._db.close()
 
@@ -247,7 +247,7 @@ def searched(item: Item) -> str:
         return item.text
     try:
         value = decode(item.value)
-    except ValueError:  # whoever reads the entry hears of it
+    except ValueError:  # reading the entry raises it
         return ""
     found: list[str] = []
     room = LONGEST

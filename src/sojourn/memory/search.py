@@ -1,4 +1,4 @@
-"""Search of scopes: this process keeps an index for each, in step with the store."""
+"""Search of scopes, with an index for each in this process that follows the store."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ T = TypeVar("T")
 log = logging.getLogger("sojourn.memory")
 
 _ROOM = 128 * 1024 * 1024
-"""Bytes of all indexes together; those not used for longest go first."""
+"""Bytes of all indexes together; the least recently used are dropped first."""
 _FEW = 200
-"""Entries that are searched, or taken over, beside the event loop's other work in no time."""
+"""Entries up to which a search or an update runs on the event loop."""
 _BRIEF = 4096
-"""Bytes that are: some become eighteen times as many when they are normalised."""
+"""Bytes up to which an update does: some grow eighteenfold when they are normalised."""
 _LONG = 1000
-"""Characters from which a query is not."""
+"""Characters from which a query runs in a thread."""
 
 
 class Searcher:
@@ -57,7 +57,7 @@ class Searcher:
     async def search(
         self, scope: ScopeKey, query: str, limit: int, tenant: str | None = None
     ) -> list[Hit]:
-        """The entries that fit a query, the best first; of a tenant, or of all for None."""
+        """The entries that match a query, the best first; of a tenant, or of all for None."""
         vector = b""
         if self.embedder is not None and query.strip():
             (vector,) = await self.embedder.vectors([query])
@@ -79,14 +79,14 @@ class Searcher:
         return [item._replace(vector=vector) for item, vector in zip(items, vectors, strict=True)]
 
     def forget(self, scope: ScopeKey) -> None:
-        """Let go of the index of a scope; of one in use when it is not any more."""
+        """Drop the index of a scope; if it is in use, when it no longer is."""
         with self._lock:
             index = self._indexes.pop(scope, None)
             if index is not None and index.users == 0:
                 index.close()
 
     def close(self) -> None:
-        """Let go of all indexes, for good; of those in use when they are not any more."""
+        """Drop all indexes, for good; those in use when they no longer are."""
         with self._lock:
             self._closed = True
             indexes = list(self._indexes.values())
@@ -96,7 +96,7 @@ class Searcher:
                     index.close()
 
     async def _catch_up(self, scope: ScopeKey, index: Index) -> float | None:
-        """Apply the changes; the store's time, or None when it has to start over."""
+        """Apply the changes; returns the store's time, or None to start over."""
         while True:
             since, latest = index.known()
             changes = await self._store.run(ReadChanges(scope, since, latest))
@@ -114,7 +114,7 @@ class Searcher:
 
     @contextmanager
     def _borrowed(self, scope: ScopeKey) -> Generator[Index, None, None]:
-        """The index of a scope, which stays while it is in use; then others may have to go."""
+        """The index of a scope, kept while it is in use; then others may be dropped."""
         with self._lock:
             if self._closed:
                 raise Closed("This store is closed: open a new one.")
@@ -148,13 +148,13 @@ class Searcher:
                 del self._indexes[scope]
 
     def _turn(self, index: Index) -> asyncio.Lock:
-        """So that those of one event loop who search the same scope do not all read the same."""
+        """A lock, so that only one task of an event loop reads the changes of a scope at a time."""
         with self._lock:
             return index.turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 async def _aside(work: Callable[[], T], *, big: bool) -> T:
-    """Do work of SQLite's, in another thread when it takes long."""
+    """Run work of SQLite, in another thread when it takes long."""
     return await asyncio.to_thread(work) if big else work()
 
 

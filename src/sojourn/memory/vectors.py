@@ -73,7 +73,7 @@ class Embedder:
 
 
 class Vectors:
-    """The vectors of some entries, to be compared with another.
+    """The vectors of some entries, to compare with another.
 
     Args:
         ids: of the entries.
@@ -99,7 +99,7 @@ class Vectors:
             self._rows = rows / numpy.where(lengths > 0, lengths, 1)
 
     def nearest(self, vector: bytes, many: int, among: Container[int] | None = None) -> list[int]:
-        """The entries that stand closest by cosine, closest first; none that stand aside.
+        """The entries closest by cosine, closest first; none at a right angle or beyond.
 
         Args:
             vector: closest to what.
@@ -118,7 +118,7 @@ class Vectors:
 
 
 def fused(*rankings: Sequence[int]) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion: what stands high in any of the rankings, with its score."""
+    """Reciprocal rank fusion: the entries that rank high in any of them, with their scores."""
     scores: dict[int, float] = {}
     for ranking in rankings:
         for rank, number in enumerate(ranking, 1):
@@ -133,7 +133,7 @@ def _unit(vector: array[float]) -> list[float]:
 
 @lru_cache(1)
 def _numpy() -> Any:
-    """The module, when the application has it: a hundred times as fast."""
+    """numpy, when it is installed: a hundred times as fast."""
     try:
         return cast("Any", import_module("numpy"))
     except Exception:  # noqa: BLE001 - one that is broken says so in its own way

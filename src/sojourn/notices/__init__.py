@@ -2,6 +2,5 @@
 
 from sojourn.notices.model import Kind, Notice
 from sojourn.notices.service import Notices
-from sojourn.notices.store import NoticeStore
 
-__all__ = ["Kind", "Notice", "NoticeStore", "Notices"]
+__all__ = ["Kind", "Notice", "Notices"]

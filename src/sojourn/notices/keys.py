@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sojourn.calls.keys import USER_TAG, Endless, KeyKind, Keys
+from functools import lru_cache
+
+from sojourn.calls.keys import REMEMBERED, USER_TAG, Endless, KeyKind, Keys
 from sojourn.ids import UserKey
 
 KINDS = (KeyKind("notices", rf"notices:{USER_TAG}", Endless.STATE_TTL),)
@@ -13,6 +15,10 @@ class NoticeRoomKeys(Keys):
 
     kinds = KINDS
 
-    def notices(self, owner: UserKey) -> str:
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__(namespace)
+        self.notices = lru_cache(REMEMBERED)(self._notices)
+
+    def _notices(self, owner: UserKey) -> str:
         """The changes of a user's sessions."""
         return self.of_user("notices", owner)

@@ -12,6 +12,9 @@ from sojourn.errors import InvalidInput
 
 Kind = Literal["created", "appended", "updated", "trimmed", "deleted", "expired", "missed"]
 
+REMEMBERED = 1000
+"""About how many notices of a user are remembered."""
+
 _CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
@@ -53,7 +56,7 @@ class NoticePlace(NamedTuple):
         """The place that a cursor names.
 
         Raises:
-            InvalidInput: it is none.
+            InvalidInput: it is not a cursor.
         """
         if cursor == "0":
             return cls(0, 0)
@@ -80,11 +83,11 @@ class NoticePlace(NamedTuple):
 
 
 class NoticeEntry(NamedTuple):
-    """A notice as it is kept.
+    """A notice as it is stored.
 
     Attributes:
         place: where it stands.
-        kind: what was done; None for what only another version knows: nobody is told.
+        kind: what was done; None for a kind that only another version knows, which is passed over.
         session: the session's id.
         version: of the session.
     """

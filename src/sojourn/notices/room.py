@@ -5,6 +5,7 @@ from __future__ import annotations
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.notices.inmemory import InMemoryNotices
 from sojourn.notices.keys import NoticeRoomKeys
+from sojourn.notices.operations import ForgetNotices
 from sojourn.notices.redis import RedisNotices
 from sojourn.notices.service import Notices
 from sojourn.notices.store import NoticeStore
@@ -20,10 +21,10 @@ def _open(at: RoomContext) -> OpenRoom:
         store = RedisNotices(at.engine, NoticeRoomKeys(options.namespace))
         apps_of, tell = nobodys, None
     notices = Notices(
-        store if options.notices else None,
-        options.health_check_interval,
         store,
-        options.operation_timeout,
+        enabled=options.notices,
+        poll=options.health_check_interval,
+        operation_timeout=options.operation_timeout,
     )
 
     async def close() -> None:
@@ -31,7 +32,7 @@ def _open(at: RoomContext) -> OpenRoom:
 
     return OpenRoom(
         service=notices,
-        forget={"notices": store.forget},
+        forget={"notices": lambda owner: store.run(ForgetNotices(owner))},
         apps_of=apps_of,
         session_changed=tell,
         close=close,

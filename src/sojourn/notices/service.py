@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator
 from itertools import islice
 
@@ -10,13 +9,14 @@ from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
-from sojourn.notices.model import Notice, NoticePlace
-from sojourn.notices.store import REMEMBERED, NoticeStore
+from sojourn.notices.model import REMEMBERED, Notice, NoticePlace
+from sojourn.notices.operations import FindNewestNotice, ReadNotices
+from sojourn.notices.store import NoticeStore
 from sojourn.resilience.deadline import in_time
 
 _PAGE = 100
-_START = NoticePlace.parse("0")
 """Notices that a subscriber holds at most."""
+_START = NoticePlace.parse("0")
 _AGAIN = 1.0
 """Seconds until a read that found no server is repeated, unless a wake-up comes before."""
 
@@ -26,22 +26,18 @@ class Notices:
     """Notices of changes. Made by `sojourn.open(…, notices=True)`, as `store.notices`.
 
     Args:
-        store: where they are kept; None when the store was opened without them.
-        poll: seconds after which a subscriber looks for itself, should no wake-up reach it.
-        kept: where others keep them in any case; None where nobody does.
+        store: where they are kept.
+        enabled: whether the store was opened with them; if not, only others may have written some.
+        poll: seconds after which a subscriber reads without a wake-up, which may have been lost.
         operation_timeout: seconds that a call may take.
     """
 
     def __init__(
-        self,
-        store: NoticeStore | None,
-        poll: float,
-        kept: NoticeStore | None = None,
-        operation_timeout: float = math.inf,
+        self, store: NoticeStore, *, enabled: bool, poll: float, operation_timeout: float
     ) -> None:
         self._operation_timeout = operation_timeout
         self._store = store
-        self._kept = kept
+        self._enabled = enabled
         self._poll = poll
         self._closed = False
 
@@ -51,8 +47,8 @@ class Notices:
         """The changes of a user's sessions as they happen: each once, in order.
 
         It lasts until the store is closed or the iteration is: `async for notice in …`. An outage,
-        a failover, a lost connection only delay notices. Who is slow finds about the last 1,000;
-        when notices were dropped before they were read, a `missed` stands in their place.
+        a failover, a lost connection only delay notices. A slow subscriber finds about the last
+        1,000; when notices were dropped before they were read, a `missed` stands in their place.
 
         One round trip for each 100 notices; all subscribers of an event loop share one connection
         to each server, on which wake-ups come.
@@ -64,10 +60,10 @@ class Notices:
                 those from the first step of the iteration on.
 
         Raises:
-            InvalidInput: an id, or a cursor that is none.
+            InvalidInput: an id or the cursor.
             ConfigurationError: the store was opened without `notices=True`.
             AccessDenied: this user may not subscribe to the channel (while iterating).
-            Unavailable: with `after=None`, where to begin cannot be known (while iterating).
+            Unavailable: with `after=None`, the newest notice cannot be found (while iterating).
             Closed: the store is closed (while iterating).
         """
         owner, place = user_key(app, user), None if after is None else NoticePlace.parse(after)
@@ -83,7 +79,7 @@ class Notices:
         limit: int = _PAGE,
         newest_first: bool = False,
     ) -> list[Notice]:
-        """The notices behind a cursor, for who asks now and then. One round trip.
+        """The notices behind a cursor, for callers that poll. One round trip.
 
         Notices of kinds that only a newer version of Sojourn knows are passed over; a page of them
         costs another round trip.
@@ -93,8 +89,8 @@ class Notices:
             user: the user.
             after: a `Notice.id`, or what `latest` gave; `"0"` for all that are remembered.
             limit: how many at most, up to 1,000.
-            newest_first: begin with the last one; `after` then leads to those before it. What comes
-                between two pages is on none of those that follow: begin again to see it.
+            newest_first: start with the last one; `after` then leads to those before it. What is
+                written after the first page is on no later one: start again to see it.
 
         Raises:
             InvalidInput: an id, a cursor or a limit.
@@ -105,11 +101,11 @@ class Notices:
             raise InvalidInput(f"limit must be from 1 to {REMEMBERED:,}, not {shown(limit)}.")
         store, found = self._wanted(), list[Notice]()
         if newest_first:
-            kept = (await store.read(owner, _START, 2 * REMEMBERED)).notices(_START)
-            before = (each for each in reversed(kept) if place == _START or _is_before(each, place))
+            all_ = await self._all(owner)
+            before = (each for each in reversed(all_) if place == _START or _is_before(each, place))
             return list(islice(before, limit))
         while True:
-            page = await store.read(owner, place, limit)
+            page = await store.run(ReadNotices(owner, place, limit))
             found += page.notices(place)
             if len(found) >= limit or len(page.entries) < limit:
                 return found[:limit]
@@ -123,10 +119,7 @@ class Notices:
         Raises:
             InvalidInput: an id.
         """
-        store = self._kept or self._store
-        if store is None:
-            return []
-        return (await store.read(user_key(app, user), _START, 2 * REMEMBERED)).notices(_START)
+        return await self._all(user_key(app, user))
 
     async def latest(self, app: str, user: str) -> str:
         """The cursor behind everything that has happened until now. One round trip.
@@ -137,21 +130,23 @@ class Notices:
             InvalidInput: an id.
             ConfigurationError: the store was opened without `notices=True`.
         """
-        return (await self._wanted().newest(user_key(app, user))).text()
+        return (await self._wanted().run(FindNewestNotice(user_key(app, user)))).text()
 
     def close(self) -> None:
         """End all iterations with `Closed`. The store does it when it is closed."""
         self._closed = True
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
+
+    async def _all(self, owner: UserKey) -> list[Notice]:
+        return (await self._store.run(ReadNotices(owner, _START, 2 * REMEMBERED))).notices(_START)
 
     def _wanted(self) -> NoticeStore:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._store is None:
+        if not self._enabled:
             raise ConfigurationError(
-                "This store was opened without notices, so its changes tell nobody: open it, and "
-                "every other that writes, with notices=True."
+                "This store was opened without notices, so its changes are not published: open "
+                "it, and every other that writes, with notices=True."
             )
         return self._store
 
@@ -161,11 +156,11 @@ class Notices:
         watch = store.watch(owner)
         try:
             if place is None:
-                place = await self._wanted().newest(owner)
+                place = await self._wanted().run(FindNewestNotice(owner))
             while True:
                 wanted = self._wanted()
                 try:
-                    page = await wanted.read(owner, place, _PAGE)
+                    page = await wanted.run(ReadNotices(owner, place, _PAGE))
                 except (Closed, Unavailable):  # what is under way ends when a loop disconnects
                     self._wanted()
                     await watch.wait(min(_AGAIN, self._poll))

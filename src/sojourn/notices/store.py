@@ -1,48 +1,31 @@
-"""Protocol of a notice store, as the notices room calls it."""
+"""Protocol of a notice store: its operations, and subscriptions."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from sojourn.calls.operation import RoomStore
 from sojourn.ids import UserKey
-from sojourn.notices.model import NoticePlace, Page
-
-REMEMBERED = 1000
-"""About how many notices of a user are remembered."""
 
 
 class NoticeWatch(Protocol):
-    """What wakes a subscriber."""
+    """Wakes a subscriber."""
 
     async def wait(self, seconds: float) -> None:
         """Wait until there may be news, and so many seconds at most."""
         ...
 
     def close(self) -> None:
-        """Be woken no more."""
+        """End the subscription."""
         ...
 
 
-class NoticeStore(Protocol):
-    """Where notices are kept. They are written there by whoever changes a session.
+class NoticeStore(RoomStore, Protocol):
+    """Where notices are kept. They are written by the operations that change sessions."""
 
-    All raise `Unavailable` and its kin when no server answers in time.
-    """
-
-    async def read(self, owner: UserKey, after: NoticePlace, limit: int) -> Page:
-        """Notices of a user behind a place. One round trip."""
-        ...
-
-    async def newest(self, owner: UserKey) -> NoticePlace:
-        """The place of a user's newest notice; where there is none, a place at this time."""
-        ...
-
-    async def forget(self, owner: UserKey) -> int:
-        """Delete all notices of a user; how many."""
-        ...
-
+    # A subscription is not an operation: it waits, and has many results until it is closed.
     def watch(self, owner: UserKey) -> NoticeWatch:
-        """What wakes a subscriber to a user's notices. Nothing is sent yet."""
+        """Subscribe to a user's notices. Nothing is sent yet."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sojourn.calls.keys import (
     APP_TAG,
     ID,
+    REMEMBERED,
     SHARD_TAG,
     USER_TAG,
     Endless,
@@ -24,8 +25,6 @@ from sojourn.ids import SessionKey, UserKey, escape
 SHARDS = 16
 """Among how many keys the users of an app are spread."""
 
-_REMEMBERED = 4096
-"""Identities whose keys a process keeps."""
 
 _SESSION = rf"session:{USER_TAG}:{ID}"
 _BY_EXPIRY = Endless.INFINITE_SCORE, expiry_of_tag
@@ -85,9 +84,8 @@ class SessionRoomKeys(Keys):
 
     def __init__(self, namespace: str = "") -> None:
         super().__init__(namespace)
-        # Escaping costs more than sending: a process sees the same identities again and again.
-        self.session = lru_cache(_REMEMBERED)(self._session)
-        self.user = lru_cache(_REMEMBERED)(self._user)
+        self.session = lru_cache(REMEMBERED)(self._session)
+        self.user = lru_cache(REMEMBERED)(self._user)
 
     def _session(self, key: SessionKey) -> SessionKeys:
         """The keys of a session."""

@@ -2,6 +2,5 @@
 
 from sojourn.streams.model import StreamMessage
 from sojourn.streams.service import Streams
-from sojourn.streams.store import StreamStore
 
-__all__ = ["StreamMessage", "StreamStore", "Streams"]
+__all__ = ["StreamMessage", "Streams"]

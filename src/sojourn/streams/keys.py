@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sojourn.calls.keys import ID, USER_TAG, KeyKind, Keys
+from functools import lru_cache
+
+from sojourn.calls.keys import ID, REMEMBERED, USER_TAG, KeyKind, Keys
 from sojourn.ids import SessionKey, UserKey, escape
 
 KINDS = (KeyKind("mcp", rf"mcp:{USER_TAG}:{ID}"),)
@@ -13,7 +15,11 @@ class StreamRoomKeys(Keys):
 
     kinds = KINDS
 
-    def mcp(self, key: SessionKey) -> str:
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__(namespace)
+        self.mcp = lru_cache(REMEMBERED)(self._mcp)
+
+    def _mcp(self, key: SessionKey) -> str:
         """The latest messages of the MCP server to a client, in the slot of its user."""
         return f"{self.of_user('mcp', key)}:{escape(key.session)}"
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TTL = 3600.0
+"""Seconds that a connection is kept from the last thing that happened to it."""
+TTL_MS = round(TTL * 1000)
+MAX_MESSAGES = 256
+"""How many messages are kept of a connection; the oldest go first."""
+MAX_BYTES = 2 * 1024 * 1024
+"""How many bytes their texts and streams have together; the newest is kept in any case."""
+
 
 class StreamMessage(NamedTuple):
     """A message to a client.

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS
 from sojourn.codecs import text
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.streams.model import StreamMessage
-from sojourn.streams.store import StreamStore
+from sojourn.streams.operations.connections import (
+    CloseConnection,
+    OpenConnection,
+    TouchConnection,
+)
+from sojourn.streams.operations.messages import AddMessage, ReadMessages
 
 
 @stays_here("the store's URL, and open the store there")
 class Streams:
-    """Connections of clients, and the last that each was told. Made by `sojourn.open`.
+    """Connections of clients, and the last messages to each. Made by `sojourn.open`.
 
     A connection's key is app, user and an id of its own. It is forgotten an hour after the last
     thing that happened to it; of its messages the last 256 are kept, of 2 MiB at most.
@@ -22,16 +28,16 @@ class Streams:
     Every method may raise `Unavailable` and its kin when no server answers in time.
     """
 
-    def __init__(self, store: StreamStore) -> None:
+    def __init__(self, store: RoomStore) -> None:
         self._store = store
 
     async def open(self, key: SessionKey) -> None:
-        """Begin a connection. One round trip."""
-        await self._store.open(key)
+        """Open a connection, if there is none of this name. One round trip."""
+        await self._store.run(OpenConnection(key))
 
     async def touch(self, key: SessionKey) -> bool:
         """Let a connection live for an hour from now; whether there is one. One round trip."""
-        return await self._store.touch(key)
+        return await self._store.run(TouchConnection(key))
 
     async def add(
         self, key: SessionKey, stream: str, message: str, *, operation_id: str | None = None
@@ -47,10 +53,9 @@ class Streams:
         Returns:
             its number; 0 when there is no such connection.
         """
-        operation = operation_id_of(operation_id)
-        return await self._store.add(
-            key, text(stream, "stream", CAPS.event_id), text(message, "message"), operation
-        )
+        name, content = text(stream, "stream", CAPS.event_id), text(message, "message")
+        operation = AddMessage(key, name, content, operation_id_of(operation_id))
+        return await self._store.run(operation)
 
     async def after(self, key: SessionKey, number: int) -> Sequence[StreamMessage] | None:
         """The messages of a stream behind one of them, oldest first. One round trip.
@@ -60,19 +65,19 @@ class Streams:
             number: of the last message that the client has; it also says which stream.
 
         Returns:
-            the message itself and those behind it; None when it is not kept, or never was.
+            the message itself and those behind it; None when it was dropped, or never was.
 
         Raises:
-            CorruptRecord: what was kept cannot be read.
+            CorruptRecord: a message cannot be read.
             NewerFormat: a newer version of Sojourn wrote a part of it, in a way that this one
                 cannot read.
         """
-        kept = await self._store.read(key)
-        last = next((told for told in kept if told.number == number), None)
+        found = await self._store.run(ReadMessages(key))
+        last = next((each for each in found if each.number == number), None)
         if last is None:
             return None
-        return [told for told in kept if told.number >= number and told.stream == last.stream]
+        return [each for each in found if each.number >= number and each.stream == last.stream]
 
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one. One round trip."""
-        return await self._store.close(key)
+        return await self._store.run(CloseConnection(key))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import get_args
 
-from sojourn.cache.operations import ReadCached
+from sojourn.cache.operations.reads import ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns

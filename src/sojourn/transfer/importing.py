@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from sojourn.cache.operations import FetchCached, PutCached
+from sojourn.cache.operations.reads import FetchCached
+from sojourn.cache.operations.writes import PutCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id

@@ -1,6 +1,6 @@
 -- Read an entry and, when it is not fresh and nobody computes it, take the lease on it.
 --
--- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
+-- KEYS  1 entry   2 lease   3 tags   4 ops, as shared.lua says
 -- ARGV  1 token or '' (no lease wanted)     2 lease, ms
 -- Reply {'hit' | 'stale' | 'miss', value, 1 if leased, stamp}
 --       {'newer', its format or '', a value or ''}: no lease was taken, as nothing could replace it

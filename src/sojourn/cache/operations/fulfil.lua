@@ -1,6 +1,6 @@
 -- Give back a lease with the value that was computed since, or without one.
 --
--- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
+-- KEYS  1 entry   2 lease   3 tags   4 ops, as shared.lua says
 -- ARGV  1 token          2 when the lease was taken, µs
 --       and when there is a value: 3 value   4 fresh, ms   5 stale after that, ms   6 tags, a line each
 -- Reply 1 if the lease was still held; 0 also when a newer version has written the entry since, in a
@@ -11,7 +11,7 @@ redis.call('UNLINK', KEYS[2])
 if value then
   if newer_at(KEYS[1]) then return 0 end
   if tags ~= '' then
-    -- When the clock went back meanwhile, what was invalidated since cannot be told.
+    -- If the clock went back meanwhile, nobody knows which tags were invalidated since.
     if tonumber(taken) > latest(KEYS[3]) then return 0 end
     write_latest(KEYS[3], tonumber(taken), fresh + stale)
   end

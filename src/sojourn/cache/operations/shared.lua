@@ -1,4 +1,8 @@
 -- Before every script of this room. Nothing here writes unless its name says so.
+--
+-- Every script but `invalidate` is given all keys of an entry:
+-- KEYS  1 entry (hash)   2 lease (string)   3 tags (zset: tag → last invalidated, µs)
+--       4 ops (zset: operation on an entry → when, µs)
 
 -- The server's clock, in microseconds. `..` would round it to 14 digits: `whole` writes it out.
 local clock = redis.call('TIME')
@@ -24,8 +28,8 @@ local function latest(tags)
   return math.max(stamp, (tonumber(redis.call('ZSCORE', tags, '') or 0)) + 1)
 end
 
--- Since when the tags of a slot are remembered without a gap: they may be evicted. Its name is none
--- that a tag can have.
+-- Since when the tags of a slot are remembered without a gap: they may be evicted. No tag can
+-- have its name.
 local function write_begun(tags, at)
   if redis.call('EXISTS', tags) == 0 then redis.call('ZADD', tags, whole(at), '\n') end
 end

@@ -12,7 +12,7 @@ for i = 2, #ARGV do
   if there == 1 or there == 2 then differ = true end
 end
 if not differ then return 0 end
-write_mended(ARGV[1], #ARGV > 1)
+write_repaired(ARGV[1], #ARGV > 1)
 redis.call('HSET', KEYS[1], 'seq', whole(seq))
 write_lifetime(KEYS[3], {KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]}, 86400000)
 return 1

@@ -119,7 +119,7 @@ end
 -- Where one of the three indexes of a scope was evicted, make it again from the others and the entries;
 -- what leads nowhere goes. `id` becomes that of the scope: whoever searches it reads it anew.
 -- One that was put back to an earlier moment may have as many names as the others: `differ` says so.
-local function write_mended(id, differ)
+local function write_repaired(id, differ)
   local count = redis.call('ZCARD', KEYS[2])
   if not differ and count == redis.call('ZCARD', KEYS[3]) and count == redis.call('ZCARD', KEYS[4])
   then
@@ -150,7 +150,7 @@ end
 
 -- End of every change: its number, what is remembered of it, and how long all that is kept.
 local function write_change(seq, id, operation)
-  write_mended(id)
+  write_repaired(id)
   redis.call('HSET', KEYS[1], 'seq', whole(seq))
   redis.call('HSETNX', KEYS[1], 'id', id)
   local many = redis.call('ZCARD', KEYS[5]) - 1000

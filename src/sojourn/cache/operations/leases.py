@@ -1,4 +1,4 @@
-"""Give back a lease."""
+"""Hold a lease for longer, or give it back. `FetchCached` takes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,34 @@ if TYPE_CHECKING:
     from sojourn.cache.inmemory import InMemoryCache
     from sojourn.cache.redis import RedisCache
 
-SCRIPT = Script.beside(__name__)
+_FULFIL, _RENEW = (Script.beside(__name__, name) for name in ("fulfil", "renew"))
+
+
+class RenewLease(Operation[bool], frozen=True):
+    """Hold a lease for longer; whether it was still held.
+
+    Attributes:
+        key: of which entry.
+        token: names the lease.
+        lease: seconds from now.
+    """
+
+    key: EntryKey
+    token: str
+    lease: float
+
+    async def on_server(self, server: RedisCache) -> bool:
+        """One round trip."""
+        keys, args = server.keys.cache(*self.key), (self.token, round(self.lease * 1000))
+        call: Call[int] = Call("cache.renew", keys, only, script=_RENEW, args=args)
+        return await server.engine.run(call) == 1
+
+    async def in_memory(self, memory: InMemoryCache) -> bool:
+        """As `Operation`."""
+        held = memory.holder(self.key) == self.token
+        if held:
+            memory.lend(self.key, self.token, self.lease)
+        return held
 
 
 class FulfilLease(Operation[bool], frozen=True):
@@ -35,12 +62,11 @@ class FulfilLease(Operation[bool], frozen=True):
 
     async def on_server(self, server: RedisCache) -> bool:
         """One round trip."""
-        keys = server.keys.cache(*self.key)
         call: Call[int] = Call(
             name="cache.fulfil",
-            keys=(keys.entry, keys.lease, keys.tags),
+            keys=server.keys.cache(*self.key),
             read=only,
-            script=SCRIPT,
+            script=_FULFIL,
             args=(self.token, self.since, *(self.entry.arguments() if self.entry else ())),
             operation_id=self.token,
         )

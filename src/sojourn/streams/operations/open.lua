@@ -1,4 +1,4 @@
--- Begin a connection, if there is none of this name.
+-- Open a connection, if there is none of this name.
 --
 -- KEYS  1 connection (hash)   ARGV  1 ttl, ms
 -- Reply 1

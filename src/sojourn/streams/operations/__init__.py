@@ -1,0 +1,1 @@
+"""Operations of the streams room, one class each."""
