@@ -30,4 +30,10 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="artifacts", keys=ArtifactRoomKeys, open=_open, wraps=(Artifacts,))
+ROOM = Room(
+    name="artifacts",
+    keys=ArtifactRoomKeys,
+    open=_open,
+    wraps=(Artifacts,),
+    handles={"artifacts": None},
+)

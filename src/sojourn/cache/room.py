@@ -29,4 +29,4 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="cache", keys=CacheRoomKeys, open=_open, wraps=(Cache,))
+ROOM = Room(name="cache", keys=CacheRoomKeys, open=_open, wraps=(Cache,), handles={"cache": None})

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 Forget = Callable[[UserKey], Awaitable[int]]
 """Deletes all of a kind that is a user's, and says how many there were."""
 
+Part = Callable[[Any, UserKey], Any]
+"""Makes a user's part of a service."""
+
+Handles = Mapping[str, tuple[Any, Part | None]]
+"""The handles of a user: of which service, and what makes the user's part of it. Without that the
+handle takes the methods of the service in which an identity is a parameter."""
+
 
 class RoomRecord(NamedTuple):
     """A record of a room, as it is exported: of a user, or of an app when `user` is None.
@@ -137,7 +144,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         open: opens it, on a server or in memory.
         public: whether the store has an attribute of its name.
         wraps: classes whose calls `sojourn.sync` makes synchronous.
-        user: makes what a user's handle has of it, from the service and the user.
+        handles: what a user's handle has of it, by name: the methods of the service in which an
+            identity is a parameter, or all of what is made of the service and the user.
         commands: registers commands of `sojourn …`, called when the command line starts.
         tools: tools of the MCP server, called when that starts.
     """
@@ -147,6 +155,6 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[RoomContext], OpenRoom]
     public: bool = True
     wraps: tuple[type, ...] = ()
-    user: Callable[[Any, UserKey], Any] | None = None
+    handles: Mapping[str, Part | None] = {}
     commands: Callable[[], object] = tuple
     tools: Callable[[], Sequence[Any]] = tuple

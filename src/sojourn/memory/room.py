@@ -6,6 +6,7 @@ from functools import partial
 
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
+from sojourn.ids import UserKey
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS, MemoryRoomKeys
 from sojourn.memory.model import OF_USERS
@@ -41,4 +42,22 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="memory", keys=MemoryRoomKeys, open=_open, wraps=(Memory, MemoryScope))
+def _user(memory: Memory, of: UserKey) -> MemoryScope:
+    return memory.user(of.user, app=of.app, tenant="")
+
+
+def _sessions(memory: Memory, of: UserKey) -> MemoryScope:
+    return memory.sessions(of.user, app=of.app, tenant="")
+
+
+def _events(memory: Memory, of: UserKey) -> MemoryScope:
+    return memory.events(of.user, app=of.app, tenant="")
+
+
+ROOM = Room(
+    name="memory",
+    keys=MemoryRoomKeys,
+    open=_open,
+    wraps=(Memory, MemoryScope),
+    handles={"memory": _user, "remembered": _sessions, "said": _events},
+)

@@ -39,4 +39,4 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="notices", keys=NoticeRoomKeys, open=_open)
+ROOM = Room(name="notices", keys=NoticeRoomKeys, open=_open, handles={"notices": None})

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_number, is_whole, shown, text
-from sojourn.errors import InvalidId, InvalidInput, InvalidValue
+from sojourn.errors import InvalidId, InvalidInput, InvalidValue, Refused
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.sessions import scope
+from sojourn.sessions.model import Event
 from sojourn.sessions.store import WriteOptions
 
 _NUMBER = (int, float)
@@ -23,6 +24,17 @@ _LAST = 10**11
 _TOO_MANY = 2**63
 """A number that servers do not count with."""
 _LARGEST_PAGE = 100_000
+
+
+def refuse_app_state(*events: object, state: Mapping[str, Any] | None = None, **_: object) -> None:
+    """Refuse state of the app in the arguments of a user's call.
+
+    Raises:
+        Refused: there is some.
+    """
+    deltas = (each.state_delta for each in events if isinstance(each, Event))
+    if any(scope.split(each).app for each in (state or {}, *deltas)):
+        raise Refused("State of the app belongs to all its users: a caller reads it only.")
 
 
 def text_or_none(value: object, what: str, most: int) -> str | None:

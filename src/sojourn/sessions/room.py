@@ -121,4 +121,5 @@ ROOM = Room(
     keys=SessionRoomKeys,
     open=_open,
     wraps=(Sessions, SafeSessions, History),
+    handles={"sessions": None},
 )

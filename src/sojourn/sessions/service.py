@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 import msgspec
 
+from sojourn.access import access
 from sojourn.caps import CAPS
 from sojourn.errors import (
     Conflict,
@@ -86,6 +87,7 @@ class Sessions:
         """The same calls for callers that must never see an exception."""
         return SafeSessions(self)
 
+    @access(creates=True, made=lambda born: born.key.session, refuse=checks.refuse_app_state)
     @in_time
     async def create(
         self,
@@ -99,7 +101,6 @@ class Sessions:
         until: float | None = None,
         created: float | None = None,
         operation_id: str | None = None,
-        fresh: bool = False,
         **fields: Unpack[SessionFields],
     ) -> Session[Event]:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
@@ -116,8 +117,6 @@ class Sessions:
                 `until` the earliest ends it.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
-            fresh: `session` was made for this call and no other can have it, as when it is left
-                out; only then the outage buffer may take the create.
             fields: title, status, labels, metadata: see `SessionFields`.
 
         Raises:
@@ -140,7 +139,7 @@ class Sessions:
             life=self._limits.life(ttl, max_age, until),
             fields=first_fields(fields),
             state=await encode_state(state or {}),
-            fresh=fresh or session is None,
+            fresh=session is None,
         )
         born = await self._store.run(create)
         if born.repeated:
@@ -175,6 +174,7 @@ class Sessions:
             complete=born.readable and whole,
         )
 
+    @access(creates=True, refuse=checks.refuse_app_state)
     @in_time
     async def ensure(
         self,
@@ -275,6 +275,7 @@ class Sessions:
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
+    @access(refuse=checks.refuse_app_state)
     async def append(
         self,
         key: SessionKey,
@@ -357,6 +358,7 @@ class Sessions:
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.run(Update(key, change, write))).version
 
+    @access(creates=True)
     @in_time
     async def save(
         self,
@@ -523,6 +525,7 @@ class Sessions:
         write = checks.write_of(operation_id, incarnation)
         return await self._store.run(Delete(checks.key(key), write))
 
+    @access(made=lambda done: done.key.session)
     @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None

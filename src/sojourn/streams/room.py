@@ -26,4 +26,6 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="streams", keys=StreamRoomKeys, open=_open, public=False)
+ROOM = Room(
+    name="streams", keys=StreamRoomKeys, open=_open, public=False, handles={"streams": None}
+)
