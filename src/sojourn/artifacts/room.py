@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
@@ -35,5 +37,6 @@ ROOM = Room(
     keys=ArtifactRoomKeys,
     open=_open,
     wraps=(Artifacts,),
+    commands=lambda: import_module("sojourn.surfaces.cli.artifacts"),
     handles={"artifacts": None},
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
@@ -29,4 +31,11 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="cache", keys=CacheRoomKeys, open=_open, wraps=(Cache,), handles={"cache": None})
+ROOM = Room(
+    name="cache",
+    keys=CacheRoomKeys,
+    open=_open,
+    wraps=(Cache,),
+    commands=lambda: import_module("sojourn.surfaces.cli.cache"),
+    handles={"cache": None},
+)

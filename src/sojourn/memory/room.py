@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
@@ -59,5 +60,7 @@ ROOM = Room(
     keys=MemoryRoomKeys,
     open=_open,
     wraps=(Memory, MemoryScope),
+    commands=lambda: import_module("sojourn.surfaces.cli.memory"),
+    tools=lambda: import_module("sojourn.surfaces.mcp.memory").TOOLS,
     handles={"memory": _user, "remembered": _sessions, "said": _events},
 )

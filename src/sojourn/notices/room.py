@@ -39,4 +39,10 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="notices", keys=NoticeRoomKeys, open=_open, handles={"notices": None})
+ROOM = Room(
+    name="notices",
+    keys=NoticeRoomKeys,
+    open=_open,
+    wraps=(Notices,),
+    handles={"notices": None},
+)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 
 from sojourn.calls.room import OpenRoom, Room, RoomContext
 from sojourn.engine.engine import Engine
 from sojourn.ids import SessionKey
 from sojourn.options import Options
 from sojourn.resilience.journal import Bounds, Journal
+from sojourn.sessions.adapters import AdapterSessions
+from sojourn.sessions.batch import Batches
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.history import History
 from sojourn.sessions.inmemory import InMemorySessions, Told
@@ -19,7 +22,7 @@ from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.sessions.safe import SafeSessions
+from sojourn.sessions.safe import SafeBatches, SafeSessions
 from sojourn.sessions.service import Sessions
 from sojourn.sessions.traces import apps_naming
 
@@ -120,6 +123,8 @@ ROOM = Room(
     name="sessions",
     keys=SessionRoomKeys,
     open=_open,
-    wraps=(Sessions, SafeSessions, History),
+    wraps=(Sessions, SafeSessions, History, AdapterSessions, Batches, SafeBatches),
+    commands=lambda: import_module("sojourn.surfaces.cli.sessions"),
+    tools=lambda: import_module("sojourn.surfaces.mcp.sessions").TOOLS,
     handles={"sessions": None},
 )
