@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from mcp import Client
 
 import sojourn
 from servers import Server
@@ -20,6 +21,15 @@ from sojourn.engine.engine import Engine
 from sojourn.engine.scan import found, unlink
 from sojourn.ids import UserKey, escape, operation_id_of, user_key
 from sojourn.rooms import ROOMS, StoreKeys
+from sojourn.security import Principal
+from sojourn.surfaces.cli import main
+from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.console import show
+from sojourn.surfaces.cli.options import Namespace, Url
+from sojourn.surfaces.cli.root import group
+from sojourn.surfaces.mcp import Identity, RequestContext, server_of
+from sojourn.surfaces.mcp.caller import Own
+from sojourn.surfaces.mcp.tools import ADDS, tool
 
 # ── the room ───────────────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +130,31 @@ def _open(at: RoomContext) -> OpenRoom:
     )
 
 
-ROOM = Room(name="counters", keys=CounterKeys, open=_open, wraps=(CounterRoom,))
+def _commands() -> None:
+    commands = group("counters", "Count.")
+    commands.callback()(lambda: None)
+
+    @commands.command("count")
+    def count(app: str, user: str, name: str, url: Url = None, namespace: Namespace = None) -> None:
+        """Count, and say how often it was."""
+        with connect(url, namespace) as store:
+            show(str(store.run(store.store.room("counters").count(app, user, name))))
+
+
+async def counter_count(own: Own, name: str) -> dict[str, int]:
+    """Count."""
+    return {"value": await cast("Any", own).counters.count(name)}
+
+
+ROOM = Room(
+    name="counters",
+    keys=CounterKeys,
+    open=_open,
+    wraps=(CounterRoom,),
+    handles={"counters": None},
+    commands=_commands,
+    tools=lambda: [tool(counter_count, "Count", ADDS)],
+)
 
 # ── what a store does for it ───────────────────────────────────────────────────────────────────
 
@@ -183,3 +217,32 @@ async def test_a_user_of_the_acl_rule_may_use_it_and_the_doctor_knows_it(server:
             client.persist("counter:{shop:ada}:visits")
             found = {each.check: each for each in (await store.admin.doctor.examine()).findings}
             assert "counter:{shop:ada}:visits" in found["lifetimes"].what
+
+
+async def test_a_user_has_it_and_names_nobody_else(store: Any) -> None:
+    principal = Principal.of("shop", "handle")
+    own: Any = store.guard().user(principal)
+    assert await own.counters.count("visits") == 1
+    assert await store.counters.count("shop", "handle", "visits") == 2
+    with pytest.raises(TypeError):
+        await own.counters.count("shop", "somebody else", "visits")
+
+
+def test_synchronous_calls(url: str) -> None:
+    with sojourn.sync.open(url, namespace="toy") as store:
+        assert store.room("counters").count("shop", "sync", "visits", 2) == 2
+
+
+def test_a_command(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["counters", "count", "shop", "ada", "visits", "--url", server.url]
+    for times in ("1", "2"):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert (ended.value.code, capsys.readouterr().out.strip()) == (0, times)
+
+
+async def test_a_tool_for_models(store: Any) -> None:
+    context = RequestContext(store.guard(), Identity("shop", "model"))
+    async with Client(server_of(context)) as client:
+        await client.call_tool("counter_count", {"name": "visits"})
+    assert await store.counters.count("shop", "model", "visits") == 2
