@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from binascii import b2a_base64
+from functools import lru_cache
 from hashlib import blake2b
 from os import urandom
 from typing import NamedTuple, NewType, Protocol
@@ -160,6 +161,7 @@ def unescape(value: str) -> str:
     return unquote(value, errors="strict")
 
 
+@lru_cache(4096)
 def tenant_of(owner: UserKey) -> str:
     """The cache tenant that is a user's own: `store.admin.forget` empties it with the user."""
     return f"{escape(owner.app)}:{escape(owner.user)}"
