@@ -11,10 +11,10 @@ from sojourn.calls.call import Call, only
 from sojourn.calls.keys import Keys
 from sojourn.engine.engine import Engine
 from sojourn.engine.scan import found, members
-from sojourn.ids import AppName, UserKey, escape, owner_of
+from sojourn.ids import UserKey, escape, tenant_of, unescape
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.memory.model import OF_USERS, Kind, ScopeKey
+from sojourn.memory.model import OF_USERS
 from sojourn.sessions.keys import SessionRoomKeys
 
 
@@ -70,7 +70,7 @@ class RedisTraces:
                     case "memories", (app, of) if of in OF_USERS and not key.endswith(":expiry"):
                         indexes.append((app, key))
                     case (("memory" | "memoryops" | "remembered"), (app, of, name)):
-                        if owner_of(ScopeKey(AppName(app), cast("Kind", of), name)) == (app, user):
+                        if name == user and of in OF_USERS:
                             apps.add(app)
                     case _, (app, name) if name == user:
                         apps.add(app)
@@ -122,5 +122,10 @@ class RedisTraces:
 
 def _app_of(tenant: str, user: str) -> str | None:
     """The app of which a tenant is this user's; None when it is not."""
-    owner = owner_of(tenant)
-    return owner.app if owner is not None and owner.user == user else None
+    escaped, colon, _ = tenant.partition(":")
+    try:
+        app = unescape(escaped)
+        of_user = bool(colon and app) and tenant_of(UserKey.of(app, user)) == tenant
+    except ValueError:
+        return None
+    return app if of_user else None
