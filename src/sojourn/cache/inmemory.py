@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sojourn.cache.store import CacheEntry, EntryKey
@@ -47,11 +47,6 @@ class InMemoryCache:
     async def run(self, operation: Operation[R]) -> R:
         """As `CacheStore`."""
         return await operation.in_memory(self)
-
-    async def every(self) -> AsyncIterator[EntryKey]:
-        """As `CacheStore`."""
-        for key in list(self.entries):
-            yield key
 
     def tenants(self) -> set[str]:
         """All tenants that have data here."""
