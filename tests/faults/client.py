@@ -13,6 +13,7 @@ from faults.lateness import Lateness
 from faults.notebook import Entry, Notebook, Place
 from faults.report import Finding
 from sojourn import Event, OutcomeUnknown, SessionKey, SojournError, Unavailable
+from sojourn.ids import session_id_of
 
 SLACK = 1.0
 """Seconds that a call may take beyond its deadline, besides those by which this process was late:
@@ -104,11 +105,12 @@ class Client:
         done = await self.perform(
             entry,
             lambda: self._sessions.create(
-                *place,
+                place.app,
+                place.user,
+                None if place.session == session_id_of(name) else place.session,
                 state=state,
                 title=values["@title"],
                 operation_id=name,
-                fresh=all(place != gone for gone, _ in self._gone),
             ),
         )
         if done is not None:
@@ -242,12 +244,13 @@ class Client:
     def _place(self, near: Place) -> Place:
         """A session of this client's own: a new one, or one that it had deleted.
 
+        The id of a new one is made of the create's own, so that a create can be buffered.
         Where deletes may be lost only a new one: else nobody could say whose the old one is.
         """
         ours = [place for place, _ in self._gone if place not in self._own]
         if ours and not self._ways.lossy and self._dice.random() < 0.3:
             return self._dice.choice(ours)
-        return near._replace(session=f"{self.name}:{len(self.book.entries)}")
+        return near._replace(session=session_id_of(self._next()))
 
     def _values(self) -> dict[str, Any]:
         """State that only this client sets."""
