@@ -359,11 +359,11 @@ def test_a_users_handle(store: sojourn.sync.Store) -> None:
 
 def test_many_sessions_and_the_calls_for_operators(store: sojourn.sync.Store) -> None:
     keys = [store.sessions.create("many", "ada").key for _ in range(2)]
-    said = Event(author="user", payload=1)
-    assert [each.version for each in store.batch.append([(key, [said]) for key in keys])] == [2, 2]
+    done = store.batch.append([(key, [Event(author="user", payload=1)]) for key in keys])
+    assert [each.version for each in done] == [2, 2]
     assert list(store.batch.get(keys)) == keys
     assert store.batch.safe.get(keys).status == "ok"
-    assert store.adapters.begin(keys[0], said).version == 3
+    assert store.adapters.begin(keys[0], Event(author="user", payload=2)).version == 3
     assert store.admin.users("many").names == ["ada"]
     assert store.admin.revoke_user("many", "ada").sessions == 2
     assert store.admin.forget("ada", app="many").erased["sessions"] == 0
