@@ -123,7 +123,7 @@ def test_memory(store: sojourn.sync.Store) -> None:
     assert found is not None
     assert found.version == version
     assert [hit.entry.key for hit in ada.search("parrot")] == ["likes"]
-    assert store.memory.scopes("user", app="shop").names == ["ada"]
+    assert store.admin.memory.scopes("user", app="shop").names == ["ada"]
     made = store.sessions.create("shop", "ada", title="Birds")
     store.remember(made.key, end=True)
     about = store.memory.sessions("ada", app="shop").get(made.key.session)
