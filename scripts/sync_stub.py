@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sojourn import admin, client, sync
 from sojourn.artifacts import service as artifacts_service
@@ -20,13 +22,14 @@ from sojourn.memory import scope as memory_scope
 from sojourn.memory import service as memory_service
 from sojourn.notices import service as notices_service
 from sojourn.security import guard as security_guard
-from sojourn.security import kept as security_kept
-from sojourn.security import own as security_own
+from sojourn.security import user as security_user
+from sojourn.security.handles import handle_class
 from sojourn.sessions import adapters as sessions_adapters
 from sojourn.sessions import admin as sessions_admin
 from sojourn.sessions import batch as sessions_batch
 from sojourn.sessions import history as sessions_history
 from sojourn.sessions import service as sessions_service
+from sojourn.streams import service as streams_service
 
 STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
@@ -44,9 +47,9 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.errors import SojournError
 from sojourn.notices import Notice
+from sojourn.streams import StreamMessage
 from sojourn.options import Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
-from sojourn.security.own import CreateFields
 from sojourn.security.forgetting import ErasureReceipt
 from sojourn.sessions import (
     Appended,
@@ -94,6 +97,42 @@ from sojourn.sessions.record import SessionFields
 from sojourn.sessions.service import Sessions
 """
 
+USER = Path(str(security_user.__file__)).with_suffix(".pyi")
+USER_HEAD = """# Written by scripts/sync_stub.py from the rooms.
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Unpack
+
+from sojourn.artifacts import Artifact, ArtifactVersion
+from sojourn.ids import UserKey
+from sojourn.memory import Draft, Entry, Hit, MemoryPage
+from sojourn.notices import Notice
+from sojourn.security.handles import UserRoom
+from sojourn.security.interceptor import AccessInterceptor
+from sojourn.sessions import (
+    Appended,
+    Event,
+    Keep,
+    Message,
+    Rotated,
+    Session,
+    SessionFields,
+    SessionPage,
+)
+from sojourn.streams import StreamMessage
+"""
+HANDLED = {
+    sessions_service.Sessions: False,
+    memory_scope.MemoryScope: True,
+    cache_service.Cache: False,
+    artifacts_service.Artifacts: False,
+    notices_service.Notices: False,
+    streams_service.Streams: False,
+    sessions_history.History: True,
+    client.Sojourn: False,
+}
+"""Rooms that a user's handle has, and whether their objects belong to one user each."""
+
 ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_service, "Sessions", "Sessions"),
     (sessions_batch, "Batches", "Batches"),
@@ -107,13 +146,6 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (artifacts_service, "Artifacts", "Artifacts"),
     (doctor_service, "Doctor", "Doctor"),
     (notices_service, "Notices", "Notices"),
-    (security_own, "UserSessions", "UserSessions"),
-    (security_kept, "UserMemory", "UserMemory"),
-    (security_kept, "UserCache", "UserCache"),
-    (security_kept, "UserArtifacts", "UserArtifacts"),
-    (security_kept, "UserHistory", "UserHistory"),
-    (security_kept, "UserNotices", "UserNotices"),
-    (security_guard, "UserStore", "UserStore"),
     (security_guard, "Guard", "Guard"),
     (client, "Sojourn", "Store"),
 )
@@ -122,10 +154,10 @@ ATTRIBUTES = {
         *("sessions: Sessions", "batch: Batches", "adapters: AdapterSessions", "admin: Admin"),
         *("cache: Cache", "memory: Memory", "artifacts: Artifacts", "notices: Notices"),
     ),
-    "UserStore": (
-        *("principal: Principal", "sessions: UserSessions", "memory: UserMemory"),
-        *("remembered: UserMemory", "said: UserMemory", "cache: UserCache"),
-        *("artifacts: UserArtifacts", "notices: UserNotices"),
+    "User": (
+        *("owner: UserKey", "sessions: UserSessions", "memory: UserMemoryScope"),
+        *("remembered: UserMemoryScope", "said: UserMemoryScope", "cache: UserCache"),
+        *("artifacts: UserArtifacts", "notices: UserNotices", "streams: UserStreams"),
     ),
     "Admin": ("doctor: Doctor",),
     "AdapterSessions": ("limits: SessionLimits",),
@@ -218,8 +250,55 @@ def safe(kind: str = "") -> list[str]:
     return lines
 
 
+def handles(kind: str = "") -> list[str]:
+    """The handles of a user, as they are made; `async ` for those with an event loop."""
+    lines: list[str] = []
+    for room, whole in HANDLED.items():
+        of = handle_class(room, whole=whole)
+        if room is not client.Sojourn:
+            lines += ["", f"class {of.__name__}(UserRoom):" if kind else f"class {of.__name__}:"]
+            lines += [made(each, kind) for each in vars(of).values() if inspect.isfunction(each)]
+    lines += ["", "class User:", *(f"    {each}" for each in ATTRIBUTES["User"])]
+    if kind:
+        lines.append(
+            "    def __init__(self, store: object, rooms: Mapping[str, Any], owner: UserKey, "
+            "access: AccessInterceptor | None) -> None: ..."
+        )
+    for each in methods(security_user, "User"):
+        text = signature(each).replace("-> UserRoom", "-> UserHistory")
+        if kind and isinstance(each, ast.AsyncFunctionDef):
+            text = text.replace("def ", f"{kind}def ", 1)
+        lines.append(text)
+    both = handle_class(client.Sojourn)
+    return [*lines, *(made(getattr(both, name), kind) for name in ("rotate", "remember"))]
+
+
+def made(method: Callable[..., Any], kind: str) -> str:
+    """A method of a handle, without a body."""
+    signature = inspect.signature(method)
+    given: list[str] = []
+    for each in signature.parameters.values():
+        if each.kind is each.KEYWORD_ONLY and "*" not in "".join(e[0] for e in given):
+            given.append("*")
+        stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        type_ = "" if each.annotation is each.empty else f": {each.annotation}"
+        given.append(stars + each.name + type_ + ("" if each.default is each.empty else "=..."))
+    arguments, awaited = ", ".join(given), kind and inspect.iscoroutinefunction(method)
+    result = signature.return_annotation
+    text = f"    {kind if awaited else ''}def {method.__name__}({arguments}) -> {result}: ..."
+    if kind:
+        return text
+    text = plain(text)
+    return text.replace("-> Any", "-> T") if method.__name__ == "fetch" else text
+
+
+def user_stub() -> str:
+    """What a user's handle looks like to a type checker."""
+    return USER_HEAD + "\n".join(handles("async ")) + "\n"
+
+
 def stub() -> str:
-    lines = HEAD.splitlines() + safe()
+    lines = HEAD.splitlines() + safe() + handles()
     for module, name, known_as in ROOMS:
         lines += room(module, name, known_as)
     tree = ast.parse(inspect.getsource(client))
@@ -236,7 +315,7 @@ def safe_stub() -> str:
 
 def main() -> int:
     """Write them, or compare."""
-    texts = {STUB: stub(), SAFE: safe_stub()}
+    texts = {STUB: stub(), SAFE: safe_stub(), USER: user_stub()}
     if "--check" in sys.argv:
         return int(
             any(not at.exists() or at.read_text("utf-8") != text for at, text in texts.items())

@@ -14,7 +14,7 @@ import pytest
 
 import sojourn
 from sojourn import errors
-from sojourn.security import Guard, UserStore
+from sojourn.security import Guard, User
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = {"click", "fastapi", "google", "hiredis", "langchain_core", "rich", "typer", "uvloop"}
@@ -65,7 +65,7 @@ def results() -> set[type]:
             method = member.fget if isinstance(member, property) else member
             if not name.startswith("_") and inspect.isfunction(method):
                 given = classes_in(get_type_hints(method).get("return"))
-                waiting |= given - found - {Guard, UserStore}
+                waiting |= given - found - {Guard, User}
     return found
 
 

@@ -138,7 +138,7 @@ def test_a_spawned_process_gets_and_gives_them() -> None:
 
 async def test_handles_say_what_to_pass_instead() -> None:
     async with sojourn.open("memory://", notices=True) as store:
-        ada = store.guard().as_user(Principal.of("shop", "ada"))
+        ada = store.guard().user(Principal.of("shop", "ada"))
         handles = [
             *(store, store.sessions, store.sessions.safe, store.memory, store.memory.user("ada")),
             *(store.cache, store.artifacts, store.notices),

@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from sojourn.access import access
 from sojourn.admin import Admin
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
@@ -21,7 +22,7 @@ from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, remember
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.deadline import gather_in_time, in_time
-from sojourn.security import AccessLog, Bindings, Guard, Guarded, Limiter, Principal, UserStore
+from sojourn.security import AccessLog, Bindings, Guard, Limiter, Principal, User
 from sojourn.sessions import (
     KEEP,
     AdapterSessions,
@@ -73,7 +74,14 @@ class Sojourn:
         self.notices = rooms.notices
         self._streams = rooms.streams
         self._security = rooms.security
-        self._guard = self.guard()
+        self._rooms = {
+            "sessions": self.sessions,
+            "cache": self.cache,
+            "memory": self.memory,
+            "artifacts": self.artifacts,
+            "notices": self.notices,
+            "streams": self._streams,
+        }
         self._parts = parts
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
@@ -196,6 +204,7 @@ class Sojourn:
             await self.sessions.update(key, status="ended")
         return await remember(self.memory, key, partial(self.sessions.get, last=LAST), summary)
 
+    @access(made=lambda done: done.key.session)
     @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None
@@ -261,18 +270,19 @@ class Sojourn:
         """
         return history_of(self.sessions, self.adapters, session, app, ttl)
 
-    def as_user(self, principal: Principal) -> UserStore:
-        """The store as one user sees it, who can name nobody else. Asks nobody.
+    def user(self, app: str, user: str) -> User:
+        """The store as one user sees it, for code that is trusted. Asks nobody.
 
-        Decisions are counted only; `guard` makes handles whose decisions are logged.
+        For callers that are not trusted `guard` makes handles, whose calls are checked and logged.
 
         Args:
-            principal: who calls, as a credential said: `Principal.of(app, user)`.
+            app: the application.
+            user: the user, not empty.
 
         Raises:
-            InvalidInput: it is no principal, or names nobody.
+            InvalidId: they name nobody.
         """
-        return self._guard.as_user(principal)
+        return User(self, self._rooms, Principal.of(app, user).owner, None)
 
     def guard(
         self,
@@ -288,21 +298,12 @@ class Sojourn:
             log: where decisions go; counted only, if not given.
             check_id: what an id that callers bring for a new session must be: it raises `InvalidId`
                 for others. Any id that can name a key will do, if not given.
-            limiter: an `Enumeration`: slows and refuses peers that guess ids; none, if not given.
+            limiter: a `GuessLimiter`: slows and refuses peers that guess ids; none, if not given.
             bindings: binds sessions to their users and clients; none, if not given.
         """
-        rooms = Guarded(
-            self.sessions,
-            self.adapters,
-            self.cache,
-            self.memory,
-            self.artifacts,
-            self.notices,
-            self._streams,
-            self.rotate,
-        )
         return Guard(
-            rooms,
+            self,
+            self._rooms,
             self._security,
             log=log,
             check_id=check_id,

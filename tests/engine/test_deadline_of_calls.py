@@ -64,8 +64,8 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "notices.read": lambda store: store.notices.read("late", "ada", limit=1),
     "notices.latest": lambda store: store.notices.latest("late", "ada"),
     "quarantined": lambda store: store.admin.quarantined("late", "ada"),
-    "as_user": lambda store: store.as_user(Principal.of("late", "ada")).sessions.get("s"),
-    "as_user.rotate": lambda store: store.as_user(Principal.of("late", "ada")).sessions.rotate("s"),
+    "guard.user": lambda store: store.guard().user(Principal.of("late", "ada")).sessions.get("s"),
+    "guard.user.rotate": lambda store: store.guard().user(Principal.of("late", "ada")).rotate("s"),
 }
 
 

@@ -73,7 +73,7 @@ async def test_a_rotated_session_is_forgotten_under_both_ids(store: Sojourn) -> 
     owner = UserKey.of("shop", USER)
     keys = await fill(store, owner, "s3cret")
     rotated = await store.rotate(keys[0])
-    handle = store.as_user(Principal.of("shop", USER))
+    handle = store.guard().user(Principal.of("shop", USER))
     again = await handle.sessions.rotate(rotated.key.session)
     await handle.sessions.rotate("s3cret-1")
     await store.admin.forget(USER)

@@ -367,7 +367,7 @@ async def test_a_tenant_has_its_own_entries(anywhere: sojourn.Sojourn) -> None:
 async def test_a_user_s_handle_sees_the_entries_of_no_tenant(anywhere: sojourn.Sojourn) -> None:
     await anywhere.memory.user("ada", app="shop", tenant="acme").put("secret", "tea")
     await anywhere.memory.user("ada", app="shop").put("open", "tea")
-    ada = anywhere.as_user(Principal.of("shop", "ada"))
+    ada = anywhere.guard().user(Principal.of("shop", "ada"))
     assert keys(await ada.memory.list()) == ["open"]
     assert [hit.entry.key for hit in await ada.memory.search("tea")] == ["open"]
     assert await ada.memory.get("secret") is None

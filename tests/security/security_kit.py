@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 
 import sojourn
-from sojourn.security import AccessLog, Decision, Guard, Principal, UserStore
+from sojourn.security import AccessLog, Decision, Guard, Principal, User
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Callers:
     def __post_init__(self) -> None:
         self.guard: Guard = self.store.guard(log=AccessLog(self.decisions.append))
         self.app = f"shop-{token_hex(4)}"
-        self.ada: UserStore = self.guard.as_user(Principal.of(self.app, "ada"))
-        self.bob: UserStore = self.guard.as_user(Principal.of(self.app, "bob"))
+        self.ada: User = self.guard.user(Principal.of(self.app, "ada"))
+        self.bob: User = self.guard.user(Principal.of(self.app, "bob"))
 
     def reasons(self) -> list[str]:
         return [f"{each.action} {each.outcome}:{each.reason}" for each in self.decisions]

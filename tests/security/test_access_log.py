@@ -30,7 +30,7 @@ async def told(file: io.StringIO, ids: list[str]) -> list[str]:
     async with sojourn.open("memory://") as store:
         guard = store.guard(log=log)
         for name in ids:
-            caller = guard.as_user(Principal.of(name, name, peer=name))
+            caller = guard.user(Principal.of(name, name, peer=name))
             event = Event(author="user", payload="what-was-said", state_delta={"key": "value"})
             await caller.sessions.ensure(name)
             await caller.sessions.append(name, event)

@@ -46,7 +46,7 @@ async def fill(store: sojourn.Sojourn) -> None:
     await store.cache.put("result", {"a": 1}, tags=["t"])
     await store.artifacts.save(KEY, "file", b"data", metadata={"a": 1})
     await store.artifacts.save(OWNER, "mine", b"data" * 300_000)
-    handle = store.as_user(sojourn.security.Principal.of("shop", "ada"))
+    handle = store.guard().user(sojourn.security.Principal.of("shop", "ada"))
     await handle.sessions.ensure("two")
     await handle.sessions.get("never")
 
@@ -56,7 +56,7 @@ def reads(store: sojourn.Sojourn) -> list[Read]:
     sessions, scope = store.sessions, store.memory.user("ada", app="shop")
     remembered = store.memory.sessions("ada", app="shop")
     guard = store.guard()
-    handle = guard.as_user(sojourn.security.Principal.of("shop", "ada"))
+    handle = guard.user(sojourn.security.Principal.of("shop", "ada"))
     return [
         lambda: sessions.get(KEY),
         lambda: sessions.get(KEY, last=2),

@@ -20,19 +20,17 @@ from sojourn.security import (
     IdPolicy,
     Keyring,
     Principal,
-    UserStore,
+    User,
 )
 
 KEYS = Keyring({"k1": b"0" * 32}, "k1")
 
 
-def handles(
-    store: sojourn.Sojourn, **options: object
-) -> tuple[UserStore, UserStore, list[Decision]]:
+def handles(store: sojourn.Sojourn, **options: object) -> tuple[User, User, list[Decision]]:
     decisions: list[Decision] = []
     guard = store.guard(log=AccessLog(decisions.append), **options)  # type: ignore[arg-type]
     ada, bob = (
-        guard.as_user(Principal.of("shop", user, peer=peer))
+        guard.user(Principal.of("shop", user, peer=peer))
         for user, peer in (("ada", "192.0.2.1"), ("bob", "192.0.2.2"))
     )
     return ada, bob, decisions
@@ -43,19 +41,19 @@ async def test_a_bound_session_is_given_to_its_user_and_client_only():
         ada, bob, decisions = handles(store, bindings=Bindings(KEYS))
         session = await ada.sessions.create()
         name = session.key.session
-        token = ada.sessions.bind(session, fingerprint="phone")
+        token = ada.bind(session, fingerprint="phone")
 
-        found = await ada.sessions.bound(name, token, fingerprint="phone")
+        found = await ada.bound(name, token, fingerprint="phone")
         assert found.incarnation == session.incarnation
         for wrong in ({"fingerprint": "laptop"}, {}):
             with pytest.raises(InvalidBinding):
-                await ada.sessions.bound(name, token, **wrong)
+                await ada.bound(name, token, **wrong)
         with pytest.raises(InvalidBinding):
-            await ada.sessions.bound(name, "b1.k1.1.2.forged", fingerprint="phone")
+            await ada.bound(name, "b1.k1.1.2.forged", fingerprint="phone")
         with pytest.raises(SessionNotFound):
-            await bob.sessions.bound(name, token, fingerprint="phone")
+            await bob.bound(name, token, fingerprint="phone")
         with pytest.raises(sojourn.InvalidInput):
-            bob.sessions.bind(session)
+            bob.bind(session)
     refused = [each.reason for each in decisions if each.outcome == "refused"]
     assert refused == ["binding"] * 3
     assert all(each.session for each in decisions)
@@ -66,7 +64,7 @@ async def test_a_handle_does_not_say_that_a_session_was_rotated():
         ada, _, decisions = handles(store)
         session = await ada.sessions.create()
         old = session.key.session
-        new = (await ada.sessions.rotate(old)).key.session
+        new = (await ada.rotate(old)).key.session
         with pytest.raises(SessionRotated):
             await store.sessions.save(session.key, incarnation=session.incarnation)
         with pytest.raises(SessionNotFound) as rotated:
@@ -83,15 +81,15 @@ async def test_a_rotation_ends_bindings_and_the_old_id():
     async with sojourn.open("memory://") as store:
         ada, bob, _ = handles(store, bindings=Bindings(KEYS))
         session = await ada.sessions.create(state={"cart": ["tea"]})
-        token = ada.sessions.bind(session)
+        token = ada.bind(session)
         with pytest.raises(SessionNotFound):
-            await bob.sessions.rotate(session.key.session)
-        new = (await ada.sessions.rotate(session.key.session)).key.session
+            await bob.rotate(session.key.session)
+        new = (await ada.rotate(session.key.session)).key.session
 
         assert await ada.sessions.get(session.key.session) is None
         assert (await ada.sessions.get(new)).state == {"cart": ["tea"]}
         with pytest.raises(InvalidBinding):
-            await ada.sessions.bound(new, token)
+            await ada.bound(new, token)
 
 
 async def test_without_secrets_nothing_is_bound():
@@ -99,9 +97,9 @@ async def test_without_secrets_nothing_is_bound():
         callers = Callers(store)
         session = await callers.ada.sessions.create()
         with pytest.raises(ConfigurationError):
-            callers.ada.sessions.bind(session)
+            callers.ada.bind(session)
         with pytest.raises(ConfigurationError):
-            await callers.ada.sessions.bound(session.key.session, "token")
+            await callers.ada.bound(session.key.session, "token")
 
 
 MAKES = {
@@ -128,8 +126,8 @@ async def test_who_guesses_ids_is_refused_and_others_do_not_notice(url):
         limiter = GuessLimiter(store, limit=2, refused=3, window=60, delay=0.0, longest=0.0)
         app = Callers(store).app
         guard = store.guard(limiter=limiter)
-        eve = guard.as_user(Principal.of(app, "eve", peer="192.0.2.66"))
-        ada = guard.as_user(Principal.of(app, "ada", peer="192.0.2.1"))
+        eve = guard.user(Principal.of(app, "eve", peer="192.0.2.66"))
+        ada = guard.user(Principal.of(app, "ada", peer="192.0.2.1"))
         session = await ada.sessions.create()
         for number in range(3):
             assert await eve.sessions.get(f"guess-{number}") is None

@@ -8,8 +8,11 @@ from security_kit import Callers, calls_of
 
 import sojourn
 from sojourn import Event, InvalidId, Refused, SessionNotFound, UserKey
-from sojourn.security import Principal, UserStore
+from sojourn.access import for_operators
+from sojourn.security import Principal, User, UserRoom
+from sojourn.security.handles import handle_class
 
+KEY = sojourn.SessionKey.of("shop", "bob", "s")
 NOBODY = ["", None, "*", 7, b"ada", ["ada"], "a" * 600, "\ud800"]
 
 
@@ -31,17 +34,21 @@ def test_nobody_is_never_everybody(user):
 def test_a_principal_that_was_not_checked_is_checked_by_the_handle(user):
     store = sojourn.open("memory://")
     with pytest.raises(InvalidId):
-        store.as_user(Principal("shop", user))
+        store.guard().user(Principal("shop", user))
+    with pytest.raises(InvalidId):
+        store.user("shop", user)
     with pytest.raises(sojourn.InvalidInput):
-        store.as_user(user)
+        store.guard().user(user)
     with pytest.raises(TypeError):
-        store.as_user()
+        store.guard().user()
+    with pytest.raises(TypeError):
+        store.user("shop")
 
 
 def test_no_method_of_a_handle_takes_a_user_an_app_or_a_key():
-    handle = sojourn.open("memory://").as_user(Principal.of("shop", "ada"))
-    rooms = [handle, handle.history("s"), *(each for each in public(handle) if is_ours(each))]
-    assert len(rooms) == 9
+    handle = sojourn.open("memory://").user("shop", "ada")
+    rooms = [handle, *rooms_of(handle)]
+    assert len(rooms) == 10
     methods = [method for room in rooms for method in public(room) if inspect.ismethod(method)]
     assert len(methods) > 40
     for method in methods:
@@ -49,8 +56,99 @@ def test_no_method_of_a_handle_takes_a_user_an_app_or_a_key():
         assert not {"user", "app", "owner", "tenant", "agent", "category"} & set(named), method
 
 
-def is_ours(thing: object) -> bool:
-    return type(thing).__module__ in ("sojourn.security.own", "sojourn.security.kept")
+def rooms_of(handle: User) -> list[UserRoom]:
+    rooms = [each for each in vars(handle).values() if isinstance(each, UserRoom)]
+    return [*rooms, handle.history("s")]
+
+
+OPERATORS = {
+    *("Cache.names", "Cache.forget", "Artifacts.move", "Artifacts.owners", "Artifacts.forget"),
+    "Notices.kept",
+}
+"""Methods that take an identity and are not for users: a room that gains one names it here."""
+
+
+def test_every_method_of_a_room_is_in_the_handle_with_the_same_parameters_but_for_identity():
+    count, left_out = 0, set()
+    for room in rooms_of(sojourn.open("memory://").user("shop", "ada")):
+        methods = inspect.getmembers(room.of, inspect.isfunction)
+        takes_none = not any(identity(method) for name, method in methods if name[0] != "_")
+        for name, method in methods:
+            awaited = inspect.iscoroutinefunction(method) or name == "subscribe"
+            if name.startswith("_") or not awaited or not (takes_none or identity(method)):
+                continue
+            if not hasattr(room, name):
+                left_out.add(f"{room.of.__name__}.{name}")
+                continue
+            there = list(inspect.signature(getattr(room, name)).parameters.values())
+            here = list(inspect.signature(method).parameters.values())[1:]
+            with_session = {"key", "owner"} & set(identity(method))
+            assert [each for each in there if not (with_session and each.name == "session")] == [
+                each for each in here if each.name not in identity(method)
+            ]
+            assert bool(with_session) == (
+                "session" in {e.name for e in there} - {e.name for e in here}
+            )
+            count += 1
+    assert left_out == OPERATORS
+    assert count > 50
+
+
+def identity(method: object) -> list[str]:
+    keys = {"SessionKey", "UserKey", "SessionKey | UserKey"}
+    given = inspect.signature(method).parameters.values()
+    return [
+        each.name
+        for each in given
+        if each.name in ("app", "user", "tenant") or each.annotation in keys
+    ]
+
+
+class Notes:
+    """A room that another package has made."""
+
+    async def add(self, key: sojourn.SessionKey, text: str) -> str:
+        return f"{text} of {key.user}, {key.session}"
+
+    async def all(self, app: str, user: str, *, limit: int = 1) -> tuple[object, ...]:
+        return app, user, limit
+
+    async def count(self) -> int:
+        return 5
+
+
+async def test_a_room_of_another_package_has_a_handle_the_same_way(callers):
+    owner = UserKey.of("shop", "ada")
+    notes = handle_class(Notes)("notes", Notes(), owner, None)
+    assert await notes.add("s", text="tea") == "tea of ada, s"
+    assert await notes.add(session="s", text="tea") == "tea of ada, s"
+    assert await notes.all(limit=2) == ("shop", "ada", 2)
+    assert not hasattr(notes, "count")
+    for wrong in ({"user": "bob"}, {"app": "other"}, {"key": KEY}):
+        with pytest.raises(TypeError):
+            await notes.all(**wrong)
+        with pytest.raises(TypeError):
+            await notes.add("s", "tea", **wrong)
+
+
+async def move(self, owner: UserKey, to: sojourn.SessionKey) -> None:
+    pass
+
+
+async def share(self, key: sojourn.SessionKey, *, to: UserKey) -> None:
+    pass
+
+
+async def late(self, name: str, user: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("method", [move, share, late])
+def test_a_method_that_could_name_somebody_else_is_in_no_handle(method):
+    with pytest.raises(TypeError, match="identity"):
+        handle_class(type("Room", (), {"method": method}))
+    kind = handle_class(type("Room", (), {"method": for_operators(method)}))
+    assert not hasattr(kind, "method")
 
 
 def public(thing: object) -> list[object]:
@@ -77,7 +175,7 @@ async def test_a_session_of_somebody_else_is_one_that_never_was(callers):
     assert (await callers.ada.sessions.get(theirs)).state == {"secret": 1}
 
 
-def writes(caller: UserStore, session: str):
+def writes(caller: User, session: str):
     event = Event(author="user", payload="hello")
     return [
         lambda: caller.sessions.append(session, event),
@@ -123,7 +221,7 @@ async def test_the_limiter_tells_nobody_that_somebody_else_has_an_id_too(callers
             failures.append(peer)
 
     guard = callers.store.guard(limiter=Counting())
-    bob = guard.as_user(Principal.of(callers.app, "bob", peer="10.0.0.7"))
+    bob = guard.user(Principal.of(callers.app, "bob", peer="10.0.0.7"))
     await callers.ada.sessions.create("order-17")
     for name in ("order-17", "order-18"):
         await bob.sessions.create(name)

@@ -14,7 +14,7 @@ from extent import examples
 from servers import Server, any_binary
 from sojourn import Event, SojournError
 from sojourn.calls.call import Call, only
-from sojourn.security import AccessLog, Principal, UserStore
+from sojourn.security import AccessLog, Principal, User
 
 HOSTILE = st.lists(
     st.sampled_from([*":%{}*?[#/aé\0", "..", "\r\n", "\x1b[2J", "%3A"]), min_size=1, max_size=5
@@ -22,7 +22,7 @@ HOSTILE = st.lists(
 ALIKE = st.lists(st.sampled_from([":", "%3A", "%253A", "a"]), min_size=1, max_size=2)
 IDS = st.one_of(ALIKE, HOSTILE).map("".join)
 WHO = st.tuples(st.sampled_from(["a", "a:", "a%3A", ":"]), IDS)
-Step = Callable[[UserStore, str, str], Awaitable[object]]
+Step = Callable[[User, str, str], Awaitable[object]]
 Turn = tuple[bool, Step, int]
 
 
@@ -30,7 +30,7 @@ def flush():
     return Call("test.flush", (), only, commands=[("FLUSHALL",)])
 
 
-async def done(caller: UserStore, step: Step, name: str, mark: str) -> object:
+async def done(caller: User, step: Step, name: str, mark: str) -> object:
     """Everything that a caller sees of a step."""
     try:
         return await step(caller, name, mark)
@@ -38,54 +38,54 @@ async def done(caller: UserStore, step: Step, name: str, mark: str) -> object:
         return type(error).__name__, str(error)
 
 
-async def append(caller: UserStore, name: str, mark: str) -> object:
+async def append(caller: User, name: str, mark: str) -> object:
     event = Event(author="user", payload=mark, state_delta={name: mark, f"user:{name}": 1})
     return (await caller.sessions.append(name, event)).seqs
 
 
-async def ensure(caller: UserStore, name: str, mark: str) -> object:
+async def ensure(caller: User, name: str, mark: str) -> object:
     return await shown(caller, await caller.sessions.ensure(name, title=mark))
 
 
-async def get(caller: UserStore, name: str, _: str) -> object:
+async def get(caller: User, name: str, _: str) -> object:
     return await shown(caller, await caller.sessions.get(name))
 
 
-async def listed(caller: UserStore, *_: str) -> object:
+async def listed(caller: User, *_: str) -> object:
     page = await caller.sessions.list(pattern="*")
     return sorted((each.key.session, each.title) for each in page.sessions)
 
 
-async def delete(caller: UserStore, name: str, _: str) -> object:
+async def delete(caller: User, name: str, _: str) -> object:
     return await caller.sessions.delete(name)
 
 
-async def remember(caller: UserStore, name: str, mark: str) -> object:
+async def remember(caller: User, name: str, mark: str) -> object:
     await caller.memory.put(name, mark)
     return [(hit.entry.key, hit.entry.value) for hit in await caller.memory.search(mark)]
 
 
-async def recall(caller: UserStore, *_: str) -> object:
+async def recall(caller: User, *_: str) -> object:
     entries = (await caller.memory.list()).entries
     return sorted((each.key, each.value) for each in entries)
 
 
-async def forget(caller: UserStore, *_: str) -> object:
+async def forget(caller: User, *_: str) -> object:
     return await caller.memory.clear()
 
 
-async def cache(caller: UserStore, name: str, mark: str) -> object:
+async def cache(caller: User, name: str, mark: str) -> object:
     found = await caller.cache.get(name)
     await caller.cache.put(name, mark)
     return found
 
 
-async def attach(caller: UserStore, name: str, mark: str) -> object:
+async def attach(caller: User, name: str, mark: str) -> object:
     await caller.artifacts.save(name, mark.encode(), session=name)
     return await caller.artifacts.names(session=name)
 
 
-async def say(caller: UserStore, name: str, mark: str) -> object:
+async def say(caller: User, name: str, mark: str) -> object:
     await caller.history(name).append("user", mark)
     return [message.content for message in await caller.history(name).all()]
 
@@ -93,7 +93,7 @@ async def say(caller: UserStore, name: str, mark: str) -> object:
 STEPS = [append, ensure, get, listed, delete, remember, recall, forget, cache, attach, say]
 
 
-async def shown(caller: UserStore, session: sojourn.Session | None) -> object:
+async def shown(caller: User, session: sojourn.Session | None) -> object:
     if session is None:
         return None
     payloads = [event.payload for event in session.events]
@@ -151,9 +151,10 @@ async def attacks(url: str, callers: list[tuple[str, str]], names: list[str], tu
         sojourn.open("memory://") as b,
     ):
         guard = both.guard(log=AccessLog())
-        shared = [guard.as_user(Principal.of(*who)) for who in callers]
+        shared = [guard.user(Principal.of(*who)) for who in callers]
         alone = [
-            store.as_user(caller.principal) for store, caller in zip((a, b), shared, strict=True)
+            store.guard().user(Principal.of(*caller.owner))
+            for store, caller in zip((a, b), shared, strict=True)
         ]
         for number, (second, step, name) in enumerate(turns):
             given = names[name], f"{second}{number}"

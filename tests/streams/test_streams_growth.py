@@ -9,9 +9,9 @@ import pytest
 import sojourn
 from planting import DAMAGED, ENCODED, FIELDS, NEWER, ROWS_OF_SERVERS, Planter, planters
 from sojourn import CorruptRecord, NewerFormat, SessionKey
-from sojourn.security import Principal
-from sojourn.security.told import UserStreams
+from sojourn.security import UserRoom
 from sojourn.streams.keys import StreamRoomKeys
+from sojourn.testing.streams import opened
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -22,24 +22,24 @@ def planter(
 
 
 @pytest.fixture
-async def streams(planter: Planter) -> AsyncIterator[UserStreams]:
+async def streams(planter: Planter) -> AsyncIterator[UserRoom]:
     async with sojourn.open(planter.url) as store:
-        yield store.as_user(Principal.of("shop", "ada")).streams
+        yield store.user("shop", "ada").streams
 
 
 def hash_of(connection: str) -> str:
     return StreamRoomKeys().mcp(SessionKey.of("shop", "ada", connection))
 
 
-async def said(streams: UserStreams, connection: str, number: int = 1) -> list[str] | None:
+async def said(streams: UserRoom, connection: str, number: int = 1) -> list[str] | None:
     told = await streams.after(connection, number)
     return None if told is None else [each.message for each in told]
 
 
 async def test_fields_that_are_not_known_are_passed_over_and_kept(
-    streams: UserStreams, planter: Planter
+    streams: UserRoom, planter: Planter
 ) -> None:
-    connection = await streams.open()
+    connection = await opened(streams)
     planted = FIELDS | {"format": "1.9"}
     planter.plant(hash_of(connection), planted)
     assert await streams.add(connection, "1", "a", operation_id="op") == 1
@@ -52,17 +52,17 @@ async def test_fields_that_are_not_known_are_passed_over_and_kept(
     assert not planter.client.exists(hash_of(connection))
 
 
-async def test_the_format_may_be_missing(streams: UserStreams, planter: Planter) -> None:
-    connection = await streams.open()
+async def test_the_format_may_be_missing(streams: UserRoom, planter: Planter) -> None:
+    connection = await opened(streams)
     planter.client.hdel(hash_of(connection), "format")
     assert await streams.add(connection, "1", "a") == 1
     assert await said(streams, connection) == ["a"]
 
 
 async def test_members_that_are_not_known_are_passed_over(
-    streams: UserStreams, planter: Planter
+    streams: UserRoom, planter: Planter
 ) -> None:
-    connection = await streams.open()
+    connection = await opened(streams)
     await streams.add(connection, "1", "a", operation_id="op")
     planter.plant(hash_of(connection), {"1": b'op\n2\n["1","a",{"mood":"good"},7]'})
     assert await said(streams, connection) == ["a"]
@@ -79,9 +79,9 @@ NEWER_ONES: dict[str, dict[bytes | str, bytes | str]] = {
 
 @pytest.mark.parametrize("planted", NEWER_ONES.values(), ids=NEWER_ONES.keys())
 async def test_what_is_newer(
-    streams: UserStreams, planter: Planter, planted: dict[bytes | str, bytes | str]
+    streams: UserRoom, planter: Planter, planted: dict[bytes | str, bytes | str]
 ) -> None:
-    connection = await streams.open()
+    connection = await opened(streams)
     await streams.add(connection, "1", "a", operation_id="op")
     planter.plant(hash_of(connection), planted)
     with pytest.raises(NewerFormat):
@@ -105,9 +105,9 @@ async def test_what_is_newer(
     ],
 )
 async def test_what_was_damaged_is_corrupt_as_before(
-    streams: UserStreams, planter: Planter, planted: dict[bytes | str, bytes | str]
+    streams: UserRoom, planter: Planter, planted: dict[bytes | str, bytes | str]
 ) -> None:
-    connection = await streams.open()
+    connection = await opened(streams)
     await streams.add(connection, "1", "a", operation_id="op")
     planter.plant(hash_of(connection), planted)
     with pytest.raises(CorruptRecord):
@@ -125,17 +125,17 @@ async def test_what_was_damaged_is_corrupt_as_before(
     ],
 )
 async def test_numbers_that_no_connection_has_do_not_busy_the_server(
-    streams: UserStreams, planter: Planter, field: str, number: str
+    streams: UserRoom, planter: Planter, field: str, number: str
 ) -> None:
-    connection = await streams.open()
+    connection = await opened(streams)
     await streams.add(connection, "1", "a")
     planter.plant(hash_of(connection), {field: number})
     assert await streams.add(connection, "1", "b") == 0
     assert not planter.client.hexists(hash_of(connection), "2")
 
 
-async def test_sizes_are_those_of_plain_messages(streams: UserStreams, planter: Planter) -> None:
-    connection = await streams.open()
+async def test_sizes_are_those_of_plain_messages(streams: UserRoom, planter: Planter) -> None:
+    connection = await opened(streams)
     await streams.add(connection, "1", "x" * 1_000_000, operation_id="op")
     small = b"op\n1000001\n" + ENCODED
     planter.plant(hash_of(connection), {"1": small})

@@ -9,9 +9,9 @@ import pytest
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord, InvalidId, SessionKey
-from sojourn.security import Principal
-from sojourn.security.told import UserStreams
+from sojourn.security import UserRoom
 from sojourn.streams.keys import StreamRoomKeys
+from sojourn.testing.streams import opened
 
 HOUR = 3_600_000
 
@@ -23,8 +23,8 @@ async def store(server: Server) -> AsyncIterator[sojourn.Sojourn]:
 
 
 @pytest.fixture
-def streams(store: sojourn.Sojourn) -> UserStreams:
-    return store.as_user(Principal.of("shop", "ada")).streams
+def streams(store: sojourn.Sojourn) -> UserRoom:
+    return store.user("shop", "ada").streams
 
 
 def test_keys_are_known_by_their_kind() -> None:
@@ -35,8 +35,8 @@ def test_keys_are_known_by_their_kind() -> None:
         StreamRoomKeys("mcp")
 
 
-async def test_a_human_can_read_it(server: Server, streams: UserStreams) -> None:
-    connection = await streams.open()
+async def test_a_human_can_read_it(server: Server, streams: UserRoom) -> None:
+    connection = await opened(streams)
     await streams.add(connection, "7", '{"id":7}', operation_id="op")
     (key,) = server.ask("KEYS", "*")
     assert key == f"mcp:{{shop:ada}}:{connection}"
@@ -50,8 +50,8 @@ async def test_a_human_can_read_it(server: Server, streams: UserStreams) -> None
     }
 
 
-async def test_each_step_gives_it_an_hour(server: Server, streams: UserStreams) -> None:
-    connection = await streams.open()
+async def test_each_step_gives_it_an_hour(server: Server, streams: UserRoom) -> None:
+    connection = await opened(streams)
     (key,) = server.ask("KEYS", "*")
     for step in (
         lambda: streams.touch(connection),
@@ -64,8 +64,8 @@ async def test_each_step_gives_it_an_hour(server: Server, streams: UserStreams) 
         assert server.ask("PTTL", key) > HOUR - 60_000
 
 
-async def test_what_was_dropped_leaves_nothing(server: Server, streams: UserStreams) -> None:
-    connection = await streams.open()
+async def test_what_was_dropped_leaves_nothing(server: Server, streams: UserRoom) -> None:
+    connection = await opened(streams)
     for _ in range(600):
         await streams.add(connection, "1", "x")
     (key,) = server.ask("KEYS", "*")
@@ -73,8 +73,8 @@ async def test_what_was_dropped_leaves_nothing(server: Server, streams: UserStre
     assert server.ask("HMGET", key, "seq", "dropped", "bytes") == ["600", "344", str(256 * 2)]
 
 
-async def test_what_is_damaged_is_loud(server: Server, streams: UserStreams) -> None:
-    connection = await streams.open()
+async def test_what_is_damaged_is_loud(server: Server, streams: UserRoom) -> None:
+    connection = await opened(streams)
     await streams.add(connection, "1", "x")
     (key,) = server.ask("KEYS", "*")
     server.ask("HSET", key, "1", "op\nno JSON")

@@ -13,7 +13,7 @@ from sojourn.security import Principal
 def test_failed_attempts_and_flagged_sessions_of_all_processes_are_shown(cli: Cli) -> None:
     async def attack() -> None:
         async with sojourn.open(cli.url, namespace=cli.namespace) as store:
-            ada, bob = (store.as_user(Principal.of("shop", user)) for user in ("ada", "bob"))
+            ada, bob = (store.guard().user(Principal.of("shop", user)) for user in ("ada", "bob"))
             made = await ada.sessions.create()
             for session in (made.key.session, made.key.session, "never-was"):
                 await bob.sessions.get(session)

@@ -19,7 +19,7 @@ from test_mcp_schema import TOOLS
 
 import sojourn
 from servers import Server
-from sojourn.surfaces.mcp import Desk, Identity, application
+from sojourn.surfaces.mcp import Identity, RequestContext, application
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "mcp.md").read_text("utf-8")
 
@@ -79,7 +79,7 @@ def test_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", logging.ERROR)
-    application(Desk(sojourn.open("memory://").guard(), Identity("shop", "ada")))
+    application(RequestContext(sojourn.open("memory://").guard(), Identity("shop", "ada")))
     assert (root.handlers, root.level) == ([], logging.ERROR)
 
 

@@ -21,8 +21,8 @@ from mcp_kit import MODES, Web, call, handshake, request, stdio, token_file, web
 
 import sojourn
 from servers import Server
-from sojourn.security import Principal
-from sojourn.surfaces.mcp import Desk, Identity, application
+from sojourn.surfaces.mcp import Identity, RequestContext, application
+from sojourn.testing.streams import opened
 
 HEADERS = {"mcp_protocol_version": "2025-11-25"}
 
@@ -132,7 +132,7 @@ async def answered(http: httpx2.AsyncClient) -> None:
 @asynccontextmanager
 async def served(store: sojourn.Sojourn, patience: float) -> AsyncGenerator[str]:
     """The address of a server."""
-    desk = Desk(store.guard(), Identity("shop", "ada"))
+    desk = RequestContext(store.guard(), Identity("shop", "ada"))
     config = uvicorn.Config(application(desk, patience=patience), log_level="warning")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -150,8 +150,8 @@ def url(request: pytest.FixtureRequest, shared_server: Server) -> str:
 async def test_a_call_that_nobody_answers_any_more_ends_with_advice(url: str) -> None:
     """As when the server was killed between the question and its answer."""
     async with sojourn.open(url) as store, served(store, patience=0.2) as at:
-        streams = store.as_user(Principal.of("shop", "ada")).streams
-        session = await streams.open()
+        streams = store.user("shop", "ada").streams
+        session = await opened(streams)
         place = await streams.add(session, "42", "")
         async with web_client(at, mcp_session_id=session) as http:
             reply = await http.get("/mcp", headers={"last-event-id": str(place)})
@@ -163,8 +163,8 @@ async def test_a_call_that_nobody_answers_any_more_ends_with_advice(url: str) ->
 async def test_an_answer_that_comes_late_is_waited_for(url: str) -> None:
     """As when another process, or a client's first connection, still works on it."""
     async with sojourn.open(url) as store, served(store, patience=20) as at:
-        streams = store.as_user(Principal.of("shop", "ada")).streams
-        session = await streams.open()
+        streams = store.user("shop", "ada").streams
+        session = await opened(streams)
         place = await streams.add(session, "42", "")
         answer = json.dumps({"jsonrpc": "2.0", "id": 42, "result": {"late": True}})
         async with (
@@ -195,8 +195,8 @@ async def test_a_call_goes_on_when_its_client_has_gone(url: str) -> None:
 
 async def test_the_last_messages_only_are_kept(url: str) -> None:
     async with sojourn.open(url) as store:
-        streams = store.as_user(Principal.of("shop", "ada")).streams
-        session = await streams.open()
+        streams = store.user("shop", "ada").streams
+        session = await opened(streams)
         for _ in range(257):
             await streams.add(session, "1", "x")
         assert await streams.after(session, 1) is None

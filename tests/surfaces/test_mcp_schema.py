@@ -13,7 +13,7 @@ from mcp_kit import MODES, call, fails
 from mcp_types import Tool
 
 import sojourn
-from sojourn.surfaces.mcp import Desk, Identity, memory, server_of, sessions
+from sojourn.surfaces.mcp import Identity, RequestContext, memory, server_of, sessions
 
 READS, WRITES, REPLACES = (True, False, True), (False, False, False), (False, True, True)
 """Read-only, destructive, idempotent."""
@@ -46,7 +46,7 @@ TOOLS = {
 @pytest.fixture(params=MODES)
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     async with sojourn.open("memory://") as store:
-        server = server_of(Desk(store.guard(), Identity("shop", "ada")))
+        server = server_of(RequestContext(store.guard(), Identity("shop", "ada")))
         async with Client(server, mode=request.param) as client:
             yield client
 

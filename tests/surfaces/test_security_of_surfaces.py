@@ -52,7 +52,7 @@ def web(where: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 @pytest.fixture(params=SURFACES)
 async def asked(request: pytest.FixtureRequest, where: Cli, web: Web) -> AsyncIterator[Asked]:
     async with sojourn.open(where.url, namespace=where.namespace) as store:
-        handle = store.as_user(Principal.of("shop", "eve"))
+        handle = store.guard().user(Principal.of("shop", "eve"))
 
         async def library(session: str) -> str:
             try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
+from sojourn.access import for_operators
 from sojourn.artifacts.model import Artifact, ArtifactPlace, ArtifactVersion, Owner
 from sojourn.artifacts.operations.delete import DeleteArtifact, ForgetArtifacts
 from sojourn.artifacts.operations.find import FindArtifact, LoadArtifact
@@ -157,6 +158,7 @@ class Artifacts:
         """The names of all artifacts of a session, or of a user's own, in order. One round trip."""
         return await self._store.run(ListArtifacts(_owner(owner)))
 
+    @for_operators
     @in_time
     async def move(self, owner: SessionKey | UserKey, to: SessionKey | UserKey) -> list[str]:
         """Give all artifacts of an owner to another one of the same user, each all or nothing.
@@ -218,6 +220,7 @@ class Artifacts:
         )
         return sum(deleted)
 
+    @for_operators
     async def owners(self, app: str, user: str) -> list[SessionKey | UserKey]:
         """The user, and those of the user's sessions, that have artifacts, in order.
 
@@ -226,6 +229,7 @@ class Artifacts:
         """
         return await self._store.run(ListOwners(user_key(app, user)))
 
+    @for_operators
     async def forget(self, app: str, user: str) -> int:
         """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
+from sojourn.access import for_operators
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.operations.leases import FulfilLease, RenewLease
 from sojourn.cache.operations.reads import FetchCached, ListCached
@@ -163,6 +164,7 @@ class Cache:
         """
         await self._store.run(InvalidateTag(parse_tenant(tenant), parse_tag(tag)))
 
+    @for_operators
     async def names(self, *, tenant: str = "") -> list[str]:
         """The names of all entries of a tenant, in order.
 
@@ -170,6 +172,7 @@ class Cache:
         """
         return await self._store.run(ListCached(parse_tenant(tenant)))
 
+    @for_operators
     async def forget(self, tenant: str) -> int:
         """Delete everything of a tenant; how many entries there were.
 

@@ -22,7 +22,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.tasks import start
 from sojourn.errors import Closed, SojournError
-from sojourn.resilience.deadline import from_now
+from sojourn.resilience.deadline import from_now, running_clock
 
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two questions for the map, while the answer stays the same and nodes are lost."""
@@ -53,6 +53,7 @@ class Cluster:
     ) -> None:
         self._seed = seed
         self._timeouts = timeouts
+        self.clock = running_clock()
         self._tally = tally
         self._changed = changed
         self._loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
 from sojourn.engine.multiplexer import ConnectionStats, Multiplexer, Timeouts
 from sojourn.engine.pending import LARGE, Pending
+from sojourn.resilience.deadline import running_clock
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
@@ -37,6 +38,7 @@ class ConnectionPair:
 
     Attributes:
         server: where the last connection led to; None before the first.
+        clock: that of the loop.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ConnectionPair:
         self._again = again
         self._apart = timeouts.replicas > 0
         self.server: Address | None = None
+        self.clock = running_clock()
         self.small = Multiplexer(self._connected, where, timeouts, self)
         self.large = Multiplexer(self._connected, where, timeouts, self)
         self.alone = Multiplexer(self._connected, where, timeouts, self, alone=True)

@@ -19,7 +19,7 @@ from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import Deadline, current_deadline, running_clock
+from sojourn.resilience.deadline import Deadline, current_deadline, deadlines
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
@@ -104,16 +104,16 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        shared = current_deadline()
-        pending = self._submit(call, timeout, shared=shared)
+        shared = current_deadline() if deadlines else None
+        pending = self._submit(call, timeout, shared=shared, urgent=True)
         reply = await pending.future
         if shared is not None:
             shared.extend_to(pending.deadline)
         return call.read(reply)
 
     def start(self, call: Call[Any]) -> Pending:
-        """As `run`, for who reads the replies; what follows has time until the call's deadline."""
-        return self._submit(call, shared=current_deadline())
+        """As `run`, to read the replies oneself; what follows has time until its deadline."""
+        return self._submit(call, shared=current_deadline() if deadlines else None, urgent=True)
 
     async def nodes(self) -> list[Node]:
         """The servers that there are: the nodes of a Cluster that have slots, else the one.
@@ -245,22 +245,23 @@ class Engine:
         connections: ConnectionPair | Cluster | None = None,
         shared: Deadline | None = None,
         by: float = math.inf,
+        *,
+        urgent: bool = False,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         connections = connections or self._connections.get(loop) or self._open(loop)
         wanted = self._hooks.wanted
         started = loop.time() if wanted else 0.0
-        now = running_clock().time()
-        deadline = now + (timeout or self.timeout)
-        if by < deadline:  # noqa: PLR1730 - of every call
-            deadline = by
-        limit = now + self._whole
+        now = connections.clock.time()
+        deadline, limit = now + (timeout or self.timeout), now + self._whole
+        future: asyncio.Future[Any] = asyncio.Future(loop=loop)
+        pending = Pending(call, deadline, future, limit, urgent=urgent)
         if shared is not None:
-            deadline = min(deadline, shared.end)
-            limit = min(limit, shared.began + self._whole)
-        pending = Pending(call, deadline, loop.create_future(), limit)
-        if shared is not None:
-            pending.given = deadline - now
+            pending.deadline = min(deadline, by, shared.end)
+            pending.limit = min(limit, shared.began + self._whole)
+            pending.given = pending.deadline - now
+        elif by < deadline:
+            pending.deadline, pending.given = by, by - now
         connections.send(pending)
         if wanted:
             pending.future.add_done_callback(

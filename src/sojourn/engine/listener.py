@@ -17,7 +17,8 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.calls.call import Command, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
-from sojourn.engine.multiplexer import CHECK, REPLY_ERRORS, Timeouts
+from sojourn.engine.multiplexer import CHECK, Timeouts
+from sojourn.engine.raw_connection import REPLY_ERRORS
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.backoff import backoff

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple, Protocol, cast
 
 from redis import exceptions as driver
@@ -27,6 +28,7 @@ from sojourn.engine.faults import (
     redirect_of,
 )
 from sojourn.engine.pending import LARGE, Pending, Wait
+from sojourn.engine.raw_connection import REPLY_ERRORS, TURN, RawConnection
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
@@ -34,21 +36,8 @@ from sojourn.resilience.backoff import backoff
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_clock, until
 
-REPLY_ERRORS = (
-    driver.ResponseError,
-    driver.BusyLoadingError,
-    driver.ClusterDownError,
-    driver.AuthenticationError,
-    driver.AuthorizationError,
-)
-"""What redis-py raises for an error reply; anything else means the connection is gone."""
-
 _MOMENT = 0.02
 """Seconds until a task that others have cancelled is started again."""
-_TURN = 16
-"""Replies handed out before those who got them have their turn, so that their next calls are on the
-way to the server while the rest is read: both work at the same time."""
-
 _LONGEST_BACKOFF = 2.0
 """Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
 
@@ -154,7 +143,10 @@ class Multiplexer:
         self._backing_off: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
         self._loads = True
-        self._ready = False
+        self._ready = True
+        self._is_stale = False
+        self._flushes = False
+        self._raw: RawConnection | None = None
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -186,24 +178,52 @@ class Multiplexer:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._breaker.is_open or pending.deadline <= self._clock.time():
-            self._end_late(pending)  # what has no time left is not sent
+        if (
+            self._breaker.is_open
+            or pending.given <= 0  # what has no time left is not sent
+            or (pending.attempts and pending.deadline <= self._clock.time())
+        ):
+            self._end_late(pending)
             return
         pending.moved = self._traffic.seconds  # as `enter`, without a call
         pending.came = self._traffic.size
         self._waiting.append(pending)
-        if not self._ready:
+        if pending.urgent and not self._in_flight:
+            self._flush()
+        elif not self._flushes:
             self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
             self._watch(pending.deadline)
-        if self._task is None or self._task.done():
+        if self._reader is None and (self._task is None or self._task.done()):
             self._start()
 
     def _rouse(self) -> None:
-        """Let the writer look at what waits: an `asyncio.Event` for one, and cheaper."""
-        self._ready = True
-        if (wake := self._wake) is not None and not wake.done():
-            wake.set_result(None)
+        """Send what waits in the next turn of the loop, with all other calls of this one."""
+        if not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what waits; the writer does it if that takes waiting."""
+        self._flushes = False
+        wake, raw = self._wake, self._raw
+        if wake is None:  # the writer has not started, or is at work
+            self._ready = True
+            return
+        if self._idle.restart() >= self._timeouts.health_check_interval:
+            self._is_stale = True
+        if raw is None or self._is_stale or (self._in_flight and raw.is_full):
+            self._ready, self._wake = True, None
+            if not wake.done():
+                wake.set_result(None)
+            return
+        try:
+            if packets := self._take():
+                raw.write(b"".join(packets))
+        except BaseException as error:
+            raw.fail(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
 
     def withdraw(self) -> list[Pending]:
         """Give back what waits while there is no connection."""
@@ -219,6 +239,12 @@ class Multiplexer:
         """Give up the connection, if there is one: the next may lead elsewhere."""
         if self._reader is not None:
             self._reader.cancel()
+        self._stop_raw()
+
+    def _stop_raw(self) -> None:
+        if self._raw is not None:
+            self._raw.stop()
+            self._raw = None
 
     def hang_up(self) -> None:
         """Let go of the connection, in a loop that does not run: it may make another."""
@@ -336,7 +362,9 @@ class Multiplexer:
         self._reader = start(self._loop, self._read(connection))
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
-        self._traffic.attach(connection)
+        with suppress(ImportError, AttributeError, TypeError):  # else redis-py reads and writes
+            self._raw = RawConnection(connection, self._received)
+        self._traffic.attach(connection, None if self._raw is None else self._raw.feed)
         self._idle.restart()
         self._listen()
         self._connection = connection
@@ -344,6 +372,8 @@ class Multiplexer:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         except GeneratorExit:  # the loop was thrown away with all that was under way in it
             hang_up(connection, self._loop)
+            for task in both:  # one that never ran would be warned of
+                cast("Coroutine[Any, Any, None]", task.get_coro()).close()
             raise
         except BaseException:
             await self._left(connection, *both, broken=False)
@@ -363,7 +393,8 @@ class Multiplexer:
         writer.cancel()
         if self._pulse is not None:
             self._pulse.cancel()
-        self._connection = self._reader = None
+        self._connection = self._reader = self._wake = None
+        self._stop_raw()
         self._requeue(broken)  # before anything is awaited: no reply may meet another's call
         if not (self._closed or self._left_behind):
             self._breaker.attempt()  # connect again at once: the next call need not wait
@@ -382,7 +413,8 @@ class Multiplexer:
                 self._wake = self._loop.create_future()
                 await self._wake
             self._ready = False
-            if self._idle.restart() >= self._timeouts.health_check_interval:
+            if self._idle.restart() >= self._timeouts.health_check_interval or self._is_stale:
+                self._is_stale = False
                 await self._check(connection)
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
@@ -450,40 +482,47 @@ class Multiplexer:
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        in_flight, traffic = self._in_flight, self._traffic
-        settled = 0
+        """Wait for the end of a connection, and for its replies where redis-py reads them."""
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
-        while True:
-            if self._alone and not in_flight and self._waiting:
-                self._rouse()
+        for turn in count(1):
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
-            self._heard = True
-            if not in_flight:
-                raise driver.InvalidResponse("the server sent a reply that nobody asked for")
-            pending = in_flight[0]
-            if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
-                in_flight.popleft()
-                traffic.mid_reply = False
-                continue
-            if isinstance(pending, Wait):
-                in_flight.popleft()
-                traffic.mid_reply = False
-                self._confirm(pending, reply)
-                continue
+            self._received(reply)
+            if turn % TURN == 0:
+                await asyncio.sleep(0)
+
+    def _received(self, reply: Any) -> None:
+        """Take one reply.
+
+        Raises:
+            InvalidResponse: it is not the reply to anything.
+        """
+        self._heard = True
+        in_flight, traffic = self._in_flight, self._traffic
+        if not in_flight:
+            raise driver.InvalidResponse("the server sent a reply that nobody asked for")
+        pending = in_flight[0]
+        if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
+            in_flight.popleft()
+            traffic.mid_reply = False
+            return
+        if isinstance(pending, Wait):
+            in_flight.popleft()
+            traffic.mid_reply = False
+            self._confirm(pending, reply)
+        else:
             pending.replies.append(reply)
             pending.missing -= 1
-            if pending.missing == 0:
-                traffic.mid_reply = False
-                in_flight.popleft()
-                if pending.held:
-                    continue
+            if pending.missing:
+                return
+            traffic.mid_reply = False
+            in_flight.popleft()
+            if not pending.held:
                 self._settle(pending)
-                settled += 1
-                if settled % _TURN == 0:
-                    await asyncio.sleep(0)
+        if self._alone and not in_flight and self._waiting:
+            self._rouse()
 
     def _confirm(self, wait: Wait, reply: Any) -> None:
         """Settle the writes before a WAIT, if enough replicas have them."""

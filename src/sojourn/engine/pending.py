@@ -34,6 +34,7 @@ class Pending:
         refusals: how often a server put it off for now.
         asking: it goes to a node that is being given the slot (Redis Cluster's ASK).
         held: its batch ends in a WAIT, whose reply decides.
+        urgent: nothing else is sent at the same moment, so it need not wait for others.
         doubtful: it was sent, and the connection was lost before the reply.
         losses: how many connections broke while it was under way.
         refusal: the last reply that put it off.
@@ -60,7 +61,7 @@ class Pending:
             "missing",
             "moved",
         ),
-        *("packet", "refusal", "refusals", "replies"),
+        *("packet", "refusal", "refusals", "replies", "urgent"),
     )
 
     def __init__(
@@ -69,6 +70,8 @@ class Pending:
         deadline: float,
         future: asyncio.Future[Any],
         limit: float = math.inf,
+        *,
+        urgent: bool = False,
     ) -> None:
         self.call = call
         self.deadline = deadline
@@ -84,6 +87,7 @@ class Pending:
         self.missing = 0
         self.asking = False
         self.held = False
+        self.urgent = urgent
         self.doubtful = False
         self.losses = 0
         self.refusal: BaseException | None = None

@@ -62,13 +62,15 @@ class Traffic:
         self._seconds_out = self._size_out = 0.0
         self._transport: Any = None
 
-    def attach(self, connection: AbstractConnection) -> None:
-        """Notice what comes over a connection."""
+    def attach(
+        self, connection: AbstractConnection, feed: Callable[[bytes], object] | None = None
+    ) -> None:
+        """Notice what comes over a connection, and pass it on: to its own reader by default."""
         self._begin()
         ours = cast("Any", connection)
         with suppress(AttributeError):  # then there is only silence, as it were
             reader = ours._reader  # noqa: SLF001 - redis-py tells of whole replies only
-            feed = reader.feed_data
+            take = feed or reader.feed_data
 
             def fed(data: bytes) -> None:
                 now = monotonic()
@@ -82,7 +84,7 @@ class Traffic:
                     self.mid_reply = True
                     if gap < _STILL or (gap < math.inf and self._carried()):
                         self.seconds += gap
-                feed(data)
+                take(data)
 
             reader.feed_data = fed
             self._transport = ours._writer.transport  # noqa: SLF001

@@ -41,7 +41,7 @@ class Memory:
     Every scope may be made with a `tenant`, a word of up to 256 bytes: then it has only this
     tenant's entries, and its puts belong to this tenant. With the empty tenant it has the entries
     of no tenant. Without one (None) it has the entries of all tenants, which is for trusted code:
-    the scopes of `store.as_user` have those of no tenant.
+    the scopes of `store.user` have those of no tenant.
 
     Args:
         store: where entries are kept.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from itertools import islice
 
+from sojourn.access import access, for_operators
 from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
 from sojourn.handles import stays_here
@@ -41,6 +42,7 @@ class Notices:
         self._poll = poll
         self._closed = False
 
+    @access()
     def subscribe(
         self, app: str, user: str, *, after: str | None = None
     ) -> AsyncGenerator[Notice, None]:
@@ -111,6 +113,7 @@ class Notices:
                 return found[:limit]
             place = page.entries[-1].place  # some were of kinds that this version does not know
 
+    @for_operators
     async def kept(self, app: str, user: str) -> list[Notice]:
         """All that are remembered, also when this store was opened without notices.
 

@@ -4,21 +4,22 @@ from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outco
 from sojourn.security.binding import Bindings
 from sojourn.security.enumeration import GuessLimiter
 from sojourn.security.forgetting import ErasureReceipt
-from sojourn.security.gate import Limiter
-from sojourn.security.guard import Guard, Guarded, SecurityStats, UserStore
+from sojourn.security.guard import Guard, SecurityStats
+from sojourn.security.handles import UserRoom
 from sojourn.security.ids import IdPolicy
-from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMemory, UserNotices
+from sojourn.security.interceptor import AccessInterceptor, AccessPolicy, Limiter
 from sojourn.security.keyring import Keyring
-from sojourn.security.own import UserSessions
 from sojourn.security.principal import Principal
+from sojourn.security.user import User
 
 __all__ = [
+    "AccessInterceptor",
     "AccessLog",
+    "AccessPolicy",
     "Bindings",
     "Decision",
     "ErasureReceipt",
     "Guard",
-    "Guarded",
     "GuessLimiter",
     "IdPolicy",
     "JsonLines",
@@ -28,11 +29,6 @@ __all__ = [
     "Outcome",
     "Principal",
     "SecurityStats",
-    "UserArtifacts",
-    "UserCache",
-    "UserHistory",
-    "UserMemory",
-    "UserNotices",
-    "UserSessions",
-    "UserStore",
+    "User",
+    "UserRoom",
 ]

@@ -1,45 +1,22 @@
-"""Guarded handles: each is restricted to one user, and its calls are logged."""
+"""Guards make handles for callers that are not trusted: their calls are checked and logged."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from sojourn.artifacts import Artifacts
-from sojourn.cache import Cache
 from sojourn.errors import InvalidInput, SojournError
 from sojourn.handles import stays_here
-from sojourn.ids import SessionKey, parse_app
-from sojourn.memory import LAST, Memory, remember
-from sojourn.notices import Notices
+from sojourn.ids import parse_app
 from sojourn.security.audit import AccessLog
 from sojourn.security.binding import Bindings
-from sojourn.security.gate import Checks, Gate, Limiter
-from sojourn.security.kept import UserArtifacts, UserCache, UserHistory, UserMemory, UserNotices
-from sojourn.security.own import RotateCall, UserSessions
+from sojourn.security.interceptor import AccessInterceptor, AccessPolicy, Limiter
 from sojourn.security.principal import Principal
 from sojourn.security.store import SecurityStore
-from sojourn.security.told import UserStreams
-from sojourn.sessions import KEEP, AdapterSessions, Keep, Sessions
-from sojourn.sessions.history import history_of
-from sojourn.streams import Streams
+from sojourn.security.user import User
 
 logger = logging.getLogger("sojourn.security")
-
-
-class Guarded(NamedTuple):
-    """The rooms that a handle opens a part of, and what the store does over several."""
-
-    sessions: Sessions
-    adapters: AdapterSessions
-    cache: Cache
-    memory: Memory
-    artifacts: Artifacts
-    notices: Notices
-    streams: Streams
-    rotate: RotateCall
 
 
 class SecurityStats(NamedTuple):
@@ -58,90 +35,26 @@ class SecurityStats(NamedTuple):
     reasons: dict[str, int]
 
 
-@stays_here("the store's URL and the Principal, and make it there")
-class UserStore:
-    """A store as one user sees it. Made by `store.as_user`. It cannot name anyone else.
-
-    Attributes:
-        principal: who it is.
-        sessions: the user's sessions.
-        memory: what is known of the user.
-        remembered: what is remembered of the user's sessions.
-        said: what was said in them.
-        cache: results of expensive steps, in a tenant of the user's own.
-        artifacts: files of the user and of the user's sessions.
-        notices: what happens to the user's sessions.
-        streams: what clients of the user were told lately.
-    """
-
-    def __init__(self, gate: Gate, rooms: Guarded, bindings: Bindings | None) -> None:
-        app, user = gate.principal.owner
-        self.principal = gate.principal
-        self.sessions = UserSessions(gate, rooms.sessions, rooms.rotate, bindings)
-        known, past, said = (
-            scope(user, app=app, tenant="")
-            for scope in (rooms.memory.user, rooms.memory.sessions, rooms.memory.events)
-        )
-        self.memory = UserMemory(gate, known, "memory")
-        self.remembered = UserMemory(gate, past, "remembered")
-        self.said = UserMemory(gate, said, "said")
-        self.cache = UserCache(gate, rooms.cache)
-        self.artifacts = UserArtifacts(gate, rooms.artifacts)
-        self.notices = UserNotices(gate, rooms.notices)
-        self.streams = UserStreams(gate, rooms.streams)
-        self._gate = gate
-        self._rooms = rooms
-
-    def history(self, session: str, *, ttl: float | Keep | None = KEEP) -> UserHistory:
-        """The messages of a session of the user, as role and content. Asks nobody.
-
-        Args:
-            session: its id.
-            ttl: seconds that a session made by its first message lives after each change, instead
-                of the store's; None for ever.
-
-        Raises:
-            InvalidId: it cannot name a session.
-        """
-        key, rooms = self._gate.key(session), self._rooms
-        return UserHistory(
-            self._gate,
-            session,
-            history_of(rooms.sessions, rooms.adapters, key, ttl=ttl),
-        )
-
-    async def remember(self, session: str, *, summary: str | None = None, end: bool = False) -> int:
-        """Remember a session of the user beyond its life: see `Sojourn.remember`."""
-        rooms = self._rooms
-
-        async def remembered(key: SessionKey) -> int:
-            if end:
-                await rooms.sessions.update(key, status="ended")
-            return await remember(
-                rooms.memory, key, partial(rooms.sessions.get, last=LAST), summary
-            )
-
-        return await self._gate.on("sessions.remember", session, remembered)
-
-
 @stays_here("the store's URL, and make one there")
 class Guard:
     """Makes handles. Made by `store.guard(…)`.
 
     Args:
-        rooms: what handles open.
-        store: what guards of all processes know.
+        store: the store.
+        rooms: its rooms, by name.
+        counts: what guards of all processes know.
         log: where decisions go; counted only, if not given.
         check_id: what an id that callers bring for a new session must be: `IdPolicy.check`; raises
             `InvalidId`. Any id that can name a key, if not given.
-        limiter: an `Enumeration`, which slows and refuses peers that guess ids.
-        bindings: what binds sessions to their users and clients.
+        limiter: a `GuessLimiter`: slows and refuses peers that guess ids.
+        bindings: binds sessions to their users and clients.
     """
 
     def __init__(
         self,
-        rooms: Guarded,
-        store: SecurityStore,
+        store: Any,
+        rooms: Mapping[str, Any],
+        counts: SecurityStore,
         *,
         log: AccessLog | None = None,
         check_id: Callable[[str], object] | None = None,
@@ -149,12 +62,12 @@ class Guard:
         bindings: Bindings | None = None,
     ) -> None:
         self.log = AccessLog() if log is None else log
-        self._rooms = rooms
         self._store = store
-        self._bindings = bindings
-        self._checks = Checks(self.log, store, check_id or _any, limiter)
+        self._rooms = rooms
+        self._counts = counts
+        self._policy = AccessPolicy(self.log, counts, check_id or _any, limiter, bindings)
 
-    def as_user(self, principal: Principal) -> UserStore:
+    def user(self, principal: Principal) -> User:
         """The store as one user sees it. Asks nobody.
 
         Args:
@@ -165,10 +78,11 @@ class Guard:
             InvalidId: it names nobody.
         """
         if not isinstance(principal, Principal):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput("as_user() takes a Principal: Principal.of(app, user).")
+            raise InvalidInput("guard.user() takes a Principal: Principal.of(app, user).")
         app, user, peer = principal
-        gate = Gate(Principal.of(app, user, peer=peer), self._checks)
-        return UserStore(gate, self._rooms, self._bindings)
+        checked = Principal.of(app, user, peer=peer)
+        access = AccessInterceptor(checked, self._policy)
+        return User(self._store, self._rooms, checked.owner, access)
 
     async def refused(self, app: str, reason: str) -> None:
         """Count what a surface has refused by itself, for all processes. One round trip.
@@ -184,7 +98,7 @@ class Guard:
         """
         name = parse_app(app)
         try:
-            await self._store.count(name, f"refused:{reason}", None)
+            await self._counts.count(name, f"refused:{reason}", None)
         except SojournError as error:
             logger.warning("A refusal was not counted for other processes: %s", error)
 
@@ -202,7 +116,7 @@ class Guard:
             InvalidId: no such app.
             Unavailable: the server does not answer.
         """
-        totals = await self._store.totals(parse_app(app))
+        totals = await self._counts.totals(parse_app(app))
         reasons = dict(totals.counts)
         return SecurityStats(None, _failed(reasons), totals.flagged, reasons)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from sojourn import codecs
+from sojourn.access import access
 from sojourn.errors import (
     CorruptRecord,
     InvalidInput,
@@ -78,6 +79,7 @@ class History:
         self._operation_timeout = adapters.limits.operation_timeout
         self._ttl: float | Keep | None = ttl
 
+    @access(creates=True)
     async def append(
         self,
         role: str,
@@ -101,6 +103,7 @@ class History:
         """
         await self._append([_event(role, content, metadata)], operation_id)
 
+    @access(creates=True)
     async def extend(
         self, messages: Sequence[Mapping[str, Any]], *, operation_id: str | None = None
     ) -> None:

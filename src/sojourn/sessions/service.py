@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 import msgspec
 
+from sojourn.access import access
 from sojourn.caps import CAPS
 from sojourn.errors import (
     Conflict,
@@ -27,7 +28,7 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks, refusals
-from sojourn.sessions.encoding import by_scope, encode_events, encode_state
+from sojourn.sessions.encoding import by_scope, encode_event, encode_events, encode_state
 from sojourn.sessions.fields import ordered_labels
 from sojourn.sessions.listing import Filter
 from sojourn.sessions.model import (
@@ -59,7 +60,7 @@ from sojourn.sessions.record import (
     encode_changes,
 )
 from sojourn.sessions.safe import SafeSessions
-from sojourn.sessions.store import Change, EventWindow
+from sojourn.sessions.store import NO_CHANGE, Change, EventWindow
 
 E = TypeVar("E")
 
@@ -86,6 +87,7 @@ class Sessions:
         """The same calls for callers that must never see an exception."""
         return SafeSessions(self)
 
+    @access(creates=True, made=lambda born: born.key.session, refuse=checks.refuse_app_state)
     @in_time
     async def create(
         self,
@@ -99,7 +101,6 @@ class Sessions:
         until: float | None = None,
         created: float | None = None,
         operation_id: str | None = None,
-        fresh: bool = False,
         **fields: Unpack[SessionFields],
     ) -> Session[Event]:
         """Create a session. One round trip; one more for a user's first, or with `app:` state.
@@ -116,8 +117,6 @@ class Sessions:
                 `until` the earliest ends it.
             created: seconds since the epoch; the server's clock if not given.
             operation_id: repeat a create with the same id and it takes effect once.
-            fresh: `session` was made for this call and no other can have it, as when it is left
-                out; only then the outage buffer may take the create.
             fields: title, status, labels, metadata: see `SessionFields`.
 
         Raises:
@@ -140,7 +139,7 @@ class Sessions:
             life=self._limits.life(ttl, max_age, until),
             fields=first_fields(fields),
             state=await encode_state(state or {}),
-            fresh=fresh or session is None,
+            fresh=session is None,
         )
         born = await self._store.run(create)
         if born.repeated:
@@ -175,6 +174,7 @@ class Sessions:
             complete=born.readable and whole,
         )
 
+    @access(creates=True, refuse=checks.refuse_app_state)
     @in_time
     async def ensure(
         self,
@@ -275,6 +275,7 @@ class Sessions:
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
+    @access(refuse=checks.refuse_app_state)
     async def append(
         self,
         key: SessionKey,
@@ -304,14 +305,18 @@ class Sessions:
             StaleSession: not the expected version.
             EventExists: another operation has appended an event of this id; nothing was written.
         """
-        checks.key(key)
-        if not events:
+        if type(key) is not SessionKey:
+            checks.key(key)
+        if len(events) == 1:  # as most, and fewer steps
+            row, changes = encode_event(events[0], self._limits.max_event_bytes)
+            rows = [row]
+        elif events:
+            rows, changes = await encode_events(events, self._limits.max_event_bytes)
+        else:
             raise InvalidInput("append() needs at least one event.")
-        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.run(
-            Append(key, rows, by_scope(changes), float(events[-1].time), write)
-        )
+        delta = by_scope(changes) if changes else NO_CHANGE
+        written = await self._store.run(Append(key, rows, delta, float(events[-1].time), write))
         return appended(written, len(rows))
 
     @in_time
@@ -357,6 +362,7 @@ class Sessions:
         write = checks.write_of(operation_id, expected=expected_version)
         return (await self._store.run(Update(key, change, write))).version
 
+    @access(creates=True)
     @in_time
     async def save(
         self,
@@ -523,6 +529,7 @@ class Sessions:
         write = checks.write_of(operation_id, incarnation)
         return await self._store.run(Delete(checks.key(key), write))
 
+    @access(made=lambda done: done.key.session)
     @in_time
     async def rotate(
         self, key: SessionKey, *, incarnation: str = "", operation_id: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sojourn.access import access
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS
 from sojourn.codecs import text
@@ -31,14 +32,17 @@ class Streams:
     def __init__(self, store: RoomStore) -> None:
         self._store = store
 
+    @access(miss="answer")
     async def open(self, key: SessionKey) -> None:
         """Open a connection, if there is none of this name. One round trip."""
         await self._store.run(OpenConnection(key))
 
+    @access(miss="ended")
     async def touch(self, key: SessionKey) -> bool:
         """Let a connection live for an hour from now; whether there is one. One round trip."""
         return await self._store.run(TouchConnection(key))
 
+    @access(logged=False)
     async def add(
         self, key: SessionKey, stream: str, message: str, *, operation_id: str | None = None
     ) -> int:
@@ -57,6 +61,7 @@ class Streams:
         operation = AddMessage(key, name, content, operation_id_of(operation_id))
         return await self._store.run(operation)
 
+    @access(logged=False)
     async def after(self, key: SessionKey, number: int) -> Sequence[StreamMessage] | None:
         """The messages of a stream behind one of them, oldest first. One round trip.
 
@@ -78,6 +83,7 @@ class Streams:
             return None
         return [each for each in found if each.number >= number and each.stream == last.stream]
 
+    @access(miss="ended")
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one. One round trip."""
         return await self._store.run(CloseConnection(key))

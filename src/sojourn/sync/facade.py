@@ -19,16 +19,7 @@ from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
 from sojourn.memory import Memory, MemoryScope
 from sojourn.notices import Notice, Notices
-from sojourn.security import (
-    Guard,
-    UserArtifacts,
-    UserCache,
-    UserHistory,
-    UserMemory,
-    UserNotices,
-    UserSessions,
-    UserStore,
-)
+from sojourn.security import Guard, User, UserRoom
 from sojourn.sessions import (
     AdapterSessions,
     Batches,
@@ -72,8 +63,8 @@ class Facade:
                 return self._portal.run(partial(method, *args, **kwargs))
 
             return call
-        if type(found) in _FACADES:
-            return _FACADES[type(found)](self._portal, lambda: getattr(self._room(), name))
+        if (facade := _facade_of(found)) is not None:
+            return facade(self._portal, lambda: getattr(self._room(), name))
         if inspect.ismethod(found):
 
             @wraps(found)
@@ -82,9 +73,8 @@ class Facade:
                     return getattr(self._room(), name)(*args, **kwargs)
 
                 result = made()
-                if type(result) in _FACADES:
-                    return _FACADES[type(result)](self._portal, made)
-                return result
+                facade = _facade_of(result)
+                return result if facade is None else facade(self._portal, made)
 
             return make
         return found
@@ -234,12 +224,11 @@ _FACADES: dict[type, type[Facade]] = {
     SafeSessions: Facade,
     Sessions: Facade,
     Guard: Facade,
-    UserStore: Facade,
-    UserSessions: Facade,
-    UserMemory: Facade,
-    UserCache: CacheFacade,
-    UserArtifacts: Facade,
-    UserHistory: Facade,
-    UserNotices: NoticesFacade,
+    User: Facade,
 }
 """What is wrapped, and by what."""
+
+
+def _facade_of(found: object) -> type[Facade] | None:
+    """What wraps an object; a handle is wrapped as its room is."""
+    return _FACADES.get(found.of if isinstance(found, UserRoom) else type(found))

@@ -33,9 +33,11 @@ async def fill(store: Sojourn, owner: UserKey, text: str = "secret") -> list[Ses
     await store.memory.sessions(user, app=app).put(text, text)
     await store.memory.user(user, app=app).delete(f"{text}?")
     if "*" not in owner and user:  # else nobody, to a handle
-        handle = store.as_user(Principal.of(app, user))
+        handle = store.guard().user(Principal.of(app, user))
         await handle.sessions.ensure(f"{text}-0")
-        await handle.streams.add(await handle.streams.open(), text, text)
+        connection = secrets.token_hex(16)
+        await handle.streams.open(connection)
+        await handle.streams.add(connection, text, text)
     await store.cache.put(text, text, tenant=tenant_of(owner), tags=[text])
     await store.cache.invalidate(f"not {text}", tenant=tenant_of(owner))
     return keys

@@ -109,22 +109,22 @@ def mcp(
             if http:
                 _serve_http(store, log, app, user, web)
             else:
-                from sojourn.surfaces.mcp import Desk, Identity  # noqa: PLC0415 - an extra
+                from sojourn.surfaces.mcp import Identity, RequestContext  # noqa: PLC0415 - an extra
                 from sojourn.surfaces.mcp.running import serve_stdio  # noqa: PLC0415
 
                 guard = store.guard(log=log, check_id=IdPolicy().check)
-                store.run(serve_stdio(Desk(guard, Identity(app, user))))
+                store.run(serve_stdio(RequestContext(guard, Identity(app, user))))
 
 
 def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, web: _Web) -> None:
-    from sojourn.surfaces.mcp import Desk, Identity, application  # noqa: PLC0415 - an extra
+    from sojourn.surfaces.mcp import Identity, RequestContext, application  # noqa: PLC0415 - an extra
     from sojourn.surfaces.mcp.running import serve_http  # noqa: PLC0415
     from sojourn.surfaces.mcp.verifier import Verifier  # noqa: PLC0415
 
     limiter = None if web.auth is None else GuessLimiter(store.store)
     guard = store.guard(log=log, check_id=IdPolicy().check, limiter=limiter)
     served = application(
-        Desk(guard, Identity(app, user)),
+        RequestContext(guard, Identity(app, user)),
         verifier=None if web.auth is None else Verifier(tokens_from(web.auth), app),
         hosts=web.hosts,
         origins=web.origins,

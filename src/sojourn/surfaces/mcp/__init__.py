@@ -4,8 +4,8 @@ Each call serves one user. A credential or the process's own setting identifies 
 argument.
 """
 
-from sojourn.surfaces.mcp.caller import Desk, Identity
+from sojourn.surfaces.mcp.caller import Identity, RequestContext
 from sojourn.surfaces.mcp.http import application
 from sojourn.surfaces.mcp.server import server_of
 
-__all__ = ["Desk", "Identity", "application", "server_of"]
+__all__ = ["Identity", "RequestContext", "application", "server_of"]

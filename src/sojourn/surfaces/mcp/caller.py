@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context, Resolve
 from starlette.requests import Request
 
 from sojourn.errors import Refused
-from sojourn.security import Guard, Principal, UserStore
+from sojourn.security import Guard, Principal, User
 
 
 class Identity(NamedTuple):
@@ -38,27 +38,27 @@ class Identity(NamedTuple):
         return Principal.of(self.app, self.user, peer=peer)
 
 
-class Desk(NamedTuple):
-    """What handlers of requests have at hand."""
+class RequestContext(NamedTuple):
+    """What handlers of requests have: a guard, and who may call."""
 
     guard: Guard
     identity: Identity
 
-    def own(self, request: Request | None) -> UserStore:
+    def user(self, request: Request | None) -> User:
         """The store of whoever makes a request.
 
         Raises:
             Refused: nobody knows who it is.
         """
-        return self.guard.as_user(self.identity.of(request))
+        return self.guard.user(self.identity.of(request))
 
 
-async def own_of(context: Context[Any, Any]) -> UserStore:
+async def user_of(context: Context[Any, Any]) -> User:
     """The store of whoever calls a tool or reads a resource."""
     asked = context.request_context
-    desk: Desk = asked.lifespan_context
-    return desk.own(asked.request)
+    served: RequestContext = asked.lifespan_context
+    return served.user(asked.request)
 
 
-Own = Annotated[UserStore, Resolve(own_of)]
+Own = Annotated[User, Resolve(user_of)]
 """A tool's parameter that is no argument: no schema has it, and no client can set it."""

@@ -8,7 +8,8 @@ server, and a client that sends `Last-Event-ID` gets the messages it missed.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -51,10 +52,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sojourn.errors import SojournError
-from sojourn.security import UserStore
+from sojourn.errors import InvalidId, SojournError
+from sojourn.security import User
 from sojourn.security.headers import never_stored
-from sojourn.surfaces.mcp.caller import Desk
+from sojourn.surfaces.mcp.caller import RequestContext
 from sojourn.surfaces.mcp.failures import text_of
 from sojourn.surfaces.mcp.resuming import ResumedMessage
 from sojourn.surfaces.mcp.server import server_of
@@ -89,22 +90,22 @@ class Handshaken:
 
     Args:
         server: answers requests.
-        desk: knows who calls, and the store.
+        context: knows who calls, and the store.
         security: which hosts and origins may be named.
         patience: seconds that a client which asks again waits for an answer still to come.
     """
 
     def __init__(
         self,
-        server: MCPServer[Desk],
-        desk: Desk,
+        server: MCPServer[RequestContext],
+        context: RequestContext,
         security: TransportSecuritySettings,
         *,
         patience: float,
     ) -> None:
         server.streamable_http_app(stateless_http=True, transport_security=security)
         self._modern = server.session_manager
-        self._desk = desk
+        self._context = context
         self._security = TransportSecurityMiddleware(security)
         self._patience = patience
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -135,7 +136,7 @@ class Handshaken:
         answer = await self._security.validate_request(request, is_post=post)
         if answer is None:
             try:
-                own = self._desk.own(request)
+                own = self._context.user(request)
                 if post:
                     answer = await self._post(own, version, request, send)
                 else:
@@ -145,9 +146,7 @@ class Handshaken:
         if answer is not None:
             await answer(scope, receive, send)
 
-    async def _post(
-        self, own: UserStore, version: str, request: Request, send: Send
-    ) -> Response | None:
+    async def _post(self, own: User, version: str, request: Request, send: Send) -> Response | None:
         body = await request.body()
         try:
             asked = msgspec.json.decode(body, type=_McpRequest)
@@ -157,11 +156,11 @@ class Handshaken:
         if connection is None:
             if asked.method != "initialize":
                 return _error(HTTPStatus.BAD_REQUEST, "Missing session ID: initialize first.")
-            connection = await own.streams.open()
-        elif not await own.streams.touch(connection):
+            connection = await _opened(own)
+        elif not await _was_there(own.streams.touch(connection)):
             if asked.method != "initialize":
                 return _unknown()
-            connection = await own.streams.open()  # some clients send their dead id for ever
+            connection = await _opened(own)  # some clients send their dead id for ever
             request = Request(_named(request.scope, connection), request.receive)
         told = ResumedMessage(own.streams, connection, patience=self._patience)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
@@ -173,15 +172,16 @@ class Handshaken:
             self._running.start_soon(_end, transport, waited)
         return None
 
-    async def _other(self, own: UserStore, request: Request, send: Send) -> Response | None:
+    async def _other(self, own: User, request: Request, send: Send) -> Response | None:
         """Ask again for what was missed, or end the session. Nothing is told without a request."""
         connection = request.headers.get(MCP_SESSION_ID_HEADER, "")
         if request.method == "DELETE":
-            return Response() if connection and await own.streams.close(connection) else _unknown()
+            ended = connection and await _was_there(own.streams.close(connection))
+            return Response() if ended else _unknown()
         last = request.headers.get(LAST_EVENT_ID_HEADER, "")
         if request.method != "GET" or not last:
             return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
-        if not connection or not await own.streams.touch(connection):
+        if not connection or not await _was_there(own.streams.touch(connection)):
             return _unknown()
         if not _is_number(last) or await own.streams.after(connection, int(last)) is None:
             return _unknown()
@@ -214,7 +214,7 @@ class Handshaken:
                 self._modern.app,
                 dispatcher,
                 connection=Connection.from_envelope(version, None, None),
-                lifespan_state=self._desk,
+                lifespan_state=self._context,
             )
 
     @property
@@ -224,8 +224,23 @@ class Handshaken:
         return self._tasks
 
 
+async def _opened(own: User) -> str:
+    """Open a connection; its id, of 128 random bits."""
+    connection = secrets.token_hex(16)
+    await own.streams.open(connection)
+    return connection
+
+
+async def _was_there(call: Awaitable[bool]) -> bool:
+    """The answer of a call about a connection."""
+    try:
+        return await call
+    except InvalidId:  # no connection has such an id
+        return False
+
+
 def application(
-    desk: Desk,
+    context: RequestContext,
     *,
     verifier: TokenVerifier | None = None,
     hosts: Sequence[str] = (),
@@ -235,8 +250,8 @@ def application(
     """The server as an ASGI application, at `/mcp`.
 
     Args:
-        desk: knows the store, and who calls.
-        verifier: of bearer tokens, which every request then needs; None where the desk serves one
+        context: knows the store, and who calls.
+        verifier: of bearer tokens, which every request then needs; None where it serves one
             user.
         hosts: `Host` headers to take beside those of loopback; `name:*` is any port.
         origins: `Origin` headers to take beside those of loopback.
@@ -249,12 +264,12 @@ def application(
             *(f"http://{host}{port}" for host in LOOPBACK for port in ("", ":*")),
         ],
     )
-    served = Handshaken(server_of(desk), desk, security, patience=patience)
+    served = Handshaken(server_of(context), context, security, patience=patience)
     endpoint: Any = RequestBodyLimitMiddleware(served, DEFAULT_MAX_REQUEST_BODY_SIZE)
     middleware = [Middleware(Unstored)]
     if verifier is not None:
         endpoint = RequireAuthMiddleware(endpoint, [])
-        backend = Recorded(verifier, desk.guard.log)
+        backend = Recorded(verifier, context.guard.log)
         middleware.append(Middleware(AuthenticationMiddleware, backend=backend))
     return Starlette(
         routes=[Route(PATH, endpoint)], middleware=middleware, lifespan=lambda _: served.run()

@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel
 
 from sojourn.errors import InvalidInput, SessionNotFound
-from sojourn.security import UserStore
+from sojourn.security import User
 from sojourn.sessions import Event
 from sojourn.surfaces.mcp.documents import EventDocument, MessageDocument, Sized
 
@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder(tuple[str, Annotated[int, msgspec.Meta(ge=1)]]).d
 
 
 async def page(
-    own: UserStore,
+    own: User,
     session: str,
     made: Callable[[Event], D],
     *,

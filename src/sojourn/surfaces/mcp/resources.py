@@ -14,7 +14,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, ListResourcesResult, Resou
 from pydantic import BaseModel
 
 from sojourn.errors import InvalidInput, SojournError
-from sojourn.surfaces.mcp.caller import Desk, own_of
+from sojourn.surfaces.mcp.caller import RequestContext, user_of
 from sojourn.surfaces.mcp.documents import Sized, happened, remembered, whole
 from sojourn.surfaces.mcp.failures import read, text_of
 from sojourn.surfaces.mcp.pages import EventPage, page
@@ -32,7 +32,7 @@ _NO_PATHS = ResourceSecurity(
 """An id is no path: it names a key, in which everything is escaped."""
 
 
-def add_resources(server: MCPServer[Desk]) -> None:
+def add_resources(server: MCPServer[RequestContext]) -> None:
     """Let a server serve them."""
     for uri, function, title in (
         ("sojourn://sessions/{session}", _session, "A session with its last events"),
@@ -49,7 +49,7 @@ def add_resources(server: MCPServer[Desk]) -> None:
 @read
 async def _session(session: str, context: Context[Any, Any]) -> str:
     """Its fields, its state and its last 20 events."""
-    own = await own_of(context)
+    own = await user_of(context)
     found = await own.sessions.get(session, last=20)
     if found is None:
         raise ResourceNotFoundError("There is no such resource.")
@@ -59,7 +59,7 @@ async def _session(session: str, context: Context[Any, Any]) -> str:
 @read
 async def _events(session: str, context: Context[Any, Any]) -> str:
     """The last 100 events; the tool session_events has those before them."""
-    own = await own_of(context)
+    own = await user_of(context)
     events, before = await page(own, session, happened, limit=_EVENTS, cursor=None)
     return _text(EventPage(events=list(events), cursor=before))
 
@@ -67,7 +67,7 @@ async def _events(session: str, context: Context[Any, Any]) -> str:
 @read
 async def _entry(key: str, context: Context[Any, Any]) -> str:
     """An entry of the memory with its value and version."""
-    own = await own_of(context)
+    own = await user_of(context)
     found = await own.memory.entry(key)
     if found is None:
         raise ResourceNotFoundError("There is no such resource.")
@@ -78,10 +78,10 @@ async def _listing(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
     """Answer `resources/list` with the caller's own, page by page; the SDK has but fixed ones."""
     if ctx.method != "resources/list":
         return await call_next(ctx)
-    desk: Desk = ctx.lifespan_context
+    context: RequestContext = ctx.lifespan_context
     cursor = (ctx.params or {}).get("cursor")
     try:
-        return await _listed(desk, ctx, cursor)
+        return await _listed(context, ctx, cursor)
     except InvalidInput as error:
         raise MCPError(INVALID_PARAMS, str(error)) from error
     except SojournError as error:
@@ -89,9 +89,9 @@ async def _listing(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
 
 
 async def _listed(
-    desk: Desk, ctx: ServerRequestContext[Any, Any], cursor: Any
+    context: RequestContext, ctx: ServerRequestContext[Any, Any], cursor: Any
 ) -> ListResourcesResult:
-    own = desk.own(ctx.request)
+    own = context.user(ctx.request)
     place = _SESSIONS if cursor is None else str(cursor)
     if place.startswith(_SESSIONS):
         cursor = place.removeprefix(_SESSIONS) or None

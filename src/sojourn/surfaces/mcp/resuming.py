@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from itertools import count
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
@@ -18,7 +19,9 @@ from mcp_types import (
 
 from sojourn.errors import SojournError
 from sojourn.resilience.backoff import backoff
-from sojourn.security.told import UserStreams
+
+if TYPE_CHECKING:
+    from sojourn.security.user import UserStreams
 
 log = logging.getLogger("sojourn.mcp")
 
@@ -29,6 +32,9 @@ _LOST = (
     "The server was stopped before it answered, so this may have happened or not. Repeat the call; "
     "with the same operation_id it takes effect once."
 )
+
+if TYPE_CHECKING:
+    from sojourn.security.user import UserStreams
 
 
 class ResumedMessage(EventStore):

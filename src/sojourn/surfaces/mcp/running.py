@@ -12,7 +12,7 @@ from anyio import AsyncFile
 from mcp.server.stdio import stdio_server
 from starlette.applications import Starlette
 
-from sojourn.surfaces.mcp.caller import Desk
+from sojourn.surfaces.mcp.caller import RequestContext
 from sojourn.surfaces.mcp.pipes import standard_pipes
 from sojourn.surfaces.mcp.server import server_of
 
@@ -20,11 +20,11 @@ _GRACE = 3
 """Seconds that requests may go on for when the server is to end."""
 
 
-async def serve_stdio(desk: Desk) -> None:
+async def serve_stdio(context: RequestContext) -> None:
     """Serve the client at the other end of stdin and stdout, until it closes one of them."""
     # The server's own `run_stdio_async` cannot be ended while it waits for a line, leaves requests
     # unanswered at the end of its input, and fails when its reader has left.
-    outer = server_of(desk)
+    outer = server_of(context)
     outer.streamable_http_app()  # makes the session manager, the public way to the server beneath
     server = outer.session_manager.app
     with standard_pipes() as pipes:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from mcp.server.mcpserver import MCPServer
 
 from sojourn.surfaces.mcp import memory, sessions
-from sojourn.surfaces.mcp.caller import Desk
+from sojourn.surfaces.mcp.caller import RequestContext
 from sojourn.surfaces.mcp.resources import add_resources
 
 _INSTRUCTIONS = """\
@@ -23,15 +23,15 @@ does not come, repeat the very same call with the same id: it takes effect once.
 Lists come in pages: go on with `cursor` until it is null."""
 
 
-def server_of(desk: Desk) -> MCPServer[Desk]:
-    """A server whose requests are answered from this desk."""
+def server_of(context: RequestContext) -> MCPServer[RequestContext]:
+    """A server whose requests are answered from this context."""
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[Desk]) -> AsyncGenerator[Desk]:
-        yield desk
+    async def lifespan(_: MCPServer[RequestContext]) -> AsyncGenerator[RequestContext]:
+        yield context
 
     with _logging_left_alone():
-        server = MCPServer[Desk](
+        server = MCPServer[RequestContext](
             name="sojourn",
             title="Sojourn",
             instructions=_INSTRUCTIONS,
