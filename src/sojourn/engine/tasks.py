@@ -83,5 +83,5 @@ def _shut(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
     elif not (loop.is_closed() or transport.is_closing()):
         # uvloop's has nothing but the number. When its loop was closed, so was the connection, and
         # the number is somebody else's by now.
-        with socket.socket(fileno=os.dup(ours.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(ours.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
