@@ -47,7 +47,6 @@ from sojourn.sessions import SessionLimits, SessionParts
 from sojourn.sessions.buffered import BufferedSessions
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.keys import SHARDS, SessionRoomKeys
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
 from sojourn.sessions.redis import RedisSessions
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
 class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
-    sessions: SessionStore
+    sessions: RoomStore
     memory: RoomStore
     artifacts: RoomStore
     cache: CacheStore

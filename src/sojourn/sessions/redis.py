@@ -49,7 +49,7 @@ class RedisSessions:
         self.shared_ttl = ms(policy.state_ttl)
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """As `SessionStore`; a coroutine less on the way of every call."""
+        """As `RoomStore`; a coroutine less on the way of every call."""
         return operation.on_server(self)
 
     async def find_keys(self, pattern: str) -> list[str]:

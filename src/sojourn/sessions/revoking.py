@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias, TypeVar
 
+from sojourn.calls.operation import RoomStore
 from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import AddTombstone, Delete, ListIds
 from sojourn.sessions.store import IndexPlace, WriteOptions
 
@@ -41,7 +41,7 @@ class Revoking:
         discard: deletes the artifacts of one.
     """
 
-    def __init__(self, store: SessionStore, listing: Listing, discard: Discard) -> None:
+    def __init__(self, store: RoomStore, listing: Listing, discard: Discard) -> None:
         self._store = store
         self._listing = listing
         self._discard = discard
