@@ -1,4 +1,4 @@
-"""One connection, shared by every task of an event loop.
+"""One connection that every task of an event loop shares.
 
 Calls that wait at the same moment leave in one write; replies come back in the same order and are
 handed to their callers. redis-py makes the connection (AUTH, HELLO, TLS) and parses replies.
@@ -37,19 +37,22 @@ from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_clock, until
 
 _MOMENT = 0.02
-"""Seconds until a task that others have cancelled is started again."""
+"""Seconds until a task that other code has cancelled starts again."""
+_LATE = 0.02
+"""Seconds at most until what nobody waits for leaves: many of a kind come together."""
+
 _LONGEST_BACKOFF = 2.0
-"""Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
+"""Longest extra delay, in seconds, before a lost node of a Cluster is tried again."""
 
 CHECK = 0.25
-"""The part of a call's time in which a connection that was silent for long must answer: the rest is
-for another one."""
+"""The share of a call's time in which a connection that was idle for long must answer a ping; the
+rest is left for another connection."""
 
 _PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Timeouts(NamedTuple):
-    """How long is waited, in seconds, and for whom.
+    """How long to wait, in seconds, and for how many replicas.
 
     Attributes:
         operation: for a reply, while none of its bytes move; without any connection for that long,
@@ -67,7 +70,7 @@ class Timeouts(NamedTuple):
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What the connections of an engine have met since it started.
+    """Counts of what happened to the connections of an engine since it started.
 
     Attributes:
         connections: how many were made.
@@ -97,26 +100,26 @@ class MultiplexerEvents(Protocol):
         ...
 
     def changed(self, down: bool, /) -> None:
-        """The server cannot be reached any more, or again."""
+        """The server cannot be reached (True), or can be reached again (False)."""
         ...
 
     def redirect(self, pending: Pending, to: Redirect) -> bool:
-        """Another node has the slot; whether the call was taken there, and need not rest."""
+        """Hand a call to the node that has its slot; False if it must back off first."""
         ...
 
     def submit(self, pending: Pending) -> None:
-        """Take a call that was put off, now that it may be tried again."""
+        """Take a call that has backed off and may be tried again."""
         ...
 
 
 class Multiplexer:
-    """A connection that is made when needed and made again when lost.
+    """A connection that is opened when needed, and opened again when lost.
 
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
         timeouts: how long to wait.
-        events: who is told.
+        events: receives what it cannot decide.
         alone: carry one call at a time, and end one with which a connection broke.
     """
 
@@ -153,6 +156,7 @@ class Multiplexer:
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
         self._idle = IdleTimer()
+        self._late: asyncio.TimerHandle | None = None
         self._traffic = Traffic(self._idle, self._carried)
         self._last_error: BaseException | None = None
         self._connection: AbstractConnection | None = None
@@ -167,7 +171,7 @@ class Multiplexer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is under way."""
+        """Whether no call is waiting or in flight."""
         return not (self._in_flight or self._waiting or self._backing_off or self._condemned)
 
     def submit(self, pending: Pending) -> None:
@@ -190,6 +194,8 @@ class Multiplexer:
         self._waiting.append(pending)
         if pending.urgent and not self._in_flight:
             self._flush()
+        elif pending.unawaited:
+            self._rouse_soon()
         elif not self._flushes:
             self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
@@ -198,13 +204,13 @@ class Multiplexer:
             self._start()
 
     def _rouse(self) -> None:
-        """Send what waits in the next turn of the loop, with all other calls of this one."""
+        """Schedule `_flush` for the next turn of the loop: calls of this turn leave together."""
         if not self._flushes:
             self._flushes = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what waits; the writer does it if that takes waiting."""
+        """Send the waiting calls now, or wake the writer if sending must wait."""
         self._flushes = False
         wake, raw = self._wake, self._raw
         if wake is None:  # the writer has not started, or is at work
@@ -225,8 +231,17 @@ class Multiplexer:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
 
+    def _rouse_soon(self) -> None:
+        if self._late is None:
+            self._late = self._loop.call_later(_LATE, self._rouse_late)
+
+    def _rouse_late(self) -> None:
+        self._late = None
+        if self._waiting:
+            self._rouse()
+
     def withdraw(self) -> list[Pending]:
-        """Give back what waits while there is no connection."""
+        """Return the waiting calls if there is no connection."""
         if self._reader is not None:
             return []
         given = list(self._waiting)
@@ -236,7 +251,7 @@ class Multiplexer:
         return given
 
     def leave(self) -> None:
-        """Give up the connection, if there is one: the next may lead elsewhere."""
+        """Give up the connection, if there is one: the next may reach another server."""
         if self._reader is not None:
             self._reader.cancel()
         self._stop_raw()
@@ -247,20 +262,20 @@ class Multiplexer:
             self._raw = None
 
     def hang_up(self) -> None:
-        """Let go of the connection, in a loop that does not run: it may make another."""
+        """Close the connection of a stopped loop, which may run again and open another."""
         self._left_behind = True
         if self._connection is not None:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Let calls wait for a connection again: another multiplexer has reached the server."""
+        """Stop failing calls at once: another multiplexer has reached the server."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
-        """Drop the connection. Calls under way end with `Closed`."""
+        """Close the connection. Calls in progress end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
-        for timer in (self._alarm, self._pulse):
+        for timer in (self._alarm, self._pulse, self._late):
             if timer is not None:
                 timer.cancel()
         if self._task is not None:
@@ -275,7 +290,7 @@ class Multiplexer:
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Go on when somebody else has cancelled the task while calls wait.
+        """Start again if other code cancelled the task while calls wait.
 
         A moment later: a loop that is being shut down cancels all tasks, and wants no new one.
         What else has ended it (a time-out that a signal handler throws) was not for us.
@@ -339,7 +354,7 @@ class Multiplexer:
         return any(not each.future.done() for each in (*self._waiting, *self._condemned))
 
     async def _condemn(self, connection: AbstractConnection) -> None:
-        """End what has broken its connections, with the limits that the server has."""
+        """Fail the calls that broke their connections, and name the limits of the server."""
         limits = "client-query-buffer-limit, or client-output-buffer-limit"
         with suppress(Exception):  # a server may not tell, and what broke it may break this one
             async with until(from_now(self._timeouts.operation * CHECK)):
@@ -356,7 +371,7 @@ class Multiplexer:
         self._condemned.clear()
 
     async def _carry(self, connection: AbstractConnection) -> None:
-        """Write and read until either fails, or a deadline says that the connection is dead."""
+        """Write and read until either fails, or a deadline shows that the connection is dead."""
         self._loaded.clear()
         self._loads = not getattr(connection, "is_wordless", False)
         self._reader = start(self._loop, self._read(connection))
@@ -388,7 +403,7 @@ class Multiplexer:
         *,
         broken: bool,
     ) -> None:
-        """Let go of a connection."""
+        """Leave a connection."""
         reader.cancel()
         writer.cancel()
         if self._pulse is not None:
@@ -420,7 +435,7 @@ class Multiplexer:
                 await connection.send_packed_command(packets, check_health=False)
 
     async def _check(self, connection: AbstractConnection) -> None:
-        """Ask whether the server is there, before anything is sent that may be in doubt.
+        """Ping the server before anything is sent whose fate could be unknown.
 
         Raises:
             ConnectionError: there is no answer, and the connection is left.
@@ -449,7 +464,7 @@ class Multiplexer:
         self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:
-        """Everything that waits, as bytes; what nobody waits for any more is left out."""
+        """Take all waiting calls as bytes, except those that nobody waits for any more."""
         packets: list[bytes] = []
         writes: list[Pending] = []
         replicas = self._timeouts.replicas
@@ -476,13 +491,13 @@ class Multiplexer:
         return packets
 
     def _least(self) -> Pending:
-        """The smallest of what waits: it is the least suspect."""
+        """Take the smallest waiting call: it is the least suspect."""
         least = min(self._waiting, key=lambda each: len(each.packet))
         self._waiting.remove(least)
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        """Wait for the end of a connection, and for its replies where redis-py reads them."""
+        """Wait for the end of a connection; without hiredis, read its replies too."""
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
         for turn in count(1):
             try:
@@ -525,7 +540,7 @@ class Multiplexer:
             self._rouse()
 
     def _confirm(self, wait: Wait, reply: Any) -> None:
-        """Settle the writes before a WAIT, if enough replicas have them."""
+        """Complete the writes before a WAIT, if enough replicas have them."""
         shortfall = wait.shortfall(reply)
         for pending in wait.writes:
             pending.held = False
@@ -558,7 +573,7 @@ class Multiplexer:
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 
     def _refused(self, pending: Pending, reply: Exception) -> None:
-        """Send it elsewhere, send it again, or end it. What was refused has not been done."""
+        """Send a refused call elsewhere, send it again, or fail it. It had no effect."""
         if isinstance(reply, driver.NoScriptError):
             pending.send_whole()
             self._loaded.clear()
@@ -583,7 +598,7 @@ class Multiplexer:
             self._events.submit(pending)
 
     def _requeue(self, broken: bool) -> None:
-        """The connection is lost: what may be repeated goes first on the next one.
+        """Put repeatable calls first in line for the next connection, as this one is lost.
 
         But what may have broken it goes alone, and what broke one alone ends.
         """
@@ -607,7 +622,7 @@ class Multiplexer:
             self._rouse()
 
     def _under_way(self) -> Iterator[Pending]:
-        """What was sent and is not settled, in order."""
+        """The calls that were sent and are not complete, in order."""
         for each in self._in_flight:
             if isinstance(each, Wait):
                 yield from each.writes
@@ -617,7 +632,7 @@ class Multiplexer:
     # ── deadlines ──────────────────────────────────────────────────────────────────────────────
 
     def _watch(self, deadline: float) -> None:
-        """Wake at the earliest deadline; an alarm that is due sooner stays."""
+        """Set the alarm for a deadline, unless it is set for an earlier one."""
         if self._alarm is not None:
             if self._alarm.when <= deadline:
                 return
@@ -625,19 +640,19 @@ class Multiplexer:
         self._alarm = Alarm(self._clock, deadline, self._expire, self._look)
 
     def _look(self) -> None:
-        """Notice what moves, now and then while calls are under way."""
+        """Look at the traffic from time to time while calls are in flight."""
         if self._in_flight:
             self._traffic.look()
         else:
             self._traffic.rest()
 
     def _carried(self) -> int:
-        """Bytes of large requests that wait for their replies."""
+        """Bytes of large requests that are in flight."""
         sizes = (len(each.packet) for each in self._under_way())
         return sum(size for size in sizes if size > LARGE)
 
     def _expire(self, now: float) -> None:
-        """End what is overdue. A reply overdue means a connection that cannot be trusted.
+        """Fail overdue calls. An overdue reply means that the connection cannot be trusted.
 
         That holds when its caller has gone, too: a shorter time-out of a caller's own must not
         keep a dead connection.
@@ -681,7 +696,7 @@ class Multiplexer:
 
 
 def _is_parted(replies: list[Any]) -> bool:
-    """Whether a node has some keys of a call and points to another node for the rest.
+    """Whether a node has some keys of a call and redirects to another node for the rest.
 
     There those that it has would be taken for keys that do not exist.
     """

@@ -20,15 +20,15 @@ REPLY_ERRORS = (
 """What redis-py raises for an error reply; anything else means the connection is gone."""
 
 TURN = 16
-"""Replies handed out before those who got them have their turn, so that their next calls are on the
-way to the server while the rest is read: both work at the same time."""
+"""Replies delivered before their callers run, so that their next calls are sent while the rest is
+parsed: client and server work at the same time."""
 
 _MORE = object()
-"""What hiredis gives when the bytes so far do not complete a reply."""
+"""What hiredis returns while a reply is not complete."""
 
 
 class RawConnection:
-    """Writes to the transport, and hands out replies as their bytes arrive, parsed by hiredis.
+    """Writes to the transport, and delivers replies as their bytes arrive, parsed by hiredis.
 
     Without hiredis, redis-py parses in a task that reads from a stream: more steps for each reply.
 
@@ -63,11 +63,11 @@ class RawConnection:
 
     @property
     def is_full(self) -> bool:
-        """Whether bytes wait to be sent, so that more should wait, too."""
+        """Whether the send buffer holds bytes, so that more should wait."""
         return bool(self._transport.get_write_buffer_size())
 
     def feed(self, data: bytes = b"") -> None:
-        """Take bytes that arrived, and hand out some replies; the others have their turn later."""
+        """Take bytes that arrived, and deliver some replies; the others follow in later turns."""
         if data:
             self._put(data)
             if self._waits:
@@ -95,10 +95,10 @@ class RawConnection:
         self._loop.call_soon(self.feed)
 
     def stop(self) -> None:
-        """Hand out no more replies."""
+        """Deliver no more replies."""
         self._deliver = None
 
     def fail(self, error: BaseException) -> None:
-        """Hand out no more replies; who reads from the connection gets the error."""
+        """Deliver no more replies; the task that reads from the connection gets the error."""
         self.stop()
         self._stream.set_exception(error)
