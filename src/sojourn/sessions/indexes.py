@@ -16,8 +16,8 @@ from sojourn.ids import (
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.recent import as_json
+from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.scripts import load
 from sojourn.sessions.session_codec import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
@@ -221,71 +221,3 @@ class Indexes:
             size *= 4
         await self._inspection.report(owner, None, "index", index, flaws)
         return StoredNames(found[:limit], len(found) > limit)
-                    ],
-                )
-            )
-            found: list[IndexPlace] = []
-            for name, score in zip(flat[::2], flat[1::2], strict=True):
-                place = IndexPlace(float(score), name.decode(errors="replace"))
-                if after is None or place < after:
-                    found.append(place)
-            if len(found) > limit or len(flat) < 2 * size:
-                return StoredNames(found[:limit], len(found) > limit)
-            size *= 4
-
-    async def page(
-        self,
-        owner: UserKey | None,
-        index: str,
-        after: IndexPlace | None,
-        limit: int,
-        parse: Callable[[str], str],
-        *,
-        newest_first: bool = False,
-        first: Entries | None = None,
-    ) -> StoredNames:
-        """Entries of a sorted set behind a place: those of its score may be on both sides of it.
-
-        Each read begins with that score: from an offset, what others take out in between would make
-        it pass over some. `first` is what the first read gave, if it has been made.
-        """
-        size = size_of(limit, after)
-        while True:
-            found: list[IndexPlace] = []
-            flaws: list[FieldError] = []
-            flat: Entries | None = first
-            if flat is None:
-                command = range_of(index, after, size, newest_first=newest_first)
-                ((reply,),) = await self.ask("sessions.index", [[command]])
-                flat = cast("Entries", reply)
-            first = None
-            if isinstance(flat, Exception):
-                raise await self._inspection.refusal(owner, None, "index", index, [FOREIGN])
-            for name, score in zip(flat[::2], flat[1::2], strict=True):
-                try:
-                    place = IndexPlace(float(score), parse(name.decode()))
-                except ValueError:
-                    flaws.append(FieldError(field_of(name), "not an id", name))
-                    continue
-                if after is None or (place < after if newest_first else place > after):
-                    found.append(place)
-            if len(found) > limit or len(flat) < 2 * size:
-                break
-            size *= 4
-        await self._inspection.report(owner, None, "index", index, flaws)
-        return StoredNames(found[:limit], len(found) > limit)
-
-
-def size_of(limit: int, after: IndexPlace | None) -> int:
-    """How many entries a page reads: one more tells of others, and its place is met again."""
-    return limit + (1 if after is None else 2)
-
-
-def range_of(
-    index: str, after: IndexPlace | None, size: int, *, newest_first: bool = False
-) -> Command:
-    """Read some entries of a sorted set, from the score of a place on."""
-    ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
-    start = ends[0] if after is None else after.score
-    word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
-    return (word, index, start, ends[1], "WITHSCORES", "LIMIT", 0, size)
