@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import get_args
 
-from sojourn.cache.operations.reads import ReadCached
+from sojourn.cache.operations.reads import EveryCached, ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
@@ -319,7 +319,7 @@ class Export:
     async def _cached(self) -> None:
         cache = self._stores.cache
         with plan() as entries:
-            async for key in cache.every():
+            async for key in await cache.run(EveryCached()):
                 entries.add(*key)
             for tenant, name, _ in entries:
                 if self._done.has_whole(cache_place(tenant, name)):
