@@ -8,13 +8,13 @@ from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.service import Cache
-from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.ids import tenant_of
 
 
 def _open(at: RoomContext) -> OpenRoom:
-    store: CacheStore
+    store: RoomStore
     if at.engine is None:
         store = InMemoryCache()
         apps_of = at_once(store.apps_of)

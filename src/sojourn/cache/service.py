@@ -17,7 +17,8 @@ from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unboun
 from sojourn.cache.operations.leases import FulfilLease, RenewLease
 from sojourn.cache.operations.reads import FetchCached, ListCached
 from sojourn.cache.operations.writes import DeleteCached, ForgetTenant, InvalidateTag, PutCached
-from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
+from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, EntryKey, Fetched
+from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
 from sojourn.errors import (
@@ -85,7 +86,7 @@ class Cache:
         max_value_bytes: the largest value, as JSON.
     """
 
-    def __init__(self, store: CacheStore, max_value_bytes: int) -> None:
+    def __init__(self, store: RoomStore, max_value_bytes: int) -> None:
         self._store = store
         self._cap = max_value_bytes
         self._counts = Counter[str]()
