@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from sojourn.calls.operation import RoomStore
     from sojourn.security.counters import Counters
-    from sojourn.sessions.operation import SessionStore
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
-    sessions: SessionStore
+    sessions: RoomStore
     memory: RoomStore
     artifacts: RoomStore
     cache: RoomStore
