@@ -215,6 +215,34 @@ class BareSet(Peer):
         """Nothing."""
 
 
+class BareEvalsha(Peer):
+    """The bytes of an append through Sojourn's own engine; the script only does the RPUSH.
+
+    What an append costs more is its checks on the server, and encoding and ADK's part here.
+    """
+
+    label = "bare EVALSHA"
+    source = "bench.floor:Floor"
+    packages = ("sojourn",)
+    appends_only = True
+    filled = "nothing to fill: its script only appends to a list"
+
+    def make(self):
+        return self.imported()(self.url)
+
+    def prepare(self, events):
+        return self.service.calls(events)
+
+    async def load(self, sid, recent=None):
+        return SimpleNamespace(keys=await self.service.keys(sid), events=range(recent or 0))
+
+    async def append(self, session, event):
+        await self.service.run(event, session.keys)
+
+    async def fill(self, sid, events):
+        """Nothing."""
+
+
 TABLE = {
     "sojourn": Sojourn,
     "adk-memory": AdkMemory,
@@ -223,6 +251,7 @@ TABLE = {
     "community": Community,
     "session-services": SessionServices,
     "bare-set": BareSet,
+    "bare-evalsha": BareEvalsha,
 }
 
 LEFT_OUT = {

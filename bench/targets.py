@@ -49,9 +49,9 @@ def ratio(above, below):
     return above / below if above is not None and below else None
 
 
-def least(values):
+def extreme(choose, values):
     values = list(values)
-    return None if None in values or not values else min(values)
+    return None if None in values or not values else choose(values)
 
 
 def compute(tables, plan):
@@ -67,16 +67,23 @@ def compute(tables, plan):
 def appends(figures, plan):
     first, last = append.row(plan.lengths[0]), append.row(plan.lengths[-1])
     thousand = append.row(1000)
+    rows = [append.row(n) for n in plan.lengths]
     longer = [append.row(n) for n in plan.lengths if n >= 100]
     flat = ratio(figures.of("append", last), figures.of("append", first))
     core = ratio(figures.of("append", thousand, "adk-redis"), figures.of("append", thousand))
-    from_hundred = least(figures.others_to_ours("append", row) for row in longer)
+    from_hundred = extreme(min, (figures.others_to_ours("append", row) for row in longer))
     at_first = figures.others_to_ours("append", first)
+    bare, floor = (
+        extreme(max, [ratio(figures.of("append", n), figures.of("append", n, peer)) for n in rows])
+        for peer in ("bare-set", "bare-evalsha")
+    )
     return [
         Target(f"append at {last} / at {first}", "<=", 1.2, flat),
         Target(f"append at {thousand}: ADK Redis / Sojourn", ">=", 300, core),
         Target("append from 100 events on: fastest Redis peer / Sojourn", ">=", 3, from_hundred),
         Target(f"append at {first}: fastest Redis peer / Sojourn", ">=", 1.5, at_first),
+        Target("append at any length: Sojourn / bare SET", "<=", 1.6, bare),
+        Target("append at any length: Sojourn / bare EVALSHA of its bytes", "<=", 2, floor),
     ]
 
 
@@ -84,11 +91,14 @@ def throughput(figures, plan):
     row = parallel.row(plan)
     ours = figures.of("parallel", row)
     peers = ratio(ours, figures.fastest("parallel", row, max))
-    bare = ratio(ours, figures.of("parallel", row, "bare-set"))
+    bare, floor = (
+        ratio(ours, figures.of("parallel", row, peer)) for peer in ("bare-set", "bare-evalsha")
+    )
     return [
         Target(f"{row}: Sojourn / fastest Redis peer", ">=", 5, peers),
         Target(f"{row}: Sojourn / bare SET", ">=", 1.5, bare),
         Target(f"{row}: Sojourn / bare SET (reach)", ">=", 2, bare),
+        Target(f"{row}: Sojourn / bare EVALSHA of its bytes", ">=", 0.5, floor),
     ]
 
 
@@ -99,7 +109,7 @@ def reads(figures, plan):
     warm = figures.others_to_ours("get-warm", most, "get-cold")
     few, many = (get.tail(plan.recent, n) for n in plan.tails)
     result = [
-        Target(f"get {most}, cold: fastest Redis peer / Sojourn", ">=", 1, cold),
+        Target(f"get {most}, cold: fastest Redis peer / Sojourn", ">=", 1.7, cold),
         Target(f"get {most}, cold (reach)", ">=", 2, cold),
         Target(f"get {most}, cold, and read it all (reach)", ">=", 2, read),
         Target(f"get {most}, again: fastest Redis peer's get / Sojourn", ">=", 30, warm),

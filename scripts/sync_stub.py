@@ -27,101 +27,19 @@ from sojourn.security.handles import handle_class
 from sojourn.sessions import adapters as sessions_adapters
 from sojourn.sessions import admin as sessions_admin
 from sojourn.sessions import batch as sessions_batch
+from sojourn.sessions import failsafe as sessions_failsafe
 from sojourn.sessions import history as sessions_history
+from sojourn.sessions import parts as sessions_parts
 from sojourn.sessions import service as sessions_service
 from sojourn.streams import service as streams_service
 
 STUB = Path(str(sync.__file__)).with_suffix(".pyi")
 
-HEAD = """# Written by scripts/sync_stub.py from the asynchronous rooms.
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
-
-from sojourn.artifacts import Artifact, ArtifactVersion
-from sojourn.cache import CacheStats
-
-from sojourn.doctor import Report
-from sojourn.ids import SessionKey, UserKey
-from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
-from sojourn.errors import SojournError
-from sojourn.notices import Notice
-from sojourn.streams import StreamMessage
-from sojourn.options import Durability, OnOutage
-from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
-from sojourn.security.forgetting import ErasureReceipt
-from sojourn.sessions import (
-    Appended,
-    Entries,
-    Event,
-    Failures,
-    Keep,
-    Message,
-    NamePage,
-    Quarantined,
-    Result,
-    Rotated,
-    Revoked,
-    Session,
-    SessionBatch,
-    SessionFields,
-    SessionLimits,
-    SessionPage,
-    Swept,
-    View,
-)
-from sojourn.stats import Health, Stats
-from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
-from sojourn.engine.credentials import Provider
-from sojourn.wiring import Lent
-
-E = TypeVar("E")
-P = ParamSpec("P")
-T = TypeVar("T")
-"""
-
 SAFE = Path(str(sessions_service.__file__)).with_name("safe.pyi")
-SAFE_HEAD = """# Written by scripts/sync_stub.py from the sessions room.
-
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
-
-from sojourn.errors import SojournError
-from sojourn.ids import SessionKey
-from sojourn.sessions.batch import Batches, Entries, SessionBatch
-from sojourn.sessions.failsafe import Failsafe, Result
-from sojourn.sessions.model import Appended, Event, Rotated, Session, SessionPage
-from sojourn.sessions.parts import Keep
-from sojourn.sessions.record import SessionFields
-from sojourn.sessions.service import Sessions
-"""
+TITLE = "# Written by scripts/sync_stub.py from the asynchronous rooms."
+VARIABLES = {"E": "TypeVar", "P": "ParamSpec", "T": "TypeVar"}
 
 USER = Path(str(security_user.__file__)).with_suffix(".pyi")
-USER_HEAD = """# Written by scripts/sync_stub.py from the rooms.
-
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Unpack
-
-from sojourn.artifacts import Artifact, ArtifactVersion
-from sojourn.calls.room import Handles
-from sojourn.ids import UserKey
-from sojourn.memory import Draft, Entry, Hit, MemoryPage
-from sojourn.notices import Notice
-from sojourn.security.handles import UserRoom
-from sojourn.security.interceptor import AccessInterceptor
-from sojourn.sessions import (
-    Appended,
-    Event,
-    Keep,
-    Message,
-    Rotated,
-    Session,
-    SessionFields,
-    SessionPage,
-)
-from sojourn.streams import StreamMessage
-"""
 HANDLED = {
     sessions_service.Sessions: False,
     memory_scope.MemoryScope: True,
@@ -167,6 +85,40 @@ ATTRIBUTES = {
     "History": ("key: SessionKey",),
 }
 BASES = {"Admin": "(SessionAdmin)"}
+
+
+OTHERS = [sessions_failsafe, sessions_parts, security_user, streams_service]
+"""Modules with names that stand in signatures, beside those of the rooms."""
+
+
+def origins() -> dict[str, str]:
+    """The modules from which the rooms have the names in their signatures."""
+    found = {"Iterator": "collections.abc", **dict.fromkeys(VARIABLES.values(), "typing")}
+    for module in OTHERS + [module for module, _, _ in ROOMS]:
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {each.name: node.module for each in node.names if each.asname is None}
+        own = {name for name in vars(module) if name[0].isupper() and name not in found}
+        found |= dict.fromkeys(own, module.__name__)
+    return found
+
+
+def head(body: str) -> str:
+    """The imports of a stub."""
+    tree = ast.parse(body)
+    own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    variables = sorted(used & VARIABLES.keys())
+    used |= {VARIABLES[name] for name in variables}
+    homes: dict[str, list[str]] = {}
+    for name, home in sorted(origins().items()):
+        if name in used - own - VARIABLES.keys():
+            homes.setdefault(home, []).append(name)
+    lines = [TITLE, ""]
+    lines += [f"from {home} import {', '.join(names)}" for home, names in sorted(homes.items())]
+    lines += ["", *(f'{name} = {VARIABLES[name]}("{name}")' for name in variables)]
+    return "\n".join(lines) + "\n"
 
 
 def plain(text: str) -> str:
@@ -295,23 +247,26 @@ def made(method: Callable[..., Any], kind: str) -> str:
 
 def user_stub() -> str:
     """What a user's handle looks like to a type checker."""
-    return USER_HEAD + "\n".join(handles("async ")) + "\n"
+    body = "\n".join(handles("async ")) + "\n"
+    return head(body) + body
 
 
 def stub() -> str:
-    lines = HEAD.splitlines() + safe() + handles()
+    lines = safe() + handles()
     for module, name, known_as in ROOMS:
         lines += room(module, name, known_as)
     tree = ast.parse(inspect.getsource(client))
     (opened,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "open")
     lines += ["", signature(opened).replace("-> Sojourn", "-> Store").lstrip()]
     lines += ["", "def default() -> Store: ...", "", "def close_default() -> None: ..."]
-    return "\n".join(lines) + "\n"
+    body = "\n".join(lines) + "\n"
+    return head(body) + body
 
 
 def safe_stub() -> str:
     """What `sojourn.sessions.safe` looks like to a type checker."""
-    return SAFE_HEAD + "\n".join(safe("async ")) + "\n"
+    body = "\n".join(safe("async ")) + "\n"
+    return head(body) + body
 
 
 def main() -> int:

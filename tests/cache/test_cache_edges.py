@@ -12,6 +12,8 @@ import redis
 import sojourn
 from servers import Server
 from sojourn import CorruptRecord
+from sojourn.cache.keys import SHARDS
+from sojourn.cache.store import LONGEST
 
 
 @pytest.fixture
@@ -56,6 +58,15 @@ async def test_who_computes_is_given_what_the_others_are(
     assert await store.cache.fetch("value", work) == kept
     server.stop()
     assert await store.cache.fetch("value", work) == kept
+
+
+async def test_an_invalidation_is_remembered_as_long_as_an_entry_may_live(
+    store: sojourn.Sojourn, client: redis.Redis
+) -> None:
+    await store.cache.invalidate("tag")
+    keys = client.keys("cache:*:tags")
+    assert len(keys) == SHARDS
+    assert min(map(client.ttl, keys)) > LONGEST - 60
 
 
 async def test_cancelling_is_never_swallowed() -> None:

@@ -12,6 +12,9 @@ import pytest
 
 import sojourn
 from servers import Server
+from sojourn.engine import multiplexer
+from sojourn.engine.multiplexer import Multiplexer
+from sojourn.engine.raw_connection import RawConnection
 
 
 class Stop(BaseException):
@@ -42,16 +45,45 @@ def store_in_which(server: Server, method: str, monkeypatch: pytest.MonkeyPatch)
     return store
 
 
+async def until_stopped(store: sojourn.Sojourn) -> None:
+    """A reader may be waiting for a reply already."""
+    async with asyncio.timeout(5):
+        while True:
+            await store.ping()
+
+
 @pytest.mark.parametrize("method", ["read_response", "send_packed_command"])
+async def test_it_reaches_the_caller_where_redis_py_reads(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def no_hiredis(*_: object) -> RawConnection:
+        raise ImportError
+
+    monkeypatch.setattr(multiplexer, "RawConnection", no_hiredis)
+    async with store_in_which(shared_server, method, monkeypatch) as store:
+        await store.ping()
+        with pytest.raises(Stop):
+            await until_stopped(store)
+        assert store.stats().outages == 0
+        await store.ping()
+
+
+@pytest.mark.parametrize("method", ["_received", "_take"])
 async def test_it_reaches_the_caller(
     shared_server: Server, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    async def until_stopped(store: sojourn.Sojourn) -> None:
-        async with asyncio.timeout(5):
-            while True:  # a reader may be waiting for a reply already
-                await store.ping()
+    pytest.importorskip("hiredis")
+    real, calls = getattr(Multiplexer, method), 0
 
-    async with store_in_which(shared_server, method, monkeypatch) as store:
+    def stopped(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Stop
+        return real(*args)
+
+    monkeypatch.setattr(Multiplexer, method, stopped)
+    async with sojourn.open(shared_server.url) as store:
         await store.ping()
         with pytest.raises(Stop):
             await until_stopped(store)

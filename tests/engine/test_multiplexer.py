@@ -171,7 +171,7 @@ async def test_a_script_that_the_server_forgot_is_sent_whole(
     assert await engine.run(call) == 7
 
 
-async def test_what_was_posted_arrives_before_the_connection_is_closed(
+async def test_a_call_that_nobody_waits_for_arrives_before_the_connection_is_closed(
     engine: Engine, shared_server: Server, key: str
 ) -> None:
     engine.send_nowait(command("INCR", key))
@@ -195,7 +195,7 @@ async def test_an_error_reply_reaches_only_its_call(engine: Engine, key: str) ->
 
 
 @pytest.mark.parametrize("transaction", [False, True])
-async def test_a_lenient_call_reads_past_a_key_of_another_type(
+async def test_a_call_that_allows_a_wrong_type_reads_past_it(
     engine: Engine, key: str, transaction: bool
 ) -> None:
     await engine.run(command("SET", key, "x"))

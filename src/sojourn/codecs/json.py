@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from sojourn.caps import CAPS, check
-from sojourn.codecs.pieces import collector_paused
+from sojourn.codecs.pieces import collector_paused, in_pieces
 from sojourn.errors import InvalidValue
 
 _to_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder().decode
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Types of which JSON loses nothing: the fast encoder may have them."""
-
+_TEXT = frozenset({str})
 
 _LARGE = 64 * 1024
 """Bytes of JSON that may hold so many objects that collections of garbage take the longest."""
@@ -57,7 +57,12 @@ def to_json(value: Any, what: str) -> bytes:
         InvalidValue: JSON cannot hold it.
     """
     try:
-        if type(value) in _PLAIN:
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if kind in _PLAIN or (
+            kind is dict
+            and _PLAIN.issuperset(map(type, value.values()))
+            and _TEXT.issuperset(map(type, value))
+        ):
             return _to_bytes(value)
         if isinstance(value, msgspec.Raw):
             return bytes(value)
@@ -133,3 +138,15 @@ def decode(data: bytes) -> Any:
         return _decode(data)
     except RecursionError as error:
         raise ValueError(f"JSON is nested too deeply: {error}") from error
+
+
+async def decode_each(texts: Collection[bytes]) -> list[Any]:
+    """The values of JSON texts. Of much, other tasks have their turn in between.
+
+    Raises:
+        ValueError: one is not JSON.
+        RecursionError: one is nested too deeply.
+    """
+    if sum(map(len, texts)) <= _LARGE:
+        return list(map(_decode, texts))
+    return await in_pieces(decode, texts)

@@ -22,12 +22,12 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.engine.tasks import start
 from sojourn.errors import Closed, SojournError
-from sojourn.resilience.deadline import from_now
+from sojourn.resilience.deadline import from_now, running_clock
 
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds between two questions for the map, while the answer stays the same and nodes are lost."""
+"""Seconds between two requests for the map, while it stays the same and nodes are lost."""
 _TURNS = 5
-"""Redirects of one call until it waits a little before the next."""
+"""Redirects of one call after which it backs off before the next."""
 
 
 class Cluster:
@@ -39,7 +39,7 @@ class Cluster:
     Args:
         seed: how to reach a node, and the addresses to start from.
         timeouts: how long to wait.
-        tally: counts what they meet.
+        tally: counts what happens to them.
         changed: called when a node becomes unreachable (True), or reachable again (False).
     """
 
@@ -53,6 +53,7 @@ class Cluster:
     ) -> None:
         self._seed = seed
         self._timeouts = timeouts
+        self.clock = running_clock()
         self._tally = tally
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -74,16 +75,16 @@ class Cluster:
         self._pair(owner or self._any()).send(pending)
 
     def listener_of(self, channel: str) -> Listener:
-        """Who listens to a channel: the node that is believed to have its slot."""
+        """The listener of the node that should have the slot of a channel."""
         return self._pair(self._owners[key_slot(channel.encode())] or self._any()).listener
 
     def hang_up(self) -> None:
-        """Let go of all connections, in a loop that does not run."""
+        """Close all connections of a stopped loop."""
         for pair in self._nodes.values():
             pair.hang_up()
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         self._closed = True
         if self._refreshing is not None:
             self._refreshing.cancel()
@@ -96,7 +97,7 @@ class Cluster:
         )
 
     def addresses(self) -> list[Address]:
-        """The nodes that have slots, and before any is known the seeds."""
+        """The nodes that have slots; the seeds as long as none is known."""
         known = sorted({owner for owner in self._owners if owner is not None})
         return known or list(self._seed.addresses)
 
@@ -113,7 +114,7 @@ class Cluster:
         return self._pair(address)
 
     def _any(self) -> Address:
-        """A node that answers, or one that may."""
+        """A node that answers, or else any node."""
         for address in self.addresses():
             pair = self._nodes.get(address)
             if pair is None or not pair.small.is_down:
@@ -149,7 +150,7 @@ class Cluster:
         return True
 
     def _moved(self, to: Redirect, said_by: Address) -> Address:
-        """The node that has a slot; when that is for good, the map says so from now on."""
+        """The node that has a slot; a permanent move is noted in the map."""
         address = Address(to.host or said_by.host, to.port)
         if not to.asking:
             self._owners[to.slot] = address
@@ -183,7 +184,7 @@ class Cluster:
             raise error
 
     async def _refresh(self) -> bool:
-        """Ask all known nodes at once, believe the first, and send on what waited for the lost.
+        """Ask all known nodes at once, use the first answer, and resend calls of lost nodes.
 
         A node without slots is left: its replica may have taken its place, and it may be dead.
         """
@@ -201,7 +202,7 @@ class Cluster:
         return False
 
     async def _ask(self, address: Address) -> list[Address | None] | None:
-        """The owners of all slots as a node sees them; None when it cannot say."""
+        """The owners of all slots according to a node; None when it cannot tell."""
         deadline = from_now(self._timeouts.operation)
         call: Call[Any] = Call("cluster.slots", (), list, commands=[("CLUSTER", "SLOTS")])
         limit = from_now(self._timeouts.transfer)

@@ -12,6 +12,7 @@ from sojourn.engine.faults import Redirect
 from sojourn.engine.listener import Listener
 from sojourn.engine.multiplexer import ConnectionStats, Multiplexer, Timeouts
 from sojourn.engine.pending import LARGE, Pending
+from sojourn.resilience.deadline import running_clock
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
@@ -28,7 +29,7 @@ class ConnectionPair:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages.
         timeouts: how long to wait.
-        tally: counts what they meet.
+        tally: counts what happens to them.
         changed: called when the server becomes unreachable (True), or reachable again (False).
         lost: called when a connection has ended or could not be made.
         elsewhere: takes a call that another node must answer; None where there are no others.
@@ -37,6 +38,7 @@ class ConnectionPair:
 
     Attributes:
         server: where the last connection led to; None before the first.
+        clock: that of the loop.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ConnectionPair:
         self._again = again
         self._apart = timeouts.replicas > 0
         self.server: Address | None = None
+        self.clock = running_clock()
         self.small = Multiplexer(self._connected, where, timeouts, self)
         self.large = Multiplexer(self._connected, where, timeouts, self)
         self.alone = Multiplexer(self._connected, where, timeouts, self, alone=True)
@@ -72,7 +75,7 @@ class ConnectionPair:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is under way."""
+        """Whether no call is waiting or in flight."""
         return all(multiplexer.is_idle for multiplexer in self._multiplexers)
 
     @property
@@ -98,11 +101,11 @@ class ConnectionPair:
             self.small.submit(pending)
 
     def listener_of(self, channel: str) -> Listener:  # noqa: ARG002 - a Cluster goes by it
-        """Who listens to a channel."""
+        """The listener of a channel."""
         return self.listener
 
     def submit(self, pending: Pending) -> None:
-        """Take a call that was put off."""
+        """Take a call that has backed off."""
         (self._again or self.send)(pending)
 
     def redirect(self, pending: Pending, to: Redirect) -> bool:
@@ -110,11 +113,11 @@ class ConnectionPair:
         return self._elsewhere is not None and self._elsewhere(pending, to)
 
     def withdraw(self) -> list[Pending]:
-        """Give back what waits without a connection."""
+        """Return the calls that wait without a connection."""
         return [pending for multiplexer in self._multiplexers for pending in multiplexer.withdraw()]
 
     async def _connected(self) -> AbstractConnection:
-        """Connect. When that leads to another server than before, nothing stays with that one.
+        """Connect. If this is another server than before, leave all connections to that one.
 
         It may be a primary of before, which still answers and no longer knows the truth.
         """
@@ -131,13 +134,13 @@ class ConnectionPair:
         return connection
 
     def hang_up(self) -> None:
-        """Let go of all connections, in a loop that does not run."""
+        """Close all connections of a stopped loop."""
         for multiplexer in self._multiplexers:
             multiplexer.hang_up()
         self.listener.hang_up()
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         await asyncio.gather(
             *(multiplexer.close() for multiplexer in self._multiplexers), self.listener.close()
         )

@@ -19,19 +19,19 @@ from sojourn.engine.multiplexer import ConnectionStats, Timeouts
 from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.errors import Closed
-from sojourn.resilience.deadline import Deadline, current_deadline, running_clock
+from sojourn.resilience.deadline import Deadline, current_deadline, deadlines
 from sojourn.telemetry import CallFact, Hooks, OutageFact
 
 T = TypeVar("T")
 
 _STOPPED = 2
-"""Loops that do not run and keep their connections: the last that began."""
+"""Stopped loops that keep their connections: those that started last."""
 _LINGER = 0.5
-"""Seconds that closing waits for calls of send_nowait."""
+"""Seconds for which closing waits for calls of `send_nowait`."""
 
 
 class Node(NamedTuple):
-    """One server of those that an engine reaches.
+    """One of the servers that an engine reaches.
 
     Attributes:
         where: its address, without secrets.
@@ -80,7 +80,7 @@ class Engine:
 
     @property
     def is_spread(self) -> bool:
-        """Whether keys are on several servers, of which one may be lost while others are well."""
+        """Whether keys are spread over several servers, of which one may be lost alone."""
         return self._server.is_cluster
 
     @property
@@ -89,7 +89,7 @@ class Engine:
         return bool(self._down)
 
     def down_since(self) -> float | None:
-        """Since when `is_down` holds, as `time.monotonic` counts; None when it does not."""
+        """The `time.monotonic` at which the outage started; None when there is none."""
         return self._down_since
 
     async def run(self, call: Call[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
@@ -104,19 +104,19 @@ class Engine:
             Unavailable: no server could be reached in time.
             SojournError: what else the server refused, by its class.
         """
-        shared = current_deadline()
-        pending = self._submit(call, timeout, shared=shared)
+        shared = current_deadline() if deadlines else None
+        pending = self._submit(call, timeout, shared=shared, urgent=True)
         reply = await pending.future
         if shared is not None:
             shared.extend_to(pending.deadline)
         return call.read(reply)
 
     def start(self, call: Call[Any]) -> Pending:
-        """As `run`, for who reads the replies; what follows has time until the call's deadline."""
-        return self._submit(call, shared=current_deadline())
+        """Send one call, and return before its replies are there: they come as `Pending.future`."""
+        return self._submit(call, shared=current_deadline() if deadlines else None, urgent=True)
 
     async def nodes(self) -> list[Node]:
-        """The servers that there are: the nodes of a Cluster that have slots, else the one.
+        """List the servers: the nodes of a Cluster that have slots, or the only one.
 
         No round trip for one server; else one to each node that is known, or to the primary.
 
@@ -143,7 +143,7 @@ class Engine:
         return call.read(await self._submit(call, connections=connections).future)
 
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        """Send several calls at once: one round trip, in order but for those that may be large.
+        """Send several calls at once: one round trip, in order except for large ones.
 
         Every call has run its course when this returns or raises.
 
@@ -159,7 +159,7 @@ class Engine:
     async def gather_calls(
         self, calls: Sequence[Call[Any]], *, aside: int = 0, by: float = math.inf
     ) -> list[Any]:
-        """As `run_all`, with the errors in their places among the results.
+        """Send several calls at once, and return errors in place of the results that failed.
 
         Args:
             calls: what to send.
@@ -187,7 +187,7 @@ class Engine:
         return replies
 
     async def stream(self, calls: Iterable[Call[T]], *, ahead: int) -> AsyncGenerator[T]:
-        """The results of calls one after the other, of which so many are under way at once.
+        """Yield the results of calls in order, with a limited number of calls in flight.
 
         Raises:
             SojournError: as `run` would raise it; the other calls in progress continue.
@@ -211,7 +211,7 @@ class Engine:
                 pending.forget()
 
     def send_nowait(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
-        """Send a call that nobody waits for: one that is harmless to lose and to repeat.
+        """Send a call without waiting for it: one that is harmless to lose and to repeat.
 
         Args:
             call: what to send.
@@ -228,7 +228,7 @@ class Engine:
         future.add_done_callback(heard)
 
     def watch(self, channel: str) -> Watch:
-        """A watch that wakes a task of the running loop when a channel gets a message.
+        """Make a watch that wakes a task of the running loop when a channel gets a message.
 
         Nothing is sent yet. All watches of a loop share one connection to a server.
         """
@@ -245,22 +245,23 @@ class Engine:
         connections: ConnectionPair | Cluster | None = None,
         shared: Deadline | None = None,
         by: float = math.inf,
+        *,
+        urgent: bool = False,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         connections = connections or self._connections.get(loop) or self._open(loop)
         wanted = self._hooks.wanted
         started = loop.time() if wanted else 0.0
-        now = running_clock().time()
-        deadline = now + (timeout or self.timeout)
-        if by < deadline:  # noqa: PLR1730 - of every call
-            deadline = by
-        limit = now + self._whole
+        now = connections.clock.time()
+        deadline, limit = now + (timeout or self.timeout), now + self._whole
+        future: asyncio.Future[Any] = asyncio.Future(loop=loop)
+        pending = Pending(call, deadline, future, limit, urgent=urgent)
         if shared is not None:
-            deadline = min(deadline, shared.end)
-            limit = min(limit, shared.began + self._whole)
-        pending = Pending(call, deadline, loop.create_future(), limit)
-        if shared is not None:
-            pending.given = deadline - now
+            pending.deadline = min(deadline, by, shared.end)
+            pending.limit = min(limit, shared.began + self._whole)
+            pending.given = pending.deadline - now
+        elif by < deadline:
+            pending.deadline, pending.given = by, by - now
         connections.send(pending)
         if wanted:
             pending.future.add_done_callback(
@@ -289,7 +290,7 @@ class Engine:
             await connections.close()
 
     async def close(self) -> None:
-        """Close all connections, for good, and leave an embedded server. Idempotent."""
+        """Close all connections for good, and leave an embedded server. Idempotent."""
         self._closed = True
         await self.disconnect()
         for loop, connections in list(self._connections.items()):
@@ -301,7 +302,7 @@ class Engine:
         await self._server.release()
 
     def _changed(self, loop: asyncio.AbstractEventLoop, down: bool) -> None:
-        """A connection has given up, or works again; each server has several."""
+        """Count a connection that has failed, or works again; each server has several."""
         before = self.is_down
         self._down[loop] += 1 if down else -1
         if self._down[loop] <= 0:
@@ -309,7 +310,7 @@ class Engine:
         self._tell_outage(before)
 
     def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A loop has ended, and what its connections knew is of no use."""
+        """Forget a loop that has ended, with its connections."""
         before = self.is_down
         if (connections := self._connections.pop(loop, None)) is not None:
             connections.hang_up()
@@ -324,7 +325,7 @@ class Engine:
             self._hooks.tell_outage(OutageFact(self.where, down))
 
     def _ended(self) -> list[asyncio.AbstractEventLoop]:
-        """Loops that are closed, and those that do not run: a few of these may go on."""
+        """List loops that are closed or stopped, except the few stopped ones that may run again."""
         closed = [loop for loop in self._connections if loop.is_closed()]
         stopped = [
             loop for loop in self._connections if not (loop.is_running() or loop.is_closed())

@@ -17,14 +17,15 @@ from redis.asyncio.connection import AbstractConnection
 from sojourn.calls.call import Command, pack
 from sojourn.engine.credentials import Deferred
 from sojourn.engine.faults import Redirect, is_hopeless, is_passing, redirect_of, translate
-from sojourn.engine.multiplexer import CHECK, REPLY_ERRORS, Timeouts
+from sojourn.engine.multiplexer import CHECK, Timeouts
+from sojourn.engine.raw_connection import REPLY_ERRORS
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.errors import Closed, SojournError
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import IdleTimer, from_now, until
 
 _UNKNOWN = "unknown command"
-"""What servers before Redis 7 say to SSUBSCRIBE."""
+"""Part of the reply of servers before Redis 7 to SSUBSCRIBE."""
 
 
 class Watch:
@@ -45,7 +46,7 @@ class Watch:
         self._losses = 0
 
     async def wait(self, seconds: float) -> None:
-        """Wait for news, for so many seconds at most. The first wait starts to listen.
+        """Wait for news, at most that many seconds. The first wait starts to listen.
 
         Raises:
             AccessDenied: this user may not listen to that channel, or not connect.
@@ -68,19 +69,19 @@ class Watch:
             raise translate(error, self._where) from error
 
     def wake(self) -> None:
-        """There may be news."""
+        """Report that there may be news."""
         self._losses = 0
         self._news.set()
 
     def lose(self, error: BaseException | None = None, where: str = "") -> None:
-        """The listener has let go; the next wait finds another, or raises this error."""
+        """Report that the listener is gone; the next wait finds another, or raises this error."""
         self._listener = None
         self._losses += 1
         self._error, self._where = error, where
         self._news.set()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._listener is not None:
             self._listener.drop(self)
             self._listener = None
@@ -94,7 +95,7 @@ class _Asked(NamedTuple):
 
 
 class Listener:
-    """The pub/sub connection to one server: there while somebody listens.
+    """The pub/sub connection to one server, open while somebody listens.
 
     When it ends, all who listen are woken and let go: they look at what they may have missed, and
     listen again, here or wherever their channel is by then.
@@ -137,7 +138,7 @@ class Listener:
         self._closed = False
 
     def add(self, watch: Watch) -> None:
-        """Wake a watch from now on.
+        """Start to wake a watch.
 
         Raises:
             Closed: the store is closed.
@@ -150,7 +151,7 @@ class Listener:
         self._stir()
 
     def drop(self, watch: Watch) -> None:
-        """Wake it no more."""
+        """Stop waking a watch."""
         watches = self._watches.get(watch.channel, set())
         watches.discard(watch)
         if not watches:
@@ -158,17 +159,17 @@ class Listener:
         self._stir()
 
     def leave(self) -> None:
-        """Give up the connection, if there is one: the next may lead elsewhere."""
+        """Give up the connection, if there is one: the next may reach another server."""
         if self._reader is not None:
             self._reader.cancel()
 
     def hang_up(self) -> None:
-        """Let go of the connection, in a loop that does not run."""
+        """Close the connection of a stopped loop."""
         if self._connection is not None:
             hang_up(self._connection, self._loop)
 
     async def close(self) -> None:
-        """Drop the connection, for good."""
+        """Close the connection for good."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -182,7 +183,7 @@ class Listener:
             self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Wake all who listen when something has ended the task that was not for us."""
+        """Wake all watches when the task ended for a reason of other code."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._let_go(error)
 
@@ -227,7 +228,7 @@ class Listener:
         reader: asyncio.Task[None],
         writer: asyncio.Task[None],
     ) -> None:
-        """Let go of a connection, and of who listens."""
+        """Leave a connection, and release its watches."""
         both = (reader, writer)
         left = writer.done() and not writer.cancelled() and writer.exception() is None
         for task in both:
@@ -248,7 +249,7 @@ class Listener:
             self._let_go()
 
     def _let_go(self, error: BaseException | None = None) -> None:
-        """Wake all who listen, and forget them."""
+        """Wake all watches, and forget them."""
         for channel in list(self._watches):
             self._release(channel, error)
 
@@ -259,7 +260,7 @@ class Listener:
             watch.lose(error, self._where)
 
     async def _write(self, connection: AbstractConnection) -> None:
-        """Ask for what is wanted, until that is nothing; after a silence, for a sign of life."""
+        """Subscribe to what is wanted until nothing is; when idle for long, ping."""
         while True:
             self._changed.clear()
             if packets := self._take():
@@ -327,7 +328,7 @@ class Listener:
             watch.wake()
 
     def _refused(self, error: Exception) -> None:
-        """The server refuses what was asked first."""
+        """Handle an error reply to the oldest request."""
         if not self._asked:
             raise error  # it says this before it hangs up
         channel, joins = self._asked.popleft()

@@ -1,4 +1,4 @@
-"""One connection, shared by every task of an event loop.
+"""One connection that every task of an event loop shares.
 
 Calls that wait at the same moment leave in one write; replies come back in the same order and are
 handed to their callers. redis-py makes the connection (AUTH, HELLO, TLS) and parses replies.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple, Protocol, cast
 
 from redis import exceptions as driver
@@ -27,6 +28,7 @@ from sojourn.engine.faults import (
     redirect_of,
 )
 from sojourn.engine.pending import LARGE, Pending, Wait
+from sojourn.engine.raw_connection import REPLY_ERRORS, TURN, RawConnection
 from sojourn.engine.tasks import hang_up, is_interrupt, start
 from sojourn.engine.traffic import Traffic
 from sojourn.errors import Closed, Unavailable
@@ -34,33 +36,20 @@ from sojourn.resilience.backoff import backoff
 from sojourn.resilience.breaker import Breaker
 from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_clock, until
 
-REPLY_ERRORS = (
-    driver.ResponseError,
-    driver.BusyLoadingError,
-    driver.ClusterDownError,
-    driver.AuthenticationError,
-    driver.AuthorizationError,
-)
-"""What redis-py raises for an error reply; anything else means the connection is gone."""
-
 _MOMENT = 0.02
-"""Seconds until a task that others have cancelled is started again."""
-_TURN = 16
-"""Replies handed out before those who got them have their turn, so that their next calls are on the
-way to the server while the rest is read: both work at the same time."""
-
+"""Seconds until a task that other code has cancelled starts again."""
 _LONGEST_BACKOFF = 2.0
-"""Seconds at most, besides a moment, until a node of a Cluster that is lost is tried again."""
+"""Longest extra delay, in seconds, before a lost node of a Cluster is tried again."""
 
 CHECK = 0.25
-"""The part of a call's time in which a connection that was silent for long must answer: the rest is
-for another one."""
+"""The share of a call's time in which a connection that was idle for long must answer a ping; the
+rest is left for another connection."""
 
 _PING: Call[Any] = Call("health.ping", (), bool, commands=[("PING",)], retry_when_busy=False)
 
 
 class Timeouts(NamedTuple):
-    """How long is waited, in seconds, and for whom.
+    """How long to wait, in seconds, and for how many replicas.
 
     Attributes:
         operation: for a reply, while none of its bytes move; without any connection for that long,
@@ -78,7 +67,7 @@ class Timeouts(NamedTuple):
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What the connections of an engine have met since it started.
+    """Counts of what happened to the connections of an engine since it started.
 
     Attributes:
         connections: how many were made.
@@ -108,26 +97,26 @@ class MultiplexerEvents(Protocol):
         ...
 
     def changed(self, down: bool, /) -> None:
-        """The server cannot be reached any more, or again."""
+        """The server cannot be reached (True), or can be reached again (False)."""
         ...
 
     def redirect(self, pending: Pending, to: Redirect) -> bool:
-        """Another node has the slot; whether the call was taken there, and need not rest."""
+        """Hand a call to the node that has its slot; False if it must back off first."""
         ...
 
     def submit(self, pending: Pending) -> None:
-        """Take a call that was put off, now that it may be tried again."""
+        """Take a call that has backed off and may be tried again."""
         ...
 
 
 class Multiplexer:
-    """A connection that is made when needed and made again when lost.
+    """A connection that is opened when needed, and opened again when lost.
 
     Args:
         connect: makes a connection that is ready for commands.
         where: the server's address for messages, without secrets.
         timeouts: how long to wait.
-        events: who is told.
+        events: receives what it cannot decide.
         alone: carry one call at a time, and end one with which a connection broke.
     """
 
@@ -154,7 +143,10 @@ class Multiplexer:
         self._backing_off: dict[Pending, asyncio.TimerHandle] = {}
         self._loaded: set[bytes] = set()
         self._loads = True
-        self._ready = False
+        self._ready = True
+        self._is_stale = False
+        self._flushes = False
+        self._raw: RawConnection | None = None
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -175,7 +167,7 @@ class Multiplexer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is under way."""
+        """Whether no call is waiting or in flight."""
         return not (self._in_flight or self._waiting or self._backing_off or self._condemned)
 
     def submit(self, pending: Pending) -> None:
@@ -186,27 +178,55 @@ class Multiplexer:
         """
         if self._closed:
             raise Closed("This store is closed: open a new one.")
-        if self._breaker.is_open or pending.deadline <= self._clock.time():
-            self._end_late(pending)  # what has no time left is not sent
+        if (
+            self._breaker.is_open
+            or pending.given <= 0  # what has no time left is not sent
+            or (pending.attempts and pending.deadline <= self._clock.time())
+        ):
+            self._end_late(pending)
             return
         pending.moved = self._traffic.seconds  # as `enter`, without a call
         pending.came = self._traffic.size
         self._waiting.append(pending)
-        if not self._ready:
+        if pending.urgent and not self._in_flight:
+            self._flush()
+        elif not self._flushes:
             self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
             self._watch(pending.deadline)
-        if self._task is None or self._task.done():
+        if self._reader is None and (self._task is None or self._task.done()):
             self._start()
 
     def _rouse(self) -> None:
-        """Let the writer look at what waits: an `asyncio.Event` for one, and cheaper."""
-        self._ready = True
-        if (wake := self._wake) is not None and not wake.done():
-            wake.set_result(None)
+        """Schedule `_flush` for the next turn of the loop: calls of this turn leave together."""
+        if not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send the waiting calls now, or wake the writer if sending must wait."""
+        self._flushes = False
+        wake, raw = self._wake, self._raw
+        if wake is None:  # the writer has not started, or is at work
+            self._ready = True
+            return
+        if self._idle.restart() >= self._timeouts.health_check_interval:
+            self._is_stale = True
+        if raw is None or self._is_stale or (self._in_flight and raw.is_full):
+            self._ready, self._wake = True, None
+            if not wake.done():
+                wake.set_result(None)
+            return
+        try:
+            if packets := self._take():
+                raw.write(b"".join(packets))
+        except BaseException as error:
+            raw.fail(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
 
     def withdraw(self) -> list[Pending]:
-        """Give back what waits while there is no connection."""
+        """Return the waiting calls if there is no connection."""
         if self._reader is not None:
             return []
         given = list(self._waiting)
@@ -216,22 +236,28 @@ class Multiplexer:
         return given
 
     def leave(self) -> None:
-        """Give up the connection, if there is one: the next may lead elsewhere."""
+        """Give up the connection, if there is one: the next may reach another server."""
         if self._reader is not None:
             self._reader.cancel()
+        self._stop_raw()
+
+    def _stop_raw(self) -> None:
+        if self._raw is not None:
+            self._raw.stop()
+            self._raw = None
 
     def hang_up(self) -> None:
-        """Let go of the connection, in a loop that does not run: it may make another."""
+        """Close the connection of a stopped loop, which may run again and open another."""
         self._left_behind = True
         if self._connection is not None:
             hang_up(self._connection, self._loop)
 
     def reached(self) -> None:
-        """Let calls wait for a connection again: another multiplexer has reached the server."""
+        """Stop failing calls at once: another multiplexer has reached the server."""
         self._breaker.succeeded()
 
     async def close(self) -> None:
-        """Drop the connection. Calls under way end with `Closed`."""
+        """Close the connection. Calls in progress end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
         for timer in (self._alarm, self._pulse):
@@ -249,7 +275,7 @@ class Multiplexer:
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Go on when somebody else has cancelled the task while calls wait.
+        """Start again if other code cancelled the task while calls wait.
 
         A moment later: a loop that is being shut down cancels all tasks, and wants no new one.
         What else has ended it (a time-out that a signal handler throws) was not for us.
@@ -313,7 +339,7 @@ class Multiplexer:
         return any(not each.future.done() for each in (*self._waiting, *self._condemned))
 
     async def _condemn(self, connection: AbstractConnection) -> None:
-        """End what has broken its connections, with the limits that the server has."""
+        """Fail the calls that broke their connections, and name the limits of the server."""
         limits = "client-query-buffer-limit, or client-output-buffer-limit"
         with suppress(Exception):  # a server may not tell, and what broke it may break this one
             async with until(from_now(self._timeouts.operation * CHECK)):
@@ -330,13 +356,15 @@ class Multiplexer:
         self._condemned.clear()
 
     async def _carry(self, connection: AbstractConnection) -> None:
-        """Write and read until either fails, or a deadline says that the connection is dead."""
+        """Write and read until either fails, or a deadline shows that the connection is dead."""
         self._loaded.clear()
         self._loads = not getattr(connection, "is_wordless", False)
         self._reader = start(self._loop, self._read(connection))
         writer = start(self._loop, self._write(connection))
         both = (self._reader, writer)
-        self._traffic.attach(connection)
+        with suppress(ImportError, AttributeError, TypeError):  # else redis-py reads and writes
+            self._raw = RawConnection(connection, self._received)
+        self._traffic.attach(connection, None if self._raw is None else self._raw.feed)
         self._idle.restart()
         self._listen()
         self._connection = connection
@@ -344,6 +372,8 @@ class Multiplexer:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         except GeneratorExit:  # the loop was thrown away with all that was under way in it
             hang_up(connection, self._loop)
+            for task in both:  # one that never ran would be warned of
+                cast("Coroutine[Any, Any, None]", task.get_coro()).close()
             raise
         except BaseException:
             await self._left(connection, *both, broken=False)
@@ -358,12 +388,13 @@ class Multiplexer:
         *,
         broken: bool,
     ) -> None:
-        """Let go of a connection."""
+        """Leave a connection."""
         reader.cancel()
         writer.cancel()
         if self._pulse is not None:
             self._pulse.cancel()
-        self._connection = self._reader = None
+        self._connection = self._reader = self._wake = None
+        self._stop_raw()
         self._requeue(broken)  # before anything is awaited: no reply may meet another's call
         if not (self._closed or self._left_behind):
             self._breaker.attempt()  # connect again at once: the next call need not wait
@@ -382,13 +413,14 @@ class Multiplexer:
                 self._wake = self._loop.create_future()
                 await self._wake
             self._ready = False
-            if self._idle.restart() >= self._timeouts.health_check_interval:
+            if self._idle.restart() >= self._timeouts.health_check_interval or self._is_stale:
+                self._is_stale = False
                 await self._check(connection)
             if packets := self._take():
                 await connection.send_packed_command(packets, check_health=False)
 
     async def _check(self, connection: AbstractConnection) -> None:
-        """Ask whether the server is there, before anything is sent that may be in doubt.
+        """Ping the server before anything is sent whose fate could be unknown.
 
         Raises:
             ConnectionError: there is no answer, and the connection is left.
@@ -417,7 +449,7 @@ class Multiplexer:
         self._pulse = self._loop.call_later(left, self._listen)
 
     def _take(self) -> list[bytes]:
-        """Everything that waits, as bytes; what nobody waits for any more is left out."""
+        """Take all waiting calls as bytes, except those that nobody waits for any more."""
         packets: list[bytes] = []
         writes: list[Pending] = []
         replicas = self._timeouts.replicas
@@ -444,49 +476,56 @@ class Multiplexer:
         return packets
 
     def _least(self) -> Pending:
-        """The smallest of what waits: it is the least suspect."""
+        """Take the smallest waiting call: it is the least suspect."""
         least = min(self._waiting, key=lambda each: len(each.packet))
         self._waiting.remove(least)
         return least
 
     async def _read(self, connection: AbstractConnection) -> None:
-        in_flight, traffic = self._in_flight, self._traffic
-        settled = 0
+        """Wait for the end of a connection; without hiredis, read its replies too."""
         read = cast("Callable[..., Awaitable[Any]]", connection.read_response)
-        while True:
-            if self._alone and not in_flight and self._waiting:
-                self._rouse()
+        for turn in count(1):
             try:
                 reply = await read(disable_decoding=True, disconnect_on_error=False)
             except REPLY_ERRORS as error:
                 reply = error
-            self._heard = True
-            if not in_flight:
-                raise driver.InvalidResponse("the server sent a reply that nobody asked for")
-            pending = in_flight[0]
-            if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
-                in_flight.popleft()
-                traffic.mid_reply = False
-                continue
-            if isinstance(pending, Wait):
-                in_flight.popleft()
-                traffic.mid_reply = False
-                self._confirm(pending, reply)
-                continue
+            self._received(reply)
+            if turn % TURN == 0:
+                await asyncio.sleep(0)
+
+    def _received(self, reply: Any) -> None:
+        """Take one reply.
+
+        Raises:
+            InvalidResponse: it is not the reply to anything.
+        """
+        self._heard = True
+        in_flight, traffic = self._in_flight, self._traffic
+        if not in_flight:
+            raise driver.InvalidResponse("the server sent a reply that nobody asked for")
+        pending = in_flight[0]
+        if pending is None:  # SCRIPT LOAD: if it failed, the script itself will say so
+            in_flight.popleft()
+            traffic.mid_reply = False
+            return
+        if isinstance(pending, Wait):
+            in_flight.popleft()
+            traffic.mid_reply = False
+            self._confirm(pending, reply)
+        else:
             pending.replies.append(reply)
             pending.missing -= 1
-            if pending.missing == 0:
-                traffic.mid_reply = False
-                in_flight.popleft()
-                if pending.held:
-                    continue
+            if pending.missing:
+                return
+            traffic.mid_reply = False
+            in_flight.popleft()
+            if not pending.held:
                 self._settle(pending)
-                settled += 1
-                if settled % _TURN == 0:
-                    await asyncio.sleep(0)
+        if self._alone and not in_flight and self._waiting:
+            self._rouse()
 
     def _confirm(self, wait: Wait, reply: Any) -> None:
-        """Settle the writes before a WAIT, if enough replicas have them."""
+        """Complete the writes before a WAIT, if enough replicas have them."""
         shortfall = wait.shortfall(reply)
         for pending in wait.writes:
             pending.held = False
@@ -519,7 +558,7 @@ class Multiplexer:
     # ── refusals ───────────────────────────────────────────────────────────────────────────────
 
     def _refused(self, pending: Pending, reply: Exception) -> None:
-        """Send it elsewhere, send it again, or end it. What was refused has not been done."""
+        """Send a refused call elsewhere, send it again, or fail it. It had no effect."""
         if isinstance(reply, driver.NoScriptError):
             pending.send_whole()
             self._loaded.clear()
@@ -544,7 +583,7 @@ class Multiplexer:
             self._events.submit(pending)
 
     def _requeue(self, broken: bool) -> None:
-        """The connection is lost: what may be repeated goes first on the next one.
+        """Put repeatable calls first in line for the next connection, as this one is lost.
 
         But what may have broken it goes alone, and what broke one alone ends.
         """
@@ -568,7 +607,7 @@ class Multiplexer:
             self._rouse()
 
     def _under_way(self) -> Iterator[Pending]:
-        """What was sent and is not settled, in order."""
+        """The calls that were sent and are not complete, in order."""
         for each in self._in_flight:
             if isinstance(each, Wait):
                 yield from each.writes
@@ -578,7 +617,7 @@ class Multiplexer:
     # ── deadlines ──────────────────────────────────────────────────────────────────────────────
 
     def _watch(self, deadline: float) -> None:
-        """Wake at the earliest deadline; an alarm that is due sooner stays."""
+        """Set the alarm for a deadline, unless it is set for an earlier one."""
         if self._alarm is not None:
             if self._alarm.when <= deadline:
                 return
@@ -586,19 +625,19 @@ class Multiplexer:
         self._alarm = Alarm(self._clock, deadline, self._expire, self._look)
 
     def _look(self) -> None:
-        """Notice what moves, now and then while calls are under way."""
+        """Look at the traffic from time to time while calls are in flight."""
         if self._in_flight:
             self._traffic.look()
         else:
             self._traffic.rest()
 
     def _carried(self) -> int:
-        """Bytes of large requests that wait for their replies."""
+        """Bytes of large requests that are in flight."""
         sizes = (len(each.packet) for each in self._under_way())
         return sum(size for size in sizes if size > LARGE)
 
     def _expire(self, now: float) -> None:
-        """End what is overdue. A reply overdue means a connection that cannot be trusted.
+        """Fail overdue calls. An overdue reply means that the connection cannot be trusted.
 
         That holds when its caller has gone, too: a shorter time-out of a caller's own must not
         keep a dead connection.
@@ -642,7 +681,7 @@ class Multiplexer:
 
 
 def _is_parted(replies: list[Any]) -> bool:
-    """Whether a node has some keys of a call and points to another node for the rest.
+    """Whether a node has some keys of a call and redirects to another node for the rest.
 
     There those that it has would be taken for keys that do not exist.
     """

@@ -1,4 +1,4 @@
-"""A call in progress, and what is known of its outcome."""
+"""A call in progress, and what is known about its outcome."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from sojourn.errors import (
 
 _ASKING = pack((b"ASKING",))
 LARGE = 64 * 1024
-"""Bytes from which a request travels apart from small ones."""
+"""Size from which a request uses the connection for large calls."""
 
 _MOST = 0.8
-"""The part of an operation's time that must have been left for a call that blames the server."""
+"""The share of an operation's time that a call must have had before it blames the server."""
 
 
 class Pending:
-    """A call under way: its bytes, its replies so far, and the future of whoever waits.
+    """A call in progress: its bytes, its replies so far, and the future of its caller.
 
     Attributes:
         attempts: how often it was sent.
         refusals: how often a server put it off for now.
         asking: it goes to a node that is being given the slot (Redis Cluster's ASK).
         held: its batch ends in a WAIT, whose reply decides.
+        urgent: nothing else is sent at the same moment, so it need not wait for others.
         doubtful: it was sent, and the connection was lost before the reply.
         losses: how many connections broke while it was under way.
         refusal: the last reply that put it off.
@@ -60,7 +61,7 @@ class Pending:
             "missing",
             "moved",
         ),
-        *("packet", "refusal", "refusals", "replies"),
+        *("packet", "refusal", "refusals", "replies", "urgent"),
     )
 
     def __init__(
@@ -69,6 +70,8 @@ class Pending:
         deadline: float,
         future: asyncio.Future[Any],
         limit: float = math.inf,
+        *,
+        urgent: bool = False,
     ) -> None:
         self.call = call
         self.deadline = deadline
@@ -84,28 +87,29 @@ class Pending:
         self.missing = 0
         self.asking = False
         self.held = False
+        self.urgent = urgent
         self.doubtful = False
         self.losses = 0
         self.refusal: BaseException | None = None
 
     def enter(self, traffic: Traffic) -> None:
-        """Wait on a connection from now on."""
+        """Start to wait on a connection."""
         self.moved = traffic.seconds
         self.came = traffic.size
 
     def end(self, traffic: Traffic) -> float:
-        """When it ends, as things stand on its connection."""
+        """The time at which it ends, given the traffic so far."""
         return min(self.deadline + traffic.seconds - self.moved, self.limit)
 
     def stand(self, traffic: Traffic) -> None:
-        """Let the deadline have stood while bytes moved on its connection."""
+        """Move the deadline by the time in which bytes moved on its connection."""
         moved = traffic.seconds
         end = self.deadline + moved - self.moved
         self.deadline = end if end < self.limit else self.limit  # noqa: FURB136 - of every call
         self.moved = moved
 
     def start(self) -> bytes:
-        """Expect the replies of one more sending; returns what to send."""
+        """Prepare to be sent (again); returns the bytes to send."""
         self.attempts += 1
         self.replies = []
         self.missing = 1 if self.call.script else len(self.call.commands)
@@ -117,34 +121,34 @@ class Pending:
         return b"".join(_ASKING + pack(command) for command in self.call.commands)
 
     def send_whole(self) -> None:
-        """From now on send the script with its source: the server has forgotten it."""
+        """Send the script with its source from now on: the server has forgotten it."""
         self.packet = pack_call(self.call, by_digest=False)
 
     def take_replies(self) -> list[Any]:
-        """The replies to the call's own commands."""
+        """The replies to the call's own commands, without those to ASKING."""
         return self.replies[1::2] if self.asking else self.replies
 
     @property
     def is_large(self) -> bool:
-        """Whether its bytes or those of its reply may be many."""
+        """Whether its request or its reply may be large."""
         return self.call.separate_connection or len(self.packet) > LARGE
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it may be what broke its connections, and must not break another with others.
+        """Whether it may have broken its connections, and must be sent alone.
 
         Small calls keep their order, and are mostly next to the one that did it: twice is chance.
         """
         return self.losses > (0 if self.is_large else 1)
 
     def lose(self, *, broken: bool) -> None:
-        """The connection that it was sent over is gone: broken, or left by this process."""
+        """Note that its connection is gone: broken, or closed by this process."""
         self.doubtful = True
         self.losses += broken
         self.missing = 0
 
     def forget(self) -> None:
-        """Nobody waits for it any more, and how it ends is of no interest."""
+        """Ignore how it ends: nobody waits for it any more."""
         self.future.add_done_callback(_heard)
 
     def fail(self, error: SojournError, cause: BaseException | None = None) -> None:
@@ -154,19 +158,19 @@ class Pending:
             self.future.set_exception(error)
 
     def interrupt(self, error: BaseException) -> None:
-        """End with what somebody has thrown into this thread, as it would have met the caller."""
+        """End with an exception that was thrown into this thread, as if it had met the caller."""
         if not self.future.done():
             self.future.set_exception(error)
 
     def refuse(self, cause: BaseException, where: str) -> None:
-        """End with the server's refusal; of a sending before, it says nothing."""
+        """End with the server's refusal, which says nothing about an earlier sending."""
         error = translate(cause, where)
         if self.doubtful:
             error = self.unknown(where, str(error)) or error
         self.fail(error, cause)
 
     def expire(self, where: str, last_error: BaseException | None, whole: float) -> None:
-        """End for want of a reply, with what is known of why.
+        """End because no reply came in time, with the known cause.
 
         Args:
             where: the server's address.
@@ -196,7 +200,7 @@ class Pending:
             self.fail(error, cause)
 
     def outlast(self, where: str, traffic: Traffic) -> None:
-        """End in the middle of a transfer that goes on, but too slowly."""
+        """End during a transfer that still moves, but too slowly."""
         call, came = self.call, traffic.size - self.came
         what = (
             f"{call.name} was still under way with {where} when transfer_timeout was up, though "
@@ -214,7 +218,7 @@ class Pending:
         self.fail(error)
 
     def condemn(self, where: str, limits: str) -> None:
-        """End because connections break whenever it is under way, at last without any other."""
+        """End because connections break whenever it is in flight, even alone."""
         call = self.call
         what = (
             f"{call.name} ({len(self.packet):,} bytes) was under way each time when {where} ended "
@@ -239,11 +243,11 @@ class Pending:
 
     @property
     def _in_doubt(self) -> bool:
-        """Whether it was sent, and may have been done."""
+        """Whether it was sent and may have taken effect."""
         return self.doubtful or self.held or self.missing > 0
 
     def unknown(self, where: str, reason: str) -> OutcomeUnknown | None:
-        """That a write was sent and may have happened; None for a read."""
+        """The error for a write that was sent and may have taken effect; None for a read."""
         call = self.call
         if call.operation_id is None:
             return None
@@ -256,7 +260,7 @@ class Pending:
 
 
 class Wait:
-    """A WAIT that stands behind the writes of a batch, and decides for them.
+    """A WAIT after the writes of a batch, whose reply decides about them.
 
     Args:
         writes: the calls before it, in order.
@@ -270,7 +274,7 @@ class Wait:
         self.replicas = replicas
 
     def shortfall(self, reply: Any) -> str:
-        """Why the writes are not confirmed; empty when they are."""
+        """The reason why the writes are not confirmed; empty when they are."""
         if isinstance(reply, driver.ResponseError):
             return f"WAIT failed: {reply}"
         have = int(reply)

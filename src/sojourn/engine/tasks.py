@@ -1,4 +1,4 @@
-"""Tasks and connections of an event loop that may end, or just never run again, at any moment.
+"""Tasks and connections of an event loop that may end, or never run again, at any moment.
 
 Scripts, notebooks and test runners abandon loops, closed or not, without cancelling their tasks.
 Then nothing waits for a background task, so its end need not be reported.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def start(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], name: str | None = None
 ) -> asyncio.Task[T]:
-    """A background task, of which nothing is printed when its loop is thrown away."""
+    """Start a background task that prints nothing when its loop is thrown away."""
     task = loop.create_task(work, name=name)
     with suppress(AttributeError):  # a task factory may make others
         cast("Any", task)._log_destroy_pending = False  # noqa: SLF001 - as asyncio.gather does
@@ -32,7 +32,7 @@ def start(
 
 @cache
 def quiet(kind: Callable[..., AbstractConnection]) -> Callable[..., AbstractConnection]:
-    """The same connections, but that nothing is printed of those that are collected with a loop.
+    """The same class of connections, which print nothing when collected with their loop.
 
     redis-py's own would be closed there by a loop that is closed: before 5.3 that is printed.
     """
@@ -48,7 +48,7 @@ def _collected(connection: Any) -> None:
 
 
 def is_interrupt(outcome: object) -> bool:
-    """Whether a task was ended by what a signal handler threw into whatever ran just then.
+    """Whether a task was ended by an exception that a signal handler threw into it.
 
     It says nothing of a connection. (asyncio itself passes on KeyboardInterrupt and SystemExit.)
     """
@@ -58,7 +58,7 @@ def is_interrupt(outcome: object) -> bool:
 
 
 def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> None:
-    """Close a connection whose loop does not run: nothing can be awaited there."""
+    """Close a connection of a stopped loop, where nothing can be awaited."""
     ours = cast("Any", connection)
     writer = ours._writer  # noqa: SLF001 - disconnect() needs the loop
     if writer is None:
@@ -69,19 +69,19 @@ def hang_up(connection: AbstractConnection, loop: asyncio.AbstractEventLoop) -> 
     with suppress(RuntimeError):  # the loop is closed
         transport.abort()
     with suppress(OSError, AttributeError):  # asyncio's own would close it in the loop's next turn
-        transport._sock.close()  # noqa: SLF001
+        transport._sock.close()  # noqa: SLF001 - there is no public way to it
         if loop.is_closed():
             transport._sock = None  # noqa: SLF001 - there will be no next turn
-    ours._writer = ours._reader = None  # noqa: SLF001
+    ours._writer = ours._reader = None  # noqa: SLF001 - so redis-py knows that it is closed
 
 
 def _shut(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """Tell the server that it is over."""
+    """Shut the socket down, so that the server notices."""
     ours = transport.get_extra_info("socket")
     if isinstance(ours, TransportSocket):  # asyncio's
         ours.shutdown(socket.SHUT_RDWR)
     elif not (loop.is_closed() or transport.is_closing()):
         # uvloop's has nothing but the number. When its loop was closed, so was the connection, and
         # the number is somebody else's by now.
-        with socket.socket(fileno=os.dup(ours.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(ours.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

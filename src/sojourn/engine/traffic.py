@@ -1,4 +1,4 @@
-"""Traffic of a connection: time in which bytes move does not count as silence."""
+"""Traffic of a connection: time in which bytes move does not count against deadlines."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if sys.platform == "linux":
     from termios import TIOCOUTQ
 
 _STILL = 0.1
-"""Seconds without a byte from which on nothing moves, unless something large is on its way."""
+"""Seconds without a byte after which traffic has stopped, unless something large is in flight."""
 _MANY = 64 * 1024
-"""Bytes that wait to be sent from which on it matters that they become fewer."""
+"""Size of the send buffer from which it counts as traffic that it shrinks."""
 _PACE = 1 / 2**20
-"""Seconds that a byte may take on its way at least: buffers hide that it moves."""
+"""Seconds allowed for each byte in flight: buffers hide that it moves."""
 
 
 class Traffic:
-    """Seconds in which bytes came or left, on one connection after the other.
+    """Seconds in which bytes arrived or left, over successive connections.
 
     What comes is noticed as it comes. What leaves is looked at now and then: it stands in buffers
     of this process and of the system until the other side has it. Tunnels, proxies and sidecars
@@ -62,13 +62,15 @@ class Traffic:
         self._seconds_out = self._size_out = 0.0
         self._transport: Any = None
 
-    def attach(self, connection: AbstractConnection) -> None:
-        """Notice what comes over a connection."""
+    def attach(
+        self, connection: AbstractConnection, feed: Callable[[bytes], object] | None = None
+    ) -> None:
+        """Count the bytes that arrive, and pass them on: to the own reader by default."""
         self._begin()
         ours = cast("Any", connection)
         with suppress(AttributeError):  # then there is only silence, as it were
             reader = ours._reader  # noqa: SLF001 - redis-py tells of whole replies only
-            feed = reader.feed_data
+            take = feed or reader.feed_data
 
             def fed(data: bytes) -> None:
                 now = monotonic()
@@ -82,18 +84,18 @@ class Traffic:
                     self.mid_reply = True
                     if gap < _STILL or (gap < math.inf and self._carried()):
                         self.seconds += gap
-                feed(data)
+                take(data)
 
             reader.feed_data = fed
-            self._transport = ours._writer.transport  # noqa: SLF001
+            self._transport = ours._writer.transport  # noqa: SLF001 - for its send buffer
 
     def rest(self) -> None:
-        """Nothing is under way."""
+        """Note that no call is in flight."""
         self._last = monotonic()
         self._left = 0
 
     def look(self) -> None:
-        """Notice whether what waits to be sent has become less."""
+        """Note whether the send buffer has become smaller."""
         if (transport := self._transport) is None:
             return
         before, self._left = self._left, _unsent(transport)
@@ -109,13 +111,13 @@ class Traffic:
             self._idle.restart()
 
     def on_the_way(self) -> float:
-        """Seconds that large requests may take, without any sign, until the server has them."""
+        """Seconds that large requests may take to reach the server without any sign."""
         seen = self._seconds_out / self._size_out if self._size_out else 0.0
         return self._carried() * max(seen, _PACE)  # empty buffers fill faster than they drain
 
 
 def _unsent(transport: Any) -> int:
-    """Bytes that the other side does not have yet, as far as this process and its system know."""
+    """Bytes that have not reached the other side, as far as this system knows."""
     size = cast("int", transport.get_write_buffer_size())
     if sys.platform == "linux":
         with suppress(OSError, AttributeError, ValueError):

@@ -157,7 +157,7 @@ class IdleTimer:
         return by_one if by_one > by_other else by_other  # noqa: FURB136 - of every call
 
 
-_deadlines: dict[ref[asyncio.Task[Any]], Deadline] = {}
+deadlines: dict[ref[asyncio.Task[Any]], Deadline] = {}
 """The deadline of each task that is in an operation; tasks that it starts have none.
 
 Tasks are not kept alive here: one may have been thrown away with its loop in the middle."""
@@ -170,8 +170,8 @@ def from_now(seconds: float) -> float:
 
 def current_deadline() -> Deadline | None:
     """The deadline of the operation that this task is in."""
-    task = current_task() if _deadlines else None
-    return None if task is None else _deadlines.get(ref(task))
+    task = current_task() if deadlines else None
+    return None if task is None else deadlines.get(ref(task))
 
 
 def end_of_operation() -> float:
@@ -273,20 +273,20 @@ class Deadline:
             self._task = None
             return self
         self._task = task = ref(current)
-        self._before = before = _deadlines.get(task)
+        self._before = before = deadlines.get(task)
         if before is not None:
             self.end = min(self.end, before.end)
             self.began = min(self.began, before.began)
         self._first = self.end
-        _deadlines[task] = self
+        deadlines[task] = self
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._task is None:
             return
         if (before := self._before) is None:
-            del _deadlines[self._task]
+            del deadlines[self._task]
         else:
             if self.end > self._first:
                 before.end += self.end - self._first
-            _deadlines[self._task] = before
+            deadlines[self._task] = before

@@ -1,26 +1,20 @@
-# Written by scripts/sync_stub.py from the rooms.
+# Written by scripts/sync_stub.py from the asynchronous rooms.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Unpack
-
-from sojourn.artifacts import Artifact, ArtifactVersion
+from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.calls.room import Handles
 from sojourn.ids import UserKey
-from sojourn.memory import Draft, Entry, Hit, MemoryPage
-from sojourn.notices import Notice
+from sojourn.memory.model import Draft, Entry, Hit, MemoryPage
+from sojourn.notices.model import Notice
 from sojourn.security.handles import UserRoom
 from sojourn.security.interceptor import AccessInterceptor
-from sojourn.sessions import (
-    Appended,
-    Event,
-    Keep,
-    Message,
-    Rotated,
-    Session,
-    SessionFields,
-    SessionPage,
-)
-from sojourn.streams import StreamMessage
+from sojourn.sessions import Keep, Rotated
+from sojourn.sessions.history import Message
+from sojourn.sessions.model import Appended, Event, Session, SessionPage
+from sojourn.sessions.record import SessionFields
+from sojourn.streams.model import StreamMessage
+from typing import Any, Unpack
+
 
 class UserSessions(UserRoom):
     async def append(self, session: str, *events: Event, incarnation: str=..., expected_version: int | None=..., operation_id: str | None=...) -> Appended: ...

@@ -55,7 +55,7 @@ class BufferedSessions:
 
     Args:
         store: the sessions on the server.
-        twin: where held sessions go on.
+        memory: where cached sessions go on.
         journal: where their writes wait.
         held_bytes: memory for the sessions that could go on.
         operation_timeout: seconds that a call may take, with what must be replayed before it.
@@ -67,7 +67,7 @@ class BufferedSessions:
     def __init__(
         self,
         store: SessionStore,
-        twin: InMemorySessions,
+        memory: InMemorySessions,
         journal: Journal,
         *,
         held_bytes: int,
@@ -80,7 +80,7 @@ class BufferedSessions:
         self._lasting = lasting
         self._down_since = down_since
         self._cut_off: float | None = None
-        self._twin = twin
+        self._memory = memory
         self._operation_timeout = operation_timeout
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
@@ -183,7 +183,7 @@ class BufferedSessions:
                 if key in self._pinned:  # by another task, while this was under way
                     with suppress(SojournError):  # it is done, whatever is thought of it here
                         here = msgspec.structs.replace(append.write, expected=None)
-                        await self._twin.run(msgspec.structs.replace(append, write=here))
+                        await self._memory.run(msgspec.structs.replace(append, write=here))
                 self._held.appended(append, written)
                 return written
         try:
@@ -228,7 +228,7 @@ class BufferedSessions:
         keys, count = await self._replayer.discard(forget.owner)
         for key in keys:
             self._unpin(key)
-        await self._twin.run(forget)
+        await self._memory.run(forget)
         self._held.forget(forget.owner)
         return (await self._store.run(forget)).plus(Forgotten(buffered=count))
 
@@ -271,7 +271,7 @@ class BufferedSessions:
         held = self._held.get(key)
         if held is None:
             return False
-        self._twin.adopt(key, held)
+        self._memory.adopt(key, held)
         whole = len(held.rows) == held.head.seq - held.head.dropped
         self._pinned[key] = whole and held.readable
         return True
@@ -279,10 +279,10 @@ class BufferedSessions:
     async def _create_here(self, create: Create, *, sent: bool) -> Created:
         if create.created is None:
             create = msgspec.structs.replace(create, created=time.time())
-        create.check(self._twin)
+        create.check(self._memory)
         self._replayer.add(JournaledWrite.of_create(create, sent=sent))
         self._pinned[create.key] = True
-        born = await self._twin.run(create)
+        born = await self._memory.run(create)
         await self._replayer.sync(create.operation_id)
         return born._replace(durable=False)
 
@@ -294,12 +294,12 @@ class BufferedSessions:
                 f"it is at version {write.expected} cannot be known. Nothing was written."
             )
         self._check_lasting()
-        head = self._twin.head(key)
+        head = self._memory.head(key)
         if head is None:
             raise _expired_here()
         kept = JournaledWrite.of_append(append).known_as(head, sent=sent)
         try:
-            repeated = append.admit(self._twin)
+            repeated = append.admit(self._memory)
         except EventExists as error:
             if not sent or error.ids != len(append.rows):
                 raise
@@ -308,7 +308,7 @@ class BufferedSessions:
         else:
             if repeated is None:
                 self._replayer.add(kept)
-            written = await self._twin.run(append)
+            written = await self._memory.run(append)
         await self._replayer.sync(write.operation_id)
         return msgspec.structs.replace(written, durable=False)
 
@@ -347,7 +347,7 @@ class BufferedSessions:
 
     async def _read_here(self, key: SessionKey, window: EventWindow) -> SessionSnapshot:
         self._check_lasting()
-        stored = await self._twin.run(Read(key, window))
+        stored = await self._memory.run(Read(key, window))
         if stored is None:
             raise _expired_here()
         return stored._replace(durable=False, complete=self._pinned[key])
@@ -358,11 +358,11 @@ class BufferedSessions:
         What went on here is held as it stands, if nobody has written in between.
         """
         self.answered()
-        head = self._twin.head(key)
+        head = self._memory.head(key)
         self._held.drop(key)
         applied = None if last is None or last.repeated else last.version
         if self._pinned.get(key) and head and head.version == applied:
-            stored = await self._twin.run(Read(key, EventWindow()))
+            stored = await self._memory.run(Read(key, EventWindow()))
             if stored is not None:
                 self._held.put(key, stored._replace(head=head))
         self._unpin(key)
@@ -370,13 +370,13 @@ class BufferedSessions:
     def _unpin(self, key: SessionKey) -> None:
         self._pinned.pop(key, None)
         if not self._pinned:
-            self._twin.clear()
+            self._memory.clear()
 
     def after_fork(self) -> None:
         """Leave to the parent, in a forked child, what goes on in the parent's memory."""
         self._replayer.after_fork()
         self._pinned.clear()
-        self._twin.clear()
+        self._memory.clear()
 
     async def close(self) -> None:
         """Try once more to replay what waits; what then is left stays on disk, or is lost."""

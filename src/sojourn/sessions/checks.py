@@ -10,7 +10,7 @@ from typing import Any, cast
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_number, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, Refused
-from sojourn.ids import SessionKey, operation_id_of
+from sojourn.ids import SessionKey, new_operation_id, operation_id_of
 from sojourn.sessions import scope
 from sojourn.sessions.model import Event
 from sojourn.sessions.store import WriteOptions
@@ -68,8 +68,6 @@ def event_id(value: object) -> str:
 
 def encoded(state: object) -> dict[str, bytes]:
     """State values as JSON text. `temp:` keys belong to nobody and fall away."""
-    if type(state) is dict and not state:  # of most events
-        return {}
     return dict(map(encoded_value, state_items(cast("Any", state))))
 
 
@@ -101,7 +99,8 @@ def write_of(
         text(incarnation, "incarnation")
     if expected is not None:
         count(expected, "expected_version")
-    return WriteOptions(operation_id_of(operation_id), incarnation or "", expected)
+    name = new_operation_id() if operation_id is None else operation_id_of(operation_id)
+    return WriteOptions(name, incarnation or "", expected)
 
 
 def instant(value: object, what: str) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,12 @@ from sojourn.sessions.event_codec import NO_DELTA, EventRow, encode_row
 from sojourn.sessions.model import Event
 from sojourn.sessions.store import NO_CHANGE, Delta
 
+_SHORT = min(CAPS.event_id, CAPS.author, CAPS.kind)
+"""Characters in which no cap on a text of an event can be exceeded, if they are ASCII."""
+
 
 async def encode_events(
-    events: Sequence[object], max_event_bytes: int
+    events: Sequence[Any], max_event_bytes: int
 ) -> tuple[list[bytes], dict[str, bytes]]:
     """Events as rows, and the state that they set together.
 
@@ -28,23 +32,15 @@ async def encode_events(
         InvalidInput: one is no event, or JSON cannot hold it; or two have the same id.
         TooLarge: one is over the cap, or all of them are.
     """
-    turns = Turns() if len(events) > 1 else None  # one event, as most are, is one piece
+    turns = Turns()
     rows: list[bytes] = []
     changes: dict[str, bytes] = {}
     ids: set[str] = set()
     size = 0
     for event in events:
-        if turns is not None:
-            await turns.rest()
-        if not isinstance(event, Event):
-            raise checks.no_event(event)
-        delta = checks.encoded(event.state_delta)
-        if delta:
-            changes.update(delta)
-        row = _row(event, delta)
-        if len(row) > max_event_bytes:
-            raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
-        check_members(row, "An event")
+        await turns.rest()
+        row, delta = encode_event(event, max_event_bytes)
+        changes.update(delta)
         rows.append(row)
         ids.add(event.id)
         size += len(row)
@@ -55,6 +51,46 @@ async def encode_events(
     if len(ids) < len(rows):
         raise InvalidInput("Two of the events have the same id: no id is twice in a log.")
     return rows, changes
+
+
+def encode_event(event: object, max_event_bytes: int) -> tuple[bytes, dict[str, bytes]]:
+    """An event as a row, and the state that it sets.
+
+    Raises:
+        InvalidInput: it is no event, or JSON cannot hold it.
+        TooLarge: it is over the cap.
+    """
+    if not isinstance(event, Event):
+        raise checks.no_event(event)
+    state: object = event.state_delta  # most have none
+    delta = {} if type(state) is dict and not state else checks.encoded(event.state_delta)
+    payload = event.payload
+    if type(payload) is not msgspec.Raw:
+        payload = msgspec.Raw(to_json(payload, "The payload of an event"))
+    name, author, kind = event.id, event.author, event.kind
+    if not (  # of most events, all are checked at once
+        type(name) is type(author) is type(kind) is str
+        and name
+        and len(texts := f"{name}{author}{kind}") <= _SHORT
+        and texts.isascii()
+    ):
+        name = checks.event_id(name)
+        author = codecs.text(author, "author", CAPS.author)
+        kind = codecs.text(kind, "kind of event", CAPS.kind)
+    row = encode_row(
+        EventRow(
+            id=name,
+            time=checks.instant(event.time, "time of an event"),
+            author=author,
+            kind=kind,
+            payload=payload,
+            state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
+        )
+    )
+    if len(row) > max_event_bytes:
+        raise TooLarge("An event", len(row), max_event_bytes, "max_event_bytes")
+    check_members(row, "An event")
+    return row, delta
 
 
 async def encode_state(state: object) -> Delta:
@@ -81,19 +117,3 @@ def by_scope(changes: dict[str, bytes]) -> Delta:
         for part in parts:
             check("A state", len(part), CAPS.state_keys, "keys")
     return Delta(parts.session, parts.user, parts.app)
-
-
-def _row(event: Event, delta: Mapping[str, bytes]) -> bytes:
-    payload = event.payload
-    if type(payload) is not msgspec.Raw:
-        payload = msgspec.Raw(to_json(payload, "The payload of an event"))
-    return encode_row(
-        EventRow(
-            id=checks.event_id(event.id),
-            time=checks.instant(event.time, "time of an event"),
-            author=codecs.text(event.author, "author", CAPS.author),
-            kind=codecs.text(event.kind, "kind of event", CAPS.kind),
-            payload=payload,
-            state_delta=msgspec.Raw(encode_object(delta)) if delta else NO_DELTA,
-        )
-    )

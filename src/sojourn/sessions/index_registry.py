@@ -11,7 +11,7 @@ from typing import Any
 from sojourn.calls.call import Call, only
 from sojourn.engine.engine import Engine
 from sojourn.errors import Unavailable
-from sojourn.ids import AppName, SessionKey, UserId, UserKey
+from sojourn.ids import AppName, UserId, UserKey
 from sojourn.resilience.deadline import from_now, half_of_remaining
 from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.policy import Policy
@@ -114,21 +114,19 @@ class IndexRegistry:
             await self._engine.run_all(self._registration(owner, ttl))
             self._remember(owner, ttl)
 
-    def keep_alive(self, key: UserKey | SessionKey, ttl: float | None) -> None:
+    def keep_alive(self, owner: UserKey, ttl: float | None) -> None:
         """Once in a while, lengthen what the user shares with others; nobody waits for it.
 
         Once a minute its entries in the indexes are written again, should these have been evicted.
 
         Args:
-            key: of the user, or of a session of theirs.
+            owner: the user.
             ttl: seconds that the session at hand lives; None for ever.
         """
         now = time.monotonic()
-        owner = key[:2]
         due = self._is_due(owner, ttl, now)
         if not due and self._known[owner][2] >= now:
             return
-        owner = UserKey(*owner)
         if not due:
             self.register_again(owner, ttl)
             return

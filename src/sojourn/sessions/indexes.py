@@ -7,41 +7,27 @@ from typing import Any, NamedTuple
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.engine.engine import Engine
-from sojourn.errors import CorruptRecord
 from sojourn.ids import (
-    AppName,
-    SessionId,
     SessionKey,
     UserKey,
-    parse_app,
-    parse_session,
-    parse_user,
 )
-from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.inspection import CorruptionReporter
-from sojourn.sessions.keys import SHARDS, SessionRoomKeys
+from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
-from sojourn.sessions.recent import Recent, as_json, entry_of, named
+from sojourn.sessions.recent import as_json
 from sojourn.sessions.scripts import load
 from sojourn.sessions.session_codec import FOREIGN, FieldError, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
+    FoundSessions,
     IndexEntry,
     IndexPlace,
     Label,
     SessionSnapshot,
     StoredNames,
-    StoredPage,
-    has,
 )
 
 _PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
-
-_OF_EACH = 100
-"""Entries of a user's index that are read where many users' are: most have fewer."""
-
-_MENDED = 1000
-"""Sessions that have gone which one page of a list takes out."""
 
 
 class Mended(NamedTuple):
@@ -50,15 +36,6 @@ class Mended(NamedTuple):
     dropped: int
     restored: int
     entries: Sequence[IndexEntry]
-
-
-class _FoundSessions(NamedTuple):
-    """What stands where an index leads to: sessions in order, and those that cannot be served."""
-
-    sessions: list[tuple[SessionKey, SessionSnapshot]]
-    corrupt: list[SessionKey]
-    newer: list[SessionKey]
-    gone: list[SessionKey]
 
 
 class Indexes:
@@ -70,130 +47,15 @@ class Indexes:
         keys: SessionRoomKeys,
         shared_state: SharedState,
         inspection: CorruptionReporter,
-        recent: Recent,
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._shared_state = shared_state
         self._inspection = inspection
-        self._recent = recent
 
-    async def list_sessions(
-        self,
-        owner: UserKey,
-        after: IndexPlace | None,
-        limit: int,
-        label: Label | None = None,
-        *,
-        newest_first: bool = False,
-    ) -> StoredPage:
-        """Two round trips a page."""
-        index = self._keys.user(owner).by_update
-        if label is not None:
-            index = self._keys.labelled(index, label)
-        page = await self._page(
-            owner, index, after, limit, parse_session, newest_first=newest_first
-        )
-        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
-        found = await self._read(keys)
-        if found.gone:
-            self._engine.send_nowait(self.prune_call(owner))
-        moved = [key for key, stored in found.sessions if not has(stored.head, label)]
-        if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            self._engine.send_nowait(self.mend_call(owner, amiss, label))
-        after = page.places[-1] if page.more else None
-        return StoredPage(found.sessions, after, found.corrupt, found.newer)
-
-    async def list_ids(self, owner: UserKey, after: IndexPlace | None, limit: int) -> StoredNames:
-        """One round trip a page."""
-        index = self._keys.user(owner).by_update
-        return await self._page(owner, index, after, limit, parse_session)
-
-    async def list_users(
-        self, users: Sequence[tuple[UserKey, IndexPlace | None]], limit: int
-    ) -> Sequence[StoredPage | CorruptRecord]:
-        """Two round trips, whatever the number of users."""
-        size = min(limit, _OF_EACH)
-        refused: dict[UserKey, CorruptRecord] = {}
-
-        async def page_of(owner: UserKey, after: IndexPlace | None) -> StoredNames:
-            index = self._keys.user(owner).by_update
-            try:
-                return await self._page(owner, index, after, size, parse_session)
-            except CorruptRecord as error:
-                refused[owner] = error
-                return StoredNames([], more=False)
-
-        pages = await gather_in_time(*(page_of(*each) for each in users))
-        places: dict[UserKey, StoredNames | CorruptRecord] = {}
-        for (owner, _), page in zip(users, pages, strict=True):
-            if owner in refused:
-                places[owner] = refused[owner]
-                continue
-            more = page.more or len(page.places) > limit
-            places[owner] = StoredNames(page.places[:limit], more)
-            limit -= min(limit, len(page.places))
-            if more or not limit:
-                break
-        found = await self._read(
-            [
-                SessionKey(*owner, SessionId(place.name))
-                for owner, page in places.items()
-                if isinstance(page, StoredNames)
-                for place in page.places
-            ]
-        )
-        return self._by_user(places, found)
-
-    def _by_user(
-        self, places: dict[UserKey, StoredNames | CorruptRecord], found: _FoundSessions
-    ) -> list[StoredPage | CorruptRecord]:
-        """What was found, a page for each user."""
-        parts = {owner: _FoundSessions([], [], [], []) for owner in places}
-        for key, stored in found.sessions:
-            parts[key.owner].sessions.append((key, stored))
-        for key in found.corrupt:
-            parts[key.owner].corrupt.append(key)
-        for key in found.newer:
-            parts[key.owner].newer.append(key)
-        for key in found.gone:
-            parts[key.owner].gone.append(key)
-        listed: list[StoredPage | CorruptRecord] = []
-        for owner, page in places.items():
-            if isinstance(page, CorruptRecord):
-                listed.append(page)
-                continue
-            part = parts[owner]
-            if part.gone:  # evicted, or expired
-                self._engine.send_nowait(self.prune_call(owner))
-                self._engine.send_nowait(self.mend_call(owner, part.gone[:_MENDED]))
-            after = page.places[-1] if page.more else None
-            listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
-        return listed
-
-    async def list_recent(
-        self, app: AppName, after: IndexPlace | None, limit: int, label: Label | None = None
-    ) -> StoredPage:
-        """Two round trips a page."""
-        indexes = [self._keys.recent(app, shard).by_update for shard in range(SHARDS)]
-        if label is not None:
-            indexes = [self._keys.labelled(index, label) for index in indexes]
-        pages = await gather_in_time(*(self._newest(index, after, limit) for index in indexes))
-        places = sorted((place for page in pages for place in page.places), reverse=True)
-        more = len(places) > limit or any(page.more for page in pages)
-        places = places[:limit]
-        met = {key: place for place in places if (key := named(app, place.name))}
-        found = await self._read(list(met))
-        for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
-            self._recent.enter(IndexEntry(key, expires=met[key].score, former=as_json(label)))
-        for key, stored in found.sessions:
-            if not has(stored.head, label):  # of another label by now
-                self._recent.enter(entry_of(key, stored.head, as_json(label)))
-        return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
-
-    async def _read(self, keys: Sequence[SessionKey]) -> _FoundSessions:
+    async def read(self, keys: Sequence[SessionKey]) -> FoundSessions:
         """Sessions without rows. One round trip, a call for each user."""
-        found = _FoundSessions([], [], [], [])
+        found = FoundSessions([], [], [], [])
         if not keys:
             return found
         owners: dict[UserKey, list[SessionKey]] = {}
@@ -270,16 +132,8 @@ class Indexes:
             args=[as_json(label), *(key.session for key in keys)],
         )
 
-    async def list_names(
-        self, app: str | None, shard: int, after: IndexPlace | None, limit: int
-    ) -> StoredNames:
-        """One round trip a page."""
-        if app is None:
-            return await self._page(None, self._keys.apps(), after, limit, parse_app)
-        return await self._page(None, self._keys.users(app, shard), after, limit, parse_user)
-
-    async def _newest(self, index: str, after: IndexPlace | None, limit: int) -> StoredNames:
-        """As `_page`, from the highest score down. What is no name of a session is passed over."""
+    async def newest(self, index: str, after: IndexPlace | None, limit: int) -> StoredNames:
+        """As `page`, from the highest score down. What is no name of a session is passed over."""
         high = "+inf" if after is None else after.score
         size = limit + (1 if after is None else 2)
         while True:
@@ -302,7 +156,7 @@ class Indexes:
                 return StoredNames(found[:limit], len(found) > limit)
             size *= 4
 
-    async def _page(
+    async def page(
         self,
         owner: UserKey | None,
         index: str,

@@ -154,7 +154,7 @@ def _that_fit(records: Sequence[UnreadablePart]) -> list[UnreadablePart]:
 
 
 class InMemoryQuarantine:
-    """The twin of the quarantine on a server, in this process."""
+    """A quarantine in the memory of this process."""
 
     def __init__(self) -> None:
         self._records: dict[UserKey, dict[str, Quarantined]] = {}

@@ -7,9 +7,9 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from sojourn.codecs import decode, in_pieces
+from sojourn.codecs import in_pieces
 from sojourn.ids import SessionKey
-from sojourn.sessions.event_codec import EventRow, NotARow, decode_row
+from sojourn.sessions.event_codec import NO_DELTA, EventRow, NotARow, decode_row
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
 from sojourn.sessions.operation import SessionStore
@@ -59,6 +59,9 @@ class _NotCopied(Exception):
     """A row was what it seemed to be, but its payload is not."""
 
 
+_decode = msgspec.json.Decoder().decode
+
+
 def _kept(row: EventRow, seq: int) -> tuple[EventRow, int]:
     return row, seq
 
@@ -68,11 +71,11 @@ def _event(kept: tuple[EventRow, int]) -> Event:
     row, seq = kept
     return Event(
         author=row.author,
-        payload=decode(bytes(row.payload)),
+        payload=_decode(row.payload),
         kind=row.kind,
         id=row.id,
         time=row.time,
-        state_delta=decode(bytes(row.state_delta)),
+        state_delta={} if row.state_delta is NO_DELTA else _decode(row.state_delta),
         seq=seq,
     )
 
@@ -247,7 +250,7 @@ class SessionReader:
     ) -> Session[E]:
         """The session as the caller gets it."""
         try:
-            copies = await in_pieces(view.copy, (event for event in events if event is not None))
+            copies = await in_pieces(view.copy, [event for event in events if event is not None])
         except _NOT_AN_EVENT as error:
             raise _NotCopied from error
         session = await self._states.session(key, stored, copies)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sojourn.calls.call import Argument, Call, only
 from sojourn.codecs import encode
-from sojourn.engine.engine import Engine
 from sojourn.ids import AppName, SessionKey, escape, unescape
 from sojourn.sessions.keys import RecentKeys, SessionRoomKeys
 from sojourn.sessions.replies import ms
 from sojourn.sessions.scripts import load
 from sojourn.sessions.store import IndexEntry, Label, SessionHeader
+
+if TYPE_CHECKING:
+    from sojourn.engine.engine import Engine
 
 _RECENT = load("recent")
 

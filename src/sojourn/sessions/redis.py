@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
+from sojourn.engine.scan import found, members, unlink
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.sessions import refusals
-from sojourn.sessions.forgetting import Forgetting
 from sojourn.sessions.index_registry import IndexRegistry
 from sojourn.sessions.indexes import Indexes
 from sojourn.sessions.inspection import CorruptionReporter
@@ -24,7 +24,6 @@ from sojourn.sessions.replies import DONE, guarded, ms
 from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.snapshots import Snapshots
 from sojourn.sessions.store import WriteOptions
-from sojourn.sessions.upkeep import Upkeep
 
 R = TypeVar("R")
 
@@ -45,15 +44,25 @@ class RedisSessions:
         self.shared_state = SharedState(engine, keys, policy, self.inspection)
         self.registry = IndexRegistry(engine, keys, policy)
         self.recent = Recent(engine, keys)
-        self.indexes = Indexes(engine, keys, self.shared_state, self.inspection, self.recent)
-        self.upkeep = Upkeep(engine, keys, self.shared_state, self.indexes, self.recent)
+        self.indexes = Indexes(engine, keys, self.shared_state, self.inspection)
         self.snapshots = Snapshots(engine, keys, self.shared_state, self.registry, self.inspection)
-        self.forgetting = Forgetting(engine, keys, self.shared_state, self.registry)
         self.shared_ttl = ms(policy.state_ttl)
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
         """As `SessionStore`; a coroutine less on the way of every call."""
         return operation.on_server(self)
+
+    async def find_keys(self, pattern: str) -> list[str]:
+        """All keys that match, in order. A round trip for each 1,000 keys of the server."""
+        return await found(self.engine, pattern)
+
+    async def find_members(self, key: str, pattern: str) -> list[bytes]:
+        """The members of a sorted set that match. A round trip for each 1,000 there are."""
+        return await members(self.engine, key, pattern)
+
+    async def unlink(self, keys: Sequence[str]) -> None:
+        """Delete keys, of any slots."""
+        await unlink(self.engine, keys)
 
     def state_key(self, of: UserKey | AppName) -> str:
         """The key of the state of a user or an app."""

@@ -1,16 +1,15 @@
-# Written by scripts/sync_stub.py from the sessions room.
+# Written by scripts/sync_stub.py from the asynchronous rooms.
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
-
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey
-from sojourn.sessions.batch import Batches, Entries, SessionBatch
+from sojourn.sessions import Batches, Keep, Rotated, Sessions
+from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failsafe, Result
-from sojourn.sessions.model import Appended, Event, Rotated, Session, SessionPage
-from sojourn.sessions.parts import Keep
+from sojourn.sessions.model import Appended, Event, Session, SessionPage
 from sojourn.sessions.record import SessionFields
-from sojourn.sessions.service import Sessions
+from typing import Any, Unpack
+
 
 class SafeSessions(Failsafe):
     def __init__(self, sessions: Sessions) -> None: ...

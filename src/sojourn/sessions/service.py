@@ -28,7 +28,7 @@ from sojourn.ids import (
 )
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks, refusals
-from sojourn.sessions.encoding import by_scope, encode_events, encode_state
+from sojourn.sessions.encoding import by_scope, encode_event, encode_events, encode_state
 from sojourn.sessions.fields import ordered_labels
 from sojourn.sessions.listing import Filter
 from sojourn.sessions.model import (
@@ -60,7 +60,7 @@ from sojourn.sessions.record import (
     encode_changes,
 )
 from sojourn.sessions.safe import SafeSessions
-from sojourn.sessions.store import Change, EventWindow
+from sojourn.sessions.store import NO_CHANGE, Change, EventWindow
 
 E = TypeVar("E")
 
@@ -305,14 +305,18 @@ class Sessions:
             StaleSession: not the expected version.
             EventExists: another operation has appended an event of this id; nothing was written.
         """
-        checks.key(key)
-        if not events:
+        if type(key) is not SessionKey:
+            checks.key(key)
+        if len(events) == 1:  # as most, and fewer steps
+            row, changes = encode_event(events[0], self._limits.max_event_bytes)
+            rows = [row]
+        elif events:
+            rows, changes = await encode_events(events, self._limits.max_event_bytes)
+        else:
             raise InvalidInput("append() needs at least one event.")
-        rows, changes = await encode_events(events, self._limits.max_event_bytes)
         write = checks.write_of(operation_id, incarnation, expected_version)
-        written = await self._store.run(
-            Append(key, rows, by_scope(changes), float(events[-1].time), write)
-        )
+        delta = by_scope(changes) if changes else NO_CHANGE
+        written = await self._store.run(Append(key, rows, delta, float(events[-1].time), write))
         return appended(written, len(rows))
 
     @in_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-from sojourn.codecs import decode, in_pieces
+from sojourn.codecs import decode, decode_each, in_pieces
 from sojourn.codecs.pieces import Turns
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import scope
@@ -122,4 +122,4 @@ class States:
 
 
 async def _decoded(pairs: Pairs) -> dict[str, Any]:
-    return dict(zip(pairs, await in_pieces(decode, pairs.values()), strict=True))
+    return dict(zip(pairs, await decode_each(pairs.values()), strict=True))

@@ -284,3 +284,12 @@ class Repaired(NamedTuple):
     dropped: int
     restored: int
     carried: int
+
+
+class FoundSessions(NamedTuple):
+    """What stands where an index leads to: sessions in order, and those that cannot be served."""
+
+    sessions: list[tuple[SessionKey, SessionSnapshot]]
+    corrupt: list[SessionKey]
+    newer: list[SessionKey]
+    gone: list[SessionKey]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from hashlib import sha1
 from typing import Literal, NamedTuple, TypeAlias
@@ -64,6 +65,11 @@ def name_of(buried: TombstoneTarget) -> str:
 def names_of(key: SessionKey) -> str:
     """As what a session may have been buried in its user's slot."""
     return f"{name_of(key)} {name_of(key.owner)}"
+
+
+def waited_ms(age: float, timeout: float) -> int:
+    """For how many ms a write of that age has waited, when it gets there as late as it may."""
+    return math.ceil((max(0.0, age) + timeout) * 1000)
 
 
 def mark_of(buried: TombstoneTarget) -> str:

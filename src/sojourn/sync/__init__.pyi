@@ -1,45 +1,33 @@
 # Written by scripts/sync_stub.py from the asynchronous rooms.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.cache.service import CacheStats
+from sojourn.doctor.model import Report
+from sojourn.engine.credentials import Provider
+from sojourn.errors import SojournError
+from sojourn.ids import SessionKey, UserKey
+from sojourn.memory.model import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
+from sojourn.memory.vectors import Embed
+from sojourn.notices.model import Notice
+from sojourn.options import Durability, OnOutage
+from sojourn.security import AccessLog, Bindings, Limiter, Principal
+from sojourn.security.forgetting import ErasureReceipt
+from sojourn.security.guard import SecurityStats
+from sojourn.sessions import Keep, Rotated
+from sojourn.sessions.batch import Entries, SessionBatch
+from sojourn.sessions.failsafe import Failures, Result
+from sojourn.sessions.history import Message
+from sojourn.sessions.model import Appended, Event, NamePage, Quarantined, Revoked, Session, SessionPage, Swept
+from sojourn.sessions.parts import SessionLimits
+from sojourn.sessions.reader import View
+from sojourn.sessions.record import SessionFields
+from sojourn.stats import Health, Stats
+from sojourn.streams.model import StreamMessage
+from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+from sojourn.wiring import Lent
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
-
-from sojourn.artifacts import Artifact, ArtifactVersion
-from sojourn.cache import CacheStats
-
-from sojourn.doctor import Report
-from sojourn.ids import SessionKey, UserKey
-from sojourn.memory import Draft, Embed, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
-from sojourn.errors import SojournError
-from sojourn.notices import Notice
-from sojourn.streams import StreamMessage
-from sojourn.options import Durability, OnOutage
-from sojourn.security import AccessLog, Bindings, Limiter, Principal, SecurityStats
-from sojourn.security.forgetting import ErasureReceipt
-from sojourn.sessions import (
-    Appended,
-    Entries,
-    Event,
-    Failures,
-    Keep,
-    Message,
-    NamePage,
-    Quarantined,
-    Result,
-    Rotated,
-    Revoked,
-    Session,
-    SessionBatch,
-    SessionFields,
-    SessionLimits,
-    SessionPage,
-    Swept,
-    View,
-)
-from sojourn.stats import Health, Stats
-from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
-from sojourn.engine.credentials import Provider
-from sojourn.wiring import Lent
 
 E = TypeVar("E")
 P = ParamSpec("P")

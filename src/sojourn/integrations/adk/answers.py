@@ -64,14 +64,14 @@ def answered(error: Exception) -> Exception:
     """
     kind = type(error)
     if not issubclass(kind, HTTPException):
-        twin = _twin(kind)  # type: ignore[arg-type]  # a class is Hashable
-        if twin is not None:
-            error.__class__ = twin
+        combined = _combined(kind)  # type: ignore[arg-type]  # a class is Hashable
+        if combined is not None:
+            error.__class__ = combined
     return error
 
 
 @functools.cache
-def _twin(kind: type[Exception]) -> type[Exception] | None:
+def _combined(kind: type[Exception]) -> type[Exception] | None:
     """The class of errors of a kind that are HTTPExceptions, too; None if it has no answer."""
     answer = next((_ANSWERS[each] for each in kind.__mro__ if each in _ANSWERS), None)
     if answer is None:

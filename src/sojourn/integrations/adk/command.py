@@ -141,7 +141,7 @@ def _check_uri(arguments: Sequence[str]) -> None:
     if uri is None:
         return
     scheme = uri.partition(":")[0]
-    known = get_service_registry()._session_factories  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    known = get_service_registry()._session_factories  # noqa: SLF001 - it has no list  # pyright: ignore[reportPrivateUsage]
     if scheme in SCHEMES:
         _check_ours(_OPTION, uri)
     elif scheme not in known and not _is_a_database(uri):

@@ -258,12 +258,12 @@ def _light_of(kept: KeptEvent) -> AdkEvent:
 def _light(event: M) -> M:
     """What `model_copy()` makes, in a third of the time; loading a long session is mostly this."""
     kind = type(event)
-    twin = kind.__new__(kind)
-    _set(twin, "__dict__", event.__dict__.copy())
-    _set(twin, "__pydantic_fields_set__", event.__pydantic_fields_set__.copy())
-    _set(twin, "__pydantic_extra__", event.__pydantic_extra__)
-    _set(twin, "__pydantic_private__", event.__pydantic_private__)
-    return twin
+    copied = kind.__new__(kind)
+    _set(copied, "__dict__", event.__dict__.copy())
+    _set(copied, "__pydantic_fields_set__", event.__pydantic_fields_set__.copy())
+    _set(copied, "__pydantic_extra__", event.__pydantic_extra__)
+    _set(copied, "__pydantic_private__", event.__pydantic_private__)
+    return copied
 
 
 class _Plan(NamedTuple):
@@ -307,13 +307,13 @@ def _made(plan: _Plan) -> Any:
         made[name] = _made(part) if part.__class__ is _Plan else part.copy()
     if kind is None:
         return made
-    twin = kind.__new__(kind)
-    _set(twin, "__dict__", made)
-    _set(twin, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
+    copied = kind.__new__(kind)
+    _set(copied, "__dict__", made)
+    _set(copied, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
     extra, private = model.__pydantic_extra__, model.__pydantic_private__
-    _set(twin, "__pydantic_extra__", None if extra is None else deepcopy(extra))
-    _set(twin, "__pydantic_private__", None if private is None else deepcopy(private))
-    return twin
+    _set(copied, "__pydantic_extra__", None if extra is None else deepcopy(extra))
+    _set(copied, "__pydantic_private__", None if private is None else deepcopy(private))
+    return copied
 
 
 def _plan_of(value: Any) -> Any:
@@ -335,9 +335,9 @@ def _plan_of(value: Any) -> Any:
 
 def _step_by_step(event: AdkEvent) -> AdkEvent:
     """The same without a plan, of any depth."""
-    twin = _light(event)
+    copied = _light(event)
     waiting: list[Any] = []
-    _add_members(twin, waiting)
+    _add_members(copied, waiting)
     while waiting:
         members: Any = waiting.pop()
         is_dict = isinstance(members, dict)
@@ -359,18 +359,18 @@ def _step_by_step(event: AdkEvent) -> AdkEvent:
             else:
                 made = deepcopy(value)
             members[key] = made
-    return twin
+    return copied
 
 
-def _add_members(twin: BaseModel, waiting: list[Any]) -> None:
+def _add_members(copied: BaseModel, waiting: list[Any]) -> None:
     """What of a light copy is still shared."""
-    waiting.append(twin.__dict__)
-    if twin.__pydantic_extra__ is not None:
-        _set(twin, "__pydantic_extra__", twin.__pydantic_extra__.copy())
-        waiting.append(twin.__pydantic_extra__)
-    if twin.__pydantic_private__ is not None:
-        _set(twin, "__pydantic_private__", twin.__pydantic_private__.copy())
-        waiting.append(twin.__pydantic_private__)
+    waiting.append(copied.__dict__)
+    if copied.__pydantic_extra__ is not None:
+        _set(copied, "__pydantic_extra__", copied.__pydantic_extra__.copy())
+        waiting.append(copied.__pydantic_extra__)
+    if copied.__pydantic_private__ is not None:
+        _set(copied, "__pydantic_private__", copied.__pydantic_private__.copy())
+        waiting.append(copied.__pydantic_private__)
 
 
 EVENTS: View[KeptEvent, AdkEvent] = View("adk", _kept, _deep, _time_of)

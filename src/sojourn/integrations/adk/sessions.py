@@ -349,7 +349,7 @@ def _as_adks(error: errors.SojournError, session: AdkSession) -> Exception:
 def _mark(session: AdkSession, incarnation: str, version: int | None) -> None:
     """Which session this handle was loaded from, in the place that ADK keeps for it."""
     mark = incarnation if version is None else f"{incarnation}{_VERSION}{version}"
-    session._storage_update_marker = mark  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    session._storage_update_marker = mark  # noqa: SLF001 - ADK keeps it for stores  # pyright: ignore[reportPrivateUsage]
 
 
 def _mark_of(session: AdkSession) -> tuple[str, int | None]:

@@ -65,7 +65,7 @@ class ReadChanges(Operation[Changes], frozen=True):
                 return _start_over(now)
         more = len(stored) > _STEP
         stored = stored[:_STEP]
-        found, lost = await server.read_listed(ours, [key for key, _ in stored])
+        found, lost = await server.read_listed(ours, list(dict(stored)))
         if lost and await server.repair_index(ours, lost):
             return _start_over(now)
         rows = [row for row in found if isinstance(row, MemoryRow)]

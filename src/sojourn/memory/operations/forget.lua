@@ -1,5 +1,5 @@
--- Delete entries of a scope and, when none is left, all that they shared: nobody hears of it, as who
--- knows an older state finds another scope. What is of another type goes as well.
+-- Delete entries of a scope and, when none is left, all that they shared. Search indexes are not told:
+-- one that knows an older state finds another scope. Keys of another type are deleted as well.
 --
 -- KEYS  1–6 as in put.lua   7… entries
 -- ARGV  their keys

@@ -8,7 +8,8 @@
 --          of what follows, then field, value, …
 -- Reply {'ok', key of an entry that was there and stays, as one of a newer format does in any case …}
 --       {'corrupt', key} {'newer', key, its format, ''}
-local operation = operation_on(ARGV[1])
+local operation_id, scope_id, mode = unpack(ARGV, 1, 3)
+local operation = operation_on(operation_id)
 local seq, newer = last_change()
 if not seq then return {'corrupt', KEYS[1]} end
 if redis.call('ZSCORE', KEYS[6], operation) then
@@ -20,7 +21,7 @@ local reply, plan, at = {'ok'}, {}, 4
 for i = 7, #KEYS do
   local last = at + 5 + ARGV[at + 5]
   local kind = redis.call('TYPE', KEYS[i]).ok
-  local there, stays = kind ~= 'none', ARGV[3] == ''
+  local there, stays = kind ~= 'none', mode == ''
   if kind == 'hash' then
     local old = entry_at(KEYS[i], '')
     stays = stays or (old.refused and old.refused[1] == 'newer')
@@ -53,6 +54,6 @@ for _, step in ipairs(plan) do
     unpack(ARGV, step.at + 6, step.last))
   write_indexed(step.entry, key, whole(number), ARGV[step.at + 4])
 end
-write_change(seq, ARGV[2], operation)
-redis.call('HSET', KEYS[1], 'id', ARGV[2])
+write_change(seq, scope_id, operation)
+redis.call('HSET', KEYS[1], 'id', scope_id)
 return reply

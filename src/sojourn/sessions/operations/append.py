@@ -101,8 +101,8 @@ class Append(Operation[WriteResult], frozen=True):
                 await server.shared_state.apply_delta(
                     key.owner, write.operation_id, app_delta, stamp, waiting
                 )
-        server.registry.keep_alive(key, int(ttl) / 1000 if ttl else None)
-        if server.recent.is_due(key):
+        if server.recent.is_due(key):  # once a minute for each session
+            server.registry.keep_alive(key.owner, int(ttl) / 1000 if ttl else None)
             server.recent.enter(IndexEntry(key, self.updated, expires, labels))
         return WriteResult(int(float(version)), int(seq), status == b"duplicate")
 

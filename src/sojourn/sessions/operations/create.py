@@ -22,7 +22,7 @@ from sojourn.sessions.store import (
     SessionHeader,
     WriteOptions,
 )
-from sojourn.sessions.tombstones import names_of
+from sojourn.sessions.tombstones import names_of, waited_ms
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -98,7 +98,7 @@ class Create(Operation[Created], frozen=True):
         key, life, user = self.key, self.life, server.keys.user(self.key)
         waited: tuple[Argument, Argument] = ("", "")
         if self.age is not None:
-            waited = server.forgetting.waited(self.age), names_of(key)
+            waited = waited_ms(self.age, server.engine.timeout), names_of(key)
         return Call(
             name="sessions.create",
             keys=(

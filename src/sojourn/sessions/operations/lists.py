@@ -9,14 +9,42 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sojourn.calls.operation import Operation
 from sojourn.errors import CorruptRecord
-from sojourn.ids import AppName, SessionKey, UserKey, escape
-from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredNames, StoredPage, has
+from sojourn.ids import (
+    AppName,
+    SessionId,
+    SessionKey,
+    UserKey,
+    escape,
+    parse_app,
+    parse_session,
+    parse_user,
+)
+from sojourn.resilience.deadline import gather_in_time
+from sojourn.sessions.keys import SHARDS
+from sojourn.sessions.recent import as_json, entry_of, named
+from sojourn.sessions.store import (
+    FoundSessions,
+    IndexEntry,
+    IndexPlace,
+    Label,
+    SessionSnapshot,
+    StoredNames,
+    StoredPage,
+    has,
+)
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
 V = TypeVar("V")
+
+_OF_EACH = 100
+"""Entries of a user's index that are read where many users' are: most have fewer."""
+
+_MENDED = 1000
+"""Sessions that have gone which one page of a list takes out."""
+
 _Order = list[tuple[IndexPlace, SessionKey]]
 
 
@@ -41,9 +69,22 @@ class ListSessions(Operation[StoredPage], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""
-        return await server.indexes.list_sessions(
-            self.owner, self.after, self.limit, self.label, newest_first=self.newest_first
+        owner, label = self.owner, self.label
+        index = server.keys.user(owner).by_update
+        if label is not None:
+            index = server.keys.labelled(index, label)
+        page = await server.indexes.page(
+            owner, index, self.after, self.limit, parse_session, newest_first=self.newest_first
         )
+        keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
+        found = await server.indexes.read(keys)
+        if found.gone:
+            server.engine.send_nowait(server.indexes.prune_call(owner))
+        moved = [key for key, stored in found.sessions if not has(stored.head, label)]
+        if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
+            server.engine.send_nowait(server.indexes.mend_call(owner, amiss, label))
+        after = page.places[-1] if page.more else None
+        return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
@@ -71,7 +112,8 @@ class ListIds(Operation[StoredNames], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> StoredNames:
         """One round trip."""
-        return await server.indexes.list_ids(self.owner, self.after, self.limit)
+        owner, index = self.owner, server.keys.user(self.owner).by_update
+        return await server.indexes.page(owner, index, self.after, self.limit, parse_session)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredNames:
         """As `Operation`."""
@@ -96,7 +138,38 @@ class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips."""
-        return await server.indexes.list_users(self.users, self.limit)
+        limit = self.limit
+        size = min(limit, _OF_EACH)
+        refused: dict[UserKey, CorruptRecord] = {}
+
+        async def page_of(owner: UserKey, after: IndexPlace | None) -> StoredNames:
+            index = server.keys.user(owner).by_update
+            try:
+                return await server.indexes.page(owner, index, after, size, parse_session)
+            except CorruptRecord as error:
+                refused[owner] = error
+                return StoredNames([], more=False)
+
+        pages = await gather_in_time(*(page_of(*each) for each in self.users))
+        places: dict[UserKey, StoredNames | CorruptRecord] = {}
+        for (owner, _), page in zip(self.users, pages, strict=True):
+            if owner in refused:
+                places[owner] = refused[owner]
+                continue
+            more = page.more or len(page.places) > limit
+            places[owner] = StoredNames(page.places[:limit], more)
+            limit -= min(limit, len(page.places))
+            if more or not limit:
+                break
+        found = await server.indexes.read(
+            [
+                SessionKey(*owner, SessionId(place.name))
+                for owner, page in places.items()
+                if isinstance(page, StoredNames)
+                for place in page.places
+            ]
+        )
+        return _by_user(server, places, found)
 
     async def in_memory(self, memory: InMemorySessions) -> Sequence[StoredPage | CorruptRecord]:
         """As `Operation`."""
@@ -136,7 +209,24 @@ class ListRecent(Operation[StoredPage], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""
-        return await server.indexes.list_recent(self.app, self.after, self.limit, self.label)
+        app, after, limit, label = self.app, self.after, self.limit, self.label
+        indexes = [server.keys.recent(app, shard).by_update for shard in range(SHARDS)]
+        if label is not None:
+            indexes = [server.keys.labelled(index, label) for index in indexes]
+        pages = await gather_in_time(
+            *(server.indexes.newest(index, after, limit) for index in indexes)
+        )
+        places = sorted((place for page in pages for place in page.places), reverse=True)
+        more = len(places) > limit or any(page.more for page in pages)
+        places = places[:limit]
+        met = {key: place for place in places if (key := named(app, place.name))}
+        found = await server.indexes.read(list(met))
+        for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
+            server.recent.enter(IndexEntry(key, expires=met[key].score, former=as_json(label)))
+        for key, stored in found.sessions:
+            if not has(stored.head, label):  # of another label by now
+                server.recent.enter(entry_of(key, stored.head, as_json(label)))
+        return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
@@ -167,7 +257,9 @@ class ListNames(Operation[StoredNames], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> StoredNames:
         """One round trip."""
-        return await server.indexes.list_names(self.app, self.shard, self.after, self.limit)
+        index = server.keys.users(self.app, self.shard) if self.app else server.keys.apps()
+        parse = parse_user if self.app else parse_app
+        return await server.indexes.page(None, index, self.after, self.limit, parse)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredNames:
         """As `Operation`: all are in the first shard."""
@@ -183,6 +275,33 @@ class ListNames(Operation[StoredNames], frozen=True):
         order = [(IndexPlace(inf, name), name) for name in sorted(names)] if self.shard == 0 else []
         page, more = _page(order, self.after, self.limit)
         return StoredNames([place for place, _ in page], more)
+
+
+def _by_user(
+    server: RedisSessions, places: dict[UserKey, StoredNames | CorruptRecord], found: FoundSessions
+) -> list[StoredPage | CorruptRecord]:
+    """What was found, a page for each user."""
+    parts = {owner: FoundSessions([], [], [], []) for owner in places}
+    for key, stored in found.sessions:
+        parts[key.owner].sessions.append((key, stored))
+    for key in found.corrupt:
+        parts[key.owner].corrupt.append(key)
+    for key in found.newer:
+        parts[key.owner].newer.append(key)
+    for key in found.gone:
+        parts[key.owner].gone.append(key)
+    listed: list[StoredPage | CorruptRecord] = []
+    for owner, page in places.items():
+        if isinstance(page, CorruptRecord):
+            listed.append(page)
+            continue
+        part = parts[owner]
+        if part.gone:  # evicted, or expired
+            server.engine.send_nowait(server.indexes.prune_call(owner))
+            server.engine.send_nowait(server.indexes.mend_call(owner, part.gone[:_MENDED]))
+        after = page.places[-1] if page.more else None
+        listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
+    return listed
 
 
 def _listed(

@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from sojourn.calls.call import Call, only
+from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.ids import SessionId, SessionKey
-from sojourn.sessions.tombstones import REMEMBERED, TombstoneReason, TombstoneTarget, anywhere
+from sojourn.sessions.tombstones import (
+    REMEMBERED,
+    TombstoneReason,
+    TombstoneTarget,
+    anywhere,
+    mark_of,
+    name_of,
+    names_of,
+    waited_ms,
+)
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
+
+_ADD, _FIND = (Script.beside(__name__, name) for name in ("add_tombstone", "find_tombstone"))
 
 
 class AddTombstone(Operation[float], frozen=True):
@@ -29,7 +40,14 @@ class AddTombstone(Operation[float], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> float:
         """One round trip."""
-        return await server.forgetting.bury(self.what, self.fate)
+        what = self.what
+        slot = what.owner if isinstance(what, SessionKey) else what
+        call: Call[int] = Call(
+            *("sessions.add_tombstone", (server.keys.erased(slot),), only),
+            script=_ADD,
+            args=(mark_of(what), self.fate, round(REMEMBERED * 1000)),
+        )
+        return await server.engine.run(call) / 1000
 
     async def in_memory(self, memory: InMemorySessions) -> float:
         """As `Operation`."""
@@ -53,7 +71,23 @@ class FindTombstone(Operation[TombstoneReason | None], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> TombstoneReason | None:
         """One round trip."""
-        return await server.forgetting.buried(self.key, self.age)
+        key, waited = self.key, waited_ms(self.age, server.engine.timeout)
+        calls: list[Call[bytes]] = [
+            Call(
+                *("sessions.find_tombstone", (server.keys.erased(slot),), only),
+                script=_FIND,
+                args=(waited, names),
+            )
+            for slot, names in (
+                (key.owner, names_of(key)),
+                (str(key.app), name_of(str(key.app))),
+                (anywhere(key.user), name_of(anywhere(key.user))),
+            )
+        ]
+        fates = {fate.decode() for fate in await server.engine.run_all(calls)}
+        if "forgotten" in fates:
+            return "forgotten"
+        return "revoked" if "revoked" in fates else None
 
     async def in_memory(self, memory: InMemorySessions) -> TombstoneReason | None:
         """As `Operation`."""

@@ -21,7 +21,7 @@ from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode
 from sojourn.surfaces.cli.files import new_file
 from sojourn.surfaces.cli.options import App, Json, Namespace, Oldest, Url, User
-from sojourn.surfaces.cli.plain import age, named, prose, visible
+from sojourn.surfaces.cli.plain import age, counted, named, prose, visible
 from sojourn.surfaces.cli.prefixes import whole_key
 from sojourn.surfaces.cli.root import epilog, group
 from sojourn.surfaces.cli.tables import Column, Table
@@ -86,7 +86,7 @@ def _ls(
             write_json(each.document() for each in found)
         elif found:
             show(_table(found))
-        note("1 artifact" if len(found) == 1 else f"{len(found):,} artifacts")
+        note(counted(len(found), "artifact"))
         unread = [each for each in found if not each.versions]
         if unread:
             note(f"cannot be read here: {', '.join(visible(each.name) for each in unread[:10])}")

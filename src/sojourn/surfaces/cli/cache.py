@@ -9,7 +9,7 @@ import typer
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.options import Json, Namespace, Url
-from sojourn.surfaces.cli.plain import visible
+from sojourn.surfaces.cli.plain import counted, visible
 from sojourn.surfaces.cli.root import epilog, group
 
 _Tenant = Annotated[
@@ -40,7 +40,7 @@ def _stats(
         if as_json:
             write_json([{"tenant": tenant, "entries": len(names)}])
         else:
-            count = "1 entry" if len(names) == 1 else f"{len(names):,} entries"
+            count = counted(len(names), "entry", "entries")
             show(f"{count} of {_named(tenant)} on {store.where}.")
 
 

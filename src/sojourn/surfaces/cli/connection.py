@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,8 +16,8 @@ from sojourn.errors import ConfigurationError
 from sojourn.options import Options, from_query
 from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
-from sojourn.surfaces.cli.exits import one_line_errors
-from sojourn.surfaces.cli.plain import visible
+from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
+from sojourn.surfaces.cli.plain import counted, visible
 
 _BUFFER = ("on_outage", "journal", "buffer_calls", "buffer_bytes", "buffer_seconds")
 """Arguments that are the application's: a command tells of an outage and buffers nothing."""
@@ -83,8 +83,19 @@ def connect(
             finally:
                 runner.run(store.close())
         if count := store.stats().corrupt:
-            records = "record" if count == 1 else "records"
-            note(f"{count:,} stored {records} cannot be read: see sojourn quarantine ls")
+            records = counted(count, "stored record")
+            note(f"{records} cannot be read: see sojourn quarantine ls")
+
+
+def connect_to(
+    server: str | None, url: str | None, namespace: str | None
+) -> AbstractContextManager[Connection]:
+    """The same for a command whose URL may be an argument, too."""
+    with one_line_errors():
+        if server is not None and url is not None:
+            raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
+    url, said_by = (url, "--url") if server is None else (server, "the argument")
+    return connect(url, namespace, said_by=said_by)
 
 
 def _is_there(where: str) -> bool:

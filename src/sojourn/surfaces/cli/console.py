@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn
 
 from sojourn.surfaces.cli.plain import one_line
 
@@ -35,6 +36,12 @@ def show(*renderables: RenderableType) -> None:
     for each in renderables:
         console.print(each, crop=False)
     sys.stdout.flush()
+
+
+def bar(*columns: ProgressColumn) -> Progress:
+    """A bar on stderr, if that is a terminal; gone when it is over."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def write_json(documents: Iterable[Mapping[str, Any]]) -> None:

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sojourn.doctor import Finding, Level, Report
-from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.connection import connect_to
 from sojourn.surfaces.cli.console import show, write_json
-from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
-from sojourn.surfaces.cli.options import Json, Namespace, Url
+from sojourn.surfaces.cli.exits import ExitCode
+from sojourn.surfaces.cli.options import Json, Namespace, Server, Url
 from sojourn.surfaces.cli.plain import prose
 from sojourn.surfaces.cli.root import CHECK, app, epilog
 
@@ -47,9 +47,7 @@ _MARK, _NAME = 9, 13
     ),
 )
 def doctor(
-    server: Annotated[
-        str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")
-    ] = None,
+    server: Server = None,
     *,
     keys: Annotated[
         int, typer.Option(min=0, help="Look for keys that never expire among so many; 0: do not.")
@@ -62,11 +60,7 @@ def doctor(
     namespace: Namespace = None,
 ) -> None:
     """Check a server before people rely on it, and say what to change. It changes nothing."""
-    with one_line_errors():
-        if server is not None and url is not None:
-            raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
-    said_by = "--url" if server is None else "the argument"
-    with connect(url if server is None else server, namespace, said_by=said_by) as store:
+    with connect_to(server, url, namespace) as store:
         report = store.run(store.admin.doctor.examine(keys=keys, notifications=notifications))
         if as_json:
             write_json(finding._asdict() for finding in report.findings)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
+
+import msgspec
+from msgspec.structs import astuple
 
 from sojourn.admin import Admin
 from sojourn.client import Sojourn
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import Session
 from sojourn.surfaces.cli.console import note
-from sojourn.surfaces.cli.plain import age, left, named, prose, shortened, visible
+from sojourn.surfaces.cli.plain import age, counted, left, named, prose, shortened, visible
 from sojourn.surfaces.cli.tables import Column, Table
 
 PAGE = 200
@@ -44,6 +47,36 @@ class SkippedSessions:
         self.newer.clear()
 
 
+class _Page(Protocol):
+    @property
+    def cursor(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=_Page)
+
+
+async def pages(
+    listed: Callable[..., Awaitable[P]], *args: Any, **options: Any
+) -> AsyncIterator[P]:
+    """The pages of a list, each from the cursor of the one before."""
+    page = await listed(*args, **options)
+    yield page
+    while page.cursor is not None:
+        page = await listed(*args, **options, cursor=page.cursor)
+        yield page
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+async def total(kind: type[S], parts: AsyncIterator[S]) -> S:
+    """The sum of what was done page by page: their numbers; the last field is the cursor."""
+    numbers = [0] * (len(kind.__struct_fields__) - 1)
+    async for part in parts:
+        numbers = [a + b for a, b in zip(numbers, astuple(part), strict=False)]
+    return kind(*numbers, None)
+
+
 class Filters(TypedDict, total=False):
     """The filters of `Sessions.list`."""
 
@@ -65,16 +98,11 @@ async def walk(
     Those that cannot be read are added to `left_out`; `wanted` are the filters of `Sessions.list`.
     """
     async for name in every_app(store.admin, app):
-        cursor = None
-        while True:
-            found = await store.sessions.list(name, user, limit=_AT_ONCE, cursor=cursor, **wanted)
+        async for found in pages(store.sessions.list, name, user, limit=_AT_ONCE, **wanted):
             left_out.corrupt += [*found.corrupt, *found.corrupt_users]
             left_out.newer += found.newer
             for session in found.sessions:
                 yield session
-            cursor = found.cursor
-            if cursor is None:
-                break
 
 
 async def every_app(admin: Admin, app: str | None) -> AsyncIterator[str]:
@@ -82,14 +110,9 @@ async def every_app(admin: Admin, app: str | None) -> AsyncIterator[str]:
     if app is not None:
         yield app
         return
-    cursor = None
-    while True:
-        found = await admin.apps(cursor=cursor)
+    async for found in pages(admin.apps):
         for name in found.names:
             yield name
-        cursor = found.cursor
-        if cursor is None:
-            return
 
 
 async def every_user(admin: Admin, app: str, user: str | None = None) -> AsyncIterator[str]:
@@ -97,14 +120,9 @@ async def every_user(admin: Admin, app: str, user: str | None = None) -> AsyncIt
     if user is not None:
         yield user
         return
-    cursor = None
-    while True:
-        found = await admin.users(app, limit=_AT_ONCE, cursor=cursor)
+    async for found in pages(admin.users, app, limit=_AT_ONCE):
         for name in found.names:
             yield name
-        cursor = found.cursor
-        if cursor is None:
-            return
 
 
 async def list_sessions(
@@ -125,7 +143,7 @@ async def list_sessions(
             batch = []
     if batch:
         show(batch)
-    return f"{counted(count)}; there are more" if more else counted(count)
+    return f"{number_of_sessions(count)}; there are more" if more else number_of_sessions(count)
 
 
 def note_left_out(left_out: SkippedSessions, what: str) -> None:
@@ -136,16 +154,16 @@ def note_left_out(left_out: SkippedSessions, what: str) -> None:
         (left_out.newer, "can only be read by a newer version of Sojourn"),
     ):
         if keys:
-            many = f"{counted(len(keys))}, the first is " if len(keys) > 1 else ""
+            many = f"{counted(len(keys), 'session')}, the first is " if len(keys) > 1 else ""
             note(f"{why} and {what}: {many}{named(keys[0])}")
     for owner in (each for each in left_out.corrupt if isinstance(each, UserKey)):
         who = f"user {visible(owner.user)} of app {visible(owner.app)}"
         note(f"{what}: the sessions of {who}, whose index is a key of another type")
 
 
-def counted(count: int) -> str:
+def number_of_sessions(count: int) -> str:
     """A number of sessions in words."""
-    return {0: "no sessions", 1: "1 session"}.get(count, f"{count:,} sessions")
+    return counted(count, "session") if count else "no sessions"
 
 
 def table(batch: Batch) -> Table:

@@ -17,8 +17,9 @@ from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.events import Hanging, pretty_json
 from sojourn.surfaces.cli.exits import EPILOG, Ended, ExitCode
+from sojourn.surfaces.cli.listing import pages
 from sojourn.surfaces.cli.options import App, FirstOnly, Json, Namespace, Oldest, Url
-from sojourn.surfaces.cli.plain import age, left, lines, moment, prose, shortened, visible
+from sojourn.surfaces.cli.plain import age, counted, left, lines, moment, prose, shortened, visible
 from sojourn.surfaces.cli.root import epilog, group
 from sojourn.surfaces.cli.tables import Column, Fields, Table
 
@@ -81,7 +82,7 @@ def _ls(
                 write_json({"app": app, "kind": kind.value, "name": each} for each in names)
             else:
                 show(*(Text(visible(each)) for each in names))
-            note(f"{len(names):,} {'name' if len(names) == 1 else 'names'}")
+            note(counted(len(names), "name"))
             return
         scope = _scope(store.store.memory, app, kind, name)
         found, more = store.run(_entries(scope, prefix, limit, oldest=oldest))
@@ -89,8 +90,8 @@ def _ls(
             write_json(_document(scope, each) for each in found.entries)
         elif found.entries:
             show(_table(found.entries))
-        count = len(found.entries)
-        note(f"{count:,} {'entry' if count == 1 else 'entries'}{'; there are more' * more}")
+        count = counted(len(found.entries), "entry", "entries")
+        note(f"{count}{'; there are more' * more}")
         for keys, why in (
             (found.corrupt, "cannot be read"),
             (found.newer, "can only be read by a newer version of Sojourn"),
@@ -156,7 +157,7 @@ def _search(
             write_json({**_document(scope, hit.entry), "score": hit.score} for hit in hits)
         elif hits:
             show(_hits(hits))
-        note(f"{len(hits):,} {'entry' if len(hits) == 1 else 'entries'}")
+        note(counted(len(hits), "entry", "entries"))
 
 
 @commands.command("rm", epilog=epilog("sojourn memory rm shop ada preferences", more=_NAMES))
@@ -178,25 +179,17 @@ def _rm(
 
 
 def _scope(memory: Memory, app: str, kind: _ScopeKind, name: str) -> MemoryScope:
-    scopes = {
-        _ScopeKind.USER: memory.user,
-        _ScopeKind.AGENT: memory.agent,
-        _ScopeKind.KNOWLEDGE: memory.knowledge,
-        _ScopeKind.SESSIONS: memory.sessions,
-        _ScopeKind.EVENTS: memory.events,
-    }
-    return scopes[kind](name, app=app)
+    scope: MemoryScope = getattr(memory, kind)(name, app=app)
+    return scope
 
 
 async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
     names: list[str] = []
-    cursor = None
-    while True:
-        page = await memory.scopes(kind, app=app, limit=_AT_ONCE, cursor=cursor)
+    async for page in pages(memory.scopes, kind, app=app, limit=_AT_ONCE):
         names += page.names
-        cursor = page.cursor
-        if cursor is None or len(names) >= limit:
-            return sorted(names)[:limit]
+        if len(names) >= limit:
+            break
+    return sorted(names)[:limit]
 
 
 async def _entries(
@@ -204,14 +197,11 @@ async def _entries(
 ) -> tuple[MemoryPage, bool]:
     """Entries by their last change, and whether there are more; for the oldest all are read."""
     found = MemoryPage([], None)
-    cursor = None
-    while oldest or len(found.entries) <= limit:
-        page = await scope.list(limit=_AT_ONCE, cursor=cursor, prefix=prefix, newest_first=True)
+    async for page in pages(scope.list, limit=_AT_ONCE, prefix=prefix, newest_first=True):
         found.entries.extend(page.entries)
         found.corrupt.extend(page.corrupt)
         found.newer.extend(page.newer)
-        cursor = page.cursor
-        if cursor is None:
+        if len(found.entries) > limit and not oldest:
             break
     if oldest:
         found.entries.reverse()

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.table import Table as Grid
 from rich.text import Text
 
 from sojourn.client import Sojourn
 from sojourn.sessions import KEEP, Keep
 from sojourn.surfaces.cli.connection import connect
-from sojourn.surfaces.cli.console import note, show
+from sojourn.surfaces.cli.console import bar, note, show
 from sojourn.surfaces.cli.exits import ExitCode
-from sojourn.surfaces.cli.listing import counted
+from sojourn.surfaces.cli.listing import number_of_sessions
 from sojourn.surfaces.cli.options import Namespace, Yes
-from sojourn.surfaces.cli.plain import prose, visible
+from sojourn.surfaces.cli.plain import counted, prose, visible
 from sojourn.surfaces.cli.removal import confirm
 from sojourn.surfaces.cli.root import MOVE, epilog
 from sojourn.surfaces.cli.root import app as root
@@ -44,6 +44,7 @@ HELP_MIGRATE = (
 _COLUMNS = ("users", "sessions", "events", "state", "memories", "results")
 _NAMED = 20
 """Records that are named one by one."""
+_records = partial(counted, one="record")
 
 
 @root.command(
@@ -149,10 +150,6 @@ def _adk() -> Any:
     return import_module("sojourn.integrations.adk.migration")
 
 
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
-
-
 def _overview(report: MigrationReport) -> Iterator[RenderableType]:
     """What the source holds, by app; what would be done; and what cannot come along."""
     note(f"from {report.source}, layout {report.layout}")
@@ -167,7 +164,9 @@ def _overview(report: MigrationReport) -> Iterator[RenderableType]:
     yield Table(columns, rows)
     yield from _outcomes(report)
     if report.endless:
-        endless = f"{counted(report.endless)} without an end there, and so without one here"
+        endless = (
+            f"{number_of_sessions(report.endless)} without an end there, and so without one here"
+        )
         yield Text(f"{endless}: --ttl sets a lifetime")
 
 
@@ -207,15 +206,12 @@ def _bad(report: MigrationReport) -> int:
 @contextmanager
 def _progress(title: str, total: int | None) -> Generator[Callable[[int, int], None]]:
     """A bar on stderr, if that is a terminal; gone when it is over."""
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=total)
+    with bar(*columns) as progress:
+        task = progress.add_task(title, total=total)
 
         def tell(pass_: int, done: int) -> None:
             name = title if pass_ == 1 else f"comparing ({pass_ - 1})"
-            bar.update(task, description=name, completed=done)
+            progress.update(task, description=name, completed=done)
 
         yield tell

@@ -29,6 +29,9 @@ Url = Annotated[
         "REDIS_URL or REDIS_HOST, else embedded:.sojourn.",
     ),
 ]
+Server = Annotated[
+    str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")
+]
 Namespace = Annotated[
     str | None,
     typer.Option(

@@ -53,6 +53,11 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
+
+
 def one_line(message: str) -> str:
     """A message on one line."""
     return prose(" ".join(message.split()))

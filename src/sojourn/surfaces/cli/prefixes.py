@@ -10,6 +10,7 @@ from sojourn.ids import SessionKey
 from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import Ended, ExitCode
+from sojourn.surfaces.cli.listing import pages
 from sojourn.surfaces.cli.plain import named, visible
 
 _SHOWN = 5
@@ -89,16 +90,10 @@ async def _beginning(sessions: Sessions, key: SessionKey) -> list[str]:
 
 
 async def _ids(sessions: Sessions, key: SessionKey) -> AsyncIterator[str]:
-    cursor, pattern = None, f"{key.session}*"
-    while True:
-        page = await sessions.list(
-            key.app, key.user, pattern=pattern, limit=_AT_ONCE, cursor=cursor
-        )
+    pattern = f"{key.session}*"
+    async for page in pages(sessions.list, *key.owner, pattern=pattern, limit=_AT_ONCE):
         for each in (*(session.key for session in page.sessions), *page.corrupt, *page.newer):
             yield each.session
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _listed(found: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import asdict
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -28,7 +29,7 @@ from sojourn.surfaces.cli.options import (
     User,
     Yes,
 )
-from sojourn.surfaces.cli.plain import age, lines, moment, prose, visible
+from sojourn.surfaces.cli.plain import age, counted, lines, moment, prose, visible
 from sojourn.surfaces.cli.prefixes import only
 from sojourn.surfaces.cli.root import epilog, group
 from sojourn.surfaces.cli.tables import Column, Fields, Table
@@ -53,17 +54,9 @@ class _FoundRecord(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """A line of `ls --json`: all but the bytes."""
-        record = self.record
-        return {
-            "app": self.app,
-            "user": self.user,
-            "id": record.id,
-            "key": record.key,
-            "field": record.field,
-            "reason": record.reason,
-            "time": record.time,
-            "size": record.size,
-        }
+        fields = asdict(self.record)
+        del fields["raw"]
+        return {"app": self.app, "user": self.user, **fields}
 
 
 @commands.command(
@@ -146,7 +139,7 @@ async def _list(found: AsyncIterator[Sequence[_FoundRecord]], *, as_json: bool) 
         else:
             show(_table(records))
         count += len(records)
-    return {0: "no records", 1: "1 record"}.get(count, f"{count:,} records")
+    return counted(count, "record") if count else "no records"
 
 
 def _table(records: Sequence[_FoundRecord]) -> Table:

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from sojourn.client import Sojourn
 from sojourn.sessions import Session, Sessions
+from sojourn.surfaces.cli.console import bar
 from sojourn.surfaces.cli.exits import Ended, ExitCode
-from sojourn.surfaces.cli.listing import SkippedSessions, counted, walk
-from sojourn.surfaces.cli.plain import visible
+from sojourn.surfaces.cli.listing import SkippedSessions, number_of_sessions, walk
+from sojourn.surfaces.cli.plain import counted, visible
 
 UNTOUCHED = "State of users and apps stays."
 
@@ -37,11 +37,9 @@ class RemovalScope(NamedTuple):
             return f"app {visible(self.app)}"
         return f"user {visible(self.user)} of app {visible(self.app)}"
 
-    def walk(
-        self, store: Sojourn, left_out: SkippedSessions | None = None
-    ) -> AsyncIterator[Session[Any]]:
+    def walk(self, store: Sojourn, left_out: SkippedSessions) -> AsyncIterator[Session[Any]]:
         """Its sessions; those that cannot be read are added to `left_out`."""
-        return walk(store, self.app, self.user, SkippedSessions() if left_out is None else left_out)
+        return walk(store, self.app, self.user, left_out)
 
 
 class RemovalCount(NamedTuple):
@@ -51,8 +49,7 @@ class RemovalCount(NamedTuple):
     users: int
 
     def __str__(self) -> str:
-        users = "1 user" if self.users == 1 else f"{self.users:,} users"
-        return f"{counted(self.sessions)} of {users}"
+        return f"{number_of_sessions(self.sessions)} of {counted(self.users, 'user')}"
 
 
 async def tally(found: AsyncIterator[Session[Any]]) -> RemovalCount:
@@ -123,9 +120,6 @@ def confirm(question: str, *, left: str = "Nothing was deleted.") -> None:
 @contextmanager
 def progress_of(total: int) -> Generator[Progress]:
     """A bar on stderr, if that is a terminal; gone when it is over."""
-    columns = (TextColumn("deleting"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+    with bar(TextColumn("deleting"), BarColumn(), MofNCompleteColumn()) as progress:
         progress.add_task("deleting", total=total)
         yield progress

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sojourn.admin import Admin
 from sojourn.errors import SessionNotFound
 from sojourn.ids import SessionKey, parse_app, user_key
 from sojourn.sessions import Revoked
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode
-from sojourn.surfaces.cli.listing import counted
+from sojourn.surfaces.cli.listing import number_of_sessions, pages, total
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url, Yes
-from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.plain import counted, named
 from sojourn.surfaces.cli.prefixes import whole_key_to_delete
 from sojourn.surfaces.cli.removal import UNTOUCHED, RemovalScope, confirm
 
@@ -56,26 +55,13 @@ def revoke(
         elif user is not None:
             done = store.run(store.admin.revoke_user(*user_key(app, user)))
         else:
-            done = store.run(_all(store.admin, app))
+            done = store.run(total(Revoked, pages(store.admin.revoke_app, app)))
         if as_json:
             write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
         else:
-            artifacts = "1 artifact" if done.artifacts == 1 else f"{done.artifacts:,} artifacts"
             show(
-                f"Revoked {counted(done.sessions)} ({what}) on {store.where}, with {artifacts}. "
-                f"{UNTOUCHED}"
+                f"Revoked {number_of_sessions(done.sessions)} ({what}) on {store.where}, with "
+                f"{counted(done.artifacts, 'artifact')}. {UNTOUCHED}"
             )
         if key is not None and not done.sessions:
             raise Ended("There is no such session any more.", ExitCode.NOT_FOUND)
-
-
-async def _all(admin: Admin, app: str) -> Revoked:
-    """Those of all users of an app."""
-    users = revoked = artifacts = 0
-    cursor: str | None = None
-    while True:
-        page = await admin.revoke_app(app, cursor=cursor)
-        users, revoked = users + page.users, revoked + page.sessions
-        artifacts, cursor = artifacts + page.artifacts, page.cursor
-        if cursor is None:
-            return Revoked(users, revoked, artifacts, None)

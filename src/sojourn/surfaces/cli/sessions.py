@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from sojourn.admin import Admin
 from sojourn.ids import SessionKey
-from sojourn.sessions import Event, event_document
+from sojourn.sessions import Event, Swept, event_document
 from sojourn.surfaces.cli import documents
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -20,9 +21,12 @@ from sojourn.surfaces.cli.following import follow
 from sojourn.surfaces.cli.listing import (
     Batch,
     SkippedSessions,
+    every_app,
     list_sessions,
     note_left_out,
+    pages,
     table,
+    total,
     walk,
 )
 from sojourn.surfaces.cli.options import (
@@ -50,7 +54,6 @@ from sojourn.surfaces.cli.removal import (
 )
 from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.root import epilog, group
-from sojourn.surfaces.cli.sweeping import sweep_all
 
 _SHORT = "SESSION may be the beginning of an id that only one session of the user has. " + EPILOG
 _SHORT_ASKED = (
@@ -279,7 +282,7 @@ def _sweep(
     what an index has lost, and finishes what clients left that have died.
     """
     with connect(url, namespace) as store:
-        done = store.run(sweep_all(store.admin, app))
+        done = store.run(total(Swept, _swept(store.admin, app)))
         if as_json:
             write_json([{name: getattr(done, name) for name in done.__struct_fields__[:-1]}])
         else:
@@ -290,6 +293,12 @@ def _sweep(
             )
             if done.corrupt:
                 note(f"{done.corrupt:,} users were left out: their index is a key of another type.")
+
+
+async def _swept(admin: Admin, app: str | None) -> AsyncIterator[Swept]:
+    async for name in every_app(admin, app):
+        async for page in pages(admin.sweep, name):
+            yield page
 
 
 commands.command(

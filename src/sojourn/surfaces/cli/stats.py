@@ -8,12 +8,11 @@ import typer
 
 from sojourn.client import Sojourn
 from sojourn.stats import Health
-from sojourn.surfaces.cli.connection import connect
+from sojourn.surfaces.cli.connection import connect_to
 from sojourn.surfaces.cli.console import note, show, write_json
-from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.listing import SkippedSessions, every_app, every_user, note_left_out, walk
-from sojourn.surfaces.cli.options import Json, Namespace, Url
-from sojourn.surfaces.cli.plain import age, prose, visible
+from sojourn.surfaces.cli.options import Json, Namespace, Server, Url
+from sojourn.surfaces.cli.plain import age, counted, prose, visible
 from sojourn.surfaces.cli.root import LOOK, app, epilog
 from sojourn.surfaces.cli.tables import Column, Table
 
@@ -39,9 +38,7 @@ class _Figures(NamedTuple):
     ),
 )
 def stats(
-    server: Annotated[
-        str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")
-    ] = None,
+    server: Server = None,
     *,
     sessions: Annotated[
         bool, typer.Option("--sessions", help="Count sessions and events; reads all sessions.")
@@ -51,11 +48,7 @@ def stats(
     namespace: Namespace = None,
 ) -> None:
     """Say whether a store answers and how fast, and count its apps and users. It only reads."""
-    with one_line_errors():
-        if server is not None and url is not None:
-            raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
-    said_by = "--url" if server is None else "the argument"
-    with connect(url if server is None else server, namespace, said_by=said_by) as store:
+    with connect_to(server, url, namespace) as store:
         left_out = SkippedSessions()
         health = store.run(store.store.health())
         figures = store.run(_figures(store.store, left_out, sessions_too=sessions))
@@ -65,7 +58,7 @@ def stats(
             show(_nodes(health))
             if figures:
                 show("", _apps(figures))
-        note("1 app" if len(figures) == 1 else f"{len(figures):,} apps")
+        note(counted(len(figures), "app"))
         note_left_out(left_out, "not counted")
 
 

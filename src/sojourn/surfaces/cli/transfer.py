@@ -7,21 +7,21 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec import to_builtins
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sojourn.errors import Conflict, NewerFormat
 from sojourn.surfaces.cli.connection import connect
-from sojourn.surfaces.cli.console import note, show, write_json
+from sojourn.surfaces.cli.console import bar, note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
 from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
-from sojourn.surfaces.cli.plain import moment, visible
+from sojourn.surfaces.cli.plain import counted, moment, visible
 from sojourn.surfaces.cli.root import MOVE, epilog
 from sojourn.surfaces.cli.root import app as root
 from sojourn.transfer import Counts, PassedOver, export, import_, verify
@@ -32,6 +32,8 @@ HELP_TRANSFER = (
     "where they were to be imported; 2 wrong usage, input, configuration or archive; 3 the server "
     "is unavailable or refuses: run it again, it goes on; 130 stopped by Ctrl-C."
 )
+
+_records = partial(counted, one="record")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 Since = Annotated[
@@ -83,7 +85,7 @@ def export_to(
     """
     with connect(url, namespace) as store:
         times = _instant(since, "--since"), _instant(until, "--until")
-        with _bar() as bar, _exit_codes():
+        with _bar() as shown, _exit_codes():
             done = store.run(
                 export(
                     *(store.store, file),
@@ -93,7 +95,7 @@ def export_to(
                     until=times[1],
                     cache=cache,
                     told=note,
-                    watch=bar.show,
+                    watch=shown.show,
                 )
             )
         if as_json:
@@ -148,14 +150,14 @@ def import_from(
         _check(file, max_line_bytes, as_json=as_json)
         return
     with connect(url, namespace) as store:
-        with _bar() as bar, _exit_codes():
+        with _bar() as shown, _exit_codes():
             done = store.run(
                 import_(
                     *(store.store, file),
                     existing=existing.value,
                     max_line_bytes=max_line_bytes,
                     told=note,
-                    watch=bar.show,
+                    watch=shown.show,
                 )
             )
         others = {
@@ -194,8 +196,8 @@ def _check(file: Path, max_line_bytes: int, *, as_json: bool) -> None:
     import asyncio  # noqa: PLC0415 - only here a command has no connection
 
     with one_line_errors():
-        with _bar() as bar, _exit_codes():
-            found = asyncio.run(verify(file, max_line_bytes=max_line_bytes, watch=bar.show))
+        with _bar() as shown, _exit_codes():
+            found = asyncio.run(verify(file, max_line_bytes=max_line_bytes, watch=shown.show))
         if as_json:
             passed = {"passed_over": to_builtins(found.passed_over)}
             write_json([{**_figures(found.counts), "bytes": found.bytes, **passed}])
@@ -241,15 +243,8 @@ class _Bar:
 
 @contextmanager
 def _bar() -> Generator[_Bar]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[said]}"),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+    said = TextColumn("{task.fields[said]}")
+    with bar(TextColumn("{task.description}"), BarColumn(), said, TimeElapsedColumn()) as progress:
         yield _Bar(progress)
 
 
@@ -268,10 +263,6 @@ def _instant(text: str | None, option: str) -> float | None:
             f"seconds since the epoch.",
             ExitCode.WRONG_INPUT,
         ) from None
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _figures(counts: Counts) -> dict[str, int]:

@@ -74,6 +74,7 @@ class Keyspace:
         where: its address, without secrets.
         unnamed: names that are no text, found on the way.
         ours: whether keys of Sojourn's own were passed over on the way.
+        wanted: which keys it finds; None for all.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,12 +89,12 @@ class Keyspace:
         self.where = self._engine.where
         self.unnamed: set[bytes] = set()
         self.ours = False
-        self._wanted: Callable[[NamedKey], Awaitable[bool]] | None = None
+        self.wanted: Callable[[NamedKey], Awaitable[bool]] | None = None
 
     def only(self, wanted: Callable[[NamedKey], Awaitable[bool]]) -> Keyspace:
         """The same with fewer keys, over the same connections."""
         narrowed = copy(self)
-        narrowed._wanted = wanted  # noqa: SLF001
+        narrowed.wanted = wanted
         return narrowed
 
     async def ping(self) -> None:
@@ -127,8 +128,8 @@ class Keyspace:
                             if not _is_ours(name)
                         ]
                         self.ours = self.ours or len(found) < len(fresh)
-                        if self._wanted is not None:
-                            found = [each for each in found if await self._wanted(each)]
+                        if self.wanted is not None:
+                            found = [each for each in found if await self.wanted(each)]
                         yield found
 
     async def read(self, key: NamedKey) -> FoundKey | None:
