@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,15 +11,15 @@ from mcp import Client
 
 import sojourn
 from servers import Server
-from sojourn import InvalidInput, rooms
+from sojourn import InvalidInput, rooms, transfer
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.keys import ID, USER_TAG, KeyKind, Keys
 from sojourn.calls.operation import Operation, RoomStore
-from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
+from sojourn.calls.room import OpenRoom, Restored, Room, RoomContext, RoomRecord, at_once, nobodys
 from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.model import Level
 from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, unlink
+from sojourn.engine.scan import found, scan, unlink
 from sojourn.ids import UserKey, escape, operation_id_of, user_key
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security import Principal
@@ -30,6 +31,7 @@ from sojourn.surfaces.cli.root import group
 from sojourn.surfaces.mcp import Identity, RequestContext, server_of
 from sojourn.surfaces.mcp.caller import Own
 from sojourn.surfaces.mcp.tools import ADDS, tool
+from sojourn.transfer.user import export as user_export
 
 # ── the room ───────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +78,26 @@ class Count(Operation[int], frozen=True):
         return sum(counter.values())
 
 
+class ReadCounters(Operation[dict[str, int]], frozen=True):
+    """The counters of a user, by name."""
+
+    owner: UserKey
+
+    async def on_server(self, server: RedisCounterStore) -> dict[str, int]:
+        counters: dict[str, int] = {}
+        for key in await found(server.engine, server.keys.counter(self.owner, "") + "*"):
+            call: Call[Any] = Call("counters.read", (key,), only, commands=[("HGET", key, "value")])
+            counters[server.keys.named(key)[-1]] = int(await server.engine.run(call))
+        return counters
+
+    async def in_memory(self, memory: InMemoryCounterStore) -> dict[str, int]:
+        return {
+            name: sum(counter.values())
+            for (owner, name), counter in memory.counters.items()
+            if owner == self.owner
+        }
+
+
 class RedisCounterStore:
     def __init__(self, engine: Engine, keys: CounterKeys) -> None:
         self.engine = engine
@@ -83,6 +105,12 @@ class RedisCounterStore:
 
     def run(self, operation: Operation[Any]) -> Any:
         return operation.on_server(self)
+
+    async def owners(self) -> set[UserKey]:
+        return {
+            user_key(*self.keys.tag_of(key))
+            async for key in scan(self.engine, self.keys.pattern("counter"))
+        }
 
     async def forget(self, owner: UserKey) -> int:
         names = await found(self.engine, self.keys.counter(owner, "") + "*")
@@ -96,6 +124,9 @@ class InMemoryCounterStore:
 
     def run(self, operation: Operation[Any]) -> Any:
         return operation.in_memory(self)
+
+    async def owners(self) -> set[UserKey]:
+        return {owner for owner, _ in self.counters}
 
     async def forget(self, owner: UserKey) -> int:
         gone = [key for key in self.counters if key[0] == owner]
@@ -122,11 +153,29 @@ def _open(at: RoomContext) -> OpenRoom:
     store: Any = InMemoryCounterStore()
     if at.engine is not None:
         store = RedisCounterStore(at.engine, CounterKeys(at.options.namespace))
-        return OpenRoom(service=CounterRoom(store), forget={"counters": store.forget})
+
+    async def records(app: str | None, user: str | None) -> AsyncIterator[RoomRecord]:
+        for owner in await store.owners():
+            if app in (None, owner.app) and user in (None, owner.user):
+                for name, value in (await store.run(ReadCounters(owner))).items():
+                    yield RoomRecord(*owner, name, value)
+
+    async def restore(record: RoomRecord, existing: str) -> Restored:
+        owner = user_key(record.app, record.user or "")
+        there = (await store.run(ReadCounters(owner))).get(record.key, 0)
+        if there == record.value:
+            return "identical"
+        if there and existing == "skip":
+            return "exists"
+        await store.run(Count(owner, record.key, record.value - there, operation_id_of(None)))
+        return "restored"
+
     return OpenRoom(
         service=CounterRoom(store),
         forget={"counters": store.forget},
-        apps_of=at_once(store.apps_of),
+        apps_of=nobodys if at.engine is not None else at_once(store.apps_of),
+        records=records,
+        restore=restore,
     )
 
 
@@ -246,3 +295,40 @@ async def test_a_tool_for_models(store: Any) -> None:
     async with Client(server_of(context)) as client:
         await client.call_tool("counter_count", {"name": "visits"})
     assert await store.counters.count("shop", "model", "visits") == 2
+
+
+async def test_an_archive_has_it(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    async with sojourn.open(url, namespace="toy-out") as store:
+        counters: Any = store.room("counters")
+        await counters.count("shop", "a:b", "é", 3)
+        await counters.count("shop", "ada", "visits")
+        assert (await transfer.export(store, file)).counts.records == 2
+        assert (await transfer.export(store, tmp_path / "one", user="ada")).counts.records == 1
+        lines: list[str] = []
+        await user_export(store, "ada", lines.append, app="shop")
+        assert '"kind": "counters"' in lines[-1]
+    async with sojourn.open(url, namespace="toy-in") as store:
+        counters = store.room("counters")
+        assert (await transfer.import_(store, file)).counts.records == 2
+        assert (await transfer.import_(store, file)).identical == 2
+        assert await counters.count("shop", "a:b", "é") == 4
+        assert (await transfer.import_(store, file)).conflicts == 1
+        assert await counters.count("shop", "a:b", "é", 0) == 4
+        assert (await transfer.import_(store, file, existing="replace")).counts.records == 1
+        assert await counters.count("shop", "a:b", "é", 0) == 3
+
+
+async def test_a_program_without_the_room_passes_its_records_over(url: str, tmp_path: Path) -> None:
+    file, told = tmp_path / "archive", list[str]()
+    async with sojourn.open(url, namespace="toy-passed") as store:
+        await store.room("counters").count("shop", "ada", "visits")
+        await transfer.export(store, file)
+    ROOMS.remove(ROOM)
+    try:
+        async with sojourn.open(url, namespace="toy-passed") as store:
+            done = await transfer.import_(store, file, told=told.append)
+    finally:
+        rooms.register(ROOM)
+    assert (done.counts.records, len(told)) == (0, 1)
+    assert "no such room" in told[0]
