@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sojourn.cache.keys import app_of_tenant
@@ -48,11 +48,6 @@ class InMemoryCache:
     async def run(self, operation: Operation[R]) -> R:
         """As `CacheStore`."""
         return await operation.in_memory(self)
-
-    async def every(self) -> AsyncIterator[EntryKey]:
-        """As `CacheStore`."""
-        for key in list(self.entries):
-            yield key
 
     def tenants(self) -> set[str]:
         """All tenants that have data here."""

@@ -17,6 +17,7 @@ from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import as_json
+from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.scripts import load
 from sojourn.sessions.session_codec import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
@@ -220,18 +221,3 @@ class Indexes:
             size *= 4
         await self._inspection.report(owner, None, "index", index, flaws)
         return StoredNames(found[:limit], len(found) > limit)
-
-
-def size_of(limit: int, after: IndexPlace | None) -> int:
-    """How many entries a page reads: one more tells of others, and its place is met again."""
-    return limit + (1 if after is None else 2)
-
-
-def range_of(
-    index: str, after: IndexPlace | None, size: int, *, newest_first: bool = False
-) -> Command:
-    """Read some entries of a sorted set, from the score of a place on."""
-    ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
-    start = ends[0] if after is None else after.score
-    word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
-    return (word, index, start, ends[1], "WITHSCORES", "LIMIT", 0, size)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import msgspec
 
-from sojourn.cache.operations.reads import ReadCached
+from sojourn.cache.operations.reads import EveryCached, ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.calls.room import RoomRecord
 from sojourn.codecs import encode
@@ -328,7 +328,7 @@ class Export:
     async def _cached(self) -> None:
         cache = self._stores.cache
         with plan() as entries:
-            async for key in cache.every():
+            async for key in await cache.run(EveryCached()):
                 entries.add(*key)
             for tenant, name, _ in entries:
                 if self._done.has_whole(cache_place(tenant, name)):

@@ -20,9 +20,9 @@ from sojourn.ids import (
     parse_user,
 )
 from sojourn.resilience.deadline import gather_in_time
-from sojourn.sessions.indexes import range_of, size_of
 from sojourn.sessions.keys import SHARDS
 from sojourn.sessions.recent import as_json, entry_of, named
+from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.store import (
     FoundSessions,
     IndexEntry,
