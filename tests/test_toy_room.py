@@ -332,3 +332,26 @@ async def test_a_program_without_the_room_passes_its_records_over(url: str, tmp_
         rooms.register(ROOM)
     assert (done.counts.records, len(told)) == (0, 1)
     assert "no such room" in told[0]
+
+
+def test_a_room_of_an_installed_package_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "toy_room-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: toy-room\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[sojourn.rooms]\ninstalled = toy_room:ROOM\n")
+    (tmp_path / "toy_room.py").write_text(
+        "from sojourn.calls.keys import Keys\n"
+        "from sojourn.rooms import Room\n"
+        "ROOM = Room(name='installed', keys=Keys, open=print)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(ROOMS)
+    try:
+        rooms.register_installed()
+        assert [room.name for room in ROOMS if room not in before] == ["installed"]
+        rooms.register_installed()
+        assert len(ROOMS) == len(before) + 1
+    finally:
+        ROOMS[:] = before
