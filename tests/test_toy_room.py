@@ -15,11 +15,10 @@ from sojourn import InvalidInput, rooms, transfer
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.keys import ID, USER_TAG, KeyKind, Keys
 from sojourn.calls.operation import Operation, RoomStore
-from sojourn.calls.room import OpenRoom, Restored, Room, RoomContext, RoomRecord, at_once, nobodys
+from sojourn.calls.room import OpenRoom, Restored, Room, RoomContext, RoomRecord, at_once
 from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.model import Level
-from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, scan, unlink
+from sojourn.engine.store import RedisStore
 from sojourn.ids import UserKey, escape, operation_id_of, user_key
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security import Principal
@@ -64,7 +63,7 @@ class Count(Operation[int], frozen=True):
     by: int
     operation_id: str
 
-    async def on_server(self, server: RedisCounterStore) -> int:
+    async def on_server(self, server: RedisStore[CounterKeys]) -> int:
         key = server.keys.counter(self.owner, self.name)
         args = (self.operation_id, self.by, DAY_MS)
         call: Call[Any] = Call(
@@ -78,44 +77,34 @@ class Count(Operation[int], frozen=True):
         return sum(counter.values())
 
 
-class ReadCounters(Operation[dict[str, int]], frozen=True):
-    """The counters of a user, by name."""
+class ReadCounters(Operation[dict[tuple[UserKey, str], int]], frozen=True):
+    """All counters."""
+
+    async def on_server(self, server: RedisStore[CounterKeys]) -> dict[tuple[UserKey, str], int]:
+        counters: dict[tuple[UserKey, str], int] = {}
+        for key in await server.find(server.keys.pattern("counter")):
+            call: Call[Any] = Call("counters.read", (key,), only, commands=[("HGET", key, "value")])
+            app, user, name = server.keys.named(key)
+            counters[user_key(app, user), name] = int(await server.engine.run(call))
+        return counters
+
+    async def in_memory(self, memory: InMemoryCounterStore) -> dict[tuple[UserKey, str], int]:
+        return {place: sum(counter.values()) for place, counter in memory.counters.items()}
+
+
+class ForgetCounters(Operation[int], frozen=True):
+    """Delete all counters of a user; how many."""
 
     owner: UserKey
 
-    async def on_server(self, server: RedisCounterStore) -> dict[str, int]:
-        counters: dict[str, int] = {}
-        for key in await found(server.engine, server.keys.counter(self.owner, "") + "*"):
-            call: Call[Any] = Call("counters.read", (key,), only, commands=[("HGET", key, "value")])
-            counters[server.keys.named(key)[-1]] = int(await server.engine.run(call))
-        return counters
-
-    async def in_memory(self, memory: InMemoryCounterStore) -> dict[str, int]:
-        return {
-            name: sum(counter.values())
-            for (owner, name), counter in memory.counters.items()
-            if owner == self.owner
-        }
-
-
-class RedisCounterStore:
-    def __init__(self, engine: Engine, keys: CounterKeys) -> None:
-        self.engine = engine
-        self.keys = keys
-
-    def run(self, operation: Operation[Any]) -> Any:
-        return operation.on_server(self)
-
-    async def owners(self) -> set[UserKey]:
-        return {
-            user_key(*self.keys.tag_of(key))
-            async for key in scan(self.engine, self.keys.pattern("counter"))
-        }
-
-    async def forget(self, owner: UserKey) -> int:
-        names = await found(self.engine, self.keys.counter(owner, "") + "*")
-        await unlink(self.engine, names)
+    async def on_server(self, server: RedisStore[CounterKeys]) -> int:
+        names = await server.find(server.keys.counter(self.owner, "") + "*")
+        await server.unlink(names)
         return len(names)
+
+    async def in_memory(self, memory: InMemoryCounterStore) -> int:
+        gone = [key for key in memory.counters if key[0] == self.owner]
+        return len([memory.counters.pop(key) for key in gone])
 
 
 class InMemoryCounterStore:
@@ -124,13 +113,6 @@ class InMemoryCounterStore:
 
     def run(self, operation: Operation[Any]) -> Any:
         return operation.in_memory(self)
-
-    async def owners(self) -> set[UserKey]:
-        return {owner for owner, _ in self.counters}
-
-    async def forget(self, owner: UserKey) -> int:
-        gone = [key for key in self.counters if key[0] == owner]
-        return len([self.counters.pop(key) for key in gone])
 
     def apps_of(self, user: str) -> set[str]:
         return {owner.app for owner, _ in self.counters if owner.user == user}
@@ -150,19 +132,19 @@ class CounterRoom:
 
 
 def _open(at: RoomContext) -> OpenRoom:
-    store: Any = InMemoryCounterStore()
+    memory = InMemoryCounterStore()
+    store: RoomStore = memory
     if at.engine is not None:
-        store = RedisCounterStore(at.engine, CounterKeys(at.options.namespace))
+        store = RedisStore(at.engine, CounterKeys(at.options.namespace))
 
     async def records(app: str | None, user: str | None) -> AsyncIterator[RoomRecord]:
-        for owner in await store.owners():
+        for (owner, name), value in (await store.run(ReadCounters())).items():
             if app in (None, owner.app) and user in (None, owner.user):
-                for name, value in (await store.run(ReadCounters(owner))).items():
-                    yield RoomRecord(*owner, name, value)
+                yield RoomRecord(*owner, name, value)
 
     async def restore(record: RoomRecord, existing: str) -> Restored:
         owner = user_key(record.app, record.user or "")
-        there = (await store.run(ReadCounters(owner))).get(record.key, 0)
+        there = (await store.run(ReadCounters())).get((owner, record.key), 0)
         if there == record.value:
             return "identical"
         if there and existing == "skip":
@@ -172,8 +154,8 @@ def _open(at: RoomContext) -> OpenRoom:
 
     return OpenRoom(
         service=CounterRoom(store),
-        forget={"counters": store.forget},
-        apps_of=nobodys if at.engine is not None else at_once(store.apps_of),
+        forget={"counters": lambda owner: store.run(ForgetCounters(owner))},
+        apps_of=at_once(memory.apps_of),
         records=records,
         restore=restore,
     )
