@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -41,6 +41,7 @@ class Stores(NamedTuple):
     counters: Counters
     options: Options
     shards: int
+    rooms: Mapping[str, OpenRoom]
 
 
 class Rooms(NamedTuple):
@@ -111,5 +112,6 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         counters=rooms["security"].store,
         options=options,
         shards=1 if engine is None else SHARDS,
+        rooms=rooms,
     )
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)
