@@ -38,11 +38,8 @@ class Begin(Operation[WriteResult], frozen=True):
             return await self._on_server(server)
 
     async def _on_server(self, server: RedisSessions) -> WriteResult:
-        registry, owner, min_lifetime = (
-            server.registry,
-            self.create.key.owner,
-            self.create.life.min_lifetime,
-        )
+        registry, owner = server.registry, self.create.key.owner
+        min_lifetime = self.create.life.min_lifetime
         append = self.append.call(server)
         due = registry.registration(owner, min_lifetime)
         reply, *entered = await server.engine.gather_calls(

@@ -121,9 +121,8 @@ class RestoreSession(Operation[Outcome], frozen=True):
         reply = await server.engine.run(call)
         status, *said = reply
         if status in DONE:
-            await server.registry.register_only(
-                key.owner, min_lifetime
-            )  # the server may be another now
+            # Again: the server may be another now.
+            await server.registry.register_only(key.owner, min_lifetime)
             server.recent.enter(entry_of(key, head, said[0] if said else b""))
             return "restored"
         if status == b"incomplete":

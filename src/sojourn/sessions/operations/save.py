@@ -52,12 +52,8 @@ class Save(SessionWrite[WriteResult], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
-        key, change, policy, min_lifetime = (
-            self.key,
-            self.change,
-            server.policy,
-            Lifetime(self.ttl).min_lifetime,
-        )
+        key, change, policy = self.key, self.change, server.policy
+        min_lifetime = Lifetime(self.ttl).min_lifetime
         known = self.new and not await server.registry.register(key.owner, min_lifetime)
         reply = await server.change(
             SCRIPT,
