@@ -39,7 +39,7 @@ class Decision(NamedTuple):
         action: what was wanted, such as `sessions.get`.
         session: which session, as a salted hash; empty when it was about none.
         outcome: `allowed`, `not_found`, `refused` or `failed`.
-        reason: one word more: `unknown`, `foreign`, `forged`, `outdated`, `throttled` …
+        reason: one word more: `unknown`, `foreign`, `forged`, `throttled`, `cancelled` …
     """
 
     time: str

@@ -91,11 +91,14 @@ class UserRoom:
     def _start(self, method: BoundMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make a call that is not awaited, as an iteration."""
         call = getattr(self._room, method.name)
-        identity = self._identity(method, self._session)
-        made = call(*identity, *args, **self._named(method), **kwargs)
-        if self._access is not None:
-            self._access.started(f"{self._name}.{method.name}")
-        return made
+
+        def step() -> Any:
+            identity = self._identity(method, self._session)
+            return call(*identity, *args, **self._named(method), **kwargs)
+
+        if self._access is None:
+            return step()
+        return self._access.start(f"{self._name}.{method.name}", step)
 
     def _session_of(
         self, method: BoundMethod, args: tuple[Any, ...], kwargs: dict[str, Any]
