@@ -214,7 +214,7 @@ def handles(kind: str = "") -> list[str]:
     lines += ["", "class User:", *(f"    {each}" for each in ATTRIBUTES["User"])]
     if kind:
         lines.append(
-            "    def __init__(self, store: object, rooms: Mapping[str, Any], owner: UserKey, "
+            "    def __init__(self, store: object, handles: Handles, owner: UserKey, "
             "access: AccessInterceptor | None) -> None: ..."
         )
     for each in methods(security_user, "User"):

@@ -150,6 +150,10 @@ class SentinelSet:
 
         return until(f"another primary than {old}", promoted, seconds)
 
+    def await_everywhere(self, key: str) -> None:
+        """Wait until all servers have a key."""
+        until(f"all have {key}", lambda: all(each.ask("EXISTS", key) for each in self.servers))
+
     def restart(self, server: Server) -> None:
         """Start a server or sentinel that was killed, and wait until it has found its place."""
         if server in self.sentinels:

@@ -16,7 +16,7 @@ import sojourn
 from servers import Server
 from sojourn import Event, InvalidInput, SessionKey, Sojourn, TooLarge
 from sojourn.caps import CAPS, CEILING
-from sojourn.codecs import pieces
+from sojourn.codecs import json, pieces
 from sojourn.memory import words
 from sojourn.transfer import export, import_
 
@@ -175,6 +175,7 @@ async def test_much_work_is_done_in_pieces(
 ) -> None:
     """Others have their turn after each value, once a piece has taken its time."""
     monkeypatch.setattr(pieces, "_SLICE", -1.0)
+    monkeypatch.setattr(json, "_LARGE", 0)  # else few bytes are decoded at once
     turns = 0
 
     async def tick() -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sojourn.access import access
 from sojourn.admin import Admin
+from sojourn.artifacts import Artifacts
+from sojourn.cache import Cache
 from sojourn.calls.call import Call
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
@@ -19,9 +21,11 @@ from sojourn.engine.multiplexer import ConnectionStats
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
-from sojourn.memory import LAST, remember
+from sojourn.memory import LAST, Memory, remember
+from sojourn.notices import Notices
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
 from sojourn.resilience.deadline import gather_in_time, in_time
+from sojourn.rooms import ROOMS
 from sojourn.security import AccessLog, Bindings, Guard, Limiter, Principal, User
 from sojourn.sessions import (
     KEEP,
@@ -62,33 +66,41 @@ class Sojourn:
         notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
+    sessions: Sessions
+    cache: Cache
+    memory: Memory
+    artifacts: Artifacts
+    notices: Notices
+
     def __init__(self, rooms: Rooms, hooks: Hooks) -> None:
-        parts = rooms.sessions
-        self.sessions = Sessions(parts)
+        self._rooms = rooms.opened
+        for room in ROOMS:
+            if room.public:
+                setattr(self, room.name, self.room(room.name))
+        parts = self._rooms["sessions"].parts
         self.batch = Batches(self.sessions)
         self.adapters = AdapterSessions(parts)
-        self.admin = Admin(parts, rooms.artifacts.clear, rooms.forgetter, rooms.doctor)
-        self.cache = rooms.cache
-        self.memory = rooms.memory
-        self.artifacts = rooms.artifacts
-        self.notices = rooms.notices
-        self._streams = rooms.streams
-        self._security = rooms.security
-        self._rooms = {
-            "sessions": self.sessions,
-            "cache": self.cache,
-            "memory": self.memory,
-            "artifacts": self.artifacts,
-            "notices": self.notices,
-            "streams": self._streams,
+        self.admin = Admin(parts, rooms.session_ended, rooms.forgetter, rooms.doctor)
+        self._handles = {
+            name: (self.room(room.name), part)
+            for room in ROOMS
+            for name, part in room.handles.items()
         }
         self._parts = parts
         self.stores = rooms.stores  # beneath the rooms: for `sojourn.transfer`
         self._engine = rooms.engine
         self._operation_timeout = math.inf if rooms.engine is None else rooms.engine.timeout
-        self._buffered = rooms.buffered
         self._hooks = hooks
         self._closed = False
+
+    def room(self, name: str) -> Any:
+        """The service of a room by its name, for rooms from outside the package.
+
+        Raises:
+            KeyError: this store has none of that name: `sojourn.rooms.register` adds it to stores
+                that are opened later.
+        """
+        return self._rooms[name].service
 
     @property
     def where(self) -> str:
@@ -151,7 +163,7 @@ class Sojourn:
             connections=tally.connections,
             lost_connections=tally.losses,
             retries=tally.resends,
-            buffered=0 if self._buffered is None else self._buffered.waiting,
+            buffered=sum(room.buffer.waiting for room in self._rooms.values() if room.buffer),
             near_cache=self._parts.cache.stats(),
             cache=self.cache.stats(),
             failures=self.sessions.safe.failures,
@@ -282,7 +294,7 @@ class Sojourn:
         Raises:
             InvalidId: they name nobody.
         """
-        return User(self, self._rooms, Principal.of(app, user).owner, None)
+        return User(self, self._handles, Principal.of(app, user).owner, None)
 
     def guard(
         self,
@@ -303,8 +315,8 @@ class Sojourn:
         """
         return Guard(
             self,
-            self._rooms,
-            self._security,
+            self._handles,
+            self.room("security"),
             log=log,
             check_id=check_id,
             limiter=limiter,
@@ -325,12 +337,12 @@ class Sojourn:
         Writes that are still buffered are tried once more; without `journal` they are lost if the
         server is still out of reach, and the report to `on_replay` and the log say how many.
         """
-        if self._buffered is not None and not self._closed:
-            await self._buffered.close()
+        if not self._closed:
+            for buffer in [room.buffer for room in self._rooms.values() if room.buffer]:
+                await buffer.close()
         self._closed = True
-        await self.cache.close()
-        await self.memory.close()
-        self.notices.close()
+        for room in self._rooms.values():
+            await room.close()
         if self._engine is not None:
             await self._engine.close()
 

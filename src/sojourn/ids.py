@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 from binascii import b2a_base64
+from functools import lru_cache
 from hashlib import blake2b
 from os import urandom
-from typing import NamedTuple, NewType
+from typing import NamedTuple, NewType, Protocol
 from urllib.parse import quote, unquote
 
 from sojourn.errors import InvalidId
@@ -32,6 +33,15 @@ _SAFE = "@+=,!$'~"
 """Kept readable in keys beside letters, digits and `_.-`; none is a separator or a glob."""
 
 
+class Owned(Protocol):
+    """What names a record of a user, or of nobody."""
+
+    @property
+    def owner(self) -> UserKey | None:
+        """Whose it is."""
+        ...
+
+
 class UserKey(NamedTuple):
     """One user of one app: the unit of locality, one slot in a Cluster."""
 
@@ -50,6 +60,11 @@ class UserKey(NamedTuple):
             InvalidId: one of them cannot name a key.
         """
         return user_key(app, user)
+
+    @property
+    def owner(self) -> UserKey:
+        """The same: whose records with this key are."""
+        return self
 
 
 class SessionKey(NamedTuple):
@@ -146,9 +161,38 @@ def unescape(value: str) -> str:
     return unquote(value, errors="strict")
 
 
+@lru_cache(4096)
 def tenant_of(owner: UserKey) -> str:
     """The cache tenant that is a user's own: `store.admin.forget` empties it with the user."""
     return f"{escape(owner.app)}:{escape(owner.user)}"
+
+
+def session_of(app: str, session: str, user: str | None = None) -> SessionKey:
+    """The key of a session of which perhaps only the id is known: it is a user's of its own name.
+
+    Raises:
+        InvalidId: one of them cannot name a key.
+    """
+    return SessionKey.of(app, session if user is None else user, session)
+
+
+def owner_of(record: Owned | str) -> UserKey | None:
+    """Whose a record is, in any room; None for one that belongs to nobody.
+
+    What is nobody's is in no user's handle, and `store.admin.forget` leaves it.
+
+    Args:
+        record: what its key names: a session, a user, a scope of the memory, or, as text, a tenant
+            of the cache, which is a user's if `tenant_of` gives it.
+    """
+    if not isinstance(record, str):
+        return record.owner
+    app, colon, user = record.partition(":")
+    try:
+        owner = UserKey.of(unescape(app), unescape(user)) if colon else None
+    except (InvalidId, ValueError):
+        return None
+    return owner if owner is not None and tenant_of(owner) == record else None
 
 
 def parse_tenant(value: object) -> str:

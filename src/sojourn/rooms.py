@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from sojourn.artifacts.keys import ArtifactRoomKeys
-from sojourn.cache.keys import CacheRoomKeys
+from sojourn.artifacts.room import ROOM as ARTIFACTS
+from sojourn.cache.room import ROOM as CACHE
 from sojourn.calls.keys import Keys
-from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.notices.keys import NoticeRoomKeys
-from sojourn.security.keys import SecurityRoomKeys
-from sojourn.sessions.keys import SessionRoomKeys
-from sojourn.streams.keys import StreamRoomKeys
+from sojourn.calls.room import OpenRoom, Room, RoomContext, RoomRecord
+from sojourn.errors import InvalidInput
+from sojourn.memory.room import ROOM as MEMORY
+from sojourn.notices.room import ROOM as NOTICES
+from sojourn.security.room import ROOM as SECURITY
+from sojourn.sessions.room import ROOM as SESSIONS
+from sojourn.streams.room import ROOM as STREAMS
 
-_KEYS: tuple[type[Keys], ...] = (
-    SessionRoomKeys,
-    CacheRoomKeys,
-    MemoryRoomKeys,
-    ArtifactRoomKeys,
-    NoticeRoomKeys,
-    StreamRoomKeys,
-    SecurityRoomKeys,
-)
+__all__ = ["ROOMS", "OpenRoom", "Room", "RoomContext", "RoomRecord", "StoreKeys", "register"]
+
+ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY]
+"""In the order in which they are shown and forgotten. `register` adds to it."""
+
+
+def register(room: Room) -> None:
+    """Add a room to all stores that are opened from now on.
+
+    Args:
+        room: what it is. Its name, the names of its kinds of keys, and the words that these begin
+            with may not be those of another room.
+
+    Raises:
+        InvalidInput: one of them is.
+    """
+    if room in ROOMS:
+        return
+    kinds = [kind for each in ROOMS for kind in each.keys.kinds]
+    taken = {each.name for each in ROOMS}
+    names, words = {kind.name for kind in kinds}, {kind.word for kind in kinds}
+    for what, given, others in (
+        ("name", {room.name}, taken),
+        ("kind of key", {kind.name for kind in room.keys.kinds}, names),
+        ("first word of keys", {kind.word for kind in room.keys.kinds}, words),
+    ):
+        if given & others:
+            raise InvalidInput(
+                f"Another room has the {what} {', '.join(sorted(given & others))}: choose another."
+            )
+    ROOMS.append(room)
 
 
 class StoreKeys(Keys):
@@ -33,5 +57,5 @@ class StoreKeys(Keys):
     """
 
     def __init__(self, namespace: str = "") -> None:
-        self.kinds = tuple(kind for room in _KEYS for kind in room.kinds)
+        self.kinds = tuple(kind for room in ROOMS for kind in room.keys.kinds)
         super().__init__(namespace)

@@ -2,66 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from sojourn.artifacts import Artifacts
-from sojourn.artifacts.inmemory import InMemoryArtifacts
-from sojourn.artifacts.keys import ArtifactRoomKeys
-from sojourn.artifacts.redis import RedisArtifacts
-from sojourn.cache import Cache
-from sojourn.cache.inmemory import InMemoryCache
-from sojourn.cache.keys import CacheRoomKeys
-from sojourn.cache.redis import RedisCache
-from sojourn.cache.store import CacheStore
-from sojourn.calls.operation import RoomStore
+from sojourn.calls.room import OpenRoom, RoomContext
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
-from sojourn.ids import tenant_of
-from sojourn.memory import Lives, Memory
-from sojourn.memory.inmemory import InMemoryMemory
-from sojourn.memory.keys import SHARDS as MEMORY_SHARDS
-from sojourn.memory.keys import MemoryRoomKeys
-from sojourn.memory.redis import RedisMemory
-from sojourn.notices import Notices
-from sojourn.notices.inmemory import InMemoryNotices
-from sojourn.notices.keys import NoticeRoomKeys
-from sojourn.notices.operations import ForgetNotices
-from sojourn.notices.redis import RedisNotices
-from sojourn.notices.store import NoticeStore
+from sojourn.ids import SessionKey
 from sojourn.options import Options
-from sojourn.resilience.journal import Bounds, Journal
-from sojourn.rooms import StoreKeys
-from sojourn.security.counters import Counters, InMemoryCounters, RedisCounters
-from sojourn.security.forgetting import Eraser, Forget
-from sojourn.security.inmemory import InMemorySecurity
-from sojourn.security.keys import SecurityRoomKeys
-from sojourn.security.redis import RedisSecurity
-from sojourn.security.store import SecurityStore
-from sojourn.security.traces import RedisTraces, TwinTraces
-from sojourn.sessions import SessionLimits, SessionParts
-from sojourn.sessions.buffered import BufferedSessions
-from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.keys import SHARDS, SessionRoomKeys
-from sojourn.sessions.operation import SessionStore
-from sojourn.sessions.policy import Policy
-from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
-from sojourn.sessions.redis import RedisSessions
-from sojourn.sessions.redis_quarantine import RedisQuarantine
-from sojourn.streams import Streams
-from sojourn.streams.inmemory import InMemoryStreams
-from sojourn.streams.keys import StreamRoomKeys
-from sojourn.streams.operations.connections import ForgetConnections
-from sojourn.streams.redis import RedisStreams
+from sojourn.rooms import ROOMS, StoreKeys
+from sojourn.security.forgetting import Eraser
+from sojourn.security.traces import find_apps
+from sojourn.sessions.keys import SHARDS
 from sojourn.telemetry import Hooks
 
 if TYPE_CHECKING:
     import redis
     import redis.asyncio
+
+    from sojourn.cache.store import CacheStore
+    from sojourn.calls.operation import RoomStore
+    from sojourn.security.counters import Counters
+    from sojourn.sessions.operation import SessionStore
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
@@ -82,65 +49,28 @@ class Rooms(NamedTuple):
     """What a store consists of.
 
     Attributes:
-        sessions: what the session calls share.
+        opened: the rooms, by name.
+        session_ended: deletes what they keep of a session that was revoked.
+        doctor: examines the server.
+        forgetter: forgets users in all of them.
         stores: what is beneath the rooms.
         engine: what they share; None in memory.
-        buffered: what goes on in an outage, where that is wanted.
-        forgetter: forgets users in all of them.
     """
 
-    sessions: SessionParts
-    cache: Cache
-    memory: Memory
-    artifacts: Artifacts
-    notices: Notices
+    opened: dict[str, OpenRoom]
+    session_ended: Callable[[SessionKey], Awaitable[int]]
     doctor: Doctor
-    security: SecurityStore
     forgetter: Eraser
-    streams: Streams
     stores: Stores
-    engine: Engine | None = None
-    buffered: BufferedSessions | None = None
+    engine: Engine | None
 
 
 def rooms_in_memory(options: Options, hooks: Hooks) -> Rooms:
     """The rooms of a store in this process."""
     if options.durability == "replicas":
         raise InvalidInput("memory:// has no replicas that could confirm a write.")
-    told = InMemoryNotices(options.state_ttl)
-    twin = _twin(options, told if options.notices else None)
-    kept, records = InMemoryQuarantine(), InMemoryCache()
-    entries, files = InMemoryMemory(), InMemoryArtifacts(options.artifact_ttl)
-    quarantine, cache = Quarantine(kept, hooks), Cache(records, options.max_event_bytes)
-    memory = _memory(entries, options, shards=1)
-    artifacts = Artifacts(files, options.max_artifact_bytes)
-    sessions = SessionParts(twin, _limits(options, shards=1), quarantine)
-    streams, security = InMemoryStreams(), InMemorySecurity(options.state_ttl)
-    traces = TwinTraces((twin, told, kept, files, streams), entries, records)
-    others: dict[str, Forget] = {
-        **_forgets(memory, artifacts, cache),
-        "notices": lambda owner: told.run(ForgetNotices(owner)),
-        "quarantined": quarantine.forget,
-        "connections": lambda owner: streams.run(ForgetConnections(owner)),
-        "claims": security.forget,
-    }
-    return Rooms(
-        sessions=sessions,
-        cache=cache,
-        memory=memory,
-        artifacts=artifacts,
-        notices=_notices(told, options),
-        doctor=Doctor(None, "memory://", StoreKeys(), endless_state=False),
-        security=security,
-        forgetter=Eraser(sessions, others, traces.apps),
-        streams=Streams(streams),
-        stores=Stores(
-            *(twin, entries, files, records),
-            InMemoryCounters(),
-            options,
-            shards=1,
-        ),
-    )
+    doctor = Doctor(None, "memory://", StoreKeys(), endless_state=False)
+    return _open(options, hooks, None, doctor)
 
 
 def rooms_at(
@@ -158,135 +88,30 @@ def rooms_at(
         options.replicas if options.durability == "replicas" else 0,
         options.transfer_timeout,
     )
-    engine, space = Engine(server, timeouts=timeouts, hooks=hooks), options.namespace
-    all_keys = StoreKeys(space)
-    keys, securing = SessionRoomKeys(space), SecurityRoomKeys(space)
-    caching, remembering = CacheRoomKeys(space), MemoryRoomKeys(space)
-    filing = ArtifactRoomKeys(space)
-    quarantine = Quarantine(RedisQuarantine(engine, keys, options.state_ttl), hooks)
-    policy = Policy(
-        options.session_ttl,
-        options.state_ttl,
-        options.max_state_bytes,
-        options.max_events,
-        options.max_sessions,
-        options.notices,
+    engine, keys = Engine(server, timeouts=timeouts, hooks=hooks), StoreKeys(options.namespace)
+    endless = options.state_ttl is None
+    doctor = Doctor(engine.nodes, engine.where, keys, endless_state=endless)
+    return _open(options, hooks, engine, doctor)
+
+
+def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor) -> Rooms:
+    context = RoomContext(options, hooks, engine, {})
+    rooms = context.rooms
+    for room in ROOMS:
+        rooms[room.name] = room.open(context)
+    keys = [room.keys(options.namespace) for room in ROOMS]
+    forgetter = Eraser(
+        rooms["sessions"].parts,
+        {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
+        partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
     )
-    rows = RedisSessions(engine, keys, policy, quarantine)
-    buffered = (
-        _buffered(rows, options, hooks, engine.down_since)
-        if options.on_outage == "buffer"
-        else None
+    stores = Stores(
+        sessions=rooms["sessions"].store,
+        memory=rooms["memory"].store,
+        artifacts=rooms["artifacts"].store,
+        cache=rooms["cache"].store,
+        counters=rooms["security"].store,
+        options=options,
+        shards=1 if engine is None else SHARDS,
     )
-    records, entries = RedisCache(engine, caching), RedisMemory(engine, remembering)
-    cache = Cache(records, options.max_event_bytes)
-    memory = _memory(entries, options, shards=MEMORY_SHARDS)
-    files = RedisArtifacts(engine, filing, options.artifact_ttl)
-    artifacts = Artifacts(files, options.max_artifact_bytes, options.operation_timeout)
-    told = RedisNotices(engine, NoticeRoomKeys(space))
-    limits = _limits(options, shards=SHARDS)
-    sessions = SessionParts(
-        buffered or rows, limits, quarantine, losses=lambda: engine.tally.broken
-    )
-    streams = RedisStreams(engine, StreamRoomKeys(space))
-    security = RedisSecurity(engine, securing, options.state_ttl)
-    traces = RedisTraces(engine, all_keys)
-    others: dict[str, Forget] = {
-        **_forgets(memory, artifacts, cache),
-        "notices": lambda owner: told.run(ForgetNotices(owner)),
-        "quarantined": quarantine.forget,
-        "connections": lambda owner: streams.run(ForgetConnections(owner)),
-        "claims": security.forget,
-    }
-    return Rooms(
-        sessions=sessions,
-        cache=cache,
-        memory=memory,
-        artifacts=artifacts,
-        notices=_notices(told, options),
-        doctor=Doctor(
-            engine.nodes, engine.where, all_keys, endless_state=options.state_ttl is None
-        ),
-        security=security,
-        forgetter=Eraser(sessions, others, traces.apps),
-        streams=Streams(streams),
-        stores=Stores(
-            *(rows, entries, files, records),
-            RedisCounters(engine, securing),
-            options,
-            shards=SHARDS,
-        ),
-        engine=engine,
-        buffered=buffered,
-    )
-
-
-def _forgets(memory: Memory, artifacts: Artifacts, cache: Cache) -> dict[str, Forget]:
-    return {
-        "memories": lambda owner: memory.forget(owner.user, app=owner.app),
-        "artifacts": lambda owner: artifacts.forget(*owner),
-        "cached": lambda owner: cache.forget(tenant_of(owner)),
-    }
-
-
-def _buffered(
-    rows: RedisSessions,
-    options: Options,
-    hooks: Hooks,
-    down_since: Callable[[], float | None],
-) -> BufferedSessions:
-    buffered = BufferedSessions(
-        rows,
-        _twin(options),
-        Journal(
-            Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
-            options.journal,
-        ),
-        held_bytes=options.buffer_bytes,
-        operation_timeout=options.operation_timeout,
-        told=hooks.tell_replay,
-        lasting=options.buffer_seconds,
-        down_since=down_since,
-    )
-    hooks.add_outage(lambda fact: None if fact.down else buffered.answered())
-    return buffered
-
-
-def _twin(options: Options, told: InMemoryNotices | None = None) -> InMemorySessions:
-    return InMemorySessions(
-        told=None if told is None else told.tell,
-        state_ttl=options.state_ttl,
-        max_state_bytes=options.max_state_bytes,
-        max_events=options.max_events,
-        max_sessions=options.max_sessions,
-    )
-
-
-def _memory(store: RoomStore, options: Options, *, shards: int) -> Memory:
-    return Memory(
-        store,
-        Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
-        max_bytes=options.max_event_bytes,
-        operation_timeout=options.operation_timeout,
-        shards=shards,
-    )
-
-
-def _notices(store: NoticeStore, options: Options) -> Notices:
-    return Notices(
-        store,
-        enabled=options.notices,
-        poll=options.health_check_interval,
-        operation_timeout=options.operation_timeout,
-    )
-
-
-def _limits(options: Options, *, shards: int) -> SessionLimits:
-    return SessionLimits(
-        options.session_ttl,
-        options.max_event_bytes,
-        shards,
-        options.near_cache_bytes,
-        options.operation_timeout,
-        options.strict_ids,
-    )
+    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)

@@ -93,7 +93,7 @@ async def picture(store: Sojourn) -> dict[str, Any]:
 
 def streams(store: Sojourn) -> Any:
     """The room of the MCP server, which has no public name."""
-    return store._streams
+    return store._streams if hasattr(store, "_streams") else store.room("streams")
 
 
 async def following(store: Sojourn, many: int) -> list[Any]:

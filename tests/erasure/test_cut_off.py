@@ -210,7 +210,7 @@ async def test_what_is_revoked_in_the_middle_of_a_replay_is_not_revived(
     await store.ping()
     proxy.on_request = lambda _: "drop"
     made = await store.sessions.create("shop", "ada-lovelace", state={"own": "s3cret"})
-    inner = store._buffered._store  # type: ignore[union-attr]
+    inner = store._rooms["sessions"].buffer._store  # type: ignore[union-attr]
     real, answers = inner.run, []
 
     async def looked(operation: Any) -> Any:
@@ -251,7 +251,7 @@ async def test_the_create_itself_looks_for_tombstones(
     else:
         await other.admin.revoke_user("shop", "ada-lovelace")
 
-    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    inner: Any = store._rooms["sessions"].buffer._store  # type: ignore[union-attr]
     real = inner.run
 
     async def sees_none(operation: Any) -> Any:
@@ -329,7 +329,7 @@ async def test_who_is_forgotten_here_is_taken_out_of_the_journal_here(
     ]
     refused.write_text("".join(json.dumps(line) + "\n" for line in lines))
     async with cut_off(proxy, journal=str(journal)) as store:
-        store._buffered._replayer._keep_trying = asyncio.Event().wait  # type: ignore[union-attr]
+        store._rooms["sessions"].buffer._replayer._keep_trying = asyncio.Event().wait  # type: ignore[union-attr]
         receipt = await store.admin.forget("ada-lovelace", app="shop")
         assert receipt.erased["buffered"] == 4
         assert store.stats().buffered == 1

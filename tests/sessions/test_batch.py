@@ -30,7 +30,8 @@ async def test_no_call_of_a_batch_waits_for_another(server: Server) -> None:
     """All of them are on their way while the server says nothing."""
     async with Proxy(server.port) as proxy, sojourn.open(proxy.url) as store:
         keys = [(await store.sessions.create("shop", f"u{n}")).key for n in range(50)]
-        await store.batch.get(keys[:1])  # both connections are there
+        await store.batch.get(keys[:1])  # both connections are there,
+        await store.ping()  # and nothing is left to be sent
 
         async def sent(call: asyncio.Task[object], what: bytes) -> None:
             await until(lambda: b"".join(proxy.requests).count(what) == 50 or call.done())

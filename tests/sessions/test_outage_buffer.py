@@ -129,13 +129,13 @@ async def test_a_session_deleted_meanwhile_is_not_revived(
     await store.sessions.append(dead.key, said("too late"))
     await store.sessions.append(alive.key, said("in time"))
     store_gate = asyncio.Event()
-    real = store._buffered._replayer._replay  # type: ignore[union-attr]
+    real = store._rooms["sessions"].buffer._replayer._replay  # type: ignore[union-attr]
 
     async def later() -> None:
         await store_gate.wait()
         await real()
 
-    store._buffered._replayer._replay = later  # type: ignore[union-attr, method-assign]
+    store._rooms["sessions"].buffer._replayer._replay = later  # type: ignore[union-attr, method-assign]
     server.start()
     assert await other.sessions.delete(dead.key)
     again = await other.sessions.create("shop", "ada", dead.key.session)
@@ -171,7 +171,7 @@ async def test_what_is_older_than_the_horizon_is_looked_for_in_the_log(
     made = await store.sessions.create("shop", "ada")
     server.pause()
     await store.sessions.append(made.key, said("once"))
-    replayer = store._buffered._replayer  # type: ignore[union-attr]
+    replayer = store._rooms["sessions"].buffer._replayer  # type: ignore[union-attr]
     gate, real = asyncio.Event(), replayer._replay
 
     async def later() -> None:

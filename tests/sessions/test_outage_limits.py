@@ -97,7 +97,7 @@ async def test_a_write_that_was_done_is_not_refused_by_what_goes_on_here(
     store: Sojourn, other: Sojourn, server: Server
 ) -> None:
     made = await store.sessions.create("shop", "ada")
-    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    inner: Any = store._rooms["sessions"].buffer._store  # type: ignore[union-attr]
     gate, real = asyncio.Event(), inner.run
 
     async def slow(operation: Operation[Any]) -> Any:

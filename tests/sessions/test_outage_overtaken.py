@@ -34,7 +34,7 @@ async def late(
     store: Sojourn, kind: type[Operation[Any]], call: Awaitable[Any], work: Awaitable[Any]
 ) -> None:
     """Do some work between the server's reply to an operation and its arrival."""
-    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    inner: Any = store._rooms["sessions"].buffer._store  # type: ignore[union-attr]
     real: Callable[..., Awaitable[Any]] = inner.run
     replied, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -128,7 +128,7 @@ async def test_what_was_read_of_a_write_in_doubt_is_not_refused(
     """The answer to an append is lost, and a read on the other connection shows its events."""
     made = await store.sessions.create("shop", "ada")
     await store.sessions.append(made.key, said("one"))
-    inner: Any = store._buffered._store  # type: ignore[union-attr]
+    inner: Any = store._rooms["sessions"].buffer._store  # type: ignore[union-attr]
     real = inner.run
 
     async def lost(operation: Operation[Any]) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -13,19 +13,16 @@ from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.model import Owner
 from sojourn.artifacts.records import data_keys
 from sojourn.calls.call import Argument, Call, Script, only
-from sojourn.calls.operation import Operation
 from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, scan, unlink
+from sojourn.engine.store import RedisStore
 from sojourn.errors import Unavailable
 from sojourn.ids import SessionKey, UserKey
-
-R = TypeVar("R")
 
 _TRIES = 8
 """How often a write is adapted to what others do to the same artifact meanwhile."""
 
 
-class RedisArtifacts:
+class RedisArtifacts(RedisStore[ArtifactRoomKeys]):
     """The artifacts of one deployment, over an engine. Its attributes are for operations.
 
     Args:
@@ -35,13 +32,8 @@ class RedisArtifacts:
     """
 
     def __init__(self, engine: Engine, keys: ArtifactRoomKeys, ttl: float | None) -> None:
-        self.engine = engine
-        self.keys = keys
+        super().__init__(engine, keys)
         self.ttl = "" if ttl is None else str(math.ceil(ttl * 1000))
-
-    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """As `RoomStore`."""
-        return operation.on_server(self)
 
     async def script(
         self,
@@ -85,18 +77,9 @@ class RedisArtifacts:
             "stop them, or try again."
         )
 
-    async def keys_of(self, user: UserKey) -> list[tuple[str, str]]:
-        """All keys of a user's artifacts, each with its kind."""
-        keys = await found(self.engine, self.keys.artifacts_by(user))
-        return [(key, kind.name) for key in keys if (kind := self.keys.kind_of(key))]
-
-    async def unlink(self, keys: Sequence[str]) -> None:
-        """Delete keys."""
-        await unlink(self.engine, keys)
-
     async def every_owner(self) -> AsyncIterator[Owner]:
         """All owners that have an index."""
-        async for key in scan(self.engine, self.keys.pattern("artifacts")):
+        async for key, _ in self.scan(self.keys.pattern("artifacts")):
             try:
                 app, user, *session = self.keys.named(key)
                 yield SessionKey.of(app, user, *session) if session else UserKey.of(app, user)

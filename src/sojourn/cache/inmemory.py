@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
+from sojourn.cache.keys import app_of_tenant
 from sojourn.cache.store import CacheEntry, EntryKey
 from sojourn.calls.operation import Operation, R
 from sojourn.resilience.atomic import atomic
@@ -48,15 +49,14 @@ class InMemoryCache:
         """As `CacheStore`."""
         return await operation.in_memory(self)
 
-    async def every(self) -> AsyncIterator[EntryKey]:
-        """As `CacheStore`."""
-        for key in list(self.entries):
-            yield key
-
     def tenants(self) -> set[str]:
         """All tenants that have data here."""
         keys = [*self.entries, *self.leases, *(key for key, _, _ in self.done)]
         return {key.tenant for key in keys} | {tenant for tenant, _ in self.invalidated}
+
+    def apps_of(self, user: str) -> set[str]:
+        """The apps in which a user has a tenant."""
+        return {app for each in self.tenants() if (app := app_of_tenant(each, user)) is not None}
 
     def stamp(self) -> int:
         """Microseconds, each later than the last, as no two scripts run at once on a server."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sojourn.calls.keys import ID, REMEMBERED, SHARD_TAG, KeyKind, Keys, shard_of
-from sojourn.ids import escape
+from sojourn.ids import UserKey, escape, tenant_of, unescape
 
 SHARDS = 16
 """Over how many slots the cached entries of a tenant are spread."""
@@ -53,6 +53,21 @@ class CacheRoomKeys(Keys):
         """A glob of all keys of a tenant's cached entries."""
         return f"{self.start}cache:{{{escape(tenant)}#*"
 
-    def tenants_by(self, user: str) -> str:
+    def named_by(self, user: str) -> tuple[str, ...]:
         """A glob of all keys of the tenants that are a user's own, of any app."""
-        return f"{self.start}cache:{{*%3A{escape(escape(user))}#*"
+        return (f"{self.start}cache:{{*%3A{escape(escape(user))}#*",)
+
+    def app_of(self, key: str, user: str) -> str | None:
+        """As in other rooms, by the tenant."""
+        return app_of_tenant(self.tag_of(key)[0], user)
+
+
+def app_of_tenant(tenant: str, user: str) -> str | None:
+    """The app of which a tenant is this user's; None when it is not."""
+    escaped, colon, _ = tenant.partition(":")
+    try:
+        app = unescape(escaped)
+        of_user = bool(colon and app) and tenant_of(UserKey.of(app, user)) == tenant
+    except ValueError:
+        return None
+    return app if of_user else None

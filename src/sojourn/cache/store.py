@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
@@ -76,10 +76,3 @@ class ArchivedResult(NamedTuple):
 
 class CacheStore(RoomStore, Protocol):
     """Where entries are kept. Each operation is atomic."""
-
-    def every(self) -> AsyncIterator[EntryKey]:
-        """The keys of all entries, some perhaps twice. It looks at every key of a server.
-
-        It is not an operation because its result may not fit into memory.
-        """
-        ...

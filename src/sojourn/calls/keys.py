@@ -124,9 +124,14 @@ class Keys:
         """A glob of every key that starts with a reserved word, for SCAN."""
         return f"{self.start}{word}:*"
 
-    def named_by(self, user: str) -> str:
-        """A glob of all keys with a user's name at the end of their tag, of any app."""
-        return f"{self.start}*{{*:{escape(user)}}}*"
+    def named_by(self, user: str) -> tuple[str, ...]:
+        """Globs of all keys that are a user's, of any app; others may match, too."""
+        return (f"{self.start}*{{*:{escape(user)}}}*",)
+
+    def app_of(self, key: str, user: str) -> str | None:
+        """The app in which a key is a user's; None when it is not."""
+        tag = self.tag_of(key)
+        return tag[0] if len(tag) == 2 and tag[1] == user else None  # noqa: PLR2004 - app and user
 
     def tag_of(self, key: str) -> tuple[str, ...]:
         """The hash tag of a key, without the number of a shard."""

@@ -213,6 +213,8 @@ class Engine:
     def send_nowait(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
         """Send a call without waiting for it: one that is harmless to lose and to repeat.
 
+        It leaves with the next call, or after a moment with all others that were such meanwhile.
+
         Args:
             call: what to send.
             lost: called when it ended with an error.
@@ -223,7 +225,7 @@ class Engine:
             if (future.cancelled() or future.exception()) and lost is not None:
                 lost()
 
-        future = self._submit(call).future
+        future = self._submit(call, unawaited=True).future
         self._unawaited.add(future)
         future.add_done_callback(heard)
 
@@ -247,6 +249,7 @@ class Engine:
         by: float = math.inf,
         *,
         urgent: bool = False,
+        unawaited: bool = False,
     ) -> Pending:
         loop = asyncio.get_running_loop()
         connections = connections or self._connections.get(loop) or self._open(loop)
@@ -255,7 +258,7 @@ class Engine:
         now = connections.clock.time()
         deadline, limit = now + (timeout or self.timeout), now + self._whole
         future: asyncio.Future[Any] = asyncio.Future(loop=loop)
-        pending = Pending(call, deadline, future, limit, urgent=urgent)
+        pending = Pending(call, deadline, future, limit, urgent=urgent, unawaited=unawaited)
         if shared is not None:
             pending.deadline = min(deadline, by, shared.end)
             pending.limit = min(limit, shared.began + self._whole)

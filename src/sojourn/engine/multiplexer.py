@@ -38,6 +38,9 @@ from sojourn.resilience.deadline import Alarm, IdleTimer, from_now, running_cloc
 
 _MOMENT = 0.02
 """Seconds until a task that other code has cancelled starts again."""
+_LATE = 0.02
+"""Seconds at most until what nobody waits for leaves: many of a kind come together."""
+
 _LONGEST_BACKOFF = 2.0
 """Longest extra delay, in seconds, before a lost node of a Cluster is tried again."""
 
@@ -153,6 +156,7 @@ class Multiplexer:
         self._alarm: Alarm | None = None
         self._pulse: asyncio.TimerHandle | None = None
         self._idle = IdleTimer()
+        self._late: asyncio.TimerHandle | None = None
         self._traffic = Traffic(self._idle, self._carried)
         self._last_error: BaseException | None = None
         self._connection: AbstractConnection | None = None
@@ -190,6 +194,8 @@ class Multiplexer:
         self._waiting.append(pending)
         if pending.urgent and not self._in_flight:
             self._flush()
+        elif pending.unawaited:
+            self._rouse_soon()
         elif not self._flushes:
             self._rouse()
         if self._alarm is None or self._alarm.when > pending.deadline:
@@ -224,6 +230,15 @@ class Multiplexer:
             raw.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
+
+    def _rouse_soon(self) -> None:
+        if self._late is None:
+            self._late = self._loop.call_later(_LATE, self._rouse_late)
+
+    def _rouse_late(self) -> None:
+        self._late = None
+        if self._waiting:
+            self._rouse()
 
     def withdraw(self) -> list[Pending]:
         """Return the waiting calls if there is no connection."""
@@ -260,7 +275,7 @@ class Multiplexer:
         """Close the connection. Calls in progress end with `Closed`."""
         self._closed = True
         self._breaker.succeeded()  # nobody waits for it any more
-        for timer in (self._alarm, self._pulse):
+        for timer in (self._alarm, self._pulse, self._late):
             if timer is not None:
                 timer.cancel()
         if self._task is not None:

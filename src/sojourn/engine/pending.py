@@ -40,6 +40,7 @@ class Pending:
         refusal: the last reply that put it off.
         deadline: when it ends if none of its bytes move; it stands while they do.
         limit: when it ends in any case.
+        unawaited: nobody waits for it, so it may leave with the next call that somebody waits for.
         given: how many seconds its operation had left for it.
         moved: until which second of its connection's traffic its deadline has stood.
         came: how many bytes had come over its connection before it.
@@ -56,6 +57,7 @@ class Pending:
             "future",
             "given",
             "held",
+            "unawaited",
             "limit",
             "losses",
             "missing",
@@ -72,8 +74,10 @@ class Pending:
         limit: float = math.inf,
         *,
         urgent: bool = False,
+        unawaited: bool = False,
     ) -> None:
         self.call = call
+        self.unawaited = unawaited
         self.deadline = deadline
         self.limit = limit
         self.given = math.inf

@@ -65,6 +65,23 @@ async def members(engine: Engine, key: str, pattern: str) -> list[bytes]:
             return sorted(names)
 
 
+async def naming(engine: Engine, name: str, indexes: Sequence[tuple[str, str]]) -> set[str]:
+    """The apps of those indexes, given with their apps, that have a member. One round trip.
+
+    A key of another type has none.
+    """
+    calls = [
+        Call("engine.naming", (key,), only, commands=[("ZSCORE", key, name)], allow_wrong_type=True)
+        for _, key in indexes
+    ]
+    scores = await engine.run_all(calls)
+    return {
+        app
+        for (app, _), score in zip(indexes, scores, strict=True)
+        if score is not None and not isinstance(score, Exception)
+    }
+
+
 async def unlink(engine: Engine, names: Sequence[str]) -> None:
     """Delete keys, of any slots."""
     for start in range(0, len(names), _TOGETHER):

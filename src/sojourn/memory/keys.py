@@ -13,6 +13,7 @@ from sojourn.calls.keys import (
     shard_of,
 )
 from sojourn.ids import escape
+from sojourn.memory.model import OF_USERS
 
 SHARDS = 16
 """Over how many slots the names of those who have memory entries are spread."""
@@ -66,6 +67,11 @@ class MemoryRoomKeys(Keys):
     def memories_by(self, name: str) -> str:
         """A glob of the shards of any app and kind that may list a name."""
         return self.of_shard("memories", "*", shard_of(name, SHARDS))
+
+    def app_of(self, key: str, user: str) -> str | None:
+        """As in other rooms; of the kinds of memory that are a user's."""
+        tag = self.tag_of(key)
+        return tag[0] if tag[-1] == user and len(tag) > 2 and tag[1] in OF_USERS else None  # noqa: PLR2004 - app, kind and name
 
     def memory_by(self, app: str, name: str) -> str:
         """A glob of all keys of the memory of one name; of agents and categories, too."""

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from sojourn.ids import AppName
+from sojourn.ids import AppName, UserId, UserKey
 
 Keep = Literal["keep"]
 KEEP: Final[Keep] = "keep"
@@ -25,6 +25,11 @@ class ScopeKey(NamedTuple):
     app: AppName
     kind: Kind
     name: str
+
+    @property
+    def owner(self) -> UserKey | None:
+        """Whose it is; None for what agents know, and for shared knowledge."""
+        return UserKey(self.app, UserId(self.name)) if self.kind in OF_USERS else None
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,12 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sojourn.calls.call import Argument, Call, Command, Script, only
-from sojourn.calls.operation import Operation
 from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, unlink
+from sojourn.engine.store import RedisStore
 from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.memory.entry_codec import Found, in_ms, of_others, parse_rows, texts
 from sojourn.memory.keys import MemoryKeys, MemoryRoomKeys
@@ -24,8 +23,6 @@ from sojourn.resilience.deadline import Deadline, from_now, half_of_remaining
 if TYPE_CHECKING:
     from sojourn.memory.operations.add import AddEntries
     from sojourn.memory.operations.put import PutEntries
-
-R = TypeVar("R")
 
 log = logging.getLogger("sojourn.memory")
 
@@ -38,7 +35,7 @@ _AGAIN = 1.0
 """Seconds after which a scope is registered again at its next put: the index may be evicted."""
 
 
-class RedisMemory:
+class RedisMemory(RedisStore[MemoryRoomKeys]):
     """A `RoomStore` over an engine. Its public attributes are for operations.
 
     Args:
@@ -47,15 +44,10 @@ class RedisMemory:
     """
 
     def __init__(self, engine: Engine, keys: MemoryRoomKeys) -> None:
-        self.engine = engine
-        self.keys = keys
+        super().__init__(engine, keys)
         self._registered: OrderedDict[ScopeKey, tuple[float, float | None, float]] = OrderedDict()
         self._losses = 0
         self._owed: OrderedDict[ScopeKey, float | None] = OrderedDict()
-
-    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """As `RoomStore`; a coroutine less on the way of every call."""
-        return operation.on_server(self)
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
@@ -130,14 +122,6 @@ class RedisMemory:
                 separate_connection=separate_connection,
             )
         )
-
-    async def find_keys(self, pattern: str) -> list[str]:
-        """The keys that match. A round trip for each 1,000 keys of the server."""
-        return await found(self.engine, pattern)
-
-    async def unlink(self, names: Sequence[str]) -> None:
-        """Delete keys, of any slots."""
-        await unlink(self.engine, names)
 
     # ── the index of scopes ────────────────────────────────────────────────────────────────────
 

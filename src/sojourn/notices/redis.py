@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
-from sojourn.calls.operation import Operation, R
-from sojourn.engine.engine import Engine
+from sojourn.engine.store import RedisStore
 from sojourn.ids import UserKey
 from sojourn.notices.keys import NoticeRoomKeys
 from sojourn.notices.store import NoticeWatch
 
 
-class RedisNotices:
-    """The notices of one deployment, over an engine. Public attributes are for operations.
-
-    Args:
-        engine: where calls go.
-        keys: builds the keys.
-    """
-
-    def __init__(self, engine: Engine, keys: NoticeRoomKeys) -> None:
-        self.engine = engine
-        self.keys = keys
-
-    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """As `NoticeStore`."""
-        return operation.on_server(self)
+class RedisNotices(RedisStore[NoticeRoomKeys]):
+    """A `NoticeStore` over an engine."""
 
     def watch(self, owner: UserKey) -> NoticeWatch:
         """Listen to the channel that has the name of the stream.
@@ -36,4 +19,4 @@ class RedisNotices:
         return self.engine.watch(self.keys.notices(owner))
 
     def close(self) -> None:
-        """Do nothing: the engine wakes them when it is closed."""
+        """Do nothing: the engine wakes subscribers when it is closed."""

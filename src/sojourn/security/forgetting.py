@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from sojourn.calls.room import Forget
 from sojourn.ids import UserKey, parse_app, parse_user, user_key
 from sojourn.sessions import SessionParts
 from sojourn.sessions.admin import forget_sessions
@@ -36,10 +37,6 @@ class ErasureReceipt(NamedTuple):
     def is_of(self, user: str) -> bool:
         """Whether it is this user's."""
         return self.who == _digest(self.salt, user)
-
-
-Forget = Callable[[UserKey], Awaitable[int]]
-"""Deletes all of a kind that is a user's, and says how many there were."""
 
 
 class Eraser:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from sojourn.calls.room import Handles
 from sojourn.errors import InvalidInput, SojournError
 from sojourn.handles import stays_here
 from sojourn.ids import parse_app
@@ -41,7 +42,7 @@ class Guard:
 
     Args:
         store: the store.
-        rooms: its rooms, by name.
+        handles: of which rooms a user has handles, and what makes the user's part of each.
         counts: what guards of all processes know.
         log: where decisions go; counted only, if not given.
         check_id: what an id that callers bring for a new session must be: `IdPolicy.check`; raises
@@ -53,7 +54,7 @@ class Guard:
     def __init__(
         self,
         store: Any,
-        rooms: Mapping[str, Any],
+        handles: Handles,
         counts: SecurityStore,
         *,
         log: AccessLog | None = None,
@@ -63,7 +64,7 @@ class Guard:
     ) -> None:
         self.log = AccessLog() if log is None else log
         self._store = store
-        self._rooms = rooms
+        self._handles = handles
         self._counts = counts
         self._policy = AccessPolicy(self.log, counts, check_id or _any, limiter, bindings)
 
@@ -82,7 +83,7 @@ class Guard:
         app, user, peer = principal
         checked = Principal.of(app, user, peer=peer)
         access = AccessInterceptor(checked, self._policy)
-        return User(self._store, self._rooms, checked.owner, access)
+        return User(self._store, self._handles, checked.owner, access)
 
     async def refused(self, app: str, reason: str) -> None:
         """Count what a surface has refused by itself, for all processes. One round trip.

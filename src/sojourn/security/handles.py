@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, wraps
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, NamedTuple
@@ -118,22 +118,21 @@ class UserRoom:
             return args, args[0] if args else kwargs.get("session")
         return args, None
 
-    def _identity(self, method: BoundMethod, session: str | None) -> Iterator[Any]:
-        for name in method.first:
-            if name == "key" or (name == "owner" and session is not None):
-                yield SessionKey.of(*self._owner, session)  # type: ignore[arg-type]
-            elif name == "owner":
-                yield self._owner
-            else:
-                yield self._filled(name)
+    def _identity(self, method: BoundMethod, session: str | None) -> tuple[Any, ...]:
+        if not method.first:
+            return ()
+        return tuple([self._filled(name, session) for name in method.first])
 
-    def _named(self, method: BoundMethod) -> dict[str, str]:
-        return {name: self._filled(name) for name in method.named}
+    def _named(self, method: BoundMethod) -> dict[str, Any]:
+        return {name: self._filled(name, None) for name in method.named} if method.named else {}
 
-    def _filled(self, name: str) -> str:
+    def _filled(self, name: str, session: str | None) -> Any:
+        app, user = self._owner
+        if name == "key" or (name == "owner" and session is not None):
+            return SessionKey.of(app, user, session)  # type: ignore[arg-type]
         if name == "tenant":
             return tenant_of(self._owner)
-        return self._owner.app if name == "app" else self._owner.user
+        return self._owner if name == "owner" else app if name == "app" else user
 
 
 @cache

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from sojourn.access import AccessRule
+from sojourn.calls.room import Handles
 from sojourn.errors import ConfigurationError, InvalidInput, SessionNotFound
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey
@@ -13,19 +13,6 @@ from sojourn.security.binding import Bindings
 from sojourn.security.handles import UserRoom, handle_class
 from sojourn.security.interceptor import AccessInterceptor
 from sojourn.sessions import KEEP, Event, Keep, Session
-
-HANDLES: Mapping[str, tuple[str, Callable[[Any, UserKey], Any] | None]] = {
-    "sessions": ("sessions", None),
-    "memory": ("memory", lambda room, own: room.user(own.user, app=own.app, tenant="")),
-    "remembered": ("memory", lambda room, own: room.sessions(own.user, app=own.app, tenant="")),
-    "said": ("memory", lambda room, own: room.events(own.user, app=own.app, tenant="")),
-    "cache": ("cache", None),
-    "artifacts": ("artifacts", None),
-    "notices": ("notices", None),
-    "streams": ("streams", None),
-}
-"""The handles of a user: of which room, and what makes the user's part of it. Without that the
-handle takes the methods of the room in which an identity is a parameter."""
 
 
 @stays_here("the store's URL and the Principal, and make it there")
@@ -56,14 +43,14 @@ class User:
     """
 
     def __init__(
-        self, store: Any, rooms: Mapping[str, Any], owner: UserKey, access: AccessInterceptor | None
+        self, store: Any, handles: Handles, owner: UserKey, access: AccessInterceptor | None
     ) -> None:
         self.owner = owner
         self._store = store
         self._access = access
-        for name, (room, part) in HANDLES.items():
+        for name, (room, part) in handles.items():
             whole = part is not None
-            of = cast("object", rooms[room] if part is None else part(rooms[room], owner))
+            of = cast("object", room if part is None else part(room, owner))
             setattr(self, name, handle_class(type(of), whole=whole)(name, of, owner, access))
         both: Any = handle_class(type(cast("object", store)))("sessions", store, owner, access)
         self.rotate = both.rotate

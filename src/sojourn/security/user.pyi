@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from sojourn.artifacts.model import Artifact, ArtifactVersion
+from sojourn.calls.room import Handles
 from sojourn.ids import UserKey
 from sojourn.memory.model import Draft, Entry, Hit, MemoryPage
 from sojourn.notices.model import Notice
@@ -91,7 +92,7 @@ class User:
     artifacts: UserArtifacts
     notices: UserNotices
     streams: UserStreams
-    def __init__(self, store: object, rooms: Mapping[str, Any], owner: UserKey, access: AccessInterceptor | None) -> None: ...
+    def __init__(self, store: object, handles: Handles, owner: UserKey, access: AccessInterceptor | None) -> None: ...
     def history(self, session: str, *, ttl: float | Keep | None=...) -> UserHistory: ...
     def bind(self, session: Session[Any], *, fingerprint: str | None=...) -> str: ...
     async def bound(self, session: str, token: object, *, fingerprint: str | None=..., last: int | None=...) -> Session[Event]: ...

@@ -6,7 +6,6 @@ from asyncio import gather
 from collections.abc import Mapping, Sequence
 
 from sojourn import codecs
-from sojourn.errors import CorruptRecord
 from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, parse_app, parse_user, user_key
 from sojourn.resilience.deadline import in_time
@@ -14,13 +13,13 @@ from sojourn.sessions import checks
 from sojourn.sessions.fields import ordered_labels
 from sojourn.sessions.listing import Filter
 from sojourn.sessions.model import NamePage, Quarantined, Revoked, SessionPage, Swept
-from sojourn.sessions.operations import AddTombstone, Forget, RepairRecent, RepairUser
+from sojourn.sessions.operations import AddTombstone, Forget, RepairRecent, RepairUsers
 from sojourn.sessions.parts import SessionParts
 from sojourn.sessions.revoking import Discard, Revoking
 from sojourn.sessions.store import Repaired
 from sojourn.sessions.tombstones import Forgotten, anywhere
 
-_TOGETHER = 100
+_TOGETHER = 500
 """Users whose indexes are swept at the same time."""
 
 
@@ -96,9 +95,10 @@ class SessionAdmin:
         """Repair the indexes of some users of an app, and finish writes that dead clients left.
 
         It is optional: an expired session is never listed, and a list repairs the entries that it
-        reads. It is for sessions that are never listed. Five round trips for each hundred
-        users together, three more where one has more than 200 sessions; the last page has three
-        more for each 200 sessions of a part of the app. Each has the time-out of an operation.
+        reads. It is for sessions that are never listed. One round trip for a page of users, three
+        for each 500 of them together, three more for each 200 sessions that one of them has more;
+        the last page has three more for each 200 sessions of a part of the app. Each has the
+        time-out of an operation.
         `sojourn sessions sweep` does it for all.
 
         Args:
@@ -112,16 +112,9 @@ class SessionAdmin:
         page = await self.users(app, limit=limit, cursor=cursor)
         done: list[Repaired] = []
         for first in range(0, len(page.names), _TOGETHER):
-            names = page.names[first : first + _TOGETHER]
-            tidied = await gather(
-                *(self._store.run(RepairUser(user_key(app, user))) for user in names),
-                return_exceptions=True,
-            )
-            for each in tidied:
-                if isinstance(each, Repaired):
-                    done.append(each)
-                elif not isinstance(each, CorruptRecord):
-                    raise each
+            owners = [user_key(app, name) for name in page.names[first : first + _TOGETHER]]
+            repaired = await self._store.run(RepairUsers(owners))
+            done += [each for each in repaired if isinstance(each, Repaired)]
         if page.cursor is None:  # the pass over the users is done
             name, shards = parse_app(app), range(self._parts.limits.shards)
             await gather(*(self._store.run(RepairRecent(name, shard)) for shard in shards))
@@ -161,7 +154,7 @@ class SessionAdmin:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses writes buffered anywhere for any user of the app, even unknown ones.
-        The round trips of `revoke_user` for each 250 users together.
+        The round trips of `revoke_user` for each 500 users together.
 
         Args:
             app: whose users.

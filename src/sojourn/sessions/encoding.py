@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,20 +68,23 @@ def encode_event(event: object, max_event_bytes: int) -> tuple[bytes, dict[str, 
     payload = event.payload
     if type(payload) is not msgspec.Raw:
         payload = msgspec.Raw(to_json(payload, "The payload of an event"))
-    name, author, kind = event.id, event.author, event.kind
+    name, author, kind, time = event.id, event.author, event.kind, event.time
     if not (  # of most events, all are checked at once
         type(name) is type(author) is type(kind) is str
         and name
         and len(texts := f"{name}{author}{kind}") <= _SHORT
         and texts.isascii()
+        and type(time) is float
+        and -math.inf < time < math.inf
     ):
         name = checks.event_id(name)
         author = codecs.text(author, "author", CAPS.author)
         kind = codecs.text(kind, "kind of event", CAPS.kind)
+        time = checks.instant(time, "time of an event")
     row = encode_row(
         EventRow(
             id=name,
-            time=checks.instant(event.time, "time of an event"),
+            time=time,
             author=author,
             kind=kind,
             payload=payload,

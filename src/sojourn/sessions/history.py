@@ -18,7 +18,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.handles import stays_here
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, session_of
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
 from sojourn.sessions.adapters import AdapterSessions
@@ -188,7 +188,7 @@ def history_of(
     ttl: float | Keep | None = KEEP,
 ) -> History:
     """The history of a session; one that names no user has a user of its own name."""
-    key = SessionKey.of(app, session, session) if isinstance(session, str) else checks.key(session)
+    key = session_of(app, session) if isinstance(session, str) else checks.key(session)
     return History(sessions, adapters, key, ttl)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from sojourn.calls.call import Call, Command, only
+from sojourn.codecs.pieces import Turns
 from sojourn.engine.engine import Engine
 from sojourn.ids import (
     SessionKey,
@@ -15,8 +17,9 @@ from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.quarantine import field_of
 from sojourn.sessions.recent import as_json
+from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.scripts import load
-from sojourn.sessions.session_codec import FOREIGN, FieldError, parse_head, user_state
+from sojourn.sessions.session_codec import FOREIGN, FieldError, app_state, parse_head, user_state
 from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.store import (
     FoundSessions,
@@ -28,6 +31,13 @@ from sojourn.sessions.store import (
 )
 
 _PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
+
+
+_AT_ONCE = 500
+"""Users for whom one call asks at most."""
+
+Entries: TypeAlias = list[bytes] | Exception
+"""Names and scores of a sorted set; an exception where the key is of another type."""
 
 
 class Mended(NamedTuple):
@@ -54,21 +64,29 @@ class Indexes:
         self._inspection = inspection
 
     async def read(self, keys: Sequence[SessionKey]) -> FoundSessions:
-        """Sessions without rows. One round trip, a call for each user."""
+        """Sessions without rows. One round trip."""
         found = FoundSessions([], [], [], [])
         if not keys:
             return found
         owners: dict[UserKey, list[SessionKey]] = {}
         for key in keys:
             owners.setdefault(key.owner, []).append(key)
-        calls = [self._read_call(owner, part) for owner, part in owners.items()]
-        _, app_call = self._shared_state.state_calls(keys[0].owner)
-        *replies, state = await self._engine.run_all([*calls, app_call])
+        names = [
+            [*(self._keys.session(key).head for key in part), self._keys.user(owner).state]
+            for owner, part in owners.items()
+        ]
+        names.append([self._keys.app_state(keys[0].app)])
+        commands = [[("HGETALL", name) for name in part] for part in names]
+        *replies, (app,) = await self.ask("sessions.list", commands, large=True)
+        state = app_state(app)
         read: dict[SessionKey, SessionSnapshot] = {}
-        for (owner, part), reply in zip(owners.items(), replies, strict=True):
-            ours = user_state(reply.pop())
-            shared = await self._shared_state.report(owner, ours, state)
-            for key, fields in zip(part, reply, strict=True):
+        turns = Turns()
+        for (owner, part), heads, reply in zip(owners.items(), names, replies, strict=False):
+            ours = user_state(reply[-1])
+            shared = False
+            if ours.flaws or state.flaws:
+                shared = await self._shared_state.report(owner, ours, state)
+            for key, name, fields in zip(part, heads, reply, strict=False):
                 if not fields:
                     found.gone.append(key)
                     continue
@@ -77,7 +95,6 @@ class Indexes:
                     found.newer.append(key)
                     continue
                 if flaws:
-                    name = self._keys.session(key).head
                     await self._inspection.report(owner, key.session, "session", name, flaws)
                 if head is None:
                     found.corrupt.append(key)
@@ -86,20 +103,27 @@ class Indexes:
                 read[key] = SessionSnapshot(
                     head, own, ours.pairs, state.pairs, [], 0, readable=readable
                 )
+            await turns.rest()
         found.sessions.extend((key, read[key]) for key in keys if key in read)
         return found
 
-    def _read_call(self, owner: UserKey, keys: Sequence[SessionKey]) -> Call[list[Any]]:
-        """The hashes of sessions of a user, then the user's state."""
-        names = [*(self._keys.session(key).head for key in keys), self._keys.user(owner).state]
-        return Call(
-            name="sessions.list",
-            keys=names,
-            read=list,
-            commands=[("HGETALL", name) for name in names],
-            separate_connection=True,
-            allow_wrong_type=True,
-        )
+    async def ask(
+        self, name: str, parts: Sequence[Sequence[Command]], *, large: bool = False
+    ) -> list[list[Any]]:
+        """The replies to commands, those of each part on keys of one slot. One round trip.
+
+        A call for many parts where one server has all of them: each call costs time of its own.
+        """
+        at_once = 1 if self._engine.is_spread else _AT_ONCE
+        calls: list[Call[list[Any]]] = []
+        for start in range(0, len(parts), at_once):
+            commands = [command for part in parts[start : start + at_once] for command in part]
+            keys = [str(command[1]) for command in commands]
+            calls.append(
+                Call(name, keys, list, commands, separate_connection=large, allow_wrong_type=True)
+            )
+        replies = chain.from_iterable(await self._engine.run_all(calls))
+        return [list(islice(replies, len(part))) for part in parts]
 
     def prune_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
@@ -165,29 +189,23 @@ class Indexes:
         parse: Callable[[str], str],
         *,
         newest_first: bool = False,
+        first: Entries | None = None,
     ) -> StoredNames:
         """Entries of a sorted set behind a place: those of its score may be on both sides of it.
 
         Each read begins with that score: from an offset, what others take out in between would make
-        it pass over some.
+        it pass over some. `first` is what the first read gave, if it has been made.
         """
-        ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
-        start = ends[0] if after is None else after.score
-        word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
-        size = limit + (1 if after is None else 2)
+        size = size_of(limit, after)
         while True:
             found: list[IndexPlace] = []
             flaws: list[FieldError] = []
-            command: Command = (word, index, start, ends[1], "WITHSCORES")
-            flat: list[bytes] | Exception = await self._engine.run(
-                Call(
-                    name="sessions.index",
-                    keys=(index,),
-                    read=only,
-                    commands=[(*command, "LIMIT", 0, size)],
-                    allow_wrong_type=True,
-                )
-            )
+            flat: Entries | None = first
+            if flat is None:
+                command = range_of(index, after, size, newest_first=newest_first)
+                ((reply,),) = await self.ask("sessions.index", [[command]])
+                flat = cast("Entries", reply)
+            first = None
             if isinstance(flat, Exception):
                 raise await self._inspection.refusal(owner, None, "index", index, [FOREIGN])
             for name, score in zip(flat[::2], flat[1::2], strict=True):

@@ -23,7 +23,7 @@ _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
 
 
-_AHEAD = 4
+_AHEAD = 10
 """Parts of an app's users that are read at once: all, where a listing starts."""
 
 

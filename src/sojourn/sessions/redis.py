@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from sojourn.calls.call import Argument, Call, Script, only
-from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
 from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, members, unlink
+from sojourn.engine.scan import members
+from sojourn.engine.store import RedisStore
 from sojourn.errors import CorruptRecord, SojournError, TooLarge
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.sessions import refusals
@@ -25,10 +24,8 @@ from sojourn.sessions.shared_state import SharedState
 from sojourn.sessions.snapshots import Snapshots
 from sojourn.sessions.store import WriteOptions
 
-R = TypeVar("R")
 
-
-class RedisSessions:
+class RedisSessions(RedisStore[SessionRoomKeys]):
     """The sessions of one deployment, over an engine.
 
     Its attributes are for operations.
@@ -37,8 +34,7 @@ class RedisSessions:
     def __init__(
         self, engine: Engine, keys: SessionRoomKeys, policy: Policy, quarantine: Quarantine
     ) -> None:
-        self.engine = engine
-        self.keys = keys
+        super().__init__(engine, keys)
         self.policy = policy
         self.inspection = CorruptionReporter(engine, quarantine)
         self.shared_state = SharedState(engine, keys, policy, self.inspection)
@@ -48,21 +44,9 @@ class RedisSessions:
         self.snapshots = Snapshots(engine, keys, self.shared_state, self.registry, self.inspection)
         self.shared_ttl = ms(policy.state_ttl)
 
-    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
-        """As `SessionStore`; a coroutine less on the way of every call."""
-        return operation.on_server(self)
-
-    async def find_keys(self, pattern: str) -> list[str]:
-        """All keys that match, in order. A round trip for each 1,000 keys of the server."""
-        return await found(self.engine, pattern)
-
     async def find_members(self, key: str, pattern: str) -> list[bytes]:
         """The members of a sorted set that match. A round trip for each 1,000 there are."""
         return await members(self.engine, key, pattern)
-
-    async def unlink(self, keys: Sequence[str]) -> None:
-        """Delete keys, of any slots."""
-        await unlink(self.engine, keys)
 
     def state_key(self, of: UserKey | AppName) -> str:
         """The key of the state of a user or an app."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sojourn.calls.call import Argument
+from sojourn.calls.call import Argument, Command
 from sojourn.codecs import encode
-from sojourn.sessions.store import Pairs, SessionHeader, WriteOptions
+from sojourn.sessions.store import IndexPlace, Pairs, SessionHeader, WriteOptions
 
 DONE = (b"ok", b"duplicate")
 """What a script says that has written, or had."""
@@ -102,3 +102,18 @@ class Snapshot(NamedTuple):
     def of_transaction(cls, replies: list[Any]) -> Snapshot:
         """From the replies between MULTI and EXEC: of one moment."""
         return cls.of(replies[-1])
+
+
+def size_of(limit: int, after: IndexPlace | None) -> int:
+    """How many entries a page reads: one more tells of others, and its place is met again."""
+    return limit + (1 if after is None else 2)
+
+
+def range_of(
+    index: str, after: IndexPlace | None, size: int, *, newest_first: bool = False
+) -> Command:
+    """Read some entries of a sorted set, from the score of a place on."""
+    ends = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+    start = ends[0] if after is None else after.score
+    word = "ZREVRANGEBYSCORE" if newest_first else "ZRANGEBYSCORE"
+    return (word, index, start, ends[1], "WITHSCORES", "LIMIT", 0, size)

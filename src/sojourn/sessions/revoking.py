@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
+from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
 from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import AddTombstone, Delete, ListIds
 from sojourn.sessions.store import IndexPlace, WriteOptions
-
-T = TypeVar("T")
 
 Discard: TypeAlias = Callable[[SessionKey], Awaitable[int]]
 """Deletes what other rooms keep of a session; how many."""
@@ -25,11 +23,9 @@ async def nothing_else(_key: SessionKey) -> int:
 
 
 _PAGE = 100
-"""Sessions of a user that are deleted at once."""
-_TOGETHER = 250
-"""Users whose sessions are revoked at the same time,"""
-_AT_ONCE = 500
-"""and how many of these sessions."""
+"""Ids of a user's sessions that are read at once."""
+_TOGETHER = 500
+"""Users whose ids are read at the same time, and sessions that are then deleted."""
 
 
 class Revoking:
@@ -49,13 +45,13 @@ class Revoking:
     async def session(self, key: SessionKey) -> Revoked:
         """Revoke one."""
         await self._store.run(AddTombstone(key, "revoked"))
-        sessions, artifacts = await self._delete(key)
-        return Revoked(1, sessions, artifacts, None)
+        gone, artifacts = await self._delete([key])
+        return Revoked(1, sum(gone), artifacts, None)
 
     async def user(self, owner: UserKey) -> Revoked:
         """Revoke all of a user, also what gets another id meanwhile."""
         await self._store.run(AddTombstone(owner, "revoked"))
-        return await self._all_of(owner, asyncio.Semaphore(_AT_ONCE))
+        return await self._all_of([owner])
 
     async def app(self, app: str, limit: int, cursor: str | None) -> Revoked:
         """Revoke all of some users of an app, on the first page also what waits of all.
@@ -65,52 +61,57 @@ class Revoking:
         if cursor is None:
             await self._store.run(AddTombstone(str(parse_app(app)), "revoked"))
         page = await self._listing.users(app, limit, cursor)
-        room = asyncio.Semaphore(_AT_ONCE)
-        done: list[Revoked] = []
+        done = Revoked(0, 0, 0, page.cursor)
         for first in range(0, len(page.names), _TOGETHER):
-            owners = [user_key(app, name) for name in page.names[first : first + _TOGETHER]]
-            done += await _all(self._all_of(owner, room) for owner in owners)
-        return Revoked(
-            users=len(done),
-            sessions=sum(each.sessions for each in done),
-            artifacts=sum(each.artifacts for each in done),
-            cursor=page.cursor,
-        )
+            names = page.names[first : first + _TOGETHER]
+            done = _plus(done, await self._all_of([user_key(app, name) for name in names]))
+        return done
 
-    async def _all_of(self, owner: UserKey, room: asyncio.Semaphore) -> Revoked:
-        """End all sessions of a user, oldest change first; as many at once as there is room."""
+    async def _all_of(self, owners: Sequence[UserKey]) -> Revoked:
+        """End all sessions of some users, oldest change first, each step for all together."""
+        done = Revoked(len(owners), 0, 0, None)
+        rest: dict[UserKey, IndexPlace | None] = dict.fromkeys(owners)
+        missed: set[UserKey] = set()
+        while rest:
+            lists = (ListIds(owner, after, _PAGE) for owner, after in rest.items())
+            pages = await gather_in_time(*map(self._store.run, lists))
+            keys = [
+                SessionKey(*owner, SessionId(place.name))
+                for owner, page in zip(rest, pages, strict=True)
+                for place in page.places
+            ]
+            for first in range(0, len(keys), _TOGETHER):
+                part = keys[first : first + _TOGETHER]
+                gone, artifacts = await self._delete(part)
+                done = _plus(done, Revoked(0, sum(gone), artifacts, None))
+                missed.update(key.owner for key, there in zip(part, gone, strict=True) if not there)
+            last, rest = list(rest), {}
+            for owner, page in zip(last, pages, strict=True):
+                if page.more:
+                    rest[owner] = page.places[-1]
+                elif owner in missed:  # from the start: it may have been rotated
+                    rest[owner] = None
+                    missed.discard(owner)
+        return done
 
-        async def end(key: SessionKey) -> tuple[int, int]:
-            async with room:
-                return await self._delete(key)
+    async def _delete(self, keys: Sequence[SessionKey]) -> tuple[list[bool], int]:
+        """Which of them there were, and how many artifacts.
 
-        sessions = artifacts = 0
-        after: IndexPlace | None = None
-        missed = False
-        while True:
-            page = await self._store.run(ListIds(owner, after, _PAGE))
-            keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
-            for gone, discarded in await _all(map(end, keys)):
-                sessions, artifacts = sessions + gone, artifacts + discarded
-                missed = missed or not gone
-            after = page.places[-1] if page.more else None
-            if after is None and not missed:
-                return Revoked(1, sessions, artifacts, None)
-            missed = missed and after is not None  # else from the start: it may have been rotated
-
-    async def _delete(self, key: SessionKey) -> tuple[int, int]:
-        """Its artifacts first: only the session leads to them. It goes even if they do not."""
+        The artifacts first: only the session leads to them. It goes even if they do not.
+        """
         try:
-            artifacts = await self._discard(key)
+            artifacts = await gather_in_time(*map(self._discard, keys))
         finally:
-            gone = await self._store.run(Delete(key, WriteOptions(new_operation_id())))
-        return int(gone), artifacts
+            deletes = (Delete(key, WriteOptions(new_operation_id())) for key in keys)
+            gone = await gather_in_time(*map(self._store.run, deletes))
+        return gone, sum(artifacts)
 
 
-async def _all(steps: Iterable[Awaitable[T]]) -> list[T]:
-    """The results, after all have run their course; the first error if there is one."""
-    done = await asyncio.gather(*steps, return_exceptions=True)
-    for outcome in done:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in done if not isinstance(outcome, BaseException)]
+def _plus(done: Revoked, more: Revoked) -> Revoked:
+    """Both together, with the cursor of the first."""
+    return Revoked(
+        users=done.users + more.users,
+        sessions=done.sessions + more.sessions,
+        artifacts=done.artifacts + more.artifacts,
+        cursor=done.cursor,
+    )

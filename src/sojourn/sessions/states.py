@@ -122,4 +122,4 @@ class States:
 
 
 async def _decoded(pairs: Pairs) -> dict[str, Any]:
-    return dict(zip(pairs, await decode_each(pairs.values()), strict=True))
+    return dict(zip(pairs, await decode_each(pairs.values()), strict=True)) if pairs else {}

@@ -270,6 +270,7 @@ class Store:
     memory: Memory
     artifacts: Artifacts
     notices: Notices
+    def room(self, name: str) -> Any: ...
     @property
     def where(self) -> str: ...
     @property

@@ -11,23 +11,14 @@ from typing import Any, Self, TypeVar
 
 from sojourn import process
 from sojourn.admin import Admin
-from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
-from sojourn.memory import Memory, MemoryScope
 from sojourn.notices import Notice, Notices
+from sojourn.rooms import ROOMS
 from sojourn.security import Guard, User, UserRoom
-from sojourn.sessions import (
-    AdapterSessions,
-    Batches,
-    History,
-    SafeBatches,
-    SafeSessions,
-    Sessions,
-)
 from sojourn.sync.portal import CallersThread, Portal
 
 T = TypeVar("T")
@@ -210,25 +201,19 @@ DEFAULT = DefaultStore()
 
 
 _FACADES: dict[type, type[Facade]] = {
-    AdapterSessions: Facade,
     Admin: Facade,
-    Artifacts: Facade,
-    Batches: Facade,
     Cache: CacheFacade,
     Doctor: Facade,
-    History: Facade,
-    Memory: Facade,
-    MemoryScope: Facade,
-    Notices: NoticesFacade,
-    SafeBatches: Facade,
-    SafeSessions: Facade,
-    Sessions: Facade,
     Guard: Facade,
+    Notices: NoticesFacade,
     User: Facade,
 }
-"""What is wrapped, and by what."""
+"""What wraps classes that are of no room, or wrapped in their own way."""
 
 
 def _facade_of(found: object) -> type[Facade] | None:
     """What wraps an object; a handle is wrapped as its room is."""
-    return _FACADES.get(found.of if isinstance(found, UserRoom) else type(found))
+    kind = found.of if isinstance(found, UserRoom) else type(found)
+    if any(kind in room.wraps for room in ROOMS):
+        return _FACADES.get(kind, Facade)
+    return _FACADES.get(kind)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import get_args
 
-from sojourn.cache.operations.reads import ReadCached
+from sojourn.cache.operations.reads import EveryCached, ReadCached
 from sojourn.cache.store import EntryKey
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
@@ -15,7 +15,7 @@ from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
-from sojourn.sessions.archive import ArchivedState
+from sojourn.sessions.archive import ArchivedState, LogSlice
 from sojourn.sessions.operations import ListNames, ListSessions, ListUsers
 from sojourn.sessions.operations.archive import ReadStoredState
 from sojourn.sessions.store import SessionSnapshot, StoredPage
@@ -44,8 +44,14 @@ from sojourn.transfer.values import entry_record, in_ms, written
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
 
-_SESSIONS, _ENTRIES, _NAMES = 16, 32, 500
+_ENTRIES, _NAMES = 32, 500
 """How many are asked for at once: values may be megabytes, names are not."""
+_FEW, _MANY = 16, 500
+"""How many sessions are asked for at once: at first, and at most where they are small."""
+_AHEAD = 4
+"""Parts of an app's users whose names are read at once."""
+_SMALL = 1024 * 1024
+"""Bytes of sessions that were asked for at once up to which the next time it may be more."""
 _LINE = 1024 * 1024
 """Bytes of entries after which a line is ended."""
 _A_USERS = frozenset({"user", "sessions", "events"})
@@ -72,6 +78,7 @@ class Export:
         self._picks = Picks(wanted)
         self._told = told
         self._watch = watch
+        self._at_once = _FEW
         self._done = writer.done
         self._logs = Logs(stores.sessions, writer, self._left_out)
 
@@ -111,26 +118,33 @@ class Export:
             return names
 
     async def _app(self, app: AppName) -> None:
-        for shard in range(self._stores.shards):
-            if self._wanted.user is not None:
-                users = {self._wanted.user} if shard == 0 else set[str]()
-            else:
-                users = {*await self._names(app, shard)}
-            await self._users(
-                [
-                    UserKey.of(app, user)
-                    for user in sorted(users, key=lambda name: user_place(app, name))
-                    if not self._done.has(user_place(app, user))
-                ]
-            )
+        if self._wanted.user is not None:
+            await self._users(self._missing(app, [self._wanted.user]))
+        else:
+            owners: list[UserKey] = []
+            for first in range(0, shards := self._stores.shards, _AHEAD):
+                parts = range(first, min(first + _AHEAD, shards))
+                for names in await asyncio.gather(*(self._names(app, part) for part in parts)):
+                    owners += self._missing(app, names)
+                if len(owners) >= _MANY:
+                    await self._users(owners)
+                    owners = []
+            await self._users(owners)
         if self._wanted.user is None and not self._done.has_whole(app_place(app)):
             await self._state(app, f"the state of app {app!r}")
+
+    def _missing(self, app: AppName, users: Iterable[str]) -> list[UserKey]:
+        """Those that are not in the archive yet, in their order there."""
+        ordered = sorted({*users}, key=lambda name: user_place(app, name))
+        return [
+            UserKey.of(app, user) for user in ordered if not self._done.has(user_place(app, user))
+        ]
 
     async def _users(self, owners: Sequence[UserKey]) -> None:
         """Users in their order, as many at once as have a page of sessions together."""
         while owners:
             pages = await self._stores.sessions.run(
-                ListUsers([(owner, None) for owner in owners[:_SESSIONS]], _SESSIONS)
+                ListUsers([(owner, None) for owner in owners[: self._at_once]], self._at_once)
             )
             states = await asyncio.gather(
                 *(
@@ -142,10 +156,20 @@ class Export:
             found = [
                 one for page in pages if isinstance(page, StoredPage) for one in self._of(page)
             ]
-            first = await self._logs.first(found)
+            first = await self._first(found)
             for owner, state, page in zip(owners, states, pages, strict=False):
                 await self._user(owner, state, page, first)
             owners = owners[len(pages) :]
+
+    async def _first(self, found: Sequence[tuple[SessionKey, SessionSnapshot]]) -> Firsts:
+        """How the logs of some sessions begin; and how many are asked for the next time."""
+        first = await self._logs.first(found)
+        size = sum(len(value) for _, stored in found for value in stored.state.values()) + sum(
+            len(row) for log in first.values() if isinstance(log, LogSlice) for row in log.rows
+        )
+        more = 4 * self._at_once if size < _SMALL else self._at_once * _SMALL // size
+        self._at_once = min(max(more, _FEW), _MANY)
+        return first
 
     def _of(self, page: StoredPage) -> list[tuple[SessionKey, SessionSnapshot]]:
         """The sessions of a page that are wanted and not there yet."""
@@ -180,8 +204,10 @@ class Export:
             if page.after is None:
                 return
             try:
-                page = await self._stores.sessions.run(ListSessions(owner, page.after, _SESSIONS))
-                first = await self._logs.first(self._of(page))
+                page = await self._stores.sessions.run(
+                    ListSessions(owner, page.after, self._at_once)
+                )
+                first = await self._first(self._of(page))
             except CorruptRecord as error:
                 page = error
 
@@ -229,15 +255,16 @@ class Export:
                 await self._scope(ScopeKey(app, kind, parse_memory(kind, user)))
 
     async def _scopes(self, app: AppName, kind: Kind) -> AsyncIterator[str]:
-        for shard in range(self._stores.shards):
-            after = None
-            names: list[str] = []
-            while True:
-                wanted = ListScopes(app, kind, shard, after, _NAMES)
-                found, after = await self._stores.memory.run(wanted)
+        shards = range(self._stores.shards)
+        run = self._stores.memory.run
+        pages = await asyncio.gather(
+            *(run(ListScopes(app, kind, shard, None, _NAMES)) for shard in shards)
+        )
+        for shard, (first, last) in zip(shards, pages, strict=True):
+            names, after = [*first], last
+            while after is not None:
+                found, after = await run(ListScopes(app, kind, shard, after, _NAMES))
                 names += found
-                if after is None:
-                    break
             for name in sorted(names, key=lambda each: scope_place(app, kind, each)):
                 yield name
 
@@ -292,7 +319,7 @@ class Export:
     async def _cached(self) -> None:
         cache = self._stores.cache
         with plan() as entries:
-            async for key in cache.every():
+            async for key in await cache.run(EveryCached()):
                 entries.add(*key)
             for tenant, name, _ in entries:
                 if self._done.has_whole(cache_place(tenant, name)):

@@ -64,9 +64,9 @@ class ForgetArtifacts(Operation[int], frozen=True):
 
     async def on_server(self, server: RedisArtifacts) -> int:
         """A round trip for each 1,000 keys of the server, and for each 500 that are deleted."""
-        keys = await server.keys_of(self.user)
-        await server.unlink([key for key, _ in keys])
-        return sum(kind == "artifact" for _, kind in keys)
+        keys = await server.find(server.keys.artifacts_by(self.user))
+        await server.unlink(keys)
+        return list(keys.values()).count("artifact")
 
     async def in_memory(self, memory: InMemoryArtifacts) -> int:
         """As `Operation`."""

@@ -89,7 +89,7 @@ class ListOwners(Operation[list[Owner]], frozen=True):
         """A round trip for each 1,000 keys of the server."""
         sessions = [
             unescape(key[key.index("}") + 2 :])
-            for key, kind in await server.keys_of(self.user)
+            for key, kind in (await server.find(server.keys.artifacts_by(self.user))).items()
             if kind == "artifacts"
         ]
         return [SessionKey(*self.user, SessionId(each)) if each else self.user for each in sessions]

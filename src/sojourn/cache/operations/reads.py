@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from sojourn.cache.store import ArchivedResult, EntryKey, Fetched
@@ -109,11 +110,35 @@ class ListCached(Operation[list[str]], frozen=True):
 
     async def on_server(self, server: RedisCache) -> list[str]:
         """A round trip for each 1,000 keys of the server."""
-        found = await server.find(self.tenant, "cached")
-        return [unescape(key.rpartition(":")[2]) for key in found]
+        keys = await server.find(server.keys.cached_by(self.tenant))
+        return [unescape(key.rpartition(":")[2]) for key, kind in keys.items() if kind == "cached"]
 
     async def in_memory(self, memory: InMemoryCache) -> list[str]:
         """As `Operation`."""
         now, ours = memory.clock(), self.tenant
         entries = memory.entries.items()
         return sorted(key.name for key, it in entries if key.tenant == ours and it.ends > now)
+
+
+class EveryCached(Operation[AsyncIterator[EntryKey]], frozen=True):
+    """The keys of all entries, some perhaps twice."""
+
+    async def on_server(self, server: RedisCache) -> AsyncIterator[EntryKey]:
+        """A round trip for each 1,000 keys of the server, as they are wanted."""
+
+        async def each() -> AsyncIterator[EntryKey]:
+            async for key, kind in server.scan(server.keys.pattern("cache")):
+                if kind == "cached":
+                    tenant, _, name = server.keys.named(key)
+                    yield EntryKey(tenant, name)
+
+        return each()
+
+    async def in_memory(self, memory: InMemoryCache) -> AsyncIterator[EntryKey]:
+        """As `Operation`."""
+
+        async def each() -> AsyncIterator[EntryKey]:
+            for key in list(memory.entries):
+                yield key
+
+        return each()

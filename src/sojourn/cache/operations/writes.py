@@ -131,9 +131,9 @@ class ForgetTenant(Operation[int], frozen=True):
 
     async def on_server(self, server: RedisCache) -> int:
         """A round trip for each 1,000 keys of the server, and for each 500 that are deleted."""
-        keys = await server.find(self.tenant, "cached", "lease", "tags", "cacheops")
+        keys = await server.find(server.keys.cached_by(self.tenant))
         await server.unlink(keys)
-        return sum(":entry:" in key for key in keys)
+        return list(keys.values()).count("cached")
 
     async def in_memory(self, memory: InMemoryCache) -> int:
         """As `Operation`."""

@@ -61,8 +61,8 @@ class ForgetScopes(Operation[int], frozen=True):
                 done, many = await server.engine.run(call)
                 count += many
             await server.unregister(scope)
-        lost = await server.find_keys(keys.memory_by(self.app, self.name))
-        lost = [key for key in lost if key[: key.index("}") + 1] in heads and keys.kind_of(key)]
+        found = await server.find(keys.memory_by(self.app, self.name))
+        lost = [key for key in found if key[: key.index("}") + 1] in heads]
         await server.unlink(lost)
         return count + sum(":entry:" in key for key in lost)
 

@@ -183,14 +183,8 @@ class ListMemoryApps(Operation[set[str]], frozen=True):
 
     async def on_server(self, server: RedisMemory) -> set[str]:
         """One round trip for each 1,000 keys of the server."""
-        apps: set[str] = set()
-        for key in await server.find_keys(server.keys.pattern("memories")):
-            try:
-                app, _ = server.keys.named(key)
-            except ValueError:
-                continue
-            apps.add(app)
-        return apps
+        keys = await server.find(server.keys.pattern("memories"))
+        return {server.keys.tag_of(key)[0] for key in keys}
 
     async def in_memory(self, memory: InMemoryMemory) -> set[str]:
         """As `Operation`."""

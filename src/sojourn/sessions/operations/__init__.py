@@ -19,7 +19,7 @@ from sojourn.sessions.operations.save import Save
 from sojourn.sessions.operations.tombstones import AddTombstone, FindTombstone, WasAppended
 from sojourn.sessions.operations.trim import Trim
 from sojourn.sessions.operations.update import Update
-from sojourn.sessions.operations.upkeep import CountSessions, RepairRecent, RepairUser
+from sojourn.sessions.operations.upkeep import CountSessions, RepairRecent, RepairUsers
 
 __all__ = [
     "AddTombstone",
@@ -39,7 +39,7 @@ __all__ = [
     "Read",
     "ReadSharedState",
     "RepairRecent",
-    "RepairUser",
+    "RepairUsers",
     "Rotate",
     "Save",
     "Trim",

@@ -120,17 +120,20 @@ class ReadStoredState(Operation[ArchivedState], frozen=True):
     async def on_server(self, server: RedisSessions) -> ArchivedState:
         """One round trip; more when changes of the app's state are left to be carried out."""
         of, newer = self.of, 0
+        key = server.state_key(of)
+        commands = [("TIME",), ("PTTL", key), ("HGETALL", key)]
+        calls: list[Call[Any]] = [
+            Call("sessions.state", (key,), list, commands, allow_wrong_type=True)
+        ]
         if isinstance(of, UserKey):
+            outbox = server.keys.user(of).outbox
+            calls.append(Call("sessions.outbox", (outbox,), only, [("HLEN", outbox)]))
+        (clock, left, fields), *waiting = await server.engine.run_all(calls)
+        if isinstance(of, UserKey) and any(waiting):
             flushed = await server.shared_state.flush(of)
             newer = flushed.newer
             if flushed.left:
                 raise Unavailable("A change of the app's state cannot be carried out now.")
-        key = server.state_key(of)
-        commands = [("TIME",), ("PTTL", key), ("HGETALL", key)]
-        call: Call[list[Any]] = Call(
-            "sessions.state", (key,), list, commands, allow_wrong_type=True
-        )
-        clock, left, fields = await server.engine.run(call)
         found = user_state(fields) if isinstance(of, UserKey) else app_state(fields)
         if FOREIGN in found.flaws:
             raise CorruptRecord(f"{key!r} is a key of another type.", key=key, raw=b"")

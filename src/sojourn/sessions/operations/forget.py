@@ -46,7 +46,7 @@ class Forget(Operation[Forgotten], frozen=True):
             _, part = await _delete(server, owner, lost[start : start + _STEP])
             done = done.plus(part)
         labels = server.keys.labels_by(server.keys.user(owner).by_update)
-        await server.unlink(await server.find_keys(labels))
+        await server.unlink(await server.find(labels))
         await _out_of_recent(server, owner)
         await server.registry.unregister(owner)
         return done
@@ -74,7 +74,7 @@ class Forget(Operation[Forgotten], frozen=True):
 async def _out_of_recent(server: RedisSessions, owner: UserKey) -> None:
     """Take all that names the user out of the index of the app's sessions."""
     recent = server.keys.recent_of(owner)
-    labelled = await server.find_keys(server.keys.labels_by(recent.by_update))
+    labelled = await server.find(server.keys.labels_by(recent.by_update))
     for index in (*recent, *labelled):
         names = await server.find_members(index, f"{escape(owner.user)}:*")
         for start in range(0, len(names), _STEP):
@@ -128,8 +128,7 @@ async def _listed(server: RedisSessions, owner: UserKey) -> list[bytes]:
 
 async def _lost(server: RedisSessions, owner: UserKey) -> list[bytes]:
     """Sessions that no index names any more. Rows that wait for their session are deleted."""
-    names = await server.find_keys(server.keys.sessions_by(owner))
-    kinds = {key: kind.name for key in names if (kind := server.keys.kind_of(key))}
+    kinds = await server.find(server.keys.sessions_by(owner))
     await server.unlink([key for key, kind in kinds.items() if kind == "staged"])
     ours = [key for key, kind in kinds.items() if kind in ("session", "events", "ops", "ids")]
     escaped = {key[key.index("}:") + 2 :].partition(":")[0] for key in ours}

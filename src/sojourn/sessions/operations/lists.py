@@ -22,6 +22,7 @@ from sojourn.ids import (
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.keys import SHARDS
 from sojourn.sessions.recent import as_json, entry_of, named
+from sojourn.sessions.replies import range_of, size_of
 from sojourn.sessions.store import (
     FoundSessions,
     IndexEntry,
@@ -140,21 +141,20 @@ class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
         """Two round trips."""
         limit = self.limit
         size = min(limit, _OF_EACH)
-        refused: dict[UserKey, CorruptRecord] = {}
-
-        async def page_of(owner: UserKey, after: IndexPlace | None) -> StoredNames:
-            index = server.keys.user(owner).by_update
-            try:
-                return await server.indexes.page(owner, index, after, size, parse_session)
-            except CorruptRecord as error:
-                refused[owner] = error
-                return StoredNames([], more=False)
-
-        pages = await gather_in_time(*(page_of(*each) for each in self.users))
+        indexes = [server.keys.user(owner).by_update for owner, _ in self.users]
+        commands = [
+            [range_of(index, after, size_of(size, after))]
+            for index, (_, after) in zip(indexes, self.users, strict=True)
+        ]
+        replies = await server.indexes.ask("sessions.index", commands)
         places: dict[UserKey, StoredNames | CorruptRecord] = {}
-        for (owner, _), page in zip(self.users, pages, strict=True):
-            if owner in refused:
-                places[owner] = refused[owner]
+        for (owner, after), index, (first,) in zip(self.users, indexes, replies, strict=True):
+            try:
+                page = await server.indexes.page(
+                    owner, index, after, size, parse_session, first=first
+                )
+            except CorruptRecord as error:
+                places[owner] = error
                 continue
             more = page.more or len(page.places) > limit
             places[owner] = StoredNames(page.places[:limit], more)

@@ -91,7 +91,9 @@ class ForgetConnections(Operation[int], frozen=True):
 
     async def on_server(self, server: RedisStreams) -> int:
         """A round trip for each 1,000 keys of the server, and for each 500 that are deleted."""
-        return await server.unlink(server.keys.mcp_by(self.owner))
+        names = await server.find(server.keys.mcp_by(self.owner))
+        await server.unlink(names)
+        return len(names)
 
     async def in_memory(self, memory: InMemoryStreams) -> int:
         """As `Operation`."""

@@ -13,13 +13,9 @@ import typer
 import sojourn
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import ExitCode
-from sojourn.surfaces.cli.root import app
+from sojourn.surfaces.cli.root import add_commands, app
 
 _GROUPS = (
-    ".sessions",
-    ".memory",
-    ".artifacts",
-    ".cache",
     ".quarantine",
     ".users",
     ".stats",
@@ -31,8 +27,9 @@ _GROUPS = (
     ".mcp",
     ".token",
 )
-"""Modules that register their commands, in the order of the help."""
+"""Modules that register other commands than those of rooms, in the order of the help."""
 
+add_commands()
 for _home in _GROUPS:
     import_module(_home, __package__)
 
@@ -46,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a stream that a test or a host has replaced
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    add_commands()
     words = list(arguments)
     if words in ([], *([each.name] for each in app.registered_groups)):
         words.append("--help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from sojourn.rooms import ROOMS
 from sojourn.surfaces.cli.exits import HELP
 
 _END = "<!-- -->"
@@ -43,3 +44,12 @@ app = typer.Typer(
     ),
 )
 """`sojourn`. A module registers its commands when `app.py` imports it, in the order of the help."""
+_known = set[str]()
+
+
+def add_commands() -> None:
+    """Register the commands of all rooms that have none yet."""
+    for room in ROOMS:
+        if room.name not in _known:
+            _known.add(room.name)
+            room.commands()

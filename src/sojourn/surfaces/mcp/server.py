@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mcp.server.mcpserver import MCPServer
 
-from sojourn.surfaces.mcp import memory, sessions
+from sojourn.rooms import ROOMS
 from sojourn.surfaces.mcp.caller import RequestContext
 from sojourn.surfaces.mcp.resources import add_resources
 
@@ -36,7 +36,7 @@ def server_of(context: RequestContext) -> MCPServer[RequestContext]:
             title="Sojourn",
             instructions=_INSTRUCTIONS,
             version=_version(),
-            tools=[*sessions.TOOLS, *memory.TOOLS],
+            tools=[tool for room in ROOMS for tool in room.tools()],
             lifespan=lifespan,
             subscriptions=False,
             log_level="WARNING",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from sojourn.ids import SessionKey, parse_entry
+from sojourn.ids import parse_entry, session_of
 from sojourn.sessions import Event
 from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
@@ -67,7 +67,7 @@ def _session(found: FoundKey, terms: Terms) -> list[Record]:
     labels = {"backend": word(blob, "backend"), "flow": word(blob, "current_flow_id")}
     session = SourceSession(
         where=found.name,
-        key=SessionKey.of(terms.app or "agentic_flywheel", name, name),
+        key=session_of(terms.app or "agentic_flywheel", name),
         events=events,
         state=mapping(blob, "context"),
         created=created,

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 
-from sojourn.ids import SessionKey
+from sojourn.ids import session_of
 from sojourn.sessions import Event
 from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
@@ -42,7 +42,7 @@ def _session(found: FoundKey, app: str) -> list[Record]:
             bad.append(UnreadableRecord(f"{found.name} message {place + 1}", str(error)))
     session = SourceSession(
         where=found.name,
-        key=SessionKey.of(app, name, name),
+        key=session_of(app, name),
         events=events,
         timed=False,
         expires=found.expires,

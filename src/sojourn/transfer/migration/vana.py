@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
-from sojourn.ids import SessionKey, parse_entry, parse_memory
+from sojourn.ids import parse_entry, parse_memory, session_of
 from sojourn.sessions import Event
 from sojourn.transfer.migration.keyspace import FoundKey, Keyspace, NamedKey
 from sojourn.transfer.migration.layout import Layout, Terms, records, unnamed
@@ -85,7 +85,7 @@ def _session(found: FoundKey, terms: Terms) -> list[Record]:
             bad.append(UnreadableRecord(f"{found.name} message {place + 1}", str(error)))
     session = SourceSession(
         where=found.name,
-        key=SessionKey.of(terms.app or "vana", word(blob, "user_id") or name, name),
+        key=session_of(terms.app or "vana", name, word(blob, "user_id") or None),
         events=events,
         created=created,
         updated=updated,

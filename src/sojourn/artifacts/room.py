@@ -1,0 +1,42 @@
+"""Artifacts as a room of a store."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sojourn.artifacts.inmemory import InMemoryArtifacts
+from sojourn.artifacts.keys import ArtifactRoomKeys
+from sojourn.artifacts.redis import RedisArtifacts
+from sojourn.artifacts.service import Artifacts
+from sojourn.calls.operation import RoomStore
+from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
+
+
+def _open(at: RoomContext) -> OpenRoom:
+    options = at.options
+    store: RoomStore
+    if at.engine is None:
+        store = files = InMemoryArtifacts(options.artifact_ttl)
+        artifacts, apps_of = Artifacts(store, options.max_artifact_bytes), at_once(files.apps_of)
+    else:
+        keys = ArtifactRoomKeys(options.namespace)
+        store = RedisArtifacts(at.engine, keys, options.artifact_ttl)
+        apps_of = nobodys
+        artifacts = Artifacts(store, options.max_artifact_bytes, options.operation_timeout)
+    return OpenRoom(
+        service=artifacts,
+        store=store,
+        forget={"artifacts": lambda owner: artifacts.forget(*owner)},
+        apps_of=apps_of,
+        session_ended=artifacts.clear,
+    )
+
+
+ROOM = Room(
+    name="artifacts",
+    keys=ArtifactRoomKeys,
+    open=_open,
+    wraps=(Artifacts,),
+    commands=lambda: import_module("sojourn.surfaces.cli.artifacts"),
+    handles={"artifacts": None},
+)

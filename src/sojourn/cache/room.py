@@ -1,0 +1,41 @@
+"""The cache as a room of a store."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sojourn.cache.inmemory import InMemoryCache
+from sojourn.cache.keys import CacheRoomKeys
+from sojourn.cache.redis import RedisCache
+from sojourn.cache.service import Cache
+from sojourn.cache.store import CacheStore
+from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
+from sojourn.ids import tenant_of
+
+
+def _open(at: RoomContext) -> OpenRoom:
+    store: CacheStore
+    if at.engine is None:
+        store = InMemoryCache()
+        apps_of = at_once(store.apps_of)
+    else:
+        store = RedisCache(at.engine, CacheRoomKeys(at.options.namespace))
+        apps_of = nobodys
+    cache = Cache(store, at.options.max_event_bytes)
+    return OpenRoom(
+        service=cache,
+        store=store,
+        forget={"cached": lambda owner: cache.forget(tenant_of(owner))},
+        apps_of=apps_of,
+        close=cache.close,
+    )
+
+
+ROOM = Room(
+    name="cache",
+    keys=CacheRoomKeys,
+    open=_open,
+    wraps=(Cache,),
+    commands=lambda: import_module("sojourn.surfaces.cli.cache"),
+    handles={"cache": None},
+)

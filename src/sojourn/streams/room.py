@@ -1,0 +1,31 @@
+"""Connections of MCP clients as a room of a store."""
+
+from __future__ import annotations
+
+from sojourn.calls.operation import RoomStore
+from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
+from sojourn.streams.inmemory import InMemoryStreams
+from sojourn.streams.keys import StreamRoomKeys
+from sojourn.streams.operations.connections import ForgetConnections
+from sojourn.streams.redis import RedisStreams
+from sojourn.streams.service import Streams
+
+
+def _open(at: RoomContext) -> OpenRoom:
+    store: RoomStore
+    if at.engine is None:
+        store = memory = InMemoryStreams()
+        apps_of = at_once(memory.apps_of)
+    else:
+        store = RedisStreams(at.engine, StreamRoomKeys(at.options.namespace))
+        apps_of = nobodys
+    return OpenRoom(
+        service=Streams(store),
+        forget={"connections": lambda owner: store.run(ForgetConnections(owner))},
+        apps_of=apps_of,
+    )
+
+
+ROOM = Room(
+    name="streams", keys=StreamRoomKeys, open=_open, public=False, handles={"streams": None}
+)
