@@ -15,9 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from sojourn import admin, client, sync
+from sojourn.artifacts import admin as artifacts_admin
 from sojourn.artifacts import service as artifacts_service
+from sojourn.cache import admin as cache_admin
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
+from sojourn.memory import admin as memory_admin
 from sojourn.memory import scope as memory_scope
 from sojourn.memory import service as memory_service
 from sojourn.notices import service as notices_service
@@ -57,6 +60,9 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (sessions_batch, "Batches", "Batches"),
     (sessions_adapters, "AdapterSessions", "AdapterSessions"),
     (sessions_admin, "SessionAdmin", "SessionAdmin"),
+    (cache_admin, "CacheAdmin", "CacheAdmin"),
+    (memory_admin, "MemoryAdmin", "MemoryAdmin"),
+    (artifacts_admin, "ArtifactAdmin", "ArtifactAdmin"),
     (admin, "Admin", "Admin"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
@@ -78,7 +84,9 @@ ATTRIBUTES = {
         *("remembered: UserMemoryScope", "said: UserMemoryScope", "cache: UserCache"),
         *("artifacts: UserArtifacts", "notices: UserNotices", "streams: UserStreams"),
     ),
-    "Admin": ("doctor: Doctor",),
+    "Admin": (
+        *("doctor: Doctor", "cache: CacheAdmin", "memory: MemoryAdmin", "artifacts: ArtifactAdmin"),
+    ),
     "AdapterSessions": ("limits: SessionLimits",),
     "Guard": ("log: AccessLog",),
     "MemoryScope": ("key: ScopeKey",),

@@ -105,7 +105,7 @@ CALLS: dict[str, tuple[Sequence[Any], Call]] = {
     "memory prefix": (TEXTS, lambda s, v: s.memory.user("ada").list(prefix=v)),
     "query": (TEXTS, lambda s, v: s.memory.user("ada").search(v)),
     "memory keys": (SEVERAL, lambda s, v: s.memory.user("ada").get_many(v)),
-    "kind of scope": (TEXTS, lambda s, v: s.memory.scopes(v)),
+    "kind of scope": (TEXTS, lambda s, v: s.admin.memory.scopes(v)),
     "cache name": (TEXTS, lambda s, v: s.cache.put(v, 1)),
     "cache ttl": (NUMBERS, lambda s, v: s.cache.put("n", 1, ttl=v)),
     "cache stale": (NUMBERS, lambda s, v: s.cache.put("n", 1, stale=v)),

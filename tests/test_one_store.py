@@ -71,7 +71,6 @@ for who in ("threads", "parent", "child"):
 """
 
 EXIT = """
-store().on_outage(lambda fact: None)
 use("ada")
 """
 

@@ -16,6 +16,7 @@ import pytest
 import sojourn.sync
 from servers import Server
 from sojourn import Event, InvalidInput, SessionNotFound, Unavailable
+from sojourn.security import Principal
 
 ROOT = Path(__file__).parents[1]
 
@@ -122,7 +123,7 @@ def test_memory(store: sojourn.sync.Store) -> None:
     assert found is not None
     assert found.version == version
     assert [hit.entry.key for hit in ada.search("parrot")] == ["likes"]
-    assert store.memory.scopes("user", app="shop").names == ["ada"]
+    assert store.admin.memory.scopes("user", app="shop").names == ["ada"]
     made = store.sessions.create("shop", "ada", title="Birds")
     store.remember(made.key, end=True)
     about = store.memory.sessions("ada", app="shop").get(made.key.session)
@@ -334,6 +335,38 @@ def test_closing_ends_who_waits_in_another_thread(server: Server, url: str) -> N
     store.close()
     thread.join(10)
     assert len(ended) == 1
+
+
+def test_a_users_handle(store: sojourn.sync.Store) -> None:
+    guard = store.guard()
+    for ada in (store.user("shop", "handled"), guard.user(Principal.of("shop", "handled"))):
+        session = ada.sessions.create(state={"a": 1}).key.session
+        ada.history(session).append("user", "Hello!")
+        assert [each.content for each in ada.history(session).all()] == ["Hello!"]
+        new = ada.rotate(session).key.session
+        assert ada.sessions.get(session) is None
+        assert ada.sessions.get(new).state == {"a": 1}
+        ada.artifacts.save("plan", b"data", session=new)
+        assert ada.artifacts.names(session=new) == ["plan"]
+        assert ada.memory.get("k") is None
+        where = ada.cache.fetch(f"of {new}", threading.get_ident)
+        assert where == threading.get_ident()
+        assert ada.sessions.delete(new)
+    assert guard.stats().total_failed_attempts == 0
+    assert guard.user(Principal.of("shop", "bob")).sessions.get("never-was") is None
+    assert guard.stats().total_failed_attempts == 1
+
+
+def test_many_sessions_and_the_calls_for_operators(store: sojourn.sync.Store) -> None:
+    keys = [store.sessions.create("many", "ada").key for _ in range(2)]
+    done = store.batch.append([(key, [Event(author="user", payload=1)]) for key in keys])
+    assert [each.version for each in done] == [2, 2]
+    assert list(store.batch.get(keys)) == keys
+    assert store.batch.safe.get(keys).status == "ok"
+    assert store.adapters.begin(keys[0], Event(author="user", payload=2)).version == 3
+    assert store.admin.users("many").names == ["ada"]
+    assert store.admin.revoke_user("many", "ada").sessions == 2
+    assert store.admin.forget("ada", app="many").erased["sessions"] == 0
 
 
 def test_the_stub_is_up_to_date() -> None:

@@ -17,8 +17,7 @@ from sojourn.calls.operation import Operation, RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
 from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.model import Level
-from sojourn.engine.engine import Engine
-from sojourn.engine.scan import found, unlink
+from sojourn.engine.store import RedisStore
 from sojourn.ids import UserKey, escape, operation_id_of, user_key
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security import Principal
@@ -62,7 +61,7 @@ class Count(Operation[int], frozen=True):
     by: int
     operation_id: str
 
-    async def on_server(self, server: RedisCounterStore) -> int:
+    async def on_server(self, server: RedisStore[CounterKeys]) -> int:
         key = server.keys.counter(self.owner, self.name)
         args = (self.operation_id, self.by, DAY_MS)
         call: Call[Any] = Call(
@@ -76,18 +75,19 @@ class Count(Operation[int], frozen=True):
         return sum(counter.values())
 
 
-class RedisCounterStore:
-    def __init__(self, engine: Engine, keys: CounterKeys) -> None:
-        self.engine = engine
-        self.keys = keys
+class ForgetCounters(Operation[int], frozen=True):
+    """Delete all counters of a user; how many."""
 
-    def run(self, operation: Operation[Any]) -> Any:
-        return operation.on_server(self)
+    owner: UserKey
 
-    async def forget(self, owner: UserKey) -> int:
-        names = await found(self.engine, self.keys.counter(owner, "") + "*")
-        await unlink(self.engine, names)
+    async def on_server(self, server: RedisStore[CounterKeys]) -> int:
+        names = await server.find(server.keys.counter(self.owner, "") + "*")
+        await server.unlink(names)
         return len(names)
+
+    async def in_memory(self, memory: InMemoryCounterStore) -> int:
+        gone = [key for key in memory.counters if key[0] == self.owner]
+        return len([memory.counters.pop(key) for key in gone])
 
 
 class InMemoryCounterStore:
@@ -96,10 +96,6 @@ class InMemoryCounterStore:
 
     def run(self, operation: Operation[Any]) -> Any:
         return operation.in_memory(self)
-
-    async def forget(self, owner: UserKey) -> int:
-        gone = [key for key in self.counters if key[0] == owner]
-        return len([self.counters.pop(key) for key in gone])
 
     def apps_of(self, user: str) -> set[str]:
         return {owner.app for owner, _ in self.counters if owner.user == user}
@@ -119,14 +115,14 @@ class CounterRoom:
 
 
 def _open(at: RoomContext) -> OpenRoom:
-    store: Any = InMemoryCounterStore()
+    memory = InMemoryCounterStore()
+    store: RoomStore = memory
     if at.engine is not None:
-        store = RedisCounterStore(at.engine, CounterKeys(at.options.namespace))
-        return OpenRoom(service=CounterRoom(store), forget={"counters": store.forget})
+        store = RedisStore(at.engine, CounterKeys(at.options.namespace))
     return OpenRoom(
         service=CounterRoom(store),
-        forget={"counters": store.forget},
-        apps_of=at_once(store.apps_of),
+        forget={"counters": lambda owner: store.run(ForgetCounters(owner))},
+        apps_of=at_once(memory.apps_of),
     )
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from sojourn.artifacts.admin import ArtifactAdmin
+from sojourn.cache.admin import CacheAdmin
+from sojourn.calls.room import OpenRoom
 from sojourn.doctor import Doctor
 from sojourn.handles import stays_here
+from sojourn.memory.admin import MemoryAdmin
 from sojourn.security.forgetting import Eraser, ErasureReceipt
 from sojourn.sessions import SessionAdmin, SessionParts
 from sojourn.sessions.revoking import Discard
@@ -21,16 +27,32 @@ class Admin(SessionAdmin):
         discard: deletes the artifacts of a session.
         eraser: forgets users in all rooms.
         doctor: examines the server.
+        rooms: those that have calls for operators, by name.
 
     Attributes:
         doctor: examines the server.
+        cache: entries of tenants.
+        memory: scopes of users, agents and categories.
+        artifacts: owners of artifacts.
     """
 
+    cache: CacheAdmin
+    memory: MemoryAdmin
+    artifacts: ArtifactAdmin
+
     def __init__(
-        self, parts: SessionParts, discard: Discard, eraser: Eraser, doctor: Doctor
+        self,
+        parts: SessionParts,
+        discard: Discard,
+        eraser: Eraser,
+        doctor: Doctor,
+        rooms: Mapping[str, OpenRoom],
     ) -> None:
         super().__init__(parts, discard)
         self.doctor = doctor
+        for name, room in rooms.items():
+            if room.admin is not None:
+                setattr(self, name, room.admin)
         self._eraser = eraser
 
     async def forget(self, user: str, *, app: str | None = None) -> ErasureReceipt:

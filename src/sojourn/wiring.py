@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
-    from sojourn.cache.store import CacheStore
     from sojourn.calls.operation import RoomStore
     from sojourn.security.counters import Counters
     from sojourn.sessions.operation import SessionStore
@@ -39,7 +38,7 @@ class Stores(NamedTuple):
     sessions: SessionStore
     memory: RoomStore
     artifacts: RoomStore
-    cache: CacheStore
+    cache: RoomStore
     counters: Counters
     options: Options
     shards: int

@@ -83,9 +83,9 @@ async def picture(store: Sojourn) -> dict[str, Any]:
         for user in sorted((await store.admin.users(app)).names):
             await _look_at(store, app, user, found)
     for kind in ("user", "agent", "knowledge", "sessions"):
-        for scope in (await store.memory.scopes(kind, app="shop")).names:  # type: ignore[arg-type]
+        for scope in (await store.admin.memory.scopes(kind, app="shop")).names:  # type: ignore[arg-type]
             await _remember(store, kind, scope, found)
-    for name in sorted(await store.cache.names()):
+    for name in sorted(await store.admin.cache.names()):
         found[f"cached {name}"] = plain(await store.cache.get(name, stale=True))
     found["stream"] = plain(await streams(store).after(CONNECTION, 1))
     return found
@@ -119,7 +119,7 @@ async def _look_at(store: Sojourn, app: str, user: str, found: dict[str, Any]) -
     found[f"count {app}/{user}"] = await store.sessions.count(app, user)
     found[f"quarantine {app}/{user}"] = plain(await store.admin.quarantined(app, user))
     found[f"notices {app}/{user}"] = plain(await store.notices.read(app, user))
-    for owner in await store.artifacts.owners(app, user):
+    for owner in await store.admin.artifacts.owners(app, user):
         for name in await store.artifacts.names(owner):
             for each in await store.artifacts.versions(owner, name):
                 data = await store.artifacts.load(owner, name, version=each.version)

@@ -194,7 +194,10 @@ WRITES = (
         "await store.cache.fetch('new', lambda: asyncio.sleep(0, {'by': op}), ttl=100)",
     ),
     Write(
-        "Cache.forget", "await store.cache.forget('')", once=False, removes=("cached", "cacheops")
+        "Cache.forget",
+        "await store.admin.cache.forget('')",
+        once=False,
+        removes=("cached", "cacheops"),
     ),
     # ── memory ─────────────────────────────────────────────────────────────────────────────────
     Write(
@@ -233,7 +236,7 @@ WRITES = (
     Write("MemoryScope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
     Write(
         "Memory.forget",
-        "await store.memory.forget('ada', app='shop')",
+        "await store.admin.memory.forget('ada', app='shop')",
         once=False,
         removes=("remembered", "memory", "memoryops"),
     ),
@@ -261,7 +264,7 @@ WRITES = (
     Write("Artifacts.clear", f"await store.artifacts.clear({_S})", once=False, removes=RECORDS),
     Write(
         "Artifacts.forget",
-        "await store.artifacts.forget('shop', 'ada')",
+        "await store.admin.artifacts.forget('shop', 'ada')",
         once=False,
         removes=RECORDS,
     ),

@@ -58,7 +58,7 @@ CALLS: dict[str, Callable[[sojourn.Sojourn], Awaitable[Any]]] = {
     "memory.put": lambda store: store.memory.user("ada").put("k", 1),
     "memory.merge": lambda store: store.memory.user("ada").merge("o", {"b": 1}),
     "memory.latest": lambda store: store.memory.user("ada").latest(),
-    "memory.scopes": lambda store: store.memory.scopes("user"),
+    "memory.scopes": lambda store: store.admin.memory.scopes("user"),
     "remember": lambda store: store.remember(KEY, end=True),
     "health": lambda store: store.health(),
     "notices.read": lambda store: store.notices.read("late", "ada", limit=1),

@@ -134,7 +134,7 @@ async def test_who_comes_back_elsewhere_is_found_again(store: Sojourn, url: str)
         async with asyncio.timeout(10):
             while "joan" not in (await store.admin.users("shop")).names:
                 await asyncio.sleep(0.01)
-            while "joan" not in (await store.memory.scopes("user", app="shop")).names:
+            while "joan" not in (await store.admin.memory.scopes("user", app="shop")).names:
                 await asyncio.sleep(0.01)
 
 

@@ -66,7 +66,7 @@ async def users_of(store: sojourn.Sojourn, app: str) -> set[str]:
 
 
 async def remembered(store: sojourn.Sojourn) -> set[str]:
-    page = await store.memory.scopes("user", limit=1000)
+    page = await store.admin.memory.scopes("user", limit=1000)
     return set(page.names)
 
 

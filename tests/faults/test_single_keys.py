@@ -114,7 +114,7 @@ async def read(store: sojourn.Sojourn) -> Answers:  # noqa: C901 - each question
         "entries": entries(memory.list()),
         "latest": entries(memory.latest()),
         "hits": hits(),
-        "scopes": named(store.memory.scopes("user", app="shop")),
+        "scopes": named(store.admin.memory.scopes("user", app="shop")),
         "artifacts": store.artifacts.names(A),
         "artifacts of ada": store.artifacts.names(A.owner),
         "f": data(A, "f.txt"),

@@ -122,7 +122,7 @@ async def test_an_outage_is_not_emptiness(server: Server) -> None:
             ada.add({"k": Draft(value=1)}),
             ada.delete("k"),
             ada.clear(),
-            store.memory.scopes("user"),
+            store.admin.memory.scopes("user"),
         ):
             with pytest.raises(Unavailable):
                 await call
@@ -148,7 +148,7 @@ async def test_who_has_entries_is_told_anew_to_a_server_that_forgot(
     async with asyncio.timeout(20):
         while await ada.put("k", 1) != 1:
             await asyncio.sleep(0.01)
-    assert (await store.memory.scopes("user")).names == ["ada"]
+    assert (await store.admin.memory.scopes("user")).names == ["ada"]
 
 
 @pytest.mark.parametrize("key", SHARED)

@@ -292,9 +292,9 @@ async def test_a_kind_that_is_not_known_is_passed_over(bench: Bench) -> None:
     index, expiry = MemoryRoomKeys().memories_of(app, "facts", "ada")
     client.zadd(index, {"ada": 0})
     client.zadd(expiry, {"ada": "inf"})
-    assert (await bench.store.memory.scopes("user", app=app)).names == ["ada"]
+    assert (await bench.store.admin.memory.scopes("user", app=app)).names == ["ada"]
     assert app in await bench.store.stores.memory.run(ListMemoryApps())
-    assert await bench.store.memory.forget("ada", app=app) == 2
+    assert await bench.store.admin.memory.forget("ada", app=app) == 2
     assert client.hget(f"{fact.head}:entry:k", "value") == b"1"
     await bench.store.admin.forget("ada", app=app)
 

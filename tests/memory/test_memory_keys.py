@@ -198,7 +198,7 @@ async def test_nothing_is_scanned(store: sojourn.Sojourn, client: redis.Redis) -
     await ada.put("k", "giraffe")
     await ada.search("giraffe")
     await ada.list()
-    await store.memory.scopes("user")
+    await store.admin.memory.scopes("user")
     await ada.clear()
     names = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
     assert not names & {"scan", "keys", "sscan", "hscan", "zscan"}

@@ -140,7 +140,7 @@ class Twins(RuleBasedStateMachine):
     @invariant()
     def who_has_entries(self) -> None:
         real, twin = [
-            self.loop.run_until_complete(store.memory.scopes("user", app=self.app)).names
+            self.loop.run_until_complete(store.admin.memory.scopes("user", app=self.app)).names
             for store in self.stores
         ]
         assert sorted(real) == twin

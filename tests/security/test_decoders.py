@@ -79,7 +79,7 @@ def reads(store: sojourn.Sojourn) -> list[Read]:
         lambda: scope.search("two"),
         lambda: scope.merge("y", {"w": 1}),
         remembered.list,
-        lambda: store.memory.scopes("user", app="shop"),
+        lambda: store.admin.memory.scopes("user", app="shop"),
         lambda: store.cache.get("result"),
         lambda: store.artifacts.load(KEY, "file"),
         lambda: store.artifacts.load(OWNER, "mine"),
@@ -186,7 +186,7 @@ def test_any_cursor_of_a_caller_is_a_place_or_invalid_input(cursor):
                 lambda: store.admin.apps(cursor=cursor),
                 lambda: store.admin.sweep("shop", cursor=cursor),
                 lambda: scope.list(cursor=cursor),
-                lambda: store.memory.scopes("user", cursor=cursor),
+                lambda: store.admin.memory.scopes("user", cursor=cursor),
                 lambda: store.notices.read("shop", "ada", after=cursor),
             ):
                 try:

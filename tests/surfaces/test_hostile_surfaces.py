@@ -21,13 +21,13 @@ from servers import Server
 from sojourn import Sojourn
 from sojourn.surfaces.cli.app import app
 from sojourn.surfaces.cli.exits import ExitCode
-from sojourn.surfaces.mcp import Desk, Identity, server_of
+from sojourn.surfaces.mcp import Identity, RequestContext, server_of
 
 LONGEST = 1500
 """Characters of what went wrong."""
 
 DEEP: Any = []
-for _ in range(300):
+for _ in range(150):
     DEEP = [DEEP]
 
 VALUES: Sequence[Any] = [
@@ -86,7 +86,9 @@ async def test_whatever_is_given_to_a_tool(kind: str, shared_server: Server) -> 
     wrong: list[str] = []
     async with (
         sojourn.open(url) as store,
-        Client(server_of(Desk(store.guard(), Identity("shop", "ada"))), mode="auto") as client,
+        Client(
+            server_of(RequestContext(store.guard(), Identity("shop", "ada"))), mode="auto"
+        ) as client,
     ):
         for tool in (await client.list_tools()).tools:
             needed = {name: GOOD[name] for name in tool.input_schema.get("required", [])}

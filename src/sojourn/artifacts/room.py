@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
@@ -23,10 +24,12 @@ def _open(at: RoomContext) -> OpenRoom:
         store = RedisArtifacts(at.engine, keys, options.artifact_ttl)
         apps_of = nobodys
         artifacts = Artifacts(store, options.max_artifact_bytes, options.operation_timeout)
+    admin = ArtifactAdmin(store)
     return OpenRoom(
         service=artifacts,
+        admin=admin,
         store=store,
-        forget={"artifacts": lambda owner: artifacts.forget(*owner)},
+        forget={"artifacts": lambda owner: admin.forget(*owner)},
         apps_of=apps_of,
         session_ended=artifacts.clear,
     )
@@ -36,7 +39,7 @@ ROOM = Room(
     name="artifacts",
     keys=ArtifactRoomKeys,
     open=_open,
-    wraps=(Artifacts,),
+    wraps=(Artifacts, ArtifactAdmin),
     commands=lambda: import_module("sojourn.surfaces.cli.artifacts"),
     handles={"artifacts": None},
 )

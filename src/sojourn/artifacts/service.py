@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from sojourn.access import for_operators
 from sojourn.artifacts.model import Artifact, ArtifactPlace, ArtifactVersion, Owner
-from sojourn.artifacts.operations.delete import DeleteArtifact, ForgetArtifacts
+from sojourn.artifacts.operations.delete import DeleteArtifact
 from sojourn.artifacts.operations.find import FindArtifact, LoadArtifact
-from sojourn.artifacts.operations.lists import ListArtifacts, ListOwners, ListVersions
+from sojourn.artifacts.operations.lists import ListArtifacts, ListVersions
 from sojourn.artifacts.operations.move import MoveArtifact
 from sojourn.artifacts.operations.save import SaveArtifact
 from sojourn.artifacts.records import BINARY
@@ -20,7 +20,7 @@ from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
 from sojourn.handles import stays_here
-from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact, user_key
+from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact
 from sojourn.resilience.deadline import gather_in_time, in_time
 
 
@@ -219,23 +219,6 @@ class Artifacts:
             )
         )
         return sum(deleted)
-
-    @for_operators
-    async def owners(self, app: str, user: str) -> list[SessionKey | UserKey]:
-        """The user, and those of the user's sessions, that have artifacts, in order.
-
-        Also sessions that have ended. No index knows that: a round trip for each 1,000 keys of the
-        server.
-        """
-        return await self._store.run(ListOwners(user_key(app, user)))
-
-    @for_operators
-    async def forget(self, app: str, user: str) -> int:
-        """Delete all that this room keeps of a user and of the user's sessions; how many artifacts.
-
-        `store.admin.forget` does it in all rooms. A round trip for each 1,000 keys of the server.
-        """
-        return await self._store.run(ForgetArtifacts(user_key(app, user)))
 
 
 def _owner(value: object) -> Owner:

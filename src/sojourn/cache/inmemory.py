@@ -46,7 +46,7 @@ class InMemoryCache:
         self._stamp = 0
 
     async def run(self, operation: Operation[R]) -> R:
-        """As `CacheStore`."""
+        """As `RoomStore`."""
         return await operation.in_memory(self)
 
     def tenants(self) -> set[str]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sojourn.calls.keys import ID, REMEMBERED, SHARD_TAG, KeyKind, Keys, shard_of
-from sojourn.ids import UserKey, escape, tenant_of, unescape
+from sojourn.ids import escape, owner_of
 
 SHARDS = 16
 """Over how many slots the cached entries of a tenant are spread."""
@@ -64,10 +64,5 @@ class CacheRoomKeys(Keys):
 
 def app_of_tenant(tenant: str, user: str) -> str | None:
     """The app of which a tenant is this user's; None when it is not."""
-    escaped, colon, _ = tenant.partition(":")
-    try:
-        app = unescape(escaped)
-        of_user = bool(colon and app) and tenant_of(UserKey.of(app, user)) == tenant
-    except ValueError:
-        return None
-    return app if of_user else None
+    owner = owner_of(tenant)
+    return owner.app if owner is not None and owner.user == user else None

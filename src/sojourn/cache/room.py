@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from sojourn.cache.admin import CacheAdmin
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.service import Cache
-from sojourn.cache.store import CacheStore
+from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.ids import tenant_of
 
 
 def _open(at: RoomContext) -> OpenRoom:
-    store: CacheStore
+    store: RoomStore
     if at.engine is None:
         store = InMemoryCache()
         apps_of = at_once(store.apps_of)
     else:
         store = RedisCache(at.engine, CacheRoomKeys(at.options.namespace))
         apps_of = nobodys
-    cache = Cache(store, at.options.max_event_bytes)
+    cache, admin = Cache(store, at.options.max_event_bytes), CacheAdmin(store)
     return OpenRoom(
         service=cache,
+        admin=admin,
         store=store,
-        forget={"cached": lambda owner: cache.forget(tenant_of(owner))},
+        forget={"cached": lambda owner: admin.forget(tenant_of(owner))},
         apps_of=apps_of,
         close=cache.close,
     )
@@ -35,7 +37,7 @@ ROOM = Room(
     name="cache",
     keys=CacheRoomKeys,
     open=_open,
-    wraps=(Cache,),
+    wraps=(Cache, CacheAdmin),
     commands=lambda: import_module("sojourn.surfaces.cli.cache"),
     handles={"cache": None},
 )

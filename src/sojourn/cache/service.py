@@ -12,12 +12,12 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-from sojourn.access import for_operators
 from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unbound
 from sojourn.cache.operations.leases import FulfilLease, RenewLease
-from sojourn.cache.operations.reads import FetchCached, ListCached
-from sojourn.cache.operations.writes import DeleteCached, ForgetTenant, InvalidateTag, PutCached
-from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, CacheStore, EntryKey, Fetched
+from sojourn.cache.operations.reads import FetchCached
+from sojourn.cache.operations.writes import DeleteCached, InvalidateTag, PutCached
+from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, EntryKey, Fetched
+from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
 from sojourn.errors import (
@@ -85,7 +85,7 @@ class Cache:
         max_value_bytes: the largest value, as JSON.
     """
 
-    def __init__(self, store: CacheStore, max_value_bytes: int) -> None:
+    def __init__(self, store: RoomStore, max_value_bytes: int) -> None:
         self._store = store
         self._cap = max_value_bytes
         self._counts = Counter[str]()
@@ -163,22 +163,6 @@ class Cache:
         So do values that are being computed now: their inputs may have changed.
         """
         await self._store.run(InvalidateTag(parse_tenant(tenant), parse_tag(tag)))
-
-    @for_operators
-    async def names(self, *, tenant: str = "") -> list[str]:
-        """The names of all entries of a tenant, in order.
-
-        No index knows them: a round trip for each 1,000 keys of the server.
-        """
-        return await self._store.run(ListCached(parse_tenant(tenant)))
-
-    @for_operators
-    async def forget(self, tenant: str) -> int:
-        """Delete everything of a tenant; how many entries there were.
-
-        Values being computed are not stored. A round trip for each 1,000 keys of the server.
-        """
-        return await self._store.run(ForgetTenant(parse_tenant(tenant)))
 
     async def fetch(
         self,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from sojourn.calls.call import Argument
-from sojourn.calls.operation import RoomStore
 
 LONGEST = 30 * 86_400.0
 """Seconds that no entry outlives: so long an invalidation is remembered."""
@@ -72,7 +71,3 @@ class ArchivedResult(NamedTuple):
     ends: float
     tags: Sequence[str]
     more: Mapping[str, bytes] = MappingProxyType({})
-
-
-class CacheStore(RoomStore, Protocol):
-    """Where entries are kept. Each operation is atomic."""

@@ -82,6 +82,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         service: what users call.
+        admin: what operators call, as `store.admin.NAME`.
         store: what keeps its records: for export and import.
         parts: what else of the store is made of.
         forget: what erasure deletes of a user, by kind.
@@ -96,6 +97,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     service: Any
+    admin: Any = None
     store: Any = None
     parts: Any = None
     forget: Mapping[str, Forget] = {}

@@ -8,11 +8,13 @@ from importlib import import_module
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
 from sojourn.ids import UserKey
+from sojourn.memory.admin import MemoryAdmin
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS, MemoryRoomKeys
 from sojourn.memory.model import OF_USERS
 from sojourn.memory.redis import RedisMemory
 from sojourn.memory.scope import MemoryScope
+from sojourn.memory.search import Searcher
 from sojourn.memory.service import Lives, Memory
 from sojourn.memory.traces import apps_naming
 
@@ -27,17 +29,25 @@ def _open(at: RoomContext) -> OpenRoom:
         keys = MemoryRoomKeys(options.namespace)
         store = RedisMemory(at.engine, keys)
         apps_of = partial(apps_naming, at.engine, keys)
+    searcher = Searcher(store)
     memory = Memory(
         store,
         Lives(options.memory_ttl, options.knowledge_ttl, options.history_ttl),
+        searcher,
         max_bytes=options.max_event_bytes,
+        operation_timeout=options.operation_timeout,
+    )
+    admin = MemoryAdmin(
+        store,
+        searcher,
         operation_timeout=options.operation_timeout,
         shards=1 if at.engine is None else SHARDS,
     )
     return OpenRoom(
         service=memory,
+        admin=admin,
         store=store,
-        forget={"memories": lambda owner: memory.forget(owner.user, app=owner.app)},
+        forget={"memories": lambda owner: admin.forget(owner.user, app=owner.app)},
         apps_of=apps_of,
         close=memory.close,
     )
@@ -59,7 +69,7 @@ ROOM = Room(
     name="memory",
     keys=MemoryRoomKeys,
     open=_open,
-    wraps=(Memory, MemoryScope),
+    wraps=(Memory, MemoryScope, MemoryAdmin),
     commands=lambda: import_module("sojourn.surfaces.cli.memory"),
     tools=lambda: import_module("sojourn.surfaces.mcp.memory").TOOLS,
     handles={"memory": _user, "remembered": _sessions, "said": _events},

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from sojourn.calls.operation import RoomStore
-from sojourn.codecs import shown
-from sojourn.errors import InvalidInput
 from sojourn.handles import stays_here
 from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
-from sojourn.memory.cursor import cursor_of, place_of
-from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
-from sojourn.memory.operations.forget import ForgetScopes
-from sojourn.memory.operations.read import ListScopes
+from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.scope import MemoryLimits, MemoryScope
 from sojourn.memory.search import Searcher
 from sojourn.memory.vectors import Embed, Embedder
-from sojourn.resilience.deadline import within
 
 
 class Lives(NamedTuple):
@@ -48,24 +42,23 @@ class Memory:
         lives: how long.
         max_bytes: the largest entry.
         operation_timeout: seconds that a call may take.
-        shards: over how many indexes the names of scopes are spread.
+        searcher: the search indexes of this process.
     """
 
     def __init__(
         self,
         store: RoomStore,
         lives: Lives,
+        searcher: Searcher,
         *,
         max_bytes: int,
         operation_timeout: float,
-        shards: int,
     ) -> None:
         self._store = store
         self._lives = lives
         self._max_bytes = max_bytes
         self._operation_timeout = operation_timeout
-        self._shards = shards
-        self._searcher = Searcher(store)
+        self._searcher = searcher
 
     def user(self, user: str, *, app: str = "memory", tenant: str | None = None) -> MemoryScope:
         """Memories of a user. No round trip.
@@ -112,55 +105,6 @@ class Memory:
             InvalidId: it cannot name a key.
         """
         return self._scope(app, "events", user, self._lives.history, tenant)
-
-    async def scopes(
-        self, kind: Kind, *, app: str = "memory", limit: int = 100, cursor: str | None = None
-    ) -> ScopePage:
-        """The users, agents or categories that have entries. Two round trips for a part of them.
-
-        Names are spread over 16 parts; those that are empty cost one round trip. A page may be
-        shorter than `limit`.
-
-        Args:
-            kind: `user`, `agent`, `knowledge`, `sessions`, or `events`.
-            app: the application.
-            limit: names a page, 1,000 at most.
-            cursor: of the page before; None for the first.
-
-        Raises:
-            InvalidInput: an unknown kind, the limit, or a cursor that no listing gave.
-        """
-        if kind not in get_args(Kind):
-            raise InvalidInput(f"A kind is one of {', '.join(get_args(Kind))}, not {shown(kind)}.")
-        of = parse_app(app)
-        checks.limit(limit)
-        shard, after = place_of(cursor)
-        names: list[str] = []
-        with within(self._operation_timeout):
-            while shard < self._shards:
-                room = limit - len(names)
-                found, after = await self._store.run(ListScopes(of, kind, shard, after, room))
-                names += found
-                if after is None:
-                    shard += 1
-                if len(names) >= limit:
-                    break
-        more = shard < self._shards
-        return ScopePage(names, cursor_of(shard, after) if more else None)
-
-    async def forget(self, user: str, *, app: str = "memory") -> int:
-        """Delete all that is remembered of a user, of the user's sessions and events; how many.
-
-        Entries of agents and categories stay. This process lets go of its search index at once,
-        others when they search next. `store.admin.forget` does it in all rooms. A round trip for
-        each 1,000 keys of the server.
-        """
-        name = parse_memory("user", user)
-        of = parse_app(app)
-        count = await self._store.run(ForgetScopes(of, name, OF_USERS))
-        for kind in OF_USERS:
-            self._searcher.forget(ScopeKey(of, kind, name))
-        return count
 
     def embed_with(self, function: Embed, dimensions: int) -> None:
         """From now on search by meaning as well as by words. Asks nobody.

@@ -60,8 +60,13 @@ class Facade:
 
             @wraps(found)
             def make(*args: Any, **kwargs: Any) -> Any:
-                def made() -> Any:
-                    return getattr(self._room(), name)(*args, **kwargs)
+                kept: list[Any] = []
+
+                def made() -> Any:  # once for each room: a guard counts
+                    room = self._room()
+                    if not kept or kept[0] is not room:
+                        kept[:] = room, getattr(room, name)(*args, **kwargs)
+                    return kept[1]
 
                 result = made()
                 facade = _facade_of(result)

@@ -53,8 +53,8 @@ async def of_user(store: Sojourn, owner: UserKey) -> list[object]:
         *await store.sessions.user_state(app, user),
         *[entry for scope in scopes for entry in (await scope.list()).entries],
         *[hit for scope in scopes for hit in await scope.search("secret")],
-        *await store.artifacts.owners(app, user),
-        *await store.cache.names(tenant=tenant_of(owner)),
+        *await store.admin.artifacts.owners(app, user),
+        *await store.admin.cache.names(tenant=tenant_of(owner)),
         *await store.admin.quarantined(app, user),
     ]
 
@@ -117,7 +117,7 @@ class ForgettingContract:
         await store.sessions.rotate(key, operation_id="op")
         await store.admin.revoke_user(*owner)
         await store.rotate(key, operation_id="op")  # what was cut off
-        assert await store.artifacts.owners(*owner) == []
+        assert await store.admin.artifacts.owners(*owner) == []
 
     async def test_all_sessions_of_an_app_are_revoked_page_by_page(
         self, store: Sojourn, app: str
@@ -182,7 +182,7 @@ class ForgettingContract:
         ensured = await store.sessions.ensure(*keys[0])
         assert (ensured.version, ensured.state.get("user:theirs")) == (1, "again")
         assert (await store.admin.users(app)).names == ["ada"]
-        assert (await store.memory.scopes("user", app=app)).names == ["ada"]
+        assert (await store.admin.memory.scopes("user", app=app)).names == ["ada"]
 
     async def test_the_state_of_the_app_stays(self, store: Sojourn, app: str) -> None:
         await fill(store, UserKey.of(app, "ada"))

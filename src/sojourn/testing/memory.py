@@ -245,7 +245,7 @@ class MemoryContract(AddContract, SearchContract):
         eve = store.memory.user("eve", app=app)
         await eve.put("k", 1, ttl=0.05)
         await gone(eve, "k")
-        assert (await store.memory.scopes("user", app=app)).names == ["ada"]
+        assert (await store.admin.memory.scopes("user", app=app)).names == ["ada"]
 
     async def test_a_put_renews_and_a_shorter_life_is_one(self, ada: MemoryScope) -> None:
         await ada.put("long", "giraffe", ttl=0.05)
@@ -290,15 +290,15 @@ class MemoryContract(AddContract, SearchContract):
         found: list[str] = []
         cursor = None
         while True:
-            page = await store.memory.scopes("user", app=app, limit=4, cursor=cursor)
+            page = await store.admin.memory.scopes("user", app=app, limit=4, cursor=cursor)
             assert len(page.names) <= 4
             found += page.names
             cursor = page.cursor
             if cursor is None:
                 break
         assert sorted(found) == sorted(set(names) - {"user 7"})
-        assert (await store.memory.scopes("knowledge", app=app)).names == ["returns"]
-        assert (await store.memory.scopes("agent", app=app)).names == []
+        assert (await store.admin.memory.scopes("knowledge", app=app)).names == ["returns"]
+        assert (await store.admin.memory.scopes("agent", app=app)).names == []
 
     async def test_the_latest_are_those_changed_last(self, ada: MemoryScope) -> None:
         assert (await ada.latest()).entries == []
@@ -432,7 +432,7 @@ class MemoryContract(AddContract, SearchContract):
         with pytest.raises(InvalidInput):
             store.memory.user("ada", app="")
         with pytest.raises(InvalidInput):
-            await store.memory.scopes("users", app=app)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await store.admin.memory.scopes("users", app=app)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         for limit in (0, 1001, "5"):
             with pytest.raises(InvalidInput):
                 await ada.list(limit=limit)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

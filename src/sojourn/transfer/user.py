@@ -157,7 +157,7 @@ async def _memories(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]
 
 
 async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
-    for of in await store.artifacts.owners(*owner):
+    for of in await store.admin.artifacts.owners(*owner):
         session = of.session if isinstance(of, SessionKey) else None
         for name in await store.artifacts.names(of):
             place = {"app": owner.app, "session": session, "name": name}
@@ -191,7 +191,7 @@ async def _artifact(
 
 async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     tenant, nothing = tenant_of(owner), object()
-    for name in await store.cache.names(tenant=tenant):
+    for name in await store.admin.cache.names(tenant=tenant):
         key = {"app": owner.app, "name": name}
         try:
             value = await store.cache.get(name, nothing, tenant=tenant, stale=True)

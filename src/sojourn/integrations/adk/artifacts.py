@@ -168,22 +168,18 @@ class ArtifactService(StoreUser, BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> None:
         """Delete all versions; that there are none is no error. Two round trips."""
-        place = _place_of(app_name, user_id, filename, session_id)
-        if place is None:
+        if (place := _place_of(app_name, user_id, filename, session_id)) is None:
             return
-        owner, name = place
-        await self.store.artifacts.delete(owner, name)
+        await self.store.artifacts.delete(*place)
 
     @answers
     async def list_versions(
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[int]:
         """The numbers of all versions. One round trip."""
-        place = _place_of(app_name, user_id, filename, session_id)
-        if place is None:
+        if (place := _place_of(app_name, user_id, filename, session_id)) is None:
             return []
-        owner, name = place
-        last = await self.store.artifacts.find(owner, name)
+        last = await self.store.artifacts.find(*place)
         return [] if last is None else list(range(last.version + 1))
 
     @answers
@@ -191,12 +187,10 @@ class ArtifactService(StoreUser, BaseArtifactService):
         self, *, app_name: str, user_id: str, filename: str, session_id: str | None = None
     ) -> list[ArtifactVersion]:
         """All versions without their data. One round trip."""
-        place = _place_of(app_name, user_id, filename, session_id)
-        if place is None:
+        if (place := _place_of(app_name, user_id, filename, session_id)) is None:
             return []
-        owner, name = place
-        found = await self.store.artifacts.versions(owner, name)
-        return [_described(owner, filename, each) for each in found]
+        found = await self.store.artifacts.versions(*place)
+        return [_described(place[0], filename, each) for each in found]
 
     @answers
     async def get_artifact_version(
@@ -209,12 +203,10 @@ class ArtifactService(StoreUser, BaseArtifactService):
         version: int | None = None,
     ) -> ArtifactVersion | None:
         """A version without its data, the last if not given; None when there is none."""
-        place = _place_of(app_name, user_id, filename, session_id)
-        if place is None:
+        if (place := _place_of(app_name, user_id, filename, session_id)) is None:
             return None
-        owner, name = place
-        found = await self.store.artifacts.find(owner, name, version=version)
-        return None if found is None else _described(owner, filename, found)
+        found = await self.store.artifacts.find(*place, version=version)
+        return None if found is None else _described(place[0], filename, found)
 
     async def close(self) -> None:
         """Close the store, unless it was lent or other objects use it."""

@@ -8,22 +8,8 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, cast, get_args, get_type_hints
 
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    ChatMessage,
-    ChatMessageChunk,
-    FunctionMessage,
-    FunctionMessageChunk,
-    HumanMessage,
-    HumanMessageChunk,
-    RemoveMessage,
-    SystemMessage,
-    SystemMessageChunk,
-    ToolMessage,
-    ToolMessageChunk,
-)
+from langchain_core import messages as theirs
+from langchain_core.messages import BaseMessage, ChatMessage
 from pydantic_core import to_jsonable_python
 from typing_extensions import is_typeddict
 
@@ -39,19 +25,11 @@ log = logging.getLogger("sojourn.langchain")
 CLASSES: dict[str, type[BaseMessage]] = {
     each.model_fields["type"].default: each
     for each in (
-        AIMessage,
-        AIMessageChunk,
-        ChatMessage,
-        ChatMessageChunk,
-        FunctionMessage,
-        FunctionMessageChunk,
-        HumanMessage,
-        HumanMessageChunk,
-        RemoveMessage,
-        SystemMessage,
-        SystemMessageChunk,
-        ToolMessage,
-        ToolMessageChunk,
+        *(theirs.AIMessage, theirs.AIMessageChunk, theirs.ChatMessage, theirs.ChatMessageChunk),
+        *(theirs.FunctionMessage, theirs.FunctionMessageChunk, theirs.RemoveMessage),
+        *(theirs.HumanMessage, theirs.HumanMessageChunk),
+        *(theirs.SystemMessage, theirs.SystemMessageChunk),
+        *(theirs.ToolMessage, theirs.ToolMessageChunk),
     )
 }
 """What may come back, by LangChain's own names; nothing else is ever made of stored data."""
@@ -65,11 +43,11 @@ CHANGED = "langchain_changed"
 _WHAT = "A LangChain message"
 
 _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
-    (HumanMessage, "user"),
-    (AIMessage, "assistant"),
-    (SystemMessage, "system"),
-    (ToolMessage, "tool"),
-    (FunctionMessage, "function"),
+    (theirs.HumanMessage, "user"),
+    (theirs.AIMessage, "assistant"),
+    (theirs.SystemMessage, "system"),
+    (theirs.ToolMessage, "tool"),
+    (theirs.FunctionMessage, "function"),
 )
 
 _INVALID = (ValueError, TypeError, LookupError, AttributeError, RecursionError)

@@ -36,7 +36,7 @@ def _stats(
 ) -> None:
     """Count the entries of a tenant. Looks at every key of the server."""
     with connect(url, namespace) as store:
-        names = store.run(store.store.cache.names(tenant=tenant))
+        names = store.run(store.admin.cache.names(tenant=tenant))
         if as_json:
             write_json([{"tenant": tenant, "entries": len(names)}])
         else:

@@ -17,6 +17,10 @@ _UNBOUNDED = 1_000_000
 """Columns when nobody looks: a line is a session, however long, for grep and awk."""
 
 
+_LONGEST = 1000
+"""Characters of a note: what was given may be of any length."""
+
+
 class _Output(Console):
     """Leaves a reader's leaving to the caller; rich would end the process with 1."""
 
@@ -52,6 +56,9 @@ def write_json(documents: Iterable[Mapping[str, Any]]) -> None:
 
 
 def note(message: str) -> None:
-    """Say something on stderr, on one line."""
-    sys.stderr.write(f"sojourn: {one_line(message)}\n")
+    """Say something on stderr, on one line; of what is very long, the beginning and the end."""
+    text = one_line(message)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    sys.stderr.write(f"sojourn: {text}\n")
     sys.stderr.flush()

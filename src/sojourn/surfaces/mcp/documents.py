@@ -179,27 +179,18 @@ def happened(event: Event) -> EventDocument:
 
 def said(message: Message) -> MessageDocument:
     """A message."""
-    return MessageDocument(
-        seq=message.seq,
-        id=message.id,
-        time=message.time,
-        role=message.role,
-        content=message.content,
-        metadata=dict(message.metadata),
-    )
+    return _document(MessageDocument, message)
 
 
 def remembered(entry: Entry) -> EntryDocument:
     """An entry of the memory."""
-    return EntryDocument(
-        key=entry.key,
-        value=entry.value,
-        version=entry.version,
-        created=entry.created,
-        updated=entry.updated,
-        expires=entry.expires,
-        metadata=entry.metadata,
-    )
+    return _document(EntryDocument, entry)
+
+
+def _document(kind: type[M], value: object) -> M:
+    """What a document shows of a value: the fields of the same names."""
+    names = (name for name in kind.model_fields if hasattr(value, name))
+    return kind(**{name: getattr(value, name) for name in names})
 
 
 def preview_of(value: Any) -> str | None:

@@ -57,6 +57,10 @@ _WRONG = {"missing": "is missing.", "extra_forbidden": "is not taken: leave it o
 """For the two faults that pydantic calls by words of its own; its other texts are plain."""
 
 
+_MOST, _LONGEST = 5, 100
+"""Faults that are named, and characters of a place: its names may be any that were sent."""
+
+
 def wrong_arguments(tool: str, error: ValidationError, known: Sequence[str]) -> str:
     """What was wrong with the arguments of a call, one a line, and which arguments there are.
 
@@ -67,10 +71,13 @@ def wrong_arguments(tool: str, error: ValidationError, known: Sequence[str]) -> 
     """
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [f"{tool} was not called, as its arguments are wrong:"]
-    for fault in faults:
+    for fault in faults[:_MOST]:
         where = ".".join(map(str, fault["loc"]))
+        where = where if len(where) <= _LONGEST else f"{where[:_LONGEST]}…"
         said = _WRONG.get(fault["type"]) or f"{fault['msg'][:1].lower()}{fault['msg'][1:]}."
         lines.append(f"- {where}: {said}")
+    if len(faults) > _MOST:
+        lines.append(f"- and {len(faults) - _MOST:,} more.")
     return "\n".join([*lines, f"Its arguments are: {', '.join(known)}."])
 
 

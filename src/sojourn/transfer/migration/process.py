@@ -88,7 +88,7 @@ class MemorySource:
     async def _memory(self, app: str, kind: Kind) -> AsyncIterator[Record]:
         cursor: str | None = None
         while True:
-            page = await self._store.memory.scopes(kind, app=app, cursor=cursor)
+            page = await self._store.admin.memory.scopes(kind, app=app, cursor=cursor)
             for name in page.names:
                 async for record in self._entries(app, kind, name):
                     yield record
