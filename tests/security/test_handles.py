@@ -61,10 +61,7 @@ def rooms_of(handle: User) -> list[UserRoom]:
     return [*rooms, handle.history("s")]
 
 
-OPERATORS = {
-    *("Cache.names", "Cache.forget", "Artifacts.move", "Artifacts.owners", "Artifacts.forget"),
-    "Notices.kept",
-}
+OPERATORS = {"Artifacts.move", "Notices.kept"}
 """Methods that take an identity and are not for users: a room that gains one names it here."""
 
 

@@ -76,7 +76,7 @@ class CacheContract:
         names = [f"{name}-{n}" for n in "bdéca"]
         for each in names:
             await store.cache.put(each, 1, tenant=name)
-        assert await store.cache.names(tenant=name) == sorted(names)
+        assert await store.admin.cache.names(tenant=name) == sorted(names)
 
     async def test_an_entry_ends_with_its_ttl(self, store: Sojourn, name: str) -> None:
         await store.cache.put(name, 1, ttl=0.05, stale=100)
