@@ -30,7 +30,7 @@ def operations() -> list[type[Operation[Any]]]:
 
 def test_each_room_has_operations() -> None:
     rooms = {each.__module__.split(".")[1] for each in operations()}
-    assert rooms >= {"sessions", "memory", "cache"}
+    assert rooms >= {"artifacts", "cache", "memory", "sessions"}
 
 
 @pytest.mark.parametrize("kind", operations(), ids=lambda kind: kind.__name__)

@@ -55,9 +55,9 @@ def results() -> set[type]:
     rooms = "sessions", "batch", "adapters", "memory", "cache", "artifacts", "notices", "admin"
     with sojourn.force_memory() as store:
         waiting |= {type(getattr(store, name)) for name in rooms}
-        waiting |= {
-            type(each) for each in (store.sessions.safe, store.batch.safe, store.admin.doctor)
-        }
+        admin = store.admin
+        of_rooms = admin.doctor, admin.cache, admin.memory, admin.artifacts
+        waiting |= set(map(type, (store.sessions.safe, store.batch.safe, *of_rooms)))
     while waiting:
         kind = waiting.pop()
         found.add(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,11 +11,11 @@ from mcp import Client
 
 import sojourn
 from servers import Server
-from sojourn import InvalidInput, rooms
+from sojourn import InvalidInput, rooms, transfer
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.keys import ID, USER_TAG, KeyKind, Keys
 from sojourn.calls.operation import Operation, RoomStore
-from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
+from sojourn.calls.room import OpenRoom, Restored, Room, RoomContext, RoomRecord, at_once
 from sojourn.doctor.checks.access import acl_rule
 from sojourn.doctor.model import Level
 from sojourn.engine.store import RedisStore
@@ -29,6 +30,7 @@ from sojourn.surfaces.cli.root import group
 from sojourn.surfaces.mcp import Identity, RequestContext, server_of
 from sojourn.surfaces.mcp.caller import Own
 from sojourn.surfaces.mcp.tools import ADDS, tool
+from sojourn.transfer.user import export as user_export
 
 # ── the room ───────────────────────────────────────────────────────────────────────────────────
 
@@ -75,6 +77,21 @@ class Count(Operation[int], frozen=True):
         return sum(counter.values())
 
 
+class ReadCounters(Operation[dict[tuple[UserKey, str], int]], frozen=True):
+    """All counters."""
+
+    async def on_server(self, server: RedisStore[CounterKeys]) -> dict[tuple[UserKey, str], int]:
+        counters: dict[tuple[UserKey, str], int] = {}
+        for key in await server.find(server.keys.pattern("counter")):
+            call: Call[Any] = Call("counters.read", (key,), only, commands=[("HGET", key, "value")])
+            app, user, name = server.keys.named(key)
+            counters[user_key(app, user), name] = int(await server.engine.run(call))
+        return counters
+
+    async def in_memory(self, memory: InMemoryCounterStore) -> dict[tuple[UserKey, str], int]:
+        return {place: sum(counter.values()) for place, counter in memory.counters.items()}
+
+
 class ForgetCounters(Operation[int], frozen=True):
     """Delete all counters of a user; how many."""
 
@@ -119,10 +136,28 @@ def _open(at: RoomContext) -> OpenRoom:
     store: RoomStore = memory
     if at.engine is not None:
         store = RedisStore(at.engine, CounterKeys(at.options.namespace))
+
+    async def records(app: str | None, user: str | None) -> AsyncIterator[RoomRecord]:
+        for (owner, name), value in (await store.run(ReadCounters())).items():
+            if app in (None, owner.app) and user in (None, owner.user):
+                yield RoomRecord(*owner, name, value)
+
+    async def restore(record: RoomRecord, existing: str) -> Restored:
+        owner = user_key(record.app, record.user or "")
+        there = (await store.run(ReadCounters())).get((owner, record.key), 0)
+        if there == record.value:
+            return "identical"
+        if there and existing == "skip":
+            return "exists"
+        await store.run(Count(owner, record.key, record.value - there, operation_id_of(None)))
+        return "restored"
+
     return OpenRoom(
         service=CounterRoom(store),
         forget={"counters": lambda owner: store.run(ForgetCounters(owner))},
         apps_of=at_once(memory.apps_of),
+        records=records,
+        restore=restore,
     )
 
 
@@ -242,3 +277,63 @@ async def test_a_tool_for_models(store: Any) -> None:
     async with Client(server_of(context)) as client:
         await client.call_tool("counter_count", {"name": "visits"})
     assert await store.counters.count("shop", "model", "visits") == 2
+
+
+async def test_an_archive_has_it(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    async with sojourn.open(url, namespace="toy-out") as store:
+        counters: Any = store.room("counters")
+        await counters.count("shop", "a:b", "é", 3)
+        await counters.count("shop", "ada", "visits")
+        assert (await transfer.export(store, file)).counts.records == 2
+        assert (await transfer.export(store, tmp_path / "one", user="ada")).counts.records == 1
+        lines: list[str] = []
+        await user_export(store, "ada", lines.append, app="shop")
+        assert '"kind": "counters"' in lines[-1]
+    async with sojourn.open(url, namespace="toy-in") as store:
+        counters = store.room("counters")
+        assert (await transfer.import_(store, file)).counts.records == 2
+        assert (await transfer.import_(store, file)).identical == 2
+        assert await counters.count("shop", "a:b", "é") == 4
+        assert (await transfer.import_(store, file)).conflicts == 1
+        assert await counters.count("shop", "a:b", "é", 0) == 4
+        assert (await transfer.import_(store, file, existing="replace")).counts.records == 1
+        assert await counters.count("shop", "a:b", "é", 0) == 3
+
+
+async def test_a_program_without_the_room_passes_its_records_over(url: str, tmp_path: Path) -> None:
+    file, told = tmp_path / "archive", list[str]()
+    async with sojourn.open(url, namespace="toy-passed") as store:
+        await store.room("counters").count("shop", "ada", "visits")
+        await transfer.export(store, file)
+    ROOMS.remove(ROOM)
+    try:
+        async with sojourn.open(url, namespace="toy-passed") as store:
+            done = await transfer.import_(store, file, told=told.append)
+    finally:
+        rooms.register(ROOM)
+    assert (done.counts.records, len(told)) == (0, 1)
+    assert "no such room" in told[0]
+
+
+def test_a_room_of_an_installed_package_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "toy_room-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: toy-room\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[sojourn.rooms]\ninstalled = toy_room:ROOM\n")
+    (tmp_path / "toy_room.py").write_text(
+        "from sojourn.calls.keys import Keys\n"
+        "from sojourn.rooms import Room\n"
+        "ROOM = Room(name='installed', keys=Keys, open=print)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(ROOMS)
+    try:
+        rooms.register_installed()
+        assert [room.name for room in ROOMS if room not in before] == ["installed"]
+        rooms.register_installed()
+        assert len(ROOMS) == len(before) + 1
+    finally:
+        ROOMS[:] = before

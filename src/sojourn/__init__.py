@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sojourn import sync as sync
     from sojourn.admin import Admin
     from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
+    from sojourn.artifacts.admin import ArtifactAdmin
     from sojourn.cache import Cache, CacheStats
+    from sojourn.cache.admin import CacheAdmin
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.doctor import Doctor, Report
     from sojourn.errors import (
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     )
     from sojourn.ids import SessionKey, UserKey
     from sojourn.memory import Entry, Hit, Memory, MemoryPage, MemoryScope, ScopePage
+    from sojourn.memory.admin import MemoryAdmin
     from sojourn.notices import Notice, Notices
     from sojourn.process import close_default, default, force_memory
     from sojourn.security import ErasureReceipt
@@ -92,6 +95,9 @@ __version__ = "0.1.0"
 _HOME = {
     "AdapterSessions": "sojourn.sessions",
     "Admin": "sojourn.admin",
+    "ArtifactAdmin": "sojourn.artifacts.admin",
+    "CacheAdmin": "sojourn.cache.admin",
+    "MemoryAdmin": "sojourn.memory.admin",
     "Appended": "sojourn.sessions",
     "Artifact": "sojourn.artifacts",
     "ArtifactVersion": "sojourn.artifacts",
@@ -151,11 +157,13 @@ __all__ = [
     "Admin",
     "Appended",
     "Artifact",
+    "ArtifactAdmin",
     "ArtifactVersion",
     "Artifacts",
     "Batches",
     "BufferFull",
     "Cache",
+    "CacheAdmin",
     "CacheStats",
     "CallFact",
     "Closed",
@@ -180,6 +188,7 @@ __all__ = [
     "InvalidToken",
     "InvalidValue",
     "Memory",
+    "MemoryAdmin",
     "MemoryPage",
     "MemoryScope",
     "Message",

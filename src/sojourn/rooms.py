@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 from sojourn.artifacts.room import ROOM as ARTIFACTS
 from sojourn.cache.room import ROOM as CACHE
 from sojourn.calls.keys import Keys
@@ -13,7 +15,16 @@ from sojourn.security.room import ROOM as SECURITY
 from sojourn.sessions.room import ROOM as SESSIONS
 from sojourn.streams.room import ROOM as STREAMS
 
-__all__ = ["ROOMS", "OpenRoom", "Room", "RoomContext", "RoomRecord", "StoreKeys", "register"]
+__all__ = [
+    "ROOMS",
+    "OpenRoom",
+    "Room",
+    "RoomContext",
+    "RoomRecord",
+    "StoreKeys",
+    "register",
+    "register_installed",
+]
 
 ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY]
 """In the order in which they are shown and forgotten. `register` adds to it."""
@@ -44,6 +55,15 @@ def register(room: Room) -> None:
                 f"Another room has the {what} {', '.join(sorted(given & others))}: choose another."
             )
     ROOMS.append(room)
+
+
+def register_installed() -> None:
+    """Register the rooms of installed packages: their entry points of the group `sojourn.rooms`.
+
+    The command line and the MCP server do it; a program registers the rooms that it wants.
+    """
+    for each in entry_points(group="sojourn.rooms"):
+        register(each.load())
 
 
 class StoreKeys(Keys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from sojourn.calls.operation import RoomStore
     from sojourn.security.counters import Counters
-    from sojourn.sessions.operation import SessionStore
 
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
@@ -35,13 +34,14 @@ if TYPE_CHECKING:
 class Stores(NamedTuple):
     """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
 
-    sessions: SessionStore
+    sessions: RoomStore
     memory: RoomStore
     artifacts: RoomStore
     cache: RoomStore
     counters: Counters
     options: Options
     shards: int
+    rooms: Mapping[str, OpenRoom]
 
 
 class Rooms(NamedTuple):
@@ -112,5 +112,6 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         counters=rooms["security"].store,
         options=options,
         shards=1 if engine is None else SHARDS,
+        rooms=rooms,
     )
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)

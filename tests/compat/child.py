@@ -68,7 +68,8 @@ def of_this_version(store: Any) -> Any:
             "release",
         ]
         calls = {name: getattr(rooms, name) for name in names}
-        store.admin = SimpleNamespace(**calls, forget=store.forget, apps_of=store.apps_of)
+        own = {name: getattr(store, name) for name in ("cache", "memory", "artifacts")}
+        store.admin = SimpleNamespace(**calls, **own, forget=store.forget, apps_of=store.apps_of)
         store.adapters = rooms
         store.batch = SimpleNamespace(
             get=rooms.get_many, append=rooms.append_many, save=rooms.save_many

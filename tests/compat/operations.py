@@ -194,7 +194,7 @@ WRITES = (
         "await store.cache.fetch('new', lambda: asyncio.sleep(0, {'by': op}), ttl=100)",
     ),
     Write(
-        "Cache.forget",
+        "CacheAdmin.forget",
         "await store.admin.cache.forget('')",
         once=False,
         removes=("cached", "cacheops"),
@@ -235,7 +235,7 @@ WRITES = (
     Write("MemoryScope.delete", f"await {_MEMORY}.delete('k', operation_id=op)", removes=RECORDS),
     Write("MemoryScope.clear", f"await {_MEMORY}.clear()", once=False, removes=RECORDS),
     Write(
-        "Memory.forget",
+        "MemoryAdmin.forget",
         "await store.admin.memory.forget('ada', app='shop')",
         once=False,
         removes=("remembered", "memory", "memoryops"),
@@ -263,7 +263,7 @@ WRITES = (
     ),
     Write("Artifacts.clear", f"await store.artifacts.clear({_S})", once=False, removes=RECORDS),
     Write(
-        "Artifacts.forget",
+        "ArtifactAdmin.forget",
         "await store.admin.artifacts.forget('shop', 'ada')",
         once=False,
         removes=RECORDS,
@@ -283,10 +283,13 @@ READS = {
     "SessionAdmin": {"recent", "users", "apps", "quarantined"},
     "Admin": {"apps_of"},
     "History": {"all", "last"},
-    "Cache": {"get", "names", "close"},
-    "Memory": {"scopes", "close"},
+    "Cache": {"get", "close"},
+    "CacheAdmin": {"names"},
+    "Memory": {"close"},
+    "MemoryAdmin": {"scopes"},
     "MemoryScope": {"get", "entry", "get_many", "list", "latest", "search"},
-    "Artifacts": {"load", "find", "versions", "names", "owners"},
+    "Artifacts": {"load", "find", "versions", "names"},
+    "ArtifactAdmin": {"owners"},
     "Streams": {"after"},
 }
 """Operations that change nothing but lifetimes."""

@@ -27,6 +27,9 @@ OPERATION = "the-same-operation-in-both"
 CLASSES = (
     sojourn.client.Sojourn,
     sojourn.admin.Admin,
+    sojourn.admin.CacheAdmin,
+    sojourn.admin.MemoryAdmin,
+    sojourn.admin.ArtifactAdmin,
     sojourn.sessions.Sessions,
     sojourn.sessions.Batches,
     sojourn.sessions.AdapterSessions,

@@ -9,12 +9,15 @@ from random import Random
 from typing import Any, NamedTuple
 
 import sojourn
+from faults.lateness import Lateness
 from faults.notebook import Entry, Notebook, Place
 from faults.report import Finding
 from sojourn import Event, OutcomeUnknown, SessionKey, SojournError, Unavailable
+from sojourn.ids import session_id_of
 
 SLACK = 1.0
-"""Seconds that a call may take beyond its deadline: other tasks have the loop, too."""
+"""Seconds that a call may take beyond its deadline, besides those by which this process was late:
+other tasks have the loop, too."""
 HUNG = 10.0
 """Seconds after which a call that still runs is given up."""
 
@@ -57,6 +60,7 @@ class Client:
         self._dice = dice
         self._ways = ways
         self._acknowledged = acknowledged
+        self._lateness: Lateness | None = None
         self._own: dict[Place, str] = {}
         self._gone: list[tuple[Place, str]] = []
         self._seen: dict[Place, int] = {}
@@ -101,11 +105,12 @@ class Client:
         done = await self.perform(
             entry,
             lambda: self._sessions.create(
-                *place,
+                place.app,
+                place.user,
+                None if place.session == session_id_of(name) else place.session,
                 state=state,
                 title=values["@title"],
                 operation_id=name,
-                fresh=all(place != gone for gone, _ in self._gone),
             ),
         )
         if done is not None:
@@ -177,7 +182,7 @@ class Client:
         self.book.begin(entry)
         while True:
             answer: Any = None
-            started = loop.time()
+            started, late = loop.time(), self._late()
             try:
                 async with asyncio.timeout(self._ways.timeout + HUNG):
                     answer = await call()
@@ -193,7 +198,7 @@ class Client:
                     entry.outcome = "failed"
                 elif not isinstance(error, Unavailable):
                     return None  # it is in doubt for ever
-            self._time(entry, loop.time() - started)
+            self._time(entry, loop.time() - started, self._late() - late)
             self.book.note(entry)
             if entry.outcome == "acknowledged":
                 self._acknowledged()
@@ -211,7 +216,7 @@ class Client:
         """Read a session that nobody deletes, and see that it is there, whole and not older."""
         last = self._dice.choice((None, 0, 5, 100))
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started, late = loop.time(), self._late()
         error = ""
         try:
             async with asyncio.timeout(self._ways.timeout + HUNG):
@@ -229,7 +234,7 @@ class Client:
         except Unavailable as unavailable:
             error = type(unavailable).__name__
             await asyncio.sleep(0.01 + self._dice.random() * 0.04)
-        self._time(f"read of {place} {error}", loop.time() - started)
+        self._time(f"read of {place} {error}", loop.time() - started, self._late() - late)
 
     # ── steps ──────────────────────────────────────────────────────────────────────────────────
 
@@ -239,12 +244,13 @@ class Client:
     def _place(self, near: Place) -> Place:
         """A session of this client's own: a new one, or one that it had deleted.
 
+        The id of a new one is made of the create's own, so that a create can be buffered.
         Where deletes may be lost only a new one: else nobody could say whose the old one is.
         """
         ours = [place for place, _ in self._gone if place not in self._own]
         if ours and not self._ways.lossy and self._dice.random() < 0.3:
             return self._dice.choice(ours)
-        return near._replace(session=f"{self.name}:{len(self.book.entries)}")
+        return near._replace(session=session_id_of(self._next()))
 
     def _values(self) -> dict[str, Any]:
         """State that only this client sets."""
@@ -257,12 +263,18 @@ class Client:
         self._own.pop(entry.place, None)
         self._find("lost session", f"{entry} was told that there is none")
 
-    def _time(self, what: Entry | str, seconds: float) -> None:
+    def _late(self) -> float:
+        """Seconds by which this process was late so far."""
+        if self._lateness is None:
+            self._lateness = Lateness()
+        return self._lateness.seconds()
+
+    def _time(self, what: Entry | str, seconds: float, late: float) -> None:
         if isinstance(what, Entry):
             what.seconds = max(what.seconds, seconds)
             what.told = time.time()
-        if seconds > self._ways.timeout + SLACK:
-            self._find("overdue", f"{what} took {seconds:.1f} s")
+        if seconds - late > self._ways.timeout + SLACK:
+            self._find("overdue", f"{what} took {seconds:.1f} s, {late:.1f} s of them ours")
 
     def _find(self, kind: str, what: str) -> None:
         self.findings.append(Finding(kind, what))

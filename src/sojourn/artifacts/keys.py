@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from sojourn.calls.keys import ID, USER_TAG, Endless, KeyKind, Keys, parent
+from sojourn.calls.keys import ID, REMEMBERED, USER_TAG, Endless, KeyKind, Keys, parent
 from sojourn.ids import SessionKey, UserKey, escape
 
 
@@ -42,18 +43,25 @@ class ArtifactRoomKeys(Keys):
 
     kinds = KINDS
 
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__(namespace)
+        self._of = lru_cache(REMEMBERED)(self._of_owner)
+
+    def _of_owner(self, owner: UserKey | SessionKey) -> tuple[str, str]:
+        """The index of an owner, and the start of the keys of its artifacts."""
+        session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
+        start = f"{self.of_user('artifact', owner)}{session or ':'}:"
+        return f"{self.of_user('artifacts', owner)}{session}", start
+
     def artifact(self, owner: UserKey | SessionKey, name: str) -> ArtifactKeys:
         """The keys of an artifact, in the slot of its user. No session has an empty id."""
-        session = escape(owner.session) if isinstance(owner, SessionKey) else ""
-        head = f"{self.of_user('artifact', owner)}:{session}:{escape(name)}"
-        return ArtifactKeys(
-            head, self.artifacts(owner), f"{head}:data", f"{head}:saved", f"{head}:deleted"
-        )
+        index, start = self._of(owner)
+        head = f"{start}{escape(name)}"
+        return ArtifactKeys(head, index, f"{head}:data", f"{head}:saved", f"{head}:deleted")
 
     def artifacts(self, owner: UserKey | SessionKey) -> str:
         """The index of the artifacts of a session, or of those of a user."""
-        session = f":{escape(owner.session)}" if isinstance(owner, SessionKey) else ""
-        return f"{self.of_user('artifacts', owner)}{session}"
+        return self._of(owner)[0]
 
     def artifacts_by(self, owner: UserKey) -> str:
         """A glob of all keys of the artifacts of a user and of the user's sessions."""

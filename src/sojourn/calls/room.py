@@ -8,7 +8,7 @@ command line, the tools for models) walks over `sojourn.rooms.ROOMS` and asks th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -64,6 +64,10 @@ async def _nothing() -> None:
     pass
 
 
+Restored: TypeAlias = Literal["restored", "identical", "exists"]
+"""What became of a record: it was written, was there, or another was there and stays."""
+
+
 class WriteBuffer(Protocol):
     """Writes that wait in this process for the server."""
 
@@ -90,8 +94,8 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
             the user's own shows.
         session_ended: deletes what belongs to a session that was revoked; how many records.
         session_changed: called in memory with each change of a session: what and its version.
-        records: what an export writes, of an app or user or of all, in a fixed order.
-        restore: writes an exported record; whether it was not there as it is.
+        records: what an export writes, of an app or user or of all.
+        restore: writes an exported record; another that is there stays, or is replaced.
         buffer: writes that wait for the server.
         close: ends what it has begun.
     """
@@ -105,7 +109,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
     session_ended: Callable[[SessionKey], Awaitable[int]] | None = None
     session_changed: Callable[[SessionKey, Any, int], None] | None = None
     records: Callable[[str | None, str | None], AsyncIterator[RoomRecord]] | None = None
-    restore: Callable[[RoomRecord], Awaitable[bool]] | None = None
+    restore: Callable[[RoomRecord, Literal["skip", "replace"]], Awaitable[Restored]] | None = None
     buffer: WriteBuffer | None = None
     close: Callable[[], Awaitable[None]] = _nothing
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from sojourn.calls.operation import Operation
+from sojourn.calls.operation import Operation, RoomStore
 from sojourn.errors import (
     BufferFull,
     EventExists,
@@ -32,7 +32,7 @@ from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions
-from sojourn.sessions.operation import SessionStore, SessionWrite
+from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
 from sojourn.sessions.outage_cache import OutageCache, window_of
 from sojourn.sessions.replay import JournaledWrite, Replayer
@@ -66,7 +66,7 @@ class BufferedSessions:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: RoomStore,
         memory: InMemorySessions,
         journal: Journal,
         *,
@@ -93,7 +93,7 @@ class BufferedSessions:
         return len(self._replayer)
 
     async def run(self, operation: Operation[R]) -> R:
-        """As `SessionStore`; in an outage with what this process holds of a session."""
+        """As `RoomStore`; in an outage with what this process holds of a session."""
         if isinstance(operation, SessionWrite):
             return await self._write(operation)
         done: Any

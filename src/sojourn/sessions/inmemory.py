@@ -97,7 +97,7 @@ class InMemorySessions:
         self.staged: dict[tuple[SessionKey, str], list[bytes]] = {}
 
     async def run(self, operation: Operation[R]) -> R:
-        """As `SessionStore`."""
+        """As `RoomStore`."""
         return await operation.in_memory(self)
 
     def apps_of(self, user: str) -> set[str]:

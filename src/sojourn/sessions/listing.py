@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sojourn.calls.operation import RoomStore
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, user_key
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import ListNames, ListRecent, ListSessions, ListUsers
 from sojourn.sessions.states import States
 from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredPage
@@ -75,7 +75,7 @@ class Listing:
         shards: among how many index entries the store spreads an app's users.
     """
 
-    def __init__(self, store: SessionStore, states: States, shards: int) -> None:
+    def __init__(self, store: RoomStore, states: States, shards: int) -> None:
         self._store = store
         self._states = states
         self._shards = shards

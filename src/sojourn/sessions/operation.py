@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.operation import Operation, R_co, RoomStore
+from sojourn.calls.operation import Operation, R_co
 
 if TYPE_CHECKING:
     from sojourn.ids import SessionKey
     from sojourn.sessions.outage_cache import OutageCache
-
-SessionStore = RoomStore
-"""Where sessions are kept. Each operation but `Forget` is one atomic step."""
 
 
 class SessionWrite(Operation[R_co], frozen=True):

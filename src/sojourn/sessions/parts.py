@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
+from sojourn.calls.operation import RoomStore
 from sojourn.handles import stays_here
 from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Appended
 from sojourn.sessions.nearcache import NearCache
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.quarantine import Quarantine
 from sojourn.sessions.reader import SessionReader
 from sojourn.sessions.record import Pairs, SessionFields, encode_fields
@@ -68,7 +68,7 @@ class SessionParts:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: RoomStore,
         limits: SessionLimits,
         quarantine: Quarantine,
         losses: Callable[[], int] = lambda: 0,

@@ -7,12 +7,12 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.ids import SessionKey
 from sojourn.sessions.event_codec import NO_DELTA, EventRow, NotARow, decode_row
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Read
 from sojourn.sessions.quarantine import Quarantine, UnreadablePart
 from sojourn.sessions.states import States
@@ -95,7 +95,7 @@ class SessionReader:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: RoomStore,
         cache: NearCache,
         states: States,
         quarantine: Quarantine,

@@ -123,9 +123,9 @@ def past(key: SessionKey, ms: int) -> InvalidInput:
     )
 
 
-def erased(fate: TombstoneReason) -> Conflict:
+def erased(reason: TombstoneReason) -> Conflict:
     """A write that waited while what it belongs to was revoked or forgotten. It names nobody."""
-    if fate == "forgotten":
+    if reason == "forgotten":
         return Erased("The user was forgotten after this write was made: nothing of it is kept.")
     return Conflict("The session was revoked after this write was made. Nothing was written.")
 

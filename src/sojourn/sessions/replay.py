@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from sojourn.calls.operation import RoomStore
 from sojourn.codecs.growth import FORMAT, check_format
 from sojourn.errors import (
     Conflict,
@@ -32,7 +33,6 @@ from sojourn.resilience.deadline import end_of_operation, from_now, until
 from sojourn.resilience.journal import Journal, JournalEntry
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import event_id
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
 from sojourn.sessions.tombstones import REMEMBERED
@@ -236,7 +236,7 @@ class Replayer:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: RoomStore,
         journal: Journal,
         let_go: Callable[[SessionKey, WriteResult | None], Awaitable[None]],
         told: Callable[[ReplayReport], None],

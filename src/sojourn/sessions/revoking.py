@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from sojourn.calls.operation import RoomStore
 from sojourn.ids import SessionId, SessionKey, UserKey, new_operation_id, parse_app, user_key
 from sojourn.resilience.deadline import gather_in_time
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Revoked
-from sojourn.sessions.operation import SessionStore
 from sojourn.sessions.operations import AddTombstone, Delete, ListIds
 from sojourn.sessions.store import IndexPlace, WriteOptions
 
@@ -37,7 +37,7 @@ class Revoking:
         discard: deletes the artifacts of one.
     """
 
-    def __init__(self, store: SessionStore, listing: Listing, discard: Discard) -> None:
+    def __init__(self, store: RoomStore, listing: Listing, discard: Discard) -> None:
         self._store = store
         self._listing = listing
         self._discard = discard

@@ -57,13 +57,13 @@ def anywhere(user: UserId) -> UserKey:
     return UserKey(AppName(""), user)
 
 
-def name_of(buried: TombstoneTarget) -> str:
+def name_of(target: TombstoneTarget) -> str:
     """What is hashed: the escaped ids, a colon between them; so no space is in it."""
-    return escape(buried) if isinstance(buried, str) else ":".join(map(escape, buried))
+    return escape(target) if isinstance(target, str) else ":".join(map(escape, target))
 
 
 def names_of(key: SessionKey) -> str:
-    """As what a session may have been buried in its user's slot."""
+    """The names that a tombstone of a session may have in its user's slot."""
     return f"{name_of(key)} {name_of(key.owner)}"
 
 
@@ -72,8 +72,8 @@ def waited_ms(age: float, timeout: float) -> int:
     return math.ceil((max(0.0, age) + timeout) * 1000)
 
 
-def mark_of(buried: TombstoneTarget) -> str:
+def mark_of(target: TombstoneTarget) -> str:
     """The field of a tombstone: a salt of its own, and the hash that only who asks can make."""
     salt = secrets.token_hex(16)
-    digest = sha1(f"{salt}:{name_of(buried)}".encode(), usedforsecurity=False)  # as scripts can
+    digest = sha1(f"{salt}:{name_of(target)}".encode(), usedforsecurity=False)  # as scripts can
     return f"{salt}:{digest.hexdigest()}"

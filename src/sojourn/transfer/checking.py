@@ -14,7 +14,7 @@ from sojourn.caps import CAPS, CEILING
 from sojourn.codecs import check_members
 from sojourn.codecs.growth import is_json
 from sojourn.errors import TooLarge
-from sojourn.ids import parse_entry, parse_tag, parse_tenant
+from sojourn.ids import parse_app, parse_entry, parse_tag, parse_tenant, parse_user
 from sojourn.memory.checks import tenant
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
@@ -23,6 +23,7 @@ from sojourn.transfer.lines import (
     CacheLine,
     Line,
     MemoryLine,
+    RoomLine,
     SessionLine,
     StateLine,
 )
@@ -64,6 +65,8 @@ def check(line: Line) -> None:
             _check_artifact(line)
         case CacheLine():
             _check_cached(line)
+        case RoomLine():
+            _check_record(line)
         case _:
             pass
 
@@ -172,6 +175,18 @@ def _check_cached(line: CacheLine) -> None:
     if len(value) > CEILING.event:
         raise ValueError("its value is over the ceiling")
     _members("its value", value)
+
+
+def _check_record(line: RoomLine) -> None:
+    parse_app(line.app)
+    if line.user is not None:
+        parse_user(line.user)
+    parse_entry(line.key)
+    value = stored(line.value)
+    if not is_json(value):
+        raise ValueError("its value is no JSON")
+    if len(value) > CEILING.event:
+        raise ValueError("its value is over the ceiling")
 
 
 def _state(values: Mapping[str, msgspec.Raw]) -> None:

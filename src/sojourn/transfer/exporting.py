@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import get_args
 
+import msgspec
+
 from sojourn.cache.operations.reads import EveryCached, ReadCached
 from sojourn.cache.store import EntryKey
+from sojourn.calls.room import RoomRecord
+from sojourn.codecs import encode
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
@@ -26,6 +30,7 @@ from sojourn.transfer.lines import (
     EntryRecord,
     MemoryLine,
     NewerLine,
+    RoomLine,
     Selection,
     StateLine,
     UnreadableLine,
@@ -37,6 +42,7 @@ from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import (
     app_place,
     cache_place,
+    record_place,
     scope_place,
     user_place,
 )
@@ -95,6 +101,9 @@ class Export:
         await artifacts.run(self._report)
         if self._wanted.cache:
             await self._cached()
+        for name, room in sorted(self._stores.rooms.items()):
+            if room.records is not None:
+                await self._records(name, room.records(self._wanted.app, self._wanted.user))
 
     # ── sessions and state ─────────────────────────────────────────────────────────────────────
 
@@ -347,6 +356,23 @@ class Export:
                     )
                 )
                 self._report()
+
+    # ── rooms from outside ─────────────────────────────────────────────────────────────────────
+
+    async def _records(self, room: str, records: AsyncIterator[RoomRecord]) -> None:
+        """Those of a room, which are in memory together while they are put in order."""
+        app, user = self._wanted.app, self._wanted.user
+        found = {
+            record_place(room, *each[:3]): each
+            async for each in records
+            if app in (None, each.app) and user in (None, each.user)
+        }
+        for place in sorted(found):
+            if not self._done.has_whole(place):
+                app, user, key, value = found[place]
+                value = msgspec.Raw(encode(value, "The value of a record"))
+                self._writer.write(RoomLine(room=room, app=app, user=user, key=key, value=value))
+        self._report()
 
     # ── around ─────────────────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,8 @@ from typing import Any
 from sojourn.cache.operations.reads import FetchCached
 from sojourn.cache.operations.writes import PutCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
+from sojourn.calls.room import RoomRecord
+from sojourn.codecs import decode
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
@@ -36,6 +38,7 @@ from sojourn.transfer.lines import (
     Line,
     MemoryLine,
     NewerLine,
+    RoomLine,
     SessionLine,
     StateLine,
     UnknownLine,
@@ -116,6 +119,8 @@ class Import:
                 await self._artifacts.take(line)
             case CacheLine():
                 self._pending.append(self._cached(line))
+            case RoomLine():
+                self._pending.append(self._record(line))
             case UnreadableLine() | NewerLine():
                 self._tally.left_out(line)
             case _:  # the header, the end, what belongs to something void, and what is not known
@@ -328,6 +333,22 @@ class Import:
                 self._tally.written["cached"] += 1
         except NewerFormat:  # also one that counts as missing, as it was invalidated
             self._tally.stays_newer(what)
+
+    async def _record(self, line: RoomLine) -> None:
+        room = self._stores.rooms.get(line.room)
+        what = f"record {line.key!r} of the room {line.room!r}"
+        if room is None or room.restore is None:
+            self._tally.told(f"this program has no such room, and passes it over: {what}")
+            return
+        value = decode(stored(line.value))
+        record = RoomRecord(line.app, line.user, line.key, value)
+        outcome = await room.restore(record, "skip")
+        if outcome == "exists" and not self._tally.stays(what):
+            outcome = await room.restore(record, "replace")
+        if outcome == "identical":
+            self._tally.identical += 1
+        elif outcome == "restored":
+            self._tally.written["records"] += 1
 
     # ── around ─────────────────────────────────────────────────────────────────────────────────
 

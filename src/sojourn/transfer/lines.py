@@ -186,6 +186,16 @@ class CacheLine(_Line, frozen=True, kw_only=True, tag="cached"):
     more: More = {}
 
 
+class RoomLine(_Line, frozen=True, kw_only=True, tag="record"):
+    """A record of a room from outside the package; of an app when `user` is null."""
+
+    room: str
+    app: str
+    user: str | None
+    key: str
+    value: msgspec.Raw
+
+
 class UnreadableLine(_Line, frozen=True, kw_only=True, tag="unreadable"):
     """Something of the store that could not be read and is not in the archive."""
 
@@ -201,7 +211,8 @@ class NewerLine(_Line, frozen=True, kw_only=True, tag="newer"):
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much of what.
 
-    `unreadable` are records that could not be read, `newer` those that only a newer version can.
+    `records` are those of rooms from outside the package; `unreadable` are records that could not
+    be read, `newer` those that only a newer version can.
     """
 
     sessions: int = 0
@@ -210,6 +221,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     memories: int = 0
     artifacts: int = 0
     cached: int = 0
+    records: int = 0
     unreadable: int = 0
     newer: int = 0
 
@@ -231,6 +243,7 @@ Known: TypeAlias = (
     | ArtifactLine
     | DataLine
     | CacheLine
+    | RoomLine
     | UnreadableLine
     | NewerLine
     | Trailer

@@ -19,6 +19,7 @@ from sojourn.transfer.lines import (
     Line,
     MemoryLine,
     NewerLine,
+    RoomLine,
     SessionLine,
     StateLine,
     UnreadableLine,
@@ -28,7 +29,7 @@ from sojourn.transfer.lines import (
 Place: TypeAlias = tuple[Any, ...]
 """Where something stands in that order."""
 
-SESSIONS, MEMORIES, ARTIFACTS, CACHE = range(4)
+SESSIONS, MEMORIES, ARTIFACTS, CACHE, RECORDS = range(5)
 
 
 def user_place(app: str, user: str) -> Place:
@@ -54,6 +55,11 @@ def artifact_place(app: str, user: str, session: str, name: str) -> Place:
 def cache_place(tenant: str, name: str) -> Place:
     """Of a cached value."""
     return CACHE, tenant, name
+
+
+def record_place(room: str, app: str, user: str | None, key: str) -> Place:
+    """Of a record of a room; those of an app come before those of its users."""
+    return RECORDS, room, app, user is not None, user or "", key
 
 
 class ExportProgress:
@@ -96,6 +102,8 @@ class ExportProgress:
                 self._begun, self._void = line, False
             case CacheLine():
                 self._at(cache_place(line.tenant, line.name))
+            case RoomLine():
+                self._at(record_place(line.room, line.app, line.user, line.key))
             case VoidLine() if isinstance(self._begun, SessionLine):
                 self.sessions.discard(self._begun.session)
             case VoidLine():

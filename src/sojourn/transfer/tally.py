@@ -27,7 +27,7 @@ class ImportStats:
 
     def __init__(self, existing: Existing, told: Told) -> None:
         self._existing = existing
-        self._told = told
+        self.told = told
         self.written: Counter[str] = Counter()
         self.identical = 0
         self.conflicts = 0
@@ -54,7 +54,7 @@ class ImportStats:
             raise Conflict(f"There is another {what} already. What stands before it was imported.")
         self.conflicts += 1
         stays = self._existing == "skip"
-        self._told(f"another one was there and {'stays' if stays else 'is replaced'}: {what}")
+        self.told(f"another one was there and {'stays' if stays else 'is replaced'}: {what}")
         return stays
 
     def stays_newer(self, what: str) -> None:
@@ -67,7 +67,7 @@ class ImportStats:
             self.stays(what)
         self.conflicts += 1
         self.newer += 1
-        self._told(f"one that a newer version of Sojourn wrote was there and stays: {what}")
+        self.told(f"one that a newer version of Sojourn wrote was there and stays: {what}")
 
     def left_out(self, line: UnreadableLine | NewerLine) -> None:
         """Count what the export has left out."""

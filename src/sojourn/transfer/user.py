@@ -77,6 +77,11 @@ async def records(
         for part in (_sessions, _state, _memories, _artifacts, _cached, _notices, _quarantined):
             async for record in part(store, owner):
                 yield record
+        for of, room in store.stores.rooms.items():
+            if room.records is not None:
+                async for each in room.records(*owner):
+                    if (each.app, each.user) == owner:
+                        yield UserRecord(of, {"app": each.app, "name": each.key}, each.value)
 
 
 async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:

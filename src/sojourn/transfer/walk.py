@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import msgspec
@@ -20,6 +20,7 @@ from sojourn.transfer.lines import (
     Line,
     MemoryLine,
     NewerLine,
+    RoomLine,
     SessionLine,
     StateLine,
     Trailer,
@@ -27,6 +28,9 @@ from sojourn.transfer.lines import (
     UnreadableLine,
     VoidLine,
 )
+
+_COUNTED: Mapping[type, str] = {StateLine: "states", CacheLine: "cached", RoomLine: "records"}
+"""As what each of those lines counts."""
 
 
 class ArchiveValidator:
@@ -94,7 +98,7 @@ class ArchiveValidator:
 
     def _next(
         self,
-        line: SessionLine | StateLine | MemoryLine | ArtifactLine | CacheLine | Trailer,
+        line: SessionLine | StateLine | MemoryLine | ArtifactLine | CacheLine | RoomLine | Trailer,
     ) -> None:
         """What may only come when nothing is left open."""
         if not self.between:
@@ -108,12 +112,10 @@ class ArchiveValidator:
             case ArtifactLine():
                 self.artifact = line
                 self._version = self._chunk = self._crc = 0
-            case StateLine():
-                self._counts["states"] += 1
+            case StateLine() | CacheLine() | RoomLine():
+                self._counts[_COUNTED[type(line)]] += 1
             case MemoryLine():
                 self._counts["memories"] += len(line.entries)
-            case CacheLine():
-                self._counts["cached"] += 1
             case Trailer():
                 if (line.lines, line.counts) != (self.lines, self.counts):
                     raise ValueError("it counts other lines than there are")

@@ -67,8 +67,8 @@ class Create(Operation[Created], frozen=True):
         """
         key, span, registry = self.key, self.life.span, server.registry
         waited = self.age is not None
-        if self.age is not None and (fate := await server.run(FindTombstone(key, self.age))):
-            raise refusals.erased(fate)
+        if self.age is not None and (reason := await server.run(FindTombstone(key, self.age))):
+            raise refusals.erased(reason)
         known = not waited and not await registry.register(key.owner, span)
         reply, *states = await server.engine.gather_calls(
             [self.call(server), *server.shared_state.state_calls(key.owner)]
@@ -76,7 +76,7 @@ class Create(Operation[Created], frozen=True):
         repeated = await self.created_by(reply, server, known=known)
         if waited:
             await registry.register(key.owner, span)
-            await self._not_buried(server)
+            await self._refuse_tombstone(server)
         registry.keep_alive(key.owner, span)  # the server may be another by now
         for state in states:
             made_sure(state, self)
@@ -159,26 +159,26 @@ class Create(Operation[Created], frozen=True):
         )
         return bool(status == b"duplicate")
 
-    async def _not_buried(self, server: RedisSessions) -> None:
+    async def _refuse_tombstone(self, server: RedisSessions) -> None:
         """Raise what was revoked or forgotten while a create that had waited was done.
 
-        What is buried in another slot, an app or a user of any app, the script cannot know; and a
+        A tombstone in another slot, of an app or a user of any app, the script cannot know; and a
         name may have been entered into an index after it was struck off.
         """
-        fate = None if self.age is None else await server.run(FindTombstone(self.key, self.age))
-        if fate == "forgotten":
+        reason = None if self.age is None else await server.run(FindTombstone(self.key, self.age))
+        if reason == "forgotten":
             await server.run(Forget(self.key.owner))
-        elif fate is not None:
+        elif reason is not None:
             write = WriteOptions(f"{self.operation_id[:120]}.undone", self.operation_id)
             await server.run(Delete(self.key, write))
-        if fate is not None:
-            raise refusals.erased(fate)
+        if reason is not None:
+            raise refusals.erased(reason)
 
     async def in_memory(self, memory: InMemorySessions) -> Created:
         """As `Operation`."""
         key, now = self.key, memory.now()
-        if self.age is not None and (fate := await memory.run(FindTombstone(key, self.age))):
-            raise refusals.erased(fate)
+        if self.age is not None and (reason := await memory.run(FindTombstone(key, self.age))):
+            raise refusals.erased(reason)
         session = memory.alive(key)
         if session is not None and session.head.incarnation == self.operation_id:
             return memory.born(key, session.head)._replace(repeated=True)

@@ -324,10 +324,11 @@ local function write_outbox(key, operation, delta, ttl)
   return #waiting
 end
 
--- Whether something was buried since a write that waited for `age` ms: 'revoked', 'forgotten' or ''.
--- `names` are what it may have been buried as, a space between them; tombstones have hashes of those.
+-- The reason of a tombstone that was added since a write began to wait, `age` ms ago: 'revoked',
+-- 'forgotten' or ''.
+-- `names` are those that it may have, a space between them; tombstones have hashes of names.
 -- A word that is not known counts as 'revoked': what a newer version ended does not come back.
-local function buried(tombstones, age, names)
+local function find_tombstone(tombstones, age, names)
   local made, kind = now - age, ''
   local fields = redis.call('HGETALL', tombstones)
   for i = 1, #fields, 2 do

@@ -31,21 +31,21 @@ class AddTombstone(Operation[float], frozen=True):
     """Let no create that waits now come to life later; when that was, by the store's clock.
 
     Attributes:
-        what: of what.
-        fate: why.
+        target: the session, the user or the app.
+        reason: why.
     """
 
-    what: TombstoneTarget
-    fate: TombstoneReason
+    target: TombstoneTarget
+    reason: TombstoneReason
 
     async def on_server(self, server: RedisSessions) -> float:
         """One round trip."""
-        what = self.what
+        what = self.target
         slot = what.owner if isinstance(what, SessionKey) else what
         call: Call[int] = Call(
             *("sessions.add_tombstone", (server.keys.erased(slot),), only),
             script=_ADD,
-            args=(mark_of(what), self.fate, round(REMEMBERED * 1000)),
+            args=(mark_of(what), self.reason, round(REMEMBERED * 1000)),
         )
         return await server.engine.run(call) / 1000
 
@@ -54,7 +54,7 @@ class AddTombstone(Operation[float], frozen=True):
         now, stones = memory.now(), memory.tombstones
         for each in [each for each, since in stones.items() if since <= now - REMEMBERED]:
             del stones[each]
-        stones[self.what, self.fate] = now
+        stones[self.target, self.reason] = now
         return now
 
 
@@ -84,19 +84,19 @@ class FindTombstone(Operation[TombstoneReason | None], frozen=True):
                 (anywhere(key.user), name_of(anywhere(key.user))),
             )
         ]
-        fates = {fate.decode() for fate in await server.engine.run_all(calls)}
-        if "forgotten" in fates:
+        reasons = {reason.decode() for reason in await server.engine.run_all(calls)}
+        if "forgotten" in reasons:
             return "forgotten"
-        return "revoked" if "revoked" in fates else None
+        return "revoked" if "revoked" in reasons else None
 
     async def in_memory(self, memory: InMemorySessions) -> TombstoneReason | None:
         """As `Operation`."""
         key, made = self.key, memory.now() - max(0.0, self.age)
-        fates: tuple[TombstoneReason, ...] = ("forgotten", "revoked")
-        for fate in fates:
+        reasons: tuple[TombstoneReason, ...] = ("forgotten", "revoked")
+        for reason in reasons:
             for each in (key, key.owner, str(key.app), anywhere(key.user)):
-                if memory.tombstones.get((each, fate), -inf) >= made:
-                    return fate
+                if memory.tombstones.get((each, reason), -inf) >= made:
+                    return reason
         return None
 
 

@@ -12,7 +12,7 @@ import typer
 from msgspec import to_builtins
 from rich.filesize import decimal
 
-from sojourn.artifacts import Artifacts, ArtifactVersion
+from sojourn.artifacts import ArtifactVersion
 from sojourn.client import Sojourn
 from sojourn.errors import CorruptRecord, NewerFormat, SessionNotFound
 from sojourn.ids import SessionKey, UserKey
@@ -78,9 +78,8 @@ def _ls(
     Without --session it looks at every key of the server: sessions that have ended may have some.
     """
     with connect(url, namespace) as store:
-        artifacts = store.store.artifacts
         owner = None if session is None else store.run(_reader(store.store, app, user, session))
-        found = store.run(_found(artifacts, app, user, owner))
+        found = store.run(_found(store.store, app, user, owner))
         found.sort(key=lambda each: each.saved, reverse=not oldest)
         if as_json:
             write_json(each.document() for each in found)
@@ -178,10 +177,9 @@ async def _reader(store: Sojourn, app: str, user: str, session: str | None) -> _
     return owner
 
 
-async def _found(
-    artifacts: Artifacts, app: str, user: str, owner: _Owner | None
-) -> list[_FoundArtifact]:
-    owners = await artifacts.owners(app, user) if owner is None else [owner]
+async def _found(store: Sojourn, app: str, user: str, owner: _Owner | None) -> list[_FoundArtifact]:
+    artifacts = store.artifacts
+    owners = await store.admin.artifacts.owners(app, user) if owner is None else [owner]
     found: list[_FoundArtifact] = []
     for each in owners:
         for name in await artifacts.names(each):

@@ -12,6 +12,7 @@ from msgspec import to_builtins
 from rich.console import RenderableType
 from rich.text import Text
 
+from sojourn.admin import Admin
 from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, MemoryScope
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -77,7 +78,7 @@ def _ls(
     """List what is remembered of NAME, those changed last first; without NAME, who has entries."""
     with connect(url, namespace) as store:
         if name is None:
-            names = store.run(_names(store.store.memory, app, kind.value, limit))
+            names = store.run(_names(store.admin, app, kind.value, limit))
             if as_json:
                 write_json({"app": app, "kind": kind.value, "name": each} for each in names)
             else:
@@ -183,9 +184,9 @@ def _scope(memory: Memory, app: str, kind: _ScopeKind, name: str) -> MemoryScope
     return scope
 
 
-async def _names(memory: Memory, app: str, kind: Kind, limit: int) -> list[str]:
+async def _names(admin: Admin, app: str, kind: Kind, limit: int) -> list[str]:
     names: list[str] = []
-    async for page in pages(memory.scopes, kind, app=app, limit=_AT_ONCE):
+    async for page in pages(admin.memory.scopes, kind, app=app, limit=_AT_ONCE):
         names += page.names
         if len(names) >= limit:
             break

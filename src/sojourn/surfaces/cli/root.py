@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sojourn.rooms import ROOMS
+from sojourn.rooms import ROOMS, register_installed
 from sojourn.surfaces.cli.exits import HELP
 
 _END = "<!-- -->"
@@ -49,6 +49,7 @@ _known = set[str]()
 
 def add_commands() -> None:
     """Register the commands of all rooms that have none yet."""
+    register_installed()
     for room in ROOMS:
         if room.name not in _known:
             _known.add(room.name)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mcp.server.mcpserver import MCPServer
 
-from sojourn.rooms import ROOMS
+from sojourn.rooms import ROOMS, register_installed
 from sojourn.surfaces.mcp.caller import RequestContext
 from sojourn.surfaces.mcp.resources import add_resources
 
@@ -30,6 +30,7 @@ def server_of(context: RequestContext) -> MCPServer[RequestContext]:
     async def lifespan(_: MCPServer[RequestContext]) -> AsyncGenerator[RequestContext]:
         yield context
 
+    register_installed()
     with _logging_left_alone():
         server = MCPServer[RequestContext](
             name="sojourn",
