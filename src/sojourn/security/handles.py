@@ -176,7 +176,8 @@ def _bound(
     left = [each for each in parameters if each.name not in (*first, *named)]
     if first != [each.name for each in parameters[: len(first)]] or any(map(_names_one, left)):
         raise TypeError(f"{room.__name__}.{name} takes somebody else's identity as an argument.")
-    if whole or "owner" in first:  # None then says nothing about the session
+    if whole or "owner" in first or given.return_annotation in ("None", None):
+        # None then says nothing about the session
         rule = rule._replace(miss="answer")
     if "key" in first:
         left.insert(0, _SESSION)
