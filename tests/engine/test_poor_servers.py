@@ -226,3 +226,15 @@ async def test_a_replica_that_does_not_tell_info_is_no_primary(
                 assert (await store.sessions.list("shop", "ada")).sessions == []
     finally:
         replica.close()
+
+
+async def test_a_slow_name_service_is_named_as_a_possible_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    async with sojourn.open("redis://cache.internal:6379", connect_timeout=0.3) as store:
+        with pytest.raises(Unavailable, match=r"look-up of the name cache\.internal included"):
+            await store.ping()

@@ -230,8 +230,8 @@ class Server:
         except TimeoutError as error:
             await connection.disconnect(nowait=True)
             raise Unavailable(
-                f"{self.where} did not answer within {self._timeout:g} s of connecting. "
-                f"{advice(self.where)}"
+                f"{self.where} did not answer within {self._timeout:g} s of connecting"
+                f"{_looked_up(options)}. {advice(self.where)}"
             ) from error
         except GeneratorExit:  # the loop was thrown away
             hang_up(connection, loop)
@@ -295,6 +295,14 @@ class Server:
 def _may_mind_words(error: BaseException) -> bool:
     """Whether the greeting may be what the other side does not like."""
     return is_dropped(error) or isinstance(error, driver.ResponseError)
+
+
+def _looked_up(options: Mapping[str, Any]) -> str:
+    """A reminder that part of the time may have gone to a slow name service."""
+    host = str(options.get("host", ""))
+    if not host or host == "localhost" or ":" in host or host.replace(".", "").isdigit():
+        return ""
+    return f" (the look-up of the name {host} included)"
 
 
 def _with_provider(target: Target, provider: Provider | None) -> Target:
