@@ -18,7 +18,7 @@ from sojourn.handles import stays_here
 from sojourn.security.principal import Principal
 
 Outcome = Literal["allowed", "not_found", "refused", "failed"]
-"""What became of it. `failed`: the store could not tell, the input was wrong, or it was cancelled."""
+"""What became of it. `failed`: the store could not tell, wrong input, or it was cancelled."""
 
 Sink: TypeAlias = Callable[["Decision"], None]
 """Takes a decision somewhere. It must not block for long, and not raise."""
