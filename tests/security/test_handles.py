@@ -166,7 +166,14 @@ async def late(self, name: str, user: str) -> None:
     pass
 
 
-@pytest.mark.parametrize("method", [move, share, late])
+Whose = sojourn.SessionKey | UserKey
+
+
+async def copy(self, key: sojourn.SessionKey, *, to: "list[Whose]") -> None:
+    pass
+
+
+@pytest.mark.parametrize("method", [move, share, late, copy])
 def test_a_method_that_could_name_somebody_else_is_in_no_handle(method):
     with pytest.raises(TypeError, match="identity"):
         handle_class(type("Room", (), {"method": method}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, NamedTuple
@@ -174,14 +174,16 @@ def _bound(
     if not rule.offered or not (whole or first or named):
         return None
     left = [each for each in parameters if each.name not in (*first, *named)]
-    if first != [each.name for each in parameters[: len(first)]] or any(map(_names_one, left)):
+    known = inspect.unwrap(function).__globals__
+    others = any(_names_one(each, known) for each in left)
+    if others or first != [each.name for each in parameters[: len(first)]]:
         raise TypeError(f"{room.__name__}.{name} takes somebody else's identity as an argument.")
     if whole or "owner" in first or given.return_annotation in ("None", None):
         # None then says nothing about the session
         rule = rule._replace(miss="answer")
     if "key" in first:
         left.insert(0, _SESSION)
-    elif "owner" in first and _words(given.parameters["owner"]) >= _KEYS:
+    elif "owner" in first and _words(given.parameters["owner"].annotation) >= _KEYS:
         at = next((n for n, each in enumerate(left) if each.kind > Parameter.VAR_POSITIONAL), None)
         left.insert(len(left) if at is None else at, _MAYBE_SESSION)
     places = [each.name for each in left if each.kind < Parameter.KEYWORD_ONLY]
@@ -196,17 +198,18 @@ def _is_first(parameter: Parameter) -> bool:
     if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
         return False
     if parameter.name in ("key", "owner"):
-        return bool(_words(parameter) & _KEYS)
+        return bool(_words(parameter.annotation) & _KEYS)
     return parameter.name in _FILLED
 
 
-def _names_one(parameter: Parameter) -> bool:
-    return parameter.name in _FILLED or bool(_words(parameter) & _KEYS)
+def _names_one(parameter: Parameter, known: Mapping[str, Any]) -> bool:
+    words = _words(parameter.annotation)
+    aliases = [known[each] for each in words & known.keys() if not isinstance(known[each], type)]
+    return parameter.name in _FILLED or bool(words.union(*map(_words, aliases)) & _KEYS)
 
 
-def _words(parameter: Parameter) -> set[str]:
+def _words(said: Any) -> set[str]:
     """The names in an annotation."""
-    said = parameter.annotation
     text = said if isinstance(said, str) else inspect.formatannotation(said)
     return set(re.findall(r"\w+", text))
 
