@@ -194,7 +194,8 @@ class MemoryScope:
             CorruptRecord: a stored entry cannot be read; it can be deleted.
         """
         cap = self._limits.max_bytes
-        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
+        pairs = checks.drafts(drafts).items()
+        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), pairs)
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         named = f"add {operation_id_of(operation_id)}"
         for batch in checks.batches(made):

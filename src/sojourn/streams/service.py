@@ -32,7 +32,6 @@ class Streams:
     def __init__(self, store: RoomStore) -> None:
         self._store = store
 
-    @access(miss="answer")
     async def open(self, key: SessionKey) -> None:
         """Open a connection, if there is none of this name. One round trip."""
         await self._store.run(OpenConnection(key))
