@@ -10,7 +10,6 @@ from sojourn import codecs
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, InvalidInput, InvalidValue, StaleEntry
-from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
@@ -22,6 +21,7 @@ from sojourn.memory.operations.put import PutEntries
 from sojourn.memory.operations.read import GetEntries, ListEntries, ListLatest
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import EntryPage, Item, MemoryRow
+from sojourn.process_bound import stays_here
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import (
     current_deadline,

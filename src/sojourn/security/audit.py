@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import IO, Literal, NamedTuple, TypeAlias
 
 from sojourn.errors import InvalidInput
-from sojourn.handles import stays_here
+from sojourn.process_bound import stays_here
 from sojourn.security.principal import Principal
 
 Outcome = Literal["allowed", "not_found", "refused", "failed"]

@@ -15,8 +15,8 @@ from inspect import Parameter, Signature
 from typing import Any, ClassVar, NamedTuple
 
 from sojourn.access import AccessRule
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, tenant_of
+from sojourn.process_bound import stays_here
 from sojourn.security.interceptor import AccessInterceptor
 
 _KEYS = frozenset({"SessionKey", "UserKey"})

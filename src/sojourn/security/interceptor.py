@@ -17,8 +17,8 @@ from sojourn.errors import (
     SojournError,
     Throttled,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import SessionId, SessionKey, new_incarnation, operation_id_of, session_id_of
+from sojourn.process_bound import stays_here
 from sojourn.security.audit import AccessLog, Outcome
 from sojourn.security.binding import Bindings
 from sojourn.security.principal import Principal

@@ -8,8 +8,8 @@ from sojourn.access import access
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS
 from sojourn.codecs import text
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
+from sojourn.process_bound import stays_here
 from sojourn.streams.model import StreamMessage
 from sojourn.streams.operations.connections import (
     CloseConnection,
