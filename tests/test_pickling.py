@@ -167,7 +167,8 @@ ROOMS = [
     *("sojourn.transfer.migration", "sojourn.integrations.adk", "sojourn.integrations.langchain"),
 ]
 STAYS_TO_ITSELF = {"Hooks", "CSRF", "Keyring", "Bindings", "Logged", "Settings", "SessionBatch"}
-"""No values and no handles: what one configures, or a dict."""
+STAYS_TO_ITSELF |= {"StoreKeys"}
+"""No values and no handles: what one configures, a dict, or names of keys."""
 
 
 def public() -> dict[str, type]:

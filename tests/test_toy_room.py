@@ -236,6 +236,9 @@ async def test_another_room_cannot_take_its_names() -> None:
     for name, keys in (("counters", Keys), ("others", CounterKeys), ("others", OtherKeys)):
         with pytest.raises(InvalidInput):
             rooms.register(Room(name=name, keys=keys, open=_open))
+    for handle in ("sessions", "counters", "owner"):
+        with pytest.raises(InvalidInput):
+            rooms.register(Room(name="others", keys=Keys, open=_open, handles={handle: None}))
 
 
 async def test_a_user_of_the_acl_rule_may_use_it_and_the_doctor_knows_it(server: Server) -> None:

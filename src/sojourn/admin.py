@@ -8,8 +8,8 @@ from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.cache.admin import CacheAdmin
 from sojourn.calls.room import OpenRoom
 from sojourn.doctor import Doctor
-from sojourn.handles import stays_here
 from sojourn.memory.admin import MemoryAdmin
+from sojourn.process_bound import stays_here
 from sojourn.security.forgetting import Eraser, ErasureReceipt
 from sojourn.sessions import SessionAdmin, SessionParts
 from sojourn.sessions.revoking import Discard

@@ -19,11 +19,11 @@ from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
 from sojourn.engine.multiplexer import ConnectionStats
 from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, Unavailable
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, Memory, remember
 from sojourn.notices import Notices
 from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.rooms import ROOMS
 from sojourn.security import AccessLog, Bindings, Guard, Limiter, Principal, User

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from sojourn.client import Sojourn, open  # noqa: A004 - as in sojourn.open
 from sojourn.engine.embedded import find_server
 from sojourn.errors import ConfigurationError, InvalidInput
-from sojourn.handles import tell_after_fork
+from sojourn.process_bound import tell_after_fork
 
 P = ParamSpec("P")
 T = TypeVar("T")

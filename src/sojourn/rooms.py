@@ -29,13 +29,16 @@ __all__ = [
 ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY]
 """In the order in which they are shown and forgotten. `register` adds to it."""
 
+_OF_USERS = frozenset({"owner", "history", "bind", "bound", "rotate", "remember"})
+"""Names of a user's handle that are no room's."""
+
 
 def register(room: Room) -> None:
     """Add a room to all stores that are opened from now on.
 
     Args:
-        room: what it is. Its name, the names of its kinds of keys, and the words that these begin
-            with may not be those of another room.
+        room: what it is. Its name, those of its handles and of its kinds of keys, and the words
+            that these begin with may not be those of another room.
 
     Raises:
         InvalidInput: one of them is.
@@ -47,6 +50,7 @@ def register(room: Room) -> None:
     names, words = {kind.name for kind in kinds}, {kind.word for kind in kinds}
     for what, given, others in (
         ("name", {room.name}, taken),
+        ("handle", {*room.handles}, {name for each in ROOMS for name in each.handles} | _OF_USERS),
         ("kind of key", {kind.name for kind in room.keys.kinds}, names),
         ("first word of keys", {kind.word for kind in room.keys.kinds}, words),
     ):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Stores(NamedTuple):
-    """Where things are kept, beneath the rooms: for export, import and `Enumeration`."""
+    """Where things are kept, beneath the rooms: for export, import and `GuessLimiter`."""
 
     sessions: RoomStore
     memory: RoomStore

@@ -86,6 +86,25 @@ async def test_a_loop_blocked_around_a_call_has_the_answer(
     unharmed(store, connections)
 
 
+async def test_a_blocked_loop_takes_all_of_many_answers(store: sojourn.Sojourn) -> None:
+    pytest.importorskip("hiredis")  # without it a task parses, in turn with others
+
+    async def call() -> object:
+        found = await store.cache.get("none", "none")
+        time.sleep(0.0001)  # noqa: ASYNC251 - so they take longer than a last look
+        return found
+
+    await store.cache.get("none")
+    connections = store.stats().connections
+    found = await blocked(asyncio.wait_for(several(call, 3000), 60), 5)
+    assert found == ["none"] * 3000
+    unharmed(store, connections)
+
+
+async def several(call: Callable[[], Awaitable[T]], times: int) -> list[T]:
+    return list(await asyncio.gather(*(call() for _ in range(times))))
+
+
 @pytest.mark.parametrize("turns", [0, 2, 5])
 async def test_an_operation_of_several_round_trips(store: sojourn.Sojourn, turns: int) -> None:
     call = store.sessions.create("shop", f"several-{turns}", state={"app:a": 1, "user:b": 2})

@@ -1,5 +1,6 @@
 """The access log: a record a decision, which no id can forge and from which none can be read."""
 
+import asyncio
 import io
 import json
 import logging
@@ -55,7 +56,7 @@ async def test_no_id_forges_a_line(name):
 
 async def test_no_id_key_or_content_stands_in_the_log():
     text = "\n".join(await told(io.StringIO(), ["ada-of-the-shop"]))
-    for secret in ("ada", "shop", "what-was-said", "key", "value"):
+    for secret in ("ada-of", "shop", "what-was-said", "key", "value"):
         assert secret not in text
 
 
@@ -131,3 +132,51 @@ async def test_what_the_store_could_not_do_is_recorded_too():
         with pytest.raises(InvalidInput):
             await callers.ada.sessions.get("x" * 600)
     assert callers.reasons() == ["sessions.get failed:input", "sessions.get failed:input"]
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def fails() -> None:
+    raise ZeroDivisionError
+
+
+async def test_what_ends_otherwise_is_recorded_once(monkeypatch):
+    async with sojourn.open("memory://", notices=True) as store:
+        callers = Callers(store)
+        ada = callers.ada
+        with pytest.raises(ZeroDivisionError):
+            await ada.cache.fetch("x", fails)
+        with pytest.raises(InvalidInput):
+            ada.notices.subscribe(after="nowhere")
+        with pytest.raises(InvalidInput):
+            await ada.sessions.create(state=["app:x"])
+        with pytest.raises(InvalidInput):
+            await ada.sessions.append("s", Event(author="a", payload=1, state_delta=["app:x"]))
+        asked = asyncio.Event()
+
+        async def owners_of(*_: object) -> frozenset[bytes]:
+            asked.set()
+            await never()
+            return frozenset()
+
+        monkeypatch.setattr(ada._access.policy.store, "owners_of", owners_of)
+        for call in (
+            ada.cache.fetch("y", lambda: (asked.set(), never())[1]),
+            ada.sessions.get("s"),
+        ):
+            asked.clear()
+            task = asyncio.ensure_future(call)
+            await asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    assert callers.reasons() == [
+        "cache.fetch failed:error",
+        "notices.subscribe failed:input",
+        "sessions.create failed:input",
+        "sessions.append failed:input",
+        "cache.fetch failed:cancelled",
+        "sessions.get not_found:cancelled",
+    ]

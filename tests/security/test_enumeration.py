@@ -16,7 +16,7 @@ from servers import Server
 from sojourn.errors import InvalidInput, Throttled
 from sojourn.security import GuessLimiter
 from sojourn.security.counters import Bucket, InMemoryCounters, RedisCounters
-from sojourn.security.enumeration import BUCKETS
+from sojourn.security.guess_limiter import BUCKETS
 from sojourn.security.keys import SecurityRoomKeys
 
 PEER, OTHER = "203.0.113.7", "198.51.100.1"

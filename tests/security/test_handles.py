@@ -110,6 +110,12 @@ class Notes:
     async def all(self, app: str, user: str, *, limit: int = 1) -> tuple[object, ...]:
         return app, user, limit
 
+    async def tag(self, app: str, user: str, tag: str, *, session: str | None = None) -> str:
+        return f"{tag} of {user}, {session}"
+
+    async def drop(self, key: sojourn.SessionKey) -> None:
+        pass
+
     async def count(self) -> int:
         return 5
 
@@ -128,6 +134,26 @@ async def test_a_room_of_another_package_has_a_handle_the_same_way(callers):
             await notes.add("s", "tea", **wrong)
 
 
+async def test_none_is_an_answer_of_a_call_that_has_no_other(callers):
+    notes = handle_class(Notes)("notes", Notes(), callers.ada.owner, callers.ada._access)
+    assert await notes.drop("s") is None
+    assert callers.reasons() == ["notes.drop allowed:"]
+
+
+async def test_the_id_of_a_session_is_no_other_argument(callers):
+    notes = handle_class(Notes)("notes", Notes(), callers.ada.owner, callers.ada._access)
+    assert await notes.tag("green", session="s") == "green of ada, s"
+    pseudonym = callers.guard.log.pseudonym(callers.app, "s")
+    assert [each.session for each in callers.decisions] == [pseudonym]
+    late = type("Room", (), {"pin": pin})
+    with pytest.raises(TypeError, match="first"):
+        handle_class(late)
+
+
+async def pin(self, app: str, user: str, name: str, session: str) -> None:
+    pass
+
+
 async def move(self, owner: UserKey, to: sojourn.SessionKey) -> None:
     pass
 
@@ -140,7 +166,14 @@ async def late(self, name: str, user: str) -> None:
     pass
 
 
-@pytest.mark.parametrize("method", [move, share, late])
+Whose = sojourn.SessionKey | UserKey
+
+
+async def copy(self, key: sojourn.SessionKey, *, to: "list[Whose]") -> None:
+    pass
+
+
+@pytest.mark.parametrize("method", [move, share, late, copy])
 def test_a_method_that_could_name_somebody_else_is_in_no_handle(method):
     with pytest.raises(TypeError, match="identity"):
         handle_class(type("Room", (), {"method": method}))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sojourn.artifacts.operations.delete import ForgetArtifacts
 from sojourn.artifacts.operations.lists import ListOwners
 from sojourn.calls.operation import RoomStore
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, user_key
+from sojourn.process_bound import stays_here
 
 
 @stays_here("its URL, and open the store there")

@@ -19,8 +19,8 @@ from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_whole, shown, text
 from sojourn.errors import InvalidId, InvalidInput, InvalidValue, TooLarge
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, operation_id_of, parse_artifact
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import gather_in_time, in_time
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sojourn.cache.operations.reads import ListCached
 from sojourn.cache.operations.writes import ForgetTenant
 from sojourn.calls.operation import RoomStore
-from sojourn.handles import stays_here
 from sojourn.ids import parse_tenant
+from sojourn.process_bound import stays_here
 
 
 @stays_here("its URL, and open the store there")

@@ -29,8 +29,8 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
+from sojourn.process_bound import stays_here
 from sojourn.resilience.backoff import backoff
 
 P = ParamSpec("P")

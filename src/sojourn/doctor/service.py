@@ -11,7 +11,7 @@ from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import NotAllowed, ProbeRequest, ServerAddress
 from sojourn.engine.engine import Node
 from sojourn.errors import ConfigurationError
-from sojourn.handles import stays_here
+from sojourn.process_bound import stays_here
 
 Nodes = Callable[[], Awaitable[Sequence[Node]]]
 

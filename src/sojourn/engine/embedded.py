@@ -20,7 +20,7 @@ from pathlib import Path
 from sojourn.engine import supervisor
 from sojourn.errors import ConfigurationError, Unavailable
 from sojourn.extras import how_to_install
-from sojourn.handles import tell_after_fork
+from sojourn.process_bound import tell_after_fork
 
 _PAUSE = 0.005
 _SHUTDOWN_SECONDS = 5.0

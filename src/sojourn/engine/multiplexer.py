@@ -408,6 +408,8 @@ class Multiplexer:
         writer.cancel()
         if self._pulse is not None:
             self._pulse.cancel()
+        if self._raw is not None:
+            self._raw.catch_up()  # what has arrived is not asked for again
         self._connection = self._reader = self._wake = None
         self._stop_raw()
         self._requeue(broken)  # before anything is awaited: no reply may meet another's call
@@ -658,6 +660,8 @@ class Multiplexer:
         keep a dead connection.
         """
         self._alarm = None
+        if self._raw is not None:
+            self._raw.catch_up()
         moving = (*self._under_way(), *self._waiting)
         for pending in moving:
             pending.stand(self._traffic)

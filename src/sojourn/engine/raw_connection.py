@@ -94,6 +94,11 @@ class RawConnection:
         self._waits = True
         self._loop.call_soon(self.feed)
 
+    def catch_up(self) -> None:
+        """Deliver at once all replies that have arrived."""
+        while self._waits:
+            self.feed()
+
     def stop(self) -> None:
         """Deliver no more replies."""
         self._deliver = None

@@ -7,7 +7,6 @@ from typing import get_args
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import shown
 from sojourn.errors import InvalidInput
-from sojourn.handles import stays_here
 from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
@@ -15,6 +14,7 @@ from sojourn.memory.model import OF_USERS, Kind, ScopeKey, ScopePage
 from sojourn.memory.operations.forget import ForgetScopes
 from sojourn.memory.operations.read import ListScopes
 from sojourn.memory.search import Searcher
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import within
 
 

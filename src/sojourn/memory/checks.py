@@ -83,13 +83,22 @@ def json_object(value: object, what: str) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", value))
 
 
-def draft(key: object, value: Draft, cap: int) -> Item:
+def drafts(given: object) -> Mapping[object, object]:
+    """What to add, by key."""
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"drafts is a dict of drafts by key, not {type(given).__name__}.")
+    return cast("Mapping[object, object]", given)
+
+
+def draft(key: object, value: object, cap: int) -> Item:
     """What to add.
 
     Raises:
-        InvalidInput: the key, the text, or what JSON cannot hold.
+        InvalidInput: the key, the text, or what JSON cannot hold; or it is no draft.
         TooLarge: all together is over the cap.
     """
+    if not isinstance(value, Draft):
+        raise InvalidValue(f"A draft is a Draft(value=…), not {type(value).__name__}.")
     made = item(key, value.value, value.metadata, value.text, cap)
     return made if value.unless is None else made._replace(unless=parse_entry(value.unless))
 

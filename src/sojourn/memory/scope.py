@@ -10,7 +10,6 @@ from sojourn import codecs
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, InvalidInput, InvalidValue, StaleEntry
-from sojourn.handles import stays_here
 from sojourn.ids import operation_id_of, parse_entry, parse_prefix
 from sojourn.memory import checks
 from sojourn.memory.cursor import cursor_of, place_of
@@ -22,6 +21,7 @@ from sojourn.memory.operations.put import PutEntries
 from sojourn.memory.operations.read import GetEntries, ListEntries, ListLatest
 from sojourn.memory.search import Searcher
 from sojourn.memory.store import EntryPage, Item, MemoryRow
+from sojourn.process_bound import stays_here
 from sojourn.resilience.backoff import backoff
 from sojourn.resilience.deadline import (
     current_deadline,
@@ -194,7 +194,8 @@ class MemoryScope:
             CorruptRecord: a stored entry cannot be read; it can be deleted.
         """
         cap = self._limits.max_bytes
-        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), drafts.items())
+        pairs = checks.drafts(drafts).items()
+        made = await in_pieces(lambda pair: checks.draft(pair[0], pair[1], cap), pairs)
         life = checks.lifetime(self._limits.ttl if ttl == KEEP else ttl)
         named = f"add {operation_id_of(operation_id)}"
         for batch in checks.batches(made):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sojourn.calls.operation import RoomStore
-from sojourn.handles import stays_here
 from sojourn.ids import parse_app, parse_memory
 from sojourn.memory import checks
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.scope import MemoryLimits, MemoryScope
 from sojourn.memory.search import Searcher
 from sojourn.memory.vectors import Embed, Embedder
+from sojourn.process_bound import stays_here
 
 
 class Lives(NamedTuple):

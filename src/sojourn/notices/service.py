@@ -8,11 +8,11 @@ from itertools import islice
 from sojourn.access import access, for_operators
 from sojourn.codecs import is_whole, shown
 from sojourn.errors import Closed, ConfigurationError, InvalidInput, Unavailable
-from sojourn.handles import stays_here
 from sojourn.ids import UserKey, user_key
 from sojourn.notices.model import REMEMBERED, Notice, NoticePlace
 from sojourn.notices.operations import FindNewestNotice, ReadNotices
 from sojourn.notices.store import NoticeStore
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 
 _PAGE = 100

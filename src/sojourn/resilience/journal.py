@@ -28,7 +28,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from sojourn.errors import BufferFull, ConfigurationError, Unavailable
-from sojourn.handles import tell_after_fork
+from sojourn.process_bound import tell_after_fork
 
 try:
     import fcntl

@@ -2,9 +2,9 @@
 
 from sojourn.security.audit import AccessLog, Decision, JsonLines, Logged, Outcome
 from sojourn.security.binding import Bindings
-from sojourn.security.enumeration import GuessLimiter
 from sojourn.security.forgetting import ErasureReceipt
 from sojourn.security.guard import Guard, SecurityStats
+from sojourn.security.guess_limiter import GuessLimiter
 from sojourn.security.handles import UserRoom
 from sojourn.security.ids import IdPolicy
 from sojourn.security.interceptor import AccessInterceptor, AccessPolicy, Limiter

@@ -14,11 +14,11 @@ from hashlib import blake2b
 from typing import IO, Literal, NamedTuple, TypeAlias
 
 from sojourn.errors import InvalidInput
-from sojourn.handles import stays_here
+from sojourn.process_bound import stays_here
 from sojourn.security.principal import Principal
 
 Outcome = Literal["allowed", "not_found", "refused", "failed"]
-"""What became of it. `failed`: the store could not tell, or the input was wrong."""
+"""What became of it. `failed`: the store could not tell, wrong input, or it was cancelled."""
 
 Sink: TypeAlias = Callable[["Decision"], None]
 """Takes a decision somewhere. It must not block for long, and not raise."""
@@ -39,7 +39,7 @@ class Decision(NamedTuple):
         action: what was wanted, such as `sessions.get`.
         session: which session, as a salted hash; empty when it was about none.
         outcome: `allowed`, `not_found`, `refused` or `failed`.
-        reason: one word more: `unknown`, `foreign`, `forged`, `outdated`, `throttled` …
+        reason: one word more: `unknown`, `foreign`, `forged`, `throttled`, `cancelled` …
     """
 
     time: str

@@ -18,7 +18,7 @@ _COUNT = Script.load(files("sojourn.security") / "lua", "count")
 
 
 class Bucket(NamedTuple):
-    """Which counter: the peers of an app that have this number. See `Enumeration`."""
+    """Which counter: the peers of an app that have this number. See `GuessLimiter`."""
 
     app: str
     number: int

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sojourn.calls.room import Handles
 from sojourn.errors import InvalidInput, SojournError
-from sojourn.handles import stays_here
 from sojourn.ids import parse_app
+from sojourn.process_bound import stays_here
 from sojourn.security.audit import AccessLog
 from sojourn.security.binding import Bindings
 from sojourn.security.interceptor import AccessInterceptor, AccessPolicy, Limiter

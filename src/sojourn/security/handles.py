@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, NamedTuple
 
 from sojourn.access import AccessRule
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey, tenant_of
+from sojourn.process_bound import stays_here
 from sojourn.security.interceptor import AccessInterceptor
 
 _KEYS = frozenset({"SessionKey", "UserKey"})
@@ -35,6 +35,7 @@ class BoundMethod(NamedTuple):
         first: the identity that stands before the arguments: `app`, `user`, `key` or `owner`.
         named: the identity that is given by name.
         signature: the parameters of the method of the handle.
+        leads: the id of a session is the first of them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class BoundMethod(NamedTuple):
     first: tuple[str, ...]
     named: tuple[str, ...]
     signature: Signature
+    leads: bool
 
 
 @stays_here("the store's URL and the Principal, and make it there")
@@ -91,11 +93,14 @@ class UserRoom:
     def _start(self, method: BoundMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make a call that is not awaited, as an iteration."""
         call = getattr(self._room, method.name)
-        identity = self._identity(method, self._session)
-        made = call(*identity, *args, **self._named(method), **kwargs)
-        if self._access is not None:
-            self._access.started(f"{self._name}.{method.name}")
-        return made
+
+        def step() -> Any:
+            identity = self._identity(method, self._session)
+            return call(*identity, *args, **self._named(method), **kwargs)
+
+        if self._access is None:
+            return step()
+        return self._access.start(f"{self._name}.{method.name}", step)
 
     def _session_of(
         self, method: BoundMethod, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -111,9 +116,7 @@ class UserRoom:
             return args, kwargs.pop("session")
         if "owner" in method.first:
             return args, kwargs.pop("session", None)
-        if "session" in method.signature.parameters:
-            return args, args[0] if args else kwargs.get("session")
-        return args, None
+        return args, args[0] if method.leads and args else kwargs.get("session")
 
     def _identity(self, method: BoundMethod, session: str | None) -> tuple[Any, ...]:
         if not method.first:
@@ -171,34 +174,42 @@ def _bound(
     if not rule.offered or not (whole or first or named):
         return None
     left = [each for each in parameters if each.name not in (*first, *named)]
-    if first != [each.name for each in parameters[: len(first)]] or any(map(_names_one, left)):
+    known = inspect.unwrap(function).__globals__
+    others = any(_names_one(each, known) for each in left)
+    if others or first != [each.name for each in parameters[: len(first)]]:
         raise TypeError(f"{room.__name__}.{name} takes somebody else's identity as an argument.")
-    if whole or "owner" in first:  # None then says nothing about the session
+    if whole or "owner" in first or given.return_annotation in ("None", None):
+        # None then says nothing about the session
         rule = rule._replace(miss="answer")
     if "key" in first:
         left.insert(0, _SESSION)
-    elif "owner" in first and _words(given.parameters["owner"]) >= _KEYS:
+    elif "owner" in first and _words(given.parameters["owner"].annotation) >= _KEYS:
         at = next((n for n, each in enumerate(left) if each.kind > Parameter.VAR_POSITIONAL), None)
         left.insert(len(left) if at is None else at, _MAYBE_SESSION)
+    places = [each.name for each in left if each.kind < Parameter.KEYWORD_ONLY]
+    if "session" in places[1:]:
+        raise TypeError(f"{room.__name__}.{name} takes the id of a session: put it first.")
     signature = given.replace(parameters=[next(iter(given.parameters.values())), *left])
-    return BoundMethod(name, rule, tuple(first), tuple(named), signature)
+    leads = places[:1] == ["session"]
+    return BoundMethod(name, rule, tuple(first), tuple(named), signature, leads)
 
 
 def _is_first(parameter: Parameter) -> bool:
     if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
         return False
     if parameter.name in ("key", "owner"):
-        return bool(_words(parameter) & _KEYS)
+        return bool(_words(parameter.annotation) & _KEYS)
     return parameter.name in _FILLED
 
 
-def _names_one(parameter: Parameter) -> bool:
-    return parameter.name in _FILLED or bool(_words(parameter) & _KEYS)
+def _names_one(parameter: Parameter, known: Mapping[str, Any]) -> bool:
+    words = _words(parameter.annotation)
+    aliases = [known[each] for each in words & known.keys() if not isinstance(known[each], type)]
+    return parameter.name in _FILLED or bool(words.union(*map(_words, aliases)) & _KEYS)
 
 
-def _words(parameter: Parameter) -> set[str]:
+def _words(said: Any) -> set[str]:
     """The names in an annotation."""
-    said = parameter.annotation
     text = said if isinstance(said, str) else inspect.formatannotation(said)
     return set(re.findall(r"\w+", text))
 

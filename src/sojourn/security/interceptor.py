@@ -17,8 +17,8 @@ from sojourn.errors import (
     SojournError,
     Throttled,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import SessionId, SessionKey, new_incarnation, operation_id_of, session_id_of
+from sojourn.process_bound import stays_here
 from sojourn.security.audit import AccessLog, Outcome
 from sojourn.security.binding import Bindings
 from sojourn.security.principal import Principal
@@ -108,9 +108,9 @@ class AccessInterceptor:
         except Refused as error:
             await self._refused(action, error, session)
             raise
-        except SojournError as error:
-            reason = "input" if isinstance(error, InvalidInput) else type(error).__name__
-            self._record(action, "failed", reason, session if isinstance(session, str) else None)
+        except BaseException as error:  # a cancelled call may have taken effect
+            named = session if isinstance(session, str) else None
+            self._record(action, "failed", _reason_of(error), named)
             raise
         if session is None or rule.miss == "answer" or not _is_missing(found):
             if session is None and rule.made is not None:
@@ -122,9 +122,15 @@ class AccessInterceptor:
             await self._missing(action, self._key(session))
         return found
 
-    def started(self, action: str) -> None:
-        """Record a call that goes on for long."""
+    def start(self, action: str, step: Callable[[], T]) -> T:
+        """Make a call that goes on for long, as an iteration."""
+        try:
+            made = step()
+        except BaseException as error:
+            self._record(action, "failed", _reason_of(error))
+            raise
         self._record(action, "allowed")
+        return made
 
     async def _made(
         self,
@@ -189,6 +195,9 @@ class AccessInterceptor:
         except SojournError as error:
             log.warning("Whose session was asked for is not known: %s", error)
             owners = frozenset[bytes]()
+        except BaseException as error:
+            self._record(action, "not_found", _reason_of(error), key.session)
+            raise
         reason = "foreign" if owners else "unknown"
         if owner_digest(key) in owners:  # whoever else has one: the limiter must not tell it
             reason = "gone"
@@ -218,6 +227,14 @@ class AccessInterceptor:
             session=session,
             flagged=reason in _FLAGS,
         )
+
+
+def _reason_of(error: BaseException) -> str:
+    if isinstance(error, InvalidInput):
+        return "input"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return type(error).__name__ if isinstance(error, SojournError) else "error"
 
 
 def _is_missing(found: object) -> bool:

@@ -29,7 +29,7 @@ class Principal(NamedTuple):
         Args:
             app: the application, not empty.
             user: the user, not empty: who has no name is nobody, and never everybody.
-            peer: where the call comes from, for the access log and for `Enumeration`.
+            peer: where the call comes from, for the access log and for `GuessLimiter`.
 
         Raises:
             InvalidId: no such names, or the wildcard `*`.

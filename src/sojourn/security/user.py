@@ -7,8 +7,8 @@ from typing import Any, cast
 from sojourn.access import AccessRule
 from sojourn.calls.room import Handles
 from sojourn.errors import ConfigurationError, InvalidInput, SessionNotFound
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey
+from sojourn.process_bound import stays_here
 from sojourn.security.binding import Bindings
 from sojourn.security.handles import UserRoom, handle_class
 from sojourn.security.interceptor import AccessInterceptor

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sojourn.errors import InvalidInput
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, new_incarnation, operation_id_of
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
 from sojourn.sessions.encoding import by_scope, encode_events, encode_state

@@ -6,8 +6,8 @@ from asyncio import gather
 from collections.abc import Mapping, Sequence
 
 from sojourn import codecs
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, parse_app, parse_user, user_key
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
 from sojourn.sessions.fields import ordered_labels

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from sojourn.caps import CAPS, check
 from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournError
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, new_operation_id, operation_id_of
+from sojourn.process_bound import stays_here
 from sojourn.sessions import checks
 from sojourn.sessions.model import Appended, Event, Session
 from sojourn.sessions.record import FIELDS

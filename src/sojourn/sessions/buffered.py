@@ -27,8 +27,8 @@ from sojourn.errors import (
     TooManySessions,
     Unavailable,
 )
-from sojourn.handles import tell_after_fork
 from sojourn.ids import SessionKey
+from sojourn.process_bound import tell_after_fork
 from sojourn.resilience.deadline import Deadline, within
 from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions

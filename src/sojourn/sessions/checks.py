@@ -31,9 +31,11 @@ def refuse_app_state(*events: object, state: Mapping[str, Any] | None = None, **
 
     Raises:
         Refused: there is some.
+        InvalidInput: it is no state.
     """
     deltas = (each.state_delta for each in events if isinstance(each, Event))
-    if any(scope.split(each).app for each in (state or {}, *deltas)):
+    given = (state_items(each) for each in (state or {}, *deltas))
+    if any(name.startswith(scope.APP) for each in given for name, _ in each):
         raise Refused("State of the app belongs to all its users: a caller reads it only.")
 
 

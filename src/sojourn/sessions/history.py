@@ -17,8 +17,8 @@ from sojourn.errors import (
     StaleSession,
     Unavailable,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, session_of
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
 from sojourn.sessions.adapters import AdapterSessions

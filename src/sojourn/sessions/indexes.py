@@ -30,7 +30,7 @@ from sojourn.sessions.store import (
     StoredNames,
 )
 
-_PRUNE, _MEND = (load(name) for name in ("prune", "mend"))
+_REMOVE_EXPIRED, _REPAIR_INDEX = (load(name) for name in ("remove_expired", "repair_index"))
 
 
 _AT_ONCE = 500
@@ -125,18 +125,18 @@ class Indexes:
         replies = chain.from_iterable(await self._engine.run_all(calls))
         return [list(islice(replies, len(part))) for part in parts]
 
-    def prune_call(self, owner: UserKey) -> Call[int]:
+    def remove_expired_call(self, owner: UserKey) -> Call[int]:
         """Take sessions that have expired out of a user's indexes; gives how many."""
         user = self._keys.user(owner)
         return Call(
             name="sessions.prune",
             keys=(*user[:2], *self._shared_state.policy.notice_keys(user)),
             read=only,
-            script=_PRUNE,
+            script=_REMOVE_EXPIRED,
             args=self._shared_state.policy.notice_args(),
         )
 
-    def mend_call(
+    def repair_call(
         self, owner: UserKey, keys: Sequence[SessionKey], label: Label | None = None
     ) -> Call[Mended]:
         """Make the indexes true of some sessions; `label` is that in whose set they were met."""
@@ -152,7 +152,7 @@ class Indexes:
             name="sessions.sweep",
             keys=(*self._keys.user(owner)[:2], *heads),
             read=read,
-            script=_MEND,
+            script=_REPAIR_INDEX,
             args=[as_json(label), *(key.session for key in keys)],
         )
 

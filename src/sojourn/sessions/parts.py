@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from sojourn.calls.operation import RoomStore
-from sojourn.handles import stays_here
 from sojourn.ids import new_log_id
+from sojourn.process_bound import stays_here
 from sojourn.sessions import checks
 from sojourn.sessions.listing import Listing
 from sojourn.sessions.model import Appended

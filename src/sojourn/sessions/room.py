@@ -32,7 +32,7 @@ def _open(at: RoomContext) -> OpenRoom:
 
 
 def _in_memory(at: RoomContext) -> OpenRoom:
-    store, kept = _twin(at.options, at.session_changed), InMemoryQuarantine()
+    store, kept = _in_memory_store(at.options, at.session_changed), InMemoryQuarantine()
     quarantine = Quarantine(kept, at.hooks)
     parts = SessionParts(store, _limits(at.options, 1), quarantine)
 
@@ -81,7 +81,7 @@ def _buffered(at: RoomContext, engine: Engine, store: RedisSessions) -> Buffered
     options = at.options
     buffered = BufferedSessions(
         store,
-        _twin(options),
+        _in_memory_store(options),
         Journal(
             Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
             options.journal,
@@ -96,7 +96,7 @@ def _buffered(at: RoomContext, engine: Engine, store: RedisSessions) -> Buffered
     return buffered
 
 
-def _twin(
+def _in_memory_store(
     options: Options, changed: Callable[[SessionKey, Told, int], None] | None = None
 ) -> InMemorySessions:
     return InMemorySessions(

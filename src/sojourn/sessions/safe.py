@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from sojourn.handles import stays_here
+from sojourn.process_bound import stays_here
 from sojourn.sessions.failsafe import Failsafe
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from sojourn.errors import (
     SessionNotFound,
     Unavailable,
 )
-from sojourn.handles import stays_here
 from sojourn.ids import (
     SessionKey,
     new_incarnation,
@@ -26,6 +25,7 @@ from sojourn.ids import (
     session_id_of,
     user_key,
 )
+from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks, refusals
 from sojourn.sessions.encoding import by_scope, encode_event, encode_events, encode_state

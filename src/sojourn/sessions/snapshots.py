@@ -89,7 +89,7 @@ class Snapshots:
             readable=not flawed,
         )
         if settled:
-            self._registry.keep_alive(key.owner, head.span)
+            self._registry.keep_alive(key.owner, head.min_lifetime)
         return stored, settled
 
     async def _inspected(

@@ -69,7 +69,7 @@ class Lifetime(NamedTuple):
     until: float | None = None
 
     @property
-    def span(self) -> float | None:
+    def min_lifetime(self) -> float | None:
         """Seconds that it lives at least for what it shares with others; None for ever."""
         if self.ttl is not None:
             return self.ttl
@@ -141,9 +141,9 @@ class SessionHeader(NamedTuple):
         return found
 
     @property
-    def span(self) -> float | None:
-        """As `Life.span`."""
-        return Lifetime(self.ttl, until=self.until).span
+    def min_lifetime(self) -> float | None:
+        """As `Lifetime.min_lifetime`."""
+        return Lifetime(self.ttl, until=self.until).min_lifetime
 
     def from_now(self, now: float) -> SessionHeader:
         """The head after a change that resets its expiry.

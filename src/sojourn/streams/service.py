@@ -8,8 +8,8 @@ from sojourn.access import access
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS
 from sojourn.codecs import text
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, operation_id_of
+from sojourn.process_bound import stays_here
 from sojourn.streams.model import StreamMessage
 from sojourn.streams.operations.connections import (
     CloseConnection,
@@ -32,7 +32,6 @@ class Streams:
     def __init__(self, store: RoomStore) -> None:
         self._store = store
 
-    @access(miss="answer")
     async def open(self, key: SessionKey) -> None:
         """Open a connection, if there is none of this name. One round trip."""
         await self._store.run(OpenConnection(key))

@@ -15,8 +15,8 @@ from sojourn.cache import Cache
 from sojourn.client import Sojourn
 from sojourn.doctor import Doctor
 from sojourn.errors import InvalidInput
-from sojourn.handles import stays_here
 from sojourn.notices import Notice, Notices
+from sojourn.process_bound import stays_here
 from sojourn.rooms import ROOMS
 from sojourn.security import Guard, User, UserRoom
 from sojourn.sync.portal import CallersThread, Portal

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from sojourn.errors import Closed, InvalidInput
-from sojourn.handles import tell_after_fork
+from sojourn.process_bound import tell_after_fork
 from sojourn.sync.crossing import Running, mailbox, run_in, start_loop
 
 log = logging.getLogger("sojourn")

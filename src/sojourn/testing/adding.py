@@ -33,6 +33,13 @@ class AddContract:
         assert (new.value, new.text, new.metadata) == ({"a": "hidden"}, "zebra", {"m": 1})
         assert [hit.entry.key for hit in await ada.search("zebra hidden")] == ["new"]
 
+    async def test_what_is_no_draft_is_refused(self, ada: MemoryScope) -> None:
+        wrong: Any
+        for wrong in (None, "k", ["k"], {"k": 1}, {"k": {"value": 1}}):
+            with pytest.raises(InvalidInput):
+                await ada.add(wrong)
+        assert (await ada.list()).entries == []
+
     async def test_what_is_replaced_may_keep_another_away(self, ada: MemoryScope) -> None:
         await ada.put("k", "old", ttl=100)
         drafts = {"k": Draft(value="new"), "l": Draft(value=2, unless="k")}

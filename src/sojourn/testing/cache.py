@@ -72,6 +72,12 @@ class CacheContract:
         assert await store.cache.get(name) is None
         assert await store.cache.get(name, tenant="a") == "theirs"
 
+    async def test_names_are_in_order(self, store: Sojourn, name: str) -> None:
+        names = [f"{name}-{n}" for n in "bdéca"]
+        for each in names:
+            await store.cache.put(each, 1, tenant=name)
+        assert await store.admin.cache.names(tenant=name) == sorted(names)
+
     async def test_an_entry_ends_with_its_ttl(self, store: Sojourn, name: str) -> None:
         await store.cache.put(name, 1, ttl=0.05, stale=100)
         await store.cache.put(f"{name}-gone", 1, ttl=0.05)

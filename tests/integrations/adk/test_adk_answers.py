@@ -133,7 +133,7 @@ def test_what_a_store_raises_has_its_status(web, path, error, status, monkeypatc
     async def fail(*_args, **_kwargs):
         raise copy.copy(error)
 
-    monkeypatch.setattr(service.store.sessions, "get_as", fail)
+    monkeypatch.setattr(service.store.adapters, "get_as", fail)
     monkeypatch.setattr(service.store.sessions, "list", fail)
     monkeypatch.setattr(service.store.sessions, "delete", fail)
     for answer in (

@@ -491,32 +491,32 @@ async def test_who_guesses_is_slowed_and_then_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., uvicorn.Config]:
+def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., uvicorn.Config]:
     """Runs the command until its server would start: what it would serve, and where."""
     served: list[uvicorn.Config] = []
     monkeypatch.setattr(uvicorn.Server, "run", lambda server: served.append(server.config))
 
-    def run(*words: str) -> uvicorn.Config:
+    def served_by(*words: str) -> uvicorn.Config:
         main = guarded_main(GuardedOptions(holders(), (), None, 1000))
         main.main([*words, str(tmp_path)], prog_name="sojourn adk", standalone_mode=False)
         return served.pop()
 
-    return run
+    return served_by
 
 
 @pytest.mark.parametrize("command", ["web", "api_server"])
 async def test_what_the_command_serves_is_guarded(
-    run: Callable[..., uvicorn.Config], command: str
+    serve: Callable[..., uvicorn.Config], command: str
 ) -> None:
-    config = run(command, "--session_service_uri=memory://", "--port", "81", "--host=127.0.0.2")
+    config = serve(command, "--session_service_uri=memory://", "--port", "81", "--host=127.0.0.2")
     assert (config.host, config.port) == ("127.0.0.2", 81)
     for token, status in (("", 401), (TOKENS["ada"], 200)):
         assert (await Caller(config.app, token)("GET", "/list-apps"))[0] == status
 
 
-def test_adk_keeps_its_own_servers(run: Callable[..., uvicorn.Config]) -> None:
+def test_adk_keeps_its_own_servers(serve: Callable[..., uvicorn.Config]) -> None:
     before = dict(adk_cli.main.commands), adk_cli.main.commands["web"].callback
-    run("web")
+    serve("web")
     assert (adk_cli.main.commands, adk_cli.main.commands["web"].callback) == before
 
 
@@ -529,11 +529,11 @@ def test_every_option_of_adks_is_taken_beside_auth(command: str) -> None:
 
 
 def test_an_option_that_is_not_known_is_refused(
-    run: Callable[..., uvicorn.Config], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., uvicorn.Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = click.Option(["--newer"], is_flag=True)
     web = adk_cli.main.commands["web"]
     monkeypatch.setattr(web, "params", [*web.params, newer])
-    run("web")
+    serve("web")
     with pytest.raises(click.UsageError, match="--newer"):
-        run("web", "--newer")
+        serve("web", "--newer")

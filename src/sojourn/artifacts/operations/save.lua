@@ -31,7 +31,7 @@ local due = not head or is_due(expires, ttl)
 if due then
   local names = data_of(KEYS[1], version)
   if not are_given(KEYS[1], names, 5) then return ask(names) end
-  expires = later(ttl)
+  expires = expires_at(ttl)
 end
 
 -- The index comes first: a key of another type stops the script while nothing is written.

@@ -42,7 +42,7 @@ end
 
 -- When an artifact expires that shall live for `ttl` ms at least: a hundredth more than asked, so
 -- that not every touch has to set it anew. '' is never.
-local function later(ttl)
+local function expires_at(ttl)
   return ttl == '' and '' or whole(now + math.ceil(ttl * 1.01))
 end
 

@@ -111,7 +111,8 @@ class ListCached(Operation[list[str]], frozen=True):
     async def on_server(self, server: RedisCache) -> list[str]:
         """A round trip for each 1,000 keys of the server."""
         keys = await server.find(server.keys.cached_by(self.tenant))
-        return [unescape(key.rpartition(":")[2]) for key, kind in keys.items() if kind == "cached"]
+        found = (key for key, kind in keys.items() if kind == "cached")
+        return sorted(unescape(key.rpartition(":")[2]) for key in found)
 
     async def in_memory(self, memory: InMemoryCache) -> list[str]:
         """As `Operation`."""

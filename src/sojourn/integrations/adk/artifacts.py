@@ -18,12 +18,12 @@ from google.adk.platform import time as platform_time
 from google.genai import types
 
 from sojourn import artifacts, errors
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey, UserKey
 from sojourn.integrations.adk import parts
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
 from sojourn.integrations.opened import StoreUser
+from sojourn.process_bound import stays_here
 
 if TYPE_CHECKING:
     from sojourn.integrations.opened import Where

@@ -14,12 +14,12 @@ from google.adk.platform import uuid as platform_uuid
 from google.adk.sessions.session import Session as AdkSession
 
 from sojourn import errors
-from sojourn.handles import stays_here
 from sojourn.integrations.adk import entries
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store
 from sojourn.integrations.opened import StoreUser
 from sojourn.memory import KEEP, Draft, Keep, MemoryScope
+from sojourn.process_bound import stays_here
 
 if TYPE_CHECKING:
     from sojourn.integrations.opened import Where

@@ -19,13 +19,13 @@ from google.adk.sessions.base_session_service import (
 from google.adk.sessions.session import Session as AdkSession
 
 from sojourn import errors
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.adk import events
 from sojourn.integrations.adk.answers import answers
 from sojourn.integrations.adk.opening import open_store, split_uri
 from sojourn.integrations.adk.stale import StaleSessionError
 from sojourn.integrations.opened import StoreUser
+from sojourn.process_bound import stays_here
 from sojourn.sessions import KEEP, Event, Keep, Session
 from sojourn.sessions.operations.archive import ReadLogSlice
 

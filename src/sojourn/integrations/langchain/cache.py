@@ -22,11 +22,11 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.handles import stays_here
 from sojourn.integrations.langchain import generations
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.options import DAY
 from sojourn.process import Opened
+from sojourn.process_bound import stays_here
 
 if TYPE_CHECKING:
     from sojourn.integrations.opened import Where

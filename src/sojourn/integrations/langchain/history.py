@@ -10,12 +10,12 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from sojourn.errors import TooLarge
-from sojourn.handles import stays_here
 from sojourn.ids import SessionKey
 from sojourn.integrations.langchain.fitting import fitted
 from sojourn.integrations.langchain.messages import from_stored, to_stored
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.process import Opened
+from sojourn.process_bound import stays_here
 from sojourn.sessions import EVENTS, KEEP, History, Keep, View
 from sojourn.sessions.history import message_of
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from langchain_core.stores import BaseStore
 
 from sojourn.errors import CorruptRecord
-from sojourn.handles import stays_here
 from sojourn.integrations.langchain.messages import faithful
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.memory import KEEP, Keep, MemoryScope
 from sojourn.process import Opened
+from sojourn.process_bound import stays_here
 
 if TYPE_CHECKING:
     from sojourn.integrations.opened import Where

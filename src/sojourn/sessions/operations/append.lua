@@ -10,7 +10,7 @@
 --       8 cap of the log, events or ''          9 app delta as JSON or ''
 --      10 number of events, then the events; number of session pairs, then the pairs;
 --         number of user pairs, then the pairs
--- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, span,
+-- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, min lifetime,
 --         expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}
 --       {'event', how many of these are in the log, one of them}: nothing was written
@@ -47,7 +47,7 @@ local longer = ttl ~= '' and expires - now < ttl + 0 and expires ~= last
 local lasting = ttl
 if ttl == '' and last ~= '' then
   -- shared
-  lasting = span(ttl, last)
+  lasting = min_lifetime(ttl, last)
 end
 -- Numbers become text once: as arguments of commands they would each time, and that is dear.
 local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
@@ -181,7 +181,7 @@ end
 absent = absent == 1 or not redis.pcall('ZRANK', by_expiry, ARGV[4])
 if longer or absent then
   -- shared
-  if longer then expires = later(ttl, last) end
+  if longer then expires = expires_at(ttl, last) end
   local entered = redis.pcall('ZADD', by_expiry, expires == '' and '+inf' or expires, ARGV[4])
   if type(entered) == 'table' then -- only where the other index was evicted: nothing is left behind
     redis.call('ZREM', by_update, ARGV[4])

@@ -38,15 +38,16 @@ class Begin(Operation[WriteResult], frozen=True):
             return await self._on_server(server)
 
     async def _on_server(self, server: RedisSessions) -> WriteResult:
-        registry, owner, span = server.registry, self.create.key.owner, self.create.life.span
+        registry, owner = server.registry, self.create.key.owner
+        min_lifetime = self.create.life.min_lifetime
         append = self.append.call(server)
-        due = registry.registration(owner, span)
+        due = registry.registration(owner, min_lifetime)
         reply, *entered = await server.engine.gather_calls(
             [append, *due], aside=len(due), by=registry.register_by()
         )
         failed = [each for each in entered if isinstance(each, BaseException)]
         if due and not failed:
-            registry.registered(owner, span)
+            registry.registered(owner, min_lifetime)
         if _is_missing(reply):
             for each in failed:
                 registry.check_lost(each)

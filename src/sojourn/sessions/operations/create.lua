@@ -34,7 +34,7 @@ local ours = incarnation == operation_id
 if incarnation and not ours then return {'exists'} end
 if ours then
   local head = redis.call('HMGET', session, 'created', 'expires', 'until')
-  if not (is_time(head[1]) and is_span(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
+  if not (is_time(head[1]) and is_lifetime(head[2]) and is_lifetime(head[3] or '')) then return {'corrupt'} end
   write_again(session)
   return {'duplicate', head[1], head[2], stamp, redis.call('HLEN', outbox), head[3] or '', 0}
 end
@@ -84,7 +84,7 @@ local pending = redis.call('HLEN', outbox)
 
 if created == '' then created = seconds() end
 if max_age ~= '' and (last == '' or now + max_age < tonumber(last)) then last = now + max_age end
-local expires = later(ttl, last)
+local expires = expires_at(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
 redis.call('ZADD', by_update, created, id)
 -- What an evicted or expired session of this id may have left behind is not part of this one.

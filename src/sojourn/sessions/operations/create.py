@@ -66,18 +66,18 @@ class Create(Operation[Created], frozen=True):
         a session without its user would be invisible. One that has waited is written first: who was
         forgotten since is not to be entered anywhere.
         """
-        key, span, registry = self.key, self.life.span, server.registry
+        key, min_lifetime, registry = self.key, self.life.min_lifetime, server.registry
         waited = self.since is not None
         since = None if self.since is None else await self._not_buried(server, self.since)
-        known = not waited and not await registry.register(key.owner, span)
+        known = not waited and not await registry.register(key.owner, min_lifetime)
         reply, *states = await server.engine.gather_calls(
             [self.call(server, since), *server.shared_state.state_calls(key.owner)]
         )
         repeated = await self.created_by(reply, server, known=known)
         if self.since is not None:
-            await registry.register(key.owner, span)
+            await registry.register(key.owner, min_lifetime)
             await self._not_buried(server, self.since, done=True)
-        registry.keep_alive(key.owner, span)  # the server may be another by now
+        registry.keep_alive(key.owner, min_lifetime)  # the server may be another by now
         for state in states:
             made_sure(state, self)
         _, created, expires, _, _, until, _ = reply
@@ -153,7 +153,7 @@ class Create(Operation[Created], frozen=True):
         if status not in {b"ok", b"duplicate"}:
             server.refuse_size(reply, key)
         if known and status == b"ok":
-            server.registry.register_again(key.owner, self.life.span)
+            server.registry.register_again(key.owner, self.life.min_lifetime)
         _, created, expires, stamp, waiting, *_ = reply
         if status == b"ok":
             server.recent.enter(IndexEntry(key, created, expires, self.fields.get("labels", b"")))

@@ -33,7 +33,7 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
     async def on_server(self, server: RedisSessions) -> SessionSnapshot:
         """As `Create`, and the reading travels with it unless it may be large."""
         create, key, snapshots = self.create, self.create.key, server.snapshots
-        known = not await server.registry.register(key.owner, create.life.span)
+        known = not await server.registry.register(key.owner, create.life.min_lifetime)
         call, read = create.call(server), snapshots.call(key, self.window)
         _, app_call = server.shared_state.state_calls(key.owner)
         # On the connection of the reading, which is done after it.

@@ -43,7 +43,7 @@ V = TypeVar("V")
 _OF_EACH = 100
 """Entries of a user's index that are read where many users' are: most have fewer."""
 
-_MENDED = 1000
+_REPAIRED = 1000
 """Sessions that have gone which one page of a list takes out."""
 
 _Order = list[tuple[IndexPlace, SessionKey]]
@@ -80,10 +80,10 @@ class ListSessions(Operation[StoredPage], frozen=True):
         keys = [SessionKey(*owner, SessionId(place.name)) for place in page.places]
         found = await server.indexes.read(keys)
         if found.gone:
-            server.engine.send_nowait(server.indexes.prune_call(owner))
+            server.engine.send_nowait(server.indexes.remove_expired_call(owner))
         moved = [key for key, stored in found.sessions if not has(stored.head, label)]
-        if amiss := [*found.gone, *moved][:_MENDED]:  # evicted, or of another label by now
-            server.engine.send_nowait(server.indexes.mend_call(owner, amiss, label))
+        if amiss := [*found.gone, *moved][:_REPAIRED]:  # evicted, or of another label by now
+            server.engine.send_nowait(server.indexes.repair_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
         return StoredPage(found.sessions, after, found.corrupt, found.newer)
 
@@ -221,7 +221,7 @@ class ListRecent(Operation[StoredPage], frozen=True):
         places = places[:limit]
         met = {key: place for place in places if (key := named(app, place.name))}
         found = await server.indexes.read(list(met))
-        for key in found.gone[:_MENDED]:  # unless it has been entered again meanwhile
+        for key in found.gone[:_REPAIRED]:  # unless it has been entered again meanwhile
             server.recent.enter(IndexEntry(key, expires=met[key].score, former=as_json(label)))
         for key, stored in found.sessions:
             if not has(stored.head, label):  # of another label by now
@@ -297,8 +297,8 @@ def _by_user(
             continue
         part = parts[owner]
         if part.gone:  # evicted, or expired
-            server.engine.send_nowait(server.indexes.prune_call(owner))
-            server.engine.send_nowait(server.indexes.mend_call(owner, part.gone[:_MENDED]))
+            server.engine.send_nowait(server.indexes.remove_expired_call(owner))
+            server.engine.send_nowait(server.indexes.repair_call(owner, part.gone[:_REPAIRED]))
         after = page.places[-1] if page.more else None
         listed.append(StoredPage(part.sessions, after, part.corrupt, part.newer))
     return listed

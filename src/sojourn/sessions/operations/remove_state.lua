@@ -6,7 +6,7 @@
 --       7 notices (stream), where they are wanted
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 how many names, then the names; the shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq, updated, expires or '', labels as JSON or ''}
+-- Reply {'ok' | 'duplicate', version, min lifetime, last seq, updated, expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'corrupt'} {'newer', format}: nothing was written
 local session, events, ops, ids, by_update, by_expiry, notices = unpack(KEYS)
 local operation, wanted, expected, id, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -16,15 +16,15 @@ local incarnation, version, seq, ttl, format, last, labels, updated, expires, by
 last, labels = last or '', labels or ''
 if not incarnation then return not_there(session) end
 if wanted ~= '' and wanted ~= incarnation then return {'missing'} end
-if not major_of(format) or not (is_count(version) and is_count(seq) and is_span(ttl)
-    and is_span(last)) then
+if not major_of(format) or not (is_count(version) and is_count(seq) and is_lifetime(ttl)
+    and is_lifetime(last)) then
   return {'corrupt'}
 end
 local name = 'r' .. operation
 local done = redis.call('ZSCORE', ops, name)
 if done then
   write_again(ops)
-  return {'duplicate', done, span(ttl, last), tonumber(seq), updated or '', expires or '', labels}
+  return {'duplicate', done, min_lifetime(ttl, last), tonumber(seq), updated or '', expires or '', labels}
 end
 if major_of(format) > 1 then return {'newer', format} end
 version = tonumber(version)
@@ -41,7 +41,7 @@ for _, key in ipairs(arguments(6, count)) do
     left = left - #key - (tonumber(redis.call('HGET', session, 'size:' .. key) or '') or #value)
   end
 end
-expires = later(ttl, last)
+expires = expires_at(ttl, last)
 updated = seconds()
 write_indexed(by_update, by_expiry, id, updated, expires)
 redis.call('HSET', session, 'version', version, 'updated', updated, 'expires', expires,
@@ -56,4 +56,4 @@ write_labelled(by_update, by_expiry, id, expires, read_labels(labels) or {}, {})
 if notices then
   write_notices(notices, ARGV[6 + count], {{'updated', id, version}}, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), tonumber(seq), updated, expires, labels}
+return {'ok', version, min_lifetime(ttl, last), tonumber(seq), updated, expires, labels}

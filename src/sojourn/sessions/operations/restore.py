@@ -88,8 +88,8 @@ class RestoreSession(Operation[Outcome], frozen=True):
     async def on_server(self, server: RedisSessions) -> Outcome:
         """One round trip; one more for the first session of a user in this process."""
         key, image, head, policy = self.key, self.image, self.image.head, server.policy
-        span = _lasting(head.span, head.expires)
-        await server.registry.register_only(key.owner, span)
+        min_lifetime = _lasting(head.min_lifetime, head.expires)
+        await server.registry.register_only(key.owner, min_lifetime)
         user = server.keys.user(key)
         call: Call[list[Any]] = Call(
             name="sessions.restore_session",
@@ -121,7 +121,8 @@ class RestoreSession(Operation[Outcome], frozen=True):
         reply = await server.engine.run(call)
         status, *said = reply
         if status in DONE:
-            await server.registry.register_only(key.owner, span)  # the server may be another now
+            # Again: the server may be another now.
+            await server.registry.register_only(key.owner, min_lifetime)
             server.recent.enter(entry_of(key, head, said[0] if said else b""))
             return "restored"
         if status == b"incomplete":
@@ -263,8 +264,8 @@ def _outcome(status: bytes, said: Sequence[Any]) -> Outcome:
     return "expired" if status == b"expired" else "exists"
 
 
-def _lasting(span: float | None, expires: float | None) -> float | None:
+def _lasting(min_lifetime: float | None, expires: float | None) -> float | None:
     """Seconds that a session is on its user's index: its next change may be long before its end."""
-    if span is None or expires is None:
+    if min_lifetime is None or expires is None:
         return None
-    return max(span, expires - time.time())
+    return max(min_lifetime, expires - time.time())

@@ -30,7 +30,7 @@ local head = redis.call('HMGET', session,
 local incarnation, version, updated, expires, labels = head[1], head[2], head[3], head[4], head[6] or ''
 if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
-if not major_of(head[5]) or not (is_count(version) and is_time(updated) and is_span(expires)) then
+if not major_of(head[5]) or not (is_count(version) and is_time(updated) and is_lifetime(expires)) then
   return {'corrupt'}
 end
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'exists'} end

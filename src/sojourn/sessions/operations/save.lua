@@ -11,7 +11,7 @@
 --       9 cap of the log, events or ''         10 cap of a user's sessions or ''
 --      11 number of fields, then the pairs (title, status, …); number of state pairs, then the
 --         pairs; number of events, then the events; the shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq, 1 if the user had no session, updated,
+-- Reply {'ok' | 'duplicate', version, min lifetime, last seq, 1 if the user had no session, updated,
 --         expires or '', labels as JSON or '', those before}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}
 --       {'newer', format}: nothing was written
@@ -27,15 +27,15 @@ local updated, ttl, last = created, first_ttl, ''
 local name, born = 's' .. operation_id, operation_name('save', id, operation_id)
 if incarnation then
   if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
-  if not major_of(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_span(head[4])
-      and is_span(head[5] or '') and is_count(head[6]) and is_time(head[7])) then
+  if not major_of(head[8]) or not (is_count(head[2]) and is_count(head[3]) and is_lifetime(head[4])
+      and is_lifetime(head[5] or '') and is_count(head[6]) and is_time(head[7])) then
     return {'corrupt'}
   end
   version, epoch, ttl, last, created = tonumber(head[2]), head[3] + 1, head[4], head[5] or '', head[7]
   local done = redis.call('ZSCORE', ops, name)
   if done then
     write_again(ops)
-    return {'duplicate', done, span(ttl, last), tonumber(head[6]), 0,
+    return {'duplicate', done, min_lifetime(ttl, last), tonumber(head[6]), 0,
       head[11] or '', head[12] or '', former, former}
   end
   if major_of(head[8]) > 1 then return {'newer', head[8]} end
@@ -72,7 +72,7 @@ if alive then return {'full', alive} end
 
 version = version + 1
 local dropped = max_events == '' and 0 or math.max(0, count - tonumber(max_events))
-local expires = later(ttl, last)
+local expires = expires_at(ttl, last)
 -- The first write is one that a full server refuses, before anything is changed.
 redis.call('ZADD', by_update, 'GT', updated, id)
 redis.call('UNLINK', events, ids)
@@ -106,4 +106,4 @@ if notices then
   local change = {incarnation and 'updated' or 'created', id, version}
   write_found(notices, ARGV[#ARGV], dead, change, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), count, first, updated, expires, labels, former}
+return {'ok', version, min_lifetime(ttl, last), count, first, updated, expires, labels, former}

@@ -52,8 +52,9 @@ class Save(SessionWrite[WriteResult], frozen=True):
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
-        key, change, policy, span = self.key, self.change, server.policy, Lifetime(self.ttl).span
-        known = self.new and not await server.registry.register(key.owner, span)
+        key, change, policy = self.key, self.change, server.policy
+        min_lifetime = Lifetime(self.ttl).min_lifetime
+        known = self.new and not await server.registry.register(key.owner, min_lifetime)
         reply = await server.change(
             SCRIPT,
             key,
@@ -71,7 +72,7 @@ class Save(SessionWrite[WriteResult], frozen=True):
             separate_connection=len(self.rows) > _SHORT,
         )
         if known and reply[4]:
-            server.registry.register_again(key.owner, span)
+            server.registry.register_again(key.owner, min_lifetime)
         server.registry.keep_alive(key.owner, seconds(reply[2]))
         server.recent.enter(IndexEntry(key, *reply[5:9]))
         return WriteResult(int(float(reply[1])), int(reply[3]), reply[0] == b"duplicate")

@@ -11,7 +11,7 @@ local expected_incarnation, expected_version, id, ttl, expires = unpack(ARGV, 1,
 local head = redis.call('HMGET', session, 'incarnation', 'version', 'until', 'format', 'updated', 'labels')
 if not head[1] then return not_there(session) end
 if expected_incarnation ~= head[1] then return {'missing'} end
-if not major_of(head[4]) or not (is_count(head[2]) and is_span(head[3] or '')) then return {'corrupt'} end
+if not major_of(head[4]) or not (is_count(head[2]) and is_lifetime(head[3] or '')) then return {'corrupt'} end
 if tonumber(expected_version) ~= tonumber(head[2]) then return {'stale', tonumber(head[2])} end
 redis.call('LLEN', events)
 redis.call('ZCARD', ids)

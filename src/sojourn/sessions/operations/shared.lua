@@ -29,17 +29,17 @@ local function write_lifetime(key, left, ttl)
   end
 end
 
--- When a session expires that shall live for `ttl` ms at least: a hundredth more than asked, so that
--- not every change has to set it anew; but never after `last`. '' is never.
-local function later(ttl, last)
+-- When a session expires that lives for `ttl` ms at least: a hundredth later than asked, so that not
+-- every change has to set it again; but never after `last`. '' is never.
+local function expires_at(ttl, last)
   local expires = ttl == '' and '' or now + math.ceil(ttl * 1.01)
   if last == '' or expires ~= '' and expires <= tonumber(last) then return expires end
   return last
 end
 
--- For how many ms what a session shares has to live when only the session is told of: its ttl, or
--- what is left until its last instant. '' is for ever.
-local function span(ttl, last)
+-- How many ms the keys that a session shares must live because of it: its ttl, or what is left until
+-- its last instant. '' is for ever.
+local function min_lifetime(ttl, last)
   if ttl ~= '' or last == '' then return ttl end
   return math.max(1, last - now)
 end
@@ -88,7 +88,7 @@ local function is_count(field)
 end
 
 -- Whether a field is a number of ms, or '' for never.
-local function is_span(field)
+local function is_lifetime(field)
   return field == '' or is_count(field)
 end
 
@@ -127,7 +127,7 @@ local function write_index_lifetime(by_update, by_expiry, expires, evicted)
   if evicted and redis.call('ZCARD', by_update) ~= redis.call('ZCARD', by_expiry) then
     evicted(by_update, by_expiry)
   end
-  local ttl = expires == '' and '' or math.max(0, expires - now) / 1.01 -- `later` has added that
+  local ttl = expires == '' and '' or math.max(0, expires - now) / 1.01 -- `expires_at` has added that
   local last = ttl ~= '' and redis.call('ZREVRANGE', by_expiry, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({by_update, by_expiry}) do
     local left = redis.call('PTTL', key)

@@ -7,7 +7,7 @@
 -- ARGV  1 operation id     2 incarnation or ''   3 expected version or ''   4 session id
 --       5 how many to drop at the end      6 how many to keep of the rest or '' (all)
 --       7 shared ttl, ms or '', for notices
--- Reply {'ok' | 'duplicate', version, span, last seq, updated, expires or '', labels as JSON or ''}
+-- Reply {'ok' | 'duplicate', version, min lifetime, last seq, updated, expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'corrupt'} {'newer', format}: nothing was written
 local operation_id, expected_incarnation, expected_version, id, from_end, keep, shared_ttl =
   unpack(ARGV, 1, 7)
@@ -19,7 +19,7 @@ local incarnation, ttl, last, labels = head[1], head[5], head[8] or '', head[9] 
 if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
 if not major_of(head[7]) or not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])
-    and is_count(head[6]) and is_span(ttl) and is_span(last)) then
+    and is_count(head[6]) and is_lifetime(ttl) and is_lifetime(last)) then
   return {'corrupt'}
 end
 local version, seq, dropped, epoch =
@@ -29,7 +29,7 @@ local name = 't' .. operation_id
 local done = redis.call('ZSCORE', ops, name)
 if done then
   write_again(ops)
-  return {'duplicate', done, span(ttl, last), seq, head[10] or '', head[11] or '', labels}
+  return {'duplicate', done, min_lifetime(ttl, last), seq, head[10] or '', head[11] or '', labels}
 end
 if major_of(head[7]) > 1 then return {'newer', head[7]} end
 if expected_version ~= '' and tonumber(expected_version) ~= version then return {'stale', version} end
@@ -51,7 +51,7 @@ else
 end
 redis.call('ZREMRANGEBYSCORE', ids, seq + 1, '+inf')
 redis.call('ZREMRANGEBYSCORE', ids, 1, dropped)
-local expires = later(ttl, last)
+local expires = expires_at(ttl, last)
 local updated = seconds()
 write_indexed(by_update, by_expiry, id, updated, expires)
 redis.call('HSET', session, 'version', version, 'seq', seq, 'dropped', dropped, 'epoch', epoch,
@@ -63,4 +63,4 @@ write_labelled(by_update, by_expiry, id, expires, read_labels(labels) or {}, {})
 if KEYS[7] then
   write_notices(KEYS[7], shared_ttl, {{'trimmed', id, version}}, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), seq, updated, expires, labels}
+return {'ok', version, min_lifetime(ttl, last), seq, updated, expires, labels}

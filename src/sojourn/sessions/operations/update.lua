@@ -8,7 +8,7 @@
 --       5 new ttl: ms, '' (never) or 'keep'      6 new until: ms, '' (never) or 'keep'
 --       7 cap of labels, their number           8… field, value, …; of `labels` those to set, and
 --         with null those to remove; where notices are wanted then the shared ttl, ms or ''
--- Reply {'ok' | 'duplicate', version, span, updated, expires or '', labels as JSON or '', those
+-- Reply {'ok' | 'duplicate', version, min lifetime, updated, expires or '', labels as JSON or '', those
 --         before}
 --       {'missing'} {'stale', version} {'labels', number} {'corrupt'} {'newer', format}: nothing
 --       was written
@@ -43,15 +43,15 @@ local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or '
 local former = head[7] or ''
 if not incarnation then return not_there(session) end
 if expected_incarnation ~= '' and expected_incarnation ~= incarnation then return {'missing'} end
-if not major_of(head[5]) or not is_count(head[2]) or not is_span(head[3])
-    or not is_time(head[4]) or not is_span(until_now) then
+if not major_of(head[5]) or not is_count(head[2]) or not is_lifetime(head[3])
+    or not is_time(head[4]) or not is_lifetime(until_now) then
   return {'corrupt'}
 end
 local name = 'u' .. operation_id
 local done = redis.call('ZSCORE', ops, name)
 if done then
   write_again(ops)
-  return {'duplicate', done, span(head[3], until_now), head[4], head[8] or '', former, former}
+  return {'duplicate', done, min_lifetime(head[3], until_now), head[4], head[8] or '', former, former}
 end
 local changed = #ARGV > 8 or new_ttl ~= 'keep' or new_until ~= 'keep'
 if changed and major_of(head[5]) > 1 then return {'newer', head[5]} end
@@ -76,7 +76,7 @@ end
 
 local ttl = new_ttl == 'keep' and head[3] or new_ttl
 local last = new_until == 'keep' and until_now or new_until
-local expires, updated = later(ttl, last), head[4]
+local expires, updated = expires_at(ttl, last), head[4]
 local fields = {'ttl', ttl, 'until', last, 'expires', expires}
 if changed then -- otherwise it is a touch, which may be repeated
   version = version + 1
@@ -99,4 +99,4 @@ write_labelled(by_update, by_expiry, id, expires, labels, read_labels(former) or
 if changed and KEYS[7] then
   write_notices(KEYS[7], ARGV[#ARGV], {{'updated', id, version}}, {by_update, by_expiry})
 end
-return {'ok', version, span(ttl, last), updated, expires, field, former}
+return {'ok', version, min_lifetime(ttl, last), updated, expires, field, former}

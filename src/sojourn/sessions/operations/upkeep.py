@@ -24,8 +24,8 @@ _COUNT = Script.beside(__name__, "count")
 
 _STEP = 200
 """Sessions that one round trip looks at."""
-_PRUNED = 1000
-"""How many that have expired one step takes out (prune.lua)."""
+_EXPIRED = 1000
+"""How many that have expired one step takes out (remove_expired.lua)."""
 _AT_ONCE = 1000
 """Sessions of many users that are looked at together."""
 _IN_VAIN = (CorruptRecord, ServerOutOfMemory)
@@ -50,7 +50,7 @@ class _Repair:
     def count_expired(self, expired: int) -> None:
         """Sessions that had expired went out of the indexes."""
         self.expired += expired
-        self.has_expired = expired == _PRUNED
+        self.has_expired = expired == _EXPIRED
 
     def add_page(self, index: str, page: tuple[bytes, list[bytes]]) -> None:
         """Some names of an index were read, and where the next ones are."""
@@ -120,7 +120,7 @@ class RepairUsers(Operation[Sequence[Repaired | CorruptRecord]], frozen=True):
                     raise reply
                 else:
                     take(reply)
-            await _mend(server, repairs)
+            await _repair(server, repairs)
             asks = [ask for repair in repairs for ask in _asks(server, repair)]
         waiting = [repair for repair in repairs if repair.waiting and repair.error is None]
         drains = (server.shared_state.flush(repair.owner) for repair in waiting)
@@ -200,17 +200,17 @@ def _asks(server: RedisSessions, repair: _Repair) -> Iterator[_Ask]:
     """What is left to be asked about a user's indexes."""
     if repair.has_expired:
         repair.has_expired = False
-        yield repair, server.indexes.prune_call(repair.owner), repair.count_expired
+        yield repair, server.indexes.remove_expired_call(repair.owner), repair.count_expired
     cursors, repair.cursors = repair.cursors, {}
     for index, cursor in cursors.items():
         yield repair, _page_call(index, cursor), partial(repair.add_page, index)
 
 
-async def _mend(server: RedisSessions, repairs: Sequence[_Repair]) -> None:
+async def _repair(server: RedisSessions, repairs: Sequence[_Repair]) -> None:
     """Make the indexes true of the sessions that were met."""
     parts = [(repair, part) for repair in repairs for part in repair.take_parts()]
     for some in _together(parts):
-        calls = [server.indexes.mend_call(repair.owner, part) for repair, part in some]
+        calls = [server.indexes.repair_call(repair.owner, part) for repair, part in some]
         recent: dict[RecentKeys, list[IndexEntry]] = {}
         for (repair, _), mended in zip(some, await server.engine.gather_calls(calls), strict=True):
             if isinstance(mended, CorruptRecord):

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from sojourn.codecs import text
 from sojourn.errors import InvalidInput, Throttled, Unavailable
-from sojourn.handles import stays_here
 from sojourn.ids import parse_app
+from sojourn.process_bound import stays_here
 from sojourn.security.counters import Bucket, Count, Counters, InMemoryCounters
 
 log = logging.getLogger("sojourn.security")
@@ -88,7 +88,7 @@ class GuessLimiter:
         refused = 2 * limit if refused is None else refused
         if not 1 <= limit <= refused or window < 1 or not 0 <= delay <= longest:
             raise InvalidInput(
-                "Enumeration needs 1 <= limit <= refused, a window of at least a second, and "
+                "GuessLimiter needs 1 <= limit <= refused, a window of at least a second, and "
                 "0 <= delay <= longest."
             )
         if len(salt) > blake2b.MAX_KEY_SIZE:

@@ -19,7 +19,7 @@ for i = 2, #ARGV do
     local head = redis.call('HMGET', KEYS[i + 1], 'updated', 'expires', 'labels')
     -- A full server refuses a ZADD that would change nothing, too.
     local known = redis.call('ZSCORE', KEYS[1], id) and redis.call('ZSCORE', KEYS[2], id)
-    local sound = is_time(head[1]) and is_span(head[2])
+    local sound = is_time(head[1]) and is_lifetime(head[2])
     if not known and sound then
       local added = redis.call('ZADD', KEYS[1], 'NX', head[1], id)
         + redis.call('ZADD', KEYS[2], 'NX', head[2] == '' and '+inf' or head[2], id)
