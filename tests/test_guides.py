@@ -45,6 +45,7 @@ ELSEWHERE = {"mcp": "tests/surfaces/test_mcp_guide.py runs them, with a server f
 NOT_RUN = {
     r"git clone .*|cd sojourn": "there is no clone of the clone",
     r"pip install .*": "installs packages",
+    r"python3 -m venv .*": "makes an environment",
     r"curl .*": "asks a server that is not there",
     r"\(echo .*": "the shell's own words",
     r"(python -m )?sojourn adk (web|api_server|run) .*": "serves until Ctrl-C; tests/e2e runs it",
