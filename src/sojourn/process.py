@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Generator, Mapping
@@ -247,6 +248,7 @@ def close_all() -> None:
         return
     loop = asyncio.new_event_loop()
     loop.set_default_executor(_InThisThread())
+    loop.slow_callback_duration = math.inf  # in debug mode it would tell of that executor
     try:
         loop.run_until_complete(asyncio.wait_for(_close_all(left), _LAST_SECONDS))
     except TimeoutError as error:

@@ -228,6 +228,15 @@ async def test_a_full_quarantine_does_not_keep_a_user_from_being_forgotten(bench
     assert not bench.client.exists(bench.head, bench.outbox, bench.quarantine)
 
 
+async def test_what_cannot_be_read_is_forgotten_when_it_is_sent_twice(bench: Bench) -> None:
+    for _ in range(2):  # the first run loads the scripts, the second sends them again
+        bench.client.hset(bench.outbox, "op", "mine")
+        bench.client.script_flush()
+        await bench.store.admin.forget("ada", app=bench.key.app)
+        await bench.store.disconnect()  # what was still to be sent has left, or never will
+        assert not bench.client.exists(bench.outbox, bench.quarantine)
+
+
 # ── sizes ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -210,7 +210,9 @@ class Engine:
             for _, pending in under_way:
                 pending.forget()
 
-    def send_nowait(self, call: Call[Any], *, lost: Callable[[], object] | None = None) -> None:
+    def send_nowait(
+        self, call: Call[Any], *, lost: Callable[[], object] | None = None
+    ) -> asyncio.Future[Any]:
         """Send a call without waiting for it: one that is harmless to lose and to repeat.
 
         It leaves with the next call, or after a moment with all others that were such meanwhile.
@@ -218,6 +220,9 @@ class Engine:
         Args:
             call: what to send.
             lost: called when it ended with an error.
+
+        Returns:
+            the reply to come, for who must know that it was sent.
         """
 
         def heard(future: asyncio.Future[Any]) -> None:
@@ -228,6 +233,7 @@ class Engine:
         future = self._submit(call, unawaited=True).future
         self._unawaited.add(future)
         future.add_done_callback(heard)
+        return future
 
     def watch(self, channel: str) -> Watch:
         """Make a watch that wakes a task of the running loop when a channel gets a message.

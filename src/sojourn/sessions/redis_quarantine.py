@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -48,6 +50,7 @@ class RedisQuarantine:
         self._engine = engine
         self._keys = keys
         self._ttl = ms(ttl)
+        self._sent: set[asyncio.Future[Any]] = set()
 
     def keep(self, owner: UserKey, records: Sequence[UnreadablePart]) -> None:
         """One script; nobody waits for it."""
@@ -63,7 +66,7 @@ class RedisQuarantine:
                 each.raw if moved else each.raw[:LARGEST],
                 name_of(each.field) if moved else "",
             ]
-        self._engine.send_nowait(
+        sent = self._engine.send_nowait(
             Call(
                 name="sessions.quarantine",
                 keys=(user.quarantine, user.outbox),
@@ -73,6 +76,8 @@ class RedisQuarantine:
                 separate_connection=True,
             )
         )
+        self._sent.add(sent)
+        sent.add_done_callback(self._sent.discard)
 
     async def records(self, owner: UserKey) -> list[Quarantined]:
         """One round trip."""
@@ -90,7 +95,11 @@ class RedisQuarantine:
         return sorted(found, key=lambda each: (each.time, each.id))
 
     async def forget(self, owner: UserKey) -> int:
-        """One round trip."""
+        """One round trip, after the records that this loop still sends."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            *(sent for sent in list(self._sent) if sent.get_loop() is loop), return_exceptions=True
+        )
         key = self._keys.user(owner).quarantine
         call: Call[list[object]] = Call(
             name="sessions.release",
