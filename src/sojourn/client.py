@@ -39,7 +39,6 @@ from sojourn.sessions import (
 from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
 from sojourn.sessions.operations.archive import ReadStoredSession
-from sojourn.sessions.tombstones import REMEMBERED
 from sojourn.stats import Health, NodeHealth, Stats
 from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
 from sojourn.telemetry.newer import NEWER
@@ -256,10 +255,7 @@ class Sojourn:
         """Delete artifacts that were moved behind the back of who has revoked or forgotten."""
         with suppress(CorruptRecord):  # it is there
             gone = await self.stores.sessions.run(ReadStoredSession(key)) is None
-            buried = (
-                await self.stores.sessions.run(FindTombstone(key, REMEMBERED)) if gone else None
-            )
-            if buried is not None:
+            if gone and (await self.stores.sessions.run(FindTombstone(key, 0.0))).reason:
                 await self.artifacts.clear(key)
 
     def history(

@@ -35,7 +35,7 @@ from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
-from sojourn.sessions.tombstones import REMEMBERED
+from sojourn.sessions.tombstones import REMEMBERED, age_of
 from sojourn.telemetry import RefusedWrite, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
@@ -428,7 +428,7 @@ class Replayer:
 
     async def _apply(self, key: SessionKey | None, entry: JournalEntry) -> WriteResult | None:
         """Do what was kept, once; None when it was refused."""
-        age, kept = time.time() - entry.added, None
+        kept = None
         doubtful = entry.inherited or entry is self._tried
         try:
             kept = _kept(entry.data)
@@ -436,7 +436,7 @@ class Replayer:
             if kept.birth is None:
                 done = await self._append(kept, entry)
             else:
-                done = await self._create(kept, kept.birth, age)
+                done = await self._create(kept, kept.birth, entry.added)
         except _REFUSALS as refused:
             error: SojournError = refused
             creates = kept is not None and kept.birth is not None
@@ -449,7 +449,7 @@ class Replayer:
             if (
                 key
                 and not creates
-                and await self._store.run(FindTombstone(key, age)) == "forgotten"
+                and (await self._store.run(FindTombstone(key, entry.added))).reason == "forgotten"
             ):
                 error = refusals.erased("forgotten")
             self._refuse(entry, error)
@@ -468,16 +468,16 @@ class Replayer:
         self._refused.append(RefusedWrite(name, reason, entry.data))
 
     async def _create(
-        self, kept: JournaledWrite, birth: JournaledCreate, age: float
+        self, kept: JournaledWrite, birth: JournaledCreate, since: float
     ) -> WriteResult:
-        if age > REMEMBERED:
+        if age_of(since) > REMEMBERED:
             raise refusals.outdated()
         life, fields = Lifetime(birth.ttl, until=birth.until), _pairs(birth.fields)
         made = await self._store.run(
             Create(
                 *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
                 fresh=True,
-                age=age,
+                since=since,
             )
         )
         return WriteResult(1, 0, made.repeated)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import secrets
+import time
 from hashlib import sha1
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -52,6 +52,18 @@ class Forgotten(NamedTuple):
         )
 
 
+class TombstoneSearch(NamedTuple):
+    """What was found of the tombstones of a session.
+
+    Attributes:
+        reason: why a write that has waited since then is refused; None if it is not.
+        since: that time by the clock of the server that has the session, seconds since the epoch.
+    """
+
+    reason: TombstoneReason | None
+    since: float
+
+
 def anywhere(user: UserId) -> UserKey:
     """A user in whatever app: no app has an empty name."""
     return UserKey(AppName(""), user)
@@ -67,9 +79,9 @@ def names_of(key: SessionKey) -> str:
     return f"{name_of(key)} {name_of(key.owner)}"
 
 
-def waited_ms(age: float, timeout: float) -> int:
-    """For how many ms a write of that age has waited, when it gets there as late as it may."""
-    return math.ceil((max(0.0, age) + timeout) * 1000)
+def age_of(since: float) -> float:
+    """Seconds since then, by the clock of this machine."""
+    return max(0.0, time.time() - since)
 
 
 def mark_of(target: TombstoneTarget) -> str:

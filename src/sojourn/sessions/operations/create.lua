@@ -12,7 +12,8 @@
 --       5 shared ttl, ms or ''                  6 cap of a state, bytes
 --       7 app delta as JSON or ''               8 age that it reaches at most, ms or ''
 --       9 when it expires at the latest, ms or ''             10 cap of a user's sessions or ''
---      11 for how many ms it has waited, or ''                12 names of its tombstones, or ''
+--      11 since when it has waited, ms by the clock of this server, or ''
+--      12 names of its tombstones, or ''
 --      13 number of fields, then the pairs (title, status, …); number of session pairs, then the
 --         pairs; number of user pairs, then the pairs
 -- Reply {'ok' | 'duplicate', created, expires or '', stamp, entries left in the outbox,
@@ -24,8 +25,9 @@ local operation_id, id, created, ttl, shared_ttl, state_cap, app_delta, max_age,
 local session, operations, notices = KEYS[1], KEYS[9], KEYS[waited == '' and 10 or 11]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 if waited ~= '' then
-  local kind = find_tombstone(KEYS[10], waited, names)
-  if kind ~= '' then return {'erased', kind} end
+  local revoked, forgotten = find_tombstones(KEYS[10], names)
+  if forgotten >= tonumber(waited) then return {'erased', 'forgotten'} end
+  if revoked >= tonumber(waited) then return {'erased', 'revoked'} end
 end
 local incarnation = redis.call('HGET', session, 'incarnation')
 local ours = incarnation == operation_id

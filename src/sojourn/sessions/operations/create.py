@@ -11,6 +11,7 @@ from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
 from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.forget import Forget
+from sojourn.sessions.operations.lists import ListIds
 from sojourn.sessions.operations.tombstones import FindTombstone
 from sojourn.sessions.replies import as_object, counted, ms, seconds
 from sojourn.sessions.store import (
@@ -22,7 +23,7 @@ from sojourn.sessions.store import (
     SessionHeader,
     WriteOptions,
 )
-from sojourn.sessions.tombstones import names_of, waited_ms
+from sojourn.sessions.tombstones import names_of
 
 if TYPE_CHECKING:
     from sojourn.sessions.inmemory import InMemorySessions
@@ -45,8 +46,8 @@ class Create(Operation[Created], frozen=True):
         fields: all of those that a change may set.
         state: its first state.
         fresh: the id was made for it, so that no other session can have it.
-        age: seconds that it has waited in an outage buffer; None for one that has not: then nothing
-            can have been revoked or forgotten since.
+        since: since when it has waited in an outage buffer, seconds since the epoch; None for one
+            that has not: then nothing can have been revoked or forgotten since.
     """
 
     key: SessionKey
@@ -56,7 +57,7 @@ class Create(Operation[Created], frozen=True):
     fields: Pairs
     state: Delta
     fresh: bool = False
-    age: float | None = None
+    since: float | None = None
 
     async def on_server(self, server: RedisSessions) -> Created:
         """One round trip; one more for the first session of a user in this process, or app state.
@@ -66,17 +67,16 @@ class Create(Operation[Created], frozen=True):
         forgotten since is not to be entered anywhere.
         """
         key, min_lifetime, registry = self.key, self.life.min_lifetime, server.registry
-        waited = self.age is not None
-        if self.age is not None and (reason := await server.run(FindTombstone(key, self.age))):
-            raise refusals.erased(reason)
+        waited = self.since is not None
+        since = None if self.since is None else await self._not_buried(server, self.since)
         known = not waited and not await registry.register(key.owner, min_lifetime)
         reply, *states = await server.engine.gather_calls(
-            [self.call(server), *server.shared_state.state_calls(key.owner)]
+            [self.call(server, since), *server.shared_state.state_calls(key.owner)]
         )
         repeated = await self.created_by(reply, server, known=known)
-        if waited:
+        if self.since is not None:
             await registry.register(key.owner, min_lifetime)
-            await self._refuse_tombstone(server)
+            await self._not_buried(server, self.since, done=True)
         registry.keep_alive(key.owner, min_lifetime)  # the server may be another by now
         for state in states:
             made_sure(state, self)
@@ -93,18 +93,22 @@ class Create(Operation[Created], frozen=True):
             readable=not (flawed or user_found.newer or app_found.newer),
         )
 
-    def call(self, server: RedisSessions) -> Call[Any]:
-        """The script that creates it, unless there is one."""
+    def call(self, server: RedisSessions, since: float | None = None) -> Call[Any]:
+        """The script that creates it, unless there is one.
+
+        `since` is of one that has waited, by the server's clock: then it matters not how late the
+        script gets there.
+        """
         key, life, user = self.key, self.life, server.keys.user(self.key)
         waited: tuple[Argument, Argument] = ("", "")
-        if self.age is not None:
-            waited = waited_ms(self.age, server.engine.timeout), names_of(key)
+        if since is not None:
+            waited = round(since * 1000), names_of(key)
         return Call(
             name="sessions.create",
             keys=(
                 *server.keys.session(key),
                 *user[:5],
-                *(() if self.age is None else (server.keys.erased(key.owner),)),
+                *(() if since is None else (server.keys.erased(key.owner),)),
                 *server.policy.notice_keys(user),
             ),
             read=only,
@@ -159,26 +163,46 @@ class Create(Operation[Created], frozen=True):
         )
         return bool(status == b"duplicate")
 
-    async def _refuse_tombstone(self, server: RedisSessions) -> None:
-        """Raise what was revoked or forgotten while a create that had waited was done.
+    async def _not_buried(
+        self, server: RedisSessions, since: float, *, done: bool = False
+    ) -> float:
+        """Raise what was revoked or forgotten since; else that time, by the server's clock.
 
-        A tombstone in another slot, of an app or a user of any app, the script cannot know; and a
-        name may have been entered into an index after it was struck off.
+        A tombstone in another slot, of an app or a user of any app, the script cannot know, and a
+        name may have been entered into an index after it was struck off: so it looks again when
+        it is done. An attempt that was cut off before that may have left the session.
         """
-        reason = None if self.age is None else await server.run(FindTombstone(self.key, self.age))
-        if reason == "forgotten":
-            await server.run(Forget(self.key.owner))
-        elif reason is not None:
+        key = self.key
+        reason, since = await server.run(FindTombstone(key, since))
+        if reason is None:
+            return since
+        if done and reason == "forgotten":
+            await server.run(Forget(key.owner))
+        elif done or await self._is_there(server):
             write = WriteOptions(f"{self.operation_id[:120]}.undone", self.operation_id)
-            await server.run(Delete(self.key, write))
-        if reason is not None:
-            raise refusals.erased(reason)
+            await server.run(Delete(key, write))
+            if reason == "forgotten" and not (await server.run(ListIds(key.owner, None, 1))).places:
+                await server.run(Forget(key.owner))  # it had nothing else: no more than came late
+        raise refusals.erased(reason)
+
+    async def _is_there(self, server: RedisSessions) -> bool:
+        head = server.keys.session(self.key).head
+        call: Call[bytes | None] = Call(
+            "sessions.incarnation",
+            (head,),
+            only,
+            commands=[("HGET", head, "incarnation")],
+            allow_wrong_type=True,
+        )
+        return await server.engine.run(call) == self.operation_id.encode()
 
     async def in_memory(self, memory: InMemorySessions) -> Created:
         """As `Operation`."""
         key, now = self.key, memory.now()
-        if self.age is not None and (reason := await memory.run(FindTombstone(key, self.age))):
-            raise refusals.erased(reason)
+        if self.since is not None:
+            reason, _ = await memory.run(FindTombstone(key, self.since))
+            if reason is not None:
+                raise refusals.erased(reason)
         session = memory.alive(key)
         if session is not None and session.head.incarnation == self.operation_id:
             return memory.born(key, session.head)._replace(repeated=True)
@@ -212,7 +236,7 @@ class Create(Operation[Created], frozen=True):
         TooLarge, InvalidInput, TooManySessions.
         """
         until, now = self.life.until, memory.now()
-        if self.age is None and until is not None and until <= now:
+        if self.since is None and until is not None and until <= now:
             raise refusals.past(self.key, round((now - until) * 1000))
         memory.check("state", {}, self.state.session)
         memory.check("user state", memory.values(self.key.owner), self.state.user)

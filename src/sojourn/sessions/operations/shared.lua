@@ -324,25 +324,25 @@ local function write_outbox(key, operation, delta, ttl)
   return #waiting
 end
 
--- The reason of a tombstone that was added since a write began to wait, `age` ms ago: 'revoked',
--- 'forgotten' or ''.
+-- When the latest tombstones were added, ms: of what was revoked, of what was forgotten; 0 for none.
 -- `names` are those that it may have, a space between them; tombstones have hashes of names.
 -- A word that is not known counts as 'revoked': what a newer version ended does not come back.
-local function find_tombstone(tombstones, age, names)
-  local made, kind = now - age, ''
+local function find_tombstones(tombstones, names)
+  local found = {revoked = 0, forgotten = 0}
   local fields = redis.call('HGETALL', tombstones)
   for i = 1, #fields, 2 do
     local salt, hash = string.match(fields[i], '^(%x+):(%x+)$')
     local at, what = string.match(fields[i + 1], '^(%d+) (%a+)')
-    if salt and at and tonumber(at) >= made then
+    if salt and at then
+      local kind = what == 'forgotten' and what or 'revoked'
       for name in string.gmatch(names, '%S+') do
-        if redis.sha1hex(salt .. ':' .. name) == hash and kind ~= 'forgotten' then
-          kind = what == 'forgotten' and what or 'revoked'
+        if redis.sha1hex(salt .. ':' .. name) == hash then
+          found[kind] = math.max(found[kind], tonumber(at))
         end
       end
     end
   end
-  return kind
+  return found.revoked, found.forgotten
 end
 
 -- Tell who listens of changes, each {kind, session, version}: entries of the user's stream, and one

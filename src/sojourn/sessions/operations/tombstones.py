@@ -12,12 +12,13 @@ from sojourn.ids import SessionId, SessionKey
 from sojourn.sessions.tombstones import (
     REMEMBERED,
     TombstoneReason,
+    TombstoneSearch,
     TombstoneTarget,
+    age_of,
     anywhere,
     mark_of,
     name_of,
     names_of,
-    waited_ms,
 )
 
 if TYPE_CHECKING:
@@ -58,25 +59,29 @@ class AddTombstone(Operation[float], frozen=True):
         return now
 
 
-class FindTombstone(Operation[TombstoneReason | None], frozen=True):
-    """Whether a session, its user or its app was revoked or forgotten in the last `age` seconds.
+class FindTombstone(Operation[TombstoneSearch], frozen=True):
+    """Whether a session, its user or its app was revoked or forgotten since then.
 
     Attributes:
         key: which session.
-        age: in how many seconds.
+        since: seconds since the epoch, by the clock of this machine.
     """
 
     key: SessionKey
-    age: float
+    since: float
 
-    async def on_server(self, server: RedisSessions) -> TombstoneReason | None:
-        """One round trip."""
-        key, waited = self.key, waited_ms(self.age, server.engine.timeout)
-        calls: list[Call[bytes]] = [
+    async def on_server(self, server: RedisSessions) -> TombstoneSearch:
+        """One round trip.
+
+        The age is taken when the answers are here: however long they took, what was revoked since
+        the write was made is found. The time of a call more is for that write's first attempt.
+        """
+        key = self.key
+        calls: list[Call[list[int]]] = [
             Call(
                 *("sessions.find_tombstone", (server.keys.erased(slot),), only),
                 script=_FIND,
-                args=(waited, names),
+                args=(names,),
             )
             for slot, names in (
                 (key.owner, names_of(key)),
@@ -84,20 +89,24 @@ class FindTombstone(Operation[TombstoneReason | None], frozen=True):
                 (anywhere(key.user), name_of(anywhere(key.user))),
             )
         ]
-        reasons = {reason.decode() for reason in await server.engine.run_all(calls)}
-        if "forgotten" in reasons:
-            return "forgotten"
-        return "revoked" if "revoked" in reasons else None
+        replies = await server.engine.run_all(calls)
+        age = (age_of(self.since) + server.engine.timeout) * 1000
+        reason: TombstoneReason | None = None
+        if any(forgotten and forgotten >= now - age for now, _, forgotten in replies):
+            reason = "forgotten"
+        elif any(revoked and revoked >= now - age for now, revoked, _ in replies):
+            reason = "revoked"
+        return TombstoneSearch(reason, (replies[0][0] - age) / 1000)
 
-    async def in_memory(self, memory: InMemorySessions) -> TombstoneReason | None:
+    async def in_memory(self, memory: InMemorySessions) -> TombstoneSearch:
         """As `Operation`."""
-        key, made = self.key, memory.now() - max(0.0, self.age)
+        key, since = self.key, memory.now() - age_of(self.since)
         reasons: tuple[TombstoneReason, ...] = ("forgotten", "revoked")
         for reason in reasons:
             for each in (key, key.owner, str(key.app), anywhere(key.user)):
-                if memory.tombstones.get((each, reason), -inf) >= made:
-                    return reason
-        return None
+                if memory.tombstones.get((each, reason), -inf) >= since:
+                    return TombstoneSearch(reason, since)
+        return TombstoneSearch(None, since)
 
 
 class WasAppended(Operation[bool], frozen=True):
