@@ -64,7 +64,9 @@ class Admin(SessionAdmin):
         begins from then on is kept as ever; what others write meanwhile may go, too.
 
         It looks at every key of the server, eight times for each app and four times more to find
-        the apps, 1,000 in a round trip. Interrupted, do it again: it finishes.
+        the apps, 1,000 in a round trip. For each app it waits twice for a tenth of a second, until
+        names that other processes were about to enter into indexes have arrived. Interrupted, do it
+        again: it finishes.
 
         Args:
             user: whom to forget.

@@ -28,6 +28,8 @@ _STOPPED = 2
 """Stopped loops that keep their connections: those that started last."""
 _LINGER = 0.5
 """Seconds for which closing waits for calls of `send_nowait`."""
+_SETTLED = 0.1
+"""Seconds until calls of `send_nowait` of other processes have arrived, unless these are late."""
 
 
 class Node(NamedTuple):
@@ -234,6 +236,13 @@ class Engine:
         self._unawaited.add(future)
         future.add_done_callback(heard)
         return future
+
+    async def settle(self) -> None:
+        """Let calls of `send_nowait` arrive that other processes have made before now.
+
+        They enter names into indexes: who strikes off all that names somebody waits for them first.
+        """
+        await asyncio.sleep(_SETTLED)
 
     def watch(self, channel: str) -> Watch:
         """Make a watch that wakes a task of the running loop when a channel gets a message.

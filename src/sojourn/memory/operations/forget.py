@@ -60,7 +60,9 @@ class ForgetScopes(Operation[int], frozen=True):
                 )
                 done, many = await server.engine.run(call)
                 count += many
-            await server.unregister(scope)
+        await server.engine.settle()
+        for kind in self.kinds:
+            await server.unregister(ScopeKey(self.app, kind, self.name))
         found = await server.find(keys.memory_by(self.app, self.name))
         lost = [key for key in found if key[: key.index("}") + 1] in heads]
         await server.unlink(lost)

@@ -47,6 +47,7 @@ class Forget(Operation[Forgotten], frozen=True):
             done = done.plus(part)
         labels = server.keys.labels_by(server.keys.user(owner).by_update)
         await server.unlink(await server.find(labels))
+        await server.engine.settle()
         await _out_of_recent(server, owner)
         await server.registry.unregister(owner)
         return done
