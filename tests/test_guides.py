@@ -45,6 +45,7 @@ ELSEWHERE = {"mcp": "tests/surfaces/test_mcp_guide.py runs them, with a server f
 NOT_RUN = {
     r"git clone .*|cd sojourn": "there is no clone of the clone",
     r"pip install .*": "installs packages",
+    r"python3 -m venv .*": "makes an environment",
     r"curl .*": "asks a server that is not there",
     r"\(echo .*": "the shell's own words",
     r"(python -m )?sojourn adk (web|api_server|run) .*": "serves until Ctrl-C; tests/e2e runs it",
@@ -168,6 +169,25 @@ def _is_not_run(command: str) -> bool:
     found = [pattern for pattern in NOT_RUN if re.fullmatch(pattern, command)]
     _used.update(found)
     return bool(found)
+
+
+def test_the_map_names_what_is_there() -> None:
+    """Each file, folder and name in code style in docs/architecture.md is in the source."""
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    source = ROOT / "src/sojourn"
+    files = [each for each in source.rglob("*") if each.suffix in {".py", ".lua"}]
+    code = "\n".join(each.read_text("utf-8") for each in files)
+    for name in re.findall(r"`(?!make )([^`\n]+)`", text):
+        if "/" in name or name.endswith((".py", ".lua")):
+            places = [Path(name.replace("ROOM", room)) for room in ("sessions", "memory")]
+            found = any(
+                (base / each).exists()
+                for each in places
+                for base in (source, source / "sessions", source / "sessions/operations", ROOT)
+            )
+        else:
+            found = all(re.search(rf"\b{word}\b", code) for word in re.findall(r"\w+", name))
+        assert found, f"{name} is not in src/sojourn"
 
 
 def test_nothing_is_left_out_that_does_not_stand_on_a_page() -> None:

@@ -130,10 +130,12 @@ async def answered(http: httpx2.AsyncClient) -> None:
 
 
 @asynccontextmanager
-async def served(store: sojourn.Sojourn, patience: float) -> AsyncGenerator[str]:
+async def served(store: sojourn.Sojourn, resume_timeout: float) -> AsyncGenerator[str]:
     """The address of a server."""
-    desk = RequestContext(store.guard(), Identity("shop", "ada"))
-    config = uvicorn.Config(application(desk, patience=patience), log_level="warning")
+    context = RequestContext(store.guard(), Identity("shop", "ada"))
+    config = uvicorn.Config(
+        application(context, resume_timeout=resume_timeout), log_level="warning"
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -149,7 +151,7 @@ def url(request: pytest.FixtureRequest, shared_server: Server) -> str:
 
 async def test_a_call_that_nobody_answers_any_more_ends_with_advice(url: str) -> None:
     """As when the server was killed between the question and its answer."""
-    async with sojourn.open(url) as store, served(store, patience=0.2) as at:
+    async with sojourn.open(url) as store, served(store, resume_timeout=0.2) as at:
         streams = store.user("shop", "ada").streams
         session = await opened(streams)
         place = await streams.add(session, "42", "")
@@ -162,7 +164,7 @@ async def test_a_call_that_nobody_answers_any_more_ends_with_advice(url: str) ->
 
 async def test_an_answer_that_comes_late_is_waited_for(url: str) -> None:
     """As when another process, or a client's first connection, still works on it."""
-    async with sojourn.open(url) as store, served(store, patience=20) as at:
+    async with sojourn.open(url) as store, served(store, resume_timeout=20) as at:
         streams = store.user("shop", "ada").streams
         session = await opened(streams)
         place = await streams.add(session, "42", "")
@@ -178,7 +180,7 @@ async def test_an_answer_that_comes_late_is_waited_for(url: str) -> None:
 
 
 async def test_a_call_goes_on_when_its_client_has_gone(url: str) -> None:
-    async with sojourn.open(url) as store, served(store, patience=20) as at:
+    async with sojourn.open(url) as store, served(store, resume_timeout=20) as at:
         async with web_client(at) as http:
             begun = await http.post("/mcp", json=handshake())
         session = begun.headers["mcp-session-id"]

@@ -45,11 +45,11 @@ class ArchiveReader:
         except OSError as error:
             raise unusable(path, error) from error
 
-    def next(self, *, lenient: bool = False, passing: Passing | None = None) -> Line | None:
-        """The next line; None at the end, or with `lenient` before a line that was cut short.
+    def next(self, *, allow_cut_line: bool = False, passing: Passing | None = None) -> Line | None:
+        """The next line; None at the end, or with `allow_cut_line` before a line cut short.
 
         Args:
-            lenient: a line that was cut short is the end.
+            allow_cut_line: a line that was cut short is the end.
             passing: counts what this version does not know.
 
         Raises:
@@ -67,7 +67,7 @@ class ArchiveReader:
                 line=number,
             )
         if not data.endswith(b"\n"):
-            if lenient:
+            if allow_cut_line:
                 return None
             raise InvalidArchive(
                 f"Line {number:,} is cut short: the export was stopped. Run it again, with the "

@@ -66,7 +66,7 @@ class Writer:
     def _resume(self, header: Header) -> None:
         passing = Passing()
         with ArchiveReader(self._path) as reader:
-            while (line := reader.next(lenient=True, passing=passing)) is not None:
+            while (line := reader.next(allow_cut_line=True, passing=passing)) is not None:
                 try:
                     self.walk.step(line)
                 except (ValueError, RecursionError) as error:

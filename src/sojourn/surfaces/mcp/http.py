@@ -64,7 +64,7 @@ from sojourn.surfaces.mcp.verifier import Recorded
 PATH = "/mcp"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-PATIENCE = 5.0
+RESUME_TIMEOUT = 5.0
 """Seconds that a client which asks again waits for an answer that others may be working on."""
 _LONGEST = 60.0
 """Seconds that a request is worked on when its client has gone."""
@@ -92,7 +92,7 @@ class Handshaken:
         server: answers requests.
         context: knows who calls, and the store.
         security: which hosts and origins may be named.
-        patience: seconds that a client which asks again waits for an answer still to come.
+        resume_timeout: seconds that a client which asks again waits for an answer still to come.
     """
 
     def __init__(
@@ -101,13 +101,13 @@ class Handshaken:
         context: RequestContext,
         security: TransportSecuritySettings,
         *,
-        patience: float,
+        resume_timeout: float,
     ) -> None:
         server.streamable_http_app(stateless_http=True, transport_security=security)
         self._modern = server.session_manager
         self._context = context
         self._security = TransportSecurityMiddleware(security)
-        self._patience = patience
+        self._resume_timeout = resume_timeout
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
@@ -162,7 +162,7 @@ class Handshaken:
                 return _unknown()
             connection = await _opened(own)  # some clients send their dead id for ever
             request = Request(_named(request.scope, connection), request.receive)
-        told = ResumedMessage(own.streams, connection, patience=self._patience)
+        told = ResumedMessage(own.streams, connection, resume_timeout=self._resume_timeout)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         await self._running.start(self._serve, transport, version)
         try:
@@ -185,7 +185,7 @@ class Handshaken:
             return _unknown()
         if not _is_number(last) or await own.streams.after(connection, int(last)) is None:
             return _unknown()
-        told = ResumedMessage(own.streams, connection, patience=self._patience)
+        told = ResumedMessage(own.streams, connection, resume_timeout=self._resume_timeout)
         transport = StreamableHTTPServerTransport(connection, event_store=told)
         async with transport.connect():
             await transport.handle_request(request.scope, request.receive, send)
@@ -245,7 +245,7 @@ def application(
     verifier: TokenVerifier | None = None,
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
-    patience: float = PATIENCE,
+    resume_timeout: float = RESUME_TIMEOUT,
 ) -> Starlette:
     """The server as an ASGI application, at `/mcp`.
 
@@ -255,7 +255,7 @@ def application(
             user.
         hosts: `Host` headers to take beside those of loopback; `name:*` is any port.
         origins: `Origin` headers to take beside those of loopback.
-        patience: seconds that a client which asks again waits for an answer still to come.
+        resume_timeout: seconds that a client which asks again waits for an answer still to come.
     """
     security = TransportSecuritySettings(
         allowed_hosts=[*hosts, *LOOPBACK, *(f"{host}:*" for host in LOOPBACK)],
@@ -264,7 +264,7 @@ def application(
             *(f"http://{host}{port}" for host in LOOPBACK for port in ("", ":*")),
         ],
     )
-    served = Handshaken(server_of(context), context, security, patience=patience)
+    served = Handshaken(server_of(context), context, security, resume_timeout=resume_timeout)
     endpoint: Any = RequestBodyLimitMiddleware(served, DEFAULT_MAX_REQUEST_BODY_SIZE)
     middleware = [Middleware(Unstored)]
     if verifier is not None:

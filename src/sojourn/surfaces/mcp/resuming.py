@@ -43,17 +43,17 @@ class ResumedMessage(EventStore):
     Args:
         streams: of the user.
         connection: which MCP session.
-        patience: seconds that a client which asks again waits for an answer still to come.
+        resume_timeout: seconds that a client which asks again waits for an answer still to come.
 
     Attributes:
         answered: set when the request was answered, whether or not the client was still there.
     """
 
-    def __init__(self, streams: UserStreams, connection: str, *, patience: float) -> None:
+    def __init__(self, streams: UserStreams, connection: str, *, resume_timeout: float) -> None:
         self.answered = anyio.Event()
         self._streams = streams
         self._connection = connection
-        self._patience = patience
+        self._resume_timeout = resume_timeout
 
     async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
         """Keep a message; its id. Empty when it cannot be kept: it is sent all the same."""
@@ -68,12 +68,12 @@ class ResumedMessage(EventStore):
         return str(number) if number else ""
 
     async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> None:
-        """Send what came behind a message on its stream, until the answer or the end of patience.
+        """Send what came behind a message on its stream, until the answer or the time-out.
 
         Then the client is told that there will be none: whoever worked on it is gone.
         """
         number, stream = int(last_event_id), ""
-        with anyio.move_on_after(self._patience):
+        with anyio.move_on_after(self._resume_timeout):
             for attempt in count():
                 found = await self._streams.after(self._connection, number)
                 for told in found or ():
