@@ -45,3 +45,13 @@ async def test_what_is_told_late_of_a_forgotten_user_stands_nowhere(
             assert store._engine is not None
             await asyncio.gather(*store._engine._unawaited, return_exceptions=True)
             assert mentions(await everything(other), USER) == []
+
+
+async def test_revoking_an_app_finds_a_user_who_returned_a_moment_ago(server: Server) -> None:
+    async with sojourn.open(server.url) as store, sojourn.open(server.url) as other:
+        for _ in range(3):  # it gets faster, and none is missed
+            await store.sessions.create("shop", USER)
+            await other.admin.forget(USER, app="shop")
+            made = await store.sessions.create("shop", USER)
+            await other.admin.revoke_app("shop")
+            assert await other.sessions.get(made.key) is None

@@ -154,6 +154,7 @@ class SessionAdmin:
         """End all sessions of some users of an app, as `revoke` does; page by page those of all.
 
         The first page refuses writes buffered anywhere for any user of the app, even unknown ones.
+        It waits for a tenth of a second, until users who came just now are in the app's index.
         The round trips of `revoke_user` for each 500 users together.
 
         Args:

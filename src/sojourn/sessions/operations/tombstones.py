@@ -40,7 +40,7 @@ class AddTombstone(Operation[float], frozen=True):
     reason: TombstoneReason
 
     async def on_server(self, server: RedisSessions) -> float:
-        """One round trip."""
+        """One round trip. Of an app it lets users arrive that are on their way to its index."""
         what = self.target
         slot = what.owner if isinstance(what, SessionKey) else what
         call: Call[int] = Call(
@@ -48,7 +48,10 @@ class AddTombstone(Operation[float], frozen=True):
             script=_ADD,
             args=(mark_of(what), self.reason, round(REMEMBERED * 1000)),
         )
-        return await server.engine.run(call) / 1000
+        added = await server.engine.run(call)
+        if isinstance(what, str):
+            await server.engine.settle()
+        return added / 1000
 
     async def in_memory(self, memory: InMemorySessions) -> float:
         """As `Operation`."""
