@@ -57,11 +57,12 @@ async def measure(names, bench):
 
 def save(document, tables):
     """The picture is for a run of everything; a part of it would only confuse."""
-    from . import plot  # noqa: PLC0415  slow to import
-
     RESULTS.mkdir(exist_ok=True)
     name = "quick" if document["environment"]["plan"] == QUICK.name else "latest"
     report.save(RESULTS / f"{name}.json", document)
+
+    from . import plot  # noqa: PLC0415  slow to import
+
     plot.draw(tables, document["environment"], RESULTS / f"{name}.png")
     print(f"Written: bench/results/{name}.json and {name}.png")
 

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 COLOURS = dict(
     zip(
         TABLE,
-        ("#d1495b", "#9a9a9a", "#66a182", "#2e4057", "#3d7ea6", "#edae49", "#c9b8a8"),
+        ("#d1495b", "#9a9a9a", "#66a182", "#2e4057", "#3d7ea6", "#edae49", "#c9b8a8", "#8d6a9f"),
         strict=True,
     )
 )
