@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from binascii import b2a_base64
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from os import urandom
@@ -228,10 +229,10 @@ def parse_prefix(value: object) -> str:
     return _parse("prefix", value, empty=True)
 
 
-def operation_id_of(given: object) -> str:
-    """The operation id of a write: what was given, checked, or a new one for None."""
+def operation_id_of(given: object, new: Callable[[], str] = new_operation_id) -> str:
+    """The operation id of a write: what was given, checked, or a `new` one for None."""
     if given is None:
-        return new_operation_id()
+        return new()
     given = _parse("operation", given, empty=False)
     if len(given) > MAX_OPERATION_ID:
         raise InvalidId(f"An operation_id has 1 to {MAX_OPERATION_ID} characters.")

@@ -238,9 +238,9 @@ class Engine:
         return future
 
     async def settle(self) -> None:
-        """Let calls of `send_nowait` arrive that other processes have made before now.
+        """Wait until calls of `send_nowait` that other processes made before now have arrived.
 
-        They enter names into indexes: who strikes off all that names somebody waits for them first.
+        Such calls enter names into indexes. Erasure waits for them before it removes those names.
         """
         await asyncio.sleep(_SETTLED)
 

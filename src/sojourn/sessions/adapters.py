@@ -89,9 +89,7 @@ class AdapterSessions:
         rows, changes = await encode_events(events, self.limits.max_event_bytes)
         create = Create(
             key=key,
-            operation_id=new_incarnation()
-            if operation_id is None
-            else operation_id_of(operation_id),
+            operation_id=operation_id_of(operation_id, new_incarnation),
             created=None,
             life=self.limits.life(ttl, None, None),
             fields=first_fields({"labels": labels}),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from sojourn.caps import CAPS, check
 from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournError
-from sojourn.ids import SessionKey, new_operation_id, operation_id_of
+from sojourn.ids import SessionKey, operation_id_of
 from sojourn.process_bound import stays_here
 from sojourn.sessions import checks
 from sojourn.sessions.model import Appended, Event, Session
@@ -114,7 +114,7 @@ class Batches:
         Raises:
             InvalidInput: an invalid pair, or a session twice; nothing was sent.
         """
-        name = new_operation_id() if operation_id is None else operation_id_of(operation_id)
+        name = operation_id_of(operation_id)
         pairs = [_entry(each) for each in _several(entries, "append")]
         operation_id_of(f"{name}.{len(pairs)}")
         if len({key for key, _ in pairs}) < len(pairs):
@@ -148,7 +148,7 @@ class Batches:
         Raises:
             InvalidInput: no such mapping, or a word that `save` does not know; nothing was sent.
         """
-        name = new_operation_id() if operation_id is None else operation_id_of(operation_id)
+        name = operation_id_of(operation_id)
         if not isinstance(sessions, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(
                 f"batch.save() takes a mapping by keys, not {type(sessions).__name__}."

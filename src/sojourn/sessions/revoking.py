@@ -17,11 +17,6 @@ Discard: TypeAlias = Callable[[SessionKey], Awaitable[int]]
 """Deletes what other rooms keep of a session; how many."""
 
 
-async def nothing_else(_key: SessionKey) -> int:
-    """Where there is no other room."""
-    return 0
-
-
 _PAGE = 100
 """Ids of a user's sessions that are read at once."""
 _TOGETHER = 500

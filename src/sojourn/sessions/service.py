@@ -130,7 +130,7 @@ class Sessions:
         """
         if session is not None and self._limits.strict_ids:
             raise refusals.brought()
-        operation_id = new_incarnation() if operation_id is None else operation_id_of(operation_id)
+        operation_id = operation_id_of(operation_id, new_incarnation)
         key = SessionKey.of(app, user, session_id_of(operation_id) if session is None else session)
         create = Create(
             key=key,
@@ -220,9 +220,7 @@ class Sessions:
         key = SessionKey.of(app, user, session)
         create = Create(
             key=key,
-            operation_id=new_incarnation()
-            if operation_id is None
-            else operation_id_of(operation_id),
+            operation_id=operation_id_of(operation_id, new_incarnation),
             created=None,
             life=self._limits.life(ttl, max_age, until),
             fields=first_fields(fields),

@@ -16,7 +16,7 @@ from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
-from sojourn.memory.model import Kind, ScopeKey
+from sojourn.memory.model import OF_USERS, Kind, ScopeKey
 from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
 from sojourn.memory.store import MemoryRow
 from sojourn.sessions.archive import ArchivedState, LogSlice
@@ -60,8 +60,6 @@ _SMALL = 1024 * 1024
 """Bytes of sessions that were asked for at once up to which the next time it may be more."""
 _LINE = 1024 * 1024
 """Bytes of entries after which a line is ended."""
-_A_USERS = frozenset({"user", "sessions", "events"})
-"""Kinds of memory that are a user's."""
 
 
 class Export:
@@ -260,7 +258,7 @@ class Export:
             if user is None:
                 async for name in self._scopes(app, kind):
                     await self._scope(ScopeKey(app, kind, name))
-            elif kind in _A_USERS:
+            elif kind in OF_USERS:
                 await self._scope(ScopeKey(app, kind, parse_memory(kind, user)))
 
     async def _scopes(self, app: AppName, kind: Kind) -> AsyncIterator[str]:
