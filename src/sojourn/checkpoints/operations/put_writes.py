@@ -1,0 +1,103 @@
+"""Store the writes of a task beside a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Self
+
+from msgspec.structs import replace
+
+from sojourn.calls.call import Argument, Script
+from sojourn.calls.operation import Operation
+from sojourn.checkpoints import coded as content
+from sojourn.checkpoints.model import ThreadKey
+from sojourn.checkpoints.operations.put import LARGE
+from sojourn.checkpoints.records import WriteRow
+from sojourn.checkpoints.redis import in_ms
+from sojourn.ids import escape
+
+if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
+    from sojourn.checkpoints.inmemory import InMemoryCheckpoints
+    from sojourn.checkpoints.redis import RedisCheckpoints
+
+_PUT_WRITES = Script.beside(__name__)
+
+
+class PutWrites(Operation[Sequence[str]], frozen=True):
+    """Store writes. Gives digests that are neither there nor given: then nothing was written.
+
+    Raises CorruptRecord, NewerFormat.
+
+    Attributes:
+        key: of which thread.
+        place: of the checkpoint.
+        task: whose writes.
+        rows: the first of an index stays; the last of a negative one.
+        objects: those that may be new, by digest.
+        ttl: seconds that the thread lives on; None for ever.
+        operation_id: repeated with the same id it takes effect once.
+        staged: into a thread that nobody sees yet.
+    """
+
+    key: ThreadKey
+    place: str
+    task: str
+    rows: Sequence[WriteRow]
+    objects: Mapping[str, bytes]
+    ttl: float | None
+    operation_id: str
+    staged: bool = False
+
+    async def on_server(self, server: RedisCheckpoints) -> Sequence[str]:
+        """One round trip."""
+        keys = server.keys.thread(self.key, self.staged)
+        rows: list[Argument] = [each for row in self.rows for each in (row.index, row.rest)]
+        given = [each for pair in self.objects.items() for each in pair]
+        _, *missing = await server.script(
+            _PUT_WRITES,
+            keys,
+            *("" if self.staged else self.key.thread, self.operation_id, in_ms(self.ttl)),
+            *(self.place, escape(self.task), len(self.rows), *rows, *given),
+            operation_id=self.operation_id,
+            large=sum(map(len, self.objects.values())) > LARGE,
+        )
+        return [each.decode() for each in missing]
+
+    async def in_memory(self, memory: InMemoryCheckpoints) -> Sequence[str]:
+        """As `Operation`."""
+        operation = ("writes", self.key, self.operation_id)
+        if operation in memory.done:
+            return []
+        found = memory.alive(self.key, staged=self.staged)
+        there = found.writes.get(self.place, {}) if found is not None else {}
+        rows = [row for row in self.rows if row.index < 0 or (self.task, row.index) not in there]
+        digests = [row.digest for row in rows if row.digest]
+        missing = (
+            found.missing(digests, self.objects)
+            if found is not None
+            else [each for each in digests if each not in self.objects]
+        )
+        if missing:
+            return missing
+        found = memory.touched(self.key, self.ttl, staged=self.staged)
+        writes = found.writes.setdefault(self.place, {})
+        for row in rows:
+            if row.index < 0 or (self.task, row.index) not in writes:
+                writes[self.task, row.index] = row
+        found.objects = {**found.objects, **self.objects}
+        found.objects = found.reachable(found.used())
+        memory.remember(operation)
+        return []
+
+    async def encoded(self, coded: CodedStore) -> Self:
+        """As `Operation`."""
+        coder = await content.encoder(coded, self.key)
+        return replace(
+            self,
+            rows=[
+                content.encoded_write(coder, self.key, self.place, self.task, row)
+                for row in self.rows
+            ],
+            objects=content.encoded_objects(coder, self.key, self.objects),
+        )

@@ -1,0 +1,167 @@
+"""Checkpoints and writes as they are stored: a part in clear for scripts, and content.
+
+A checkpoint: a line with the parent's id; one with the digests of its values, one with the names
+that have no value (`*` before those whose value is in the checkpoints before it); then its JSON.
+A write: task, index, `w` or `-`, digest or `-`, and JSON, with blanks between, behind a line break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sojourn.codecs.growth import of_member, to_line
+from sojourn.ids import escape, unescape
+
+_to_bytes = msgspec.json.Encoder().encode
+
+
+class CheckpointRecord(msgspec.Struct, omit_defaults=True):
+    """The content of a checkpoint. Members of it that this version does not know are passed over.
+
+    Attributes:
+        data: JSON of the framework's.
+        metadata: JSON.
+        values: references of values, by name.
+        inline: small values, by name.
+    """
+
+    data: dict[str, Any]
+    metadata: dict[str, Any] = {}
+    values: dict[str, str] = {}
+    inline: dict[str, msgspec.Raw] = {}
+
+
+class WriteRecord(msgspec.Struct, omit_defaults=True):
+    """The content of a write.
+
+    Attributes:
+        channel: what it writes to.
+        path: of the task.
+        value: its reference.
+        inline: a small value, in its place.
+    """
+
+    channel: str
+    path: str = ""
+    value: str = ""
+    inline: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class WriteRow(NamedTuple):
+    """A write as it is stored.
+
+    Attributes:
+        index: which of the task's.
+        waits: whether the task waits for an answer.
+        digest: of its value; empty for a small one.
+        content: of its record, as JSON or encoded.
+    """
+
+    index: int
+    waits: bool
+    digest: str
+    content: bytes
+
+    @property
+    def rest(self) -> bytes:
+        """Its line behind task and index."""
+        flag, digest = b"w" if self.waits else b"-", self.digest.encode() or b"-"
+        return b"%b %b %b" % (flag, digest, to_line(self.content))
+
+
+read_checkpoint = msgspec.json.Decoder(CheckpointRecord).decode
+read_write = msgspec.json.Decoder(WriteRecord).decode
+
+
+class Lead(NamedTuple):
+    """What stands in clear before a checkpoint's content.
+
+    Attributes:
+        parent: id of the checkpoint before it; empty for none.
+        digests: of its values.
+        missing: names without a value.
+        delta: those of them whose value is in the checkpoints before it.
+    """
+
+    parent: str
+    digests: Sequence[str]
+    missing: Sequence[str] = ()
+    delta: Sequence[str] = ()
+
+    def encode(self) -> bytes:
+        """The three lines."""
+        names = [f"*{escape(name)}" if name in self.delta else escape(name) for name in self.missing]
+        lines = (escape(self.parent), " ".join(self.digests), " ".join(names), "")
+        return "\n".join(lines).encode()
+
+
+def split_checkpoint(stored: bytes) -> tuple[Lead, bytes]:
+    """The part in clear, and the content.
+
+    Raises:
+        ValueError: it has none.
+    """
+    lines = stored.split(b"\n", 3)
+    if len(lines) != 4:  # noqa: PLR2004 - three in clear
+        raise ValueError("it lacks the lines before its content")
+    parent, digests, names = (line.decode() for line in lines[:3])
+    missing = names.split()
+    return Lead(
+        unescape(parent),
+        digests.split(),
+        [unescape(name.removeprefix("*")) for name in missing],
+        [unescape(name[1:]) for name in missing if name.startswith("*")],
+    ), lines[3]
+
+
+def split_writes(stored: bytes) -> Iterator[tuple[str, WriteRow]]:
+    """The writes beside a checkpoint, each with its task.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    for line in stored.split(b"\n")[1:]:
+        task, index, flag, digest, content = line.split(b" ", 4)
+        yield (
+            unescape(task.decode()),
+            WriteRow(
+                int(index), flag == b"w", "" if digest == b"-" else digest.decode(), of_member(content)
+            ),
+        )
+
+
+def join_writes(writes: Iterable[tuple[str, WriteRow]]) -> bytes:
+    """The inverse."""
+    return b"".join(
+        b"\n%b %d %b" % (escape(task).encode(), row.index, row.rest) for task, row in writes
+    )
+
+
+def place_of(namespace: str, checkpoint: str) -> str:
+    """The name of a checkpoint within its thread."""
+    return f"{escape(namespace)}:{escape(checkpoint)}"
+
+
+def encode_checkpoint(
+    data: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    values: Mapping[str, str],
+    inline: Mapping[str, bytes],
+) -> bytes:
+    """The content of a checkpoint. Data and metadata are JSON."""
+    return _to_bytes(
+        CheckpointRecord(
+            dict(data),
+            dict(metadata),
+            dict(values),
+            {name: msgspec.Raw(text) for name, text in inline.items()},
+        )
+    )
+
+
+def encode_write(channel: str, path: str, token: str, inline: bytes) -> bytes:
+    """The content of a write."""
+    return _to_bytes(WriteRecord(channel, path, token, msgspec.Raw(inline or b"null")))
