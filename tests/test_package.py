@@ -17,7 +17,9 @@ from sojourn import errors
 from sojourn.security import Guard, User
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"click", "fastapi", "google", "hiredis", "langchain_core", "rich", "typer", "uvloop"}
+EXTRAS = {"click", "fastapi", "google", "hiredis", "langchain_core", "rich", "typer", "uvloop"} | {
+    "zstandard"
+}
 SETTINGS = {"dotenv", "pydantic", "pydantic_core", "pydantic_settings"}
 HEAVY = EXTRAS | SETTINGS | {"redis", "msgspec", "asyncio"}
 

@@ -30,6 +30,7 @@
     ├── InvalidArchive            an export that is damaged or cut short
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
+    ├── DictionaryMissing         (LookupError) a compressed record's dictionary is not here
     ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
     ├── ServerFault               the server answered what it should not have
     ├── NotPicklable              (TypeError) a handle of this process, sent to another
@@ -49,6 +50,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "CorruptRecord",
+    "DictionaryMissing",
     "Erased",
     "EventExists",
     "InvalidArchive",
@@ -318,6 +320,20 @@ class CorruptRecord(SojournError):
     def __init__(self, message: str, *, key: str, raw: bytes) -> None:
         self.key = key
         self.raw = raw
+        super().__init__(message)
+
+
+class DictionaryMissing(SojournError, LookupError):
+    """A record was compressed with a dictionary that this process does not have.
+
+    It is sound: nothing of it is quarantined, and nothing was written.
+
+    Attributes:
+        dictionary: the id of the dictionary.
+    """
+
+    def __init__(self, message: str, *, dictionary: str) -> None:
+        self.dictionary = dictionary
         super().__init__(message)
 
 

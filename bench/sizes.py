@@ -1,0 +1,180 @@
+"""What compression saves: `MEMORY USAGE … SAMPLES 0` of logs of 100 ADK events, in one run.
+
+    python -m bench.sizes
+
+The texts of the events that are measured are Python's own documentation. The dictionary beside the
+shipped one is trained on events whose texts are those of the installed packages: their READMEs and
+docstrings. Ids and times are other ones in each event, as they are in life.
+"""
+
+import argparse
+import ast
+import json
+import random
+import re
+import sysconfig
+import time
+import uuid
+import zlib
+from importlib.metadata import distributions
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import redis
+from google.adk.events.event import Event
+from google.adk.events.event_actions import EventActions
+from google.genai import types
+
+from sojourn.codecs.compression import Dictionary, Zstd
+from sojourn.codecs.dictionary_training import train
+from sojourn.integrations.adk.events import to_event
+from sojourn.sessions.encoding import encode_event
+
+from . import server
+from .events import dump
+
+SIZES = {"300 B": 300, "1.1 KB": 1_100, "3 KB": 3_000}
+EVENTS = 100
+
+
+def docstrings(folder, pattern):
+    for path in sorted(folder.glob(pattern)):
+        try:
+            tree = ast.parse(path.read_text())
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                yield ast.get_docstring(node) or ""
+
+
+def flowing(texts):
+    """Paragraphs whose lines are not broken, as nobody writes them to an agent."""
+    for text in texts:
+        for paragraph in re.split(r"\n\s*\n", text):
+            if len(paragraph) > 40:
+                yield " ".join(paragraph.split())
+
+
+def of_python():
+    return [*topics.values(), *docstrings(Path(sysconfig.get_path("stdlib")), "*.py")]
+
+
+def of_packages():
+    folder = Path(sysconfig.get_path("purelib"))
+    found = [found.metadata.get_payload() for found in distributions()]
+    return [*map(str, found), *docstrings(folder, "google/adk/**/*.py")]
+
+
+class Events:
+    """Events of ADK's with texts of a corpus, as an agent with tools makes them."""
+
+    def __init__(self, texts, seed):
+        self._rng = random.Random(seed)
+        self._texts = "\n\n".join(flowing(texts))
+
+    def _id(self):
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+    def _piece(self, length):
+        start = self._texts.index(" ", self._rng.randrange(len(self._texts) - length - 1000)) + 1
+        return self._texts[start : start + length]
+
+    def _part(self, kind, text):
+        call = f"adk-{self._id()}"
+        if kind == "call":
+            made = types.FunctionCall(id=call, name="search_docs", args={"query": text, "top_k": 5})
+            return types.Part(function_call=made)
+        if kind == "result":
+            reply = types.FunctionResponse(id=call, name="search_docs", response={"result": text})
+            return types.Part(function_response=reply)
+        return types.Part(text=text)
+
+    def _event(self, number, length):
+        rng, kind = self._rng, ("question", "call", "result", "answer")[number % 4]
+        by_model = kind in ("call", "answer")
+        usage = None
+        if by_model:
+            asked, answered = rng.randrange(9_000), rng.randrange(900)
+            usage = types.GenerateContentResponseUsageMetadata(
+                prompt_token_count=asked,
+                candidates_token_count=answered,
+                total_token_count=asked + answered,
+            )
+        return Event(
+            id=self._id(),
+            timestamp=1_764_000_000 + rng.random() * 1e7,
+            invocation_id=f"e-{self._id()}",
+            author="user" if kind == "question" else "helper",
+            content=types.Content(
+                role="model" if by_model else "user", parts=[self._part(kind, self._piece(length))]
+            ),
+            actions=EventActions(
+                state_delta={"chapter": rng.randrange(99)} if kind == "answer" else {}
+            ),
+            usage_metadata=usage,
+        )
+
+    def of_size(self, size, count):
+        """Those of ADK's JSON of so many bytes; a few words where that alone is as long."""
+        for number in range(count):
+            empty = len(dump(self._event(number, 0)))
+            yield self._event(number, max(20, size - empty))
+
+
+def rows(events):
+    return [encode_event(to_event(event), 2**20)[0] for event in events]
+
+
+def inner(row):
+    """The id as JSON, and what is compressed: what the header says is not said again inside."""
+    name = json.dumps(json.loads(row)["id"]).encode()
+    return name, row[len(b'{"id":') + len(name) : -len(b',"crc":"01234567"}')]
+
+
+def encoded(row, zstd):
+    """An entry of a log as it is stored."""
+    name, text = inner(row)
+    found = zstd.compress(text)
+    if found is None:
+        return row
+    data = b"\xff1 %b\n%b\n%b" % (found[0].encode(), name, found[1])
+    return data + b"%08x" % zlib.crc32(data)
+
+
+def usage(client, entries):
+    client.delete("log")
+    for entry in entries:
+        client.rpush("log", entry)
+    return client.memory_usage("log", samples=0)
+
+
+def main():
+    argparse.ArgumentParser(prog="python -m bench.sizes", description=__doc__).parse_args()
+    python, packages = of_python(), of_packages()
+    learnt = Events(packages, 1)
+    samples = [
+        inner(row)[1] for size in SIZES.values() for row in rows(learnt.of_size(size, 2_500))
+    ]
+    made = time.perf_counter()
+    trained = Zstd([Dictionary(train(samples))])
+    ready = time.perf_counter()
+    shipped = Zstd()
+    with server.running() as (url, version), redis.Redis.from_url(url) as client:
+        print(
+            f"{version}; {EVENTS} events of each size; trained in {ready - made:.1f} s on "
+            f"{len(samples):,} others: {len(trained.dictionary.content):,} bytes"
+        )
+        print(f"{'':8} {'plain':>9} {'shipped':>9} {'trained':>9}   of plain")
+        for name, size in SIZES.items():
+            plain = rows(Events(python, 2).of_size(size, EVENTS))
+            bytes_ = [usage(client, plain)]
+            bytes_ += [
+                usage(client, [encoded(row, zstd) for row in plain]) for zstd in (shipped, trained)
+            ]
+            ratios = "   ".join(f"{some / bytes_[0]:.3f}" for some in bytes_[1:])
+            print(f"{name:8} " + " ".join(f"{some:9,}" for some in bytes_) + f"   {ratios}")
+
+
+if __name__ == "__main__":
+    main()
