@@ -9,22 +9,24 @@ docstrings. Ids and times are other ones in each event, as they are in life.
 
 import argparse
 import ast
-import json
+import asyncio
+import contextlib
 import random
 import re
 import sysconfig
 import time
 import uuid
-import zlib
 from importlib.metadata import distributions
 from pathlib import Path
 from pydoc_data.topics import topics
+from unittest import mock
 
 import redis
 from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions
 from google.genai import types
 
+import sojourn
 from sojourn.codecs.compression import Dictionary, Zstd
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
@@ -35,6 +37,7 @@ from .events import dump
 
 SIZES = {"300 B": 300, "1.1 KB": 1_100, "3 KB": 3_000}
 EVENTS = 100
+TRAINED_ON = 2_500
 
 
 def docstrings(folder, pattern):
@@ -122,31 +125,28 @@ class Events:
             yield self._event(number, max(20, size - empty))
 
 
-def rows(events):
-    return [encode_event(to_event(event), 2**20)[0] for event in events]
+def compressed_part(event):
+    """What of a row of the log is compressed: all but the event's id and the checksum."""
+    row, _ = encode_event(to_event(event), 2**20)
+    return b"{" + row[row.index(b',"time":') + 1 : -len(b',"crc":"01234567"}')] + b"}"
 
 
-def inner(row):
-    """The id as JSON, and what is compressed: what the header says is not said again inside."""
-    name = json.dumps(json.loads(row)["id"]).encode()
-    return name, row[len(b'{"id":') + len(name) : -len(b',"crc":"01234567"}')]
-
-
-def encoded(row, zstd):
-    """An entry of a log as it is stored."""
-    name, text = inner(row)
-    found = zstd.compress(text)
-    if found is None:
-        return row
-    data = b"\xff1 %b\n%b\n%b" % (found[0].encode(), name, found[1])
-    return data + b"%08x" % zlib.crc32(data)
-
-
-def usage(client, entries):
-    client.delete("log")
-    for entry in entries:
-        client.rpush("log", entry)
-    return client.memory_usage("log", samples=0)
+async def usage(url, events, compressor=None):
+    """Bytes of the log that a store writes, which another one reads again."""
+    made = mock.patch("sojourn.wiring.compressor", return_value=compressor)
+    with contextlib.closing(redis.Redis.from_url(url)) as client, made:
+        client.flushall()
+        async with sojourn.open(url, compression="zstd" if compressor else None) as store:
+            given = [to_event(event) for event in events]
+            key = (await store.sessions.create("bench", "ada")).key
+            await store.sessions.append(key, *given)
+            (log,) = client.keys("*:events")
+            used = client.memory_usage(log, samples=0)
+        async with sojourn.open(url) as store:
+            session = await store.sessions.get(key)
+            if [event.id for event in session.events] != [event.id for event in given]:
+                raise SystemExit("What came back is not what was stored.")
+    return used
 
 
 def main():
@@ -154,26 +154,25 @@ def main():
     python, packages = of_python(), of_packages()
     learnt = Events(packages, 1)
     samples = [
-        inner(row)[1] for size in SIZES.values() for row in rows(learnt.of_size(size, 2_500))
+        compressed_part(event)
+        for size in SIZES.values()
+        for event in learnt.of_size(size, TRAINED_ON)
     ]
-    made = time.perf_counter()
-    trained = Zstd([Dictionary(train(samples))])
-    ready = time.perf_counter()
-    shipped = Zstd()
-    with server.running() as (url, version), redis.Redis.from_url(url) as client:
+    start = time.perf_counter()
+    dictionary = Dictionary(train(samples))
+    taken = time.perf_counter() - start
+    with server.running() as (url, version):
         print(
-            f"{version}; {EVENTS} events of each size; trained in {ready - made:.1f} s on "
-            f"{len(samples):,} others: {len(trained.dictionary.content):,} bytes"
+            f"{version}; logs of {EVENTS} ADK events. The trained dictionary has "
+            f"{len(dictionary.content):,} bytes of {len(samples):,} other events, in {taken:.1f} s"
         )
         print(f"{'':8} {'plain':>9} {'shipped':>9} {'trained':>9}   of plain")
         for name, size in SIZES.items():
-            plain = rows(Events(python, 2).of_size(size, EVENTS))
-            bytes_ = [usage(client, plain)]
-            bytes_ += [
-                usage(client, [encoded(row, zstd) for row in plain]) for zstd in (shipped, trained)
-            ]
-            ratios = "   ".join(f"{some / bytes_[0]:.3f}" for some in bytes_[1:])
-            print(f"{name:8} " + " ".join(f"{some:9,}" for some in bytes_) + f"   {ratios}")
+            events = list(Events(python, 2).of_size(size, EVENTS))
+            kinds = None, Zstd(), Zstd([dictionary])
+            plain, *others = [asyncio.run(usage(url, events, kind)) for kind in kinds]
+            ratios = "   ".join(f"{other / plain:.3f}" for other in others)
+            print(f"{name:8} " + " ".join(f"{n:9,}" for n in (plain, *others)) + f"   {ratios}")
 
 
 if __name__ == "__main__":

@@ -144,11 +144,11 @@ class Records:
         return {"text": self.text()}
 
     def row(self, author: str, kind: str, payload: Any, sets: float = 0.1) -> str:
-        """A row of a log, without its id and its checksum."""
+        """A row of a log as it is compressed: without its id and its checksum."""
         row = {"time": self.time(), "author": author, "kind": kind, "payload": payload}
         if self.rng.random() < sets:
             row["state_delta"] = self.state()
-        return "," + as_json(row)[1:-1]
+        return as_json(row)
 
     def state(self) -> dict[str, Any]:
         rng = self.rng

@@ -4,8 +4,8 @@ Small values shrink only with a dictionary: text that such values share, and tab
 One is shipped, and `dictionary_training` makes others. A dictionary's id is a digest of its bytes,
 so no id ever stands for another dictionary.
 
-A compressed value is one frame in Zstandard's magicless format, with its content size and without
-a checksum or the number of a dictionary: the header in front of it has both.
+A compressed value is one frame of Zstandard's without its magic number, with its content size, and
+without a checksum or the number of a dictionary: the header in front of it has both.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import ConfigurationError, DictionaryMissing
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "zstd"
 """The encoding as it stands in a header; `zstd:ID` names a dictionary."""
 
-SHIPPED = "hkGt4t"
+SHIPPED = "sB13X3"
 """The dictionary in the package that new values get. Older ones stay: records need them."""
 
 SUFFIX = ".dictionary"
@@ -36,8 +37,10 @@ _ID_LENGTH = 6
 LEVEL = 3
 """An event of 1.1 KB takes 4 µs. Level 1 is 1 µs faster, its result 8 % larger; 6 takes 16 µs."""
 
-_HEADER = 24
-"""Bytes that a header and its checksum add."""
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_MAGIC_BYTES = len(_MAGIC)
+_ADDED = 24 - _MAGIC_BYTES
+"""Bytes that a header and its checksum add, beside the magic number that is left out."""
 _SMALLEST = 64
 """Bytes of a value from which on compression can pay for the header."""
 _LARGE = 128 * 1024
@@ -88,17 +91,14 @@ class _Contexts(threading.local):
 
     def __init__(self, dictionary: zstandard.ZstdCompressionDict | None = None) -> None:
         zstd = library()
-        magicless = zstd.FORMAT_ZSTD1_MAGICLESS
-        parameters = zstd.ZstdCompressionParameters(
-            compression_level=LEVEL,
-            format=magicless,
-            write_content_size=1,
-            write_checksum=0,
-            write_dict_id=0,
-        )
-        given: dict[str, Any] = {} if dictionary is None else {"dict_data": dictionary}
-        self.compress = zstd.ZstdCompressor(compression_params=parameters, **given).compress
-        self.decompress = zstd.ZstdDecompressor(format=magicless, **given).decompress
+        self.compress = zstd.ZstdCompressor(
+            level=LEVEL,
+            dict_data=dictionary,
+            write_checksum=False,
+            write_content_size=True,
+            write_dict_id=False,
+        ).compress
+        self.decompress = zstd.ZstdDecompressor(dict_data=dictionary).decompress
 
 
 class Zstd:
@@ -122,8 +122,7 @@ class Zstd:
         self._contexts = {f"{NAME}:{found.id}": found.contexts for found in known}
         self._contexts[NAME] = self._alone = _without_dictionary()
         self._error = zstd.ZstdError
-        self._parameters = zstd.get_frame_parameters
-        self._magicless = zstd.FORMAT_ZSTD1_MAGICLESS
+        self._size_of: Callable[[bytes], int] = zstd.frame_content_size
 
     @property
     def dictionary(self) -> Dictionary:
@@ -146,10 +145,12 @@ class Zstd:
         if size < _SMALLEST:
             return None
         if size < _LARGE:
-            encoding, body = self._encoding, self._dictionary.contexts.compress(data)
+            encoding, frame = self._encoding, self._dictionary.contexts.compress(data)
         else:
-            encoding, body = NAME, self._alone.compress(data)
-        return (encoding, body) if len(body) + max(_HEADER, size >> 4) <= size else None
+            encoding, frame = NAME, self._alone.compress(data)
+        if len(frame) + max(_ADDED, size >> 4) > size:
+            return None
+        return encoding, frame[_MAGIC_BYTES:]
 
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
         """What was compressed. It takes 1 µs for 1 KB.
@@ -167,13 +168,46 @@ class Zstd:
         contexts = self._contexts.get(encoding)
         if contexts is None:
             raise _missing(encoding)
+        frame = _MAGIC + body
         try:
-            size = self._parameters(body, format=self._magicless).content_size
-            if size <= most:  # of a frame that does not say, it is 2**64 - 1
-                return contexts.decompress(body, allow_extra_data=False)
+            if 0 <= self._size_of(frame) <= most:  # below 0 it does not say
+                return contexts.decompress(frame, allow_extra_data=False)
         except self._error:
             raise ValueError("its compressed bytes are damaged") from None
-        raise ValueError(f"it says that it expands to more than {most:,} bytes")
+        raise ValueError(f"it does not say that it expands to {most:,} bytes at most")
+
+
+class OnDemand:
+    """Reads what others have compressed. The package is loaded with the first such value."""
+
+    def compress(self, data: bytes) -> None:
+        """Nothing: this is not a store that compresses."""
+
+    def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
+        """As `Zstd.decompress`."""
+        return _default().decompress(encoding, body, most)
+
+
+def compressor(*, writes: bool) -> Zstd | OnDemand | None:
+    """What a store compresses with.
+
+    Args:
+        writes: whether it shall compress; otherwise it only reads what others have compressed.
+
+    Returns:
+        None if it only reads, and zstandard is not installed.
+
+    Raises:
+        ConfigurationError: it shall compress, and zstandard is not installed.
+    """
+    if writes:
+        return _default()
+    return OnDemand() if find_spec("zstandard") else None
+
+
+@cache
+def _default() -> Zstd:
+    return Zstd()
 
 
 @cache
