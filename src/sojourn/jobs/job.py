@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 from sojourn.calls.call import Call, Command, only
 from sojourn.calls.keys import Keys
 from sojourn.engine.engine import Engine, Node
-from sojourn.errors import CorruptRecord, NewerFormat, SojournError
+from sojourn.errors import CorruptRecord, Erased, SojournError, Undecodable
 from sojourn.ids import UserKey
 from sojourn.jobs.lease import Lease
 from sojourn.jobs.records import (
@@ -276,7 +276,7 @@ class JobRun:
                 await self._log(key, kind)
             else:
                 await self._hash(key, kind)
-        except (CorruptRecord, NewerFormat, ValueError) as error:
+        except (CorruptRecord, Undecodable, Erased, ValueError) as error:
             self._left[key] = str(error) if isinstance(error, SojournError) else "it is damaged"
 
     async def _hash(self, key: str, kind: str) -> None:
