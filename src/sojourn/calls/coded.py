@@ -8,7 +8,6 @@ from typing import Any
 from sojourn.calls.operation import Operation, R, RoomStore
 from sojourn.codecs.codec import Codec
 
-
 _AS_IS: type[Operation[Any]] = Operation
 
 
