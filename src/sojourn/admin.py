@@ -8,6 +8,7 @@ from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.cache.admin import CacheAdmin
 from sojourn.calls.room import OpenRoom
 from sojourn.doctor import Doctor
+from sojourn.keys.admin import KeyAdmin
 from sojourn.memory.admin import MemoryAdmin
 from sojourn.process_bound import stays_here
 from sojourn.security.forgetting import Eraser, ErasureReceipt
@@ -34,11 +35,13 @@ class Admin(SessionAdmin):
         cache: entries of tenants.
         memory: scopes of users, agents and categories.
         artifacts: owners of artifacts.
+        keys: master keys and data keys.
     """
 
     cache: CacheAdmin
     memory: MemoryAdmin
     artifacts: ArtifactAdmin
+    keys: KeyAdmin
 
     def __init__(
         self,

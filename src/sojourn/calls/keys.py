@@ -36,6 +36,8 @@ SHARD_TAG = rf"\{{{ID}#\d+\}}"
 class Endless(Enum):
     """Where it is written that a key is meant to live for ever."""
 
+    ALWAYS = auto()
+    """Everywhere: such a key never has a TTL."""
     NEVER = auto()
     """Nowhere: such a key always has a TTL."""
     TTL_FIELD = auto()
