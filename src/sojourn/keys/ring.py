@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, Self
@@ -15,7 +15,7 @@ import msgspec
 from sojourn.codecs.encryption import KEY_BYTES, DataKey, key_id
 from sojourn.codecs.growth import check_format
 from sojourn.errors import ConfigurationError, InvalidInput, KeyMissing, NewerFormat, Tampered
-from sojourn.keys.files import write_file
+from sojourn.keys.files import locked, write_file
 
 ENVIRONMENT = "env:"
 """Starts the name of a variable where a path may stand."""
@@ -188,6 +188,31 @@ class KeyRing:
             ConfigurationError: it is there, or cannot be written.
         """
         write_file(Path(path), self.text().encode(), replace=replace)
+
+    @classmethod
+    def edit(
+        cls, path: str | os.PathLike[str], change: Callable[[KeyRing], KeyRing]
+    ) -> tuple[KeyRing, KeyRing]:
+        """Change the ring in a file; the one before and the one after.
+
+        Args:
+            path: the file.
+            change: makes the other ring; no other process edits the file meanwhile.
+
+        Raises:
+            ConfigurationError: as `load` and `save`.
+        """
+        try:
+            with locked(Path(path)):
+                before = cls.load(path)
+                after = change(before)
+                if after != before:
+                    after.save(path, replace=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be changed ({error.strerror}); it is as it was."
+            ) from error
+        return before, after
 
     @property
     def ids(self) -> Collection[str]:

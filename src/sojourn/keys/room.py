@@ -58,7 +58,8 @@ def _open(at: RoomContext) -> OpenRoom:
 
 async def _no_ring() -> KeyRing:
     raise ConfigurationError(
-        "The store was opened without keys: give the file of its master keys with keys=."
+        "The store was opened without keys: name the file of its master keys with keys=, as "
+        "SOJOURN_KEYS, or with --keys of a command."
     )
 
 
