@@ -60,6 +60,11 @@ SAID: dict[str, tuple[str, str, Any]] = {
     "SOJOURN_BUFFER_BYTES": ("5", "buffer_bytes", 5),
     "SOJOURN_BUFFER_SECONDS": ("5", "buffer_seconds", 5.0),
     "SOJOURN_NOTICES": ("true", "notices", True),
+    "SOJOURN_KEYS": ("/etc/keys", "keys", "/etc/keys"),
+    "SOJOURN_KEY_STORE": ("file:/var/keys", "key_store", "file:/var/keys"),
+    "SOJOURN_KEY_CACHE_SECONDS": ("5", "key_cache_seconds", 5.0),
+    "SOJOURN_COMPRESSION": ("zstd", "compression", "zstd"),
+    "SOJOURN_SERIALIZER": ("msgpack", "serializer", "msgpack"),
     "REDIS_ENABLED": ("false", "url", "memory://"),
     "REDIS_URL": ("redis://one:1/2", "url", "redis://one:1/2"),
     "REDIS_HOST": ("one", "url", "redis://one:6379/0"),
@@ -77,7 +82,10 @@ SAID: dict[str, tuple[str, str, Any]] = {
 }  # fmt: skip
 """A variable, what it says, and what that means: the URL, or an argument of `open`."""
 
-NEEDS = {"SOJOURN_JOURNAL": {"SOJOURN_ON_OUTAGE": "buffer"}}
+NEEDS = {
+    "SOJOURN_JOURNAL": {"SOJOURN_ON_OUTAGE": "buffer"},
+    "SOJOURN_KEY_STORE": {"SOJOURN_KEYS": "/etc/keys"},
+}
 
 Read = Callable[..., Settings]
 
@@ -266,6 +274,11 @@ WRONG: dict[str, tuple[str, ...]] = {
     "SOJOURN_ON_OUTAGE": ("memory",),
     "SOJOURN_JOURNAL": ("/tmp/journal",),
     "SOJOURN_NOTICES": ("maybe", "2"),
+    "SOJOURN_KEYS": (),
+    "SOJOURN_KEY_CACHE_SECONDS": (*_WRONG, "0"),
+    "SOJOURN_KEY_STORE": ("file:/var/keys",),
+    "SOJOURN_COMPRESSION": ("gzip", "true"),
+    "SOJOURN_SERIALIZER": ("pickle",),
     "SOJOURN_STRICT_IDS": ("maybe", "2"),
     "REDIS_ENABLED": ("maybe", "2"),
     "REDIS_FALLBACK_TO_MEMORY": ("maybe",),
@@ -483,6 +496,10 @@ async def test_open_takes_every_option(tmp_path: Path) -> None:
         "durability": "replicas",
         "on_outage": "buffer",
         "journal": str(tmp_path),
+        "keys": str(tmp_path / "keys"),
+        "key_store": f"file:{tmp_path / 'wrapped'}",
+        "compression": "zstd",
+        "serializer": "msgpack",
     }
     assert {name for name, value in others.items() if value != options[name]} == options.keys()
     async with sojourn.open("redis://127.0.0.1:1", **others) as store:

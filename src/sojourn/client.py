@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from sojourn.access import access
 from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.calls.call import Call
+from sojourn.codecs.serializers import Serializer
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
 from sojourn.engine.multiplexer import ConnectionStats
@@ -22,7 +23,15 @@ from sojourn.errors import Closed, CorruptRecord, OutcomeUnknown, SojournError, 
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.memory import LAST, Memory, remember
 from sojourn.notices import Notices
-from sojourn.options import DAY, Durability, MiB, OnOutage, Options, from_query
+from sojourn.options import (
+    DAY,
+    Compression,
+    Durability,
+    MiB,
+    OnOutage,
+    Options,
+    from_query,
+)
 from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import gather_in_time, in_time
 from sojourn.rooms import ROOMS
@@ -45,7 +54,7 @@ from sojourn.telemetry.newer import NEWER
 from sojourn.wiring import Rooms, rooms_at, rooms_in_memory
 
 if TYPE_CHECKING:
-    from sojourn.wiring import Lent
+    from sojourn.wiring import Keys, Lent
 
 
 @stays_here("its URL, and open the store there")
@@ -409,6 +418,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     artifact_ttl: float | None = 30 * DAY,
     max_artifact_bytes: int = 64 * MiB,
     notices: bool = False,
+    keys: Keys | None = None,
+    key_store: str | None = None,
+    key_cache_seconds: float = 60.0,
+    compression: Compression | None = None,
+    serializer: Literal["json", "msgpack"] | Serializer = "json",
     credential_provider: Provider | None = None,
 ) -> Sojourn:
     """Open a store. Nothing is sent yet: `await store.ping()` asks the server.
@@ -466,6 +480,17 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         max_artifact_bytes: the largest version of an artifact, with its metadata.
         notices: whether every change of a session is published to subscribers (`store.notices`);
             the server's user then needs the right to publish and subscribe.
+        keys: encrypt content: the path of a file of master keys (`sojourn keys new`),
+            `env:VARIABLE` for one that an environment variable holds, a `KeyRing`, or a function
+            (async or not) that gives one, as of a key management service. docs/security.md says
+            what is sealed, and what stays in clear.
+        key_store: where the wrapped data keys are: another server's URL or `file:PATH`; by default
+            they are on the same server, and then in its backups.
+        key_cache_seconds: how long an unwrapped data key is kept in this process, and so how long
+            an erasure takes to reach it.
+        compression: `zstd` compresses content; whatever is set, compressed values can be read.
+        serializer: another form than JSON for values: `msgpack`, or an object with a `name`,
+            `dumps(value)` and `loads(data)`.
         credential_provider: gives the user and password instead of the URL, as redis-py's
             `CredentialProvider`: one that has no async method of its own is asked in a thread. It
             may take longer than a call, which then says so; the next one uses what it has given.
@@ -502,6 +527,11 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         artifact_ttl=artifact_ttl,
         max_artifact_bytes=max_artifact_bytes,
         notices=notices,
+        keys=keys,
+        key_store=key_store,
+        key_cache_seconds=key_cache_seconds,
+        compression=compression,
+        serializer=serializer,
     )
     if isinstance(url, str):
         url, options = from_query(url, options)

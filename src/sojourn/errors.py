@@ -14,7 +14,7 @@
     │   ├── SessionExists         create() of an id that is taken
     │   ├── EventExists           append() of an event whose id is in the log already
     │   ├── TooManySessions       the user has as many sessions as `max_sessions` allows
-    │   ├── Erased                the user was forgotten after this write was made
+    │   ├── Erased                the user was forgotten after this write was made, or its key was
     │   ├── StaleSession          the version is no longer the one the caller expected
     │   └── StaleEntry            the same of an entry of the memory
     ├── Unavailable               the server cannot answer now: the truth is unknown, retry later
@@ -30,7 +30,11 @@
     ├── InvalidArchive            an export that is damaged or cut short
     ├── AccessDenied              the server refuses these credentials, or this user that command
     ├── CorruptRecord             a stored record that cannot be read; its bytes are kept
-    ├── NewerFormat               a newer version of Sojourn wrote it: upgrade this one
+    │   └── Tampered              a sealed one that was changed, moved or replaced
+    ├── Undecodable               a record that is sound, and that this process cannot decode
+    │   ├── NewerFormat           a newer version of Sojourn wrote it: upgrade this one
+    │   ├── KeyMissing            it is sealed with a key that this process does not have
+    │   └── DictionaryMissing     it is compressed with a dictionary that is gone
     ├── ServerFault               the server answered what it should not have
     ├── NotPicklable              (TypeError) a handle of this process, sent to another
     └── Closed                    used after close()
@@ -49,6 +53,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "CorruptRecord",
+    "DictionaryMissing",
     "Erased",
     "EventExists",
     "InvalidArchive",
@@ -57,6 +62,7 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "KeyMissing",
     "NewerFormat",
     "NotPicklable",
     "OutcomeUnknown",
@@ -71,11 +77,13 @@ __all__ = [
     "SojournError",
     "StaleEntry",
     "StaleSession",
+    "Tampered",
     "Throttled",
     "TooLarge",
     "TooManyLabels",
     "TooManySessions",
     "Unavailable",
+    "Undecodable",
     "UnsupportedServer",
 ]
 
@@ -192,7 +200,10 @@ class TooManySessions(Conflict):
 
 
 class Erased(Conflict):
-    """The user was forgotten after this write was made: it is not done any more."""
+    """The user was forgotten after this write was made: it is not done any more.
+
+    Or the record is sealed, and its key was destroyed: nobody can read it any more.
+    """
 
 
 class StaleSession(Conflict):
@@ -321,7 +332,15 @@ class CorruptRecord(SojournError):
         super().__init__(message)
 
 
-class NewerFormat(SojournError):
+class Tampered(CorruptRecord):
+    """A sealed record was changed, moved or replaced, or stands in plain text where none may be."""
+
+
+class Undecodable(SojournError):
+    """A record is sound, and this process cannot decode it. Nothing was quarantined or written."""
+
+
+class NewerFormat(Undecodable):
     """A newer version of Sojourn wrote the record, in a way that this one cannot read.
 
     It is sound: nothing of it is quarantined, and nothing was written. Upgrade this process.
@@ -334,6 +353,30 @@ class NewerFormat(SojournError):
     def __init__(self, message: str, *, found: str, known: str) -> None:
         self.found = found
         self.known = known
+        super().__init__(message)
+
+
+class KeyMissing(Undecodable):
+    """A record is sealed with a key that this process does not have.
+
+    Attributes:
+        key_id: which key; empty when nothing says it.
+    """
+
+    def __init__(self, message: str, *, key_id: str = "") -> None:
+        self.key_id = key_id
+        super().__init__(message)
+
+
+class DictionaryMissing(Undecodable):
+    """A record is compressed with a dictionary that neither this version nor the store has.
+
+    Attributes:
+        dictionary: its id.
+    """
+
+    def __init__(self, message: str, *, dictionary: str) -> None:
+        self.dictionary = dictionary
         super().__init__(message)
 
 

@@ -13,6 +13,7 @@ DAY = 86_400.0
 
 Durability = Literal["primary", "replicas"]
 OnOutage = Literal["raise", "buffer"]
+Compression = Literal["zstd"]
 
 
 class Options(NamedTuple):
@@ -44,6 +45,11 @@ class Options(NamedTuple):
     artifact_ttl: float | None = 30 * DAY
     max_artifact_bytes: int = 64 * MiB
     notices: bool = False
+    keys: Any = None
+    key_store: str | None = None
+    key_cache_seconds: float = 60.0
+    compression: Compression | None = None
+    serializer: Any = "json"
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -62,6 +68,10 @@ class Options(NamedTuple):
             raise InvalidInput("replicas= belongs to durability='replicas'.")
         if self.journal is not None and self.on_outage != "buffer":
             raise InvalidInput("journal= belongs to on_outage='buffer'.")
+        if self.compression not in (None, "zstd"):
+            raise InvalidInput(f"compression is 'zstd' or None, not {shown(self.compression)}.")
+        if self.key_store is not None and self.keys is None:
+            raise InvalidInput("key_store= belongs to keys=.")
         for name, value in self._asdict().items():
             _check(name, value)
 
@@ -88,7 +98,10 @@ _TRUTH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
-_WORDS = ("namespace", "durability", "on_outage", "journal")
+_WORDS = (
+    *("namespace", "durability", "on_outage", "journal"),
+    *("keys", "key_store", "compression", "serializer"),
+)
 
 
 def _check(name: str, value: object) -> None:
@@ -134,7 +147,7 @@ def from_query(url: str, options: Options) -> tuple[str, Options]:
 
 def _value(name: str, text: str) -> str | float | None:
     if name in _WORDS:
-        return text
+        return None if name == "compression" and text == "none" else text
     if name in _FLAGS:
         if text.lower() not in _TRUTH:
             raise ConfigurationError(f"{name} in the URL must be true or false, not {shown(text)}.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sojourn.calls.room import OpenRoom, RoomContext
+from sojourn.codecs.codec import Codec
+from sojourn.codecs.serializers import MessagePack, serializer_of
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sojourn.calls.operation import RoomStore
     from sojourn.security.counters import Counters
 
+    Keys: TypeAlias = str | Any
+    """A path, `env:VARIABLE`, a ring of master keys, or a function that gives one."""
     Lent: TypeAlias = redis.Redis | redis.asyncio.Redis
 
 
@@ -94,7 +98,9 @@ def rooms_at(
 
 
 def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor) -> Rooms:
-    context = RoomContext(options, hooks, engine, {})
+    serializer = serializer_of(options.serializer)
+    codec = Codec(serializer, serializers=[MessagePack()])
+    context = RoomContext(options, hooks, engine, {}, codec)
     rooms = context.rooms
     for room in ROOMS:
         rooms[room.name] = room.open(context)

@@ -7,7 +7,7 @@ values, so that it can be stored, repeated, recorded in a test, or sent elsewher
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import msgspec
 
@@ -25,6 +25,14 @@ class Operation(msgspec.Struct, Generic[R_co], frozen=True):
     async def in_memory(self, memory: Any) -> R_co:
         """Do it in this process. It waits for nothing: it is one step of the event loop."""
         raise NotImplementedError
+
+    async def encoded(self, coded: Any) -> Self:  # noqa: ARG002 - of those that bring content
+        """The same with its content as it is stored: `coded.codec` says how. It may be repeated."""
+        return self
+
+    async def decoded(self, result: Any, coded: Any) -> R_co:  # noqa: ARG002
+        """A result, of which the content was as it is stored."""
+        return cast("R_co", result)
 
 
 class RoomStore(Protocol):

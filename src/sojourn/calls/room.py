@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from sojourn.calls.keys import Keys
+from sojourn.codecs.codec import Codec
 from sojourn.ids import SessionKey, UserKey
 
 if TYPE_CHECKING:
@@ -122,12 +123,14 @@ class RoomContext(NamedTuple):
         hooks: of the store.
         engine: sends calls to the server; None in memory.
         rooms: all rooms that are open, by name; it grows while they are opened.
+        codec: how content is written.
     """
 
     options: Options
     hooks: Hooks
     engine: Engine | None
     rooms: dict[str, OpenRoom]
+    codec: Codec
 
     async def session_ended(self, key: SessionKey) -> int:
         """Delete what rooms keep of a session that was revoked; how many records."""

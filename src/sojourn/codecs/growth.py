@@ -54,6 +54,23 @@ class Encoded(NamedTuple):
     body: bytes
 
 
+class Unopened(bytes):
+    """A stored value that cannot be opened, in place of what it holds.
+
+    Attributes:
+        error: what is wrong with it.
+    """
+
+    error: ValueError | CorruptRecord
+
+    @classmethod
+    def of(cls, stored: bytes, error: ValueError | CorruptRecord) -> Unopened:
+        """A stored value, with what is wrong with it."""
+        made = cls(stored)
+        made.error = error
+        return made
+
+
 def encoded(major: int, encodings: tuple[str, ...], body: bytes) -> bytes:
     """A value with its header and its checksum. `parse` is the inverse."""
     data = b"\xff%d %b\n%b" % (major, " ".join(encodings).encode(), body)
@@ -128,16 +145,19 @@ def _reserved(text: bytes) -> tuple[str, msgspec.Raw] | None:
 
 
 def plain(data: bytes, what: str) -> bytes:
-    """The text of a value, whatever encoding it has.
+    """The text of a value that was decoded.
 
     Args:
-        data: as it is stored.
+        data: the text; or as it is stored.
         what: names the value in an error.
 
     Raises:
-        NewerFormat: it has an encoding that this version does not know, or a newer format.
+        NewerFormat: it has an encoding that nobody has taken off, or a newer format.
         ValueError: it was damaged.
+        Tampered: it was changed, moved or replaced.
     """
+    if isinstance(data, Unopened):
+        raise data.error
     found = parse(data)
     if found is None:
         return data
@@ -148,6 +168,22 @@ def plain(data: bytes, what: str) -> bytes:
         found=str(found.major),
         known=str(FORMAT),
     )
+
+
+def check_stored(data: bytes, what: str) -> None:
+    """Look whether a value is sound as it is stored, with its encodings.
+
+    Args:
+        data: as it is stored.
+        what: names the value in an error.
+
+    Raises:
+        NewerFormat: it has a newer format.
+        ValueError: it was damaged.
+    """
+    found = parse(data)
+    if found is not None:
+        check_major(found.major, what)
 
 
 def is_json(value: bytes, *, an_object: bool = False) -> bool:

@@ -8,7 +8,11 @@ from zlib import crc32
 
 import msgspec
 
+from sojourn.caps import CEILING
 from sojourn.codecs import growth
+from sojourn.codecs.codec import Coder, Place
+from sojourn.errors import CorruptRecord
+from sojourn.ids import SessionKey
 from sojourn.sessions.store import EventWindow, SessionHeader
 
 NO_DELTA = msgspec.Raw(b"{}")
@@ -29,6 +33,9 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(EventRow).decode
 _id = msgspec.json.Decoder(str).decode
 
+_ID_START = len(b'{"id":')
+_BEHIND_ID = b',"time":'
+"""Not in an id: a quotation mark there has a backslash before it."""
 _TAIL = b',"crc":"%08x"}'
 _TAIL_BYTES = 18
 
@@ -50,6 +57,36 @@ def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     return total
 
 
+def encoded_row(coder: Coder, key: SessionKey, log_id: str, row: bytes) -> bytes:
+    """A row as it is stored: its id in clear, for scripts, and the rest of it encoded."""
+    end = row.index(_BEHIND_ID)
+    name = row[_ID_START:end]
+    body = b"{%b}" % row[end + 1 : -_TAIL_BYTES]
+    stored = coder.encode(body, _place(key, log_id, name), lead=name + b"\n")
+    return row if stored is body else stored
+
+
+def decoded_row(coder: Coder, key: SessionKey, log_id: str, stored: bytes) -> bytes:
+    """The inverse; what was damaged or tampered with is given as `Unopened`.
+
+    Raises:
+        Undecodable: this process has not what it needs to decode it.
+        Erased: its key was destroyed.
+    """
+    name = b'""'
+    if stored[:1] == growth.MARK:
+        _, name, *_ = *stored.split(b"\n", 2), b""
+    body = coder.open(stored, _place(key, log_id, name), CEILING.event, leads=True)
+    if body is stored or isinstance(body, growth.Unopened):
+        return body
+    row = b'{"id":%b,%b' % (name, body[1:-1])
+    return row + _TAIL % crc32(row)
+
+
+def _place(key: SessionKey, log_id: str, name: bytes) -> Place:
+    return Place("sessions", "event", key.app, key.user, log_id, name.decode(errors="replace"))
+
+
 class NotARow(ValueError):
     """Bytes that are no row, or not as they were written. It quotes none of them."""
 
@@ -65,7 +102,7 @@ def decode_row(data: bytes) -> EventRow:
     if data[:1] == growth.MARK:
         try:
             data = growth.plain(data, "An event")
-        except ValueError as error:
+        except (ValueError, CorruptRecord) as error:
             raise NotARow(str(error)) from error
     if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
         raise NotARow("its checksum is missing or wrong")

@@ -26,8 +26,12 @@ class Field:
         default: what callers get where it is missing.
         member: the type of its member in a line of an archive, which is not written when it is as
             `absent`.
+        is_json: whether it is stored as JSON.
+        in_clear: whether it is stored as it is, since scripts look inside.
     """
 
+    is_json = True
+    in_clear = False
     default: Any
     member: Any
     absent: Any
@@ -55,7 +59,8 @@ class Field:
             ValueError: it cannot.
             NewerFormat: only a newer version can.
         """
-        self.decode(_plain(stored))
+        if self.in_clear or _is_plain(stored):
+            self.decode(growth.plain(stored, "A field of the session"))
 
     def merge(self, stored: bytes, change: bytes) -> bytes | None:  # noqa: ARG002 - of some kinds
         """What is stored after a change; None for nothing."""
@@ -81,6 +86,8 @@ class Field:
 class Text(Field):
     """Text of so many bytes at most."""
 
+    is_json = False
+
     def __init__(self, most: int, default: str = "") -> None:
         self._most = most
         self.member, self.default, self.absent = str, default, default
@@ -99,6 +106,8 @@ class Text(Field):
 
 class Labels(Field):
     """Words by name; a change merges with what is there."""
+
+    in_clear = True
 
     def __init__(self) -> None:
         self.member, self.default, self.absent = dict[str, str], {}, {}
@@ -147,7 +156,7 @@ class JsonObject(Field):
 
     def check(self, stored: bytes) -> None:
         """As `Field`: of JSON only whether this version can read it."""
-        _plain(stored)
+        _is_plain(stored)
 
     def to_member(self, stored: bytes) -> msgspec.Raw:
         """As `Field`."""
@@ -200,7 +209,14 @@ def _word(value: object, what: str, most: int) -> str:
     )
 
 
-def _plain(stored: bytes) -> bytes:
-    if stored[:1] == growth.MARK:
-        return growth.plain(stored, "A field of the session")
-    return stored
+def _is_plain(stored: bytes) -> bool:
+    """Whether a stored value has no encoding; one that has, is sound.
+
+    Raises:
+        ValueError: it was damaged.
+        NewerFormat: it has a newer format.
+    """
+    if stored[:1] != growth.MARK:
+        return True
+    growth.check_stored(stored, "A field of the session")
+    return False

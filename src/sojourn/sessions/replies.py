@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sojourn.calls.call import Argument, Command
-from sojourn.codecs import encode
+from sojourn.codecs import encode, encode_object
+from sojourn.codecs.growth import MARK as MARK_BYTE
+from sojourn.codecs.growth import to_member
 from sojourn.sessions.store import IndexPlace, Pairs, SessionHeader, WriteOptions
 
 DONE = (b"ok", b"duplicate")
@@ -29,7 +31,13 @@ def counted(state: Pairs) -> list[Argument]:
 
 def as_object(state: Pairs) -> bytes:
     """An app delta for the outbox: values stay JSON text, in strings, as no script re-encodes."""
-    return encode({name: value.decode() for name, value in state.items()}, "") if state else b""
+    if not state:
+        return b""
+    members = {
+        name: to_member(value) if value[:1] == MARK_BYTE else encode(value.decode(), "")
+        for name, value in state.items()
+    }
+    return encode_object(members)
 
 
 def ms(lifetime: float | None) -> str:

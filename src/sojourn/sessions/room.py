@@ -14,6 +14,7 @@ from sojourn.resilience.journal import Bounds, Journal
 from sojourn.sessions.adapters import AdapterSessions
 from sojourn.sessions.batch import Batches
 from sojourn.sessions.buffered import BufferedSessions
+from sojourn.sessions.coded import CodedSessions
 from sojourn.sessions.history import History
 from sojourn.sessions.inmemory import InMemorySessions, Told
 from sojourn.sessions.keys import SHARDS, SessionRoomKeys
@@ -34,7 +35,7 @@ def _open(at: RoomContext) -> OpenRoom:
 def _in_memory(at: RoomContext) -> OpenRoom:
     store, kept = _in_memory_store(at.options, at.session_changed), InMemoryQuarantine()
     quarantine = Quarantine(kept, at.hooks)
-    parts = SessionParts(store, _limits(at.options, 1), quarantine)
+    parts = SessionParts(CodedSessions(store, at.codec), _limits(at.options, 1), quarantine)
 
     async def apps_of(user: str) -> set[str]:
         return store.apps_of(user) | kept.apps_of(user)
@@ -62,7 +63,7 @@ def _on_server(at: RoomContext, engine: Engine) -> OpenRoom:
     store = RedisSessions(engine, keys, policy, quarantine)
     buffered = _buffered(at, engine, store) if options.on_outage == "buffer" else None
     parts = SessionParts(
-        buffered or store,
+        CodedSessions(buffered or store, at.codec),
         _limits(options, SHARDS),
         quarantine,
         losses=lambda: engine.tally.broken,

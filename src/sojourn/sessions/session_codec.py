@@ -231,14 +231,16 @@ def _sorted(
     State that cannot be read is added to `flaws`.
 
     Raises:
-        NewerFormat: a value is encoded in a way that this version does not know.
+        NewerFormat: a value has a newer format.
     """
     state: dict[str, bytes] = {}
     more: dict[str, bytes] = {}
     for name, value in fields.items():
         if name[:6] == b"state:":
             try:
-                state[name[6:].decode()] = _plain(value) if value[:1] == growth.MARK else value
+                if value[:1] == growth.MARK:
+                    growth.check_stored(value, "A state value")
+                state[name[6:].decode()] = value
             except UnicodeDecodeError:
                 flaws.append(FieldError(field_of(name), "a name that is not UTF-8", value))
             except ValueError as error:
@@ -247,10 +249,6 @@ def _sorted(
             with suppress(UnicodeDecodeError):
                 more[name.decode()] = value
     return state, more or NOTHING
-
-
-def _plain(value: bytes) -> bytes:
-    return growth.plain(value, "A state value") if value[:1] == growth.MARK else value
 
 
 def _instant(field: bytes) -> float:

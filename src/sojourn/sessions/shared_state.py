@@ -282,8 +282,11 @@ def _left(operation_id: bytes, entry: bytes) -> tuple[int, Pairs]:
     delta: dict[str, bytes] = {}
     for name, value in left.delta.items():
         if isinstance(value, _Encoded):
-            growth.plain(b64decode(value.text), "A delta in the outbox")
-            raise ValueError("a value that is encoded and is not")  # noqa: TRY004 - of JSON
-        delta[name] = value.encode()
-        decode(delta[name])
+            delta[name] = b64decode(value.text, validate=True)
+            if growth.parse(delta[name]) is None:
+                raise ValueError("a value that is encoded and is not")
+            growth.check_stored(delta[name], "A delta in the outbox")
+        else:
+            delta[name] = value.encode()
+            decode(delta[name])
     return left.stamp, delta

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 from sojourn.codecs import decode, decode_each, in_pieces
+from sojourn.codecs.growth import plain
 from sojourn.codecs.pieces import Turns
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey, UserKey
 from sojourn.sessions import scope
 from sojourn.sessions.model import Session
@@ -96,8 +98,8 @@ class States:
         def read(pair: tuple[str, bytes]) -> Any:
             name, value = pair
             try:
-                return decode(value)
-            except _NOT_JSON as error:
+                return decode(plain(value, "A state value"))
+            except (*_NOT_JSON, CorruptRecord) as error:
                 field = f"state:{name}"
                 found.append(UnreadablePart(owner, session, part, field, str(error), value))
                 return _GAP

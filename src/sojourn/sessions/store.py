@@ -38,6 +38,13 @@ class WriteOptions(msgspec.Struct, frozen=True):
     expected: int | None = None
 
 
+class LogId(NamedTuple):
+    """What a log is known by, and the incarnation of the session that has it."""
+
+    incarnation: str
+    log_id: str
+
+
 class Delta(NamedTuple):
     """State to set, by scope."""
 

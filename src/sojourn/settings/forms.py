@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from sojourn.options import Durability, OnOutage
+from sojourn.options import Compression, Durability, OnOutage
 
 
 class Form(NamedTuple):
@@ -64,3 +64,7 @@ Port = Annotated[
 ]
 Durable = Annotated[Durability, Form("primary or replicas")]
 Outage = Annotated[OnOutage, Form("raise or buffer")]
+KeyFile = Annotated[str | None, Form("a file of keys, or env:VARIABLE")]
+KeyStore = Annotated[str | None, Form("a URL that sojourn.open takes, or file:PATH")]
+Compressed = Annotated[Compression | None, BeforeValidator(_none), Form("zstd or none")]
+Serialized = Annotated[Literal["json", "msgpack"], Form("json or msgpack")]

@@ -7,11 +7,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sojourn.options import Options
 from sojourn.settings.forms import (
     Cap,
+    Compressed,
     Count,
     Durable,
     Folder,
     Host,
     Hours,
+    KeyFile,
+    KeyStore,
     Life,
     Namespace,
     Number,
@@ -19,6 +22,7 @@ from sojourn.settings.forms import (
     Port,
     Seconds,
     Secret,
+    Serialized,
     Size,
     Switch,
     Url,
@@ -92,6 +96,16 @@ class Variables(BaseSettings):
     """Seconds that the oldest may wait."""
     sojourn_notices: Switch = _OPEN.notices
     """Whether every change of a session is published to subscribers."""
+    sojourn_keys: KeyFile = _OPEN.keys
+    """Encrypts content: a file of master keys, or `env:VARIABLE` for a variable with one in it."""
+    sojourn_key_store: KeyStore = _OPEN.key_store
+    """Where wrapped data keys are, if not on the same server: a URL or `file:PATH`."""
+    sojourn_key_cache_seconds: Seconds = _OPEN.key_cache_seconds
+    """Seconds that an unwrapped data key is kept."""
+    sojourn_compression: Compressed = _OPEN.compression
+    """Whether content is compressed."""
+    sojourn_serializer: Serialized = "json"
+    """The form of values."""
 
     redis_enabled: Switch = None
     """`false`: everything is kept in the memory of this process, and the log says so."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.cache.service import CacheStats
+from sojourn.codecs.serializers import Serializer
 from sojourn.doctor.model import Report
 from sojourn.engine.credentials import Provider
 from sojourn.errors import SojournError
@@ -10,7 +11,7 @@ from sojourn.ids import SessionKey, UserKey
 from sojourn.memory.model import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.memory.vectors import Embed
 from sojourn.notices.model import Notice
-from sojourn.options import Durability, OnOutage
+from sojourn.options import Compression, Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal
 from sojourn.security.forgetting import ErasureReceipt
 from sojourn.security.guard import SecurityStats
@@ -25,9 +26,9 @@ from sojourn.sessions.record import SessionFields
 from sojourn.stats import Health, Stats
 from sojourn.streams.model import StreamMessage
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
-from sojourn.wiring import Lent
+from sojourn.wiring import Keys, Lent
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 E = TypeVar("E")
 P = ParamSpec("P")
@@ -301,7 +302,7 @@ class Store:
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., max_sessions: int | None=..., strict_ids: bool=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., transfer_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=..., memory_ttl: float | None=..., knowledge_ttl: float | None=..., history_ttl: float | None=..., artifact_ttl: float | None=..., max_artifact_bytes: int=..., notices: bool=..., credential_provider: Provider | None=...) -> Store: ...
+def open(url: str | Lent, *, namespace: str=..., session_ttl: float | None=..., state_ttl: float | None=..., max_event_bytes: int=..., max_state_bytes: int=..., max_events: int | None=..., max_sessions: int | None=..., strict_ids: bool=..., near_cache_bytes: int=..., connect_timeout: float=..., operation_timeout: float=..., transfer_timeout: float=..., health_check_interval: float=..., durability: Durability=..., replicas: int=..., on_outage: OnOutage=..., journal: str | None=..., buffer_calls: int=..., buffer_bytes: int=..., buffer_seconds: float=..., memory_ttl: float | None=..., knowledge_ttl: float | None=..., history_ttl: float | None=..., artifact_ttl: float | None=..., max_artifact_bytes: int=..., notices: bool=..., keys: Keys | None=..., key_store: str | None=..., key_cache_seconds: float=..., compression: Compression | None=..., serializer: Literal['json', 'msgpack'] | Serializer=..., credential_provider: Provider | None=...) -> Store: ...
 
 def default() -> Store: ...
 

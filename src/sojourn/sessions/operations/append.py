@@ -13,9 +13,17 @@ from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import ids_of
 from sojourn.sessions.replies import DONE, as_object, counted
-from sojourn.sessions.store import Delta, IndexEntry, Pairs, WriteOptions, WriteResult
+from sojourn.sessions.store import (
+    NO_CHANGE,
+    Delta,
+    IndexEntry,
+    Pairs,
+    WriteOptions,
+    WriteResult,
+)
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -38,6 +46,15 @@ class Append(Operation[WriteResult], frozen=True):
     delta: Delta
     updated: float
     write: WriteOptions
+
+    async def encoded(self, coded: CodedSessions) -> Append:
+        """As `Operation`; bound to the session's log. A round trip where that is not known here."""
+        log, write = await coded.log_of(self.key, self.write)
+        rows = await coded.encoded_rows(self.key, log, self.rows)
+        delta = self.delta
+        if delta is not NO_CHANGE:
+            delta = await coded.encoded_delta(self.key, log, delta)
+        return Append(self.key, rows, delta, self.updated, write)
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more when the delta touches the app's state."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.errors import OutcomeUnknown, Unavailable
@@ -19,6 +21,7 @@ from sojourn.sessions.store import (
     Delta,
     IndexEntry,
     Lifetime,
+    LogId,
     Pairs,
     SessionHeader,
     WriteOptions,
@@ -26,6 +29,7 @@ from sojourn.sessions.store import (
 from sojourn.sessions.tombstones import names_of
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -92,6 +96,25 @@ class Create(Operation[Created], frozen=True):
             repeated=repeated,
             readable=not (flawed or user_found.newer or app_found.newer),
         )
+
+    async def encoded(self, coded: CodedSessions) -> Create:
+        """As `Operation`."""
+        log = LogId(self.operation_id, self.fields.get("log_id", b"").decode())
+        return replace(
+            self,
+            fields=await coded.encoded_fields(self.fields, self.key, log.log_id),
+            state=await coded.encoded_delta(self.key, log, self.state),
+        )
+
+    async def decoded(self, result: Created, coded: CodedSessions) -> Created:
+        """As `Operation`."""
+        owner = self.key.owner
+        if coded.codec.writes and not result.repeated:
+            log_id = self.fields.get("log_id", b"").decode()
+            coded.know(self.key, LogId(self.operation_id, log_id))
+        user = await coded.decoded_state(result.user, owner, "user state")
+        app = await coded.decoded_state(result.app, owner, "app state")
+        return result._replace(user=user, app=app)
 
     def call(self, server: RedisSessions, since: float | None = None) -> Call[Any]:
         """The script that creates it, unless there is one.

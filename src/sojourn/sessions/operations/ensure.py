@@ -15,6 +15,7 @@ from sojourn.sessions.operations.read import Read
 from sojourn.sessions.store import EventWindow, SessionSnapshot
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -29,6 +30,14 @@ class Ensure(Operation[SessionSnapshot], frozen=True):
 
     create: Create
     window: EventWindow
+
+    async def encoded(self, coded: CodedSessions) -> Ensure:
+        """As `Operation`."""
+        return Ensure(await self.create.encoded(coded), self.window)
+
+    async def decoded(self, result: SessionSnapshot, coded: CodedSessions) -> SessionSnapshot:
+        """As `Operation`."""
+        return await coded.decoded_snapshot(self.create.key, result)
 
     async def on_server(self, server: RedisSessions) -> SessionSnapshot:
         """As `Create`, and the reading travels with it unless it may be large."""

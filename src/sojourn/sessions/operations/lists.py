@@ -35,6 +35,7 @@ from sojourn.sessions.store import (
 )
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -67,6 +68,10 @@ class ListSessions(Operation[StoredPage], frozen=True):
     limit: int
     label: Label | None = None
     newest_first: bool = False
+
+    async def decoded(self, result: StoredPage, coded: CodedSessions) -> StoredPage:
+        """As `Operation`."""
+        return await coded.decoded_page(result)
 
     async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""
@@ -137,6 +142,15 @@ class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
     users: Sequence[tuple[UserKey, IndexPlace | None]]
     limit: int
 
+    async def decoded(
+        self, result: Sequence[StoredPage | CorruptRecord], coded: CodedSessions
+    ) -> Sequence[StoredPage | CorruptRecord]:
+        """As `Operation`."""
+        return [
+            page if isinstance(page, CorruptRecord) else await coded.decoded_page(page)
+            for page in result
+        ]
+
     async def on_server(self, server: RedisSessions) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips."""
         limit = self.limit
@@ -206,6 +220,10 @@ class ListRecent(Operation[StoredPage], frozen=True):
     after: IndexPlace | None
     limit: int
     label: Label | None = None
+
+    async def decoded(self, result: StoredPage, coded: CodedSessions) -> StoredPage:
+        """As `Operation`."""
+        return await coded.decoded_page(result)
 
     async def on_server(self, server: RedisSessions) -> StoredPage:
         """Two round trips."""

@@ -11,6 +11,7 @@ from sojourn.sessions.session_codec import FOREIGN
 from sojourn.sessions.store import EventWindow, Pairs, SessionSnapshot
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -31,6 +32,12 @@ class Read(Operation[SessionSnapshot | None], frozen=True):
     async def on_server(self, server: RedisSessions) -> SessionSnapshot | None:
         """One round trip; one more when other writers moved the rows while they were read."""
         return await server.snapshots.read(self.key, self.window)
+
+    async def decoded(
+        self, result: SessionSnapshot | None, coded: CodedSessions
+    ) -> SessionSnapshot | None:
+        """As `Operation`."""
+        return None if result is None else await coded.decoded_snapshot(self.key, result)
 
     async def in_memory(self, memory: InMemorySessions) -> SessionSnapshot | None:
         """As `Operation`."""
@@ -61,6 +68,16 @@ class ReadSharedState(Operation[tuple[Pairs, Pairs]], frozen=True):
             raise await server.inspection.refusal(owner, None, "user state", key, user.flaws)
         await shared_state.report(owner, user, app)
         return user.known(), app.known()
+
+    async def decoded(
+        self, result: tuple[Pairs, Pairs], coded: CodedSessions
+    ) -> tuple[Pairs, Pairs]:
+        """As `Operation`."""
+        user, app = result
+        return (
+            await coded.decoded_state(user, self.owner, "user state"),
+            await coded.decoded_state(app, self.owner, "app state"),
+        )
 
     async def in_memory(self, memory: InMemorySessions) -> tuple[Pairs, Pairs]:
         """As `Operation`."""

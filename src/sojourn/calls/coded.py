@@ -1,0 +1,39 @@
+"""Store of a room that encodes what goes in and decodes what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from sojourn.calls.operation import Operation, R, RoomStore
+from sojourn.codecs.codec import Codec
+
+
+class CodedStore:
+    """A `RoomStore` over another one, which gets and gives only stored forms of content.
+
+    Args:
+        store: on a server, in memory, or with an outage buffer.
+        codec: how values are written.
+
+    Attributes:
+        codec: the same.
+    """
+
+    def __init__(self, store: RoomStore, codec: Codec) -> None:
+        self._store = store
+        self.codec = codec
+
+    def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
+        """As `RoomStore`. Without keys, compression and serializer a write is handed on."""
+        kind = type(operation)
+        if kind.decoded is not Operation.decoded or (
+            self.codec.writes and kind.encoded is not Operation.encoded
+        ):
+            return self._coded(operation)
+        return self._store.run(operation)
+
+    async def _coded(self, operation: Operation[R]) -> R:
+        if self.codec.writes:
+            operation = await operation.encoded(self)
+        return await operation.decoded(await self._store.run(operation), self)
