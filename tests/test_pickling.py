@@ -167,7 +167,7 @@ ROOMS = [
     *("sojourn.transfer.migration", "sojourn.integrations.adk", "sojourn.integrations.langchain"),
 ]
 STAYS_TO_ITSELF = {"Hooks", "CSRF", "Keyring", "Bindings", "Logged", "Settings", "SessionBatch"}
-STAYS_TO_ITSELF |= {"StoreKeys"}
+STAYS_TO_ITSELF |= {"StoreKeys", "KeyRing"}
 """No values and no handles: what one configures, a dict, or names of keys."""
 
 

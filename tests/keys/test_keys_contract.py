@@ -29,6 +29,7 @@ from sojourn.keys import KeyRing
 from sojourn.keys import service as services
 from sojourn.keys.keys import DataKeyRoomKeys
 from sojourn.keys.model import KeyOwner
+from sojourn.keys.operations.writes import SweepDataKeys
 
 RING = KeyRing.new().add()
 USERS = ("ada", None, "", "a:b", "{*}% é")
@@ -357,6 +358,26 @@ async def test_an_erasure_destroys_the_key(store: Sojourn, app: str) -> None:
         await made(store, app, user)
     assert await made(store, app, None) == nobodys
     assert await store.admin.apps_of(user) == []
+
+
+async def test_who_uses_a_key_meanwhile_keeps_it_from_a_sweep(
+    store: Sojourn, app: str, again: Callable[..., Sojourn]
+) -> None:
+    name, day = await made(store, app, "ada"), 86_400.0
+    owner, run = KeyOwner(app, "ada"), store._rooms["keys"].store.run
+    assert await run(SweepDataKeys(owner, -1, day)) == "young"
+    assert await run(SweepDataKeys(owner, day, -1)) == "idle"
+    async with again() as other:
+        await keys_of(other, app, "ada", name)
+    assert b"idle" not in await fields(store, app, "ada")
+    assert await run(SweepDataKeys(owner, day, -1)) == "idle"
+    await store.admin.keys.new_data_key(app, "ada")
+    assert await run(SweepDataKeys(owner, day, -1)) == "idle", "noted anew"
+    await store.admin.keys.of(app, "ada")
+    await store.admin.keys.usage()
+    assert b"idle" in await fields(store, app, "ada"), "who looks does not use it"
+    assert await run(SweepDataKeys(owner, -1, -1)) == "removed"
+    assert await run(SweepDataKeys(owner, -1, -1)) == "young", "there is none"
 
 
 async def test_keys_are_cached_for_a_day_at_most(url: str) -> None:

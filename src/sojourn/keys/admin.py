@@ -130,7 +130,7 @@ class KeyAdmin:
         return done
 
     async def of(self, app: str, user: str | None) -> Sequence[DataKeyInfo]:
-        """The data keys of a user, oldest first. One round trip.
+        """The data keys of a user, oldest first and the active one last. One round trip.
 
         Args:
             app: the application.
@@ -149,7 +149,7 @@ class KeyAdmin:
             DataKeyInfo(name, key.wrapped.master, key.made / 1000, name == found.active)
             for name, key in found.keys.items()
         ]
-        return sorted(made, key=lambda each: each.made)
+        return sorted(made, key=lambda each: (each.active, each.made))
 
     async def new_data_key(self, app: str, user: str | None) -> str:
         """Make another data key the active one, as when the one before has leaked; its id.

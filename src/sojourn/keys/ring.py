@@ -151,7 +151,7 @@ class KeyRing:
         """
         wrong = ""
         try:
-            found = _File.of(text)
+            found = _RingFile.of(text)
             check_format(found.format.encode(), what)
             ring = _ring(found.secrets(), found.active, found.migrating, found.more)
             return cls._as(ring)
@@ -326,7 +326,7 @@ def _ring(
     return made
 
 
-class _File(msgspec.Struct, frozen=True):
+class _RingFile(msgspec.Struct, frozen=True):
     """What stands in a file of master keys."""
 
     active: str
@@ -336,7 +336,7 @@ class _File(msgspec.Struct, frozen=True):
     migrating: bool = False
 
     @classmethod
-    def of(cls, text: str | bytes) -> _File:
+    def of(cls, text: str | bytes) -> _RingFile:
         """Read it.
 
         Raises:
@@ -344,7 +344,7 @@ class _File(msgspec.Struct, frozen=True):
         """
         more = msgspec.json.decode(text, type=dict[str, Any])
         known = {name: more.pop(name) for name in cls.__struct_fields__ if name in more}
-        return msgspec.convert({**known, "more": more}, _File)
+        return msgspec.convert({**known, "more": more}, _RingFile)
 
     def secrets(self) -> list[bytes]:
         """The keys.

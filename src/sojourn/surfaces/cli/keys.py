@@ -99,9 +99,7 @@ def _activate(file: _File, key: _MasterId) -> None:
         show(f"{key} is the active key of {visible(str(file))}.")
 
 
-@commands.command(
-    "migrating", epilog=epilog("sojourn keys migrating keys.json off", "sojourn keys ls")
-)
+@commands.command("migrating", epilog=epilog("sojourn keys migrating keys.json off"))
 def _migrating(
     file: _File,
     state: Annotated[
