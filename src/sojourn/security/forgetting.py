@@ -71,7 +71,7 @@ class Eraser:
         self._sessions = sessions
         self._others = others
         self._find = find
-        self._copies = copies
+        self._copies: ReadableCopies = copies
         self._sealing = sealing
 
     async def apps_of(self, user: str) -> list[str]:
@@ -90,7 +90,8 @@ class Eraser:
             began = await self._forget_in(user_key(name, user), erased)
             since = since or began
         salt = secrets.token_hex(16)
-        copies = self._copies if self._sealing or erased["data_keys"] else "plain"
+        sealed = self._sealing or erased["data_keys"] > 0
+        copies: ReadableCopies = self._copies if sealed else "plain"
         return ErasureReceipt(since, salt, _digest(salt, user), len(apps), dict(erased), copies)
 
     async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
