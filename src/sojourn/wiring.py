@@ -119,6 +119,8 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
         partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
+        "server" if options.key_store is None else "key_store",
+        sealing=options.keys is not None,
     )
     stores = Stores(
         sessions=rooms["sessions"].store,
