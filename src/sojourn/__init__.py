@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey, UserKey
+    from sojourn.jobs.job import JobReport
     from sojourn.memory import Entry, Hit, Memory, MemoryPage, MemoryScope, ScopePage
     from sojourn.memory.admin import MemoryAdmin
     from sojourn.notices import Notice, Notices
@@ -121,6 +122,7 @@ _HOME = {
     "Memory": "sojourn.memory",
     "MemoryPage": "sojourn.memory",
     "Message": "sojourn.sessions",
+    "JobReport": "sojourn.jobs.job",
     "NamePage": "sojourn.sessions",
     "NearCacheStats": "sojourn.sessions",
     "NodeHealth": "sojourn.stats",
@@ -193,6 +195,7 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "JobReport",
     "KeyMissing",
     "Memory",
     "MemoryAdmin",

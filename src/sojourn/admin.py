@@ -13,6 +13,8 @@ from sojourn.doctor.service import usage_of
 from sojourn.doctor.usage import OTHERS, NodeUsage
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app
+from sojourn.jobs.job import JobReport, Tell
+from sojourn.jobs.service import Jobs
 from sojourn.memory.admin import MemoryAdmin
 from sojourn.process_bound import stays_here
 from sojourn.rooms import ROOMS
@@ -86,6 +88,7 @@ class Admin(SessionAdmin):
         discard: deletes the artifacts of a session.
         eraser: forgets users in all rooms.
         doctor: examines the server.
+        jobs: rewrites records of all rooms.
         rooms: those that have calls for operators, by name.
 
     Attributes:
@@ -102,9 +105,11 @@ class Admin(SessionAdmin):
     def __init__(
         self,
         parts: SessionParts,
+        *,
         discard: Discard,
         eraser: Eraser,
         doctor: Doctor,
+        jobs: Jobs,
         rooms: Mapping[str, OpenRoom],
     ) -> None:
         super().__init__(parts, discard)
@@ -113,6 +118,7 @@ class Admin(SessionAdmin):
             if room.admin is not None:
                 setattr(self, name, room.admin)
         self._eraser = eraser
+        self._jobs = jobs
 
     async def forget(self, user: str, *, app: str | None = None) -> ErasureReceipt:
         """Delete everything about a user, in every room, index and journal of this process.
@@ -191,6 +197,32 @@ class Admin(SessionAdmin):
             InvalidId: it cannot name a user.
         """
         return await self._eraser.apps_of(user)
+
+    async def upgrade(
+        self, to: int, *, rate: float | None = None, progress: Tell | None = None
+    ) -> JobReport:
+        """Let the deployment write a newer storage format, and bring all records to it.
+
+        Run it when all processes have a version that reads that format. It may be stopped at any
+        moment and run again, while others read and write: a record is replaced only if it is as it
+        was read. A round trip for each 200 keys of the server, two for each record; it goes over
+        the keys until nothing is left to do.
+
+        Args:
+            to: the major format.
+            rate: records a second, at most.
+            progress: told how far it is.
+
+        Returns:
+            how many records were rewritten, and which were left because they cannot be read.
+
+        Raises:
+            ConfigurationError: this version does not know that format, or the store is in memory.
+            InvalidInput: the deployment writes a later one; or the rate.
+            Conflict: another run is under way.
+            Unavailable: a server does not answer. Run it again: it goes on from there.
+        """
+        return await self._jobs.upgrade(to, rate=rate, progress=progress)
 
 
 _APPS = 50

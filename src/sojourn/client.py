@@ -88,7 +88,14 @@ class Sojourn:
         parts = self._rooms["sessions"].parts
         self.batch = Batches(self.sessions)
         self.adapters = AdapterSessions(parts)
-        self.admin = Admin(parts, rooms.session_ended, rooms.forgetter, rooms.doctor, self._rooms)
+        self.admin = Admin(
+            parts,
+            discard=rooms.session_ended,
+            eraser=rooms.forgetter,
+            doctor=rooms.doctor,
+            jobs=rooms.jobs,
+            rooms=self._rooms,
+        )
         self._handles = {
             name: (self.room(room.name), part)
             for room in ROOMS

@@ -96,8 +96,8 @@ async def _is_chosen(run: Run, endless: Endless, source: str, endless_state: boo
                 return await _last(run, source) > time.time() * 1000 + _FAR
             case Endless.STATE_TTL:
                 return endless_state
-            case Endless.NEVER:  # operation ids are forgotten after a day
-                return False
+            case Endless.ALWAYS | Endless.NEVER:  # operation ids are forgotten after a day
+                return endless is Endless.ALWAYS
     except CorruptRecord:  # a key of another type is none that Sojourn wrote
         return False
 

@@ -9,6 +9,7 @@ from sojourn.doctor.model import Report
 from sojourn.engine.credentials import Provider
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey, UserKey
+from sojourn.jobs.job import JobReport, Tell
 from sojourn.memory.model import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.memory.vectors import Embed
 from sojourn.notices.model import Notice
@@ -202,6 +203,7 @@ class Admin(SessionAdmin):
     def forget(self, user: str, *, app: str | None=...) -> ErasureReceipt: ...
     def metrics(self, *, keys: int=...) -> ServerMetrics: ...
     def apps_of(self, user: str) -> list[str]: ...
+    def upgrade(self, to: int, *, rate: float | None=..., progress: Tell | None=...) -> JobReport: ...
 
 class History:
     key: SessionKey
