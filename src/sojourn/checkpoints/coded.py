@@ -35,9 +35,7 @@ def encoded_objects(coder: Coder, key: ThreadKey, objects: Mapping[str, bytes]) 
     for digest, body in objects.items():
         clear, content = split(body)
         if content:
-            content = coder.encode(
-                content, _place(key, "value", digest), json=content[:1] != b"!"
-            )
+            content = coder.encode(content, _place(key, "value", digest), json=content[:1] != b"!")
         made[digest] = clear + content
     return made
 
@@ -104,7 +102,9 @@ async def decoded_rows(coded: CodedStore, key: ThreadKey, stored: StoredRows) ->
     return StoredRows(rows, objects)
 
 
-async def decoded_titles(coded: CodedStore, owner: Any, rows: Iterable[ThreadRow]) -> list[ThreadRow]:
+async def decoded_titles(
+    coded: CodedStore, owner: Any, rows: Iterable[ThreadRow]
+) -> list[ThreadRow]:
     """Rows of a list with their titles decoded; a title that cannot be decoded is left out."""
     found = list(rows)
     if not _wants(coded, [row.title for row in found if row.title]):

@@ -159,9 +159,7 @@ class InMemoryCheckpoints:
             return None
         return found
 
-    def touched(
-        self, key: ThreadKey, ttl: float | None, *, staged: bool = False
-    ) -> ThreadInMemory:
+    def touched(self, key: ThreadKey, ttl: float | None, *, staged: bool = False) -> ThreadInMemory:
         """A thread that is written now: made if there is none, and living for `ttl` at least."""
         now, found = self.now(), self.alive(key, staged=staged)
         expires = None if ttl is None else now + ttl

@@ -167,7 +167,10 @@ def plain(content: Content) -> Any:
         if content.template is None:
             return children
         members: dict[str, Any] = decode(content.template)
-        return {name: children[value[REF]] if _is_ref(value) else value for name, value in members.items()}
+        return {
+            name: children[value[REF]] if _is_ref(value) else value
+            for name, value in members.items()
+        }
     value: Any = _readable(content)
     return {**value, "id": content.id} if content.id and isinstance(value, dict) else value
 

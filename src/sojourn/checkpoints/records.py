@@ -93,7 +93,9 @@ class Lead(NamedTuple):
 
     def encode(self) -> bytes:
         """The three lines."""
-        names = [f"*{escape(name)}" if name in self.delta else escape(name) for name in self.missing]
+        names = [
+            f"*{escape(name)}" if name in self.delta else escape(name) for name in self.missing
+        ]
         lines = (escape(self.parent), " ".join(self.digests), " ".join(names), "")
         return "\n".join(lines).encode()
 
@@ -128,7 +130,10 @@ def split_writes(stored: bytes) -> Iterator[tuple[str, WriteRow]]:
         yield (
             unescape(task.decode()),
             WriteRow(
-                int(index), flag == b"w", "" if digest == b"-" else digest.decode(), of_member(content)
+                int(index),
+                flag == b"w",
+                "" if digest == b"-" else digest.decode(),
+                of_member(content),
             ),
         )
 

@@ -23,7 +23,9 @@ def _open(at: RoomContext) -> OpenRoom:
     coded = CodedStore(store, at.codec)
     admin = ThreadAdmin(coded)
     return OpenRoom(
-        service=Threads(coded, options.thread_ttl, options.max_event_bytes),
+        service=Threads(
+            coded, options.thread_ttl, options.max_event_bytes, options.operation_timeout
+        ),
         admin=admin,
         store=coded,
         forget={"threads": lambda owner: admin.forget(*owner)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -67,11 +68,11 @@ _CARRIED = 2_000
 """Checkpoints of which a process remembers the references."""
 
 
-class Keep(msgspec.Struct, frozen=True):
+class StoreTtl(msgspec.Struct, frozen=True):
     """The one value of `DEFAULT_TTL`."""
 
 
-DEFAULT_TTL = Keep()
+DEFAULT_TTL = StoreTtl()
 """The store's `thread_ttl`."""
 
 
@@ -143,9 +144,17 @@ class Threads:
         store: where threads are kept.
         ttl: seconds that a thread lives, unless a write says otherwise; None for ever.
         max_bytes: the largest value, and the largest record of a checkpoint.
+        operation_timeout: seconds that a write may take.
     """
 
-    def __init__(self, store: RoomStore, ttl: float | None, max_bytes: int) -> None:
+    def __init__(
+        self,
+        store: RoomStore,
+        ttl: float | None,
+        max_bytes: int,
+        operation_timeout: float = math.inf,
+    ) -> None:
+        self._operation_timeout = operation_timeout
         self._store = store
         self._ttl = ttl
         self._cap = max_bytes
@@ -167,7 +176,7 @@ class Threads:
         changed: Collection[str] | None = None,
         missing: Collection[str] = (),
         delta: Collection[str] = (),
-        ttl: float | Keep | None = DEFAULT_TTL,
+        ttl: float | StoreTtl | None = DEFAULT_TTL,
         keep: int | None = None,
         title: str = "",
         operation_id: str | None = None,
@@ -212,7 +221,11 @@ class Threads:
         content = data or {}, metadata or {}
         encode(content[0], "data"), encode(content[1], "metadata")
         operation = operation_id_of(operation_id)
-        before = None if changed is None or not parent else self._memo.carried(key, f"{space}:{_id(parent)}")
+        before = (
+            None
+            if changed is None or not parent
+            else self._memo.carried(key, f"{space}:{_id(parent)}")
+        )
         for again in (False, True):
             builder = Builder()
             carried = _carried(builder, made, changed, None if again else before)
@@ -247,7 +260,7 @@ class Threads:
         writes: Sequence[PendingWrite],
         *,
         namespace: str = "",
-        ttl: float | Keep | None = DEFAULT_TTL,
+        ttl: float | StoreTtl | None = DEFAULT_TTL,
         operation_id: str | None = None,
         staged: bool = False,
     ) -> None:
@@ -319,7 +332,9 @@ class Threads:
         found = await self._store.run(ReadCheckpoints(key, places, space))
         return next(iter(self._parsed(key, found)), None)
 
-    async def places(self, key: ThreadKey, *, namespace: str | None = None) -> list[CheckpointPlace]:
+    async def places(
+        self, key: ThreadKey, *, namespace: str | None = None
+    ) -> list[CheckpointPlace]:
         """Where the checkpoints of a thread are: the newest first. One round trip.
 
         Args:
@@ -352,7 +367,12 @@ class Threads:
         return self._parsed(key, found, bare=bare)
 
     async def before(
-        self, key: ThreadKey, names: Collection[str], checkpoint: str | None = None, *, namespace: str = ""
+        self,
+        key: ThreadKey,
+        names: Collection[str],
+        checkpoint: str | None = None,
+        *,
+        namespace: str = "",
     ) -> list[StoredCheckpoint]:
         """The checkpoints before one, the nearest first, until each name has a value in one of them.
 
@@ -386,7 +406,9 @@ class Threads:
 
     # ── threads ────────────────────────────────────────────────────────────────────────────────
 
-    async def list(self, app: str, user: str, *, limit: int = 50, cursor: str | None = None) -> ThreadPage:
+    async def list(
+        self, app: str, user: str, *, limit: int = 50, cursor: str | None = None
+    ) -> ThreadPage:
         """Threads of a user, the newest first. Two round trips.
 
         Args:
@@ -485,7 +507,7 @@ class Threads:
         )
 
     async def copy(
-        self, source: ThreadKey, target: ThreadKey, *, ttl: float | Keep | None = DEFAULT_TTL
+        self, source: ThreadKey, target: ThreadKey, *, ttl: float | StoreTtl | None = DEFAULT_TTL
     ) -> int:
         """Copy a thread; how many checkpoints. Nobody sees the copy before all of it is there.
 
@@ -518,7 +540,7 @@ class Threads:
         stage: ThreadKey,
         key: ThreadKey,
         *,
-        ttl: float | Keep | None = DEFAULT_TTL,
+        ttl: float | StoreTtl | None = DEFAULT_TTL,
         created: float | None = None,
         updated: float | None = None,
     ) -> None:
@@ -589,7 +611,7 @@ class Threads:
         scope: str,
         by_owner: bool = False,
         run: str = "",
-        ttl: float | Keep | None = DEFAULT_TTL,
+        ttl: float | StoreTtl | None = DEFAULT_TTL,
     ) -> None:
         """Enter a thread into indexes, before its first checkpoint. One round trip, mostly none.
 
@@ -621,8 +643,8 @@ class Threads:
 
     # ── helpers ────────────────────────────────────────────────────────────────────────────────
 
-    def _lifetime(self, ttl: float | Keep | None) -> float | None:
-        if isinstance(ttl, Keep):
+    def _lifetime(self, ttl: float | StoreTtl | None) -> float | None:
+        if isinstance(ttl, StoreTtl):
             return self._ttl
         if ttl is not None and (not is_number(ttl) or not 0.001 <= ttl <= 10**10):  # noqa: PLR2004
             raise InvalidInput(f"ttl is a number of seconds above zero, or None, not {shown(ttl)}.")
@@ -715,7 +737,9 @@ def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
         try:
             text = plain(content, "A value of a checkpoint") if content else content
         except ValueError as error:
-            raise refusals.corrupt(key.thread, f"has a value that cannot be read ({error})", body) from error
+            raise refusals.corrupt(
+                key.thread, f"has a value that cannot be read ({error})", body
+            ) from error
         if objects.digest_of(clear + text) != digest:
             raise refusals.corrupt(key.thread, "has a value that is not as it was written", body)
 
@@ -770,7 +794,9 @@ def _pending(
             index=write.index,
             channel=record.channel,
             path=record.path,
-            value=_resolved(key, record.value, found) if record.value else Leaf(bytes(record.inline)),
+            value=_resolved(key, record.value, found)
+            if record.value
+            else Leaf(bytes(record.inline)),
             waits=write.waits,
         )
         for task, write, record in _writes_of(key, row)

@@ -55,7 +55,9 @@ class RegisterThread(Operation[None], frozen=True):
             owners = memory.registered.setdefault((self.scope, f"thread {self.key.thread}"), set())
             owners.add(tuple(self.key))
         if self.run:
-            memory.registered.setdefault((self.scope, f"run {self.run}"), set()).add(tuple(self.key))
+            memory.registered.setdefault((self.scope, f"run {self.run}"), set()).add(
+                tuple(self.key)
+            )
 
 
 class FindThreads(Operation[list[ThreadKey]], frozen=True):
@@ -74,7 +76,9 @@ class FindThreads(Operation[list[ThreadKey]], frozen=True):
     async def on_server(self, server: RedisCheckpoints) -> list[ThreadKey]:
         """One round trip."""
         keys = server.keys
-        index = keys.runs(self.scope, self.run) if self.run else keys.owners(self.scope, self.thread)
+        index = (
+            keys.runs(self.scope, self.run) if self.run else keys.owners(self.scope, self.thread)
+        )
         call: Call[Any] = Call("threads.find", (index,), only, [("ZRANGE", index, 0, -1)])
         names = [each.decode().split(":") for each in await server.engine.run(call)]
         return sorted(
@@ -136,7 +140,9 @@ class ListApp(Operation[list[ThreadKey]], frozen=True):
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> list[ThreadKey]:
         """As `Operation`."""
-        return sorted(key for key in list(memory.threads) if key.app == self.app and memory.alive(key))
+        return sorted(
+            key for key in list(memory.threads) if key.app == self.app and memory.alive(key)
+        )
 
 
 class ListThreads(Operation[tuple[list[ThreadRow], int]], frozen=True):

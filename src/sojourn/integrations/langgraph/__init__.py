@@ -1,0 +1,20 @@
+"""Sojourn for LangGraph (langgraph ≥ 1.0).
+
+from sojourn.integrations.langgraph import CheckpointSaver
+
+graph = builder.compile(checkpointer=CheckpointSaver("redis://localhost:6379"))
+"""
+
+from sojourn.extras import how_to_install
+
+try:
+    import langgraph.checkpoint.base as _  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"sojourn.integrations.langgraph needs langgraph ({error}): {how_to_install('langgraph')}",
+        name=error.name,
+    ) from error
+
+from sojourn.integrations.langgraph.saver import CheckpointSaver
+
+__all__ = ["CheckpointSaver"]
