@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from sojourn.access import access
 from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
-from sojourn.checkpoints import Threads
 from sojourn.cache import Cache
 from sojourn.calls.call import Call
+from sojourn.checkpoints import Threads
 from sojourn.codecs.serializers import Serializer
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sojourn.caps import CEILING
 from sojourn.checkpoints import records
 from sojourn.checkpoints.model import ThreadKey
-from sojourn.checkpoints.objects import split
+from sojourn.checkpoints.objects import digest_of, split
 from sojourn.checkpoints.records import WriteRow
 from sojourn.checkpoints.store import StoredRow, StoredRows, ThreadRow
 from sojourn.codecs.codec import Coder, Place
@@ -40,15 +40,21 @@ def encoded_objects(coder: Coder, key: ThreadKey, objects: Mapping[str, bytes]) 
     return made
 
 
-def encoded_checkpoint(coder: Coder, key: ThreadKey, place: str, content: bytes) -> bytes:
-    """The content of a checkpoint as it is stored."""
-    return coder.encode(content, _place(key, "checkpoint", place))
+def encoded_checkpoint(
+    coder: Coder, key: ThreadKey, place: str, lead: bytes, content: bytes
+) -> bytes:
+    """The content of a checkpoint as it is stored: it opens only behind these lines in clear."""
+    return coder.encode(content, _place(key, "checkpoint", f"{place} {digest_of(lead)}"))
 
 
 def encoded_write(coder: Coder, key: ThreadKey, place: str, task: str, row: WriteRow) -> WriteRow:
     """A write as it is stored."""
-    name = f"{place}:{task}:{row.index}"
-    return row._replace(content=coder.encode(row.content, _place(key, "write", name)))
+    return row._replace(content=coder.encode(row.content, _of_write(key, place, task, row)))
+
+
+def _of_write(key: ThreadKey, place: str, task: str, row: WriteRow) -> Place:
+    name = f"{place}:{task}:{row.number} {','.join(row.tokens)}"
+    return _place(key, "write", name)
 
 
 def encoded_title(coder: Coder, key: ThreadKey, title: bytes) -> bytes:
@@ -82,7 +88,10 @@ async def decoded_rows(coded: CodedStore, key: ThreadKey, stored: StoredRows) ->
     rows = [
         StoredRow(
             row.place,
-            lead.encode() + _open(coder, content, _place(key, "checkpoint", row.place)),
+            lead.encode()
+            + _open(
+                coder, content, _place(key, "checkpoint", f"{row.place} {digest_of(lead.encode())}")
+            ),
             records.join_writes(
                 (
                     task,
@@ -90,7 +99,7 @@ async def decoded_rows(coded: CodedStore, key: ThreadKey, stored: StoredRows) ->
                         content=_open(
                             coder,
                             each.content,
-                            _place(key, "write", f"{row.place}:{task}:{each.index}"),
+                            _of_write(key, row.place, task, each),
                         )
                     ),
                 )
@@ -128,5 +137,5 @@ def _wants(coded: CodedStore, values: Iterable[bytes]) -> bool:
 
 
 def _open(coder: Coder, stored: bytes, place: Place) -> bytes:
-    """A decoded value. What was damaged or tampered with stays, with its header, and is refused where it is read."""
+    """A decoded value. What was damaged or tampered with stays, and is refused where it is read."""
     return coder.open(stored, place, CEILING.event)

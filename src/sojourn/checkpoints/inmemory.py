@@ -79,7 +79,10 @@ class ThreadInMemory:
             for digest in records.split_checkpoint(stored)[0].digests
         ]
         return digests + [
-            row.digest for rows in self.writes.values() for row in rows.values() if row.digest
+            digest
+            for rows in self.writes.values()
+            for row in rows.values()
+            for digest in row.digests
         ]
 
     def places(self, namespace: str | None = None) -> list[str]:

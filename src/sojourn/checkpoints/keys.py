@@ -23,7 +23,7 @@ from sojourn.ids import UserKey, escape
 SHARDS = 16
 """Over how many slots the threads of an app are spread in its index."""
 
-PARTS = ("order", "checkpoints", "writes", "values", "refs", "ops")
+PARTS = ("checkpoints", "writes", "values", "refs", "ops")
 
 _THREAD = rf"thread:{USER_TAG}:{ID}"
 
@@ -43,13 +43,12 @@ class ThreadKeys(NamedTuple):
     """The keys of one thread, in the order in which every script takes them."""
 
     head: str
-    order: str
     checkpoints: str
     writes: str
     values: str
     refs: str
     ops: str
-    index: str
+    threads: str
     expiry: str
     done: str
 
@@ -67,9 +66,10 @@ class CheckpointRoomKeys(Keys):
         """The keys of a thread, in the slot of its user; or of one that nobody sees yet."""
         word = "stagedthread" if staged else "thread"
         head = f"{self.of_user(word, key.owner)}:{escape(key.thread)}"
-        index, expiry = self.threads(key.owner)
-        parts = [f"{head}:{part}" for part in PARTS]
-        return ThreadKeys(head, *parts, index, expiry, self.of_user("threadops", key.owner))
+        checkpoints, writes, values, refs, ops = (f"{head}:{part}" for part in PARTS)
+        threads, expiry = self.threads(key.owner)
+        done = self.of_user("threadops", key.owner)
+        return ThreadKeys(head, checkpoints, writes, values, refs, ops, threads, expiry, done)
 
     def threads(self, owner: UserKey) -> tuple[str, str]:
         """The threads of a user: by last change, and by expiry."""

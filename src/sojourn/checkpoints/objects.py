@@ -2,16 +2,20 @@
 
 A thread stores each object once. A leaf is JSON text, or `!KIND`, a line break and bytes. A branch
 is `*`, the references of its children with blanks between, and perhaps a line break and a template.
-A reference is a digest, or a digest, `:` and an id. Long lists are trees of branches with eight
-children each, so that a list shares all but a few branches with the one that it continues.
+A reference is a digest, perhaps `*` before it (a list of that one value), and perhaps `:` and an id
+behind it. Long lists are trees of branches with four children each, so that a list shares all but a
+few branches with the one that it continues.
+
+What a checkpoint has under a name is a fragment: JSON, in which `{"$ref": n}` is reference n.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -19,9 +23,9 @@ from sojourn.checkpoints.model import Branch, Content, Leaf
 from sojourn.codecs.json import decode
 from sojourn.ids import escape, unescape
 
-FAN = 8
+FAN = 4
 """Children of a full branch of a list."""
-INLINE = 40
+INLINE = 64
 """Bytes of JSON up to which a value stands where it is used, and is no object."""
 
 REF = "$ref"
@@ -38,14 +42,22 @@ def digest_of(body: bytes, secret: bytes = b"") -> str:
     return urlsafe_b64encode(made.digest()).rstrip(b"=").decode()
 
 
-def is_inline(content: Content) -> bool:
-    """Whether a value is so small that it is no object."""
-    return (
-        isinstance(content, Leaf)
-        and not content.kind
-        and not content.id
-        and len(content.body) <= INLINE
-    )
+class Fragment(NamedTuple):
+    """A value where it is used.
+
+    Attributes:
+        text: JSON, in which `{"$ref": n}` stands for reference n.
+        tokens: the references.
+    """
+
+    text: bytes
+    tokens: tuple[str, ...] = ()
+
+
+_WHOLE = b'{"$ref":%d}'
+_REF_TEXT = re.compile(rb'\{"\$ref":(\d{1,6})\}')
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_name = msgspec.json.Encoder().encode
 
 
 class Builder:
@@ -71,9 +83,21 @@ class Builder:
             token = self._object(body)
             return f"{token}:{escape(content.id)}" if content.id else token
         tokens = [self.add(child) for child in content.children]
+        if content.template is None and len(tokens) == 1 and tokens[0][0] != "*":
+            return f"*{tokens[0]}"
         if content.template is not None:
             return self._object(b"*%b\n%b" % (" ".join(tokens).encode(), content.template))
         return self._branch(self._grouped(tokens))
+
+    def fragment(self, content: Content) -> Fragment:
+        """A value where it is used: itself if it is small, else a reference."""
+        if isinstance(content, Leaf):
+            small = not content.kind and not content.id and len(content.body) <= INLINE
+            if small and b"$ref" not in content.body:
+                return Fragment(content.body)
+        elif content.template is not None and len(content.template) <= INLINE:
+            return Fragment(content.template, tuple([self.add(each) for each in content.children]))
+        return Fragment(_WHOLE % 0, (self.add(content),))
 
     def _grouped(self, tokens: list[str]) -> list[str]:
         """The children of the root of a list: few, however long it is."""
@@ -94,7 +118,62 @@ class Builder:
 
 def digest_in(token: str) -> str:
     """The digest in a reference."""
-    return token.partition(":")[0]
+    return token.removeprefix("*").partition(":")[0]
+
+
+def joined(fragments: Mapping[str, Fragment]) -> tuple[dict[str, msgspec.Raw], list[str]]:
+    """Fragments by name, with their references in one list."""
+    texts: dict[str, msgspec.Raw] = {}
+    tokens: list[str] = []
+    for name, each in fragments.items():
+        texts[name] = msgspec.Raw(_renumbered(each.text, len(tokens)) if each.tokens else each.text)
+        tokens += each.tokens
+    return texts, tokens
+
+
+def separate(texts: Mapping[str, msgspec.Raw], tokens: Sequence[str]) -> dict[str, Fragment]:
+    """The inverse of `joined`.
+
+    Raises:
+        ValueError: a reference is none of these.
+    """
+    made: dict[str, Fragment] = {}
+    for name, raw in texts.items():
+        text = bytes(raw)
+        numbers = _numbers_in(text)
+        if not numbers:
+            made[name] = Fragment(text)
+            continue
+        if max(numbers) >= len(tokens):
+            raise ValueError("a reference has no place")
+        first = min(numbers)
+        own = tuple(tokens[number] for number in sorted(numbers))
+        made[name] = Fragment(_renumbered(text, -first), own)
+    return made
+
+
+def _numbers_in(text: bytes) -> list[int]:
+    """The references in a fragment: it is one, or its members are."""
+    if b"$ref" not in text:
+        return []
+    if whole := _REF_TEXT.fullmatch(text):
+        return [int(whole[1])]
+    found = [_REF_TEXT.fullmatch(bytes(raw)) for raw in _members(text).values()]
+    return [int(each[1]) for each in found if each]
+
+
+def _renumbered(text: bytes, by: int) -> bytes:
+    if by == 0:
+        return text
+    if whole := _REF_TEXT.fullmatch(text):
+        return _WHOLE % (int(whole[1]) + by)
+    members: list[bytes] = []
+    for name, raw in _members(text).items():
+        found = _REF_TEXT.fullmatch(bytes(raw))
+        members.append(
+            _name(name) + b":" + (_WHOLE % (int(found[1]) + by) if found else bytes(raw))
+        )
+    return b"{%b}" % b",".join(members)
 
 
 def children_of(body: bytes) -> list[str]:
@@ -127,6 +206,19 @@ def needed(
     return found
 
 
+def content_of(fragment: Fragment, objects: Mapping[str, bytes]) -> Content:
+    """The value of a fragment.
+
+    Raises:
+        LookupError: an object is not there.
+        ValueError: one cannot be read.
+    """
+    if not fragment.tokens:
+        return Leaf(fragment.text)
+    values = [resolve(token, objects) for token in fragment.tokens]
+    return values[0] if fragment.text == _WHOLE % 0 else Branch(values, fragment.text)
+
+
 def resolve(token: str, objects: Mapping[str, bytes]) -> Content:
     """The value of a reference.
 
@@ -134,6 +226,8 @@ def resolve(token: str, objects: Mapping[str, bytes]) -> Content:
         LookupError: an object is not there.
         ValueError: one cannot be read.
     """
+    if token.startswith("*"):
+        return Branch([resolve(token[1:], objects)])
     digest, _, own = token.partition(":")
     body = objects[digest]
     if body[:1] != BRANCH:
@@ -154,7 +248,7 @@ def _elements(digest: str, objects: Mapping[str, bytes]) -> Iterator[str]:
     """The references of the elements of a list."""
     for token in children_of(objects[digest]):
         body = objects[digest_in(token)]
-        if body[:1] == BRANCH and b"\n" not in body:
+        if token[0] != "*" and body[:1] == BRANCH and b"\n" not in body:
             yield from _elements(digest_in(token), objects)
         else:
             yield token
@@ -166,13 +260,15 @@ def plain(content: Content) -> Any:
         children = [plain(child) for child in content.children]
         if content.template is None:
             return children
-        members: dict[str, Any] = decode(content.template)
+        members = cast("dict[str, Any]", decode(content.template))
         return {
             name: children[value[REF]] if _is_ref(value) else value
             for name, value in members.items()
         }
     value: Any = _readable(content)
-    return {**value, "id": content.id} if content.id and isinstance(value, dict) else value
+    if content.id and isinstance(value, dict):
+        return {**cast("dict[str, Any]", value), "id": content.id}
+    return value
 
 
 def _is_ref(value: object) -> bool:

@@ -1,8 +1,9 @@
 """Checkpoints and writes as they are stored: a part in clear for scripts, and content.
 
-A checkpoint: a line with the parent's id; one with the digests of its values, one with the names
+A checkpoint: a line with the parent's id; one with the references of its values, one with the names
 that have no value (`*` before those whose value is in the checkpoints before it); then its JSON.
-A write: task, index, `w` or `-`, digest or `-`, and JSON, with blanks between, behind a line break.
+A write: task, index, `w` or `-`, references with commas between or `-`, and JSON, with blanks
+between, behind a line break.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sojourn.checkpoints.objects import digest_in
 from sojourn.codecs.growth import of_member, to_line
 from sojourn.ids import escape, unescape
 
@@ -24,14 +26,12 @@ class CheckpointRecord(msgspec.Struct, omit_defaults=True):
     Attributes:
         data: JSON of the framework's.
         metadata: JSON.
-        values: references of values, by name.
-        inline: small values, by name.
+        values: by name, with references in them.
     """
 
-    data: dict[str, Any]
+    data: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
-    values: dict[str, str] = {}
-    inline: dict[str, msgspec.Raw] = {}
+    values: dict[str, msgspec.Raw] = {}
 
 
 class WriteRecord(msgspec.Struct, omit_defaults=True):
@@ -40,36 +40,39 @@ class WriteRecord(msgspec.Struct, omit_defaults=True):
     Attributes:
         channel: what it writes to.
         path: of the task.
-        value: its reference.
-        inline: a small value, in its place.
+        value: with references in it.
     """
 
     channel: str
     path: str = ""
-    value: str = ""
-    inline: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class WriteRow(NamedTuple):
     """A write as it is stored.
 
     Attributes:
-        index: which of the task's.
+        number: which of the task's.
         waits: whether the task waits for an answer.
-        digest: of its value; empty for a small one.
+        tokens: the references in its value.
         content: of its record, as JSON or encoded.
     """
 
-    index: int
+    number: int
     waits: bool
-    digest: str
+    tokens: Sequence[str]
     content: bytes
 
     @property
     def rest(self) -> bytes:
         """Its line behind task and index."""
-        flag, digest = b"w" if self.waits else b"-", self.digest.encode() or b"-"
-        return b"%b %b %b" % (flag, digest, to_line(self.content))
+        flag, tokens = b"w" if self.waits else b"-", ",".join(self.tokens).encode() or b"-"
+        return b"%b %b %b" % (flag, tokens, to_line(self.content))
+
+    @property
+    def digests(self) -> list[str]:
+        """Those of its objects."""
+        return [digest_in(token) for token in self.tokens]
 
 
 read_checkpoint = msgspec.json.Decoder(CheckpointRecord).decode
@@ -81,22 +84,27 @@ class Lead(NamedTuple):
 
     Attributes:
         parent: id of the checkpoint before it; empty for none.
-        digests: of its values.
+        tokens: the references in its values.
         missing: names without a value.
         delta: those of them whose value is in the checkpoints before it.
     """
 
     parent: str
-    digests: Sequence[str]
+    tokens: Sequence[str]
     missing: Sequence[str] = ()
     delta: Sequence[str] = ()
+
+    @property
+    def digests(self) -> list[str]:
+        """Those of its objects."""
+        return [digest_in(token) for token in self.tokens]
 
     def encode(self) -> bytes:
         """The three lines."""
         names = [
             f"*{escape(name)}" if name in self.delta else escape(name) for name in self.missing
         ]
-        lines = (escape(self.parent), " ".join(self.digests), " ".join(names), "")
+        lines = (escape(self.parent), " ".join(self.tokens), " ".join(names), "")
         return "\n".join(lines).encode()
 
 
@@ -109,11 +117,11 @@ def split_checkpoint(stored: bytes) -> tuple[Lead, bytes]:
     lines = stored.split(b"\n", 3)
     if len(lines) != 4:  # noqa: PLR2004 - three in clear
         raise ValueError("it lacks the lines before its content")
-    parent, digests, names = (line.decode() for line in lines[:3])
+    parent, tokens, names = (line.decode() for line in lines[:3])
     missing = names.split()
     return Lead(
         unescape(parent),
-        digests.split(),
+        tokens.split(),
         [unescape(name.removeprefix("*")) for name in missing],
         [unescape(name[1:]) for name in missing if name.startswith("*")],
     ), lines[3]
@@ -126,13 +134,13 @@ def split_writes(stored: bytes) -> Iterator[tuple[str, WriteRow]]:
         ValueError: they cannot be read.
     """
     for line in stored.split(b"\n")[1:]:
-        task, index, flag, digest, content = line.split(b" ", 4)
+        task, index, flag, tokens, content = line.split(b" ", 4)
         yield (
             unescape(task.decode()),
             WriteRow(
                 int(index),
                 flag == b"w",
-                "" if digest == b"-" else digest.decode(),
+                () if tokens == b"-" else tokens.decode().split(","),
                 of_member(content),
             ),
         )
@@ -141,7 +149,7 @@ def split_writes(stored: bytes) -> Iterator[tuple[str, WriteRow]]:
 def join_writes(writes: Iterable[tuple[str, WriteRow]]) -> bytes:
     """The inverse."""
     return b"".join(
-        b"\n%b %d %b" % (escape(task).encode(), row.index, row.rest) for task, row in writes
+        b"\n%b %d %b" % (escape(task).encode(), row.number, row.rest) for task, row in writes
     )
 
 
@@ -151,22 +159,12 @@ def place_of(namespace: str, checkpoint: str) -> str:
 
 
 def encode_checkpoint(
-    data: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-    values: Mapping[str, str],
-    inline: Mapping[str, bytes],
+    data: Mapping[str, Any], metadata: Mapping[str, Any], values: dict[str, msgspec.Raw]
 ) -> bytes:
     """The content of a checkpoint. Data and metadata are JSON."""
-    return _to_bytes(
-        CheckpointRecord(
-            dict(data),
-            dict(metadata),
-            dict(values),
-            {name: msgspec.Raw(text) for name, text in inline.items()},
-        )
-    )
+    return _to_bytes(CheckpointRecord(dict(data), dict(metadata), values))
 
 
-def encode_write(channel: str, path: str, token: str, inline: bytes) -> bytes:
+def encode_write(channel: str, path: str, value: bytes) -> bytes:
     """The content of a write."""
-    return _to_bytes(WriteRecord(channel, path, token, msgspec.Raw(inline or b"null")))
+    return _to_bytes(WriteRecord(channel, path, msgspec.Raw(value)))

@@ -10,6 +10,7 @@ from typing import Any
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.checkpoints import refusals
 from sojourn.checkpoints.keys import CheckpointRoomKeys, ThreadKeys
+from sojourn.checkpoints.store import in_ms
 from sojourn.engine.engine import Engine
 from sojourn.engine.store import RedisStore
 
@@ -17,11 +18,6 @@ _REGISTER = Script.beside("sojourn.checkpoints.operations.register")
 _REGISTERED = 10_000
 """Names that a process remembers to have registered."""
 _DAY = 86_400.0
-
-
-def in_ms(ttl: float | None) -> str:
-    """A lifetime as scripts take it."""
-    return "" if ttl is None else str(max(1, round(ttl * 1000)))
 
 
 class RedisCheckpoints(RedisStore[CheckpointRoomKeys]):

@@ -20,8 +20,8 @@ def exists(thread: str) -> Conflict:
 def gone(thread: str) -> Conflict:
     """The staged parts of a thread are not there any more."""
     return Conflict(
-        f"The parts of the thread {thread!r} are gone, perhaps evicted, so it was not made. Try once "
-        "more."
+        f"The parts of the thread {thread!r} are gone, perhaps evicted, so it was not made. Try "
+        "once more."
     )
 
 

@@ -1,4 +1,4 @@
-"""Public API of the checkpoints room: threads of checkpoints, in which each value is stored once."""
+"""Public API of the checkpoints room: threads, in which each value is stored once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -18,14 +19,13 @@ from sojourn.checkpoints import objects, records, refusals
 from sojourn.checkpoints.model import (
     CheckpointPlace,
     Content,
-    Leaf,
     PendingWrite,
     StoredCheckpoint,
     Thread,
     ThreadKey,
     ThreadPage,
 )
-from sojourn.checkpoints.objects import Builder, digest_in, is_inline
+from sojourn.checkpoints.objects import Builder, Fragment, digest_in
 from sojourn.checkpoints.operations.delete import DeleteThread, RemoveCheckpoints
 from sojourn.checkpoints.operations.lists import (
     FindThreads,
@@ -77,7 +77,7 @@ DEFAULT_TTL = StoreTtl()
 
 
 class _Memo:
-    """What this process knows of threads on the server. It may be wrong: then the server says so."""
+    """What this process knows of threads on the server. If it is wrong, the server says so."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -121,11 +121,8 @@ class _Memo:
                 self._carried.popitem(last=False)
 
 
-class Carried(msgspec.Struct, frozen=True):
-    """What the values of a checkpoint are stored as: references, and small ones themselves."""
-
-    values: Mapping[str, str]
-    inline: Mapping[str, bytes]
+Carried: TypeAlias = Mapping[str, Fragment]
+"""What the values of a checkpoint are stored as, by name."""
 
 
 @stays_here("its URL, and open the store there")
@@ -214,12 +211,13 @@ class Threads:
         """
         key, lifetime = ThreadKey.of(*key), self._lifetime(ttl)
         made = values or {}
-        space, name = escape(parse_place("namespace", namespace)), _id(checkpoint)
+        space, own = escape(parse_place("namespace", namespace)), _id(checkpoint)
         if keep is not None and (not is_whole(keep) or keep < 1):
             raise InvalidInput(f"keep is a whole number above zero, not {shown(keep)}.")
         check("A checkpoint", len(made) + len(missing), CAPS.members, "values")
         content = data or {}, metadata or {}
-        encode(content[0], "data"), encode(content[1], "metadata")
+        for name, members in zip(("data", "metadata"), content, strict=True):
+            encode(members, name)
         operation = operation_id_of(operation_id)
         before = (
             None
@@ -229,16 +227,15 @@ class Threads:
         for again in (False, True):
             builder = Builder()
             carried = _carried(builder, made, changed, None if again else before)
-            lead = Lead(
-                parent, sorted(map(digest_in, carried.values.values())), [*missing], [*delta]
-            )
+            texts, tokens = objects.joined(carried)
+            lead = Lead(parent, tokens, [*missing], [*delta])
             known = () if again else self._memo.known(key)
             given = objects.needed(lead.digests, builder.objects, known.__contains__)
-            body = records.encode_checkpoint(*content, carried.values, carried.inline)
+            body = records.encode_checkpoint(*content, texts)
             self._check([body, *given.values()])
             lost = await self._store.run(
                 PutCheckpoint(
-                    *(key, space, name, lead, body, given, lifetime, keep, _title(title)),
+                    *(key, space, own, lead, body, given, lifetime, keep, _title(title)),
                     *(operation, staged),
                 )
             )
@@ -249,7 +246,7 @@ class Threads:
             raise refusals.corrupt(key.thread, "has lost values while they were written")
         if not staged:
             self._memo.learn(key, given)
-            self._memo.carry(key, f"{space}:{name}", carried)
+            self._memo.carry(key, f"{space}:{own}", carried)
 
     @in_time
     async def put_writes(
@@ -289,11 +286,13 @@ class Threads:
         check("A task", len(writes), CAPS.events, "writes")
         builder, rows = Builder(), list[WriteRow]()
         for write in writes:
-            token = "" if is_inline(write.value) else builder.add(write.value)
-            inline = write.value.body if not token and isinstance(write.value, Leaf) else b""
-            record = records.encode_write(write.channel, write.path, token, inline)
-            rows.append(WriteRow(write.index, write.waits, digest_in(token), record))
-        operation, roots = operation_id_of(operation_id), [row.digest for row in rows if row.digest]
+            text, tokens = builder.fragment(write.value)
+            record = records.encode_write(write.channel, write.path, text)
+            rows.append(WriteRow(write.index, write.waits, tokens, record))
+        operation, roots = (
+            operation_id_of(operation_id),
+            [digest for row in rows for digest in row.digests],
+        )
         for known in (self._memo.known(key), ()):
             given = objects.needed(roots, builder.objects, known.__contains__)
             self._check([*(row.content for row in rows), *given.values()])
@@ -374,7 +373,7 @@ class Threads:
         *,
         namespace: str = "",
     ) -> list[StoredCheckpoint]:
-        """The checkpoints before one, the nearest first, until each name has a value in one of them.
+        """The checkpoints before one, the nearest first, until each name has had a value.
 
         They have no values but those of these names, and only the writes to them. Two round trips.
 
@@ -392,54 +391,18 @@ class Threads:
         found = await self._store.run(ReadHistory(key, space, name, [*names]))
         wanted, wants = set[str](), set(names)
         for row in found.rows:
-            record = _checkpoint_record(key, row)[1]
-            wanted |= {digest_in(token) for each, token in record.values.items() if each in wants}
-            wanted |= {
-                write.digest
-                for _, write, channel in _writes_of(key, row)
-                if write.digest and channel.channel in wants
-            }
+            _, _, fragments = _checkpoint_record(key, row)
+            tokens = [each for name in wants & fragments.keys() for each in fragments[name].tokens]
+            for _, write, record in _writes_of(key, row):
+                if record.channel in wants:
+                    tokens += write.tokens
+            wanted.update(map(digest_in, tokens))
         more = StoredRows()
         if wanted:
             more = await self._store.run(ReadObjects(key, sorted(wanted)))
         return self._parsed(key, StoredRows(found.rows, more.objects), only=wants)
 
     # ── threads ────────────────────────────────────────────────────────────────────────────────
-
-    async def list(
-        self, app: str, user: str, *, limit: int = 50, cursor: str | None = None
-    ) -> ThreadPage:
-        """Threads of a user, the newest first. Two round trips.
-
-        Args:
-            app: the application.
-            user: whose.
-            limit: how many at most.
-            cursor: of the page before.
-
-        Raises:
-            InvalidInput: the limit or the cursor.
-        """
-        if not is_whole(limit) or not 1 <= limit <= 1000:  # noqa: PLR2004
-            raise InvalidInput(f"limit is a whole number from 1 to 1,000, not {shown(limit)}.")
-        start = 0 if cursor is None else _start(cursor)
-        rows, number = await self._store.run(ListThreads(user_key(app, user), start, limit))
-        after = start + limit
-        return ThreadPage(
-            threads=[
-                Thread(
-                    thread=row.thread,
-                    title=_title_of(row.title),
-                    updated=row.updated,
-                    created=row.created,
-                    expires=row.expires,
-                    checkpoints=row.checkpoints,
-                    newer=row.newer,
-                )
-                for row in rows
-            ],
-            cursor=_cursor(after) if after < number else None,
-        )
 
     async def delete(self, key: ThreadKey, *, operation_id: str | None = None) -> bool:
         """Delete a thread; whether there was one. One round trip.
@@ -578,7 +541,7 @@ class Threads:
             parent=each.parent,
             data=each.data,
             metadata=each.metadata,
-            values={name: (lambda value=value: value) for name, value in each.values.items()},
+            values={name: partial(_same, value) for name, value in each.values.items()},
             missing=each.missing,
             delta=each.delta,
             ttl=STAGED,
@@ -668,13 +631,9 @@ class Threads:
         _check_objects(key, found.objects)
         made: list[StoredCheckpoint] = []
         for row in found.rows:
-            lead, record = _checkpoint_record(key, row)
-            self._memo.carry(
-                key,
-                row.place,
-                Carried(record.values, {name: bytes(raw) for name, raw in record.inline.items()}),
-            )
-            values = {} if bare else _values(key, record, found.objects, only)
+            lead, record, fragments = _checkpoint_record(key, row)
+            self._memo.carry(key, row.place, fragments)
+            values = {} if bare else _values(key, fragments, found.objects, only)
             made.append(
                 StoredCheckpoint(
                     place=_place_of(row.place),
@@ -689,6 +648,47 @@ class Threads:
             )
         self._memo.learn(key, found.objects)
         return made
+
+    # ── a list of them; last, as its name is that of a type ─────────────────────────────────────
+
+    async def list(
+        self, app: str, user: str, *, limit: int = 50, cursor: str | None = None
+    ) -> ThreadPage:
+        """Threads of a user, the newest first. Two round trips.
+
+        Args:
+            app: the application.
+            user: whose.
+            limit: how many at most.
+            cursor: of the page before.
+
+        Raises:
+            InvalidInput: the limit or the cursor.
+        """
+        if not is_whole(limit) or not 1 <= limit <= 1000:  # noqa: PLR2004
+            raise InvalidInput(f"limit is a whole number from 1 to 1,000, not {shown(limit)}.")
+        start = 0 if cursor is None else _start(cursor)
+        rows, number = await self._store.run(ListThreads(user_key(app, user), start, limit))
+        after = start + limit
+        return ThreadPage(
+            threads=[
+                Thread(
+                    thread=row.thread,
+                    title=_title_of(row.title),
+                    updated=row.updated,
+                    created=row.created,
+                    expires=row.expires,
+                    checkpoints=row.checkpoints,
+                    newer=row.newer,
+                )
+                for row in rows
+            ],
+            cursor=_cursor(after) if after < number else None,
+        )
+
+
+def _same(content: Content) -> Content:
+    return content
 
 
 def _id(checkpoint: object) -> str:
@@ -707,22 +707,11 @@ def _carried(
     before: Carried | None,
 ) -> Carried:
     """What values are stored as: as before, or made anew."""
-    tokens: dict[str, str] = {}
-    inline: dict[str, bytes] = {}
+    made: dict[str, Fragment] = {}
     for name, make in values.items():
-        if before is not None and changed is not None and name not in changed:
-            if name in before.values:
-                tokens[name] = before.values[name]
-                continue
-            if name in before.inline:
-                inline[name] = before.inline[name]
-                continue
-        content = make()
-        if isinstance(content, Leaf) and is_inline(content):
-            inline[name] = content.body
-        else:
-            tokens[name] = builder.add(content)
-    return Carried(tokens, inline)
+        kept = None if before is None or changed is None or name in changed else before.get(name)
+        made[name] = builder.fragment(make()) if kept is None else kept
+    return made
 
 
 def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
@@ -744,12 +733,13 @@ def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
             raise refusals.corrupt(key.thread, "has a value that is not as it was written", body)
 
 
-def _checkpoint_record(key: ThreadKey, row: StoredRow) -> tuple[Lead, records.CheckpointRecord]:
+def _checkpoint_record(
+    key: ThreadKey, row: StoredRow
+) -> tuple[Lead, records.CheckpointRecord, Carried]:
     try:
         lead, content = records.split_checkpoint(row.checkpoint)
-        return lead, records.read_checkpoint(plain(content, f"The checkpoint {row.place}"))
-    except NewerFormat:
-        raise
+        record = records.read_checkpoint(plain(content, f"The checkpoint {row.place}"))
+        return lead, record, objects.separate(record.values, lead.tokens)
     except (ValueError, RecursionError) as error:
         why = f"has a checkpoint {row.place} that cannot be read ({error})"
         raise refusals.corrupt(key.thread, why, row.checkpoint) from error
@@ -761,28 +751,19 @@ def _writes_of(key: ThreadKey, row: StoredRow) -> list[tuple[str, WriteRow, reco
             (task, write, records.read_write(plain(write.content, "A write of a checkpoint")))
             for task, write in records.split_writes(row.writes)
         ]
-    except NewerFormat:
-        raise
     except (ValueError, RecursionError) as error:
         why = f"has writes of {row.place} that cannot be read ({error})"
         raise refusals.corrupt(key.thread, why, row.writes) from error
 
 
 def _values(
-    key: ThreadKey,
-    record: records.CheckpointRecord,
-    found: Mapping[str, bytes],
-    only: Collection[str] | None,
+    key: ThreadKey, fragments: Carried, found: Mapping[str, bytes], only: Collection[str] | None
 ) -> dict[str, Content]:
-    values: dict[str, Content] = {
-        name: Leaf(bytes(raw))
-        for name, raw in record.inline.items()
+    return {
+        name: _content_of(key, each, found)
+        for name, each in fragments.items()
         if only is None or name in only
     }
-    for name, token in record.values.items():
-        if only is None or name in only:
-            values[name] = _resolved(key, token, found)
-    return values
 
 
 def _pending(
@@ -791,12 +772,10 @@ def _pending(
     writes = [
         PendingWrite(
             task=task,
-            index=write.index,
+            index=write.number,
             channel=record.channel,
             path=record.path,
-            value=_resolved(key, record.value, found)
-            if record.value
-            else Leaf(bytes(record.inline)),
+            value=_content_of(key, Fragment(bytes(record.value), tuple(write.tokens)), found),
             waits=write.waits,
         )
         for task, write, record in _writes_of(key, row)
@@ -805,9 +784,9 @@ def _pending(
     return sorted(writes, key=lambda write: (write.path, write.task, write.index))
 
 
-def _resolved(key: ThreadKey, token: str, found: Mapping[str, bytes]) -> Content:
+def _content_of(key: ThreadKey, fragment: Fragment, found: Mapping[str, bytes]) -> Content:
     try:
-        return objects.resolve(token, found)
+        return objects.content_of(fragment, found)
     except LookupError as error:
         raise refusals.corrupt(key.thread, "has lost a value, perhaps evicted") from error
     except (ValueError, RecursionError) as error:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from sojourn.checkpoints.records import WriteRow
-
 
 class StoredRow(msgspec.Struct, frozen=True):
     """A checkpoint as it stands.
@@ -57,4 +55,6 @@ class ThreadRow(msgspec.Struct, frozen=True):
     newer: bool = False
 
 
-TaskRows = Sequence[tuple[str, WriteRow]]
+def in_ms(ttl: float | None) -> str:
+    """A lifetime as scripts take it."""
+    return "" if ttl is None else str(max(1, round(ttl * 1000)))

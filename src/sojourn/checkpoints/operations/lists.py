@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from sojourn.calls.call import Call, only
 from sojourn.calls.operation import Operation
@@ -175,9 +175,9 @@ class ListThreads(Operation[tuple[list[ThreadRow], int]], frozen=True):
         calls = [
             Call[Any](
                 "threads.head",
-                (each.head, each.order),
+                (each.head, each.checkpoints),
                 list,
-                [("HMGET", each.head, *fields), ("ZCARD", each.order)],
+                [("HMGET", each.head, *fields), ("HLEN", each.checkpoints)],
                 allow_wrong_type=True,
             )
             for each in keys
@@ -218,8 +218,7 @@ def _row(thread: str, head: object, number: object) -> ThreadRow | None:
     """What a list shows; None for a thread that is gone or cannot be read."""
     if not isinstance(head, list) or not isinstance(number, int):
         return None
-    fields: Sequence[bytes | None] = head  # pyright: ignore[reportUnknownVariableType]
-    form, title, updated, created, expires = fields
+    form, title, updated, created, expires = cast("Sequence[bytes | None]", head)
     if form is None:
         return None
     try:
@@ -235,6 +234,3 @@ def _row(thread: str, head: object, number: object) -> ThreadRow | None:
         )
     except ValueError:
         return None
-
-
-Registered = Mapping[tuple[str, str], set[tuple[str, ...]]]

@@ -9,7 +9,7 @@ while #todo > 0 do
   local digest = table.remove(todo)
   if not seen[digest] then
     seen[digest] = true
-    local object = redis.call('HGET', KEYS[5], digest)
+    local object = redis.call('HGET', KEYS[4], digest)
     if object then
       reply[#reply + 1] = digest
       reply[#reply + 1] = object

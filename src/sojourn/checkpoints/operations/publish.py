@@ -48,7 +48,7 @@ class PublishThread(Operation[Published], frozen=True):
             *(self.key.thread, self.operation_id),
             "" if self.expires is None else round(self.expires * 1000),
             *("" if each is None else f"{each:.6f}" for each in (self.created, self.updated)),
-            more=server.keys.thread(self.staged, True)[:7],  # noqa: FBT003 - staged
+            more=server.keys.thread(self.staged, True)[:6],  # noqa: FBT003 - staged
             operation_id=self.operation_id,
         )
         return _STATUS[status]

@@ -7,7 +7,7 @@
 -- Reply {'ok'}   {'missing', digest …}: these are neither here nor were given;
 --       {'corrupt'} {'newer', its format}: nothing was written
 local thread, operation, ttl, keep, space, id, checkpoint, title = unpack(ARGV, 1, 8)
-local head, newer = head_of()
+local head, newer = head_of(thread)
 if newer then return newer end
 if is_done(head, operation) then
   write_done_again(head)
@@ -15,24 +15,24 @@ if is_done(head, operation) then
 end
 local place, objects = space .. id, {}
 for i = 9, #ARGV, 2 do objects[ARGV[i]] = ARGV[i + 1] end
-local before = redis.call('HGET', KEYS[3], place)
+local before = redis.call('HGET', KEYS[2], place)
 local _, digests = lead_of(checkpoint)
 local counts, new, missing = count_uses(digests, objects)
 if #missing > 0 then
   table.insert(missing, 1, 'missing')
   return missing
 end
-redis.call('HLEN', KEYS[6])
-redis.call('HLEN', KEYS[4])
+-- A key of another type stops the script while nothing is written.
+redis.call('HLEN', KEYS[5])
+redis.call('HLEN', KEYS[3])
 
--- The index comes first: a key of another type stops the script while nothing is written.
-redis.call('ZADD', KEYS[2], 0, place)
-redis.call('HSET', KEYS[3], place, checkpoint)
+redis.call('HSET', KEYS[2], place, checkpoint)
 write_uses(counts, new, objects)
 if before then
   local _, used = lead_of(before)
   write_release(used)
 end
+write_last(space, place)
 if keep ~= '' then write_pruning(space, tonumber(keep)) end
 if title ~= '' then redis.call('HSETNX', KEYS[1], 'title', title) end
 write_touch(head, thread, operation, ttl)

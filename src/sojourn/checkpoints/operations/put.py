@@ -12,7 +12,7 @@ from sojourn.calls.operation import Operation
 from sojourn.checkpoints import coded as content
 from sojourn.checkpoints.model import ThreadKey
 from sojourn.checkpoints.records import Lead
-from sojourn.checkpoints.redis import in_ms
+from sojourn.checkpoints.store import in_ms
 
 if TYPE_CHECKING:
     from sojourn.calls.coded import CodedStore
@@ -104,7 +104,7 @@ class PutCheckpoint(Operation[Sequence[str]], frozen=True):
         place = f"{self.namespace}:{self.id}"
         return replace(
             self,
-            content=content.encoded_checkpoint(coder, key, place, self.content),
+            content=content.encoded_checkpoint(coder, key, place, self.lead.encode(), self.content),
             objects=content.encoded_objects(coder, key, self.objects),
             title=content.encoded_title(coder, key, self.title),
         )

@@ -6,7 +6,7 @@
 --       7 … for each: its index and the rest of its line; then for each object its digest and itself
 -- Reply as put.lua
 local thread, operation, ttl, place, task, number = unpack(ARGV, 1, 6)
-local head, newer = head_of()
+local head, newer = head_of(thread)
 if newer then return newer end
 if is_done(head, operation) then
   write_done_again(head)
@@ -15,7 +15,7 @@ end
 local after = 7 + 2 * tonumber(number)
 local objects, uses, released = {}, {}, {}
 for i = after, #ARGV, 2 do objects[ARGV[i]] = ARGV[i + 1] end
-local writes = redis.call('HGET', KEYS[4], place) or ''
+local writes = redis.call('HGET', KEYS[3], place) or ''
 for i = 7, after - 1, 2 do
   local start = '\n' .. task .. ' ' .. ARGV[i] .. ' '
   local from = string.find(writes, start, 1, true)
@@ -38,9 +38,9 @@ if #missing > 0 then
   table.insert(missing, 1, 'missing')
   return missing
 end
-redis.call('HLEN', KEYS[6])
+redis.call('HLEN', KEYS[5])
 
-redis.call('HSET', KEYS[4], place, writes)
+redis.call('HSET', KEYS[3], place, writes)
 write_uses(counts, new, objects)
 write_release(released)
 write_touch(head, thread, operation, ttl)

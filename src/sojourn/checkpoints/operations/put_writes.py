@@ -13,7 +13,7 @@ from sojourn.checkpoints import coded as content
 from sojourn.checkpoints.model import ThreadKey
 from sojourn.checkpoints.operations.put import LARGE
 from sojourn.checkpoints.records import WriteRow
-from sojourn.checkpoints.redis import in_ms
+from sojourn.checkpoints.store import in_ms
 from sojourn.ids import escape
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
     async def on_server(self, server: RedisCheckpoints) -> Sequence[str]:
         """One round trip."""
         keys = server.keys.thread(self.key, self.staged)
-        rows: list[Argument] = [each for row in self.rows for each in (row.index, row.rest)]
+        rows: list[Argument] = [each for row in self.rows for each in (row.number, row.rest)]
         given = [each for pair in self.objects.items() for each in pair]
         _, *missing = await server.script(
             _PUT_WRITES,
@@ -71,8 +71,8 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
             return []
         found = memory.alive(self.key, staged=self.staged)
         there = found.writes.get(self.place, {}) if found is not None else {}
-        rows = [row for row in self.rows if row.index < 0 or (self.task, row.index) not in there]
-        digests = [row.digest for row in rows if row.digest]
+        rows = [row for row in self.rows if row.number < 0 or (self.task, row.number) not in there]
+        digests = [digest for row in rows for digest in row.digests]
         missing = (
             found.missing(digests, self.objects)
             if found is not None
@@ -83,8 +83,8 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
         found = memory.touched(self.key, self.ttl, staged=self.staged)
         writes = found.writes.setdefault(self.place, {})
         for row in rows:
-            if row.index < 0 or (self.task, row.index) not in writes:
-                writes[self.task, row.index] = row
+            if row.number < 0 or (self.task, row.number) not in writes:
+                writes[self.task, row.number] = row
         found.objects = {**found.objects, **self.objects}
         found.objects = found.reachable(found.used())
         memory.remember(operation)

@@ -43,9 +43,9 @@ class ReadCheckpoints(Operation[StoredRows], frozen=True):
 
     async def on_server(self, server: RedisCheckpoints) -> StoredRows:
         """One round trip."""
-        what: tuple[str, ...] = ("latest", f"{self.namespace}:")
+        what: tuple[str, ...] = (self.key.thread, "latest", f"{self.namespace}:")
         if self.places is not None:
-            what = ("bare" if self.bare else "these", *self.places)
+            what = (self.key.thread, "bare" if self.bare else "these", *self.places)
         reply = await server.script(_READ, server.keys.thread(self.key), *what, large=True)
         after = 2 + 3 * int(reply[1])
         return StoredRows(_rows(reply[2:after]), _objects(reply[after:]))
@@ -64,7 +64,7 @@ class ReadCheckpoints(Operation[StoredRows], frozen=True):
         digests = [each for row in rows for each in split_checkpoint(row.checkpoint)[0].digests]
         for row in rows:
             writes = found.writes.get(row.place, {}).values()
-            digests += [write.digest for write in writes if write.digest]
+            digests += [each for write in writes for each in write.digests]
         return StoredRows(rows, found.reachable(digests))
 
     async def decoded(self, result: StoredRows, coded: CodedStore) -> StoredRows:
@@ -122,7 +122,7 @@ class ReadHistory(Operation[StoredRows], frozen=True):
         _, *flat = await server.script(
             _HISTORY,
             server.keys.thread(self.key),
-            *(f"{self.namespace}:", self.id, *map(escape, self.names)),
+            *(self.key.thread, f"{self.namespace}:", self.id, *map(escape, self.names)),
             large=True,
         )
         return StoredRows(_rows(flat))
@@ -149,7 +149,7 @@ class ReadHistory(Operation[StoredRows], frozen=True):
 
 
 class ListPlaces(Operation[list[str]], frozen=True):
-    """The places of the checkpoints of a thread, the newest of each namespace first.
+    """The places of the checkpoints of a thread, in no order.
 
     Attributes:
         key: of which thread.
@@ -161,18 +161,16 @@ class ListPlaces(Operation[list[str]], frozen=True):
 
     async def on_server(self, server: RedisCheckpoints) -> list[str]:
         """One round trip."""
-        order = server.keys.thread(self.key).order
-        low, high = "-", "+"
-        if self.namespace is not None:
-            low, high = f"[{self.namespace}:", f"({self.namespace};"
+        key = server.keys.thread(self.key).checkpoints
         call: Call[Any] = Call(
-            "threads.places",
-            (order,),
-            only,
-            [("ZREVRANGEBYLEX", order, high, low)],
-            separate_connection=True,
+            "threads.places", (key,), only, [("HKEYS", key)], separate_connection=True
         )
-        return [each.decode(errors="replace") for each in await server.engine.run(call)]
+        places = [each.decode(errors="replace") for each in await server.engine.run(call)]
+        return [
+            place
+            for place in places
+            if self.namespace is None or place.partition(":")[0] == self.namespace
+        ]
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> list[str]:
         """As `Operation`."""

@@ -5,7 +5,7 @@
 --       their places
 -- Reply {'ok', how many}   {'corrupt'} {'newer', its format}: nothing was written
 local thread, operation = unpack(ARGV, 1, 2)
-local head, newer = head_of()
+local head, newer = head_of(thread)
 if newer then return newer end
 if not head then return {'ok', 0} end
 if is_done(head, operation) then
@@ -15,23 +15,23 @@ end
 local removed = 0
 if ARGV[3] == 'keep' then
   local spaces = {}
-  for _, place in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-    spaces[string.match(place, '^[^:]*:')] = true
+  for _, place in ipairs(redis.call('HKEYS', KEYS[2])) do
+    spaces[space_of(place)] = true
   end
   for space in pairs(spaces) do removed = removed + write_pruning(space, tonumber(ARGV[4])) end
 else
   for i = 4, #ARGV do
-    if redis.call('ZSCORE', KEYS[2], ARGV[i]) then
+    if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then
       removed = removed + 1
       write_removal(ARGV[i])
     end
   end
 end
-if redis.call('ZCARD', KEYS[2]) == 0 then
+if redis.call('HLEN', KEYS[2]) == 0 then
   write_deletion(thread, operation)
 else
-  redis.call('RPUSH', KEYS[7], operation)
-  redis.call('LTRIM', KEYS[7], -OPS, -1)
-  write_expiry(KEYS[7], head.expires)
+  redis.call('RPUSH', KEYS[6], operation)
+  redis.call('LTRIM', KEYS[6], -OPS, -1)
+  write_expiry(KEYS[6], head.expires)
 end
 return {'ok', removed}

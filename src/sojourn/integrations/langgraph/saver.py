@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -32,7 +33,7 @@ from sojourn.checkpoints.model import Content
 from sojourn.checkpoints.service import StoreTtl
 from sojourn.errors import InvalidInput
 from sojourn.ids import UserKey, parse_app
-from sojourn.integrations.langgraph.values import of_content, to_content
+from sojourn.integrations.langgraph.values import is_just, of_content, to_content
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.process import Opened
 
@@ -181,7 +182,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, Any]:
-        """What delta channels are made of: a value of each, and the writes since. Two round trips."""
+        """What delta channels are made of: a value of each, and later writes. Two round trips."""
         found = await self._wait(partial(self._before, config, channels))
         return self._history(channels, found)
 
@@ -422,7 +423,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         data = self._json(checkpoint, _DATA, values, changed)
         told = self._json(get_checkpoint_metadata(config, metadata), _METADATA, values, changed)
         missing = [name for name in checkpoint["channel_versions"] if name not in channels]
-        counters: Mapping[str, Any] = metadata.get(_COUNTERS) or {}
+        counters: Mapping[str, Any] = cast("dict[str, Any]", metadata).get(_COUNTERS) or {}
         parent = get_checkpoint_id(config) or ""
         run = told.get("run_id")
         await self._threads.register(
@@ -639,7 +640,7 @@ class _Listing:
 
 
 def _configurable(config: RunnableConfig) -> dict[str, Any]:
-    return cast("dict[str, Any]", config.get("configurable") or {})
+    return config.get("configurable") or {}
 
 
 def _name(channel: str) -> str:
@@ -649,29 +650,30 @@ def _name(channel: str) -> str:
 
 def _is_json(value: Any) -> bool:
     """Whether JSON holds it as it is."""
-    kind = type(value)
-    if value is None or kind in (str, bool):
+    if value is None or is_just(value, str) or is_just(value, bool):
         return True
-    if kind is int:
+    if is_just(value, int):
         return bool(-(2**63) <= value < 2**63)
-    if kind is float:
-        return bool(value - value == 0)
-    if kind is list:
+    if is_just(value, float):
+        return math.isfinite(value)
+    if is_just(value, list):
         return all(map(_is_json, value))
-    return kind is dict and all(type(name) is str and _is_json(each) for name, each in value.items())
+    return is_just(value, dict) and all(
+        is_just(name, str) and _is_json(each) for name, each in value.items()
+    )
 
 
 def _title_of(channels: Mapping[str, Any]) -> str:
     """How a thread begins: the first text among the messages that it is given."""
     start = channels.get("__start__")
-    messages = start.get("messages") if isinstance(start, dict) else channels.get("messages")
-    first: Any = messages[0] if isinstance(messages, list) and messages else messages
-    if isinstance(first, (list, tuple)) and len(first) == 2:
-        first = first[1]
-    if isinstance(first, dict):
+    first: Any = (start if is_just(start, dict) else channels).get("messages")  # type: ignore[union-attr]
+    for kind, place in ((list, 0), (tuple, -1)):  # the first message; of a role and text, the text
+        if first and is_just(first, kind):
+            first = first[place]
+    if is_just(first, dict):
         first = first.get("content")
-    text = first if isinstance(first, str) else getattr(first, "content", None)
-    return " ".join(text[: 4 * _TITLE].split())[:_TITLE] if isinstance(text, str) else ""
+    text: Any = getattr(first, "content", first)
+    return " ".join(text[: 4 * _TITLE].split())[:_TITLE] if is_just(text, str) else ""
 
 
 def _needed(

@@ -64,10 +64,10 @@ def to_content(value: Any, serde: SerializerProtocol) -> Content:
     if type(serde) is not JsonPlusSerializer:
         kind, body = serde.dumps_typed(value)
         return Leaf(body, kind)
-    if type(value) is list:
-        return _list(cast("list[Any]", value), serde)
-    if type(value) is dict:
-        return _dict(cast("dict[Any, Any]", value), serde)
+    if is_just(value, list):
+        return _list(value, serde)
+    if is_just(value, dict):
+        return _dict(value, serde)
     return _leaf(value, serde)
 
 
@@ -93,7 +93,7 @@ def _message(message: BaseMessage) -> Leaf | None:
     kept = {
         name: value
         for name, value in fields.items()
-        if name not in _EMPTY or (value is not None and value != {} and value != [])
+        if name not in _EMPTY or value not in (None, {}, [])
     }
     if own is not None and not (isinstance(own, str) and own):
         return None
@@ -139,7 +139,7 @@ def _dict(value: dict[Any, Any], serde: SerializerProtocol) -> Content:
     children: list[Content] = []
     members: list[bytes] = []
     for name, member in value.items():
-        made = _list(cast("list[Any]", member), serde) if type(member) is list else _leaf(member, serde)
+        made = _list(member, serde) if is_just(member, list) else _leaf(member, serde)
         if _by_itself(made, member):
             text = b'{"%b":%d}' % (REF.encode(), len(children))
             children.append(made)
@@ -157,7 +157,17 @@ def _by_itself(made: Content, member: Any) -> bool:
     """Whether a member of a dict is stored by itself."""
     if isinstance(made, Branch) or made.kind or made.id or len(made.body) >= _MEMBER:
         return True
-    return isinstance(member, dict) and len(member) == 1 and REF in member  # pyright: ignore[reportUnknownArgumentType]
+    return _is_ref(member)
+
+
+def _is_ref(member: Any) -> bool:
+    """Whether it looks like a reference to a part that is stored by itself."""
+    return is_just(member, dict) and member.keys() == {REF}
+
+
+def is_just(value: Any, kind: type) -> bool:
+    """Whether it is of a class, and of none that is derived from it."""
+    return type(value) is kind
 
 
 def of_content(content: Content, serde: SerializerProtocol) -> Any:
@@ -186,9 +196,7 @@ def _value(content: Content, serde: SerializerProtocol) -> Any:
             return children
         members: Mapping[str, Any] = decode(content.template)
         return {
-            name: children[member[REF]]
-            if isinstance(member, dict) and member.keys() == {REF}  # pyright: ignore[reportUnknownMemberType]
-            else member
+            name: children[member[REF]] if _is_ref(member) else member
             for name, member in members.items()
         }
     if not content.kind:
