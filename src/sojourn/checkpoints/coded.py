@@ -1,4 +1,4 @@
-"""How content of threads is encoded: each object, each record, and the title. All of it is here."""
+"""Encoding of the content of threads: each object, each record, and the title."""
 
 from __future__ import annotations
 
