@@ -7,12 +7,16 @@ about one person, `train_on_shared` takes only pieces that many users have in co
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
+from importlib import import_module
 from random import Random
 from typing import Any
 
 from sojourn.codecs.compression import LEVEL, SHIPPED, Dictionary, library, shipped
+from sojourn.errors import ConfigurationError
+from sojourn.extras import how_to_install
 
 SIZE = 256 * 1024
 """Bytes of a dictionary, at most. With 32 KiB events are 5 % larger, with 1 MiB 1 % smaller."""
@@ -25,6 +29,8 @@ _FEWEST = 100
 _SHARE = 8
 """A dictionary has at most this part of what it is trained on, so that pieces in it are common."""
 _SMALLEST = 1024
+_TABLES = 1024
+"""Bytes kept free for a dictionary's tables."""
 _BEFORE_CONTENT = b"".join(offset.to_bytes(4, "little") for offset in (1, 4, 8))
 """The last twelve bytes of a dictionary's tables: offsets that compression starts with."""
 
@@ -49,7 +55,15 @@ def train(samples: Collection[bytes], size: int = SIZE) -> Dictionary:
         ConfigurationError: zstandard is not installed.
         ValueError: there are too few samples, or they have nothing in common.
     """
-    return Dictionary(_trained(samples, size))
+    zstd = library()
+    size = min(size, _check(samples))
+    mixed = list(samples)
+    Random(0).shuffle(mixed)  # noqa: S311 - so that each part of them has samples of all kinds
+    try:
+        made = zstd.train_dictionary(size, mixed, k=1000, d=6, level=LEVEL, dict_id=_NUMBER)
+    except zstd.ZstdError:
+        raise ValueError("The samples have too little in common for a dictionary.") from None
+    return Dictionary(made.as_bytes())
 
 
 def train_on_shared(
@@ -57,8 +71,8 @@ def train_on_shared(
 ) -> Dictionary:
     """A dictionary whose every piece was seen at many users, so that it tells of no one.
 
-    What is not shared is not in it, and its order tells nothing. Its tables are sums over all samples. The
-    shipped dictionary fills what place there is. It takes some ten seconds for 10 MB.
+    The order of its pieces tells nothing, and its tables are sums over all samples. What is in the
+    shipped dictionary is in it, too. It takes some ten seconds for 10 MB: call it in a thread.
 
     Args:
         samples: users' values as they are before they are compressed.
@@ -66,43 +80,56 @@ def train_on_shared(
         seen_by: how many users must have a piece.
 
     Raises:
-        ConfigurationError: zstandard is not installed.
+        ConfigurationError: the packages for compression are not installed.
         ValueError: there are too few users or samples.
     """
     if len(samples) < seen_by:
         raise ValueError(f"The samples are of {len(samples)} users; a piece must be of {seen_by}.")
+    zstd = _finalizer()
     every = [sample for user in sorted(samples) for sample in samples[user]]
-    tables, _ = _parts(_trained(every, size))
-    _, base = _parts(shipped()[SHIPPED].content)
-    pieces = _chosen(_shared(samples, seen_by), size - len(tables))
-    content = base + b"".join(pieces)
-    return Dictionary(tables + content[-(size - len(tables)) :])
+    _check(every)
+    common = content_of(shipped()[SHIPPED].content)
+    room = size - len(common) - _TABLES
+    content = b"".join(_chosen(shared_pieces(samples, seen_by), room)) + common
+    raw = zstd.ZstdDict(content, is_raw=True)
+    return Dictionary(zstd.finalize_dict(raw, every, size, LEVEL).dict_content)
 
 
-def _trained(samples: Collection[bytes], size: int) -> bytes:
-    zstd = library()
-    size = min(size, sum(map(len, samples)) // _SHARE)
+def content_of(dictionary: bytes) -> bytes:
+    """The pieces of a dictionary, one behind the other, without its tables."""
+    return dictionary[dictionary.index(_BEFORE_CONTENT) + len(_BEFORE_CONTENT) :]
+
+
+def _check(samples: Collection[bytes]) -> int:
+    """How many bytes a dictionary of them may have.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    size = sum(map(len, samples)) // _SHARE
     if len(samples) < _FEWEST or size < _SMALLEST:
         raise ValueError(
-            f"A dictionary needs {_FEWEST} samples of {_SHARE * _SMALLEST:,} bytes together."
+            f"A dictionary needs {_FEWEST} samples, of {_SHARE * _SMALLEST:,} bytes together."
         )
-    mixed = list(samples)
-    Random(0).shuffle(mixed)  # noqa: S311 - so that each part of them has samples of all kinds
+    return size
+
+
+def _finalizer() -> Any:
+    """The library that makes tables for a content that was chosen; zstandard cannot.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
-        made = zstd.train_dictionary(size, mixed, k=1000, d=6, level=LEVEL, dict_id=_NUMBER)
-    except zstd.ZstdError:
-        raise ValueError("The samples have too little in common for a dictionary.") from None
-    content: bytes = made.as_bytes()
-    return content
+        name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Training needs the package backports.zstd: {how_to_install('zstd')}."
+        ) from error
 
 
-def _parts(dictionary: bytes) -> tuple[bytes, bytes]:
-    """The tables of a dictionary, and its content."""
-    start = dictionary.index(_BEFORE_CONTENT) + len(_BEFORE_CONTENT)
-    return dictionary[:start], dictionary[start:]
-
-
-def _shared(samples: Mapping[str, Collection[bytes]], seen_by: int) -> Counter[bytes]:
+def shared_pieces(samples: Mapping[str, Collection[bytes]], seen_by: int) -> Counter[bytes]:
     """Pieces that so many users have, and how often each occurs.
 
     Each is counted as a whole. One of twice or one and a half times as many tokens begins and ends
@@ -165,18 +192,17 @@ def _texts(
 
 
 def _chosen(pieces: Counter[bytes], size: int) -> list[bytes]:
-    """The pieces that save most, in so many bytes: the best last, where it is cheapest to refer to."""
+    """The pieces that save most, in so many bytes; the best last, where it is cheapest to name."""
     worth = {
         text: (count * (len(text) - _SHORTEST + 1), text)
         for text, count in pieces.items()
         if len(text) >= _SHORTEST
     }
+    room = max(0, size)
     best = sorted(worth, key=worth.__getitem__, reverse=True)[:_CANDIDATES]
     held, there = bytearray(), list[bytes]()
     for text in best:
-        if len(held) >= size:
-            break
-        if text not in held:
+        if len(held) + len(text) <= room and text not in held:
             held += text
             there.append(text)
     # What a longer one holds is not needed beside it.
