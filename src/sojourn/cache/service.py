@@ -369,9 +369,7 @@ class Cache:
 
     # ── computing ──────────────────────────────────────────────────────────────────────────────
 
-    async def _computed(
-        self, compute: Callable[[], Awaitable[Any]], error: SojournError
-    ) -> Any:
+    async def _computed(self, compute: Callable[[], Awaitable[Any]], error: SojournError) -> Any:
         """A value for one caller alone, as the cache cannot be asked."""
         undecodable = isinstance(error, Undecodable)
         self._counts["misses" if undecodable else "unavailable"] += 1

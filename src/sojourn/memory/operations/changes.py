@@ -47,7 +47,8 @@ class ReadChanges(Operation[Changes], frozen=True):
         found = await decoded_rows(coded, self.scope, result.rows)
         if found is result.rows:
             return result
-        rows, removed, newer = [], [*result.removed], result.newer
+        rows: list[MemoryRow] = []
+        removed, newer = [*result.removed], result.newer
         for stored, row in zip(result.rows, found, strict=True):
             if isinstance(row, MemoryRow):
                 rows.append(row)

@@ -89,9 +89,7 @@ class ReadMessages(Operation[list[StoredMessage]], frozen=True):
 
     key: SessionKey
 
-    async def decoded(
-        self, result: list[StoredMessage], coded: CodedStore
-    ) -> list[StoredMessage]:
+    async def decoded(self, result: list[StoredMessage], coded: CodedStore) -> list[StoredMessage]:
         """As `Operation`."""
         if not coded.codec.decodes(each.row for each in result):
             return result
@@ -99,9 +97,7 @@ class ReadMessages(Operation[list[StoredMessage]], frozen=True):
         coder = await coded.codec.coder(key.app, key.user, [each.row for each in result])
         try:
             return [
-                each._replace(
-                    row=coder.decode(each.row, _place(key, each.operation), _LONGEST)
-                )
+                each._replace(row=coder.decode(each.row, _place(key, each.operation), _LONGEST))
                 for each in result
             ]
         except ValueError as error:
