@@ -102,6 +102,18 @@ class KeySource(Protocol):
         ...
 
 
+class Sealed(NamedTuple):
+    """Content that is sealed with a key which this process does not have.
+
+    Attributes:
+        key: the id of the key.
+        bytes: of the content as it is stored.
+    """
+
+    key: str
+    bytes: int
+
+
 _NO_KEYS = DataKeys(None, {}, migrating=True)
 
 
@@ -140,6 +152,20 @@ class Codec:
     def seal_with(self, keys: KeySource) -> None:
         """Encrypt from now on."""
         self.keys, self.writes = keys, True
+
+    def knows(self, encodings: object) -> bool:
+        """Whether this process knows how to take encodings off, blanks between them."""
+        if not isinstance(encodings, str):
+            return False
+        for name in encodings.split():
+            kind = name.partition(":")[0]
+            if not (
+                (kind == CIPHER and self.keys is not None)
+                or (kind == _COMPRESSED and self.compressor is not None)
+                or kind in self.serializers
+            ):
+                return False
+        return True
 
     async def coder(
         self,
@@ -349,6 +375,12 @@ def plain_size(value: bytes) -> int:
         return len(value)
     found = _SIZE.match(value)
     return int(found[1]) if found else len(value)
+
+
+def sealed_with(stored: bytes) -> str:
+    """The id of the key that a stored value is sealed with; empty when it is not sealed."""
+    found = _KEY_ID.match(stored)
+    return found[1].decode() if found else ""
 
 
 def _shown(place: Place) -> str:
