@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sojourn.calls.room import OpenRoom, RoomContext
 from sojourn.codecs.codec import Codec
+from sojourn.codecs.compression import compressor
 from sojourn.codecs.serializers import MessagePack, serializer_of
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
@@ -16,6 +17,7 @@ from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import SessionKey
+from sojourn.jobs.service import Jobs
 from sojourn.options import Options
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security.forgetting import Eraser
@@ -57,6 +59,7 @@ class Rooms(NamedTuple):
         doctor: examines the server.
         forgetter: forgets users in all of them.
         stores: what is beneath the rooms.
+        jobs: rewrites records of all of them.
         engine: what they share; None in memory.
     """
 
@@ -65,6 +68,7 @@ class Rooms(NamedTuple):
     doctor: Doctor
     forgetter: Eraser
     stores: Stores
+    jobs: Jobs
     engine: Engine | None
 
 
@@ -99,7 +103,13 @@ def rooms_at(
 
 def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor) -> Rooms:
     serializer = serializer_of(options.serializer)
-    codec = Codec(serializer, serializers=[MessagePack()])
+    compressing = options.compression is not None
+    codec = Codec(
+        serializer,
+        compressor(writes=compressing),
+        compressing=compressing,
+        serializers=[MessagePack()],
+    )
     context = RoomContext(options, hooks, engine, {}, codec)
     rooms = context.rooms
     for room in ROOMS:
@@ -109,6 +119,8 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
         partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
+        "server" if options.key_store is None else "key_store",
+        sealing=options.keys is not None,
     )
     stores = Stores(
         sessions=rooms["sessions"].store,
@@ -120,4 +132,5 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         shards=1 if engine is None else SHARDS,
         rooms=rooms,
     )
-    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)
+    jobs = Jobs(engine, keys, options.namespace, rooms["jobs"].service)
+    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)
