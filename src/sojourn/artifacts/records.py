@@ -16,9 +16,9 @@ from sojourn.calls.call import Call, only
 from sojourn.caps import CAPS, CEILING, KiB
 from sojourn.codecs import encode
 from sojourn.codecs.codec import Codec, Coder, Place, Sealed, sealed_with
-from sojourn.codecs.growth import MARK, Unopened, check_stored
+from sojourn.codecs.growth import FORMAT, MARK, Unopened, check_stored
 from sojourn.codecs.growth import plain as plain_text
-from sojourn.errors import CorruptRecord, NewerFormat, Undecodable
+from sojourn.errors import CorruptRecord, DictionaryMissing, NewerFormat, Undecodable
 
 BINARY = "application/octet-stream"
 """What data are of which nothing else is said."""
@@ -33,6 +33,9 @@ _SMALL = 64 * KiB
 """Bytes that are encoded or decoded at once in the event loop; more is done beside it."""
 _RECORD = CAPS.metadata + CAPS.mime_type + 4 * KiB
 """Bytes that the content of a record has at most."""
+
+_SHOWN = 80
+"""Characters of an encoding that a message names."""
 
 T = TypeVar("T")
 Encodings: TypeAlias = str | list[str]
@@ -227,15 +230,44 @@ def extent(record: bytes) -> tuple[int, int]:
     return size, found.chunks if 0 <= found.chunks <= most else 0
 
 
-def is_known(record: bytes, codec: Codec) -> bool:
-    """Whether a process with this codec can decode the data of a version with this record."""
+def unknown_encoding(record: bytes, codec: Codec) -> str | None:
+    """How the data of a version with this record were written, if this process cannot take it off.
+
+    Args:
+        record: decoded.
+        codec: of this process.
+    """
     try:
         encoding = _decode(record).encoding
     except (ValueError, RecursionError):
-        return True  # whoever reads it says why not
-    if isinstance(encoding, list):
-        return all(codec.knows(each) for each in _each(encoding))
-    return codec.knows(encoding)
+        return None  # whoever reads it says why
+    for each in _each(encoding):
+        if not isinstance(each, str) or not codec.knows(each):
+            return str(each)[:_SHOWN]
+    return None
+
+
+def undecodable(encoding: str, what: str) -> Undecodable:
+    """Data cannot be decoded here.
+
+    Args:
+        encoding: how they were written.
+        what: names them.
+    """
+    for name in encoding.split():
+        kind, _, dictionary = name.partition(":")
+        if kind == "zstd" and dictionary:
+            return DictionaryMissing(
+                f"{what} was compressed with the dictionary {dictionary!r}, which this process "
+                "does not have. Nothing was changed.",
+                dictionary=dictionary,
+            )
+    return NewerFormat(
+        f"{what} has data with the encoding {encoding!r}, which this version of Sojourn, as it is "
+        "installed and opened here, cannot read. Upgrade it; nothing was changed.",
+        found=str(FORMAT),
+        known=str(FORMAT),
+    )
 
 
 def opened_record(coder: Coder, place: ArtifactPlace, record: bytes, created: bytes) -> bytes:
@@ -315,16 +347,14 @@ def encoding_of(encoding: Any, number: int) -> str:
     Raises:
         ValueError: what the record says of it is of no form that is known.
     """
-    if isinstance(encoding, list):
-        each = _each(encoding)
-        encoding = each[number] if number < len(each) else None
-    if isinstance(encoding, str):
-        return encoding
+    found = _each(encoding)[number : number + 1] if isinstance(encoding, list) else [encoding]
+    if found and isinstance(found[0], str):
+        return found[0]
     raise ValueError("how its data were written is not said in a known way")
 
 
 def _each(encoding: Any) -> list[Any]:
-    return [*encoding]
+    return [*encoding] if isinstance(encoding, list) else [encoding]
 
 
 def encodings(each: Sequence[str]) -> Encodings:

@@ -55,6 +55,10 @@ class Compressor(Protocol):
         """What stands in the header and the compressed value; None when it does not shrink."""
         ...
 
+    def knows(self, encoding: str, /) -> bool:
+        """Whether it has what it needs to decompress values with this encoding."""
+        ...
+
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
         """The inverse.
 
@@ -153,17 +157,14 @@ class Codec:
         """Encrypt from now on."""
         self.keys, self.writes = keys, True
 
-    def knows(self, encodings: object) -> bool:
-        """Whether this process knows how to take encodings off, blanks between them."""
-        if not isinstance(encodings, str):
-            return False
+    def knows(self, encodings: str) -> bool:
+        """Whether this process has what it needs to take encodings off, but for keys."""
         for name in encodings.split():
             kind = name.partition(":")[0]
-            if not (
-                (kind == CIPHER and self.keys is not None)
-                or (kind == _COMPRESSED and self.compressor is not None)
-                or kind in self.serializers
-            ):
+            if kind == _COMPRESSED:
+                if self.compressor is None or not self.compressor.knows(name):
+                    return False
+            elif kind != CIPHER and kind not in self.serializers:
                 return False
         return True
 

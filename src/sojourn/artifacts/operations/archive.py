@@ -15,8 +15,8 @@ from sojourn.artifacts.model import ArtifactPlace
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation
-from sojourn.codecs.growth import FORMAT, check_format, unknown
-from sojourn.errors import Conflict, CorruptRecord, NewerFormat
+from sojourn.codecs.growth import check_format, unknown
+from sojourn.errors import Conflict, CorruptRecord
 from sojourn.ids import escape
 
 if TYPE_CHECKING:
@@ -99,13 +99,9 @@ class ReadArchivedArtifact(Operation[ArchivedArtifact | None], frozen=True):
                 version = _version(text, each.data, what)
             except (ValueError, RecursionError) as error:
                 raise _corrupt(name, each.record) from error
-            if not records.is_known(text, coded.codec):
-                raise NewerFormat(
-                    f"{what} has data with an encoding that this version of Sojourn, as it is "
-                    "installed and opened here, cannot read. Upgrade it; nothing was changed.",
-                    found=str(FORMAT),
-                    known=str(FORMAT),
-                )
+            unknown_one = records.unknown_encoding(text, coded.codec)
+            if unknown_one is not None:
+                raise records.undecodable(unknown_one, what)
             lead = records.lead_of(each.record)
             versions.append(version._replace(stored=lead.bytes if lead else version.size))
         return result._replace(versions=versions, stored=())

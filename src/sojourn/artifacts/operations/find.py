@@ -15,9 +15,8 @@ from sojourn.calls.call import Call, Script, only
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation
 from sojourn.codecs.codec import Codec, Coder
-from sojourn.codecs.growth import FORMAT
 from sojourn.codecs.pieces import Turns
-from sojourn.errors import CorruptRecord, NewerFormat, Undecodable
+from sojourn.errors import CorruptRecord, Undecodable
 
 if TYPE_CHECKING:
     from sojourn.artifacts.inmemory import InMemoryArtifacts
@@ -38,7 +37,7 @@ class FoundVersion(NamedTuple):
         created: what stands beside an encoded record.
         head: the key of the artifact.
         key: the key of the data.
-        newer: whether this process cannot decode its data.
+        unknown: how its data were written, if this process cannot take that off.
     """
 
     number: int
@@ -46,7 +45,7 @@ class FoundVersion(NamedTuple):
     created: bytes
     head: str
     key: str
-    newer: bool = False
+    unknown: str | None = None
 
     def version(self, *, mark: bool = False) -> ArtifactVersion:
         """What its record says.
@@ -61,7 +60,7 @@ class FoundVersion(NamedTuple):
         found, _ = records.parse(
             self.record, self.number, self.head, mark=mark, created=self.created
         )
-        return msgspec.structs.replace(found, newer=True) if self.newer else found
+        return msgspec.structs.replace(found, newer=True) if self.unknown is not None else found
 
     async def opened(self, place: ArtifactPlace, coded: CodedStore) -> FoundVersion:
         """The same with its record decoded.
@@ -73,7 +72,7 @@ class FoundVersion(NamedTuple):
         owner = place.owner
         coder = await coded.codec.coder(owner.app, owner.user, (self.record,))
         record = records.opened_record(coder, place, self.record, self.created)
-        return self._replace(record=record, newer=not records.is_known(record, coded.codec))
+        return self._replace(record=record, unknown=records.unknown_encoding(record, coded.codec))
 
     def marked(self, coder: Coder, place: ArtifactPlace, codec: Codec) -> FoundVersion:
         """The same, or as it is when this process has not what it needs to decode it."""
@@ -81,7 +80,7 @@ class FoundVersion(NamedTuple):
             record = records.opened_record(coder, place, self.record, self.created)
         except Undecodable:
             return self
-        return self._replace(record=record, newer=not records.is_known(record, codec))
+        return self._replace(record=record, unknown=records.unknown_encoding(record, codec))
 
 
 class FoundData(NamedTuple):
@@ -165,13 +164,8 @@ class LoadArtifact(Operation[FoundData | None], frozen=True):
         found = await stored.opened(self.place, coded)
         version, row = records.parse(found.record, found.number, found.head)
         what = f"version {version.version} of the artifact {self.place.name!r}"
-        if found.newer:
-            raise NewerFormat(
-                f"The data of {what} have an encoding that this version of Sojourn, as it is "
-                "installed and opened here, cannot read. Upgrade it; nothing was changed.",
-                found=str(FORMAT),
-                known=str(FORMAT),
-            )
+        if found.unknown is not None:
+            raise records.undecodable(found.unknown, f"The {what}")
         chunks, flaw, crc, turns = list[bytes](), result.flaw, 0, Turns()
         if not flaw:
             coder = await coded.codec.coder(owner.app, owner.user, (stored.record,))
