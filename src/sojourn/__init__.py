@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn import sync as sync
-    from sojourn.admin import Admin
+    from sojourn.admin import Admin, ServerMetrics
     from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
     from sojourn.artifacts.admin import ArtifactAdmin
     from sojourn.cache import Cache, CacheStats
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         UnsupportedServer,
     )
     from sojourn.ids import SessionKey, UserKey
+    from sojourn.jobs.job import JobReport
     from sojourn.memory import Entry, Hit, Memory, MemoryPage, MemoryScope, ScopePage
     from sojourn.memory.admin import MemoryAdmin
     from sojourn.notices import Notice, Notices
@@ -121,6 +122,7 @@ _HOME = {
     "Memory": "sojourn.memory",
     "MemoryPage": "sojourn.memory",
     "Message": "sojourn.sessions",
+    "JobReport": "sojourn.jobs.job",
     "NamePage": "sojourn.sessions",
     "NearCacheStats": "sojourn.sessions",
     "NodeHealth": "sojourn.stats",
@@ -141,6 +143,7 @@ _HOME = {
     "Session": "sojourn.sessions",
     "SessionBatch": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
+    "ServerMetrics": "sojourn.admin",
     "SessionPage": "sojourn.sessions",
     "Sessions": "sojourn.sessions",
     "Settings": "sojourn.settings",
@@ -192,6 +195,7 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "JobReport",
     "KeyMissing",
     "Memory",
     "MemoryAdmin",
@@ -219,6 +223,7 @@ __all__ = [
     "ScopePage",
     "ServerBusy",
     "ServerFault",
+    "ServerMetrics",
     "ServerOutOfMemory",
     "ServerReadOnly",
     "Session",

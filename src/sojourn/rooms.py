@@ -9,6 +9,7 @@ from sojourn.cache.room import ROOM as CACHE
 from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom, Room, RoomContext, RoomRecord
 from sojourn.errors import InvalidInput
+from sojourn.jobs.room import ROOM as JOBS
 from sojourn.memory.room import ROOM as MEMORY
 from sojourn.notices.room import ROOM as NOTICES
 from sojourn.security.room import ROOM as SECURITY
@@ -26,7 +27,7 @@ __all__ = [
     "register_installed",
 ]
 
-ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY]
+ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY, JOBS]
 """In the order in which they are shown and forgotten. `register` adds to it."""
 
 _OF_USERS = frozenset({"owner", "history", "bind", "bound", "rotate", "remember"})

@@ -16,6 +16,7 @@ from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
 from sojourn.errors import InvalidInput
 from sojourn.ids import SessionKey
+from sojourn.jobs.service import Jobs
 from sojourn.options import Options
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security.forgetting import Eraser
@@ -57,6 +58,7 @@ class Rooms(NamedTuple):
         doctor: examines the server.
         forgetter: forgets users in all of them.
         stores: what is beneath the rooms.
+        jobs: rewrites records of all of them.
         engine: what they share; None in memory.
     """
 
@@ -65,6 +67,7 @@ class Rooms(NamedTuple):
     doctor: Doctor
     forgetter: Eraser
     stores: Stores
+    jobs: Jobs
     engine: Engine | None
 
 
@@ -120,4 +123,5 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         shards=1 if engine is None else SHARDS,
         rooms=rooms,
     )
-    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, engine)
+    jobs = Jobs(engine, keys, options.namespace, rooms["jobs"].service)
+    return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)

@@ -137,6 +137,7 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "cacheops": (word,),
     "memories": (kind_of_scopes,),
     "memory": (field, minor),
+    "memoryindex": NAMES,
     "memoryops": (word,),
     "remembered": (field, minor),
     "artifact": (field, minor, member_of_versions),
@@ -148,6 +149,8 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "enumeration": NAMES,
     "erased": (kind_of_tombstones,),
     "mcp": (field, minor, member_of_messages),
+    "format": "one number, and since when: tests/jobs",
+    "job": "places of a run: with other settings it begins anew (tests/jobs)",
 }
 """For each kind of key what another version may put there; or why there is nothing to put."""
 

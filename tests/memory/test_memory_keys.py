@@ -54,7 +54,8 @@ def test_keys_are_injective_and_known_by_their_kind(one, two, namespace: str) ->
     found = {key: keys.kind_of(key) for key in (*a[0], a[1], *a[2])}
     assert None not in found.values()
     shared = keys.memory(*one[:3])
-    assert found[shared.head] == found[shared.names] == ("memory", shared.expiry)
+    assert found[shared.head] == ("memory", shared.expiry)
+    assert found[shared.names] == ("memoryindex", shared.expiry)
     assert found[shared.operations] == ("memoryops", shared.operations)
     assert found[a[1]] == ("remembered", a[1])
     index, expiry = keys.memories_of(*one[:3])

@@ -16,7 +16,7 @@ def _head(key: str) -> str:
 _ARTIFACT = rf"artifact:{USER_TAG}:{ID}:{ID}"
 
 KINDS = (
-    KeyKind("artifact", _ARTIFACT, Endless.EXPIRES_FIELD),
+    KeyKind("artifact", _ARTIFACT, Endless.EXPIRES_FIELD, record="hash"),
     KeyKind(
         "artifactdata",
         rf"{_ARTIFACT}:data:{ID}",

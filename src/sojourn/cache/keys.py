@@ -12,7 +12,7 @@ SHARDS = 16
 """Over how many slots the cached entries of a tenant are spread."""
 
 KINDS = (
-    KeyKind("cached", rf"cache:{SHARD_TAG}:entry:{ID}"),
+    KeyKind("cached", rf"cache:{SHARD_TAG}:entry:{ID}", record="hash"),
     KeyKind("lease", rf"cache:{SHARD_TAG}:lease:{ID}"),
     KeyKind("tags", rf"cache:{SHARD_TAG}:tags"),
     KeyKind("cacheops", rf"cache:{SHARD_TAG}:ops"),

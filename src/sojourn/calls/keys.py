@@ -12,7 +12,7 @@ from binascii import crc32, crc_hqx
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import cache, cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sojourn.errors import InvalidId
 from sojourn.ids import SessionKey, UserKey, escape, unescape
@@ -48,6 +48,8 @@ class Endless(Enum):
     """The last entry of an index is of an instant a century ahead."""
     STATE_TTL = auto()
     """The store was opened with `state_ttl=None`."""
+    ALWAYS = auto()
+    """Everywhere: such a key never has a TTL."""
 
 
 class KeyKind(NamedTuple):
@@ -58,12 +60,15 @@ class KeyKind(NamedTuple):
         form: a regular expression of the key behind the namespace: a word and `:`, or a word alone.
         endless: where it is written that it lives for ever.
         source: the name of the key that says so, made of its own; itself by default.
+        record: of what type it is, if it holds a record: jobs that rewrite records look at those.
+            The head of a log is its `source`.
     """
 
     name: str
     form: str
     endless: Endless = Endless.NEVER
     source: Callable[[str], str] = str
+    record: Literal["hash", "log"] | None = None
 
     @property
     def word(self) -> str:

@@ -23,9 +23,10 @@ _BY_EXPIRY = Endless.INFINITE_SCORE, expiry_of_tag
 
 KINDS = (
     KeyKind("memories", rf"memories:\{{{ID}:{ID}#\d+\}}(?::expiry)?", *_BY_EXPIRY),
-    KeyKind("memory", rf"{_SCOPE}(?::(?:names|expiry|changes|deleted))?", *_BY_EXPIRY),
+    KeyKind("memory", _SCOPE, *_BY_EXPIRY, record="hash"),
+    KeyKind("memoryindex", rf"{_SCOPE}:(?:names|expiry|changes|deleted)", *_BY_EXPIRY),
     KeyKind("memoryops", rf"{_SCOPE}:ops"),
-    KeyKind("remembered", rf"{_SCOPE}:entry:{ID}", Endless.EXPIRES_FIELD),
+    KeyKind("remembered", rf"{_SCOPE}:entry:{ID}", Endless.EXPIRES_FIELD, record="hash"),
 )
 
 

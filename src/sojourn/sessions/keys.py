@@ -30,8 +30,8 @@ _SESSION = rf"session:{USER_TAG}:{ID}"
 _BY_EXPIRY = Endless.INFINITE_SCORE, expiry_of_tag
 
 KINDS = (
-    KeyKind("session", _SESSION, Endless.TTL_FIELD),
-    KeyKind("events", rf"{_SESSION}:events", Endless.TTL_FIELD, parent),
+    KeyKind("session", _SESSION, Endless.TTL_FIELD, record="hash"),
+    KeyKind("events", rf"{_SESSION}:events", Endless.TTL_FIELD, parent, "log"),
     KeyKind("ops", rf"{_SESSION}:ops"),
     KeyKind("ids", rf"{_SESSION}:ids", Endless.TTL_FIELD, parent),
     KeyKind("staged", rf"{_SESSION}:staged:{ID}(?::ids)?"),
@@ -39,8 +39,8 @@ KINDS = (
     KeyKind("expiry", rf"sessions:{USER_TAG}:expiry", Endless.INFINITE_SCORE),
     KeyKind("label", rf"sessions:{USER_TAG}:label:{ID}:{ID}", *_BY_EXPIRY),
     KeyKind("recent", rf"recent:{SHARD_TAG}(?::expiry|:label:{ID}:{ID})?", *_BY_EXPIRY),
-    KeyKind("state", rf"state:(?:{USER_TAG}|{APP_TAG})", Endless.STATE_TTL),
-    KeyKind("outbox", rf"outbox:{USER_TAG}", Endless.STATE_TTL),
+    KeyKind("state", rf"state:(?:{USER_TAG}|{APP_TAG})", Endless.STATE_TTL, record="hash"),
+    KeyKind("outbox", rf"outbox:{USER_TAG}", Endless.STATE_TTL, record="hash"),
     KeyKind("operations", rf"operations:{USER_TAG}"),
     KeyKind("quarantine", rf"quarantine:{USER_TAG}", Endless.STATE_TTL),
     KeyKind("users", rf"users:{SHARD_TAG}", Endless.FAR_SCORE),

@@ -7,7 +7,7 @@ from functools import lru_cache
 from sojourn.calls.keys import ID, REMEMBERED, USER_TAG, KeyKind, Keys
 from sojourn.ids import SessionKey, UserKey, escape
 
-KINDS = (KeyKind("mcp", rf"mcp:{USER_TAG}:{ID}"),)
+KINDS = (KeyKind("mcp", rf"mcp:{USER_TAG}:{ID}", record="hash"),)
 
 
 class StreamRoomKeys(Keys):

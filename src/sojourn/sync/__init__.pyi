@@ -1,6 +1,7 @@
 # Written by scripts/sync_stub.py from the asynchronous rooms.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from sojourn.admin import ServerMetrics
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.cache.service import CacheStats
 from sojourn.codecs.serializers import Serializer
@@ -8,6 +9,7 @@ from sojourn.doctor.model import Report
 from sojourn.engine.credentials import Provider
 from sojourn.errors import SojournError
 from sojourn.ids import SessionKey, UserKey
+from sojourn.jobs.job import JobReport, Tell
 from sojourn.memory.model import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.memory.vectors import Embed
 from sojourn.notices.model import Notice
@@ -25,7 +27,7 @@ from sojourn.sessions.reader import View
 from sojourn.sessions.record import SessionFields
 from sojourn.stats import Health, Stats
 from sojourn.streams.model import StreamMessage
-from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook
+from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook, TraceHook
 from sojourn.wiring import Keys, Lent
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
@@ -199,7 +201,9 @@ class Admin(SessionAdmin):
     memory: MemoryAdmin
     artifacts: ArtifactAdmin
     def forget(self, user: str, *, app: str | None=...) -> ErasureReceipt: ...
+    def metrics(self, *, keys: int=...) -> ServerMetrics: ...
     def apps_of(self, user: str) -> list[str]: ...
+    def upgrade(self, to: int, *, rate: float | None=..., progress: Tell | None=...) -> JobReport: ...
 
 class History:
     key: SessionKey
@@ -287,6 +291,7 @@ class Store:
     def closed(self) -> bool: ...
     def ping(self) -> None: ...
     def on_call(self, hook: CallHook) -> Callable[[], None]: ...
+    def on_trace(self, hook: TraceHook) -> Callable[[], None]: ...
     def on_outage(self, hook: OutageHook) -> Callable[[], None]: ...
     def on_replay(self, hook: ReplayHook) -> Callable[[], None]: ...
     def on_corrupt(self, hook: CorruptHook) -> Callable[[], None]: ...
