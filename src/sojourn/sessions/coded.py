@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation, R, RoomStore
 from sojourn.caps import CEILING
@@ -253,9 +251,7 @@ class CodedSessions(CodedStore):
         """A page that the store gave; sessions that cannot be decoded here are marked as newer."""
         if self.codec.keys is not None:  # all keys that are not cached, at once
             owners = {key.owner: stored for key, stored in page.sessions}
-            coders = [
-                self.codec.coder(*owner, _values(stored)) for owner, stored in owners.items()
-            ]
+            coders = [self.codec.coder(*owner, _values(stored)) for owner, stored in owners.items()]
             await asyncio.gather(*coders, return_exceptions=True)
         sessions: list[tuple[SessionKey, SessionSnapshot]] = []
         newer = [*page.newer]

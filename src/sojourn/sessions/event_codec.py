@@ -49,7 +49,7 @@ def encode_row(row: EventRow) -> bytes:
 
 
 class OpenedRow(bytes):
-    """A row that was decoded. Its checksum is that of the stored bytes: the log's sum is of those."""
+    """A row that was decoded, with the checksum of its stored bytes: a log's sum is of those."""
 
     __slots__ = ()
 
