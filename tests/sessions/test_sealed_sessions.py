@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from google.adk.events import Event as AdkEvent
 from outage_kit import ALWAYS, replayed, said, texts
 
 import sojourn
@@ -20,6 +21,8 @@ from sojourn import Event, SessionKey, TooLarge, Unavailable
 from sojourn.codecs.growth import encoded
 from sojourn.errors import Erased, KeyMissing, NewerFormat, SojournError, Undecodable
 from sojourn.integrations.adk import SessionService
+from sojourn.sessions.archive import ArchivedSession
+from sojourn.sessions.encoding import encode_event
 from sojourn.sessions.event_codec import chained
 from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession, ReadStoredState
 from sojourn.sessions.operations.restore import RestoreSession, RestoreState, StageEvents
@@ -112,8 +115,12 @@ async def test_no_word_reaches_the_server(store: sojourn.Sojourn, place: Place) 
     assert found is not None
     assert (found.title, found.metadata, found.complete) == ("ginger", {}, True)
     assert found.state == {
-        **{"q": "fennel", "k": "darjeeling", "j": "ginger"},
-        **{"user:k": "cardamom", "app:k": "darjeeling", "app:m": "ginger"},
+        "q": "fennel",
+        "k": "darjeeling",
+        "j": "ginger",
+        "user:k": "cardamom",
+        "app:k": "darjeeling",
+        "app:m": "ginger",
     }
     listed = await sessions.list(key.app)
     assert {each.key.session for each in listed.sessions} == {"s", "t", "u"}
@@ -148,13 +155,8 @@ async def test_adk_reads_and_appends_in_one_round_trip_each(place: Place) -> Non
     key = place.key
     service = SessionService(place.server.url)
     service.store.stores.rooms["sessions"].parts.store.codec.seal_with(place.keys)
-    from google.adk.events import Event as AdkEvent  # noqa: PLC0415 - an extra
-
-    names = {"app_name": key.app, "user_id": key.user, "session_id": key.session}
     try:
         await service.create_session(**names, state={"a": "ginger"})
-        async with open_sealed(place.server.url, place.keys):
-            pass
         session = await service.get_session(**names)
         assert session is not None
         event = AdkEvent(author="user", invocation_id="i")
@@ -286,8 +288,8 @@ async def test_sizes_are_those_of_plain_values(place: Place) -> None:
         key = SessionKey.of(f"{key.app}-{len(sizes)}", *key[1:])
         tag = f"{{{key.app}:{key.user}}}"
         names = f"session:{tag}:s", f"state:{tag}", f"state:{{{key.app}}}"
-        opened = sojourn.open(place.server.url) if keys is None else open_sealed(
-            place.server.url, keys
+        opened = (
+            sojourn.open(place.server.url) if keys is None else open_sealed(place.server.url, keys)
         )
         found: list[int] = []
         async with opened as store:
@@ -359,8 +361,6 @@ async def test_ids_of_events_are_compared(store: sojourn.Sojourn, place: Place) 
 
 
 def _plain_row(name: str) -> bytes:
-    from sojourn.sessions.encoding import encode_event  # noqa: PLC0415
-
     return encode_event(Event(author="mallory", payload="trust me", id=name), 10_000)[0]
 
 
@@ -369,8 +369,13 @@ TAMPERED: dict[str, Callable[[Place], object]] = {
         p.events, 0, p.client.lindex(p.events.replace("s:events", "t:events"), 0)
     ),
     "changed event": lambda p: p.client.lset(
-        p.events, 0, encoded(1, ("msgpack", f"aes-256-gcm:{p.keys.active[p.key.app, 'ada'].id}"),
-                             b'"e0"\n' + bytes(60))
+        p.events,
+        0,
+        encoded(
+            1,
+            ("msgpack", f"aes-256-gcm:{p.keys.active[p.key.app, 'ada'].id}"),
+            b'"e0"\n' + bytes(60),
+        ),
     ),
     "plain event": lambda p: p.client.lset(p.events, 0, _plain_row("e0")),
     "packed event": lambda p: p.client.lset(
@@ -497,9 +502,7 @@ async def test_an_encoding_that_is_not_known_is_a_newer_one(place: Place) -> Non
         await refused(plain, place, NewerFormat, "rot13")
 
 
-async def test_a_destroyed_key_ends_reads_and_writes(
-    store: sojourn.Sojourn, place: Place
-) -> None:
+async def test_a_destroyed_key_ends_reads_and_writes(store: sojourn.Sojourn, place: Place) -> None:
     await make(store, place.key, "one")
     assert texts(await store.sessions.get(place.key)) == ["one"]  # it is in the near-cache
     place.keys.destroy()
@@ -507,9 +510,13 @@ async def test_a_destroyed_key_ends_reads_and_writes(
     before = place.everything()
     for write in WRITES.values():
         with pytest.raises(Erased):
-            done = await write(store, place.key)
-            raise done[0]  # of a batch
+            _raise(await write(store, place.key))
     assert place.everything() == before
+
+
+def _raise(outcomes: Any) -> None:
+    """What a batch says of its first entry."""
+    raise outcomes[0]
 
 
 # ── outages ────────────────────────────────────────────────────────────────────────────────────
@@ -525,12 +532,14 @@ async def test_a_journal_holds_no_word(tmp_path: Path) -> None:
         server.stop(9)
         done = await store.sessions.append(made.key, said("cardamom", n="ginger"))
         assert not done.durable
-        again = await store.sessions.create(place.key.app, "ada", title="fennel", state={"a": "ginger"})
+        again = await store.sessions.create(
+            place.key.app, "ada", title="fennel", state={"a": "ginger"}
+        )
         await store.sessions.append(again.key, said("hibiscus", **{"user:t": "ginger"}))
         assert texts(await store.sessions.get(made.key)) == ["bergamot", "cardamom"]
         assert texts(await store.sessions.get(again.key)) == ["hibiscus"]
-        with pytest.raises(Unavailable):  # nobody has made a key for him
-            place.keys.failure = Unavailable("The key is not cached, and no server answers.")
+        place.keys.failure = Unavailable("The key is not cached, and no server answers.")
+        with pytest.raises(Unavailable):
             await store.sessions.create(place.key.app, "bob")
         place.keys.failure = None
         written = b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
@@ -570,8 +579,6 @@ async def test_what_is_read_to_be_archived_is_open_and_what_is_restored_is_seale
     new = place.key._replace(session="t")
     head = stored.head._replace(incarnation="restored")
     await codec.run(StageEvents(new, "n", 0, 0, part.rows[:1], head.log_id))
-    from sojourn.sessions.archive import ArchivedSession  # noqa: PLC0415
-
     image = ArchivedSession(head, stored.state, "n", 1, part.rows[1:])
     assert await codec.run(RestoreSession(new, image, replace=False)) == "restored"
     found = await store.sessions.get(new)
