@@ -153,6 +153,7 @@ async def test_the_log_is_known_after_a_read_and_else_asked_for_once(
 
 async def test_adk_reads_and_appends_in_one_round_trip_each(place: Place) -> None:
     key = place.key
+    names = {"app_name": key.app, "user_id": key.user, "session_id": key.session}
     service = SessionService(place.server.url)
     service.store.stores.rooms["sessions"].parts.store.codec.seal_with(place.keys)
     try:
