@@ -1,7 +1,5 @@
 """A backup from before an erasure is restored: what was sealed stays unreadable, or is not."""
 
-# ruff: noqa: ASYNC240 - small files
-
 from __future__ import annotations
 
 import json
