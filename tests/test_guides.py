@@ -49,6 +49,7 @@ NOT_RUN = {
     r"curl .*": "asks a server that is not there",
     r"\(echo .*": "the shell's own words",
     r"(python -m )?sojourn adk (web|api_server|run) .*": "serves until Ctrl-C; tests/e2e runs it",
+    r"sojourn metrics --listen .*": "serves until Ctrl-C; test_cli_metrics.py runs it",
     r"sojourn mcp.*": "serves until Ctrl-C; tests/surfaces/test_mcp_http.py runs it",
     r"sojourn sessions tail .*": "follows until Ctrl-C; tests/surfaces/test_cli_tail.py runs it",
     r"sojourn migrate .*": "needs another store's data; tests/transfer runs it",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sojourn import sync as sync
-    from sojourn.admin import Admin
+    from sojourn.admin import Admin, ServerMetrics
     from sojourn.artifacts import Artifact, Artifacts, ArtifactVersion
     from sojourn.artifacts.admin import ArtifactAdmin
     from sojourn.cache import Cache, CacheStats
@@ -143,6 +143,7 @@ _HOME = {
     "Session": "sojourn.sessions",
     "SessionBatch": "sojourn.sessions",
     "SessionKey": "sojourn.ids",
+    "ServerMetrics": "sojourn.admin",
     "SessionPage": "sojourn.sessions",
     "Sessions": "sojourn.sessions",
     "Settings": "sojourn.settings",
@@ -222,6 +223,7 @@ __all__ = [
     "ScopePage",
     "ServerBusy",
     "ServerFault",
+    "ServerMetrics",
     "ServerOutOfMemory",
     "ServerReadOnly",
     "Session",

@@ -2,19 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.cache.admin import CacheAdmin
 from sojourn.calls.room import OpenRoom
 from sojourn.doctor import Doctor
+from sojourn.doctor.service import usage_of
+from sojourn.doctor.usage import OTHERS, NodeUsage
+from sojourn.errors import InvalidInput
+from sojourn.ids import parse_app
 from sojourn.jobs.job import JobReport, Tell
 from sojourn.jobs.service import Jobs
 from sojourn.memory.admin import MemoryAdmin
 from sojourn.process_bound import stays_here
+from sojourn.rooms import ROOMS
 from sojourn.security.forgetting import Eraser, ErasureReceipt
 from sojourn.sessions import SessionAdmin, SessionParts
+from sojourn.sessions.operations.count_apps import CountApps
 from sojourn.sessions.revoking import Discard
+
+
+class KindUsage(NamedTuple):
+    """The keys of one kind.
+
+    Attributes:
+        room: whose they are; `other` for keys that are not Sojourn's or of another deployment.
+        kind: as docs/storage-format.md calls it.
+        keys: how many there are.
+        size: bytes that they take; None when the server does not tell.
+    """
+
+    room: str
+    kind: str
+    keys: int
+    size: int | None
+
+
+class ServerMetrics(NamedTuple):
+    """Figures that the servers of a store know, those of a Cluster together.
+
+    Attributes:
+        where: the address, without secrets.
+        apps: how many apps have users.
+        users: how many users they have, by the indexes; some may have no session any more.
+        sessions: how many sessions have not expired, by the indexes.
+        keys: how many keys there are, others' too.
+        looked_at: how many of them were looked at.
+        exact: whether these were all; otherwise the figures of `kinds` are estimates.
+        kinds: the keys by kind, in the order of rooms.
+        used: bytes that the servers use for everything; None when they do not tell.
+        most: their `maxmemory`; 0 for none, None when they do not tell.
+    """
+
+    where: str
+    apps: int
+    users: int
+    sessions: int
+    keys: int
+    looked_at: int
+    exact: bool
+    kinds: list[KindUsage]
+    used: int | None
+    most: int | None
+
+    def rooms(self) -> dict[str, int | None]:
+        """Bytes that each room takes; None where the server does not tell."""
+        found: dict[str, int | None] = {}
+        for each in self.kinds:
+            before = found.get(each.room, 0)
+            found[each.room] = None if before is None or each.size is None else before + each.size
+        return found
 
 
 @stays_here("its URL, and open the store there")
@@ -87,6 +146,50 @@ class Admin(SessionAdmin):
         """
         return await self._eraser.forget(user, app)
 
+    async def metrics(self, *, keys: int = 10_000) -> ServerMetrics:
+        """Count apps, users and sessions by the indexes, and keys and memory by a sample of keys.
+
+        A round trip for each 1,000 apps and one for each 50; then, on each server, two, and two for
+        each 250 keys that it looks at. It never looks at more keys than it is told to.
+
+        Args:
+            keys: how many keys of a server to look at, at most: where it has more, numbers and
+                memory by kind are estimates, and rare kinds may be missing. 0 for none.
+
+        Raises:
+            InvalidInput: a negative number.
+            Unavailable: a server does not answer.
+            AccessDenied: it refuses the credentials, or SCAN.
+        """
+        if keys < 0:
+            raise InvalidInput(f"keys={keys} cannot be looked at: give 0 or more.")
+        apps, users, sessions = 0, 0, 0
+        cursor: str | None = None
+        while True:
+            page = await self.apps(cursor=cursor)
+            apps += len(page.names)
+            for start in range(0, len(page.names), _APPS):
+                names = [parse_app(name) for name in page.names[start : start + _APPS]]
+                for found in await self._store.run(CountApps(names)):
+                    users += found.users
+                    sessions += found.sessions
+            cursor = page.cursor
+            if cursor is None:
+                break
+        nodes = await usage_of(self.doctor, keys=keys)
+        return ServerMetrics(
+            self.doctor.where,
+            apps,
+            users,
+            sessions,
+            sum(node.keys for node in nodes),
+            sum(node.looked_at for node in nodes),
+            all(node.exact for node in nodes),
+            list(_by_kind(nodes)),
+            _sum_of([node.used for node in nodes]),
+            _sum_of([node.most for node in nodes]),
+        )
+
     async def apps_of(self, user: str) -> list[str]:
         """The apps that keep something about a user, in order. It looks at every key three times.
 
@@ -120,3 +223,21 @@ class Admin(SessionAdmin):
             Unavailable: a server does not answer. Run it again: it goes on from there.
         """
         return await self._jobs.upgrade(to, rate=rate, progress=progress)
+
+
+_APPS = 50
+"""Apps whose indexes are counted in one round trip: 32 commands each."""
+
+
+def _by_kind(nodes: Sequence[NodeUsage]) -> Iterator[KindUsage]:
+    rooms = [(room.name, kind.name) for room in ROOMS for kind in room.keys.kinds]
+    for room, kind in (*rooms, (OTHERS, OTHERS)):
+        sizes = [None if node.sizes is None else node.sizes.get(kind, 0) for node in nodes]
+        if count := sum(node.counts.get(kind, 0) for node in nodes):
+            yield KindUsage(room, kind, count, _sum_of(sizes))
+
+
+def _sum_of(values: Sequence[int | None]) -> int | None:
+    """The sum, if all are known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

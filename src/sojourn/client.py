@@ -49,7 +49,7 @@ from sojourn.sessions.history import history_of
 from sojourn.sessions.operations import FindTombstone
 from sojourn.sessions.operations.archive import ReadStoredSession
 from sojourn.stats import Health, NodeHealth, Stats
-from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook
+from sojourn.telemetry import CallHook, CorruptHook, Hooks, OutageHook, ReplayHook, TraceHook
 from sojourn.telemetry.newer import NEWER
 from sojourn.wiring import Rooms, rooms_at, rooms_in_memory
 
@@ -138,11 +138,19 @@ class Sojourn:
         if self._closed:
             raise Closed("This store is closed: open a new one.")
         if self._engine is not None:
-            await self._engine.run(Call("ping", (), bool, commands=[("PING",)]))
+            await self._engine.run(Call("engine.ping", (), bool, commands=[("PING",)]))
 
     def on_call(self, hook: CallHook) -> Callable[[], None]:
         """Tell `hook` a `CallFact` for every call to the server; returns how to stop that."""
         return self._hooks.add(hook)
+
+    def on_trace(self, hook: TraceHook) -> Callable[[], None]:
+        """Tell `hook` a `CallFact` and the call itself; returns how to stop that.
+
+        The call has keys and content, so this is for sinks that leave them out, as
+        `sojourn.telemetry.opentelemetry` does.
+        """
+        return self._hooks.add_trace(hook)
 
     def on_outage(self, hook: OutageHook) -> Callable[[], None]:
         """Tell `hook` an `OutageFact` when an outage begins and when it ends.
@@ -170,6 +178,7 @@ class Sojourn:
         """The figures now."""
         engine = self._engine
         tally = ConnectionStats() if engine is None else engine.tally
+        buffers = [room.buffer for room in self._rooms.values() if room.buffer]
         return Stats(
             kind=self.where.partition(":")[0],
             where=self.where,
@@ -178,7 +187,8 @@ class Sojourn:
             connections=tally.connections,
             lost_connections=tally.losses,
             retries=tally.resends,
-            buffered=sum(room.buffer.waiting for room in self._rooms.values() if room.buffer),
+            buffered=sum(buffer.waiting for buffer in buffers),
+            buffered_seconds=max((buffer.age for buffer in buffers), default=0.0),
             near_cache=self._parts.cache.stats(),
             cache=self.cache.stats(),
             failures=self.sessions.safe.failures,
@@ -390,7 +400,7 @@ class Sojourn:
 async def _examined(node: Node) -> NodeHealth:
     started = time.monotonic()
     try:
-        await node.run(Call("ping", (), bool, commands=[("PING",)]))
+        await node.run(Call("engine.ping", (), bool, commands=[("PING",)]))
     except SojournError as error:
         return NodeHealth(node.where, None, str(error))
     return NodeHealth(node.where, time.monotonic() - started)

@@ -21,6 +21,7 @@ class Stats(NamedTuple):
         retries: how often a call was sent again: after a lost connection, or because the server
             put it off.
         buffered: writes that wait in this process for the server.
+        buffered_seconds: for how long the oldest of them has waited; 0 when there is none.
         near_cache: decoded events kept in this process.
         cache: what `store.cache` was asked for, and what it had.
         failures: calls of `sessions.safe` that have ended with an error.
@@ -37,6 +38,7 @@ class Stats(NamedTuple):
     lost_connections: int
     retries: int
     buffered: int
+    buffered_seconds: float
     near_cache: NearCacheStats
     cache: CacheStats
     failures: Failures

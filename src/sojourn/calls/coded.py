@@ -8,6 +8,8 @@ from typing import Any
 from sojourn.calls.operation import Operation, R, RoomStore
 from sojourn.codecs.codec import Codec
 
+_AS_IS: type[Operation[Any]] = Operation
+
 
 class CodedStore:
     """A `RoomStore` over another one, which gets and gives only stored forms of content.
@@ -26,9 +28,9 @@ class CodedStore:
 
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
         """As `RoomStore`. Without keys, compression and serializer a write is handed on."""
-        kind = type(operation)
-        if kind.decoded is not Operation.decoded or (
-            self.codec.writes and kind.encoded is not Operation.encoded
+        kind: type[Operation[Any]] = type(operation)
+        if kind.decoded is not _AS_IS.decoded or (
+            self.codec.writes and kind.encoded is not _AS_IS.encoded
         ):
             return self._coded(operation)
         return self._store.run(operation)

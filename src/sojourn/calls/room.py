@@ -77,6 +77,11 @@ class WriteBuffer(Protocol):
         """How many there are."""
         ...
 
+    @property
+    def age(self) -> float:
+        """For how many seconds the oldest has waited; 0 when there is none."""
+        ...
+
     async def close(self) -> None:
         """Try them once more."""
         ...

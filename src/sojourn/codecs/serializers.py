@@ -12,6 +12,8 @@ from sojourn.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _to_json = msgspec.json.Encoder().encode
+_to_msgpack = msgspec.msgpack.Encoder().encode
+_of_msgpack = msgspec.msgpack.Decoder().decode
 
 
 @runtime_checkable
@@ -25,7 +27,7 @@ class Serializer(Protocol):
 
     name: str
 
-    def dumps(self, value: Any) -> bytes:
+    def dumps(self, value: Any, /) -> bytes:
         """A value as bytes. What it raises lets the value stand as JSON.
 
         Args:
@@ -33,7 +35,7 @@ class Serializer(Protocol):
         """
         ...
 
-    def loads(self, data: bytes) -> Any:
+    def loads(self, data: bytes, /) -> Any:
         """The inverse: an equal value. What it raises counts as damage."""
         ...
 
@@ -43,9 +45,13 @@ class MessagePack:
 
     name = "msgpack"
 
-    def __init__(self) -> None:
-        self.dumps = msgspec.msgpack.Encoder().encode
-        self.loads = msgspec.msgpack.Decoder().decode
+    def dumps(self, value: Any, /) -> bytes:
+        """As `Serializer`."""
+        return _to_msgpack(value)
+
+    def loads(self, data: bytes, /) -> Any:
+        """As `Serializer`."""
+        return _of_msgpack(data)
 
 
 def serializer_of(given: object) -> Serializer | None:

@@ -104,7 +104,7 @@ async def ask_each(run: Run, command: str, keys: Sequence[str]) -> Any:
     Returns:
         the replies, or a `NotAllowed`.
     """
-    commands: list[Command] = [(command, key) for key in keys]
+    commands: list[Command] = [(*command.split(), key) for key in keys]
     return await _send(
         run, Call("doctor.ask", keys, list, commands=commands, retry_when_busy=False)
     )

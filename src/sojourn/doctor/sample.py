@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from sojourn.calls.keys import Endless, Keys, Kind
@@ -38,7 +38,7 @@ async def sample(
         endless_state: the state of users and apps is meant to stay for ever.
     """
     try:
-        names, whole = await _names(run, most)
+        names, whole = await names_of_keys(run, most)
         kinds = {name: kind for name in names if (kind := keys.kind_of(name))}
         endless = await _endless(run, list(kinds))
         chosen = await _chosen(
@@ -50,7 +50,7 @@ async def sample(
     return KeyLifetimes(len(names), whole, len(kinds), len(endless) - len(strays), strays)
 
 
-async def _names(run: Run, most: int) -> tuple[set[str], bool]:
+async def names_of_keys(run: Run, most: int) -> tuple[set[str], bool]:
     """Names of keys, as SCAN has them, and whether they are all. A thinned-out table ends early."""
     names: set[str] = set()
     cursor = 0
@@ -67,7 +67,7 @@ async def _names(run: Run, most: int) -> tuple[set[str], bool]:
 async def _endless(run: Run, names: list[str]) -> list[str]:
     """Those that have no TTL."""
     found: list[str] = []
-    for batch in _batches(names):
+    for batch in batches(names):
         left: list[int] = known(await ask_each(run, "PTTL", batch))
         found += [name for name, ttl in zip(batch, left, strict=True) if ttl == -1]
     return found
@@ -76,7 +76,7 @@ async def _endless(run: Run, names: list[str]) -> list[str]:
 async def _chosen(run: Run, keys: Keys, kinds: set[Kind], *, endless_state: bool) -> set[Kind]:
     """Those of which it is written that they live for ever."""
     found: set[Kind] = set()
-    for batch in _batches(list(kinds)):
+    for batch in batches(list(kinds)):
         verdicts = await asyncio.gather(
             *(_is_chosen(run, keys.endless(kind), kind.source, endless_state) for kind in batch)
         )
@@ -113,5 +113,6 @@ async def _last(run: Run, index: str) -> float:
     return float(reply[1]) if reply else 0.0
 
 
-def _batches(names: list[T]) -> Iterator[list[T]]:
+def batches(names: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Parts of a list, each for one call."""
     return (names[i : i + _BATCH] for i in range(0, len(names), _BATCH))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import Counter, deque
@@ -20,7 +21,7 @@ from sojourn.engine.pending import Pending
 from sojourn.engine.server import Server
 from sojourn.errors import Closed
 from sojourn.resilience.deadline import Deadline, current_deadline, deadlines
-from sojourn.telemetry import CallFact, Hooks, OutageFact
+from sojourn.telemetry import CallFact, Hooks, OutageFact, log
 
 T = TypeVar("T")
 
@@ -108,13 +109,20 @@ class Engine:
         """
         shared = current_deadline() if deadlines else None
         pending = self._submit(call, timeout, shared=shared, urgent=True)
-        reply = await pending.future
+        try:
+            reply = await pending.future
+        finally:
+            if pending.started:
+                self.tell(pending)
         if shared is not None:
             shared.extend_to(pending.deadline)
         return call.read(reply)
 
     def start(self, call: Call[Any]) -> Pending:
-        """Send one call, and return before its replies are there: they come as `Pending.future`."""
+        """Send one call, and return before its replies are there: they come as `Pending.future`.
+
+        Who has awaited that calls `tell` if `Pending.started` is set.
+        """
         return self._submit(call, shared=current_deadline() if deadlines else None, urgent=True)
 
     async def nodes(self) -> list[Node]:
@@ -268,8 +276,6 @@ class Engine:
     ) -> Pending:
         loop = asyncio.get_running_loop()
         connections = connections or self._connections.get(loop) or self._open(loop)
-        wanted = self._hooks.wanted
-        started = loop.time() if wanted else 0.0
         now = connections.clock.time()
         deadline, limit = now + (timeout or self.timeout), now + self._whole
         future: asyncio.Future[Any] = asyncio.Future(loop=loop)
@@ -280,20 +286,25 @@ class Engine:
             pending.given = pending.deadline - now
         elif by < deadline:
             pending.deadline, pending.given = by, by - now
+        if self._hooks.listens or log.isEnabledFor(logging.DEBUG):
+            pending.started = time.monotonic()
+            if not urgent:  # others tell it when they have awaited it: a callback costs more
+                future.add_done_callback(lambda _: self.tell(pending))
         connections.send(pending)
-        if wanted:
-            pending.future.add_done_callback(
-                lambda future: self._hooks.tell(
-                    CallFact(
-                        call.name,
-                        _outcome(future),
-                        loop.time() - started,
-                        pending.attempts,
-                        len(pending.packet),
-                    )
-                )
-            )
         return pending
+
+    def tell(self, pending: Pending) -> None:
+        """Tell the hooks how a call has ended, or that its caller has gone."""
+        future, outcome = pending.future, "ok"
+        if future.cancelled() or not future.done():
+            outcome = "cancelled"
+        elif (error := future.exception()) is not None:
+            outcome = type(error).__name__
+        call = pending.call
+        taken = time.monotonic() - pending.started
+        sent = len(pending.packet)
+        fact = CallFact(call.name, outcome, taken, pending.attempts, sent, pending.where)
+        self._hooks.tell(fact, call)
 
     async def disconnect(self) -> None:
         """Close the connections of the running loop; the next call makes new ones.
@@ -364,10 +375,3 @@ class Engine:
             )
         )
         return connections
-
-
-def _outcome(future: asyncio.Future[Any]) -> str:
-    if future.cancelled():
-        return "cancelled"
-    error = future.exception()
-    return "ok" if error is None else type(error).__name__

@@ -480,6 +480,7 @@ class Multiplexer:
                 self._in_flight.append(None)
                 packets.append(pack((b"SCRIPT", b"LOAD", script.body)))
             packets.append(pending.start())
+            pending.where = self._where
             self._events.tally.resends += pending.attempts > 1
             self._in_flight.append(pending)
             if replicas and pending.call.operation_id is not None:

@@ -44,6 +44,8 @@ class Pending:
         given: how many seconds its operation had left for it.
         moved: until which second of its connection's traffic its deadline has stood.
         came: how many bytes had come over its connection before it.
+        started: when it was handed over (`time.monotonic`); 0 when nobody is told how it ends.
+        where: the address that it was sent to last; empty before.
     """
 
     __slots__ = (
@@ -63,7 +65,7 @@ class Pending:
             "missing",
             "moved",
         ),
-        *("packet", "refusal", "refusals", "replies", "urgent"),
+        *("packet", "refusal", "refusals", "replies", "started", "urgent", "where"),
     )
 
     def __init__(
@@ -83,6 +85,8 @@ class Pending:
         self.given = math.inf
         self.moved = 0.0
         self.came = 0
+        self.started = 0.0
+        self.where = ""
         self.future = future
         self.packet = pack_call(call)
         self.attempts = 0

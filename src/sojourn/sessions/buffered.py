@@ -92,6 +92,11 @@ class BufferedSessions:
         """How many writes wait for the server."""
         return len(self._replayer)
 
+    @property
+    def age(self) -> float:
+        """For how many seconds the oldest of them has waited; 0 when there is none."""
+        return self._replayer.age
+
     async def run(self, operation: Operation[R]) -> R:
         """As `RoomStore`; in an outage with what this process holds of a session."""
         if isinstance(operation, SessionWrite):

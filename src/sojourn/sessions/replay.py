@@ -257,6 +257,12 @@ class Replayer:
     def __len__(self) -> int:
         return len(self._journal)
 
+    @property
+    def age(self) -> float:
+        """For how many seconds the oldest write has waited; 0 when there is none."""
+        oldest = self._journal.oldest()
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest.added)
+
     def add(self, kept: JournaledWrite) -> None:
         """Let a write wait; it is on disk once `sync` has returned.
 

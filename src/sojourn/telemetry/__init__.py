@@ -1,13 +1,16 @@
 """Telemetry: frozen facts about events, and the hooks that receive them.
 
-Code reports facts; sinks decide what to do with them. No fact holds a key, an id or content.
+Code reports facts; sinks decide what to do with them. No fact holds a key, an id or content. Sinks
+for Prometheus and OpenTelemetry are the modules `prometheus` and `opentelemetry` beside this one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 __all__ = [
     "CallFact",
@@ -20,13 +23,14 @@ __all__ = [
     "RefusedWrite",
     "ReplayHook",
     "ReplayReport",
+    "TraceHook",
 ]
 
 log = logging.getLogger("sojourn")
 
 
-class CallFact(NamedTuple):
-    """One call to a server, told when it ended.
+class CallFact(msgspec.Struct, frozen=True, gc=False):
+    """One call to a server, told when it ended, in the context of the caller.
 
     Attributes:
         name: what was called, as `room.operation`.
@@ -34,6 +38,8 @@ class CallFact(NamedTuple):
         seconds: from the moment it was handed over until it ended.
         attempts: how often it was sent; 0 when no connection could be had.
         sent_bytes: size of the request.
+        where: the address of the server that it was sent to last, without secrets; empty when it
+            was not sent.
     """
 
     name: str
@@ -41,6 +47,7 @@ class CallFact(NamedTuple):
     seconds: float
     attempts: int
     sent_bytes: int
+    where: str = ""
 
 
 class OutageFact(NamedTuple):
@@ -100,26 +107,45 @@ class CorruptFact(NamedTuple):
 
 
 CallHook = Callable[[CallFact], None]
+TraceHook = Callable[[CallFact, Any], None]
+"""Gets the `Call` as well, which has keys and content: for sinks that hash or leave them out."""
 OutageHook = Callable[[OutageFact], None]
 ReplayHook = Callable[[ReplayReport], None]
 CorruptHook = Callable[[CorruptFact], None]
 
 
 class Hooks:
-    """Who wants to know. A hook that raises is logged and does not disturb the call."""
+    """Who wants to know. A hook that raises is logged and does not disturb the call.
+
+    Attributes:
+        listens: whether anyone is told of calls, so that facts which nobody reads are never made.
+    """
 
     def __init__(self) -> None:
+        self.listens = False
         self._calls: tuple[CallHook, ...] = ()
+        self._traces: tuple[TraceHook, ...] = ()
         self._outages: tuple[OutageHook, ...] = ()
         self._replays: tuple[ReplayHook, ...] = ()
         self._corrupt: tuple[CorruptHook, ...] = ()
 
     def add(self, hook: CallHook) -> Callable[[], None]:
         """Tell `hook` every call from now on; the returned callable takes it off again."""
-        self._calls = (*self._calls, hook)
+        self._calls, self.listens = (*self._calls, hook), True
 
         def remove() -> None:
             self._calls = tuple(each for each in self._calls if each is not hook)
+            self.listens = bool(self._calls or self._traces)
+
+        return remove
+
+    def add_trace(self, hook: TraceHook) -> Callable[[], None]:
+        """Tell `hook` every call and its fact; the returned callable takes it off again."""
+        self._traces, self.listens = (*self._traces, hook), True
+
+        def remove() -> None:
+            self._traces = tuple(each for each in self._traces if each is not hook)
+            self.listens = bool(self._calls or self._traces)
 
         return remove
 
@@ -150,22 +176,27 @@ class Hooks:
 
         return remove
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anyone listens, so that facts which nobody reads are never made."""
-        return bool(self._calls) or log.isEnabledFor(logging.DEBUG)
-
-    def tell(self, fact: CallFact) -> None:
+    def tell(self, fact: CallFact, call: Any) -> None:
         """Hand a fact to the debug log and to every hook."""
-        log.debug(
-            "%s %s in %.2f ms, sent %d x, %d bytes",
-            fact.name,
-            fact.outcome,
-            fact.seconds * 1000,
-            fact.attempts,
-            fact.sent_bytes,
-        )
-        _tell(self._calls, fact)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "%s %s in %.2f ms, sent %d x, %d bytes",
+                fact.name,
+                fact.outcome,
+                fact.seconds * 1000,
+                fact.attempts,
+                fact.sent_bytes,
+            )
+        for hook in self._calls:  # not by `_tell`: it is told of every call
+            try:
+                hook(fact)
+            except Exception:
+                log.exception("A hook failed")
+        for trace in self._traces:
+            try:
+                trace(fact, call)
+            except Exception:
+                log.exception("A hook failed")
 
     def tell_outage(self, fact: OutageFact) -> None:
         """Hand a fact to the log and to every hook."""

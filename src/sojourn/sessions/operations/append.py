@@ -59,7 +59,11 @@ class Append(Operation[WriteResult], frozen=True):
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more when the delta touches the app's state."""
         pending = server.engine.start(self.call(server))
-        (reply,) = await pending.future
+        try:
+            (reply,) = await pending.future
+        finally:
+            if pending.started:
+                server.engine.tell(pending)
         if pending.doubtful and reply[0] == b"event" and int(reply[1]) == len(self.rows):
             raise self._in_doubt()
         return await self.appended_by(reply, server, pending.deadline)

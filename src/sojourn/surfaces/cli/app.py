@@ -20,6 +20,7 @@ _GROUPS = (
     ".users",
     ".stats",
     ".doctor",
+    ".metrics",
     ".security",
     ".transfer",
     ".migration",
