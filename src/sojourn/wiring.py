@@ -107,11 +107,11 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     rooms = context.rooms
     for room in ROOMS:
         rooms[room.name] = room.open(context)
-    keys = [room.keys(options.namespace) for room in ROOMS]
+    keys = {room.name: room.keys(options.namespace) for room in ROOMS}
     forgetter = Eraser(
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
-        partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
+        partial(find_apps, rooms=list(rooms.values()), keys=[*keys.values()], engine=engine),
     )
     stores = Stores(
         sessions=rooms["sessions"].store,
@@ -123,5 +123,5 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         shards=1 if engine is None else SHARDS,
         rooms=rooms,
     )
-    jobs = Jobs(engine, keys, options.namespace, rooms["jobs"].service)
+    jobs = Jobs(engine, keys, rooms, codec, options)
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)

@@ -13,6 +13,7 @@ import redis
 
 import sojourn
 from extent import FULL
+from jobs.kit import Records, records
 from jobs.major2 import back, flipped, known
 from planting import ROWS_OF_SERVERS, Planter, planters
 from servers import Server
@@ -37,21 +38,8 @@ from sojourn.rooms import ROOMS, OpenRoom, Room, StoreKeys, register
 from sojourn.surfaces.cli import main
 from sojourn.testing.forgetting import fill
 
-Records = dict[str, Any]
 ADA = UserKey.of("shop", "ada")
 TESTS = Path(__file__).parents[1]
-
-
-def records(client: Any) -> Records:
-    """Every hash and list of a server."""
-    found: Records = {}
-    for name in client.scan_iter("*", count=1000):
-        kind = client.type(name)
-        if kind == b"hash":
-            found[name.decode()] = client.hgetall(name)
-        elif kind == b"list":
-            found[name.decode()] = client.lrange(name, 0, -1)
-    return found
 
 
 def as_before(found: Records) -> Records:
@@ -292,7 +280,7 @@ async def test_what_is_appended_and_set_meanwhile_is_all_there(
 class Touching:
     """Work on hashes and rows that others change between reading and writing."""
 
-    name, what, owner, whole = "test", "1", None, True
+    name, what, owner, whole, kinds = "test", "1", None, True, None
 
     def __init__(self, touch: Callable[[], Any], times: int) -> None:
         self.touch = touch
