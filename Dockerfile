@@ -10,7 +10,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN python -m venv /opt/sojourn
-RUN /opt/sojourn/bin/pip install --no-cache-dir '.[cli,crypto,hiredis,mcp,metrics]'
+RUN /opt/sojourn/bin/pip install --no-cache-dir '.[cli,crypto,hiredis,mcp,metrics,zstd]'
 RUN /opt/sojourn/bin/python -m pip uninstall --yes pip
 
 # No pip, no compiler, no sources: what is here runs, and installs nothing.

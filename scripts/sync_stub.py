@@ -20,6 +20,7 @@ from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import admin as cache_admin
 from sojourn.cache import service as cache_service
 from sojourn.doctor import service as doctor_service
+from sojourn.keys import admin as keys_admin
 from sojourn.memory import admin as memory_admin
 from sojourn.memory import scope as memory_scope
 from sojourn.memory import service as memory_service
@@ -63,6 +64,7 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (cache_admin, "CacheAdmin", "CacheAdmin"),
     (memory_admin, "MemoryAdmin", "MemoryAdmin"),
     (artifacts_admin, "ArtifactAdmin", "ArtifactAdmin"),
+    (keys_admin, "KeyAdmin", "KeyAdmin"),
     (admin, "Admin", "Admin"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
@@ -86,6 +88,7 @@ ATTRIBUTES = {
     ),
     "Admin": (
         *("doctor: Doctor", "cache: CacheAdmin", "memory: MemoryAdmin", "artifacts: ArtifactAdmin"),
+        "keys: KeyAdmin",
     ),
     "AdapterSessions": ("limits: SessionLimits",),
     "Guard": ("log: AccessLog",),

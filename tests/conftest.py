@@ -24,7 +24,7 @@ settings.register_profile("extent", max_examples=examples(100), deadline=None)
 settings.load_profile("extent")
 
 
-collect_ignore = [] if FULL else ["faults/test_fixtures.py"]
+collect_ignore = [] if FULL else ["faults/test_fixtures.py", "telemetry/test_dashboard.py"]
 """Tests of what other tests stand on."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -80,9 +79,27 @@ def test_the_sources_of_grafana_are_where_it_looks() -> None:
     ]
     host, port = source["url"].removeprefix("http://").split(":")
     assert f":{port}" in SERVICES[host]["ports"][0]
-    dashboard = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
-    named = set(re.findall(r'"uid": "([^"$]+)"', json.dumps(dashboard.get("panels", []))))
-    assert named <= {source["uid"]}
+
+
+def test_what_is_scraped_is_there() -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    targets = [
+        target
+        for job in config["scrape_configs"]
+        for each in job["static_configs"]
+        for target in each["targets"]
+    ]
+    known = {*SERVICES, *(each.split(":")[0] for each in SERVICES["prometheus"]["extra_hosts"])}
+    assert {target.split(":")[0] for target in targets} <= known
+    (listening,) = [target for target in targets if target.startswith("metrics:")]
+    assert SERVICES["metrics"]["command"][-1].endswith(listening.removeprefix("metrics"))
+
+
+def test_the_page_says_what_to_do_at_each_alert() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text("utf-8"))
+    names = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    assert re.findall(r"^\| `(Sojourn\w+)` \|", page, re.MULTILINE) == names
 
 
 async def test_the_server_keeps_what_it_has_when_it_is_killed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sojourn.security import Guard, User
 ROOT = Path(__file__).parents[1]
 EXTRAS = {
     *("click", "fastapi", "google", "hiredis", "langchain_core", "opentelemetry"),
-    *("prometheus_client", "rich", "typer", "uvloop"),
+    *("prometheus_client", "rich", "typer", "uvloop", "zstandard"),
 }
 REDIS_PY = {"hiredis", "opentelemetry"}
 """What redis-py imports by itself where it is installed."""

@@ -36,6 +36,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "InvalidArchive": {"message": "m", "line": 3},
     "CorruptRecord": {"message": "m", "key": "k", "raw": b"\xff"},
     "NewerFormat": {"message": "m", "found": "2", "known": "1"},
+    "KeyMissing": {"message": "m", "key_id": "0123456789abcdef"},
+    "DictionaryMissing": {"message": "m", "dictionary": "d"},
 }
 
 
@@ -44,7 +46,9 @@ def tree(root: type[SojournError] = SojournError) -> list[type[SojournError]]:
 
 
 def made(kind: type[SojournError]) -> SojournError:
-    arguments = SPECIAL.get(kind.__name__)
+    arguments = next(
+        (SPECIAL[each.__name__] for each in kind.__mro__ if each.__name__ in SPECIAL), None
+    )
     error = kind("m") if arguments is None else kind(**arguments)
     error.add_note("a note")
     return error
@@ -167,7 +171,7 @@ ROOMS = [
     *("sojourn.transfer.migration", "sojourn.integrations.adk", "sojourn.integrations.langchain"),
 ]
 STAYS_TO_ITSELF = {"Hooks", "CSRF", "Keyring", "Bindings", "Logged", "Settings", "SessionBatch"}
-STAYS_TO_ITSELF |= {"StoreKeys"}
+STAYS_TO_ITSELF |= {"StoreKeys", "KeyRing"}
 """No values and no handles: what one configures, a dict, or names of keys."""
 
 

@@ -15,6 +15,7 @@ from sojourn.errors import InvalidInput
 from sojourn.ids import UserKey, parse_app
 from sojourn.jobs.job import JobReport, Tell
 from sojourn.jobs.service import Jobs
+from sojourn.keys.admin import KeyAdmin
 from sojourn.memory.admin import MemoryAdmin
 from sojourn.process_bound import stays_here
 from sojourn.rooms import ROOMS
@@ -96,11 +97,13 @@ class Admin(SessionAdmin):
         cache: entries of tenants.
         memory: scopes of users, agents and categories.
         artifacts: owners of artifacts.
+        keys: master keys and data keys.
     """
 
     cache: CacheAdmin
     memory: MemoryAdmin
     artifacts: ArtifactAdmin
+    keys: KeyAdmin
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom, Room, RoomContext, RoomRecord
 from sojourn.errors import InvalidInput
 from sojourn.jobs.room import ROOM as JOBS
+from sojourn.keys.room import ROOM as KEYS
 from sojourn.memory.room import ROOM as MEMORY
 from sojourn.notices.room import ROOM as NOTICES
 from sojourn.security.room import ROOM as SECURITY
@@ -27,7 +28,7 @@ __all__ = [
     "register_installed",
 ]
 
-ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY, JOBS]
+ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY, KEYS, JOBS]
 """In the order in which they are shown and forgotten. `register` adds to it."""
 
 _OF_USERS = frozenset({"owner", "history", "bind", "bound", "rotate", "remember"})

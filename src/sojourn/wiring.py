@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sojourn.calls.room import OpenRoom, RoomContext
 from sojourn.codecs.codec import Codec
+from sojourn.codecs.compression import compressor
 from sojourn.codecs.serializers import MessagePack, serializer_of
 from sojourn.doctor import Doctor
 from sojourn.engine.credentials import Provider
@@ -102,7 +103,13 @@ def rooms_at(
 
 def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor) -> Rooms:
     serializer = serializer_of(options.serializer)
-    codec = Codec(serializer, serializers=[MessagePack()])
+    compressing = options.compression is not None
+    codec = Codec(
+        serializer,
+        compressor(writes=compressing),
+        compressing=compressing,
+        serializers=[MessagePack()],
+    )
     context = RoomContext(options, hooks, engine, {}, codec)
     rooms = context.rooms
     for room in ROOMS:
@@ -112,6 +119,8 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
         partial(find_apps, rooms=list(rooms.values()), keys=[*keys.values()], engine=engine),
+        "server" if options.key_store is None else "key_store",
+        sealing=options.keys is not None,
     )
     stores = Stores(
         sessions=rooms["sessions"].store,

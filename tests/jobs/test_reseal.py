@@ -18,6 +18,7 @@ from planting import ROWS_OF_SERVERS, Planter, planters
 from servers import Server
 from sojourn import ConfigurationError, Event, InvalidInput, SessionKey, UserKey
 from sojourn.codecs.growth import MARK
+from sojourn.keys import KeyRing
 from sojourn.surfaces.cli import main
 from sojourn.testing.forgetting import fill, of_user
 
@@ -253,3 +254,120 @@ def test_the_command(shared_server: Server, raw: Any, capsys: pytest.CaptureFixt
             main(["reseal", *words])
         out = capsys.readouterr()
         assert (ended.value.code, said in out.out) == (0, True), out
+
+
+# ── a user's data key ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_user_gets_a_new_data_key_and_the_old_one_is_removed(
+    raw: Any, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.jobs.service._MOVING", 0.05)
+    options = {"keys": KeyRing.new(), "key_cache_seconds": 0.1, "operation_timeout": 1.0}
+    async with (
+        sojourn.open(shared_server.url, **options) as store,
+        sojourn.open(shared_server.url, **options) as other,
+    ):
+        keys = store.admin.keys
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"}, title="word")).key
+        bob = (await store.sessions.create("shop", "bob", state={"a": "word"})).key
+        for number in range(40):
+            await store.sessions.append(key, Event(id=f"{number}", author="user", payload="word"))
+        shown, before = await store.sessions.get(key), records(raw)
+        (old,) = [info.id for info in await keys.of("shop", "ada")]
+        over, written = asyncio.Event(), 40
+
+        async def write() -> None:
+            nonlocal written
+            while not over.is_set():
+                event = Event(id=f"{written}", author="user", payload="word")
+                await other.sessions.append(key, event)
+                written += 1
+                await asyncio.sleep(0)
+
+        writer = asyncio.create_task(write())
+        done = await store.admin.reseal("shop", "ada")
+        over.set()
+        await writer
+        assert (done.complete, done.dropped) == (True, [old])
+        (new,) = [info.id for info in await keys.of("shop", "ada")]
+        after = records(raw)
+        assert new != old
+        assert not [name for name, value in after.items() if old.encode() in repr(value).encode()]
+        assert (
+            after[f"session:{{shop:bob}}:{bob.session}"]
+            == (before[f"session:{{shop:bob}}:{bob.session}"])
+        )
+        again = await other.sessions.get(key)
+        assert shown is not None
+        assert again is not None
+        assert (again.state, again.title) == (shown.state, shown.title)
+        assert [event.id for event in again.events] == [str(number) for number in range(written)]
+
+
+async def test_a_session_that_is_renamed_meanwhile_keeps_its_content(
+    raw: Any, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key that has sealed it is removed only when its keys were not passed over."""
+    monkeypatch.setattr("sojourn.jobs.service._MOVING", 0.05)
+    options = {"keys": KeyRing.new(), "key_cache_seconds": 0.05, "operation_timeout": 0.5}
+    async with sojourn.open(shared_server.url, **options) as store:
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"})).key
+        for number in range(5):
+            await store.sessions.append(key, Event(id=f"{number}", author="user", payload="word"))
+        passes: list[int] = []
+
+        async def rotate() -> None:
+            nonlocal key
+            while len(passes) < 3:
+                key = (await store.sessions.rotate(key)).key
+                await asyncio.sleep(0)
+
+        rotating = asyncio.create_task(rotate())
+        tell = lambda at: passes.append(at.passed)  # noqa: E731
+        done = await store.admin.reseal("shop", "ada", progress=tell)
+        await rotating
+        assert done.complete
+        assert len(done.dropped) == 1
+        session = await store.sessions.get(key)
+        assert session is not None
+        assert session.state == {"a": "word"}
+        assert len(session.events) == 5
+
+
+async def test_without_the_keys_nothing_is_done(raw: Any, shared_server: Server) -> None:
+    async with sojourn.open(shared_server.url, keys=KeyRing.new()) as store:
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"})).key
+        await store.sessions.append(key, Event(author="user", payload="word"))
+    before = records(raw)
+    async with sojourn.open(shared_server.url) as store:
+        done = await store.admin.reseal(plain=True)
+    assert records(raw) == before
+    assert done.left == 2
+    assert "key" in done.names[0]
+
+
+async def test_plain_text_is_sealed_while_a_migration_is_under_way(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server
+) -> None:
+    await fill(plain, ADA, "wordy")
+    before, shown, ring = records(raw), await picture(plain, ADA), KeyRing.new()
+    async with sojourn.open(shared_server.url, keys=ring) as store:
+        assert (await store.admin.reseal()).left > 0
+    assert records(raw).items() >= before.items()
+    async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
+        assert (await store.admin.reseal()).complete
+        assert await picture(store, ADA) == shown
+    found = {name: value for name, value in records(raw).items() if name.startswith(KINDS)}
+    values = [value for each in found.values() for value in _values_of(each)]
+    assert [value for value in values if b"wordy" in value] == []
+    async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
+        assert (await store.admin.reseal(plain=True)).complete
+    after = records(raw)
+    assert {name: after[name] for name in before} == before
+
+
+def _values_of(found: Any) -> list[bytes]:
+    if isinstance(found, list):
+        return found
+    return [value for name, value in found.items() if name != b"labels"]

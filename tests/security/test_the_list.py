@@ -34,7 +34,7 @@ def test_each_test_of_the_list_is_there(file, test):
 
 def test_each_row_has_a_test_or_says_that_it_is_not_ours():
     rows = [line for line in LIST.splitlines() if line.startswith("| ") and "---" not in line]
-    rows = [row for row in rows if not row.startswith(("| it asks", "| requirement"))]
+    rows = [row for row in rows if not row.startswith(("| it asks", "| requirement", "| question"))]
     bare = [row for row in rows if "::" not in row]
     assert len(rows) > 35
     assert len(bare) == 2, bare

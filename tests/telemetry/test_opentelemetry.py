@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 import sojourn
 from proxy import Proxy
@@ -190,6 +190,23 @@ async def test_a_span_that_is_not_sampled_has_none_beneath(
         await store.ping()
         (span,) = recorded.spans("engine.ping")
         assert span.parent is None
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(ALWAYS_OFF)], ids=["off", "parent"])
+async def test_an_sdk_that_is_switched_off_makes_no_root_and_follows_its_parent(
+    shared_server: Server, recorded: Recorded, sampler: Any
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    async with sojourn.open(shared_server.url) as store:
+        instrument(store, tracer_provider=provider)
+        await store.ping()
+        assert exporter.get_finished_spans() == ()
+        with recorded.tracer.start_as_current_span("caller"):
+            await store.ping()
+        made = [span.name for span in exporter.get_finished_spans()]
+        assert made == ([] if sampler is ALWAYS_OFF else ["engine.ping"])
 
 
 async def test_ids_are_left_out_or_hashed(shared_server: Server, recorded: Recorded) -> None:

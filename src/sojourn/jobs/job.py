@@ -162,14 +162,14 @@ class JobRun:
     async def run(
         self,
         unsettled: Callable[[], Awaitable[float]],
-        moved: Callable[[float], Awaitable[bool]] | None = None,
+        moved: Callable[[float], Awaitable[float]] | None = None,
     ) -> JobReport:
         """Go over the keys until nothing is left to do.
 
         Args:
             unsettled: for how many seconds others may still write records as they were.
-            moved: whether records may have been passed over for so many seconds, as they got other
-                keys.
+            moved: for how many seconds to wait before another pass, when records may have been
+                passed over in one that took so many, as they got other keys; 0 when not.
 
         Raises:
             Conflict: another run is under way.
@@ -188,10 +188,13 @@ class JobRun:
                 began = time.monotonic()
                 await self._once(place)
                 busy = self._lost or _BUSY in self._left.values()
-                if moved is not None and not busy:
-                    busy = await moved(time.monotonic() - began)
                 idle = self._rewritten == before and not busy
-                if (idle and wait <= 0) or self._passed >= _PASSES:
+                if idle and wait <= 0 and moved is not None:
+                    wait = await moved(time.monotonic() - began)
+                if idle and wait <= 0:
+                    break
+                if self._passed >= _PASSES:
+                    self._left[self._pattern] = _UNSETTLED
                     break
                 if idle:
                     await self._pause(wait)
@@ -345,6 +348,7 @@ class JobRun:
 
 _BOUND = (b"incarnation", b"log_id")
 """Fields of a hash that say to what its content is bound."""
+_UNSETTLED = "others still write in the form of before, or give sessions other ids: run it again"
 _BUSY = "others change it all the time"
 _SIZE: Call[int] = Call("jobs.size", (), only, commands=[("DBSIZE",)])
 _INFO: Call[bytes] = Call("jobs.info", (), only, commands=[("INFO", "server")])

@@ -24,6 +24,8 @@ from sojourn.jobs.upgrading import UpgradeWork
 from sojourn.options import Options
 from sojourn.process_bound import stays_here
 
+_SETTLED = 2
+"""Times `key_cache_seconds`, until no process seals with the key before: `KeyAdmin` asks for it."""
 _MOVING = 60.0
 """Seconds within which what belongs to a session has followed it to another id."""
 
@@ -110,13 +112,13 @@ class Jobs:
             """Others may seal with the key before for as long as they have it cached."""
             if not changes_key:
                 return 0.0
-            return made + self._options.key_cache_seconds + self._timeout - time.time()
+            return made + _SETTLED * self._options.key_cache_seconds + self._timeout - time.time()
 
-        async def moved(seconds: float) -> bool:
+        async def moved(seconds: float) -> float:
             asked = [room.moved_within for room in self._rooms.values() if room.moved_within]
-            return owner is not None and any(
-                [await each(owner, seconds + _MOVING) for each in asked]
-            )
+            if owner is None or not any([await each(owner, seconds + _MOVING) for each in asked]):
+                return 0.0
+            return _MOVING + 0.1
 
         report = await run.run(unsettled, moved if changes_key else None)
         if owner is not None and changes_key and report.complete:

@@ -6,12 +6,16 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sojourn.calls.room import Forget
 from sojourn.ids import UserKey, parse_app, parse_user, user_key
 from sojourn.sessions import SessionParts
 from sojourn.sessions.admin import forget_sessions
+
+ReadableCopies = Literal["plain", "server", "key_store"]
+"""Which backups from before an erasure stay readable: all, as nothing was sealed; those of the
+server, with the master key; or none without a backup of the key store."""
 
 
 class ErasureReceipt(NamedTuple):
@@ -26,6 +30,10 @@ class ErasureReceipt(NamedTuple):
         apps: in how many apps something was looked for.
         erased: how many of each kind are gone. A run that finishes what another began has only the
             rest.
+        copies: which backups from before that time stay readable: `plain` all, as nothing was
+            sealed; `server` those of the server, for who has the master key, as the wrapped data
+            key is in them; `key_store` none without a backup of the key store from before. What
+            was written in plain text before the store was sealed can be read in any.
     """
 
     time: float
@@ -33,6 +41,7 @@ class ErasureReceipt(NamedTuple):
     who: str
     apps: int
     erased: Mapping[str, int]
+    copies: ReadableCopies = "plain"
 
     def is_of(self, user: str) -> bool:
         """Whether it is this user's."""
@@ -46,6 +55,8 @@ class Eraser:
         sessions: go first.
         others: everything else that is kept of a user, by its kind in the receipt.
         find: the apps that keep something about a user.
+        copies: which backups stay readable when data keys were destroyed.
+        sealing: whether the store seals what it writes.
     """
 
     def __init__(
@@ -53,10 +64,15 @@ class Eraser:
         sessions: SessionParts,
         others: Mapping[str, Forget],
         find: Callable[[str], Awaitable[set[str]]],
+        copies: ReadableCopies = "server",
+        *,
+        sealing: bool = False,
     ) -> None:
         self._sessions = sessions
         self._others = others
         self._find = find
+        self._copies: ReadableCopies = copies
+        self._sealing = sealing
 
     async def apps_of(self, user: str) -> list[str]:
         """The apps that keep something about a user."""
@@ -74,7 +90,9 @@ class Eraser:
             began = await self._forget_in(user_key(name, user), erased)
             since = since or began
         salt = secrets.token_hex(16)
-        return ErasureReceipt(since, salt, _digest(salt, user), len(apps), dict(erased))
+        sealed = self._sealing or erased["data_keys"] > 0
+        copies: ReadableCopies = self._copies if sealed else "plain"
+        return ErasureReceipt(since, salt, _digest(salt, user), len(apps), dict(erased), copies)
 
     async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
         """The sessions first: from their tombstone on nothing comes back."""

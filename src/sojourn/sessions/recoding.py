@@ -89,8 +89,8 @@ class SessionRecoding:
         """
         key = self._keys.user(owner).operations
         clock: Call[list[Any]] = Call("sessions.clock", (key,), list, [("TIME",)])
-        now = int((await self._engine.run(clock))[0][0])
-        since = f"{(now - seconds) * 1000:.0f}"
+        at, micros = (await self._engine.run(clock))[0]
+        since = f"{(int(at) + int(micros) / 1e6 - seconds) * 1000:.0f}"
         command = ("ZRANGEBYSCORE", key, since, "+inf")
         call: Call[list[Any]] = Call("sessions.moved", (key,), list, [command])
         return any(member.startswith(_ROTATIONS) for member in (await self._engine.run(call))[0])
@@ -144,12 +144,7 @@ def _recoded_delta(recoder: Recoder, entry: bytes, app: AppName | str) -> bytes:
     }
     if new == values:
         return entry
-    delta = {
-        name: msgspec.Raw(
-            growth.to_member(value) if value[:1] == MARK else _to_json(value.decode())
-        )
-        for name, value in new.items()
-    }
+    delta = {name: msgspec.Raw(_as_text(value)) for name, value in new.items()}
     return _to_json({**members, "delta": delta})
 
 

@@ -24,7 +24,7 @@ from sojourn.ids import SessionKey, escape
 from sojourn.telemetry import CallFact, TraceHook
 
 try:
-    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.metrics import MeterProvider, NoOpHistogram, get_meter
     from opentelemetry.trace import (
         SpanKind,
         Status,
@@ -137,11 +137,21 @@ class CallTracer:
             "Duration of database client operations.",
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
+        self._measures = not isinstance(self._durations, NoOpHistogram)
         self._secret = secret
+        self._rootless = _takes_no_root(tracer)
         self._known = dict[tuple[str, Any, int, str], Attributes]()
 
     def trace(self, fact: CallFact, call: Call[Any]) -> None:
         """Record a call that has just ended, in the context in which it was made."""
+        above = get_current_span()
+        within = above.get_span_context()
+        if within.is_valid:
+            spanned = within.trace_flags.sampled or above.is_recording()
+        else:
+            spanned = not self._rootless
+        if not (spanned or self._measures):
+            return
         command = call.commands[0][0] if call.script is None else call.script
         kind = (fact.name, command, len(call.commands), fact.where)
         attributes = self._known.get(kind) or self._learn(kind, call)
@@ -149,9 +159,7 @@ class CallTracer:
         if failed:
             attributes = {**attributes, "error.type": fact.outcome}
         self._durations.record(fact.seconds, attributes)
-        above = get_current_span()
-        within = above.get_span_context()
-        if within.is_valid and not (within.trace_flags.sampled or above.is_recording()):
+        if not spanned:
             return
         ended = time.time_ns()
         span = self._tracer.start_span(
@@ -183,6 +191,15 @@ class CallTracer:
         if len(self._known) < _MOST:
             self._known[kind] = attributes
         return attributes
+
+
+def _takes_no_root(tracer: Any) -> bool:
+    """Whether the SDK is switched off: a span that is made to be dropped costs microseconds."""
+    sampler = getattr(tracer, "sampler", None)
+    if sampler is None:
+        return False
+    described: str = sampler.get_description()
+    return described.startswith(("AlwaysOffSampler", "ParentBased{root:AlwaysOffSampler"))
 
 
 def _operation(call: Call[Any]) -> str:

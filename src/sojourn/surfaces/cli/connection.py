@@ -60,15 +60,23 @@ class _Target(NamedTuple):
 
 @contextmanager
 def connect(
-    url: str | None, namespace: str | None, *, said_by: str = "--url", memory: bool = False
+    url: str | None,
+    namespace: str | None,
+    *,
+    said_by: str = "--url",
+    memory: bool = False,
+    keys: str | None = None,
 ) -> Generator[Connection]:
     """Open the store of a command and say which; errors inside become a line and an exit code.
 
-    With `memory` it may be `memory://`: the command goes on for long.
+    With `memory` it may be `memory://`: the command goes on for long. `keys` is a file of master
+    keys, in place of that of the environment.
     """
     logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
         target = _target(url, namespace, said_by, memory=memory)
+        if keys is not None:
+            target.arguments["keys"] = keys
         store = sojourn.open(target.url, **target.arguments)
         where = store.where
         _, options = from_query(target.url, Options(**target.arguments))
@@ -88,14 +96,14 @@ def connect(
 
 
 def connect_to(
-    server: str | None, url: str | None, namespace: str | None
+    server: str | None, url: str | None, namespace: str | None, *, keys: str | None = None
 ) -> AbstractContextManager[Connection]:
     """The same for a command whose URL may be an argument, too."""
     with one_line_errors():
         if server is not None and url is not None:
             raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
     url, said_by = (url, "--url") if server is None else (server, "the argument")
-    return connect(url, namespace, said_by=said_by)
+    return connect(url, namespace, said_by=said_by, keys=keys)
 
 
 def _is_there(where: str) -> bool:

@@ -30,6 +30,14 @@ from sojourn.transfer.user import export
 
 _TIMES = ("time", "created", "updated", "expires", "until")
 
+_COPIES = {
+    "plain": "Backups made before hold the records in clear: delete them, too.",
+    "server": "Backups of the server made before hold the records and their wrapped key: with the "
+    "master key they can be read.",
+    "key_store": "Backups made before cannot be read, but with a backup of the key store that has "
+    "the user's key.",
+}
+
 commands = group("user", "Export or forget everything that a store keeps about a user.", MOVE)
 
 
@@ -115,6 +123,7 @@ def _receipt(receipt: ErasureReceipt, whom: str) -> Iterator[RenderableType]:
     yield Fields({name: Text(value) for name, value in shown.items()}, whole=("who", "salt"))
     rows = [(name.replace("_", " "), f"{n:,}") for name, n in receipt.erased.items() if n]
     yield Table((Column("kept"), Column("erased", right=True)), rows)
+    yield Text(_COPIES[receipt.copies])
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Operations of the room of data keys, one class each."""
