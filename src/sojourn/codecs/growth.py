@@ -14,13 +14,16 @@ from zlib import crc32
 import msgspec
 
 from sojourn.codecs.json import decode
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, KeyMissing, NewerFormat, Undecodable
 
 FORMAT = 1
 """The major version of the storage format that this version reads and writes."""
 
 MARK = b"\xff"
 """Starts an encoded value. No text in UTF-8 starts with it, so plain text needs no header."""
+
+CIPHER = "aes-256-gcm"
+"""The encoding of what is sealed; its parameter is the id of the key."""
 
 MEMBER = "$encoded"
 """The reserved member: inside JSON, an encoded value is an object of this one, in base64."""
@@ -55,20 +58,28 @@ class Encoded(NamedTuple):
 
 
 class Unopened(bytes):
-    """A stored value that cannot be opened, in place of what it holds.
+    """Stands for a stored value that cannot be opened. As bytes it is no text and no JSON.
 
     Attributes:
+        stored: the value as it is stored.
         error: what is wrong with it.
     """
 
+    stored: bytes
     error: ValueError | CorruptRecord
 
     @classmethod
     def of(cls, stored: bytes, error: ValueError | CorruptRecord) -> Unopened:
-        """A stored value, with what is wrong with it."""
-        made = cls(stored)
+        """For a stored value, with what is wrong with it."""
+        made = cls(stored if stored[:1] == MARK else MARK + stored)
+        made.stored = bytes(stored)
         made.error = error
         return made
+
+
+def stored_form(value: bytes) -> bytes:
+    """The bytes of a value as they are stored."""
+    return value.stored if isinstance(value, Unopened) else value
 
 
 def encoded(major: int, encodings: tuple[str, ...], body: bytes) -> bytes:
@@ -127,6 +138,33 @@ def of_member(text: bytes) -> bytes:
         raise ValueError("an encoded value in it is none") from None
     if parse(value) is None:
         raise ValueError("an encoded value in it has no header")
+    return value
+
+
+class EncodedMember(msgspec.Struct, frozen=True):
+    """A value with an encoding, inside JSON where texts stand for values."""
+
+    base64: str = msgspec.field(name=MEMBER)
+
+
+def to_string(value: bytes) -> str | EncodedMember:
+    """A stored value as a text inside JSON. `of_string` is the inverse."""
+    if value[:1] == MARK:
+        return EncodedMember(b64encode(value).decode())
+    return value.decode()
+
+
+def of_string(text: str | EncodedMember) -> bytes:
+    """A stored value, of what stands for it inside JSON.
+
+    Raises:
+        ValueError: it says that it is encoded, and was damaged.
+    """
+    if isinstance(text, str):
+        return text.encode()
+    value = b64decode(text.base64, validate=True)
+    if parse(value) is None:
+        raise ValueError("a value that is encoded and is not")
     return value
 
 
@@ -269,10 +307,17 @@ def unknown(fields: Mapping[bytes, bytes], known: Collection[bytes]) -> dict[str
     return found
 
 
+def _sealed_with(value: bytes) -> str | None:
+    """The id of the key that a value is sealed with; None for no such."""
+    found = parse(value)
+    name = found.encodings[-1] if found is not None and found.encodings else ""
+    return name.partition(":")[2] if name.startswith(f"{CIPHER}:") else None
+
+
 def refusal(
     what: str, key: str, field: bytes = b"", value: bytes = b""
-) -> NewerFormat | CorruptRecord:
-    """Why a script left a record alone that has another format, or a value with an encoding.
+) -> Undecodable | CorruptRecord:
+    """Why a script left a record alone: its format, or an encoding that the new value has not.
 
     Args:
         what: the kind of record, for the message.
@@ -285,9 +330,16 @@ def refusal(
     """
     flaw = "its fields do not fit"
     try:
+        if (key_id := _sealed_with(value)) is not None:
+            return KeyMissing(
+                f"{what} {key} is sealed with the key {key_id}, and this process, which does not "
+                "have it, would write plain text there: open the store with keys=. Nothing was "
+                "changed.",
+                key_id=key_id,
+            )
         check_record(f"{what} {key}", field or None, value or None)
-    except NewerFormat as newer:
-        return newer
+    except Undecodable as error:
+        return error
     except ValueError as error:
         flaw = str(error)
     return CorruptRecord(
