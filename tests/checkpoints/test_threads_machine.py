@@ -117,7 +117,7 @@ class Threads(RuleBasedStateMachine):
         child=st.booleans(),
         delta=st.booleans(),
     )
-    def put(
+    def put(  # noqa: PLR0917 - drawn
         self,
         thread: str,
         space: str,
@@ -163,7 +163,7 @@ class Threads(RuleBasedStateMachine):
         ),
         op=operations,
     )
-    def put_writes(
+    def put_writes(  # noqa: PLR0917 - drawn
         self, thread: str, space: str, n: int, task: str, given: Any, op: str | None
     ) -> None:
         writes = [

@@ -63,12 +63,13 @@ def encoded_title(coder: Coder, key: ThreadKey, title: bytes) -> bytes:
 
 
 async def decoded_rows(coded: CodedStore, key: ThreadKey, stored: StoredRows) -> StoredRows:
-    """Checkpoints and objects, with their content decoded; what is damaged is `Unopened`.
+    """Checkpoints and objects, with their content decoded.
 
     Raises:
+        Tampered: one was changed or moved.
         Undecodable: this process has not what it needs to decode it.
         Erased: the key was destroyed.
-        ValueError: the lines of a record cannot be read.
+        ValueError: one was damaged.
     """
     clear = [(digest, *split(body)) for digest, body in stored.objects.items()]
     leads = [records.split_checkpoint(row.checkpoint) for row in stored.rows]
@@ -82,21 +83,21 @@ async def decoded_rows(coded: CodedStore, key: ThreadKey, stored: StoredRows) ->
         return stored
     coder = await coded.codec.coder(key.app, key.user, values)
     objects = {
-        digest: lead + _open(coder, content, _place(key, "value", digest)) if content else lead
+        digest: lead + _decode(coder, content, _place(key, "value", digest)) if content else lead
         for digest, lead, content in clear
     }
     rows = [
         StoredRow(
             row.place,
             lead.encode()
-            + _open(
+            + _decode(
                 coder, content, _place(key, "checkpoint", f"{row.place} {digest_of(lead.encode())}")
             ),
             records.join_writes(
                 (
                     task,
                     each._replace(
-                        content=_open(
+                        content=_decode(
                             coder,
                             each.content,
                             _of_write(key, row.place, task, each),
@@ -122,7 +123,7 @@ async def decoded_titles(
     made: list[ThreadRow] = []
     for row in found:
         key = ThreadKey(owner.app, owner.user, row.thread)
-        title = _open(coder, row.title, _place(key, "title", "")) if row.title else row.title
+        title = row.title and coder.open(row.title, _place(key, "title", ""), CEILING.event)
         made.append(
             ThreadRow(
                 row.thread, title, row.updated, row.created, row.expires, row.checkpoints, row.newer
@@ -136,6 +137,5 @@ def _wants(coded: CodedStore, values: Iterable[bytes]) -> bool:
     return coded.codec.keys is not None or any(each[:1] == MARK for each in values)
 
 
-def _open(coder: Coder, stored: bytes, place: Place) -> bytes:
-    """A decoded value. What was damaged or tampered with stays, and is refused where it is read."""
-    return coder.open(stored, place, CEILING.event)
+def _decode(coder: Coder, stored: bytes, place: Place) -> bytes:
+    return coder.decode(stored, place, CEILING.event)

@@ -140,7 +140,7 @@ class InMemoryCheckpoints:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.now = clock
         self.threads: dict[ThreadKey, ThreadInMemory] = {}
-        self.staged: dict[ThreadKey, ThreadInMemory] = {}
+        self.staged: dict[tuple[ThreadKey, str], ThreadInMemory] = {}
         self.done: OrderedDict[tuple[str, ThreadKey, str], int] = OrderedDict()
         self.registered: dict[tuple[str, str], set[tuple[str, ...]]] = {}
 
@@ -153,22 +153,27 @@ class InMemoryCheckpoints:
         keys = [*self.threads, *(key for _, key, _ in self.done)]
         return {key.app for key in keys if key.user == user}
 
-    def alive(self, key: ThreadKey, *, staged: bool = False) -> ThreadInMemory | None:
+    def alive(self, key: ThreadKey, *, stage: str = "") -> ThreadInMemory | None:
         """A thread that has not expired; None when there is none."""
-        threads = self.staged if staged else self.threads
-        found = threads.get(key)
+        found = self.staged.get((key, stage)) if stage else self.threads.get(key)
         if found is not None and found.expires is not None and found.expires <= self.now():
-            del threads[key]
+            if stage:
+                del self.staged[key, stage]
+            else:
+                del self.threads[key]
             return None
         return found
 
-    def touched(self, key: ThreadKey, ttl: float | None, *, staged: bool = False) -> ThreadInMemory:
+    def touched(self, key: ThreadKey, ttl: float | None, *, stage: str = "") -> ThreadInMemory:
         """A thread that is written now: made if there is none, and living for `ttl` at least."""
-        now, found = self.now(), self.alive(key, staged=staged)
+        now, found = self.now(), self.alive(key, stage=stage)
         expires = None if ttl is None else now + ttl
         if found is None:
             found = ThreadInMemory(now, now, expires)
-            (self.staged if staged else self.threads)[key] = found
+            if stage:
+                self.staged[key, stage] = found
+            else:
+                self.threads[key] = found
         elif found.expires is not None and (expires is None or expires > found.expires):
             found.expires = expires
         found.updated = now

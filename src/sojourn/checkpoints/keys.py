@@ -62,10 +62,10 @@ class CheckpointRoomKeys(Keys):
         super().__init__(namespace)
         self.thread = lru_cache(REMEMBERED)(self._thread)
 
-    def _thread(self, key: ThreadKey, staged: bool = False) -> ThreadKeys:
-        """The keys of a thread, in the slot of its user; or of one that nobody sees yet."""
-        word = "stagedthread" if staged else "thread"
-        head = f"{self.of_user(word, key.owner)}:{escape(key.thread)}"
+    def _thread(self, key: ThreadKey, stage: str = "") -> ThreadKeys:
+        """The keys of a thread, in the slot of its user; or of a part that nobody sees yet."""
+        word, name = ("stagedthread", stage) if stage else ("thread", key.thread)
+        head = f"{self.of_user(word, key.owner)}:{escape(name)}"
         checkpoints, writes, values, refs, ops = (f"{head}:{part}" for part in PARTS)
         threads, expiry = self.threads(key.owner)
         done = self.of_user("threadops", key.owner)

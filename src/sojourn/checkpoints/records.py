@@ -79,7 +79,7 @@ read_checkpoint = msgspec.json.Decoder(CheckpointRecord).decode
 read_write = msgspec.json.Decoder(WriteRecord).decode
 
 
-class Lead(NamedTuple):
+class CheckpointLead(NamedTuple):
     """What stands in clear before a checkpoint's content.
 
     Attributes:
@@ -108,7 +108,7 @@ class Lead(NamedTuple):
         return "\n".join(lines).encode()
 
 
-def split_checkpoint(stored: bytes) -> tuple[Lead, bytes]:
+def split_checkpoint(stored: bytes) -> tuple[CheckpointLead, bytes]:
     """The part in clear, and the content.
 
     Raises:
@@ -119,7 +119,7 @@ def split_checkpoint(stored: bytes) -> tuple[Lead, bytes]:
         raise ValueError("it lacks the lines before its content")
     parent, tokens, names = (line.decode() for line in lines[:3])
     missing = names.split()
-    return Lead(
+    return CheckpointLead(
         unescape(parent),
         tokens.split(),
         [unescape(name.removeprefix("*")) for name in missing],

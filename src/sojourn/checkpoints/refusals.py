@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sojourn.codecs.growth import refusal
-from sojourn.errors import Conflict, CorruptRecord, NewerFormat
+from sojourn.errors import Conflict, CorruptRecord, Undecodable
 
 UNUSABLE = frozenset((b"newer", b"lost", b"corrupt"))
 """Replies of scripts that `unusable` explains."""
@@ -25,7 +25,7 @@ def gone(thread: str) -> Conflict:
     )
 
 
-def unusable(head: str, status: bytes, *what: bytes) -> CorruptRecord | NewerFormat:
+def unusable(head: str, status: bytes, *what: bytes) -> CorruptRecord | Undecodable:
     """The thread at a key is of a newer format, lost a part, or cannot be read."""
     if status == b"newer":
         return refusal("The thread", head, *what)

@@ -24,7 +24,8 @@ def _open(at: RoomContext) -> OpenRoom:
     admin = ThreadAdmin(coded)
     return OpenRoom(
         service=Threads(
-            coded, options.thread_ttl, options.max_event_bytes, options.operation_timeout
+            *(coded, at.codec, options.thread_ttl),
+            *(options.max_event_bytes, options.operation_timeout),
         ),
         admin=admin,
         store=coded,

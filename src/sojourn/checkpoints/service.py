@@ -31,6 +31,7 @@ from sojourn.checkpoints.operations.lists import (
     FindThreads,
     ListApp,
     ListThreads,
+    ReadThread,
     RegisterThread,
     UnregisterRun,
 )
@@ -43,9 +44,10 @@ from sojourn.checkpoints.operations.read import (
     ReadHistory,
     ReadObjects,
 )
-from sojourn.checkpoints.records import Lead, WriteRow, place_of
+from sojourn.checkpoints.records import CheckpointLead, WriteRow, place_of
 from sojourn.checkpoints.store import StoredRow, StoredRows
 from sojourn.codecs import encode, is_number, is_whole, shown
+from sojourn.codecs.codec import Codec
 from sojourn.codecs.growth import plain
 from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, TooLarge
 from sojourn.ids import (
@@ -139,6 +141,7 @@ class Threads:
 
     Args:
         store: where threads are kept.
+        codec: how content is written there.
         ttl: seconds that a thread lives, unless a write says otherwise; None for ever.
         max_bytes: the largest value, and the largest record of a checkpoint.
         operation_timeout: seconds that a write may take.
@@ -147,12 +150,14 @@ class Threads:
     def __init__(
         self,
         store: RoomStore,
+        codec: Codec,
         ttl: float | None,
         max_bytes: int,
         operation_timeout: float = math.inf,
     ) -> None:
         self._operation_timeout = operation_timeout
         self._store = store
+        self._codec = codec
         self._ttl = ttl
         self._cap = max_bytes
         self._memo = _Memo()
@@ -177,7 +182,7 @@ class Threads:
         keep: int | None = None,
         title: str = "",
         operation_id: str | None = None,
-        staged: bool = False,
+        stage: str = "",
     ) -> None:
         """Store a checkpoint. One round trip; two when the server has lost what it had.
 
@@ -200,7 +205,7 @@ class Threads:
                 but for those that others need, and those where a task waits for an answer.
             title: of the thread, if it has none.
             operation_id: repeat a write with the same id and it takes effect once.
-            staged: into a thread that nobody sees before `publish`.
+            stage: into parts of this name, which nobody sees before `publish`.
 
         Raises:
             InvalidInput: an id, or JSON that is none; nothing was sent.
@@ -218,25 +223,25 @@ class Threads:
         content = data or {}, metadata or {}
         for name, members in zip(("data", "metadata"), content, strict=True):
             encode(members, name)
-        operation = operation_id_of(operation_id)
+        operation, secret = operation_id_of(operation_id), await self._secret(key)
         before = (
             None
             if changed is None or not parent
             else self._memo.carried(key, f"{space}:{_id(parent)}")
         )
         for again in (False, True):
-            builder = Builder()
+            builder = Builder(secret)
             carried = _carried(builder, made, changed, None if again else before)
             texts, tokens = objects.joined(carried)
-            lead = Lead(parent, tokens, [*missing], [*delta])
-            known = () if again else self._memo.known(key)
+            lead = CheckpointLead(parent, tokens, [*missing], [*delta])
+            known = () if again or stage else self._memo.known(key)
             given = objects.needed(lead.digests, builder.objects, known.__contains__)
             body = records.encode_checkpoint(*content, texts)
             self._check([body, *given.values()])
             lost = await self._store.run(
                 PutCheckpoint(
                     *(key, space, own, lead, body, given, lifetime, keep, _title(title)),
-                    *(operation, staged),
+                    *(operation, stage),
                 )
             )
             if not lost:
@@ -244,7 +249,7 @@ class Threads:
             self._memo.forget(key)
         else:
             raise refusals.corrupt(key.thread, "has lost values while they were written")
-        if not staged:
+        if not stage:
             self._memo.learn(key, given)
             self._memo.carry(key, f"{space}:{own}", carried)
 
@@ -259,7 +264,7 @@ class Threads:
         namespace: str = "",
         ttl: float | StoreTtl | None = DEFAULT_TTL,
         operation_id: str | None = None,
-        staged: bool = False,
+        stage: str = "",
     ) -> None:
         """Store writes of a task beside the checkpoint that it started from. One round trip.
 
@@ -274,7 +279,7 @@ class Threads:
             namespace: of the checkpoint.
             ttl: seconds that the thread lives at least; None for ever.
             operation_id: repeat a write with the same id and it takes effect once.
-            staged: into a thread that nobody sees before `publish`.
+            stage: into parts of this name, which nobody sees before `publish`.
 
         Raises:
             As `put`.
@@ -284,7 +289,7 @@ class Threads:
         if not writes:
             return
         check("A task", len(writes), CAPS.events, "writes")
-        builder, rows = Builder(), list[WriteRow]()
+        builder, rows = Builder(await self._secret(key)), list[WriteRow]()
         for write in writes:
             text, tokens = builder.fragment(write.value)
             record = records.encode_write(write.channel, write.path, text)
@@ -293,13 +298,13 @@ class Threads:
             operation_id_of(operation_id),
             [digest for row in rows for digest in row.digests],
         )
-        for known in (self._memo.known(key), ()):
+        for known in (() if stage else self._memo.known(key), ()):
             given = objects.needed(roots, builder.objects, known.__contains__)
             self._check([*(row.content for row in rows), *given.values()])
             lost = await self._store.run(
                 PutWrites(
                     *(key, place, parse_place("task", task), rows, given, lifetime),
-                    *(operation, staged),
+                    *(operation, stage),
                 )
             )
             if not lost:
@@ -307,7 +312,7 @@ class Threads:
             self._memo.forget(key)
         else:
             raise refusals.corrupt(key.thread, "has lost values while they were written")
-        if not staged:
+        if not stage:
             self._memo.learn(key, given)
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
@@ -489,53 +494,51 @@ class Threads:
                 read.
         """
         source, target = ThreadKey.of(*source), ThreadKey.of(*target)
-        stage = ThreadKey(target.app, target.user, new_session_id())
-        number = 0
+        stage, number = new_session_id(), 0
+        about = await self._store.run(ReadThread(source))
         async for each in self._each(source):
-            await self._stage(stage, each)
+            title = "" if about is None else _title_of(about.title)
+            await self._stage(target, stage, each, title)
             number += 1
         if number:
-            await self.publish(stage, target, ttl=ttl)
+            await self.publish(target, stage, ttl=ttl)
         return number
 
     async def publish(
         self,
-        stage: ThreadKey,
         key: ThreadKey,
+        stage: str,
         *,
         ttl: float | StoreTtl | None = DEFAULT_TTL,
         created: float | None = None,
         updated: float | None = None,
     ) -> None:
-        """Show a staged thread under another id, all at once. One round trip.
+        """Show the staged parts of a thread, all at once. One round trip.
 
         Args:
-            stage: which.
-            key: what it becomes: a thread of the same user.
+            key: which thread: none of its id may be there yet.
+            stage: the name of its parts.
             ttl: seconds that it lives; None for ever.
-            created: seconds since the epoch; now if not given.
-            updated: the same.
+            created: seconds since the epoch; when it was staged, if not given.
+            updated: the same; now if not given.
 
         Raises:
-            Conflict: there is a thread of that id, or the staged one is gone.
+            Conflict: there is a thread of that id, or the parts are gone.
         """
         lifetime = self._lifetime(ttl)
         expires = None if lifetime is None else time.time() + lifetime
-        await self._run_publish(
-            PublishThread(stage, key, expires, created, updated, operation_id_of(None))
-        )
         self._memo.forget(key)
-
-    async def _run_publish(self, operation: PublishThread) -> None:
-        outcome = await self._store.run(operation)
+        outcome = await self._store.run(
+            PublishThread(key, stage, expires, created, updated, operation_id_of(None))
+        )
         if outcome == "exists":
-            raise refusals.exists(operation.key.thread)
+            raise refusals.exists(key.thread)
         if outcome != "ok":
-            raise refusals.gone(operation.key.thread)
+            raise refusals.gone(key.thread)
 
-    async def _stage(self, stage: ThreadKey, each: StoredCheckpoint) -> None:
+    async def _stage(self, key: ThreadKey, stage: str, each: StoredCheckpoint, title: str) -> None:
         await self.put(
-            stage,
+            key,
             each.place.id,
             namespace=each.place.namespace,
             parent=each.parent,
@@ -545,17 +548,18 @@ class Threads:
             missing=each.missing,
             delta=each.delta,
             ttl=STAGED,
-            staged=True,
+            title=title,
+            stage=stage,
         )
         tasks: dict[str, list[PendingWrite]] = {}
         for write in each.writes:
             tasks.setdefault(write.task, []).append(write)
         for task, writes in tasks.items():
             await self.put_writes(
-                *(stage, each.place.id, task, writes),
+                *(key, each.place.id, task, writes),
                 namespace=each.place.namespace,
                 ttl=STAGED,
-                staged=True,
+                stage=stage,
             )
 
     async def _each(self, key: ThreadKey) -> AsyncIterator[StoredCheckpoint]:
@@ -606,6 +610,13 @@ class Threads:
 
     # ── helpers ────────────────────────────────────────────────────────────────────────────────
 
+    async def _secret(self, key: ThreadKey) -> bytes:
+        """A key for the digests of a thread that is sealed: without it they would tell content."""
+        if self._codec.keys is None:
+            return b""
+        coder = await self._codec.coder(key.app, key.user, create=True)
+        return coder.subkey(b"thread values") or b""
+
     def _lifetime(self, ttl: float | StoreTtl | None) -> float | None:
         if isinstance(ttl, StoreTtl):
             return self._ttl
@@ -628,7 +639,8 @@ class Threads:
         only: Collection[str] | None = None,
     ) -> list[StoredCheckpoint]:
         """Checkpoints of what the store gave."""
-        _check_objects(key, found.objects)
+        if self._codec.keys is None:  # sealed ones open only under the name that they have
+            _check_objects(key, found.objects)
         made: list[StoredCheckpoint] = []
         for row in found.rows:
             lead, record, fragments = _checkpoint_record(key, row)
@@ -735,7 +747,7 @@ def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
 
 def _checkpoint_record(
     key: ThreadKey, row: StoredRow
-) -> tuple[Lead, records.CheckpointRecord, Carried]:
+) -> tuple[CheckpointLead, records.CheckpointRecord, Carried]:
     try:
         lead, content = records.split_checkpoint(row.checkpoint)
         record = records.read_checkpoint(plain(content, f"The checkpoint {row.place}"))

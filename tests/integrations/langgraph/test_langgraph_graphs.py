@@ -244,7 +244,11 @@ async def test_values_come_back_as_from_langgraphs_own(saver: CheckpointSaver, v
     for each in (saver, InMemorySaver()):
         where: Any = config(checkpoint_ns="")
         checkpoint: Any = {
-            **{"v": 4, "id": "1", "ts": "now", "versions_seen": {}, "updated_channels": None},
+            "v": 4,
+            "id": "1",
+            "ts": "now",
+            "versions_seen": {},
+            "updated_channels": None,
             "channel_values": {"@c": value},
             "channel_versions": {"@c": 1},
             "pending_sends": [value],
@@ -273,7 +277,11 @@ class Unlisted:
 async def test_nothing_read_is_called_unless_it_was_allowed(saver: CheckpointSaver) -> None:
     where: Any = config(checkpoint_ns="")
     checkpoint: Any = {
-        **{"v": 4, "id": "1", "ts": "now", "versions_seen": {}, "channel_versions": {"c": 1}},
+        "v": 4,
+        "id": "1",
+        "ts": "now",
+        "versions_seen": {},
+        "channel_versions": {"c": 1},
         "channel_values": {"c": Unlisted()},
     }
     stored = await saver.aput(where, checkpoint, {}, {"c": 1})

@@ -77,7 +77,7 @@ class RemoveCheckpoints(Operation[int], frozen=True):
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> int:
         """As `Operation`."""
-        operation = ("remove", self.key, self.operation_id)
+        operation = ("write", self.key, self.operation_id)
         found = memory.alive(self.key)
         if found is None or operation in memory.done:
             return 0

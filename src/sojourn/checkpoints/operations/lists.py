@@ -170,18 +170,7 @@ class ListThreads(Operation[tuple[list[ThreadRow], int]], frozen=True):
         )
         names, number = await server.engine.run(call)
         threads = [name.decode(errors="replace") for name in names]
-        keys = [server.keys.thread(ThreadKey(*self.owner, thread)) for thread in threads]
-        fields = ("format", "title", "updated", "created", "expires")
-        calls = [
-            Call[Any](
-                "threads.head",
-                (each.head, each.checkpoints),
-                list,
-                [("HMGET", each.head, *fields), ("HLEN", each.checkpoints)],
-                allow_wrong_type=True,
-            )
-            for each in keys
-        ]
+        calls = [_head(server, ThreadKey(*self.owner, thread)) for thread in threads]
         rows = [
             row
             for thread, reply in zip(threads, await server.engine.run_all(calls), strict=True)
@@ -212,6 +201,51 @@ class ListThreads(Operation[tuple[list[ThreadRow], int]], frozen=True):
         """As `Operation`."""
         rows, number = result
         return await content.decoded_titles(coded, self.owner, rows), number
+
+
+class ReadThread(Operation[ThreadRow | None], frozen=True):
+    """What a list shows of a thread; None when there is none.
+
+    Attributes:
+        key: which.
+    """
+
+    key: ThreadKey
+
+    async def on_server(self, server: RedisCheckpoints) -> ThreadRow | None:
+        """One round trip."""
+        return _row(self.key.thread, *await server.engine.run(_head(server, self.key)))
+
+    async def in_memory(self, memory: InMemoryCheckpoints) -> ThreadRow | None:
+        """As `Operation`."""
+        found = memory.alive(self.key)
+        if found is None:
+            return None
+        return ThreadRow(
+            *(self.key.thread, found.title, found.updated, found.created, found.expires),
+            len(found.checkpoints),
+        )
+
+    async def decoded(self, result: ThreadRow | None, coded: CodedStore) -> ThreadRow | None:
+        """As `Operation`."""
+        if result is None:
+            return None
+        return (await content.decoded_titles(coded, self.key.owner, [result]))[0]
+
+
+def _head(server: RedisCheckpoints, key: ThreadKey) -> Call[Any]:
+    """Reads what a list shows of a thread."""
+    keys = server.keys.thread(key)
+    return Call(
+        "threads.head",
+        (keys.head, keys.checkpoints),
+        list,
+        [
+            ("HMGET", keys.head, "format", "title", "updated", "created", "expires"),
+            ("HLEN", keys.checkpoints),
+        ],
+        allow_wrong_type=True,
+    )
 
 
 def _row(thread: str, head: object, number: object) -> ThreadRow | None:

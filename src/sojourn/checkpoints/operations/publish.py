@@ -22,19 +22,19 @@ STAGED = 3600.0
 
 
 class PublishThread(Operation[Published], frozen=True):
-    """Show a staged thread under the id of another of the same user.
+    """Show the staged parts of a thread.
 
     Attributes:
-        staged: which.
-        key: what it becomes.
+        key: which thread.
+        stage: the name of its parts.
         expires: when it expires, seconds since the epoch; None for never.
         created: seconds since the epoch; None for when it was staged.
         updated: the same; None for now.
         operation_id: repeated with the same id it takes effect once.
     """
 
-    staged: ThreadKey
     key: ThreadKey
+    stage: str
     expires: float | None
     created: float | None
     updated: float | None
@@ -48,21 +48,21 @@ class PublishThread(Operation[Published], frozen=True):
             *(self.key.thread, self.operation_id),
             "" if self.expires is None else round(self.expires * 1000),
             *("" if each is None else f"{each:.6f}" for each in (self.created, self.updated)),
-            more=server.keys.thread(self.staged, True)[:6],  # noqa: FBT003 - staged
+            more=server.keys.thread(self.key, self.stage)[:6],
             operation_id=self.operation_id,
         )
         return _STATUS[status]
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> Published:
         """As `Operation`."""
-        operation = ("publish", self.key, self.operation_id)
+        operation = ("write", self.key, self.operation_id)
         if operation in memory.done:
             return "ok"
         if self.expires is not None and self.expires <= memory.now():
             return "expired"
         if memory.alive(self.key) is not None:
             return "exists"
-        found = memory.staged.pop(self.staged, None)
+        found = memory.staged.pop((self.key, self.stage), None)
         if found is None:
             return "incomplete"
         found.expires = self.expires

@@ -9,7 +9,7 @@
 local thread, operation, ttl, keep, space, id, checkpoint, title = unpack(ARGV, 1, 8)
 local head, newer = head_of(thread)
 if newer then return newer end
-if is_done(head, operation) then
+if is_done(head, thread, operation) then
   write_done_again(head)
   return {'ok'}
 end

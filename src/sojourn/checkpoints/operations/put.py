@@ -11,7 +11,7 @@ from sojourn.calls.call import Script
 from sojourn.calls.operation import Operation
 from sojourn.checkpoints import coded as content
 from sojourn.checkpoints.model import ThreadKey
-from sojourn.checkpoints.records import Lead
+from sojourn.checkpoints.records import CheckpointLead
 from sojourn.checkpoints.store import in_ms
 
 if TYPE_CHECKING:
@@ -41,29 +41,29 @@ class PutCheckpoint(Operation[Sequence[str]], frozen=True):
         keep: how many checkpoints the namespace keeps; None for all.
         title: of the thread, if it has none.
         operation_id: repeated with the same id it takes effect once.
-        staged: into a thread that nobody sees yet.
+        stage: into parts of this name, which nobody sees yet.
     """
 
     key: ThreadKey
     namespace: str
     id: str
-    lead: Lead
+    lead: CheckpointLead
     content: bytes
     objects: Mapping[str, bytes]
     ttl: float | None
     keep: int | None
     title: bytes
     operation_id: str
-    staged: bool = False
+    stage: str = ""
 
     async def on_server(self, server: RedisCheckpoints) -> Sequence[str]:
         """One round trip."""
-        keys = server.keys.thread(self.key, self.staged)
+        keys = server.keys.thread(self.key, self.stage)
         given = [each for pair in self.objects.items() for each in pair]
         _, *missing = await server.script(
             _PUT,
             keys,
-            *("" if self.staged else self.key.thread, self.operation_id, in_ms(self.ttl)),
+            *("" if self.stage else self.key.thread, self.operation_id, in_ms(self.ttl)),
             "" if self.keep is None else self.keep,
             *(f"{self.namespace}:", self.id, self.lead.encode() + self.content, self.title),
             *given,
@@ -74,10 +74,10 @@ class PutCheckpoint(Operation[Sequence[str]], frozen=True):
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> Sequence[str]:
         """As `Operation`."""
-        operation = ("put", self.key, self.operation_id)
+        operation = ("write", self.key, self.operation_id)
         if operation in memory.done:
             return []
-        found = memory.alive(self.key, staged=self.staged)
+        found = memory.alive(self.key, stage=self.stage)
         missing = (
             found.missing(self.lead.digests, self.objects)
             if found is not None
@@ -85,7 +85,7 @@ class PutCheckpoint(Operation[Sequence[str]], frozen=True):
         )
         if missing:
             return missing
-        found = memory.touched(self.key, self.ttl, staged=self.staged)
+        found = memory.touched(self.key, self.ttl, stage=self.stage)
         place = f"{self.namespace}:{self.id}"
         again = place in found.checkpoints
         found.checkpoints[place] = self.lead.encode() + self.content

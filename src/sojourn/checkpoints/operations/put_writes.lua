@@ -8,7 +8,7 @@
 local thread, operation, ttl, place, task, number = unpack(ARGV, 1, 6)
 local head, newer = head_of(thread)
 if newer then return newer end
-if is_done(head, operation) then
+if is_done(head, thread, operation) then
   write_done_again(head)
   return {'ok'}
 end

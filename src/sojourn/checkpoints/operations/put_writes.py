@@ -37,7 +37,7 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
         objects: those that may be new, by digest.
         ttl: seconds that the thread lives on; None for ever.
         operation_id: repeated with the same id it takes effect once.
-        staged: into a thread that nobody sees yet.
+        stage: into parts of this name, which nobody sees yet.
     """
 
     key: ThreadKey
@@ -47,17 +47,17 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
     objects: Mapping[str, bytes]
     ttl: float | None
     operation_id: str
-    staged: bool = False
+    stage: str = ""
 
     async def on_server(self, server: RedisCheckpoints) -> Sequence[str]:
         """One round trip."""
-        keys = server.keys.thread(self.key, self.staged)
+        keys = server.keys.thread(self.key, self.stage)
         rows: list[Argument] = [each for row in self.rows for each in (row.number, row.rest)]
         given = [each for pair in self.objects.items() for each in pair]
         _, *missing = await server.script(
             _PUT_WRITES,
             keys,
-            *("" if self.staged else self.key.thread, self.operation_id, in_ms(self.ttl)),
+            *("" if self.stage else self.key.thread, self.operation_id, in_ms(self.ttl)),
             *(self.place, escape(self.task), len(self.rows), *rows, *given),
             operation_id=self.operation_id,
             large=sum(map(len, self.objects.values())) > LARGE,
@@ -66,10 +66,10 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
 
     async def in_memory(self, memory: InMemoryCheckpoints) -> Sequence[str]:
         """As `Operation`."""
-        operation = ("writes", self.key, self.operation_id)
+        operation = ("write", self.key, self.operation_id)
         if operation in memory.done:
             return []
-        found = memory.alive(self.key, staged=self.staged)
+        found = memory.alive(self.key, stage=self.stage)
         there = found.writes.get(self.place, {}) if found is not None else {}
         rows = [row for row in self.rows if row.number < 0 or (self.task, row.number) not in there]
         digests = [digest for row in rows for digest in row.digests]
@@ -80,7 +80,7 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
         )
         if missing:
             return missing
-        found = memory.touched(self.key, self.ttl, staged=self.staged)
+        found = memory.touched(self.key, self.ttl, stage=self.stage)
         writes = found.writes.setdefault(self.place, {})
         for row in rows:
             if row.number < 0 or (self.task, row.number) not in writes:

@@ -8,7 +8,7 @@ local thread, operation = unpack(ARGV, 1, 2)
 local head, newer = head_of(thread)
 if newer then return newer end
 if not head then return {'ok', 0} end
-if is_done(head, operation) then
+if is_done(head, thread, operation) then
   write_done_again(head)
   return {'ok', 0}
 end
@@ -28,7 +28,7 @@ else
   end
 end
 if redis.call('HLEN', KEYS[2]) == 0 then
-  write_deletion(thread, operation)
+  write_deletion(thread, name_of('done', thread, operation))
 else
   redis.call('RPUSH', KEYS[6], operation)
   redis.call('LTRIM', KEYS[6], -OPS, -1)

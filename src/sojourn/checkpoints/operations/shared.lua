@@ -32,10 +32,15 @@ local function head_of(thread)
   return {expires = head[2] or '', created = head[3]}
 end
 
+-- The name under which an operation on a thread that is gone is remembered.
+local function name_of(word, thread, operation)
+  return word .. ':' .. #thread .. ':' .. thread .. ':' .. operation
+end
+
 -- Whether a write was done before: those on the thread, and on one that was here before it.
-local function is_done(head, operation)
-  if head then return redis.call('LPOS', KEYS[6], operation) and true end
-  return redis.call('ZSCORE', KEYS[9], operation) and true
+local function is_done(head, thread, operation)
+  return head and redis.call('LPOS', KEYS[6], operation)
+    or redis.call('ZSCORE', KEYS[9], name_of('done', thread, operation))
 end
 
 -- A write that changes nothing.
@@ -291,10 +296,11 @@ local function write_done(operations)
   redis.call('PEXPIRE', KEYS[9], DAY)
 end
 
--- Delete the whole thread.
-local function write_deletion(thread, operation)
+-- Delete the whole thread; `name` is that of the operation.
+local function write_deletion(thread, name)
   local operations = redis.call('LRANGE', KEYS[6], 0, -1)
-  operations[#operations + 1] = operation
+  for i, operation in ipairs(operations) do operations[i] = name_of('done', thread, operation) end
+  operations[#operations + 1] = name
   write_done(operations)
   for i = 1, 6 do redis.call('UNLINK', KEYS[i]) end
   if thread ~= '' then
