@@ -428,6 +428,20 @@ async def test_who_uses_a_key_meanwhile_keeps_it_from_a_sweep(
     assert await run(SweepDataKeys(owner, -1, -1)) == "young", "there is none"
 
 
+async def test_keys_that_are_too_old_do_not_stay_in_memory(
+    store: Sojourn, app: str, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = store.room("keys")._cached
+    await made(store, app, "ada")
+    later(120)
+    await made(store, app, "bob")
+    assert [each.user for each in cached] == ["bob"]
+    monkeypatch.setattr(services, "_OWNERS", 3)
+    for user in "abcd":
+        await made(store, app, user)
+    assert [each.user for each in cached] == ["b", "c", "d"]
+
+
 async def test_keys_are_cached_for_a_day_at_most(url: str) -> None:
     with pytest.raises(InvalidInput, match="86,400"):
         sojourn.open(url, keys=RING, key_cache_seconds=86_401)

@@ -34,7 +34,7 @@ from sojourn.resilience.deadline import end_of_operation, until
 log = logging.getLogger("sojourn.keys")
 
 _OWNERS = 10_000
-"""How many owners' keys are cached; those not used for longest go first."""
+"""How many owners' keys are cached; those read first go first."""
 LONGEST_CACHE = 86_400.0
 """Seconds for which no process uses a key without asking: a sweep counts on it."""
 
@@ -120,7 +120,6 @@ class DataKeySource:
         if cached is not None and asked - cached.asked < self._seconds:
             keys = cached.keys
             if cached.serves(create=create) and keys.by_id.keys() >= set(wanted):
-                self._cached.move_to_end(owner)
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
@@ -154,9 +153,16 @@ class DataKeySource:
         cached = _Cached(asked, found, bool(ring.active), active)
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
-        if len(self._cached) > _OWNERS:
-            self._cached.popitem(last=False)
+        self._discard(asked)
         return cached
+
+    def _discard(self, now: float) -> None:
+        """Discard what is too old also for `_lost`, and what is too much."""
+        while self._cached:
+            owner, oldest = next(iter(self._cached.items()))
+            if now - oldest.asked < 2 * self._seconds and len(self._cached) <= _OWNERS:
+                break
+            self._cached.pop(owner, None)
 
     def _lost(self, owner: KeyOwner, stored: StoredKeys, now: float) -> RestoreDataKey | None:
         """What restores the key that has sealed lately, if its store has lost it.
