@@ -54,6 +54,10 @@ class Compressor(Protocol):
         """What stands in the header and the compressed value; None when it does not shrink."""
         ...
 
+    def knows(self, encoding: str, /) -> bool:
+        """Whether it has what it needs to decompress values with this encoding."""
+        ...
+
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
         """The inverse.
 
@@ -101,6 +105,18 @@ class KeySource(Protocol):
         ...
 
 
+class Sealed(NamedTuple):
+    """Content that is sealed with a key which this process does not have.
+
+    Attributes:
+        key: the id of the key.
+        bytes: of the content as it is stored.
+    """
+
+    key: str
+    bytes: int
+
+
 _NO_KEYS = DataKeys(None, {}, migrating=True)
 
 
@@ -143,6 +159,17 @@ class Codec:
     def decodes(self, stored: Iterable[bytes]) -> bool:
         """Whether values that a store gave have to be decoded."""
         return self.keys is not None or any(value[:1] == MARK for value in stored)
+
+    def knows(self, encodings: str) -> bool:
+        """Whether this process has what it needs to take encodings off, but for keys."""
+        for name in encodings.split():
+            kind = name.partition(":")[0]
+            if kind == _COMPRESSED:
+                if self.compressor is None or not self.compressor.knows(name):
+                    return False
+            elif kind != CIPHER and kind not in self.serializers:
+                return False
+        return True
 
     async def coder(
         self,
@@ -361,6 +388,12 @@ def plain_size(value: bytes) -> int:
         return len(value)
     found = _SIZE.match(value)
     return int(found[1]) if found else len(value)
+
+
+def sealed_with(stored: bytes) -> str:
+    """The id of the key that a stored value is sealed with; empty when it is not sealed."""
+    found = _KEY_ID.match(stored)
+    return found[1].decode() if found else ""
 
 
 def _shown(place: Place) -> str:
