@@ -22,7 +22,7 @@ from sojourn.memory import MemoryScope
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.streams.keys import StreamRoomKeys
 
-TENANTS = ("", "acme", "shop:ada", "shop:bob", "inn:ada")
+TENANTS = ("", "cache", "acme", "shop:ada", "shop:bob", "inn:ada")
 CONNECTIONS = tuple(
     SessionKey.of(app, user, name)
     for app, user, name in (("shop", "ada", "c"), ("shop", "ada", "d"), ("shop", "bob", "c"))
@@ -71,6 +71,7 @@ class Bench:
         self.url = server.url
         self.client: redis.Redis = redis.Redis.from_url(server.url)
         self.keys = TestKeys()
+        self.store = open_sealed(self.url, self.keys)
         self.fields = self.loop.run_until_complete(self._write())
         self.was = {field: self.read(field) for field in self.fields}
         self.stored = {field: self.client.hget(*field[:2]) or b"" for field in self.fields}
@@ -108,7 +109,8 @@ class Bench:
                 streams = store.room("streams")
                 await streams.open(key)
                 for number in (1, 2):
-                    await streams.add(key, "s", f"word {key} {number}")
+                    operation = f"op{number}"
+                    await streams.add(key, "s", f"word {key} {number}", operation_id=operation)
 
                     def told(
                         store: sojourn.Sojourn, key: SessionKey = key, number: int = number
@@ -118,10 +120,25 @@ class Bench:
                     fields.append(Field(StreamRoomKeys().mcp(key), str(number), 2, told))
         return fields
 
-    def read(self, field: Field) -> Any:
-        """What a process gives that knows nothing yet; the kind of the error for none."""
+    def key_id(self, field: Field) -> bytes:
+        """The key that a value is sealed with."""
+        header = self.client.hget(field.key, "vector_encoding")
+        if field.name != "vector":
+            header = split(field, self.stored[field])[1].partition(b"\n")[0]
+        assert isinstance(header, bytes)
+        return header.rpartition(b":")[2]
+
+    def read(self, field: Field, *, anew: bool = True) -> Any:
+        """What a process gives; the kind of the error for none.
+
+        Args:
+            field: of which record.
+            anew: whether the process knows nothing yet.
+        """
 
         async def read() -> Any:
+            if not anew:
+                return await field.read(self.store)
             async with open_sealed(self.url, self.keys) as store:
                 return await field.read(store)
 
@@ -130,11 +147,11 @@ class Bench:
         except SojournError as error:
             return Words if "word" in str(error) else type(error)
 
-    def assert_safe(self, field: Field, planted: bytes) -> None:
+    def assert_safe(self, field: Field, planted: bytes, *, anew: bool = True) -> None:
         """With that in its place the record is what it was, or an error."""
         self.client.hset(field.key, field.name, planted)  # type: ignore[arg-type]
         try:
-            found = self.read(field)
+            found = self.read(field, anew=anew)
             if planted == self.stored[field]:
                 assert found == self.was[field]
             else:
@@ -149,6 +166,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     server = Server(tmp_path_factory.mktemp("sealed"), any_binary()).start()
     made = Bench(server)
     yield made
+    made.loop.run_until_complete(made.store.close())
     made.client.close()
     made.loop.close()
     server.close()
@@ -173,6 +191,23 @@ def test_what_is_stored_has_no_plain_word(bench: Bench) -> None:
     for key in bench.client.scan_iter():
         if bench.client.type(key) == b"hash":
             assert not any(b"word" in each for each in bench.client.hvals(key)), key  # type: ignore[union-attr]
+
+
+def test_each_part_of_a_place_counts(bench: Bench) -> None:
+    """All places of one field, and all fields of one entry: they differ in one part."""
+    first = bench.fields[0].key
+    pairs = [
+        (source, target)
+        for source in bench.fields
+        for target in bench.fields
+        if (source.name == target.name) != (source.key == target.key == first)
+        and source.key.partition(":")[0] == target.key.partition(":")[0]
+        and bench.key_id(source) == bench.key_id(target)
+    ]
+    assert len(pairs) > 100
+    for source, target in pairs:
+        lead = split(target, bench.stored[target])[0]
+        bench.assert_safe(target, lead + split(source, bench.stored[source])[1], anew=False)
 
 
 @tried
