@@ -147,10 +147,11 @@ async def _read_keys(admin: KeyAdmin, options: Options, most: int) -> KeysReadin
         usage = await admin.usage(limit=most)
     except ConfigurationError as error:
         return KeysReading(str(error), apart=apart)
-    known = sum(count for name, count in usage.wraps.items() if name not in usage.missing)
+    others = usage.wraps.keys() - usage.missing - {usage.active}
     return KeysReading(
+        active=usage.active,
         missing=usage.missing,
-        old=known - usage.wraps[usage.active],
+        old=sum(usage.wraps[name] for name in others),
         unreadable=usage.unreadable,
         looked=usage.owners,
         migrating=usage.migrating,

@@ -16,7 +16,7 @@ from sojourn.codecs.growth import MARK, Unopened
 from sojourn.codecs.recoding import Recoder, Recoding, unless_same
 from sojourn.engine.engine import Engine
 from sojourn.ids import AppName, SessionKey, UserKey
-from sojourn.sessions.event_codec import decoded_row, encoded_row
+from sojourn.sessions.event_codec import decoded_row, encoded_row, place_of_log
 from sojourn.sessions.keys import SessionRoomKeys
 from sojourn.sessions.record import FIELDS
 
@@ -71,14 +71,14 @@ class SessionRecoding:
     ) -> Sequence[bytes]:
         """Rows of a log. Those that cannot be opened stay: a read puts them into the quarantine."""
         key = SessionKey.of(*self._keys.named(session))
-        log_id = head.get(b"log_id", b"").decode(errors="replace")
+        place = place_of_log(key, head.get(b"log_id", b"").decode(errors="replace"))
         recoder = await recoding.recoder(key.app, key.user, rows)
 
         def recoded(row: bytes) -> bytes:
-            opened = decoded_row(recoder.reads, key, log_id, row)
+            opened = decoded_row(recoder.reads, place, row)
             if isinstance(opened, Unopened):
                 return row
-            return unless_same(row, encoded_row(recoder.writes, key, log_id, opened))
+            return unless_same(row, encoded_row(recoder.writes, place, opened))
 
         return await in_pieces(recoded, rows)
 
