@@ -216,6 +216,53 @@ async def test_writers_of_both_forms_go_on_meanwhile(
         assert session.complete
 
 
+async def test_artifacts_are_read_saved_and_moved_meanwhile(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server
+) -> None:
+    word = b"needle " * 100_000
+    keys = [(await plain.sessions.create("shop", "ada", f"s{n}")).key for n in range(6)]
+    for key in keys:
+        for number in range(3):
+            await plain.artifacts.save(key, "f", word + b"%d" % number)
+    over = asyncio.Event()
+    loaded = 0
+
+    async with sojourn.open(shared_server.url, **WAYS["sealed"]) as sealed:
+
+        async def read(store: sojourn.Sojourn) -> None:
+            nonlocal loaded
+            while not over.is_set():
+                for key in keys[:3]:
+                    for number in range(3):
+                        found = await store.artifacts.load(key, "f", version=number)
+                        assert found is not None
+                        assert found.data == word + b"%d" % number
+                        loaded += 1
+
+        async def change() -> None:
+            await sealed.artifacts.save(keys[3], "f", b"new")
+            keys[4] = (await sealed.rotate(keys[4])).key
+            await sealed.artifacts.delete(keys[5], "f")
+
+        readers = [asyncio.create_task(read(sealed)) for _ in range(2)]
+        changing = asyncio.create_task(change())
+        done = await sealed.admin.reseal()
+        await changing
+        over.set()
+        await asyncio.gather(*readers)
+        assert loaded > 0
+        assert (done.names, done.complete) == ([], True)
+        assert (await sealed.admin.reseal()).rewritten == 0
+        for key in keys[3:5]:
+            found = [await sealed.artifacts.load(key, "f", version=number) for number in range(3)]
+            texts = [each.data for each in found if each is not None]
+            assert texts == [word + b"%d" % number for number in range(3)]
+        assert await sealed.artifacts.names(keys[5]) == []
+    heads = [value for name, value in records(raw).items() if name[-2:] == ":f"]
+    versions = [part for head in heads for name, part in head.items() if b"version:" in name]
+    assert {part[:1] for part in versions} == {MARK}
+
+
 async def test_a_delta_that_waits_in_an_outbox(
     plain: sojourn.Sojourn, packed: sojourn.Sojourn, raw: Any
 ) -> None:

@@ -26,7 +26,7 @@ _STAY_MS = 600_000
 _VERSION = re.compile(rb"version:(\d+)")
 
 
-class _Stored(NamedTuple):
+class _VersionFields(NamedTuple):
     """What stands in an artifact's hash about a version."""
 
     number: str
@@ -70,13 +70,13 @@ class ArtifactRecoding:
                 number = found[1].decode()
                 created = fields.get(b"created:" + found[1], b"")
                 data = fields.get(b"data:" + found[1], b"")
-                stored = _Stored(number, record, created, data)
+                stored = _VersionFields(number, record, created, data)
                 if stored.data:
                     await self._version(place, key, stored, recoding)
         return fields
 
     async def _version(
-        self, place: ArtifactPlace, key: str, stored: _Stored, recoding: Recoding
+        self, place: ArtifactPlace, key: str, stored: _VersionFields, recoding: Recoding
     ) -> None:
         owner = place.owner
         recoder = await recoding.recoder(owner.app, owner.user, [stored.record])
@@ -126,7 +126,7 @@ class ArtifactRecoding:
         self,
         recoder: Recoder,
         place: ArtifactPlace,
-        stored: _Stored,
+        stored: _VersionFields,
         row: records.VersionRow,
         former: str,
     ) -> bool:
