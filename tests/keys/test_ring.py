@@ -299,3 +299,15 @@ async def test_what_gives_no_ring_is_a_wrong_configuration() -> None:
         RingProvider(7, 60, 1)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError):
         RingProvider(os.devnull + "/none", 60, 1)
+
+
+async def test_a_ring_without_an_active_key_reads_and_seals_nothing() -> None:
+    ring = KeyRing.new(migrating=True, active=False)
+    with pytest.raises(ConfigurationError, match="no active one"):
+        ring.wrap(b"secret", b"here")
+    with pytest.raises(InvalidInput):
+        KeyRing.new(active=False)
+    assert KeyRing.parse(ring.text()) == ring
+    (name,) = ring.ids
+    wrapped = ring.activate(name).wrap(b"secret", b"here")
+    assert ring.unwrap(wrapped, b"here") == b"secret"

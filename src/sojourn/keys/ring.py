@@ -42,15 +42,18 @@ class KeyRing:
 
     Args:
         secrets: the keys, 32 random bytes each. Their ids are derived from them.
-        active: the id of the key that wraps; the first if not given.
+        active: the id of the key that wraps; the first if not given. Empty for none: nothing is
+            sealed for users without a data key, and what is sealed can be read. So a ring is given
+            to all processes before the first of them seals.
         migrating: whether content in plain text is accepted where sealed content is expected, as
             while a store with data is being sealed.
 
     Raises:
-        InvalidInput: no key, one that is no 32 bytes, or an active one that is not among them.
+        InvalidInput: no key, one that is no 32 bytes, an active one that is not among them, or
+            none that is active where plain text is refused.
 
     Attributes:
-        active: the id of the key that wraps.
+        active: the id of the key that wraps; empty for none.
         migrating: whether plain text is accepted.
     """
 
@@ -72,8 +75,11 @@ class KeyRing:
                 )
             found[key_id(secret)] = secret
         active = next(iter(found), "") if active is None else active
-        if active not in found:
-            raise InvalidInput("A ring needs a master key that is the active one.")
+        if not found or ((active or not migrating) and active not in found):
+            raise InvalidInput(
+                "A ring needs a master key that is the active one; without one nothing would be "
+                "sealed, which migrating=True allows."
+            )
         values = (dict[str, Any](), MappingProxyType(found), active, migrating)
         for name, value in zip(self.__slots__, values, strict=True):
             object.__setattr__(self, name, value)
@@ -95,13 +101,15 @@ class KeyRing:
         return f"KeyRing(active={self.active!r}, ids={[*self._secrets]!r}{state})"
 
     @classmethod
-    def new(cls, *, migrating: bool = False) -> Self:
+    def new(cls, *, migrating: bool = False, active: bool = True) -> Self:
         """A ring of one random key.
 
         Args:
             migrating: whether content in plain text is accepted, for a store that has some.
+            active: whether it seals; False needs `migrating`.
         """
-        return cls([os.urandom(KEY_BYTES)], migrating=migrating)
+        secret = os.urandom(KEY_BYTES)
+        return cls([secret], None if active else "", migrating=migrating)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -284,8 +292,12 @@ class KeyRing:
             bound: what it belongs to; it must be the same when it is unwrapped.
 
         Raises:
-            ConfigurationError: the extra `crypto` is not installed.
+            ConfigurationError: no key is active, or the extra `crypto` is not installed.
         """
+        if not self.active:
+            raise ConfigurationError(
+                "The ring of master keys has no active one: sojourn keys activate FILE ID."
+            )
         sealed = DataKey(self._secrets[self.active]).seal(secret, _bound(bound, self.active))
         return WrappedSecret(self.active, sealed)
 

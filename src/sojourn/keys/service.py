@@ -37,10 +37,15 @@ LONGEST_CACHE = 86_400.0
 
 
 class _Cached(NamedTuple):
-    """Keys that were unwrapped, and when their store was asked."""
+    """Keys that were unwrapped, when their store was asked, and whether one would be made."""
 
     asked: float
     keys: DataKeys
+    makes: bool = True
+
+    def serves(self, *, create: bool) -> bool:
+        """Whether there is a key to write with, if one is wanted and would be made."""
+        return self.keys.active is not None or not (create and self.makes)
 
 
 @stays_here("its URL, and open the store there", holds="keys")
@@ -90,7 +95,7 @@ class DataKeySource:
             user: whose; None for the app's own.
             wanted: ids of keys that are needed to open something. Those that cannot be had are in
                 `errors`.
-            create: whether to make one where there is none.
+            create: whether to make one where there is none, if the ring has an active master key.
 
         Raises:
             Unavailable: they are not cached, and their store or the master keys cannot be reached.
@@ -103,12 +108,12 @@ class DataKeySource:
         cached = self._cached.get(owner)
         if cached is not None and asked - cached.asked < self._seconds:
             keys = cached.keys
-            if (keys.active is not None or not create) and keys.by_id.keys() >= set(wanted):
+            if cached.serves(create=create) and keys.by_id.keys() >= set(wanted):
                 self._cached.move_to_end(owner)
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            if cached is None or cached.asked < asked or (create and cached.keys.active is None):
+            if cached is None or cached.asked < asked or not cached.serves(create=create):
                 cached = await self._fetch(owner, create=create)
         return _with_errors(cached.keys, wanted, owner)
 
@@ -120,7 +125,7 @@ class DataKeySource:
         asked, ring = monotonic(), await self._ring()
         try:
             stored = await self._store.run(ReadDataKeys(owner, use=True))
-            if create and not stored.active and not stored.erased:
+            if create and ring.active and not stored.active and not stored.erased:
                 stored = await self.add(owner, ring, follows="")
         except SojournError:
             if asked - (self._cached.get(owner) or _NEVER).asked >= self._seconds:
@@ -131,7 +136,8 @@ class DataKeySource:
             if create:
                 raise _erased(owner)
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
-        cached = _Cached(asked, _unwrapped(stored, owner, ring, create=create))
+        found = _unwrapped(stored, owner, ring, create=create)
+        cached = _Cached(asked, found, bool(ring.active))
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
         if len(self._cached) > _OWNERS:

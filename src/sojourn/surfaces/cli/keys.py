@@ -42,7 +42,7 @@ commands = group("keys", "Make and rotate the keys that seal a store.", CHECK)
 @commands.command(
     "new",
     epilog=epilog(
-        "sojourn keys new --out keys.json", "sojourn keys new --out keys.json --migrating"
+        "sojourn keys new --out keys.json", "sojourn keys new --out keys.json --inactive"
     ),
 )
 def _new(
@@ -63,13 +63,23 @@ def _new(
             "--migrating", help="For a store that has records in plain text: they can be read."
         ),
     ] = False,
+    inactive: Annotated[
+        bool,
+        typer.Option(
+            "--inactive",
+            help="As --migrating; and nothing is sealed before keys activate, so that all "
+            "processes can get the file first.",
+        ),
+    ] = False,
 ) -> None:
     """Make a file with one master key. Keep a copy: without it what it seals is lost."""
     with one_line_errors():
-        ring = KeyRing.new(migrating=migrating)
+        ring = KeyRing.new(migrating=migrating or inactive, active=not inactive)
         ring.save(out)
         note(f"made {visible(str(out))}: keep a copy of it apart from the store and its backups")
-        show(ring.active)
+        if inactive:
+            note("give it to all processes, then sojourn keys activate it, with this id")
+        show(*ring.ids)
 
 
 @commands.command("add", epilog=epilog("sojourn keys add keys.json"))
