@@ -67,7 +67,7 @@ class ArtifactsOut:
                 owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
                 try:
                     names = await store.run(ListArtifacts(owner))
-                except (CorruptRecord, NewerFormat) as error:
+                except NOT_READ as error:
                     self._left_out(f"the artifacts of user {user!r} of app {app!r}", error)
                     continue
                 for name in names:
@@ -84,7 +84,7 @@ class ArtifactsOut:
                 return
             if self._picks.in_time(archived.versions[-1].created):
                 await self._write(place, archived)
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             if self._writer.walk.artifact is not None:
                 self._writer.write(VoidLine())
             self._left_out(f"artifact {place.name!r}", error)

@@ -221,14 +221,14 @@ class Export:
     async def _state(self, of: UserKey | AppName, what: str) -> None:
         try:
             found: ArchivedState | Exception = await self._stores.sessions.run(ReadStoredState(of))
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             found = error
         await self._shared(of, what, found)
 
     async def _shared(
         self, of: UserKey | AppName, what: str, found: ArchivedState | BaseException
     ) -> None:
-        if isinstance(found, CorruptRecord | NewerFormat):
+        if isinstance(found, NOT_READ):
             self._left_out(what, found)
             return
         if isinstance(found, BaseException):
@@ -283,7 +283,7 @@ class Export:
         while True:
             try:
                 page = await self._stores.memory.run(ListEntries(scope, "", after, _ENTRIES))
-            except (CorruptRecord, NewerFormat) as error:
+            except NOT_READ as error:
                 what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
                 self._left_out(what, error)
                 return
@@ -334,7 +334,7 @@ class Export:
                 what = f"cached value {name!r} of tenant {tenant!r}"
                 try:
                     found = await cache.run(ReadCached(EntryKey(tenant, name)))
-                except (CorruptRecord, NewerFormat) as error:
+                except NOT_READ as error:
                     self._left_out(what, error)
                     continue
                 if found is None:

@@ -306,7 +306,7 @@ class Import:
         try:
             found = GetEntries(scope, [row.item.key for row in rows])
             return [*await self._stores.memory.run(found)]
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             if len(rows) == 1:
                 return [error]
             half = len(rows) // 2

@@ -81,7 +81,7 @@ class Logs:
                 if isinstance(part, BaseException):
                     raise part
                 await self._write(key, stored, part)
-            except (CorruptRecord, NewerFormat) as error:
+            except NOT_READ as error:
                 self._left_out(name_of(key), error)
 
     async def go_on(self) -> None:
@@ -92,7 +92,7 @@ class Logs:
         key = SessionKey.of(line.app, line.user, line.session)
         try:
             whole = await self._windows(key, line)
-        except (CorruptRecord, NewerFormat):
+        except NOT_READ:
             whole = False
         if not whole:
             self._writer.write(VoidLine())
@@ -108,7 +108,7 @@ class Logs:
                 await self._write(
                     key, stored, await self._store.run(ReadLogSlice(key, 1, MOST, SIZE))
                 )
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             self._left_out(name_of(key), error)
 
     async def _write(self, key: SessionKey, stored: SessionSnapshot, part: LogSlice | None) -> None:

@@ -44,12 +44,14 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
         bytes: its size.
         seconds: how long this run took.
         resumed: whether it went on where an earlier run had stopped.
+        sealed: what its key is wrapped by; empty for an archive in plain text.
     """
 
     counts: Counts
     bytes: int
     seconds: float
     resumed: bool
+    sealed: str = ""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         bytes: its size.
         created: when it was begun, seconds since the epoch.
         source: the server that it is of.
+        sealed: what its key is wrapped by; empty for an archive in plain text.
         passed_over: what of it this version does not know.
     """
 
@@ -67,6 +70,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     created: float
     source: str
+    sealed: str = ""
     passed_over: PassedOver = PassedOver()
 
 
