@@ -14,11 +14,10 @@ import msgspec
 
 from sojourn.codecs import growth
 from sojourn.codecs.encryption import DataKey
-from sojourn.codecs.growth import MARK, Unopened
+from sojourn.codecs.growth import CIPHER, MARK, Unopened
 from sojourn.codecs.serializers import Serializer, deserialized, serialized
 from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
-CIPHER = "aes-256-gcm"
 _COMPRESSED = "zstd"
 _PLAIN_SIZE = "size"
 
@@ -157,6 +156,10 @@ class Codec:
         """Encrypt from now on."""
         self.keys, self.writes = keys, True
 
+    def decodes(self, stored: Iterable[bytes]) -> bool:
+        """Whether values that a store gave have to be decoded."""
+        return self.keys is not None or any(value[:1] == MARK for value in stored)
+
     def knows(self, encodings: str) -> bool:
         """Whether this process has what it needs to take encodings off, but for keys."""
         for name in encodings.split():
@@ -291,6 +294,15 @@ class Coder:
             return self.decode(stored, place, most, leads=leads)
         except (ValueError, Tampered) as error:
             return Unopened.of(stored, error)
+
+    @property
+    def opens_nothing(self) -> bool:
+        """Whether there is no key, where only sealed values may be."""
+        return self._strict and not self._keys.by_id
+
+    def subkey(self, purpose: bytes) -> bytes | None:
+        """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
+        return None if self._active is None else self._active.subkey(purpose)
 
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
