@@ -11,11 +11,12 @@ from sojourn.artifacts.operations.find import FindArtifact
 from sojourn.artifacts.operations.lists import EveryOwner, ListArtifacts
 from sojourn.artifacts.records import chunks_of
 from sojourn.codecs.growth import is_json
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey, UserKey
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import ArtifactLine, DataLine, Selection, VoidLine
 from sojourn.transfer.logs import LeftOut
+from sojourn.transfer.model import NOT_READ
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import artifact_place
 from sojourn.transfer.values import in_ms, version_record

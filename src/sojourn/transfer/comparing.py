@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from sojourn.artifacts.archive import ArchivedVersion
 from sojourn.codecs import decode
@@ -61,7 +62,18 @@ class Rows:
 
 def born(line: SessionLine, name: str) -> SessionHeader:
     """The session that is to be: its incarnation says what it was made of, and is a new one."""
-    return head_of(line, f"{name}.{secrets.token_urlsafe(12)}")
+    return head_of(line, f"{name}.{secrets.token_urlsafe(12)}", log_id_of(line, name))
+
+
+def log_id_of(line: SessionLine, name: str) -> str:
+    """The id of a session's log; of an older archive one that is the same in each run.
+
+    Args:
+        line: the session.
+        name: the digest of its contents.
+    """
+    made = blake2b(name.encode(), digest_size=16, person=b"sojourn log id").hexdigest()
+    return line.log_id or made
 
 
 def was_restored(head: SessionHeader, line: SessionLine, name: str) -> bool:

@@ -203,7 +203,10 @@ class UnreadableLine(_Line, frozen=True, kw_only=True, tag="unreadable"):
 
 
 class NewerLine(_Line, frozen=True, kw_only=True, tag="newer"):
-    """Something of the store that a newer version wrote, and that is not in the archive."""
+    """Something of the store that the process could not decode, and that is not in the archive.
+
+    A newer version wrote it, or its key was not there.
+    """
 
     what: str
 
@@ -212,7 +215,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much of what.
 
     `records` are those of rooms from outside the package; `unreadable` are records that could not
-    be read, `newer` those that only a newer version can.
+    be read, `newer` those that could not be decoded: a newer version wrote them, or their key was
+    not there.
     """
 
     sessions: int = 0

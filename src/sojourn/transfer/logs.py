@@ -11,13 +11,14 @@ import msgspec
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.codecs.growth import is_json
-from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
+from sojourn.errors import SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import LogSlice
 from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import Pairs, SessionSnapshot
 from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
+from sojourn.transfer.model import NOT_READ
 from sojourn.transfer.values import event_of, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
 
@@ -82,7 +83,7 @@ class Logs:
                     raise part
                 await self._write(key, stored, part)
             except NOT_READ as error:
-                self._left_out(name_of(key), error)
+                self._not_whole(key, error)
 
     async def go_on(self) -> None:
         """Write what is missing of the session with which the archive breaks off."""
@@ -109,7 +110,13 @@ class Logs:
                     key, stored, await self._store.run(ReadLogSlice(key, 1, MOST, SIZE))
                 )
         except NOT_READ as error:
-            self._left_out(name_of(key), error)
+            self._not_whole(key, error)
+
+    def _not_whole(self, key: SessionKey, error: SojournError) -> None:
+        """Leave out a session of which a part cannot be read."""
+        if self._writer.walk.session is not None:
+            self._writer.write(VoidLine())
+        self._left_out(name_of(key), error)
 
     async def _write(self, key: SessionKey, stored: SessionSnapshot, part: LogSlice | None) -> None:
         for _ in range(_TRIES):
