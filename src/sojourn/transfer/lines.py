@@ -21,9 +21,6 @@ More: TypeAlias = dict[str, msgspec.Raw]
 
 NO_OBJECT = msgspec.Raw(b"{}")
 
-GAP = b"null"
-"""Stands in a log for an event that could not be read, so that the others keep their numbers."""
-
 
 class _Line(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
     """Each line is an object of one kind. A member that is as its default is not written."""

@@ -6,9 +6,13 @@ docs/guides/moving-data.md documents the first line.
 from __future__ import annotations
 
 import math
+import os
+import stat
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from hashlib import blake2b
 from os import urandom
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -233,6 +237,32 @@ def check_passphrase(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value
     raise InvalidInput("A passphrase is text, and not empty.")
+
+
+def read_passphrase(path: Path) -> str:
+    """The passphrase in a file; a line end behind it does not belong to it.
+
+    Raises:
+        ConfigurationError: it cannot be read, is empty or no text, or others may read it. No
+            message repeats what stands in it.
+    """
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The passphrase in {path} cannot be read ({error.strerror})."
+        ) from error
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            f"{path} has a passphrase in it, and others may read or write it: chmod 600 {path}"
+        )
+    text = ""
+    with suppress(UnicodeDecodeError):
+        text = data.decode().removesuffix("\n").removesuffix("\r")
+    if not text.strip() or "\n" in text:
+        raise ConfigurationError(f"{path} is no passphrase: it must be one line of text.")
+    return text
 
 
 def ring_of(keys: object) -> KeyRing:

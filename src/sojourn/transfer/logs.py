@@ -14,10 +14,11 @@ from sojourn.codecs.growth import is_json
 from sojourn.errors import SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import LogSlice
+from sojourn.sessions.event_codec import GAP
 from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import Pairs, SessionSnapshot
-from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
+from sojourn.transfer.lines import EventsLine, SessionLine, VoidLine
 from sojourn.transfer.model import NOT_READ
 from sojourn.transfer.values import event_of, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
