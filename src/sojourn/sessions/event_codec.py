@@ -86,7 +86,7 @@ def encoded_row(coder: Coder, place: Place, row: bytes) -> bytes:
     name = row[_ID_START:end]
     body = b"{" + row[end + 1 : -_TAIL_BYTES] + b"}"
     stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
-    return row if stored is body else stored
+    return archived_row(row) if stored is body else stored
 
 
 def _encoded_other(coder: Coder, place: Place, row: bytes) -> bytes:
@@ -97,11 +97,11 @@ def _encoded_other(coder: Coder, place: Place, row: bytes) -> bytes:
     members.pop("crc")
     body = _encode(members)
     stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
-    return row if stored is body else stored
+    return archived_row(row) if stored is body else stored
 
 
 def archived_row(row: bytes) -> bytes:
-    """A row that was decoded, with a checksum of its own."""
+    """A row in plain text: one that was decoded gets a checksum of its own."""
     if type(row) is not OpenedRow:
         return row
     body = row[:-_TAIL_BYTES]
