@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from sojourn.artifacts.archive import ArchivedVersion
 from sojourn.codecs import decode
@@ -14,7 +13,7 @@ from sojourn.sessions.record import FIELDS, decode_fields
 from sojourn.sessions.store import Pairs, SessionHeader, SessionSnapshot
 from sojourn.transfer.lines import EventsLine, SessionLine
 from sojourn.transfer.reading import ArchiveReader, ReadMark
-from sojourn.transfer.values import fields_of, head_of, in_ms, pairs_of, rows_of
+from sojourn.transfer.values import derived_log_id, fields_of, head_of, in_ms, pairs_of, rows_of
 
 
 class Rows:
@@ -72,8 +71,7 @@ def log_id_of(line: SessionLine, name: str) -> str:
         line: the session.
         name: the digest of its contents.
     """
-    made = blake2b(name.encode(), digest_size=16, person=b"sojourn log id").hexdigest()
-    return line.log_id or made
+    return line.log_id or derived_log_id(name)
 
 
 def was_restored(head: SessionHeader, line: SessionLine, name: str) -> bool:

@@ -132,6 +132,15 @@ def session_line(
     )
 
 
+def derived_log_id(name: str) -> str:
+    """The id of a log that comes from elsewhere; the same for the same, so that a run goes on.
+
+    Args:
+        name: a digest of its session's contents.
+    """
+    return blake2b(name.encode(), digest_size=16, person=b"sojourn log id").hexdigest()
+
+
 def head_of(line: SessionLine, incarnation: str, log_id: str) -> SessionHeader:
     """The fields of a session that is to be again."""
     return SessionHeader(
