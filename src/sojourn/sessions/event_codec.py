@@ -66,6 +66,10 @@ def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     return total
 
 
+GAP = b"null"
+"""Stands in an archive for an event that could not be read, so that others keep their numbers."""
+
+
 def encoded_row(coder: Coder, place: Place, row: bytes) -> bytes:
     """A row as it is stored: its id in clear, for scripts, and the rest of it encoded.
 
@@ -74,7 +78,7 @@ def encoded_row(coder: Coder, place: Place, row: bytes) -> bytes:
         place: of its log (`place_of_log`).
         row: as `encode_row` gives it, or one that was archived.
     """
-    if row[:1] == growth.MARK:
+    if row[:1] == growth.MARK or row == GAP:
         return row
     end = row.find(_BEHIND_ID)
     if end < 0 or not row.startswith(_ID):
