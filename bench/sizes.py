@@ -27,7 +27,7 @@ from google.adk.events.event_actions import EventActions
 from google.genai import types
 
 import sojourn
-from sojourn.codecs.compression import Dictionary, Zstd
+from sojourn.codecs.compression import Zstd
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
 from sojourn.sessions.encoding import encode_event
@@ -159,7 +159,7 @@ def main():
         for event in learnt.of_size(size, TRAINED_ON)
     ]
     start = time.perf_counter()
-    dictionary = Dictionary(train(samples))
+    dictionary = train(samples)
     taken = time.perf_counter() - start
     with server.running() as (url, version):
         print(
