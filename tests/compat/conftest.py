@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,7 @@ from compat import newer
 from compat.build import NO_BASELINE, ROOT, baseline, build_commit, build_this
 from compat.side import Side, Version
 from servers import CI, NotHere, Server, redis_binary, valkey_binary
+from sojourn.keys import KeyRing
 
 OPTIONS = {"namespace": "compat", "notices": True}
 
@@ -21,6 +23,14 @@ SERVERS = {"redis": redis_binary, "valkey": valkey_binary}
 
 FULL = os.environ.get("FULL") == "1"
 """Whether the long form runs: each two neighbours on each server."""
+
+_RING = KeyRing([b"a key of tests, which is no secret"[:32]], "", migrating=True)
+
+RINGS = {
+    "waiting": (_RING, ""),
+    "sealing": (_RING.activate(*_RING.ids), "&compression=zstd&serializer=msgpack"),
+}
+"""The same code with the codec off, but for the keys to read what is sealed, and with it on."""
 
 
 class Pair(NamedTuple):
@@ -46,9 +56,10 @@ class Sides(NamedTuple):
 def _pairs() -> list[tuple[str, str]]:
     """Which neighbours of this code on which server."""
     if baseline() == NO_BASELINE:
-        every = [("newer", "redis"), ("newer", "valkey")]
+        every = [("newer", "redis"), ("newer", "valkey"), ("sealing", "redis")]
         return every if FULL else every[:1]
     every = [("baseline", "redis"), ("newer", "valkey"), ("newer", "redis"), ("baseline", "valkey")]
+    every.append(("sealing", "redis"))
     return every if FULL else every[:1]
 
 
@@ -62,6 +73,12 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Version]
     def build(name: str) -> Version:
         if name == "this":
             return Version(name, ROOT / "src")
+        if name in RINGS:
+            ring, options = RINGS[name]
+            path = own / f"{name}.json"
+            if not path.exists():
+                ring.save(path)
+            return Version(name, ROOT / "src", f"keys={quote(str(path))}{options}")
         with (folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             tree = folder / name / "tree"
@@ -91,7 +108,7 @@ def pair(
 ) -> Iterator[Pair]:
     """Each two neighbours on their server in turn."""
     neighbour, row = request.param
-    other, this = builds(neighbour), builds("this")
+    other, this = builds(neighbour), builds("waiting" if neighbour == "sealing" else "this")
     try:
         binary = SERVERS[row]()
     except NotHere as missing:
@@ -99,7 +116,7 @@ def pair(
             pytest.fail(str(missing))
         pytest.skip(str(missing))
     server = Server(tmp_path_factory.mktemp(row), binary).start()
-    earlier, later = (this, other) if neighbour == "newer" else (other, this)
+    earlier, later = (other, this) if neighbour == "baseline" else (this, other)
     yield Pair(earlier, later, server)
     server.close()
 

@@ -17,10 +17,18 @@ SECONDS = 60
 
 
 class Version(NamedTuple):
-    """A version of Sojourn: a name for people, and the folder to import it from."""
+    """A version of Sojourn: a name for people, and the folder to import it from.
+
+    `options` are those of its URL, in which two that are the same code may differ.
+    """
 
     name: str
     tree: Path
+    options: str = ""
+
+    def at(self, url: str) -> str:
+        """The URL as this version opens it."""
+        return f"{url}?{self.options}" if self.options else url
 
 
 class Refused(Exception):
@@ -127,6 +135,7 @@ class Side(Process):
 
     def open(self, url: str, **options: Any) -> None:
         """Open a store in place of the one before."""
+        url = self.version.at(url)
         where = self.run("opened(url, **options)", url=url, options=options)
         assert where.startswith(str(self.version.tree)), f"{self.version.name} imported {where}"
 

@@ -32,7 +32,8 @@ class Load:
     def start(self, version: Version, doubt: str = "") -> Process:
         name = f"{version.name}-{self._count}"
         self._count += 1
-        worker = Process(version, "worker.py", self._url, name, doubt, folder=self._folder)
+        url = version.at(self._url)
+        worker = Process(version, "worker.py", url, name, doubt, folder=self._folder)
         self.working.append(worker)
         return worker
 
