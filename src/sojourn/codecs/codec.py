@@ -23,6 +23,7 @@ _COMPRESSED = "zstd"
 _PLAIN_SIZE = "size"
 
 _KEY_ID = re.compile(rb"\xff1(?: [^\n ]+)* aes-256-gcm:([0-9a-f]{16})\n")
+_DICTIONARY = re.compile(rb"\xff1(?: [^\n ]+)*? zstd:([A-Za-z0-9_-]+)[ \n]")
 _SIZE = re.compile(rb"\xff\d+ size:(\d+) ")
 
 _to_bytes = msgspec.json.Encoder().encode
@@ -81,6 +82,26 @@ class DataKeys(NamedTuple):
     migrating: bool = False
 
 
+class Dictionaries(Protocol):
+    """Where the dictionaries of apps come from, that compression uses."""
+
+    def for_writing(self, app: str) -> Compressor | None:
+        """What compresses the values of an app. It may be another one from one call to the next."""
+        ...
+
+    async def for_reading(
+        self, app: str, names: Collection[str], *, writes: bool
+    ) -> Compressor | None:
+        """The same, for values that were compressed with these dictionaries.
+
+        Raises:
+            Unavailable: they are not known here, and no server answers.
+            Undecodable: they are sealed, and this process cannot open them.
+            CorruptRecord: one was damaged.
+        """
+        ...
+
+
 class KeySource(Protocol):
     """Where data keys come from."""
 
@@ -133,7 +154,8 @@ class Codec:
             self.serializers[serializer.name] = serializer
         self.writes = bool(serializer or compressing)
         self.keys: KeySource | None = None
-        self._plain = Coder(self, _NO_KEYS)
+        self.dictionaries: Dictionaries | None = None
+        self._plain = Coder(self, _NO_KEYS, compressor)
         if keys is not None:
             self.seal_with(keys)
 
@@ -163,23 +185,36 @@ class Codec:
             Unavailable: the keys are not cached, and no server answers.
             Erased: they were destroyed.
         """
-        if self.keys is None:
+        if self.keys is None and self.dictionaries is None:
             return self._plain
-        wanted = {
-            found[1].decode()
-            for value in stored
-            if value[:1] == MARK and (found := _KEY_ID.match(value))
-        }
-        return Coder(self, await self.keys.keys_of(app, user, wanted, create=create))
+        wanted: set[str] = set()
+        named: set[str] = set()
+        for value in stored:
+            if value[:1] == MARK:
+                if (found := _KEY_ID.match(value)) is not None:
+                    wanted.add(found[1].decode())
+                if (found := _DICTIONARY.match(value)) is not None:
+                    named.add(found[1].decode())
+        compressor, writes = self.compressor, create and self.compressing
+        if self.dictionaries is not None:
+            if named:
+                compressor = await self.dictionaries.for_reading(app, named, writes=writes)
+            elif writes:
+                compressor = self.dictionaries.for_writing(app)
+        if self.keys is None:
+            return Coder(self, _NO_KEYS, compressor)
+        keys = await self.keys.keys_of(app, user, wanted, create=create)
+        return Coder(self, keys, compressor)
 
 
 class Coder:
     """Encodes and decodes the values of one user, or of an app."""
 
-    __slots__ = ("_active", "_codec", "_keys", "_name", "_strict")
+    __slots__ = ("_active", "_codec", "_compressor", "_keys", "_name", "_strict")
 
-    def __init__(self, codec: Codec, keys: DataKeys) -> None:
+    def __init__(self, codec: Codec, keys: DataKeys, compressor: Compressor | None) -> None:
         self._codec = codec
+        self._compressor = compressor
         self._keys = keys
         self._active = keys.active
         self._name = "" if keys.active is None else f"{CIPHER}:{keys.active.id}"
@@ -203,7 +238,7 @@ class Coder:
             sized: whether the header says how many bytes it has: scripts count them.
             json: whether it is JSON.
         """
-        names, body = self._encoded(value, json=json)
+        names, body = self._encoded(value, self._compressor, json=json)
         if not names:
             return value
         if sized:
@@ -267,7 +302,8 @@ class Coder:
 
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
-        names, body = self._encoded(data, json=False)
+        # Nothing in front of it names a dictionary, so it needs one that every process has.
+        names, body = self._encoded(data, self._codec.compressor, json=False)
         encodings = " ".join(names)
         if self._active is not None:
             body = self._active.seal(body, encodings.encode() + b"\n" + _to_bytes(place))
@@ -291,7 +327,9 @@ class Coder:
                 raise _tampered(place, str(error), body) from error
         return self._decoded(names[:-1] if sealed else names, body, what, most)
 
-    def _encoded(self, value: bytes, *, json: bool) -> tuple[list[str], bytes]:
+    def _encoded(
+        self, value: bytes, compressor: Compressor | None, *, json: bool
+    ) -> tuple[list[str], bytes]:
         """What is done to a value, and what comes of it; it is yet to be sealed."""
         codec, names, body = self._codec, list[str](), value
         if json and codec.serializer is not None:
@@ -299,8 +337,8 @@ class Coder:
             if other is not None:
                 names.append(codec.serializer.name)
                 body = other
-        if codec.compressing and codec.compressor is not None:
-            smaller = codec.compressor.compress(body)
+        if codec.compressing and compressor is not None:
+            smaller = compressor.compress(body)
             if smaller is not None:
                 names.append(smaller[0])
                 body = smaller[1]
@@ -326,8 +364,8 @@ class Coder:
         codec = self._codec
         for name in reversed(names):
             kind = name.partition(":")[0]
-            if kind == _COMPRESSED and codec.compressor is not None:
-                body = codec.compressor.decompress(name, body, most)
+            if kind == _COMPRESSED and self._compressor is not None:
+                body = self._compressor.decompress(name, body, most)
             elif kind in codec.serializers:
                 body = deserialized(codec.serializers[kind], body)
             elif kind != _PLAIN_SIZE:

@@ -57,11 +57,15 @@ def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     return total
 
 
+def in_parts(row: bytes) -> tuple[bytes, bytes]:
+    """The id of a row, and the rest of it but for the checksum, each as JSON."""
+    end = row.index(_BEHIND_ID)
+    return row[_ID_START:end], b"{%b}" % row[end + 1 : -_TAIL_BYTES]
+
+
 def encoded_row(coder: Coder, key: SessionKey, log_id: str, row: bytes) -> bytes:
     """A row as it is stored: its id in clear, for scripts, and the rest of it encoded."""
-    end = row.index(_BEHIND_ID)
-    name = row[_ID_START:end]
-    body = b"{%b}" % row[end + 1 : -_TAIL_BYTES]
+    name, body = in_parts(row)
     stored = coder.encode(body, _place(key, log_id, name), lead=name + b"\n")
     return row if stored is body else stored
 
