@@ -11,13 +11,15 @@ from sojourn.codecs.codec import Codec
 from sojourn.codecs.compression import compressor
 from sojourn.codecs.serializers import MessagePack, serializer_of
 from sojourn.doctor import Doctor
+from sojourn.doctor.reading import KeysReading
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.server import Server
-from sojourn.errors import InvalidInput
+from sojourn.errors import ConfigurationError, InvalidInput
 from sojourn.ids import SessionKey
 from sojourn.jobs.service import Jobs
+from sojourn.keys import KeyAdmin
 from sojourn.options import Options
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security.forgetting import Eraser
@@ -115,6 +117,8 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     for room in ROOMS:
         rooms[room.name] = room.open(context)
     keys = [room.keys(options.namespace) for room in ROOMS]
+    if options.keys is not None:
+        doctor.read_keys = partial(_read_keys, rooms["keys"].admin, options)
     forgetter = Eraser(
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
@@ -134,3 +138,21 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     )
     jobs = Jobs(engine, keys, options.namespace, rooms["jobs"].service)
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)
+
+
+async def _read_keys(admin: KeyAdmin, options: Options, most: int) -> KeysReading:
+    """What the doctor wants to know of the keys that seal the store."""
+    apart = options.key_store is not None
+    try:
+        usage = await admin.usage(limit=most)
+    except ConfigurationError as error:
+        return KeysReading(str(error), apart=apart)
+    known = sum(count for name, count in usage.wraps.items() if name not in usage.missing)
+    return KeysReading(
+        missing=usage.missing,
+        old=known - usage.wraps[usage.active],
+        unreadable=usage.unreadable,
+        looked=usage.owners,
+        migrating=usage.migrating,
+        apart=apart,
+    )

@@ -36,4 +36,8 @@ def content(client: redis.Redis) -> dict[str, object]:
         "list": lambda key: client.lrange(key, 0, -1),
         "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
-    return {key: readers[client.type(key)](key) for key in client.keys("*")}
+    types = {key: client.type(key) for key in client.keys("*")}
+    return {
+        key: readers[kind.decode() if isinstance(kind, bytes) else kind](key)
+        for key, kind in types.items()
+    }

@@ -105,7 +105,7 @@ async def test_an_upload_without_an_answer_has_not_happened(proxy: Proxy) -> Non
 async def test_a_chunk_that_arrives_late_changes_nothing(
     store: sojourn.Sojourn, client: redis.Redis
 ) -> None:
-    room: Any = store.artifacts._store
+    room: Any = store.artifacts._store._store
     assert isinstance(room, RedisArtifacts)
     data = b"x" * 2500
     await save(store, data, "op")
@@ -114,14 +114,15 @@ async def test_a_chunk_that_arrives_late_changes_nothing(
     for forgotten in (False, True):
         if forgotten:
             client.delete(saved)
-        late = [UploadChunk(place, "op", number, b"late" * 250, 600) for number in (0, 1)]
-        assert [await room.run(each) for each in late] == [b"0", b"0"]
+        late = [UploadChunk(place, "op", number, b"late" * 250, 600, 2) for number in (0, 1)]
+        assert [(await room.run(each)).version for each in late] == [b"0", b"0"]
         assert await load(store) == data
         assert client.ttl(upload) > 1_000_000
         assert await save(store, b"late", "op") == 0
     await save(store, data, "deleted")
     await store.artifacts.delete(KEY, "a.bin")
-    assert await room.run(UploadChunk(place, "deleted", 0, b"late", 600)) == b"1"
+    last = UploadChunk(place, "deleted", 0, b"late", 600, 1)
+    assert (await room.run(last)).version == b"1"
     assert client.keys(f"{HEAD}:data:*") == []
 
 

@@ -35,7 +35,7 @@ def app() -> AppName:
 
 @pytest.fixture
 def kept(store: sojourn.Sojourn) -> RedisSecurity:
-    engine = store.memory._store.engine
+    engine = store._engine
     return RedisSecurity(engine, SecurityRoomKeys(), 1000.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["restored", "exists", "expired"]
 """What became of an artifact to restore; but for the first, nothing was written."""
@@ -16,7 +16,7 @@ _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class ArchivedVersion(NamedTuple):
-    """A version as it is stored.
+    """A version in its stored form, decoded.
 
     Attributes:
         created: seconds since the epoch.
@@ -25,6 +25,9 @@ class ArchivedVersion(NamedTuple):
         mime_type: what they are.
         metadata: a JSON object, as text.
         data: the name of its data there.
+        encoding: how its data are written there.
+        id: to which they are bound there.
+        stored: bytes of them there.
         more: members of its record that this version does not know, as JSON texts, for an export.
     """
 
@@ -34,7 +37,24 @@ class ArchivedVersion(NamedTuple):
     mime_type: str
     metadata: bytes
     data: str
+    encoding: Any = ""
+    id: str = ""
+    stored: int = 0
     more: Mapping[str, bytes] = _NOTHING
+
+
+class StoredRecord(NamedTuple):
+    """The record of a version as it is stored.
+
+    Attributes:
+        record: the same.
+        created: what stands beside an encoded one.
+        data: the name of its data.
+    """
+
+    record: bytes
+    created: bytes
+    data: str
 
 
 class ArchivedArtifact(NamedTuple):
@@ -44,8 +64,10 @@ class ArchivedArtifact(NamedTuple):
         expires: when it expires, seconds since the epoch; None for never.
         versions: oldest first.
         more: fields of it that this version does not know, for an export.
+        stored: its versions as they are stored, before they are decoded.
     """
 
     expires: float | None
     versions: Sequence[ArchivedVersion]
     more: Mapping[str, bytes] = _NOTHING
+    stored: Sequence[StoredRecord] = ()

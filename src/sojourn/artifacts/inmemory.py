@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import NamedTuple, TypeVar
 
-from sojourn.artifacts.model import ArtifactPlace, ArtifactVersion
+from sojourn.artifacts.model import ArtifactPlace
 from sojourn.calls.operation import Operation
-from sojourn.codecs import decode
+from sojourn.codecs.growth import MARK
 from sojourn.resilience.atomic import atomic
-
-if TYPE_CHECKING:
-    from sojourn.artifacts.operations.save import SaveArtifact
 
 R = TypeVar("R")
 
@@ -22,26 +19,28 @@ _OPERATIONS = 100_000
 """How many operation ids are remembered."""
 
 
+class VersionInMemory(NamedTuple):
+    """A version as it is stored; `operation_id` is of its save."""
+
+    created: float
+    record: bytes
+    chunks: Sequence[bytes]
+    operation_id: str
+
+    def whole(self) -> tuple[bytes, bytes]:
+        """Its record and what stands beside it, as a server has them."""
+        created = b"%r" % self.created
+        if self.record[:1] == MARK:
+            return self.record, created
+        return b'{"created":%b,%b' % (created, self.record), b""
+
+
 @dataclass(slots=True)
 class ArtifactInMemory:
-    """An artifact: its saves, each with the time that the version has."""
+    """An artifact: its versions."""
 
     expires: float | None = None
-    versions: list[SaveArtifact] = field(default_factory=list["SaveArtifact"])
-
-    def version(self, number: int | None) -> ArtifactVersion | None:
-        """A version without its data, None for the last; None when there is none."""
-        at = len(self.versions) - 1 if number is None else number
-        if at >= len(self.versions):
-            return None
-        found = self.versions[at]
-        return ArtifactVersion(
-            version=at,
-            size=len(found.data),
-            mime_type=found.mime_type,
-            metadata=decode(found.metadata),
-            created=found.created or 0.0,
-        )
+    versions: list[VersionInMemory] = field(default_factory=list[VersionInMemory])
 
 
 @atomic

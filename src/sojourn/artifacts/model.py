@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from sojourn.codecs.codec import Sealed
 from sojourn.ids import SessionKey, UserKey
 
 Owner: TypeAlias = SessionKey | UserKey
@@ -28,8 +29,10 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
         mime_type: what its data are.
         metadata: JSON of the application's.
         created: when it was saved, seconds since the epoch; 0 when that is not known.
-        newer: a newer version of Sojourn wrote its data, or its record, in a way that this one
-            cannot read: it cannot be loaded. Of such a record only the version is known.
+        newer: this process cannot decode its data, or its record: a newer version of Sojourn wrote
+            it, or it is sealed with a key that is not here. It cannot be loaded. Of such a record
+            only the version is known, and perhaps `created` and `sealed`.
+        sealed: with which key it is sealed, where that is why.
     """
 
     version: int
@@ -38,6 +41,7 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     created: float
     newer: bool = False
+    sealed: Sealed | None = None
 
 
 class Artifact(ArtifactVersion, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sojourn.codecs.growth import refusal
-from sojourn.errors import Conflict, CorruptRecord, NewerFormat
+from sojourn.errors import Conflict, CorruptRecord, Undecodable
 
 UNUSABLE = frozenset((b"newer", b"lost", b"corrupt"))
 """Replies of scripts that `unusable` explains."""
@@ -17,7 +17,7 @@ def exists(name: str) -> Conflict:
     )
 
 
-def unusable(head: str, status: bytes, *version: bytes) -> CorruptRecord | NewerFormat:
+def unusable(head: str, status: bytes, *version: bytes) -> CorruptRecord | Undecodable:
     """The artifact at a key is of a newer format, lost, or cannot be read."""
     if status == b"newer":
         return refusal("The artifact", head, *version)

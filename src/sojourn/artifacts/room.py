@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 
 from sojourn.artifacts.admin import ArtifactAdmin
@@ -9,21 +10,23 @@ from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
 from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.artifacts.service import Artifacts
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 
 
 def _open(at: RoomContext) -> OpenRoom:
-    options = at.options
-    store: RoomStore
+    options, timeout = at.options, math.inf
+    inner: RoomStore
     if at.engine is None:
-        store = files = InMemoryArtifacts(options.artifact_ttl)
-        artifacts, apps_of = Artifacts(store, options.max_artifact_bytes), at_once(files.apps_of)
+        inner = files = InMemoryArtifacts(options.artifact_ttl)
+        apps_of = at_once(files.apps_of)
     else:
         keys = ArtifactRoomKeys(options.namespace)
-        store = RedisArtifacts(at.engine, keys, options.artifact_ttl)
-        apps_of = nobodys
-        artifacts = Artifacts(store, options.max_artifact_bytes, options.operation_timeout)
+        inner = RedisArtifacts(at.engine, keys, options.artifact_ttl)
+        apps_of, timeout = nobodys, options.operation_timeout
+    store = CodedStore(inner, at.codec)
+    artifacts = Artifacts(store, options.max_artifact_bytes, timeout)
     admin = ArtifactAdmin(store)
     return OpenRoom(
         service=artifacts,

@@ -10,11 +10,11 @@ from typing import Any, cast
 from sojourn.access import for_operators
 from sojourn.artifacts.model import Artifact, ArtifactPlace, ArtifactVersion, Owner
 from sojourn.artifacts.operations.delete import DeleteArtifact
-from sojourn.artifacts.operations.find import FindArtifact, LoadArtifact
+from sojourn.artifacts.operations.find import FindArtifact, LoadArtifact, artifact_of
 from sojourn.artifacts.operations.lists import ListArtifacts, ListVersions
 from sojourn.artifacts.operations.move import MoveArtifact
 from sojourn.artifacts.operations.save import SaveArtifact
-from sojourn.artifacts.records import BINARY
+from sojourn.artifacts.records import BINARY, crc_of
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import encode, is_whole, shown, text
@@ -92,8 +92,9 @@ class Artifacts:
         size = _size(data) + len(extra)
         if size > self._cap:
             raise TooLarge("The artifact", size, self._cap, "max_artifact_bytes")
-        made, name = _instant(created), operation_id_of(operation_id)
-        return await self._store.run(SaveArtifact(place, bytes(data), mime, extra, made, name))
+        made, named, sent = _instant(created), operation_id_of(operation_id), bytes(data)
+        crc = await crc_of(sent)
+        return await self._store.run(SaveArtifact(place, sent, crc, mime, extra, made, named))
 
     @in_time
     async def load(
@@ -110,11 +111,14 @@ class Artifacts:
 
         Raises:
             CorruptRecord: it was there, and a part of it cannot be read or was evicted.
-            NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
+            Tampered: it is sealed, and was changed, moved or replaced.
+            Undecodable: this process cannot decode it: a newer version of Sojourn wrote it, or it
+                is sealed with a key that is not here.
         """
         if _is_none(version):
             return None
-        return await self._store.run(LoadArtifact(_place(owner, name), version))
+        found = await self._store.run(LoadArtifact(_place(owner, name), version))
+        return None if found is None else artifact_of(found)
 
     async def find(
         self, owner: SessionKey | UserKey, name: str, *, version: int | None = None
@@ -128,19 +132,22 @@ class Artifacts:
 
         Raises:
             CorruptRecord: it was there, and cannot be read or was evicted.
-            NewerFormat: a newer version of Sojourn wrote its record, in a way that this one cannot
-                read; where only its data are so, `newer` says it.
+            Undecodable: this process cannot decode its record: a newer version of Sojourn wrote it,
+                or it is sealed with a key that is not here. Where only its data are so, `newer`
+                says it.
         """
         if _is_none(version):
             return None
-        return await self._store.run(FindArtifact(_place(owner, name), version))
+        found = await self._store.run(FindArtifact(_place(owner, name), version))
+        return None if found is None else found.version()
 
     async def versions(
         self, owner: SessionKey | UserKey, name: str, *, newest_first: bool = False
     ) -> list[ArtifactVersion]:
         """All versions without their data, oldest first; none when there is none. One round trip.
 
-        `newer` marks those that cannot be loaded, as a newer version of Sojourn wrote them.
+        `newer` marks those that cannot be loaded: a newer version of Sojourn wrote them, or they
+        are sealed with a key that is not here.
 
         Args:
             owner: the session or the user that has it.
@@ -151,7 +158,8 @@ class Artifacts:
             CorruptRecord: one of them cannot be read, or all were evicted.
             NewerFormat: a newer version keeps the artifact in a way that this one cannot read.
         """
-        found = await self._store.run(ListVersions(_place(owner, name)))
+        stored = await self._store.run(ListVersions(_place(owner, name)))
+        found = [each.version(mark=True) for each in stored]
         return found[::-1] if newest_first else found
 
     async def names(self, owner: SessionKey | UserKey) -> list[str]:

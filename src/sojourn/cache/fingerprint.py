@@ -22,11 +22,17 @@ from sojourn.errors import InvalidValue
 _encode = msgspec.json.Encoder().encode
 
 
-def fingerprint(call: str, arguments: Mapping[str, Any]) -> str:
+def fingerprint(call: str, arguments: Mapping[str, Any], key: bytes | None = None) -> str:
     """128 bits as hexadecimal digits, over the name of a call and its arguments by name.
 
     The order of keys in mappings, and of a set, does not count; types do: `1`, `1.0`, `True` and
     `"1"` are four arguments.
+
+    Args:
+        call: its name.
+        arguments: by name.
+        key: without it nobody can make the fingerprint, and so try which arguments have it; None
+            for one that everybody can make.
 
     Raises:
         InvalidValue: an argument of a type that has no canonical form, that contains itself, or
@@ -39,7 +45,7 @@ def fingerprint(call: str, arguments: Mapping[str, Any]) -> str:
             f"No fingerprint can be made of the arguments ({error}): give the cache a key= of your "
             "own."
         ) from error
-    return blake2b(plain, digest_size=16).hexdigest()
+    return blake2b(plain, digest_size=16, key=key or b"").hexdigest()
 
 
 def arguments_of(

@@ -9,6 +9,7 @@ from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.service import Cache
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.ids import tenant_of
@@ -22,11 +23,12 @@ def _open(at: RoomContext) -> OpenRoom:
     else:
         store = RedisCache(at.engine, CacheRoomKeys(at.options.namespace))
         apps_of = nobodys
-    cache, admin = Cache(store, at.options.max_event_bytes), CacheAdmin(store)
+    coded = CodedStore(store, at.codec)
+    cache, admin = Cache(coded, at.options.max_event_bytes), CacheAdmin(coded)
     return OpenRoom(
         service=cache,
         admin=admin,
-        store=store,
+        store=coded,
         forget={"cached": lambda owner: admin.forget(tenant_of(owner))},
         apps_of=apps_of,
         close=cache.close,

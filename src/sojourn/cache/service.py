@@ -7,7 +7,7 @@ import inspect
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -16,18 +16,26 @@ from sojourn.cache.fingerprint import arguments_of, fingerprint, name_of, unboun
 from sojourn.cache.operations.leases import FulfilLease, RenewLease
 from sojourn.cache.operations.reads import FetchCached
 from sojourn.cache.operations.writes import DeleteCached, InvalidateTag, PutCached
-from sojourn.cache.store import LONGEST, CacheEntry, CacheLifetime, EntryKey, Fetched
-from sojourn.calls.operation import RoomStore
+from sojourn.cache.store import (
+    LONGEST,
+    CacheEntry,
+    CacheLifetime,
+    EntryKey,
+    Fetched,
+    whose,
+)
+from sojourn.calls.coded import CodedStore
 from sojourn.caps import CAPS, check
 from sojourn.codecs import decode, encode, is_number, shown
 from sojourn.errors import (
     Closed,
     CorruptRecord,
+    Erased,
     InvalidInput,
-    NewerFormat,
     SojournError,
     TooLarge,
     Unavailable,
+    Undecodable,
 )
 from sojourn.ids import operation_id_of, parse_entry, parse_tag, parse_tenant
 from sojourn.process_bound import stays_here
@@ -39,6 +47,7 @@ T = TypeVar("T")
 log = logging.getLogger("sojourn.cache")
 
 HOUR = 3600.0
+_FINGERPRINTS = b"cache fingerprint"
 _TICK = 0.001
 _POLLS = (0.01, 0.5)
 """Seconds between two looks at what another computes: at first, and at most."""
@@ -85,7 +94,7 @@ class Cache:
         max_value_bytes: the largest value, as JSON.
     """
 
-    def __init__(self, store: RoomStore, max_value_bytes: int) -> None:
+    def __init__(self, store: CodedStore, max_value_bytes: int) -> None:
         self._store = store
         self._cap = max_value_bytes
         self._counts = Counter[str]()
@@ -103,8 +112,11 @@ class Cache:
             stale: whether a value past its TTL will do, as long as it is kept.
 
         Raises:
-            CorruptRecord: the entry is not JSON; deleting it removes it.
-            NewerFormat: a newer version of Sojourn wrote it, in a way that this one cannot read.
+            CorruptRecord: the entry is not JSON, or was damaged; `Tampered` if it was changed or
+                moved. Deleting it removes it.
+            Undecodable: this process cannot decode it: a newer version of Sojourn wrote it, or it
+                is sealed with a key that this process does not have.
+            Erased: the key of its user was destroyed.
         """
         key = _key(tenant, name)
         found = await self._store.run(FetchCached(key))
@@ -143,7 +155,9 @@ class Cache:
             TooLarge: the value is over its cap.
             NewerFormat: a newer version of Sojourn wrote the entry, in a way that this one cannot
                 read. It stays; deleting it removes it.
+            KeyMissing: the entry is sealed, and this process would write plain text. It stays.
             CorruptRecord: it was such an entry, and was damaged.
+            Erased: the key of its user was destroyed.
         """
         entry = CacheEntry(self._encoded(value), _life(ttl, stale), _tags(tags))
         key = _key(tenant, name)
@@ -183,8 +197,9 @@ class Cache:
         over within `lease`. If it fails, only it gets the error, and the next computes. Every
         caller, also the one that computes, gets the value as JSON has it: a tuple becomes a list.
 
-        Without a server the value is computed for this call alone. The same happens if a newer
-        version of Sojourn wrote the entry in a way that this one cannot read; the entry stays.
+        Without a server the value is computed for this call alone. The same happens if this process
+        cannot decode the entry, which stays: a newer version of Sojourn wrote it, or it is sealed
+        with a key that this process does not have.
 
         Args:
             name: of the entry.
@@ -200,7 +215,9 @@ class Cache:
         Raises:
             InvalidInput: an argument; or JSON cannot hold the value.
             TooLarge: the value is over its cap.
-            CorruptRecord: the entry is not JSON; deleting it removes it.
+            CorruptRecord: the entry is not JSON, or was damaged; `Tampered` if it was changed or
+                moved. Deleting it removes it.
+            Erased: the key of its user was destroyed.
         """
         work = _Work(
             _key(tenant, name),
@@ -215,16 +232,13 @@ class Cache:
             token = secrets.token_hex(16)
             try:
                 found = await self._store.run(FetchCached(work.key, token, work.lease))
-            except (Unavailable, Closed) as error:
-                self._counts["unavailable"] += 1
-                log.warning("The cache cannot be asked: %s", error)
-                return decode(self._encoded(await compute()))
-            except NewerFormat as error:
-                self._counts["misses"] += 1
-                log.warning("A cached value is computed and not stored: %s", error)
-                value = await compute()
-                self._counts["computed"] += 1
-                return decode(self._encoded(value))
+            except (Unavailable, Closed, Undecodable) as error:
+                if isinstance(error, Undecodable):
+                    await self._give_back(work, token)
+                return await self._computed(compute, error)
+            except (CorruptRecord, Erased):
+                await self._give_back(work, token)
+                raise
             if found.status == "hit" or (found.status == "stale" and not found.leased):
                 self._counts["hits" if found.status == "hit" else "stale"] += 1
                 return _decoded(work.key, found)
@@ -282,19 +296,27 @@ class Cache:
 
             @wraps(function)
             async def cached(*args: P.args, **kwargs: P.kwargs) -> T:
+                def compute() -> Coroutine[Any, Any, T]:
+                    return function(*args, **kwargs)
+
+                of = tenant(*args, **kwargs) if callable(tenant) else tenant
                 if key is not None:
                     name = f"{called}:{key(*args, **kwargs)}"
                 else:
                     given, named = (*bound.args, *args), {**bound.keywords, **kwargs}
-                    name = fingerprint(called, arguments_of(signature, given, named))
+                    arguments = arguments_of(signature, given, named)
+                    try:
+                        name = await self.fingerprint(called, arguments, tenant=of)
+                    except (Unavailable, Undecodable) as error:
+                        return cast("T", await self._computed(compute, error))
                 value = await self.fetch(
                     name,
-                    lambda: function(*args, **kwargs),
+                    compute,
                     ttl=ttl,
                     stale=stale,
                     none_ttl=none_ttl,
                     tags=tags(*args, **kwargs) if callable(tags) else tags,
-                    tenant=tenant(*args, **kwargs) if callable(tenant) else tenant,
+                    tenant=of,
                     lease=lease,
                 )
                 return cast("T", value)
@@ -302,6 +324,31 @@ class Cache:
             return cached
 
         return decorate
+
+    async def fingerprint(
+        self, call: str, arguments: Mapping[str, Any], *, tenant: str = ""
+    ) -> str:
+        """A name for an entry: the same for the same call and arguments, in every process.
+
+        With `keys` it is made with a key of the tenant's user, or of its app, so that who reads the
+        server cannot try which arguments have it. A round trip when the key is not cached; else
+        none.
+
+        Args:
+            call: its name.
+            arguments: by name; types count, and the order of keys does not.
+            tenant: whose entry.
+
+        Raises:
+            InvalidInput: an argument of which no fingerprint can be made.
+            Undecodable: this process does not have the key.
+            Erased: the key of its user was destroyed.
+        """
+        key: bytes | None = None
+        if self._store.codec.keys is not None:
+            coder = await self._store.codec.coder(*whose(parse_tenant(tenant)), create=True)
+            key = coder.subkey(_FINGERPRINTS)
+        return fingerprint(call, arguments, key)
 
     def stats(self) -> CacheStats:
         """The figures now."""
@@ -321,6 +368,15 @@ class Cache:
         await asyncio.gather(*ours, return_exceptions=True)
 
     # ── computing ──────────────────────────────────────────────────────────────────────────────
+
+    async def _computed(self, compute: Callable[[], Awaitable[Any]], error: SojournError) -> Any:
+        """A value for one caller alone, as the cache cannot be asked."""
+        undecodable = isinstance(error, Undecodable)
+        self._counts["misses" if undecodable else "unavailable"] += 1
+        log.warning("The cache cannot be asked: a value is computed and not stored: %s", error)
+        value = await compute()
+        self._counts["computed"] += undecodable
+        return decode(self._encoded(value))
 
     async def _refresh(self, work: _Work, token: str, found: Fetched) -> None:
         try:
@@ -344,6 +400,11 @@ class Cache:
             with suppress(SojournError):  # the value is there; without a server it is not kept
                 given = FulfilLease(work.key, entry, token, found.since)
                 await asyncio.shield(self._store.run(given))
+
+    async def _give_back(self, work: _Work, token: str) -> None:
+        """Give back a lease that may have been taken: others may be able to decode the entry."""
+        with suppress(SojournError):
+            await self._store.run(FulfilLease(work.key, None, token, 0))
 
     async def _hold(self, work: _Work, token: str) -> None:
         """Renew the lease while its value is computed; if it was lost, that is seen at the end."""

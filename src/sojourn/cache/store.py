@@ -1,4 +1,4 @@
-"""Values that pass between the cache and its store, which keeps values as JSON text."""
+"""Values that pass between the cache and its store: JSON text, or as that is encoded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from sojourn.calls.call import Argument
+from sojourn.calls.coded import CodedStore
+from sojourn.caps import CEILING
+from sojourn.codecs.codec import Codec, Coder, Place
+from sojourn.codecs.growth import MARK
+from sojourn.errors import CorruptRecord
+from sojourn.ids import owner_of
 
 LONGEST = 30 * 86_400.0
 """Seconds that no entry outlives: so long an invalidation is remembered."""
@@ -17,6 +23,11 @@ class EntryKey(NamedTuple):
 
     tenant: str
     name: str
+
+    @property
+    def place(self) -> Place:
+        """Where its value stands: with its user, or with an app of the tenant's name."""
+        return Place("cache", "value", *whose(self.tenant), within=self.tenant, name=self.name)
 
 
 class CacheLifetime(NamedTuple):
@@ -71,3 +82,49 @@ class ArchivedResult(NamedTuple):
     ends: float
     tags: Sequence[str]
     more: Mapping[str, bytes] = MappingProxyType({})
+
+
+_NO_TENANT = "cache"
+"""The app of the entries of no tenant."""
+
+
+def whose(tenant: str) -> tuple[str, str | None]:
+    """The app and the user of which the data key seals a tenant's entries."""
+    owner = owner_of(tenant)
+    return (tenant or _NO_TENANT, None) if owner is None else (owner.app, owner.user)
+
+
+async def encoded_entry(codec: Codec, key: EntryKey, entry: CacheEntry) -> CacheEntry:
+    """An entry with its value as it is stored; one that is encoded already stays so.
+
+    Raises:
+        As `Codec.coder`.
+    """
+    if entry.value[:1] == MARK:
+        return entry
+    place = key.place
+    coder = await codec.coder(place.app, place.user, create=True)
+    return entry._replace(value=coder.encode(entry.value, place))
+
+
+async def decoded_value(coded: CodedStore, key: EntryKey, value: bytes) -> bytes:
+    """The JSON text of a value that the store gave.
+
+    Raises:
+        CorruptRecord: it was damaged; `Tampered`: it was changed or moved.
+        Undecodable: this process has not what it needs to decode it.
+        Erased: its key was destroyed.
+    """
+    if not coded.codec.decodes([value]):
+        return value
+    place = key.place
+    coder: Coder = await coded.codec.coder(place.app, place.user, [value])
+    try:
+        return coder.decode(value, place, CEILING.event)
+    except ValueError as error:
+        raise CorruptRecord(
+            f"A cached value cannot be read ({error}): another program wrote it, or it was "
+            "damaged. Delete the entry.",
+            key=key.name,
+            raw=value,
+        ) from error

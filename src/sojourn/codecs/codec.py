@@ -14,11 +14,10 @@ import msgspec
 
 from sojourn.codecs import growth
 from sojourn.codecs.encryption import DataKey
-from sojourn.codecs.growth import MARK, Unopened
+from sojourn.codecs.growth import CIPHER, MARK, Unopened
 from sojourn.codecs.serializers import Serializer, deserialized, serialized
 from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
-CIPHER = "aes-256-gcm"
 _COMPRESSED = "zstd"
 _PLAIN_SIZE = "size"
 
@@ -54,6 +53,10 @@ class Compressor(Protocol):
 
     def compress(self, data: bytes) -> tuple[str, bytes] | None:
         """What stands in the header and the compressed value; None when it does not shrink."""
+        ...
+
+    def knows(self, encoding: str, /) -> bool:
+        """Whether it has what it needs to decompress values with this encoding."""
         ...
 
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
@@ -123,6 +126,18 @@ class KeySource(Protocol):
         ...
 
 
+class Sealed(NamedTuple):
+    """Content that is sealed with a key which this process does not have.
+
+    Attributes:
+        key: the id of the key.
+        bytes: of the content as it is stored.
+    """
+
+    key: str
+    bytes: int
+
+
 _NO_KEYS = DataKeys(None, {}, migrating=True)
 
 
@@ -162,6 +177,21 @@ class Codec:
     def seal_with(self, keys: KeySource) -> None:
         """Encrypt from now on."""
         self.keys, self.writes = keys, True
+
+    def decodes(self, stored: Iterable[bytes]) -> bool:
+        """Whether values that a store gave have to be decoded."""
+        return self.keys is not None or any(value[:1] == MARK for value in stored)
+
+    def knows(self, encodings: str) -> bool:
+        """Whether this process has what it needs to take encodings off, but for keys."""
+        for name in encodings.split():
+            kind = name.partition(":")[0]
+            if kind == _COMPRESSED:
+                if self.compressor is None or not self.compressor.knows(name):
+                    return False
+            elif kind != CIPHER and kind not in self.serializers:
+                return False
+        return True
 
     async def coder(
         self,
@@ -300,6 +330,15 @@ class Coder:
         except (ValueError, Tampered) as error:
             return Unopened.of(stored, error)
 
+    @property
+    def opens_nothing(self) -> bool:
+        """Whether there is no key, where only sealed values may be."""
+        return self._strict and not self._keys.by_id
+
+    def subkey(self, purpose: bytes) -> bytes | None:
+        """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
+        return None if self._active is None else self._active.subkey(purpose)
+
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
         # Nothing in front of it names a dictionary, so it needs one that every process has.
@@ -387,6 +426,12 @@ def plain_size(value: bytes) -> int:
         return len(value)
     found = _SIZE.match(value)
     return int(found[1]) if found else len(value)
+
+
+def sealed_with(stored: bytes) -> str:
+    """The id of the key that a stored value is sealed with; empty when it is not sealed."""
+    found = _KEY_ID.match(stored)
+    return found[1].decode() if found else ""
 
 
 def _shown(place: Place) -> str:

@@ -156,6 +156,10 @@ class Zstd:
             return None
         return encoding, frame[_MAGIC_BYTES:]
 
+    def knows(self, encoding: str) -> bool:
+        """Whether it has the dictionary for an encoding."""
+        return encoding in self._contexts
+
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
         """What was compressed. It takes 1 µs for 1 KB.
 
@@ -186,6 +190,10 @@ class OnDemand:
 
     def compress(self, data: bytes) -> None:
         """Nothing: this is not a store that compresses."""
+
+    def knows(self, encoding: str) -> bool:
+        """As `Zstd.knows`."""
+        return _default().knows(encoding)
 
     def decompress(self, encoding: str, body: bytes, most: int) -> bytes:
         """As `Zstd.decompress`."""

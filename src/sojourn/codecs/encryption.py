@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from hashlib import blake2b
 from os import urandom
 from typing import TYPE_CHECKING
@@ -52,12 +53,13 @@ class DataKey:
         id: derived from the key, so that a wrong key is told from a changed value.
     """
 
-    __slots__ = ("_cipher", "_seal", "id")
+    __slots__ = ("_cipher", "_seal", "_secret", "id")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(secret)}")
         self.id = key_id(secret)
+        self._secret = secret
         self._cipher = aead(secret)
         self._seal: Callable[[bytes, bytes, bytes], bytes] = self._cipher.encrypt
 
@@ -85,6 +87,13 @@ class DataKey:
             return self._cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound)
         except InvalidTag:
             raise ValueError("it was changed, or sealed for another place") from None
+
+    def subkey(self, purpose: bytes) -> bytes:
+        """32 bytes for another purpose than sealing: HKDF-Expand with SHA-256, of one block.
+
+        A key is random already, so that nothing has to be extracted (RFC 5869, 3.3).
+        """
+        return hmac.digest(self._secret, purpose + b"\x01", "sha256")
 
     def __repr__(self) -> str:
         return f"<DataKey {self.id}>"

@@ -14,13 +14,16 @@ from zlib import crc32
 import msgspec
 
 from sojourn.codecs.json import decode
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, KeyMissing, NewerFormat, Undecodable
 
 FORMAT = 1
 """The major version of the storage format that this version reads and writes."""
 
 MARK = b"\xff"
 """Starts an encoded value. No text in UTF-8 starts with it, so plain text needs no header."""
+
+CIPHER = "aes-256-gcm"
+"""The encoding of what is sealed; its parameter is the id of the key."""
 
 MEMBER = "$encoded"
 """The reserved member: inside JSON, an encoded value is an object of this one, in base64."""
@@ -269,10 +272,17 @@ def unknown(fields: Mapping[bytes, bytes], known: Collection[bytes]) -> dict[str
     return found
 
 
+def _sealed_with(value: bytes) -> str | None:
+    """The id of the key that a value is sealed with; None for no such."""
+    found = parse(value)
+    name = found.encodings[-1] if found is not None and found.encodings else ""
+    return name.partition(":")[2] if name.startswith(f"{CIPHER}:") else None
+
+
 def refusal(
     what: str, key: str, field: bytes = b"", value: bytes = b""
-) -> NewerFormat | CorruptRecord:
-    """Why a script left a record alone that has another format, or a value with an encoding.
+) -> Undecodable | CorruptRecord:
+    """Why a script left a record alone: its format, or an encoding that the new value has not.
 
     Args:
         what: the kind of record, for the message.
@@ -285,9 +295,16 @@ def refusal(
     """
     flaw = "its fields do not fit"
     try:
+        if (key_id := _sealed_with(value)) is not None:
+            return KeyMissing(
+                f"{what} {key} is sealed with the key {key_id}, and this process, which does not "
+                "have it, would write plain text there: open the store with keys=. Nothing was "
+                "changed.",
+                key_id=key_id,
+            )
         check_record(f"{what} {key}", field or None, value or None)
-    except NewerFormat as newer:
-        return newer
+    except Undecodable as error:
+        return error
     except ValueError as error:
         flaw = str(error)
     return CorruptRecord(

@@ -133,6 +133,28 @@ class KeyLifetimes(NamedTuple):
     strays: list[str]
 
 
+class KeysReading(NamedTuple):
+    """What is known of the keys that seal a store.
+
+    Attributes:
+        wrong: why the master keys cannot be had, in a sentence; empty when they can.
+        missing: ids of master keys that data keys need and the ring does not have.
+        old: how many data keys another master key than the active one wraps.
+        unreadable: how many users and apps have data keys that cannot be read.
+        looked: how many users and apps were looked at.
+        migrating: whether plain text is accepted.
+        apart: whether data keys are kept apart from the records.
+    """
+
+    wrong: str = ""
+    missing: frozenset[str] = frozenset()
+    old: int = 0
+    unreadable: int = 0
+    looked: int = 0
+    migrating: bool = False
+    apart: bool = False
+
+
 class ProbeRequest(NamedTuple):
     """What the examination is to cover.
 

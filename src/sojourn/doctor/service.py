@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from sojourn.calls.keys import Keys
-from sojourn.doctor.checks import CHECKS, timing
+from sojourn.doctor.checks import CHECKS, of_keys, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
-from sojourn.doctor.reading import NotAllowed, NotRead, ProbeRequest, ServerAddress
+from sojourn.doctor.reading import (
+    KeysReading,
+    NotAllowed,
+    NotRead,
+    ProbeRequest,
+    ServerAddress,
+)
 from sojourn.doctor.usage import NodeUsage, usage
 from sojourn.engine.engine import Node
 from sojourn.errors import AccessDenied, ConfigurationError
@@ -31,6 +37,8 @@ class Doctor:
         nodes: as given.
         where: as given.
         keys: as given.
+        read_keys: reads the keys that seal the store, of so many users at most; None if it seals
+            nothing.
     """
 
     def __init__(self, nodes: Nodes | None, where: str, keys: Keys, *, endless_state: bool) -> None:
@@ -38,17 +46,19 @@ class Doctor:
         self.where = where
         self.keys = keys
         self._endless_state = endless_state
+        self.read_keys: Callable[[int], Awaitable[KeysReading]] | None = None
 
     async def examine(self, *, keys: int = 10_000, notifications: bool = False) -> Report:
         """Check persistence, memory, access, replicas, clock and keys. It only reads.
 
         One server, the primary under Sentinel, or each primary of a Cluster: 28 round trips each,
         two more for each 250 keys, and one for those that have no TTL. What a server refuses to
-        tell becomes a finding of level `unknown`.
+        tell becomes a finding of level `unknown`. Where content is encrypted, a round trip more for
+        each 1,000 keys of the server, and for each 200 users whose data keys are looked at.
 
         Args:
-            keys: how many keys of a server to look at, at most, for such as never expire; 0 for
-                none.
+            keys: how many keys of a server to look at, at most, for such as never expire, and of
+                how many users the data keys; 0 for none.
             notifications: whether the application listens for keys that expire.
 
         Raises:
@@ -79,6 +89,8 @@ class Doctor:
                 skews[node.where] = reading.skew
         if verdict := timing.clocks(skews):
             findings.append(Finding("Time", "clocks", *verdict))
+        if self.read_keys is not None and keys:
+            findings += of_keys(await self.read_keys(keys))
         return Report(self.where, findings)
 
 

@@ -84,18 +84,21 @@ class KeyAdmin:
         self._names = names
         self._longest = longest
 
-    async def usage(self) -> MasterKeyUsage:
+    async def usage(self, *, limit: int | None = None) -> MasterKeyUsage:
         """How many data keys each master key wraps.
 
         A round trip for each 1,000 keys of the server, and for each 200 users and apps that have
         data keys.
+
+        Args:
+            limit: look at the keys of so many users and apps at most; None for all.
 
         Raises:
             ConfigurationError: the store was opened without keys.
         """
         ring = await self._ring()
         counts: Counter[str] = Counter(dict.fromkeys(ring.ids, 0))
-        owners = await self._store.run(ListKeyOwners())
+        owners = (await self._store.run(ListKeyOwners()))[:limit]
         unreadable = 0
         for batch in _batches(owners):
             for found in await _each(self._read, batch):
@@ -103,7 +106,9 @@ class KeyAdmin:
                 for key in found.keys.values() if found else ():
                     counts[key.wrapped.master] += 1
         missing = frozenset(name for name in counts if name not in ring)
-        return MasterKeyUsage(ring.active, dict(counts), missing, len(owners), unreadable)
+        return MasterKeyUsage(
+            ring.active, dict(counts), missing, len(owners), unreadable, ring.migrating
+        )
 
     async def rotate(self, *, progress: Progress | None = None) -> Rewrapped:
         """Wrap all data keys by the active master key. No record is touched.

@@ -143,8 +143,9 @@ class MasterKeyUsage(NamedTuple):
         active: the id of the master key that wraps new ones.
         wraps: by the id of a master key: those of the ring, and others that keys are wrapped by.
         missing: ids of the others: what these have wrapped cannot be opened here.
-        owners: how many users and apps have data keys.
+        owners: how many users and apps have data keys, of those that were looked at.
         unreadable: how many of them have keys that are damaged or of a newer format.
+        migrating: whether the ring says that plain text is accepted.
     """
 
     active: str
@@ -152,6 +153,7 @@ class MasterKeyUsage(NamedTuple):
     missing: frozenset[str]
     owners: int
     unreadable: int
+    migrating: bool
 
 
 class Rewrapped(NamedTuple):

@@ -109,7 +109,7 @@ def together(items: Sequence[Item], cap: int) -> None:
     Raises:
         TooLarge: they are.
     """
-    size = sum(len(i.value) + len(i.metadata) + len((i.text or "").encode()) for i in items)
+    size = sum(len(i.value) + len(i.metadata) + len(i.text or b"") for i in items)
     check("A call", size, max(CAPS.call_bytes, cap))
 
 
@@ -117,7 +117,7 @@ def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Items in their order, as many together as a server takes in between other work."""
     first, size = 0, 0
     for place, each in enumerate(items):
-        bytes_of_it = len(each.value) + len(each.metadata) + len(each.text or "")
+        bytes_of_it = len(each.value) + len(each.metadata) + len(each.text or b"")
         if place > first and (place - first == _BATCH or size + bytes_of_it > _BATCH_BYTES):
             yield items[first:place]
             first, size = place, 0
@@ -140,10 +140,10 @@ def item(
         name,
         encode(value, f"The value of {name!r}"),
         encode(json_object({} if metadata is None else metadata, "The metadata"), "The metadata"),
-        None if searched is None else text(searched, "text"),
+        None if searched is None else text(searched, "text").encode(),
     )
     check("The metadata", len(made.metadata), CAPS.metadata)
-    size = len(made.value) + len(made.metadata) + len((made.text or "").encode())
+    size = len(made.value) + len(made.metadata) + len(made.text or b"")
     if size > cap:
         raise TooLarge(f"The entry {name!r}", size, cap, "max_event_bytes")
     return made

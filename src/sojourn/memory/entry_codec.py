@@ -8,18 +8,20 @@ from typing import Any, TypeAlias, cast
 
 from sojourn.calls.call import Argument
 from sojourn.codecs import decode
-from sojourn.codecs.growth import check_record, unknown
+from sojourn.codecs.growth import MARK, check_format, check_stored, unknown
 from sojourn.errors import Conflict, CorruptRecord, NewerFormat, StaleEntry
 from sojourn.memory.model import Entry
-from sojourn.memory.store import Item, MemoryRow
+from sojourn.memory.store import EMPTY, Item, MemoryRow
 
 Found: TypeAlias = MemoryRow | CorruptRecord | NewerFormat | None
 
-_VECTOR = frozenset({b"vector", b"vector_encoding"})
-_KNOWN = _VECTOR | {
-    *(b"format", b"value", b"metadata", b"text", b"tenant"),
-    *(b"version", b"created", b"updated", b"expires"),
-}
+_KNOWN = frozenset(
+    {
+        *(b"format", b"value", b"metadata", b"text", b"tenant"),
+        *(b"vector", b"vector_encoding", b"digest"),
+        *(b"version", b"created", b"updated", b"expires"),
+    }
+)
 
 MOST = 2**53
 """What a script can count exactly."""
@@ -30,7 +32,7 @@ def parse_rows(
 ) -> list[Found]:
     """The entries of the hashes that a server gave; None for an empty one.
 
-    What is missing and may be has its default; a vector with an encoding is left out.
+    What is missing and may be has its default. Content stays as it is encoded.
 
     Args:
         keys: of the entries.
@@ -55,26 +57,32 @@ def _parse_row(
     get = fields.get
     if tenant is not None and get(b"tenant", b"") != tenant.encode():
         return None
-    text, encoded = get(b"text"), b"vector_encoding" in fields
     try:
         what = f"The memory entry {name}"
-        check_record(what, get(b"format"), get(b"value"), get(b"metadata"), text)
+        check_format(get(b"format"), what)
+        value, metadata, text = fields[b"value"], get(b"metadata", EMPTY), get(b"text")
+        for content in (value, metadata, text or b""):
+            check_stored(content, what)
+        if text is not None and text[:1] != MARK:
+            text.decode()
         updated = get(b"updated", get(b"created", b"0"))
         expires = get(b"expires")
         return MemoryRow(
             Item(
                 key,
-                fields[b"value"],
-                get(b"metadata", b"{}"),
-                None if text is None else text.decode(),
-                b"" if encoded else get(b"vector", b""),
+                value,
+                metadata,
+                text,
+                get(b"vector", b""),
                 tenant=get(b"tenant", b"").decode(),
+                vector_encoding=get(b"vector_encoding", b"").decode(),
+                digest=get(b"digest", b"").decode(),
             ),
             _version(fields[b"version"]),
             _time(get(b"created", updated)),
             _time(updated),
             _time(expires) / 1000 if expires else None,
-            unknown(fields, _KNOWN - _VECTOR if encoded else _KNOWN),
+            unknown(fields, _KNOWN),
         )
     except NewerFormat as newer:
         return newer
@@ -89,6 +97,10 @@ def fields_of(item: Item) -> list[Argument]:
         fields += ["text", item.text]
     if item.vector:
         fields += ["vector", item.vector]
+    if item.vector_encoding:
+        fields += ["vector_encoding", item.vector_encoding]
+    if item.digest:
+        fields += ["digest", item.digest]
     if item.tenant:
         fields += ["tenant", item.tenant]
     return fields
@@ -133,7 +145,7 @@ def entry_of(row: MemoryRow) -> Entry:
         updated=row.updated,
         expires=row.expires,
         metadata=_json(item.key, item.metadata, an_object=True),
-        text=item.text,
+        text=None if item.text is None else item.text.decode(),
         tenant=item.tenant,
     )
 

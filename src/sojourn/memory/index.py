@@ -22,13 +22,15 @@ _NO_SEARCH = (
     "all but search() works without."
 )
 _SCHEMA = """
+PRAGMA temp_store = MEMORY;
 CREATE TABLE entry (id INTEGER PRIMARY KEY, key BLOB UNIQUE, version INTEGER, created REAL,
-    updated REAL, expires REAL, value BLOB, metadata BLOB, text TEXT, vector BLOB,
+    updated REAL, expires REAL, value BLOB, metadata BLOB, text BLOB, vector BLOB,
     tenant TEXT);
 CREATE INDEX latest ON entry (version);
 CREATE INDEX expiry ON entry (expires) WHERE expires IS NOT NULL;
 CREATE VIRTUAL TABLE word USING fts5 (words, tokenize = "porter ascii");
 """
+# No temporary file: entries may be sealed where they are stored, and are plain here.
 # `ascii` takes every other character for a part of a word: words come as `stored_words` cut them.
 
 _FIND = """
@@ -244,7 +246,7 @@ def _database() -> Connection:
 def searched(item: Item) -> str:
     """The text of an entry that is searched, besides its key."""
     if item.text is not None:
-        return item.text
+        return item.text.decode()
     try:
         value = decode(item.value)
     except ValueError:  # reading the entry raises it

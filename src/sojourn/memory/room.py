@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from importlib import import_module
 
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once
 from sojourn.ids import UserKey
@@ -29,6 +30,7 @@ def _open(at: RoomContext) -> OpenRoom:
         keys = MemoryRoomKeys(options.namespace)
         store = RedisMemory(at.engine, keys)
         apps_of = partial(apps_naming, at.engine, keys)
+    store = CodedStore(store, at.codec)
     searcher = Searcher(store)
     memory = Memory(
         store,

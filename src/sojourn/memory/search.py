@@ -104,7 +104,8 @@ class Searcher:
                 return None
             if changes.newer:
                 log.warning(
-                    "Searches leave out %d entries of a newer format: upgrade this process.",
+                    "Searches leave out %d entries that this process cannot decode: they are of a "
+                    "newer format, or sealed with a key that it does not have.",
                     changes.newer,
                 )
             if changes.mark != since:
@@ -159,7 +160,7 @@ async def _aside(work: Callable[[], T], *, big: bool) -> T:
 
 
 def _is_big(changes: Changes) -> bool:
-    bytes_of_all = sum(len(row.item.value) + len(row.item.text or "") for row in changes.rows)
+    bytes_of_all = sum(len(row.item.value) + len(row.item.text or b"") for row in changes.rows)
     return len(changes.rows) + len(changes.removed) > _FEW or bytes_of_all > _BRIEF
 
 

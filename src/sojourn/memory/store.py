@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+EMPTY = b"{}"
+"""Metadata of nothing, which are never encoded: they are the same as none."""
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Item(NamedTuple):
-    """An entry to store under a key.
+    """An entry to store under a key; or its content as it is stored, with encodings.
 
     Attributes:
         key: the name of the entry.
         value: JSON text.
         metadata: JSON text of an object.
-        text: what is searched instead of the texts in the value; None for those.
+        text: what is searched instead of the texts in the value, in UTF-8; None for those.
         vector: where the text stands among others, as float32 numbers; empty for nowhere.
         unless: the name of an entry that keeps it from being added; empty for no such.
         tenant: whose it is among the tenants of the scope; empty for nobody's in particular. A put
             or add takes it from its own argument.
+        vector_encoding: what was done to the vector; empty for nothing.
+        digest: of what it held before it was encoded; empty for what is not.
     """
 
     key: str
     value: bytes
     metadata: bytes
-    text: str | None = None
+    text: bytes | None = None
     vector: bytes = b""
     unless: str = ""
     tenant: str = ""
+    vector_encoding: str = ""
+    digest: str = ""
+
+    def is_as(self, other: Item) -> bool:
+        """Whether two hold the same; of encoded ones their digests say so."""
+        if self.digest or other.digest:
+            return self.digest == other.digest and self.tenant == other.tenant
+        return self == other
 
 
 class MemoryRow(NamedTuple):
@@ -109,8 +121,9 @@ class Changes(NamedTuple):
         removed: entries that were deleted or have expired, with the number of that change.
         more: there are further changes.
         now: the store's clock, seconds since the epoch.
-        newer: how many entries were stored in a way that this version cannot read; they are among
-            the `removed`.
+        newer: how many entries cannot be decoded here; they are among the `removed`.
+        unexpected: entries of the time of the mark that were not known. If one can be decoded, the
+            scope is another than the one the mark was made of.
     """
 
     mark: ChangeMark | None
@@ -119,3 +132,9 @@ class Changes(NamedTuple):
     more: bool
     now: float
     newer: int = 0
+    unexpected: Sequence[MemoryRow] = ()
+
+    @classmethod
+    def start_over(cls, now: float) -> Changes:
+        """Nothing is known of what changed."""
+        return cls(None, [], [], more=True, now=now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sojourn.calls.operation import Operation, R
 from sojourn.ids import SessionKey
 from sojourn.resilience.atomic import atomic
-from sojourn.streams.model import MAX_BYTES, MAX_MESSAGES, TTL, StreamMessage
+from sojourn.streams.model import MAX_BYTES, MAX_MESSAGES, TTL, StoredMessage
 
 _MOST = 10_000
 """Connections that are kept; those not used for longest go first."""
@@ -22,13 +22,13 @@ class _Connection:
 
     ends: float
     seq: int = 0
-    messages: OrderedDict[str, StreamMessage] = field(
-        default_factory=OrderedDict[str, StreamMessage]
+    messages: OrderedDict[str, StoredMessage] = field(
+        default_factory=OrderedDict[str, StoredMessage]
     )
 
     def is_over(self) -> bool:
         """Whether it has more messages, or larger ones, than are kept."""
-        size = sum(len((each.stream + each.message).encode()) for each in self.messages.values())
+        size = sum(each.size for each in self.messages.values())
         return len(self.messages) > MAX_MESSAGES or size > MAX_BYTES
 
 

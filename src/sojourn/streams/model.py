@@ -25,3 +25,19 @@ class StreamMessage(NamedTuple):
     number: int
     stream: str
     message: str
+
+
+class StoredMessage(NamedTuple):
+    """A message as it is stored.
+
+    Attributes:
+        number: counts the messages of a connection, from 1.
+        operation: the id of the operation that added it.
+        row: JSON array of its stream and its text; or as that is encoded.
+        size: bytes of the two.
+    """
+
+    number: int
+    operation: str
+    row: bytes
+    size: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.streams.inmemory import InMemoryStreams
@@ -20,7 +21,7 @@ def _open(at: RoomContext) -> OpenRoom:
         store = RedisStreams(at.engine, StreamRoomKeys(at.options.namespace))
         apps_of = nobodys
     return OpenRoom(
-        service=Streams(store),
+        service=Streams(CodedStore(store, at.codec)),
         forget={"connections": lambda owner: store.run(ForgetConnections(owner))},
         apps_of=apps_of,
     )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from sojourn.access import access
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS
-from sojourn.codecs import text
+from sojourn.codecs import decode, text
+from sojourn.codecs.growth import FORMAT
+from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.process_bound import stays_here
-from sojourn.streams.model import StreamMessage
+from sojourn.streams.model import StoredMessage, StreamMessage
 from sojourn.streams.operations.connections import (
     CloseConnection,
     OpenConnection,
@@ -57,8 +61,8 @@ class Streams:
             its number; 0 when there is no such connection.
         """
         name, content = text(stream, "stream", CAPS.event_id), text(message, "message")
-        operation = AddMessage(key, name, content, operation_id_of(operation_id))
-        return await self._store.run(operation)
+        row, size = msgspec.json.encode((name, content)), len((name + content).encode())
+        return await self._store.run(AddMessage(key, row, size, operation_id_of(operation_id)))
 
     @access(logged=False)
     async def after(self, key: SessionKey, number: int) -> Sequence[StreamMessage] | None:
@@ -72,11 +76,13 @@ class Streams:
             the message itself and those behind it; None when it was dropped, or never was.
 
         Raises:
-            CorruptRecord: a message cannot be read.
-            NewerFormat: a newer version of Sojourn wrote a part of it, in a way that this one
-                cannot read.
+            CorruptRecord: a message cannot be read; `Tampered` if it was changed or moved.
+            Undecodable: this process cannot decode one: a newer version of Sojourn wrote it, or
+                it is sealed with a key that this process does not have.
+            Erased: the key of the user was destroyed.
         """
-        found = await self._store.run(ReadMessages(key))
+        stored = await self._store.run(ReadMessages(key))
+        found = [_message(key, each) for each in stored]
         last = next((each for each in found if each.number == number), None)
         if last is None:
             return None
@@ -86,3 +92,26 @@ class Streams:
     async def close(self, key: SessionKey) -> bool:
         """Forget a connection and its messages; whether there was one. One round trip."""
         return await self._store.run(CloseConnection(key))
+
+
+def _message(key: SessionKey, stored: StoredMessage) -> StreamMessage:
+    what = f"Message {stored.number} of the connection {key.session}"
+    try:
+        match decode(stored.row):
+            case [str(stream), str(message), *_]:
+                return StreamMessage(stored.number, stream, message)
+            case {} | [str(), dict(), *_]:
+                raise NewerFormat(
+                    f"{what} has a form that this version of Sojourn cannot read. Upgrade it; "
+                    "nothing was changed.",
+                    found=str(FORMAT),
+                    known=str(FORMAT),
+                )
+            case _:
+                raise ValueError("it is not a pair of texts")  # noqa: TRY301
+    except ValueError as error:
+        raise CorruptRecord(
+            f"{what} cannot be read ({error}): another program wrote it, or it was damaged.",
+            key=key.session,
+            raw=stored.row,
+        ) from error

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact
+from sojourn.artifacts.archive import UPLOADED, ArchivedArtifact, ArchivedVersion
 from sojourn.artifacts.model import ArtifactPlace
 from sojourn.artifacts.operations.archive import ReadArchivedArtifact, RestoreArtifact
 from sojourn.artifacts.operations.delete import DeleteArtifact
-from sojourn.artifacts.operations.save import UploadChunk
-from sojourn.artifacts.records import chunks_of
+from sojourn.artifacts.operations.save import UploadChunk, Uploaded
+from sojourn.artifacts.records import chunks_of, encodings
 from sojourn.errors import CorruptRecord, NewerFormat
 from sojourn.ids import new_operation_id
 from sojourn.transfer.comparing import same_versions
@@ -61,15 +61,19 @@ class ArtifactsIn:
             place, ArchivedArtifact(line.expires, versions), what
         )
         self._tally.expired += gone
-        done = 0
+        done, how = 0, [list[Uploaded]() for _ in versions]
         while done < len(versions):
             match self._reader.next():
                 case DataLine() as data:
+                    name, count = (
+                        versions[data.version].data,
+                        chunks_of(versions[data.version].size),
+                    )
                     if wanted:
-                        name = versions[data.version].data
-                        await store.run(UploadChunk(place, name, data.chunk, data.data, UPLOADED))
+                        upload = UploadChunk(place, name, data.chunk, data.data, UPLOADED, count)
+                        how[data.version].append(await store.run(upload))
                         self._report()
-                    done += data.chunk + 1 == chunks_of(versions[data.version].size)
+                    done += data.chunk + 1 == count
                 case VoidLine():
                     return
                 case UnreadableLine() | NewerLine() as left_out:
@@ -81,7 +85,8 @@ class ArtifactsIn:
         if wanted:
             if self._tally.replaces:
                 await store.run(DeleteArtifact(place, new_operation_id()))
-            archived = ArchivedArtifact(line.expires, versions)
+            uploaded = [_sent(*each) for each in zip(versions, how, strict=True)]
+            archived = ArchivedArtifact(line.expires, uploaded)
             outcome = await store.run(RestoreArtifact(place, archived))
             self._tally.settled(outcome, what, "artifacts")
 
@@ -99,3 +104,11 @@ class ArtifactsIn:
             self._tally.identical += 1
             return True
         return self._tally.stays(what)
+
+
+def _sent(version: ArchivedVersion, chunks: Sequence[Uploaded]) -> ArchivedVersion:
+    """A version with what became of its data."""
+    return version._replace(
+        encoding=encodings([each.encoding for each in chunks]),
+        stored=sum(each.size for each in chunks),
+    )

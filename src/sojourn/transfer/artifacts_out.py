@@ -106,9 +106,10 @@ class ArtifactsOut:
                 more=more_of(archived.more),
             )
         )
+        store = self._stores.artifacts
         for number, version in enumerate(archived.versions):
             for chunk in range(chunks_of(version.size)):
-                data = await self._stores.artifacts.run(ReadChunk(place, version.data, chunk))
+                data = await store.run(ReadChunk(place, version, chunk))
                 try:
                     self._writer.write(DataLine(version=number, chunk=chunk, data=data))
                 except ValueError as error:

@@ -12,7 +12,7 @@ import msgspec
 
 from sojourn.caps import CAPS, CEILING
 from sojourn.codecs import check_members
-from sojourn.codecs.growth import is_json
+from sojourn.codecs.growth import MARK, is_json
 from sojourn.errors import TooLarge
 from sojourn.ids import parse_app, parse_entry, parse_tag, parse_tenant, parse_user
 from sojourn.memory.checks import tenant
@@ -154,7 +154,9 @@ def _check_artifact(line: ArtifactLine) -> None:
         _time(each.created)
         _count(each.size)
         _cap("type of an artifact", each.mime_type, CAPS.mime_type)
-        if each.size + len(_object(each.metadata)) > CEILING.artifact:
+        if (metadata := _object(each.metadata))[:1] == MARK:
+            raise ValueError("the metadata of a version are encoded")
+        if each.size + len(metadata) > CEILING.artifact:
             raise ValueError(f"a version of {each.size:,} bytes is over the ceiling")
         if len(each.crc) != _CRC or set(each.crc) - set("0123456789abcdef"):
             raise ValueError("the checksum of a version is none")

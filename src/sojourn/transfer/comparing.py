@@ -118,7 +118,8 @@ def same_versions(found: Sequence[ArchivedVersion], others: Sequence[ArchivedVer
 
 
 def _described(version: ArchivedVersion) -> object:
-    return version._replace(data="", metadata=b""), _decoded(version.metadata)
+    here = version._replace(data="", encoding="", id="", stored=0, metadata=b"")
+    return here, _decoded(version.metadata)
 
 
 def _decoded(text: bytes) -> object:

@@ -218,7 +218,7 @@ def entry_record(row: MemoryRow) -> EntryRecord:
         key=item.key,
         value=written(item.value),
         metadata=written(item.metadata),
-        text=item.text,
+        text=None if item.text is None else item.text.decode(),
         tenant=item.tenant,
         vector=item.vector,
         version=row.version,
@@ -231,8 +231,9 @@ def entry_record(row: MemoryRow) -> EntryRecord:
 
 def row_of(entry: EntryRecord) -> MemoryRow:
     """An entry as stores take it."""
+    text = None if entry.text is None else entry.text.encode()
     item = Item(
-        *(entry.key, stored(entry.value), stored(entry.metadata), entry.text, entry.vector),
+        *(entry.key, stored(entry.value), stored(entry.metadata), text, entry.vector),
         tenant=entry.tenant,
     )
     return MemoryRow(item, entry.version, entry.created, entry.updated, entry.expires)

@@ -146,9 +146,7 @@ async def test_an_entry_that_cannot_be_read_is_a_miss(store: Sojourn, kept: Any)
 
 
 async def _only_name(store: Sojourn) -> str:
-    from sojourn.integrations.langchain import cache
-
-    name = cache._name("p", "m")
+    name = await LLMCache(store)._name("p", "m")
     assert await store.cache.get(name) is not None
     return name
 

@@ -25,7 +25,6 @@ from langchain_kit import OWN, bare, full
 
 from sojourn.client import Sojourn
 from sojourn.integrations.langchain import ChatMessageHistory, KeyValueStore, LLMCache
-from sojourn.integrations.langchain.cache import _name
 from sojourn.integrations.langchain.messages import dump, load, load_readable, to_stored
 from sojourn.telemetry import newer
 
@@ -229,7 +228,8 @@ def test_names_are_logged_once_a_day_and_never_content(
 
 
 async def cached(store: Sojourn, kept: Any) -> list[Generation] | None:
-    await store.cache.put(_name("p", "m"), kept)
+    name = await LLMCache(store)._name("p", "m")
+    await store.cache.put(name, kept)
     return await LLMCache(store).alookup("p", "m")
 
 

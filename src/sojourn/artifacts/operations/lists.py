@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from sojourn.artifacts import records
-from sojourn.artifacts.model import ArtifactPlace, ArtifactVersion, Owner
+from sojourn.artifacts.model import ArtifactPlace, Owner
+from sojourn.artifacts.operations.find import FoundVersion
 from sojourn.calls.call import Call, Script, only
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation
+from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionId, SessionKey, UserKey, unescape
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _VERSIONS, _NAMES = (Script.beside(__name__, name) for name in ("versions", "names"))
 
 
-class ListVersions(Operation[list[ArtifactVersion]], frozen=True):
+class ListVersions(Operation[list[FoundVersion]], frozen=True):
     """All versions, oldest first. Raises CorruptRecord, and NewerFormat of the whole artifact.
 
     Attributes:
@@ -28,7 +30,7 @@ class ListVersions(Operation[list[ArtifactVersion]], frozen=True):
 
     place: ArtifactPlace
 
-    async def on_server(self, server: RedisArtifacts) -> list[ArtifactVersion]:
+    async def on_server(self, server: RedisArtifacts) -> list[FoundVersion]:
         """One round trip."""
         ours = server.keys.artifact(*self.place)
         status, *found = await server.script(
@@ -36,17 +38,25 @@ class ListVersions(Operation[list[ArtifactVersion]], frozen=True):
         )
         if status == b"missing":
             return []
+        pairs = zip(found[::2], found[1::2], strict=True)
         return [
-            records.parse(each, number, ours.head, mark=True)[0]
-            for number, each in enumerate(found)
+            FoundVersion(number, record, created, ours.head, "")
+            for number, (record, created) in enumerate(pairs)
         ]
 
-    async def in_memory(self, memory: InMemoryArtifacts) -> list[ArtifactVersion]:
+    async def in_memory(self, memory: InMemoryArtifacts) -> list[FoundVersion]:
         """As `Operation`."""
         found = memory.alive(self.place)
-        if found is None:
-            return []
-        return [each for n in range(len(found.versions)) if (each := found.version(n))]
+        return [
+            FoundVersion(number, *each.whole(), self.place.name, "")
+            for number, each in enumerate([] if found is None else found.versions)
+        ]
+
+    async def decoded(self, result: list[FoundVersion], coded: CodedStore) -> list[FoundVersion]:
+        """As `Operation`. A record that cannot be decoded here stays as it is stored."""
+        owner = self.place.owner
+        coder = await coded.codec.coder(owner.app, owner.user, [each.record for each in result])
+        return await in_pieces(lambda each: each.marked(coder, self.place, coded.codec), result)
 
 
 class ListArtifacts(Operation[list[str]], frozen=True):

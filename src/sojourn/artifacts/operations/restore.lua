@@ -2,7 +2,8 @@
 --
 -- KEYS  1 artifact (hash)   2 index (zset: name → expires, ms)   3 … data of its versions, uploaded
 -- ARGV  1 name   2 expires, ms or '' (never)
---       3 … for each version: what its data are called, number of chunks, size, bytes, its record
+--       3 … for each version: what its data are called, number of chunks, bytes of them, its record
+--           as `write_version` takes it, created
 -- Reply {'ok'}   {'expired'} {'exists'} {'incomplete'}: nothing was written
 local name, expires = ARGV[1], ARGV[2]
 if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
@@ -12,7 +13,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   return {ours == ARGV[3] and 'ok' or 'exists'}
 end
 for i = 3, #KEYS do
-  local at, size = 3 + 4 * (i - 3), 0
+  local at, size = 3 + 5 * (i - 3), 0
   for number = 0, ARGV[at + 1] - 1 do size = size + redis.call('HSTRLEN', KEYS[i], whole(number)) end
   if size ~= tonumber(ARGV[at + 2]) then return {'incomplete'} end
 end
@@ -20,8 +21,8 @@ end
 write_index(KEYS[2], name, expires)
 redis.call('HSET', KEYS[1], 'format', '1', 'versions', whole(#KEYS - 2), 'expires', expires)
 for i = 3, #KEYS do
-  local at, number = 3 + 4 * (i - 3), whole(i - 3)
-  redis.call('HSET', KEYS[1], 'version:' .. number, ARGV[at + 3], 'data:' .. number, ARGV[at])
+  local at, number = 3 + 5 * (i - 3), whole(i - 3)
+  write_version(KEYS[1], number, ARGV[at + 3], ARGV[at + 4], ARGV[at])
   redis.call('HSET', KEYS[i], 'version', number)
   write_expiry(KEYS[i], expires)
 end

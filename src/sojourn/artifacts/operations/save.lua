@@ -3,8 +3,8 @@
 -- KEYS  1 artifact (hash)   2 index (zset: name → expires, ms)   3 saved (string: version)
 --       4 data of this version (hash: number → chunk; version)
 --       5 … data of the versions before, when their lifetimes have to change, too
--- ARGV  1 name   2 ttl, ms or '' (never)   3 created, s or ''   4 its record behind `created`
---       5 what its data are called   6 number of chunks   7 size, bytes   8 the chunk, or absent
+-- ARGV  1 name   2 ttl, ms or '' (never)   3 created, s or ''   4 its record as `write_version` takes it
+--       5 what its data are called   6 number of chunks   7 bytes of them   8 the chunk, or absent
 -- Reply {'ok', version}
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
 --       {'corrupt'} {'lost'} {'newer', its format}: nothing was written
@@ -41,8 +41,8 @@ if created == '' then created = string.format('%d.%06d', clock[1], clock[2]) end
 if chunk then redis.call('HSET', KEYS[4], '0', chunk) end
 redis.call('HSET', KEYS[4], 'version', number)
 redis.call('HSETNX', KEYS[1], 'format', '1')
-redis.call('HSET', KEYS[1], 'versions', whole(version + 1), 'expires', expires,
-  'version:' .. number, '{"created":' .. created .. ',' .. record, 'data:' .. number, data_name)
+redis.call('HSET', KEYS[1], 'versions', whole(version + 1), 'expires', expires)
+write_version(KEYS[1], number, record, created, data_name)
 write_expiry(KEYS[4], expires)
 if due then
   write_expiry(KEYS[1], expires)

@@ -88,3 +88,13 @@ local function write_index(index, name, expires)
   redis.call('ZADD', index, expires == '' and '+inf' or expires, name)
   write_index_expiry(index)
 end
+
+-- Write the record of a version. An encoded one begins with the byte FF, and `created` stands beside
+-- it; a plain one is what stands in its JSON behind that.
+local function write_version(head, number, record, created, data)
+  if string.byte(record) == 255 then
+    redis.call('HSET', head, 'version:' .. number, record, 'created:' .. number, created, 'data:' .. number, data)
+  else
+    redis.call('HSET', head, 'version:' .. number, '{"created":' .. created .. ',' .. record, 'data:' .. number, data)
+  end
+end

@@ -3,11 +3,11 @@
 -- KEYS  1 entry   2 lease   3 tags   4 ops, as shared.lua says
 -- ARGV  1 token or '' (no lease wanted)     2 lease, ms
 -- Reply {'hit' | 'stale' | 'miss', value, 1 if leased, stamp}
---       {'newer', its format or '', a value or ''}: no lease was taken, as nothing could replace it
+--       {'newer', its format, ''}: no lease was taken, as nothing could replace it
 local token, lease = ARGV[1], ARGV[2]
 local entry = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'since', 'tags', 'format',
   'stamped')
-local status, newer = 'miss', newer_of(entry[5], entry[1])
+local status, newer = 'miss', newer_of(entry[5])
 if entry[1] and tonumber(entry[2]) and tonumber(entry[3]) then
   status = tonumber(entry[2]) > stamp and 'hit' or 'stale'
   if is_invalid(KEYS[3], entry[4] or '', tonumber(entry[3]), entry[6] == entry[3]) then

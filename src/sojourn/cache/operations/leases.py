@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from sojourn.cache.store import CacheEntry, EntryKey
+from msgspec.structs import replace
+
+from sojourn.cache.store import CacheEntry, EntryKey, encoded_entry
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
+from sojourn.errors import SojournError
 
 if TYPE_CHECKING:
     from sojourn.cache.inmemory import InMemoryCache
     from sojourn.cache.redis import RedisCache
+    from sojourn.calls.coded import CodedStore
+
+log = logging.getLogger("sojourn.cache")
 
 _FULFIL, _RENEW = (Script.beside(__name__, name) for name in ("fulfil", "renew"))
 
@@ -45,8 +52,8 @@ class RenewLease(Operation[bool], frozen=True):
 class FulfilLease(Operation[bool], frozen=True):
     """Give back a lease with the value that was computed; whether it was still held.
 
-    If it was not, nothing is stored. Nor is it where a newer version has written meanwhile, in a
-    way that this one cannot read.
+    If it was not, nothing is stored. Nor is it where the entry was written meanwhile in a way that
+    the value may not replace, or where the value cannot be encoded: its key is not at hand.
 
     Attributes:
         key: of which entry.
@@ -59,6 +66,16 @@ class FulfilLease(Operation[bool], frozen=True):
     entry: CacheEntry | None
     token: str
     since: int
+
+    async def encoded(self, coded: CodedStore) -> FulfilLease:
+        """As `Operation`."""
+        if self.entry is None:
+            return self
+        try:
+            return replace(self, entry=await encoded_entry(coded.codec, self.key, self.entry))
+        except SojournError as error:  # others wait for the lease
+            log.warning("A computed value is not stored: %s", error)
+            return replace(self, entry=None)
 
     async def on_server(self, server: RedisCache) -> bool:
         """One round trip."""

@@ -9,8 +9,8 @@ if redis.call('ZSCORE', KEYS[4], name) then
   write_again(KEYS[4])
   return {'duplicate'}
 end
-local newer = newer_at(KEYS[1])
-if newer then return newer end
+local refused = refused_at(KEYS[1], value)
+if refused then return refused end
 local since = stamp
 if tags ~= '' then
   since = latest(KEYS[3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from sojourn.cache.store import ArchivedResult, EntryKey, Fetched
+from sojourn.cache.store import ArchivedResult, EntryKey, Fetched, decoded_value
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.codecs.growth import refusal, unknown
@@ -15,6 +15,7 @@ from sojourn.ids import unescape
 if TYPE_CHECKING:
     from sojourn.cache.inmemory import InMemoryCache
     from sojourn.cache.redis import RedisCache
+    from sojourn.calls.coded import CodedStore
 
 _FETCH = Script.beside(__name__, "fetch")
 _KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags", b"stamped"})
@@ -23,7 +24,8 @@ _KNOWN = frozenset({b"format", b"value", b"since", b"fresh", b"tags", b"stamped"
 class FetchCached(Operation[Fetched], frozen=True):
     """Read an entry; when it is not fresh and nobody computes it, take the lease on it.
 
-    Raises as `PutCached`; such an entry gets no lease.
+    Raises `NewerFormat` for an entry of a newer format, which gets no lease; and what
+    `decoded_value` raises, of which the lease may have been taken.
 
     Attributes:
         key: which entry.
@@ -34,6 +36,12 @@ class FetchCached(Operation[Fetched], frozen=True):
     key: EntryKey
     token: str = ""
     lease: float = 0.0
+
+    async def decoded(self, result: Fetched, coded: CodedStore) -> Fetched:
+        """As `Operation`."""
+        if result.status == "miss":
+            return result
+        return result._replace(value=await decoded_value(coded, self.key, result.value))
 
     async def on_server(self, server: RedisCache) -> Fetched:
         """One round trip."""
@@ -70,6 +78,14 @@ class ReadCached(Operation[ArchivedResult | None], frozen=True):
     """
 
     key: EntryKey
+
+    async def decoded(
+        self, result: ArchivedResult | None, coded: CodedStore
+    ) -> ArchivedResult | None:
+        """As `Operation`."""
+        if result is None:
+            return None
+        return result._replace(value=await decoded_value(coded, self.key, result.value))
 
     async def on_server(self, server: RedisCache) -> ArchivedResult | None:
         """Two round trips."""

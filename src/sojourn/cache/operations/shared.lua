@@ -9,17 +9,19 @@ local clock = redis.call('TIME')
 local stamp = clock[1] * 1000000 + clock[2]
 local function whole(number) return string.format('%.0f', number) end
 
--- The reply about an entry that a newer version wrote, in a way that this one cannot read, nil for
--- another: {'newer', its format or '', a value with an encoding or ''}. What was damaged is among
--- these: the client tells which.
-local function newer_of(format, value)
-  if major_of(format) ~= 1 then return {'newer', format, ''} end
-  if is_encoded(value) then return {'newer', '', value} end
-  return nil
+-- The reply about an entry of a newer format, nil for another. What was damaged is among these: the
+-- client tells which.
+local function newer_of(format)
+  return major_of(format) ~= 1 and {'newer', format, ''} or nil
 end
 
-local function newer_at(key)
-  return newer_of(unpack(redis.call('HMGET', key, 'format', 'value')))
+-- The reply about an entry that a value may not replace, nil where it may: {'newer', its format or
+-- '', its value or ''}.
+local function refused_at(key, value)
+  local old = redis.call('HMGET', key, 'format', 'value')
+  local newer = newer_of(old[1])
+  if newer or may_replace(old[2], value) then return newer end
+  return {'newer', '', old[2]}
 end
 
 -- A stamp behind all of a slot, whatever its clock says, or said before it was set: those of its

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sojourn.cache.keys import SHARDS
 from sojourn.cache.operations.reads import ListCached
-from sojourn.cache.store import LONGEST, CacheEntry, EntryKey
+from sojourn.cache.store import LONGEST, CacheEntry, EntryKey, encoded_entry
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.codecs.growth import refusal
@@ -14,6 +16,7 @@ from sojourn.codecs.growth import refusal
 if TYPE_CHECKING:
     from sojourn.cache.inmemory import InMemoryCache
     from sojourn.cache.redis import RedisCache
+    from sojourn.calls.coded import CodedStore
 
 _PUT, _DELETE, _INVALIDATE = (
     Script.beside(__name__, name) for name in ("put", "delete", "invalidate")
@@ -24,8 +27,8 @@ class PutCached(Operation[None], frozen=True):
     """Store a value, once, and revoke the lease.
 
     Raises `NewerFormat` where a newer version wrote the entry in a way that this one cannot read,
-    and `CorruptRecord` where a damaged entry looks like one. It stays; it can be deleted and
-    invalidated.
+    `KeyMissing` where a sealed one would be replaced by plain text, and `CorruptRecord` where a
+    damaged entry looks like one of them. It stays; it can be deleted and invalidated.
 
     Attributes:
         key: of which entry.
@@ -36,6 +39,10 @@ class PutCached(Operation[None], frozen=True):
     key: EntryKey
     entry: CacheEntry
     operation_id: str
+
+    async def encoded(self, coded: CodedStore) -> PutCached:
+        """As `Operation`."""
+        return replace(self, entry=await encoded_entry(coded.codec, self.key, self.entry))
 
     async def on_server(self, server: RedisCache) -> None:
         """One round trip."""

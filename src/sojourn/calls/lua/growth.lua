@@ -13,3 +13,20 @@ end
 local function is_encoded(value)
   return value and string.byte(value) == 255
 end
+
+-- Whether a value may be put in the place of another, or of none (false): it has all encodings that
+-- the other has, but for those that every process can do without. So what is sealed is replaced by
+-- what is sealed only, and what this version does not know is not replaced.
+local function may_replace(old, value)
+  if not is_encoded(old) then return true end
+  local major, names = string.match(old, '^\255(%d+)([^\n]*)\n')
+  if tonumber(major) ~= 1 then return false end
+  local known = {size = true, msgpack = true, zstd = true}
+  if is_encoded(value) then
+    for name in string.gmatch(string.match(value, '^[^\n]*'), ' ([^ :]+)') do known[name] = true end
+  end
+  for name in string.gmatch(names, ' ([^ :]+)') do
+    if not known[name] then return false end
+  end
+  return true
+end

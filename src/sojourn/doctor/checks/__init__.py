@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sojourn.doctor.checks import access, keyspace, memory, persistence, replication, server, timing
+from sojourn.doctor.checks import (
+    access,
+    keyspace,
+    memory,
+    persistence,
+    replication,
+    sealing,
+    server,
+    timing,
+)
 from sojourn.doctor.model import Finding, Level, Verdict
-from sojourn.doctor.reading import NotRead, Reading
+from sojourn.doctor.reading import KeysReading, NotRead, Reading
 
 _ASK_ELSEWHERE = "Run this as a user who may, or look where the server is configured."
 
@@ -59,3 +68,13 @@ CHECKS = (
     Check("Keys", "notifications", keyspace.notifications),
 )
 """In the order of a report."""
+
+
+def of_keys(reading: KeysReading) -> list[Finding]:
+    """What is to say of the keys that seal a store, once for all of its servers."""
+    found = {
+        "master-keys": sealing.master_keys(reading),
+        "migration": sealing.migration(reading),
+        "key-store": sealing.key_store(reading),
+    }
+    return [Finding("Encryption", name, *each) for name, each in found.items() if each]

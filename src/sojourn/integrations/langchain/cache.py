@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
-from sojourn.cache.fingerprint import fingerprint
 from sojourn.errors import (
     AccessDenied,
     Closed,
     CorruptRecord,
+    Erased,
     InvalidInput,
     InvalidValue,
     ServerFault,
     TooLarge,
     Unavailable,
+    Undecodable,
 )
 from sojourn.integrations.langchain import generations
 from sojourn.integrations.opened import BlockingStoreUser
@@ -138,7 +139,8 @@ class LLMCache(BlockingStoreUser, BaseCache):
 
     async def _found(self, prompt: str, llm_string: str) -> list[Generation] | None:
         try:
-            kept = await self.store.cache.get(_name(prompt, llm_string), tenant=self._tenant)
+            name = await self._name(prompt, llm_string)
+            kept = await self.store.cache.get(name, tenant=self._tenant)
             return None if kept is None else generations.load_all(kept)
         except _AWAY as error:
             self._note("unavailable", "The cache of model calls cannot be asked", error)
@@ -146,14 +148,14 @@ class LLMCache(BlockingStoreUser, BaseCache):
             self._note("refused", "A prompt cannot be looked up", error)
         except InvalidInput:
             raise
-        except (CorruptRecord, ValueError) as error:
+        except (CorruptRecord, Undecodable, Erased, ValueError) as error:
             self._note("unreadable", "A cached model call cannot be read", error)
         return None
 
     async def _update(self, prompt: str, llm_string: str, answer: Sequence[Generation]) -> None:
         try:
             await self.store.cache.put(
-                _name(prompt, llm_string),
+                await self._name(prompt, llm_string),
                 generations.dump_all(answer),
                 ttl=self._ttl,
                 tags=(_TAG,),
@@ -161,7 +163,7 @@ class LLMCache(BlockingStoreUser, BaseCache):
             )
         except _AWAY as error:
             self._note("unavailable", "A model call was not cached", error)
-        except (InvalidValue, TooLarge) as error:
+        except (InvalidValue, TooLarge, CorruptRecord, Undecodable, Erased) as error:
             self._note("refused", "A model call was not cached", error)
 
     def _clearing(self, narrowed: dict[str, Any]) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -169,10 +171,11 @@ class LLMCache(BlockingStoreUser, BaseCache):
             raise InvalidInput(f"clear() forgets all answers: it takes no {', '.join(narrowed)}.")
         return partial(self.store.cache.invalidate, _TAG, tenant=self._tenant)
 
+    async def _name(self, prompt: str, llm_string: str) -> str:
+        arguments = {"prompt": prompt, "llm": llm_string}
+        made = await self.store.cache.fingerprint("langchain", arguments, tenant=self._tenant)
+        return f"llm:{made}"
+
     def _note(self, what: str, happened: str, error: Exception) -> None:
         self._counts[what] += 1
         log.warning("%s (%s): %s", happened, type(error).__name__, error)
-
-
-def _name(prompt: str, llm_string: str) -> str:
-    return "llm:" + fingerprint("langchain", {"prompt": prompt, "llm": llm_string})

@@ -17,12 +17,15 @@ end
 if newer then return newer end
 local expires = ttl == '' and '' or whole(now + ttl)
 
--- Whether an entry has just these of the fields that are given, ARGV[first…last]. A vector that has
--- an encoding is not compared; what only another version knows makes no difference.
+-- Whether an entry has just these of the fields that are given, ARGV[first…last]. Where one of the two
+-- is encoded, their digests say so. A vector that has an encoding is not compared; what only another
+-- version knows makes no difference.
 local function is_as(entry, first, last)
   local given = {metadata = '{}'}
   for at = first, last, 2 do given[ARGV[at]] = ARGV[at + 1] end
-  local found = redis.call('HMGET', entry, 'value', 'metadata', 'text', 'vector', 'vector_encoding')
+  local found = redis.call('HMGET', entry, 'value', 'metadata', 'text', 'vector', 'vector_encoding',
+    'digest')
+  if given.digest or found[6] then return given.digest == found[6] end
   return given.value == found[1] and given.metadata == (found[2] or '{}')
     and given.text == (found[3] or nil) and (found[5] or given.vector == (found[4] or nil))
 end
@@ -38,7 +41,7 @@ for i = 7, #KEYS, 2 do
   local away = ARGV[at + 1] ~= '' and redis.call('EXISTS', KEYS[i + 1]) == 1
   local entry, key = KEYS[i], ARGV[at]
   if away then entry, key = KEYS[i + 1], ARGV[at + 1] end
-  local old = entry_at(entry, tenant)
+  local old = entry_at(entry, tenant, ARGV[first + 1])
   if old and old.touched then return old.touched end
   local step = {entry = entry, key = key, old = old}
   if not old or (not away and mode == 'replace' and not is_as(entry, first, last)) then

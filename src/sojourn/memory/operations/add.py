@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from sojourn.calls.call import Argument, Script
 from sojourn.calls.operation import Operation
+from sojourn.memory.coded import encoded_items
 from sojourn.memory.entry_codec import fields_of, in_ms, tenant_rule
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import Item, MemoryRow
 
 if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.redis import RedisMemory
 
@@ -42,6 +46,10 @@ class AddEntries(Operation[None], frozen=True):
     tenant: str | None = None
     replace: bool = False
 
+    async def encoded(self, coded: CodedStore) -> AddEntries:
+        """As `Operation`."""
+        return structs.replace(self, items=await encoded_items(coded, self.scope, self.items))
+
     async def on_server(self, server: RedisMemory) -> None:
         """As many round trips as `PutEntries`."""
         mode = "replace" if self.replace else ""
@@ -68,7 +76,7 @@ class AddEntries(Operation[None], frozen=True):
             new = item._replace(unless="", tenant=self.tenant or former)
             if old is None:
                 plan.append((item.key, MemoryRow(new, 0, now, now, expires)))
-            elif guard is None and self.replace and old.item != new:
+            elif guard is None and self.replace and not old.item.is_as(new):
                 plan.append((item.key, MemoryRow(new, 0, old.created, now, expires)))
             elif old.expires is not None and (ttl is None or old.expires < now + ttl * _NEARLY):
                 plan.append((old.item.key, None))

@@ -10,10 +10,12 @@ from sojourn.calls.call import Call, Command
 from sojourn.calls.operation import Operation
 from sojourn.codecs.growth import check_format
 from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.memory.coded import decoded_rows, is_shut
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import WITNESSES, ChangeMark, Changes, MemoryRow, Witness
 
 if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.keys import MemoryKeys
     from sojourn.memory.redis import RedisMemory
@@ -34,6 +36,26 @@ class ReadChanges(Operation[Changes], frozen=True):
     scope: ScopeKey
     since: ChangeMark | None
     latest: Sequence[Witness] = ()
+
+    async def decoded(self, result: Changes, coded: CodedStore) -> Changes:
+        """As `Operation`. With keys it asks for them in any case: they may have been destroyed."""
+        unexpected = await decoded_rows(coded, self.scope, result.unexpected)
+        if any(isinstance(row, MemoryRow) for row in unexpected) or (
+            self.latest and await is_shut(coded, self.scope)
+        ):
+            return Changes.start_over(result.now)
+        found = await decoded_rows(coded, self.scope, result.rows)
+        if found is result.rows:
+            return result
+        rows: list[MemoryRow] = []
+        removed, newer = [*result.removed], result.newer
+        for stored, row in zip(result.rows, found, strict=True):
+            if isinstance(row, MemoryRow):
+                rows.append(row)
+            else:
+                removed.append((stored.item.key, stored.version))
+                newer += not isinstance(row, CorruptRecord)
+        return result._replace(rows=rows, removed=removed, newer=newer)
 
     async def on_server(self, server: RedisMemory) -> Changes:
         """One round trip when nothing has changed; one more for what has, two for lost indexes."""
@@ -58,23 +80,26 @@ class ReadChanges(Operation[Changes], frozen=True):
                 raw=repr(before).encode(),
             ) from error
         if before[0] != after[0] or (since and (life != since.id or 0 < since.seq < floor)):
-            return _start_over(now)
+            return Changes.start_over(now)
+        unexpected: list[MemoryRow] = []
         if since:
             others = self._others(since, seen, gone, now) if seq >= since.seq else None
-            if others is None or (others and await _readable(server, ours, others)):
-                return _start_over(now)
+            if others is None:
+                return Changes.start_over(now)
+            known = await server.read(ours, others) if others else []
+            unexpected = [row for row in known if isinstance(row, MemoryRow)]
         more = len(stored) > _STEP
         stored = stored[:_STEP]
         found, lost = await server.read_listed(ours, list(dict(stored)))
         if lost and await server.repair_index(ours, lost):
-            return _start_over(now)
+            return Changes.start_over(now)
         rows = [row for row in found if isinstance(row, MemoryRow)]
         here = {row.item.key for row in rows}
         gone += [each for each in stored if each[0] not in here]
         last = stored[-1][1] if stored else 0
         reached = last if more else max(seq, last)
         newer = sum(isinstance(row, NewerFormat) for row in found)
-        return Changes(ChangeMark(life, reached), rows, gone, more, now, newer)
+        return Changes(ChangeMark(life, reached), rows, gone, more, now, newer, unexpected)
 
     def _call(self, ours: MemoryKeys, witnesses: Sequence[str]) -> Call[list[Any]]:
         """What is new; and with `since` what is known of before, to see that it still is."""
@@ -128,7 +153,7 @@ class ReadChanges(Operation[Changes], frozen=True):
             return Changes(ChangeMark("", 0), [], [], more=False, now=now)
         seq = since.seq if since else 0
         if since and (since.id != ours.id or 0 < seq < ours.floor):
-            return _start_over(now)
+            return Changes.start_over(now)
         found: list[str] = []
         for key, at in reversed(ours.changes.items()):  # in the order of their numbers
             if at <= seq:
@@ -144,17 +169,9 @@ class ReadChanges(Operation[Changes], frozen=True):
         return Changes(ChangeMark(ours.id, reached), rows, removed, more, now)
 
 
-async def _readable(server: RedisMemory, ours: MemoryKeys, keys: Sequence[str]) -> bool:
-    return any(isinstance(row, MemoryRow) for row in await server.read(ours, keys))
-
-
 def _numbered(flat: Sequence[bytes]) -> list[tuple[str, int]]:
     """Names in an index, with the numbers of their changes."""
     return [(key.decode(), int(at)) for key, at in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _start_over(now: float) -> Changes:
-    return Changes(None, [], [], more=True, now=now)
 
 
 def _number(field: bytes | None) -> float:

@@ -6,7 +6,7 @@
 -- ARGV  1 operation   2 id for a new scope   3 expected version of the one entry or ''
 --       4 ttl, ms or '' (never)
 --       5 tenant: '' (that of the entry stays), or '=' and whose all must be
---       6… for each entry: key, number of what follows, then field, value, …
+--       6… for each entry: key, number of what follows, then field, value, …; the first is `value`
 -- Reply {'ok' | 'duplicate', version of the last} {'stale', version}
 --       {'corrupt', key} {'newer', key, its format or '', a value or ''} {'tenant', key}
 local operation_id, scope_id, expected_version, ttl, tenant = unpack(ARGV, 1, 5)
@@ -20,8 +20,10 @@ if done then
 end
 if newer then return newer end
 local old = {}
+local at = 6
 for i = 7, #KEYS do
-  old[i] = entry_at(KEYS[i], tenant)
+  old[i] = entry_at(KEYS[i], tenant, ARGV[at + 3])
+  at = at + 2 + ARGV[at + 1]
   if old[i] and old[i].refused then return old[i].refused end
   local actual = old[i] and old[i].version or 0
   if expected_version ~= '' and tonumber(expected_version) ~= actual then return {'stale', whole(actual)} end
@@ -29,7 +31,7 @@ end
 
 write_pruned()
 local expires = ttl == '' and '' or whole(now + ttl)
-local at = 6
+at = 6
 for i = 7, #KEYS do
   local key, last = ARGV[at], at + 1 + ARGV[at + 1]
   seq = seq + 1

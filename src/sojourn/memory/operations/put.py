@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sojourn.calls.call import Argument, Script
 from sojourn.calls.operation import Operation
+from sojourn.memory.coded import encoded_items
 from sojourn.memory.entry_codec import fields_of, in_ms, stale, tenant_rule
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import Item, MemoryRow
 
 if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.redis import RedisMemory
 
@@ -39,6 +43,10 @@ class PutEntries(Operation[int], frozen=True):
     operation: str
     expected: int | None = None
     tenant: str | None = None
+
+    async def encoded(self, coded: CodedStore) -> PutEntries:
+        """As `Operation`."""
+        return replace(self, items=await encoded_items(coded, self.scope, self.items))
 
     async def on_server(self, server: RedisMemory) -> int:
         """One round trip; one more for the first in a scope by this process, and once a day."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from sojourn.calls.call import Call, Command
 from sojourn.calls.operation import Operation
 from sojourn.ids import AppName
+from sojourn.memory.coded import decoded_page, decoded_rows
 from sojourn.memory.entry_codec import texts
 from sojourn.memory.model import Kind, ScopeKey
 from sojourn.memory.store import EntryPage, MemoryRow, NamesPage
 
 if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.redis import RedisMemory
 
@@ -31,6 +33,20 @@ class GetEntries(Operation[list[MemoryRow | None]], frozen=True):
     scope: ScopeKey
     keys: Sequence[str]
     tenant: str | None = None
+
+    async def decoded(
+        self, result: list[MemoryRow | None], coded: CodedStore
+    ) -> list[MemoryRow | None]:
+        """As `Operation`."""
+        there = [row for row in result if row is not None]
+        opened = iter(await decoded_rows(coded, self.scope, there))
+        rows: list[MemoryRow | None] = []
+        for stored in result:
+            row = None if stored is None else next(opened)
+            if isinstance(row, Exception):
+                raise row
+            rows.append(row)
+        return rows
 
     async def on_server(self, server: RedisMemory) -> list[MemoryRow | None]:
         """One round trip."""
@@ -64,6 +80,10 @@ class ListEntries(Operation[EntryPage], frozen=True):
     after: str | None
     limit: int
     tenant: str | None = None
+
+    async def decoded(self, result: EntryPage, coded: CodedStore) -> EntryPage:
+        """As `Operation`."""
+        return await decoded_page(coded, self.scope, result)
 
     async def on_server(self, server: RedisMemory) -> EntryPage:
         """Two round trips."""
@@ -100,6 +120,10 @@ class ListLatest(Operation[EntryPage], frozen=True):
     limit: int
     tenant: str | None = None
     before: int | None = None
+
+    async def decoded(self, result: EntryPage, coded: CodedStore) -> EntryPage:
+        """As `Operation`."""
+        return await decoded_page(coded, self.scope, result)
 
     async def on_server(self, server: RedisMemory) -> EntryPage:
         """Two round trips."""

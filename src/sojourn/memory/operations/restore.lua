@@ -23,7 +23,7 @@ for i = 7, #KEYS do
   local kind = redis.call('TYPE', KEYS[i]).ok
   local there, stays = kind ~= 'none', mode == ''
   if kind == 'hash' then
-    local old = entry_at(KEYS[i], '')
+    local old = entry_at(KEYS[i], '', ARGV[at + 7])
     stays = stays or (old.refused and old.refused[1] == 'newer')
   end
   if there and stays then
@@ -45,7 +45,7 @@ for _, step in ipairs(plan) do
   if taken then number = seq + 1 end
   seq = math.max(seq, number)
   if step.kind == 'hash' then
-    redis.call('HDEL', step.entry, 'text', 'vector', 'vector_encoding', 'tenant')
+    redis.call('HDEL', step.entry, 'text', 'vector', 'vector_encoding', 'digest', 'tenant')
   else
     redis.call('UNLINK', step.entry)
   end

@@ -8,13 +8,17 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from sojourn.calls.call import Argument, Script
 from sojourn.calls.operation import Operation
+from sojourn.memory.coded import encoded_items
 from sojourn.memory.entry_codec import fields_of
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import MemoryRow
 
 if TYPE_CHECKING:
+    from sojourn.calls.coded import CodedStore
     from sojourn.memory.inmemory import InMemoryMemory
     from sojourn.memory.redis import RedisMemory
 
@@ -41,6 +45,12 @@ class RestoreEntries(Operation[list[str]], frozen=True):
     rows: Sequence[MemoryRow]
     operation: str
     replace: bool
+
+    async def encoded(self, coded: CodedStore) -> RestoreEntries:
+        """As `Operation`."""
+        items = await encoded_items(coded, self.scope, [row.item for row in self.rows])
+        rows = [row._replace(item=item) for row, item in zip(self.rows, items, strict=True)]
+        return structs.replace(self, rows=rows)
 
     async def on_server(self, server: RedisMemory) -> list[str]:
         """Two round trips."""

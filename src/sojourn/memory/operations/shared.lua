@@ -35,11 +35,13 @@ end
 
 -- An entry as far as scripts read it, nil when there is none: `version`, `created` (or false) and
 -- `expires` ('' is never). `refused` is the reply of a write that would replace it and may not: it
--- cannot be read, a newer version wrote it, or it is another tenant's. `touched` is that of a write
+-- cannot be read, a newer version wrote it, it is another tenant's, or has an encoding that the new
+-- value has not. `touched` is that of a write
 -- that would only let it live on.
 --
--- `tenant` is '' for any, or '=' and the only tenant whose entries the caller may see.
-local function entry_at(key, tenant)
+-- `tenant` is '' for any, or '=' and the only tenant whose entries the caller may see. `value` is what
+-- would replace its value.
+local function entry_at(key, tenant, value)
   local found = redis.call('HMGET', key, 'version', 'created', 'expires', 'tenant', 'format',
     'value', 'metadata', 'text')
   if not found[1] and redis.call('EXISTS', key) == 0 then return nil end
@@ -55,7 +57,7 @@ local function entry_at(key, tenant)
     touched = refused
   end
   for i = 6, 8 do
-    if not refused and is_encoded(found[i]) then refused = {'newer', key, '', found[i]} end
+    if not refused and not may_replace(found[i], value) then refused = {'newer', key, '', found[i]} end
   end
   return {version = tonumber(found[1]), created = found[2], expires = found[3] or '',
     refused = refused, touched = touched}
@@ -102,7 +104,7 @@ end
 -- Store an entry instead of the `old` one, or nil: its fields come last, as field, value, … Of the
 -- old one stay its creation, its tenant, and the fields that only another version knows.
 local function write_entry(entry, key, seq, expires, old, tenant, ...)
-  if old then redis.call('HDEL', entry, 'text', 'vector', 'vector_encoding') end
+  if old then redis.call('HDEL', entry, 'text', 'vector', 'vector_encoding', 'digest') end
   redis.call('HSET', entry, 'version', whole(seq), 'created', old and old.created or seconds,
     'updated', seconds, 'expires', expires, ...)
   if #tenant > 1 then redis.call('HSET', entry, 'tenant', string.sub(tenant, 2)) end

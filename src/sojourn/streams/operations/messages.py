@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
 from sojourn.calls.call import Call, Script, only
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation
-from sojourn.codecs import decode
-from sojourn.codecs.growth import FORMAT, check_format, plain
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.caps import MiB
+from sojourn.codecs.codec import Place
+from sojourn.codecs.growth import check_format, check_stored
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey
-from sojourn.streams.model import MAX_BYTES, MAX_MESSAGES, TTL_MS, StreamMessage
+from sojourn.streams.model import MAX_BYTES, MAX_MESSAGES, TTL_MS, StoredMessage
 
 if TYPE_CHECKING:
     from sojourn.streams.inmemory import InMemoryStreams
     from sojourn.streams.redis import RedisStreams
 
+_LONGEST = 512 * MiB
+"""Bytes of a row: no server has longer values."""
 _ADD = Script.beside(__name__, "add")
 
 
@@ -26,15 +31,20 @@ class AddMessage(Operation[int], frozen=True):
 
     Attributes:
         key: the name of the connection.
-        stream: which of its streams.
-        message: the text.
+        row: JSON array of the stream and the text.
+        size: bytes of the two.
         operation_id: repeated with the same one, it takes effect once.
     """
 
     key: SessionKey
-    stream: str
-    message: str
+    row: bytes
+    size: int
     operation_id: str
+
+    async def encoded(self, coded: CodedStore) -> AddMessage:
+        """As `Operation`; bound to the connection and the operation."""
+        coder = await coded.codec.coder(self.key.app, self.key.user, create=True)
+        return replace(self, row=coder.encode(self.row, _place(self.key, self.operation_id)))
 
     async def on_server(self, server: RedisStreams) -> int:
         """One round trip."""
@@ -45,11 +55,11 @@ class AddMessage(Operation[int], frozen=True):
             script=_ADD,
             args=(
                 self.operation_id,
-                msgspec.json.encode((self.stream, self.message)),
+                self.row,
                 TTL_MS,
                 MAX_MESSAGES,
                 MAX_BYTES,
-                len((self.stream + self.message).encode()),
+                self.size,
             ),
             operation_id=self.operation_id,
         )
@@ -63,14 +73,15 @@ class AddMessage(Operation[int], frozen=True):
         if self.operation_id in found.messages:
             return found.messages[self.operation_id].number
         found.seq += 1
-        found.messages[self.operation_id] = StreamMessage(found.seq, self.stream, self.message)
+        stored = StoredMessage(found.seq, self.operation_id, self.row, self.size)
+        found.messages[self.operation_id] = stored
         while len(found.messages) > 1 and found.is_over():
             found.messages.popitem(last=False)
         return found.seq
 
 
-class ReadMessages(Operation[list[StreamMessage]], frozen=True):
-    """The messages that are kept, oldest first. Raises `CorruptRecord` and `NewerFormat`.
+class ReadMessages(Operation[list[StoredMessage]], frozen=True):
+    """The messages that are kept, oldest first. Raises `CorruptRecord` and `Undecodable`.
 
     Attributes:
         key: the name of the connection.
@@ -78,7 +89,21 @@ class ReadMessages(Operation[list[StreamMessage]], frozen=True):
 
     key: SessionKey
 
-    async def on_server(self, server: RedisStreams) -> list[StreamMessage]:
+    async def decoded(self, result: list[StoredMessage], coded: CodedStore) -> list[StoredMessage]:
+        """As `Operation`."""
+        if not coded.codec.decodes(each.row for each in result):
+            return result
+        key = self.key
+        coder = await coded.codec.coder(key.app, key.user, [each.row for each in result])
+        try:
+            return [
+                each._replace(row=coder.decode(each.row, _place(key, each.operation), _LONGEST))
+                for each in result
+            ]
+        except ValueError as error:
+            raise _corrupt(key.session, error, [each.row for each in result]) from error
+
+    async def on_server(self, server: RedisStreams) -> list[StoredMessage]:
         """One round trip."""
         name = server.keys.mcp(self.key)
         call: Call[list[Any]] = Call(
@@ -90,15 +115,10 @@ class ReadMessages(Operation[list[StreamMessage]], frozen=True):
             check_format(fields.get(b"format"), f"The connection {name}")
             found = [_message(name, *each) for each in fields.items() if each[0].isdigit()]
         except ValueError as error:
-            raise CorruptRecord(
-                f"The messages for a client cannot be read ({error}): another program wrote them, "
-                "or they were damaged.",
-                key=name,
-                raw=b"\n".join(flat),
-            ) from error
+            raise _corrupt(name, error, flat) from error
         return sorted(found)
 
-    async def in_memory(self, memory: InMemoryStreams) -> list[StreamMessage]:
+    async def in_memory(self, memory: InMemoryStreams) -> list[StoredMessage]:
         """As `Operation`."""
         found = memory.connections.get(self.key)
         if found is None or found.ends <= memory.clock():
@@ -106,23 +126,27 @@ class ReadMessages(Operation[list[StreamMessage]], frozen=True):
         return list(found.messages.values())
 
 
-def _message(name: str, field: bytes, value: bytes) -> StreamMessage:
+def _message(name: str, field: bytes, value: bytes) -> StoredMessage:
     """The message of a field.
 
     Raises:
-        NewerFormat: a newer version wrote it, in a way that this one cannot read.
+        NewerFormat: a newer version wrote it.
         ValueError: it cannot be read.
     """
-    what = f"Message {field.decode()} of the connection {name}"
-    match decode(plain(value.split(b"\n", 2)[-1], what)):
-        case [str(stream), str(message), *_]:
-            return StreamMessage(int(field), stream, message)
-        case {} | [str(), dict(), *_]:
-            raise NewerFormat(
-                f"{what} has a form that this version of Sojourn cannot read. Upgrade it; nothing "
-                "was changed.",
-                found=str(FORMAT),
-                known=str(FORMAT),
-            )
-        case _:
-            raise ValueError("a message is not a pair of texts")
+    operation, _, rest = value.partition(b"\n")
+    row = rest.partition(b"\n")[2]
+    check_stored(row, f"Message {field.decode()} of the connection {name}")
+    return StoredMessage(int(field), operation.decode(), row)
+
+
+def _place(key: SessionKey, operation: str) -> Place:
+    return Place("streams", "message", key.app, key.user, key.session, operation)
+
+
+def _corrupt(name: str, error: ValueError, raw: Sequence[bytes]) -> CorruptRecord:
+    return CorruptRecord(
+        f"The messages for a client cannot be read ({error}): another program wrote them, or they "
+        "were damaged.",
+        key=name,
+        raw=b"\n".join(raw),
+    )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,6 +14,7 @@ import sojourn
 from sojourn.admin import Admin
 from sojourn.client import Sojourn
 from sojourn.errors import ConfigurationError
+from sojourn.keys import KeyRing
 from sojourn.options import Options, from_query
 from sojourn.sessions import Sessions
 from sojourn.surfaces.cli.console import note
@@ -66,17 +68,21 @@ def connect(
     said_by: str = "--url",
     memory: bool = False,
     keys: str | None = None,
+    whatever_keys: bool = False,
 ) -> Generator[Connection]:
     """Open the store of a command and say which; errors inside become a line and an exit code.
 
     With `memory` it may be `memory://`: the command goes on for long. `keys` is a file of master
-    keys, in place of that of the environment.
+    keys, in place of that of the environment. With `whatever_keys` that file is read only when a
+    key is needed: the command says itself what is wrong with it.
     """
     logging.getLogger("sojourn").addHandler(_SILENCE)
     with one_line_errors():
         target = _target(url, namespace, said_by, memory=memory)
         if keys is not None:
             target.arguments["keys"] = keys
+        if whatever_keys:
+            target = _reading_keys_later(target)
         store = sojourn.open(target.url, **target.arguments)
         where = store.where
         _, options = from_query(target.url, Options(**target.arguments))
@@ -96,14 +102,27 @@ def connect(
 
 
 def connect_to(
-    server: str | None, url: str | None, namespace: str | None, *, keys: str | None = None
+    server: str | None,
+    url: str | None,
+    namespace: str | None,
+    *,
+    keys: str | None = None,
+    whatever_keys: bool = False,
 ) -> AbstractContextManager[Connection]:
     """The same for a command whose URL may be an argument, too."""
     with one_line_errors():
         if server is not None and url is not None:
             raise Ended("error: one URL: as the argument or as --url.", ExitCode.WRONG_INPUT)
     url, said_by = (url, "--url") if server is None else (server, "the argument")
-    return connect(url, namespace, said_by=said_by, keys=keys)
+    return connect(url, namespace, said_by=said_by, keys=keys, whatever_keys=whatever_keys)
+
+
+def _reading_keys_later(target: _Target) -> _Target:
+    """The same, with a function in place of the file of master keys."""
+    url, options = from_query(target.url, Options(**target.arguments))
+    if isinstance(options.keys, str):
+        options = options._replace(keys=partial(KeyRing.load, options.keys))
+    return target._replace(url=url, arguments=options._asdict())
 
 
 def _is_there(where: str) -> bool:

@@ -60,7 +60,7 @@ def doctor(
     namespace: Namespace = None,
 ) -> None:
     """Check a server before people rely on it, and say what to change. It changes nothing."""
-    with connect_to(server, url, namespace) as store:
+    with connect_to(server, url, namespace, whatever_keys=True) as store:
         report = store.run(store.admin.doctor.examine(keys=keys, notifications=notifications))
         if as_json:
             write_json(finding._asdict() for finding in report.findings)

@@ -228,6 +228,7 @@ def _retire(
     Backups that were made before the rotation need it: keep a copy as long as you keep them.
     """
     with connect_to(server, url, namespace, keys=str(file)) as store:
+        KeyRing.load(file).remove(key)  # unless it cannot be
         usage = store.run(store.admin.keys.usage())
         if usage.wraps.get(key):
             raise Ended(
