@@ -143,8 +143,15 @@ class DictionaryAdmin:
         await self._store.run(SetDictionaryFields(app, fields))
         await self._source.contents(app, [name])  # nothing may depend on what cannot be read
         await self.activate(app, name)
+        sealed = stored != content
         return DictionaryInfo(
-            name, about.size, True, about.made, about.users, seen_by, stored != content
+            name,
+            about.size,
+            active=True,
+            made=about.made,
+            users=about.users,
+            seen_by=seen_by,
+            sealed=sealed,
         )
 
     async def activate(self, app: str, name: str) -> None:
@@ -222,4 +229,3 @@ class DictionaryAdmin:
             if field.startswith(ABOUT)
             and parse_about(app, field.removeprefix(ABOUT), value).is_of(user)
         ]
-

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from sojourn.calls.operation import RoomStore
-from sojourn.codecs.codec import Codec, Compressor
+from sojourn.codecs.codec import Codec, Coder, Compressor
 from sojourn.codecs.compression import Dictionary, Zstd, is_shipped
 from sojourn.dictionaries.model import ACTIVE, CONTENT, LARGEST, place_of
 from sojourn.dictionaries.operations.fields import ReadDictionaryFields
@@ -17,7 +17,7 @@ from sojourn.errors import CorruptRecord, SojournError
 from sojourn.process_bound import stays_here
 
 CACHE_SECONDS = 60.0
-"""For so long a process writes with a dictionary without asking whether it is still the active one."""
+"""For so long a process writes with a dictionary without asking whether it is still active."""
 _APPS = 1_000
 """Apps of which the dictionaries are cached."""
 
@@ -125,18 +125,23 @@ class DictionarySource:
             ReadDictionaryFields(app, [CONTENT + name for name in sorted(names)])
         )
         coder = await self._codec.coder(app, None, fields.values())
-        made: dict[str, Dictionary] = {}
-        for field, stored in fields.items():
-            name = field.removeprefix(CONTENT)
-            try:
-                made[name] = Dictionary(coder.decode(stored, place_of(app, name), LARGEST))
-                if made[name].id != name:
-                    raise ValueError("it is another one")
-            except ValueError as error:
-                raise CorruptRecord(
-                    f"The dictionary {name} of {app} cannot be read ({error}): restore it from its "
-                    "file or a backup.",
-                    key=field,
-                    raw=stored,
-                ) from error
-        return made
+        return {
+            name: _read(app, name, stored, coder)
+            for field, stored in fields.items()
+            if (name := field.removeprefix(CONTENT))
+        }
+
+
+def _read(app: str, name: str, stored: bytes, coder: Coder) -> Dictionary:
+    flaw = "it is another one"
+    try:
+        found = Dictionary(coder.decode(stored, place_of(app, name), LARGEST))
+        if found.id == name:
+            return found
+    except ValueError as error:
+        flaw = str(error)
+    raise CorruptRecord(
+        f"The dictionary {name} of {app} cannot be read ({flaw}): restore it from a backup.",
+        key=CONTENT + name,
+        raw=stored,
+    )

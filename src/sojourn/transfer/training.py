@@ -53,10 +53,11 @@ async def train(
 ) -> TrainedDictionary:
     """Train a dictionary on the events and states of an app's sessions.
 
-    It reads sessions until it has 16 MiB, at most 256 KiB of a user and 50 events of a session: two round trips
-    for each 100 sessions, and one for each. Then it computes for some seconds, in a thread.
+    It reads sessions until it has 16 MiB, at most 256 KiB of a user and 50 events of a session:
+    two round trips for each 100 sessions, and one for each. Then it computes for some seconds, in
+    a thread.
 
-    A store with keys gets a dictionary of pieces that 20 users have; without keys there is no such limit.
+    Of a store with keys, the dictionary has only pieces that 20 users have; without, any.
 
     Args:
         store: with what it reads, and with which it will be used.

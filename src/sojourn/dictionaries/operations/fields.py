@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sojourn.calls.call import Call, Command, only
 from sojourn.calls.operation import Operation
@@ -30,13 +30,13 @@ class ReadDictionaryFields(Operation[dict[str, bytes]], frozen=True):
         key, names = server.keys.dictionary(self.app), self.names
         command: Command = ("HGETALL", key) if names is None else ("HMGET", key, *names)
         call: Call[Any] = Call("dictionaries.read", (key,), only, commands=[command])
-        reply = await server.engine.run(call)
+        reply: list[bytes | None] = await server.engine.run(call)
         if names is None:
-            if not isinstance(reply, dict):
-                reply = dict(zip(reply[::2], reply[1::2], strict=True))
-            return {name.decode(errors="replace"): value for name, value in reply.items()}
-        pairs = zip(names, reply, strict=True)
-        return {name: value for name, value in pairs if value is not None}
+            fields = cast("list[bytes]", reply)
+            pairs = zip(fields[::2], fields[1::2], strict=True)
+            return {name.decode(errors="replace"): value for name, value in pairs}
+        found = zip(names, reply, strict=True)
+        return {name: value for name, value in found if value is not None}
 
     async def in_memory(self, memory: InMemoryDictionaries) -> dict[str, bytes]:
         """As `Operation`."""
