@@ -64,7 +64,9 @@ async def load(service):
 
 async def measure(url, rounds, ring):
     taken = {what: {kind: [] for kind in KINDS} for what in ("append", "load")}
-    services = {kind: service_of(kind, f"{url}?namespace={n}", ring) for n, kind in enumerate(KINDS)}
+    services = {
+        kind: service_of(kind, f"{url}?namespace={n}", ring) for n, kind in enumerate(KINDS)
+    }
     try:
         for service in services.values():
             session = await service.create_session(

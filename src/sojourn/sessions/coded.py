@@ -105,9 +105,7 @@ class CodedSessions(CodedStore):
             if len(self._logs) > _KNOWN:
                 del self._logs[next(iter(self._logs))]
 
-    def known_log(
-        self, key: SessionKey, write: WriteOptions
-    ) -> tuple[str, WriteOptions] | None:
+    def known_log(self, key: SessionKey, write: WriteOptions) -> tuple[str, WriteOptions] | None:
         """The log's id of a session, and options of a write that say so; None if it is not known."""
         known = self._logs.get(key)
         if known is None:
@@ -305,9 +303,7 @@ def _named(of: Place, name: str) -> Place:
 
 
 async def _opened(coder: Coder, pairs: Pairs, of: Place) -> Pairs:
-    return await _each(
-        lambda pair: coder.open(pair[1], _named(of, pair[0]), CEILING.state), pairs
-    )
+    return await _each(lambda pair: coder.open(pair[1], _named(of, pair[0]), CEILING.state), pairs)
 
 
 async def _each(make: Callable[[tuple[str, bytes]], bytes], pairs: Pairs) -> Pairs:

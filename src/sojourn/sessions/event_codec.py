@@ -112,7 +112,7 @@ def decoded_row(coder: Coder, log: bytes, stored: bytes) -> bytes:
 
 
 def archived_row(row: bytes) -> bytes:
-    """A row that was decoded, with a checksum of its own."""
+    """A row in plain text: one that was decoded gets a checksum of its own."""
     if type(row) is not OpenedRow:
         return row
     body = row[:-_TAIL_BYTES]

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any, Final, Literal
 
 import msgspec
@@ -323,7 +324,8 @@ class Replayer:
                 )
                 self._report(lost=self._journal.damaged)
         if self._journal and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._keep_trying())
+            loop = asyncio.get_running_loop()  # it is part of nobody's request, nor of its trace
+            self._task = loop.create_task(self._keep_trying(), context=Context())
 
     def after_fork(self) -> None:
         """Leave to the parent, in a forked child, what waits; its journal has done so."""
