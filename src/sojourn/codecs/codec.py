@@ -234,14 +234,7 @@ class Codec:
         """
         if self.keys is None and self.dictionaries is None:
             return self._plain
-        wanted: set[str] = set()
-        named: set[str] = set()
-        if stored:
-            for line in {value[: value.find(b"\n") + 1] for value in stored}:
-                if (found := _KEY_ID.match(line)) is not None:
-                    wanted.add(found[1].decode())
-                if (found := _DICTIONARY.match(line)) is not None:
-                    named.add(found[1].decode())
+        wanted, named = _needed(stored) if stored else (_NONE, _NONE)
         compressor, writes = self.compressor, create and self.compressing
         if self.dictionaries is not None:
             if named:
@@ -255,6 +248,16 @@ class Codec:
         if coder is None or not coder.is_of(self, compressor):
             coder = keys.coder = Coder(self, keys, compressor)
         return coder
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _needed(stored: Iterable[bytes]) -> tuple[Collection[str], Collection[str]]:
+    """The keys and the dictionaries that are named in some values."""
+    lines = {value[: value.find(b"\n") + 1] for value in stored}
+    keys, dictionaries = map(_KEY_ID.match, lines), map(_DICTIONARY.match, lines)
+    return {m[1].decode() for m in keys if m}, {m[1].decode() for m in dictionaries if m}
 
 
 _Undo = Callable[[bytes, int], bytes]
@@ -344,7 +347,7 @@ class Coder:
         return data + b"%08x" % crc32(data)
 
     def _header(self, done: str) -> bytes:
-        """The end of a header's line, when these things were done to a value before it is sealed."""
+        """The end of a header's line, for what was done to a value before it is sealed."""
         line = " ".join(filter(None, (done, self._name))).encode() + b"\n"
         self._headers[done] = line
         return line
