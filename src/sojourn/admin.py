@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.cache.admin import CacheAdmin
 from sojourn.calls.room import OpenRoom
+from sojourn.dictionaries.admin import DictionaryAdmin
 from sojourn.doctor import Doctor
 from sojourn.doctor.service import usage_of
 from sojourn.doctor.usage import OTHERS, NodeUsage
@@ -98,12 +99,14 @@ class Admin(SessionAdmin):
         memory: scopes of users, agents and categories.
         artifacts: owners of artifacts.
         keys: master keys and data keys.
+        dictionaries: what compression uses beside the shipped dictionary.
     """
 
     cache: CacheAdmin
     memory: MemoryAdmin
     artifacts: ArtifactAdmin
     keys: KeyAdmin
+    dictionaries: DictionaryAdmin
 
     def __init__(
         self,
