@@ -228,10 +228,10 @@ async def test_what_cannot_be_stored_is_refused(store: Sojourn, app: str) -> Non
 
 async def test_it_tells_on_whom_it_was_trained_and_names_nobody(store: Sojourn, app: str) -> None:
     admin = store.admin.dictionaries
-    await admin.add(app, OURS, users=["ada", "bob"], seen_by=1)
-    assert await admin.trained_on(app, "ada") == [OURS.id]
+    await admin.add(app, OURS, users=["ludwig", "bob"], seen_by=1)
+    assert await admin.trained_on(app, "ludwig") == [OURS.id]
     assert await admin.trained_on(app, "eve") == []
-    assert not [value for value in (await _fields(store, app)).values() if b"ada" in value]
+    assert not [value for value in (await _fields(store, app)).values() if b"ludwig" in value]
 
 
 async def test_training_reads_what_an_app_has_stored(store: Sojourn, app: str) -> None:
@@ -269,3 +269,19 @@ async def _replace(store: Sojourn, app: str, fields: dict[str, bytes]) -> None:
         await inner.run(RemoveDictionaryFields(app, there))
     if fields:
         await inner.run(SetDictionaryFields(app, fields))
+
+
+async def test_a_receipt_names_the_dictionaries_that_have_a_users_values(
+    store: Sojourn, app: str
+) -> None:
+    for user in ("ada", "eve"):
+        await fill(store, app, user)
+    admin = store.admin.dictionaries
+    await admin.add(app, OURS, users=["ada", "bob"])
+    assert (await store.admin.forget("ada", app=app)).dictionaries == (OURS.id,)
+    assert (await store.admin.forget("eve", app=app)).dictionaries == ()
+    fields = await _fields(store, app)
+    await _replace(store, app, fields | {f"about:{OURS.id}": b"junk"})
+    assert (await store.admin.forget("eve", app=app)).dictionaries == (OURS.id,)
+    with pytest.raises(CorruptRecord, match=OURS.id):
+        await admin.ls(app)
