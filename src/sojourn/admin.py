@@ -13,7 +13,7 @@ from sojourn.doctor import Doctor
 from sojourn.doctor.service import usage_of
 from sojourn.doctor.usage import OTHERS, NodeUsage
 from sojourn.errors import InvalidInput
-from sojourn.ids import parse_app
+from sojourn.ids import UserKey, parse_app
 from sojourn.jobs.job import JobReport, Tell
 from sojourn.jobs.service import Jobs
 from sojourn.keys.admin import KeyAdmin
@@ -203,6 +203,46 @@ class Admin(SessionAdmin):
             InvalidId: it cannot name a user.
         """
         return await self._eraser.apps_of(user)
+
+    async def reseal(
+        self,
+        app: str | None = None,
+        user: str | None = None,
+        *,
+        plain: bool = False,
+        rate: float | None = None,
+        progress: Tell | None = None,
+    ) -> JobReport:
+        """Encode the content of all records anew, as this store writes it now; or of a user's.
+
+        After the store was opened with other `keys`, `compression` or `serializer`, what was
+        written before is brought to the same form. Of one user, with keys: a new data key is made,
+        all is sealed with it, and the one before is removed, as when that has leaked; it takes
+        `key_cache_seconds` at least, until no process has that one cached.
+
+        It may be stopped at any moment and run again, while others read and write, as `upgrade`.
+
+        Args:
+            app: only this app's user.
+            user: only this user's.
+            plain: without keys, compression and serializer, whatever the store was opened with.
+            rate: records a second, at most.
+            progress: told how far it is.
+
+        Returns:
+            how many records were rewritten, and which were left because they cannot be read.
+
+        Raises:
+            ConfigurationError: the store is in memory.
+            InvalidInput: an app without a user, or the reverse; or the rate.
+            Conflict: another run is under way.
+            Erased: the user was forgotten.
+            Unavailable: a server does not answer. Run it again: it goes on from there.
+        """
+        if (app is None) != (user is None):
+            raise InvalidInput("A user is named by app and user, both.")
+        owner = None if app is None or user is None else UserKey.of(app, user)
+        return await self._jobs.reseal(owner, plain=plain, rate=rate, progress=progress)
 
     async def upgrade(
         self, to: int, *, rate: float | None = None, progress: Tell | None = None

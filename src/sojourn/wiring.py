@@ -116,13 +116,13 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     rooms = context.rooms
     for room in ROOMS:
         rooms[room.name] = room.open(context)
-    keys = [room.keys(options.namespace) for room in ROOMS]
+    keys = {room.name: room.keys(options.namespace) for room in ROOMS}
     if options.keys is not None:
         doctor.read_keys = partial(_read_keys, rooms["keys"].admin, options)
     forgetter = Eraser(
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
-        partial(find_apps, rooms=list(rooms.values()), keys=keys, engine=engine),
+        partial(find_apps, rooms=list(rooms.values()), keys=[*keys.values()], engine=engine),
         "server" if options.key_store is None else "key_store",
         sealing=options.keys is not None,
         trained_on=rooms["dictionaries"].admin.trained_on,
@@ -137,7 +137,7 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         shards=1 if engine is None else SHARDS,
         rooms=rooms,
     )
-    jobs = Jobs(engine, keys, options.namespace, rooms["jobs"].service)
+    jobs = Jobs(engine, keys, rooms, codec, options)
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)
 
 
@@ -148,10 +148,11 @@ async def _read_keys(admin: KeyAdmin, options: Options, most: int) -> KeysReadin
         usage = await admin.usage(limit=most)
     except ConfigurationError as error:
         return KeysReading(str(error), apart=apart)
-    known = sum(count for name, count in usage.wraps.items() if name not in usage.missing)
+    others = usage.wraps.keys() - usage.missing - {usage.active}
     return KeysReading(
+        active=usage.active,
         missing=usage.missing,
-        old=known - usage.wraps[usage.active],
+        old=sum(usage.wraps[name] for name in others),
         unreadable=usage.unreadable,
         looked=usage.owners,
         migrating=usage.migrating,

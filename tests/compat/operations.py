@@ -281,7 +281,7 @@ READS = {
     "Batches": {"get"},
     "AdapterSessions": {"get_as"},
     "SessionAdmin": {"recent", "users", "apps", "quarantined"},
-    "Admin": {"apps_of", "metrics", "upgrade"},  # nothing, in a format that is the only one
+    "Admin": {"apps_of", "metrics", "reseal", "upgrade"},  # nothing, where all is as it is written
     "History": {"all", "last"},
     "Cache": {"get", "close"},
     "CacheAdmin": {"names"},

@@ -69,6 +69,14 @@ def test_keys_of_an_old_master_key_are_to_be_rewrapped(
     assert (found.level, found.todo) == (ADVICE, "sojourn keys rotate")
 
 
+def test_a_ring_without_an_active_key_is_advised_against(
+    shared_server: Server, namespace: str
+) -> None:
+    ring = KeyRing.new(migrating=True, active=False)
+    assert examined(shared_server, f"{namespace}-empty", keys=ring)["master-keys"].level is ADVICE
+    assert examined(shared_server, namespace, keys=ring)["master-keys"].level is PROBLEM
+
+
 def test_damaged_keys_are_a_problem(shared_server: Server, namespace: str) -> None:
     name, _ = DataKeyRoomKeys(namespace).data_keys(KeyOwner("shop", "ada"))
     with shared_server.client() as client:

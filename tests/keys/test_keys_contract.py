@@ -107,6 +107,15 @@ async def write(store: Sojourn, app: str, user: str | None, field: str, value: b
     await store._engine.run(Call("test.write", (name,), list, commands=[command]))
 
 
+async def lose(store: Sojourn, app: str, user: str | None) -> None:
+    owner = KeyOwner(app, user)
+    if store._engine is None:
+        del store._rooms["keys"].store.records[owner]
+        return
+    name, _ = DataKeyRoomKeys().data_keys(owner)
+    await store._engine.run(Call("test.lose", (name,), list, commands=[("DEL", name)]))
+
+
 async def test_each_user_has_a_key_of_its_own(
     store: Sojourn, app: str, again: Callable[..., Sojourn]
 ) -> None:
@@ -209,6 +218,45 @@ async def test_a_key_that_the_store_does_not_have_was_destroyed(store: Sojourn, 
     found = await keys_of(store, app, "ada", "0123456789abcdef")
     assert isinstance(found.errors["0123456789abcdef"], Erased)
     assert found.active is not None
+
+
+@pytest.mark.parametrize("another", [False, True])
+async def test_a_key_that_its_store_has_lost_is_stored_again(
+    store: Sojourn,
+    app: str,
+    again: Callable[..., Sojourn],
+    later: Callable[[float], None],
+    another: bool,
+) -> None:
+    name = await made(store, app, "ada")
+    before = await fields(store, app, "ada")
+    await lose(store, app, "ada")
+    async with again() as other:
+        second = await made(other, app, "ada") if another else name
+        later(60)
+        assert await made(store, app, "ada") == second
+        assert {*(await keys_of(other, app, "ada", name, second)).by_id} == {name, second}
+        found = await fields(store, app, "ada")
+        assert found[b"key:" + name.encode()] == before[b"key:" + name.encode()]
+        assert another or found == before
+
+
+async def test_a_key_that_was_destroyed_or_is_long_out_of_use_is_not_stored_again(
+    store: Sojourn, app: str, again: Callable[..., Sojourn], later: Callable[[float], None]
+) -> None:
+    old, back, _ = [await made(store, app, user) for user in ("old", "back", "ada")]
+    async with again() as other:
+        await other.admin.keys.destroy(app, "ada")
+        await other.admin.keys.destroy(app, "back")
+        await other.admin.keys.readmit(app, "back")
+    later(60)
+    with pytest.raises(Erased):
+        await made(store, app, "ada")
+    assert await made(store, app, "back") != back
+    assert {*(await keys_of(store, app, "back")).by_id} & {back} == set()
+    await lose(store, app, "old")
+    later(60)
+    assert await made(store, app, "old") != old
 
 
 async def test_a_key_that_another_has_made_since_is_found(

@@ -123,6 +123,10 @@ def test_what_is_wrong_is_said_in_a_line(
 
 def test_a_migration_is_begun_and_ended(cli: Cli, file: str) -> None:
     assert not KeyRing.load(file).migrating
+    name = cli.run("keys", "new", "--inactive", "--out", f"{file}.2").out.strip()
+    assert (KeyRing.load(f"{file}.2").active, KeyRing.load(f"{file}.2").migrating) == ("", True)
+    assert cli.run("keys", "activate", f"{file}.2", name).code == 0
+    assert KeyRing.load(f"{file}.2").active == name
     for state in ("on", "off"):
         assert cli.run("keys", "migrating", file, state).code == 0
         assert KeyRing.load(file).migrating is (state == "on")

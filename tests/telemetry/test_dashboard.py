@@ -91,8 +91,7 @@ class Prometheus:
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None
-        with suppress(OSError):
-            self.ask("query", query="up")
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
             return True
         return False
 

@@ -44,16 +44,20 @@ class Recorded:
     def spans(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
 
-    def points(self) -> list[Any]:
+    def points(self, name: str = "db.client.operation.duration") -> list[Any]:
         data: Any = self.reader.get_metrics_data()
-        return [
-            point
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == "db.client.operation.duration" and metric.unit == "s"
-            for point in metric.data.data_points
-        ]
+        return (
+            []
+            if data is None
+            else [
+                point
+                for resource in data.resource_metrics
+                for scope in resource.scope_metrics
+                for metric in scope.metrics
+                if metric.name == name
+                for point in metric.data.data_points
+            ]
+        )
 
 
 @pytest.fixture
@@ -207,6 +211,27 @@ async def test_an_sdk_that_is_switched_off_makes_no_root_and_follows_its_parent(
             await store.ping()
         made = [span.name for span in exporter.get_finished_spans()]
         assert made == ([] if sampler is ALWAYS_OFF else ["engine.ping"])
+
+
+async def test_figures_of_stores_are_collected(recorded: Recorded) -> None:
+    async with sojourn.open("memory://") as one, sojourn.open("memory://") as two:
+        recorded.instrument(one, name="one")
+        stop = recorded.instrument(two, name="two")
+        await two.cache.get("nothing")
+        reads = {
+            tuple(point.attributes[f"sojourn.{label}"] for label in ("store", "cache", "result")): (
+                point.value
+            )
+            for point in recorded.points("sojourn.cache_reads")
+        }
+        assert reads["one", "results", "miss"] == 0
+        assert reads["two", "results", "miss"] == 1
+        assert [point.value for point in recorded.points("sojourn.available")] == [1, 1]
+        stop()
+        assert [point.value for point in recorded.points("sojourn.available")] == [1]
+        with pytest.raises(sojourn.InvalidInput, match="cannot name"):
+            recorded.instrument(two, name="a b")
+    assert recorded.points("sojourn.available") == []
 
 
 async def test_ids_are_left_out_or_hashed(shared_server: Server, recorded: Recorded) -> None:

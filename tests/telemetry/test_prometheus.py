@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import signal
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,6 +166,24 @@ def test_threads_lose_no_count() -> None:
     ((_, counts, seconds),), _ = durations.figures()
     assert sum(counts) == 4 * times
     assert seconds == pytest.approx(4 * times * 0.001)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_counts_for_itself_whoever_held_the_lock(
+    registry: CollectorRegistry,
+) -> None:
+    durations = CallDurations()
+    fact = CallFact("sessions.append", "ok", 0.001, 1, 10)
+    durations.count(fact)
+    with durations._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            durations.count(fact)
+            ((_, counts, _),), _ = durations.figures()
+            os._exit(sum(counts))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 async def test_decisions_of_guards_are_counted(registry: CollectorRegistry) -> None:

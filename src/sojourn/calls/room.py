@@ -14,6 +14,7 @@ import msgspec
 
 from sojourn.calls.keys import Keys
 from sojourn.codecs.codec import Codec
+from sojourn.codecs.recoding import RoomRecoding
 from sojourn.ids import SessionKey, UserKey
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
         session_changed: called in memory with each change of a session: what and its version.
         records: what an export writes, of an app or user or of all.
         restore: writes an exported record; another that is there stays, or is replaced.
+        recoding: encodes the content of its records anew.
+        moved_within: whether records of a user have got other keys in the last so many seconds.
         buffer: writes that wait for the server.
         close: ends what it has begun.
     """
@@ -116,6 +119,8 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
     session_changed: Callable[[SessionKey, Any, int], None] | None = None
     records: Callable[[str | None, str | None], AsyncIterator[RoomRecord]] | None = None
     restore: Callable[[RoomRecord, Literal["skip", "replace"]], Awaitable[Restored]] | None = None
+    recoding: RoomRecoding | None = None
+    moved_within: Callable[[UserKey, float], Awaitable[bool]] | None = None
     buffer: WriteBuffer | None = None
     close: Callable[[], Awaitable[None]] = _nothing
 

@@ -58,20 +58,28 @@ class Encoded(NamedTuple):
 
 
 class Unopened(bytes):
-    """A stored value that cannot be opened, in place of what it holds.
+    """Stands for a stored value that cannot be opened. As bytes it is no text and no JSON.
 
     Attributes:
+        stored: the value as it is stored.
         error: what is wrong with it.
     """
 
+    stored: bytes
     error: ValueError | CorruptRecord
 
     @classmethod
     def of(cls, stored: bytes, error: ValueError | CorruptRecord) -> Unopened:
-        """A stored value, with what is wrong with it."""
-        made = cls(stored)
+        """For a stored value, with what is wrong with it."""
+        made = cls(stored if stored[:1] == MARK else MARK + stored)
+        made.stored = bytes(stored)
         made.error = error
         return made
+
+
+def stored_form(value: bytes) -> bytes:
+    """The bytes of a value as they are stored."""
+    return value.stored if isinstance(value, Unopened) else value
 
 
 def encoded(major: int, encodings: tuple[str, ...], body: bytes) -> bytes:
@@ -130,6 +138,33 @@ def of_member(text: bytes) -> bytes:
         raise ValueError("an encoded value in it is none") from None
     if parse(value) is None:
         raise ValueError("an encoded value in it has no header")
+    return value
+
+
+class EncodedMember(msgspec.Struct, frozen=True):
+    """A value with an encoding, inside JSON where texts stand for values."""
+
+    base64: str = msgspec.field(name=MEMBER)
+
+
+def to_string(value: bytes) -> str | EncodedMember:
+    """A stored value as a text inside JSON. `of_string` is the inverse."""
+    if value[:1] == MARK:
+        return EncodedMember(b64encode(value).decode())
+    return value.decode()
+
+
+def of_string(text: str | EncodedMember) -> bytes:
+    """A stored value, of what stands for it inside JSON.
+
+    Raises:
+        ValueError: it says that it is encoded, and was damaged.
+    """
+    if isinstance(text, str):
+        return text.encode()
+    value = b64decode(text.base64, validate=True)
+    if parse(value) is None:
+        raise ValueError("a value that is encoded and is not")
     return value
 
 

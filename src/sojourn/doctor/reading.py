@@ -138,6 +138,7 @@ class KeysReading(NamedTuple):
 
     Attributes:
         wrong: why the master keys cannot be had, in a sentence; empty when they can.
+        active: the id of the master key that wraps data keys; empty for none.
         missing: ids of master keys that data keys need and the ring does not have.
         old: how many data keys another master key than the active one wraps.
         unreadable: how many users and apps have data keys that cannot be read.
@@ -147,6 +148,7 @@ class KeysReading(NamedTuple):
     """
 
     wrong: str = ""
+    active: str = ""
     missing: frozenset[str] = frozenset()
     old: int = 0
     unreadable: int = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -72,6 +72,7 @@ class JobReport(NamedTuple):
         passes: how often all keys were gone over.
         left: records that are as they were, because they cannot be read or changed all the time.
         names: some of these, and why.
+        dropped: ids of data keys that were removed, because they have no record any more.
     """
 
     rewritten: int
@@ -79,6 +80,7 @@ class JobReport(NamedTuple):
     passes: int
     left: int
     names: Sequence[str]
+    dropped: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -97,12 +99,14 @@ class Work(Protocol):
         what: its settings, in one word.
         owner: whose records; None for those of all.
         whole: whether a change of any field of a hash since it was read counts.
+        kinds: of keys whose records it changes; None for all.
     """
 
     name: str
     what: str
     owner: UserKey | None
     whole: bool
+    kinds: Collection[str] | None
 
     async def fields(self, kind: str, key: str, fields: Fields) -> Fields:
         """The fields of a hash as they are to be; the same, when nothing is to be done."""
@@ -137,7 +141,12 @@ class JobRun:
     ) -> None:
         self._engine = engine
         self._rooms = [room for room in rooms if any(kind.record for kind in room.kinds)]
-        self._kinds = {kind.name: kind for room in rooms for kind in room.kinds if kind.record}
+        self._kinds = {
+            kind.name: kind
+            for room in rooms
+            for kind in room.kinds
+            if kind.record and (work.kinds is None or kind.name in work.kinds)
+        }
         self._pattern = f"{rooms[0].start}*"
         self._lease = lease
         self._work = work
@@ -150,11 +159,17 @@ class JobRun:
         self._left: dict[str, str] = {}
         self._turn = 0.0
 
-    async def run(self, unsettled: Callable[[], Awaitable[float]]) -> JobReport:
+    async def run(
+        self,
+        unsettled: Callable[[], Awaitable[float]],
+        moved: Callable[[float], Awaitable[float]] | None = None,
+    ) -> JobReport:
         """Go over the keys until nothing is left to do.
 
         Args:
             unsettled: for how many seconds others may still write records as they were.
+            moved: for how many seconds to wait before another pass, when records may have been
+                passed over in one that took so many, as they got other keys; 0 when not.
 
         Raises:
             Conflict: another run is under way.
@@ -170,10 +185,16 @@ class JobRun:
                 before = -1
             while True:
                 wait, self._left, self._lost = await unsettled(), {}, 0
+                began = time.monotonic()
                 await self._once(place)
                 busy = self._lost or _BUSY in self._left.values()
                 idle = self._rewritten == before and not busy
-                if (idle and wait <= 0) or self._passed >= _PASSES:
+                if idle and wait <= 0 and moved is not None:
+                    wait = await moved(time.monotonic() - began)
+                if idle and wait <= 0:
+                    break
+                if self._passed >= _PASSES:
+                    self._left[self._pattern] = _UNSETTLED
                     break
                 if idle:
                     await self._pause(wait)
@@ -286,7 +307,8 @@ class JobRun:
             if new == old:
                 self._lost += not old and failures > 0
                 return
-            if await swap_fields(self._engine, key, old, new, whole=self._work.whole):
+            bound = () if self._work.whole else (name for name in _BOUND if name in old)
+            if await swap_fields(self._engine, key, old, new, whole=self._work.whole, also=bound):
                 self._rewritten += 1
                 return
             self._redone += 1
@@ -324,6 +346,9 @@ class JobRun:
             self._tell(JobProgress(self._passed, self._seen, self._total, self._rewritten))
 
 
+_BOUND = (b"incarnation", b"log_id")
+"""Fields of a hash that say to what its content is bound."""
+_UNSETTLED = "others still write in the form of before, or give sessions other ids: run it again"
 _BUSY = "others change it all the time"
 _SIZE: Call[int] = Call("jobs.size", (), only, commands=[("DBSIZE",)])
 _INFO: Call[bytes] = Call("jobs.info", (), only, commands=[("INFO", "server")])

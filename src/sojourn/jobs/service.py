@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 
 from sojourn.calls.keys import Keys
+from sojourn.calls.room import OpenRoom
 from sojourn.codecs import growth
+from sojourn.codecs.codec import Codec
+from sojourn.codecs.recoding import Recoding
 from sojourn.engine.engine import Engine
-from sojourn.errors import ConfigurationError, InvalidInput
+from sojourn.errors import ConfigurationError, Conflict, InvalidInput
+from sojourn.ids import UserKey
 from sojourn.jobs import format as formats
 from sojourn.jobs.format import DeploymentFormat
 from sojourn.jobs.job import LEASE, JobReport, JobRun, Tell, Work
 from sojourn.jobs.keys import JobRoomKeys
 from sojourn.jobs.lease import Lease
+from sojourn.jobs.resealing import ResealWork
 from sojourn.jobs.upgrading import UpgradeWork
+from sojourn.options import Options
 from sojourn.process_bound import stays_here
+
+_SETTLED = 2
+"""Times `key_cache_seconds`, until no process seals with the key before: `KeyAdmin` asks for it."""
+_MOVING = 60.0
+"""Seconds within which what belongs to a session has followed it to another id."""
 
 
 @stays_here("its URL, and open the store there")
@@ -23,22 +36,26 @@ class Jobs:
 
     Args:
         engine: where calls go; None in memory.
-        rooms: the keys of each room.
-        namespace: of the deployment.
-        format: what the deployment writes.
+        keys: of each room, by its name.
+        rooms: those that are open, by name.
+        codec: how content is written.
+        options: of the store.
     """
 
     def __init__(
         self,
         engine: Engine | None,
-        rooms: Sequence[Keys],
-        namespace: str,
-        format: DeploymentFormat,  # noqa: A002 - the field's word
+        keys: Mapping[str, Keys],
+        rooms: Mapping[str, OpenRoom],
+        codec: Codec,
+        options: Options,
     ) -> None:
         self._engine = engine
+        self._keys = keys
         self._rooms = rooms
-        self._keys = JobRoomKeys(namespace)
-        self._format = format
+        self._codec = codec
+        self._options = options
+        self._format: DeploymentFormat = rooms["jobs"].service
 
     async def upgrade(
         self,
@@ -56,24 +73,104 @@ class Jobs:
             )
         if to < 1 or to < await self._format.read():
             raise InvalidInput("A storage format is a number from 1, and never goes back.")
+        run = self._run(UpgradeWork(to), rate, progress, lease)
         await self._format.write(to)
-        timeout = 0.0 if self._engine is None else self._engine.timeout
 
         async def unsettled() -> float:
             _, since = await self._format.read_since()
-            return formats.REFRESH + timeout - since if to > 1 else 0.0
+            return formats.REFRESH + self._timeout - since if to > 1 else 0.0
 
-        return await (await self._run(UpgradeWork(to), rate, progress, lease)).run(unsettled)
+        return await run.run(unsettled)
 
-    async def _run(
-        self, work: Work, rate: float | None, progress: Tell | None, lease: float
-    ) -> JobRun:
+    async def reseal(
+        self,
+        owner: UserKey | None = None,
+        *,
+        plain: bool = False,
+        rate: float | None = None,
+        progress: Tell | None = None,
+        lease: float = LEASE,
+    ) -> JobReport:
+        """As `store.admin.reseal`."""
+        writes = Codec() if plain else self._codec
+        changes_key = owner is not None and writes.keys is not None
+        what, made = _word_of(writes), 0.0
+        if owner is not None and changes_key:
+            active, made = await self._new_data_key(owner)
+            what = f"{what}+{active}"
+        recodings = {
+            kind.name: room.recoding
+            for name, room in self._rooms.items()
+            if room.recoding is not None
+            for kind in self._keys[name].kinds
+            if kind.record
+        }
+        work = ResealWork(what, Recoding(self._codec, writes), recodings, owner)
+        run = self._run(work, rate, progress, lease)
+
+        async def unsettled() -> float:
+            """Others may seal with the key before for as long as they have it cached."""
+            if not changes_key:
+                return 0.0
+            return made + _SETTLED * self._options.key_cache_seconds + self._timeout - time.time()
+
+        async def moved(seconds: float) -> float:
+            asked = [room.moved_within for room in self._rooms.values() if room.moved_within]
+            if owner is None or not any([await each(owner, seconds + _MOVING) for each in asked]):
+                return 0.0
+            return _MOVING + 0.1
+
+        report = await run.run(unsettled, moved if changes_key else None)
+        if owner is not None and changes_key and report.complete:
+            report = report._replace(dropped=await self._drop_old_keys(owner))
+        return report
+
+    async def _new_data_key(self, owner: UserKey) -> tuple[str, float]:
+        """The key that a user's content is to be sealed with, and when it was made.
+
+        A run that was stopped has made it already.
+        """
+        admin = self._rooms["keys"].admin
+        infos = await admin.of(*owner)
+        if len(infos) < 2:  # noqa: PLR2004 - the one before, and its successor
+            await admin.new_data_key(*owner)
+            infos = await admin.of(*owner)
+        active = next(info for info in infos if info.active)
+        return active.id, active.made
+
+    async def _drop_old_keys(self, owner: UserKey) -> list[str]:
+        """Remove the data keys that have sealed nothing any more; their ids."""
+        admin = self._rooms["keys"].admin
+        dropped: list[str] = []
+        for info in await admin.of(*owner):
+            if not info.active:
+                with suppress(Conflict):  # made a moment ago: the next run drops it
+                    if await admin.drop_data_key(*owner, info.id):
+                        dropped.append(info.id)
+        return dropped
+
+    @property
+    def _timeout(self) -> float:
+        return 0.0 if self._engine is None else self._engine.timeout
+
+    def _run(self, work: Work, rate: float | None, progress: Tell | None, lease: float) -> JobRun:
         if self._engine is None:
             raise ConfigurationError(
                 "memory:// has no records that outlive this process: there is nothing to rewrite."
             )
         if rate is not None and rate <= 0:
             raise InvalidInput("The rate is a number of records a second, above 0.")
-        key = self._keys.job(work.name, work.owner)
+        key = JobRoomKeys(self._options.namespace).job(work.name, work.owner)
         taken = Lease(self._engine, key, work.what, lease)
-        return JobRun(self._engine, self._rooms, taken, work, rate=rate, tell=progress)
+        rooms = [*self._keys.values()]
+        return JobRun(self._engine, rooms, taken, work, rate=rate, tell=progress)
+
+
+def _word_of(codec: Codec) -> str:
+    """How a codec writes, in a word."""
+    parts = [
+        "json" if codec.serializer is None else codec.serializer.name,
+        *(["zstd"] if codec.compressing else []),
+        *(["sealed"] if codec.keys is not None else []),
+    ]
+    return "+".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sojourn.codecs import growth
 from sojourn.codecs.upgrades import upgrade_fields, upgrade_row
@@ -21,6 +21,7 @@ class UpgradeWork:
     name = "upgrade"
     owner: UserKey | None = None
     whole = True
+    kinds: Collection[str] | None = None
 
     def __init__(self, to: int) -> None:
         self.what = str(to)

@@ -42,7 +42,8 @@ class InMemoryDataKeys:
 
     Attributes:
         records: the fields that a hash on a server would have, by owner.
-        destroyed: marks, and when they were made, in milliseconds.
+        destroyed: marks, and when they were made, in milliseconds; negative when the owner was
+            readmitted since.
         changed: whether an operation has changed something.
     """
 
@@ -67,8 +68,12 @@ class InMemoryDataKeys:
     def erased(self, owner: KeyOwner) -> int:
         """When keys were destroyed, in milliseconds; 0 if they were not."""
         since = self.now() - REMEMBERED * 1000
-        marks = (at for mark, at in self.destroyed.items() if is_mark_of(mark, owner))
-        return max((at for at in marks if at > since), default=0)
+        times = (self.destroyed[mark] for mark in self.marks_of(owner))
+        return max((at for at in times if at > max(0, since)), default=0)
+
+    def marks_of(self, owner: KeyOwner) -> list[str]:
+        """The marks of an owner."""
+        return [mark for mark in self.destroyed if is_mark_of(mark, owner)]
 
     def read(self, owner: KeyOwner) -> StoredKeys:
         """The keys of an owner."""

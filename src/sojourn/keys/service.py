@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -25,10 +26,12 @@ from sojourn.errors import (
 )
 from sojourn.keys.model import KeyOwner, StoredKey, StoredKeys, value_of
 from sojourn.keys.operations.reads import ReadDataKeys
-from sojourn.keys.operations.writes import AddDataKey
+from sojourn.keys.operations.writes import AddDataKey, RestoreDataKey
 from sojourn.keys.ring import KeyRing
 from sojourn.process_bound import stays_here, tell_after_fork
 from sojourn.resilience.deadline import end_of_operation, until
+
+log = logging.getLogger("sojourn.keys")
 
 _OWNERS = 10_000
 """How many owners' keys are cached; those not used for longest go first."""
@@ -37,11 +40,19 @@ LONGEST_CACHE = 86_400.0
 
 
 class _Cached(NamedTuple):
-    """Keys that were unwrapped, when their store was asked, and whether one would be made."""
+    """Keys that were unwrapped, and what is known of them.
+
+    Attributes:
+        asked: when their store was asked.
+        keys: the keys.
+        makes: whether one would be made.
+        active: the one that seals, as it is stored; None if there is none.
+    """
 
     asked: float
     keys: DataKeys
     makes: bool = True
+    active: StoredKey | None = None
 
     def serves(self, *, create: bool) -> bool:
         """Whether there is a key to write with, if one is wanted and would be made."""
@@ -125,6 +136,8 @@ class DataKeySource:
         asked, ring = monotonic(), await self._ring()
         try:
             stored = await self._store.run(ReadDataKeys(owner, use=True))
+            if (lost := self._lost(owner, stored, asked)) is not None:
+                stored = await self._store.run(lost)
             if create and ring.active and not stored.active and not stored.erased:
                 stored = await self.add(owner, ring, follows="")
         except SojournError:
@@ -137,12 +150,29 @@ class DataKeySource:
                 raise _erased(owner)
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
         found = _unwrapped(stored, owner, ring, create=create)
-        cached = _Cached(asked, found, bool(ring.active))
+        active = stored.keys.get(stored.active)
+        cached = _Cached(asked, found, bool(ring.active), active)
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
         if len(self._cached) > _OWNERS:
             self._cached.popitem(last=False)
         return cached
+
+    def _lost(self, owner: KeyOwner, stored: StoredKeys, now: float) -> RestoreDataKey | None:
+        """What restores the key that has sealed lately, if its store has lost it.
+
+        A failover or a crash takes the last moments of a server with it. What was sealed may be
+        elsewhere, and must not be lost with its key. A key that was destroyed leaves a mark, and
+        none is dropped or swept while somebody may have used it for so short a time.
+        """
+        cached = self._cached.get(owner)
+        if cached is None or cached.active is None or cached.keys.active is None or stored.erased:
+            return None
+        name = cached.keys.active.id
+        if name in stored.keys or now - cached.asked >= 2 * self._seconds:
+            return None
+        log.warning("A data key was lost by its store, and is stored there again: %s", name)
+        return RestoreDataKey(owner, name, cached.active.value)
 
     async def add(self, owner: KeyOwner, ring: KeyRing, *, follows: str) -> StoredKeys:
         """Make another data key the active one; what is stored then, by whomever.

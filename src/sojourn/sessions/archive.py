@@ -25,6 +25,7 @@ class LogSlice(NamedTuple):
         seq: the number of the last event.
         first: the number of the first row.
         rows: as they are stored.
+        log_id: what the log is known by.
     """
 
     incarnation: str
@@ -34,6 +35,7 @@ class LogSlice(NamedTuple):
     seq: int
     first: int
     rows: Sequence[bytes]
+    log_id: str = ""
 
 
 class ArchivedSession(NamedTuple):

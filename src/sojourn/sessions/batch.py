@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from sojourn.caps import CAPS, check
-from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, SojournError
+from sojourn.errors import CorruptRecord, Erased, InvalidInput, SojournError, Undecodable
 from sojourn.ids import SessionKey, operation_id_of
 from sojourn.process_bound import stays_here
 from sojourn.sessions import checks
@@ -87,7 +87,7 @@ class Batches:
         for key, outcome in zip(wanted, await _settled(reads), strict=True):
             if isinstance(outcome, CorruptRecord):
                 found.corrupt.append(key)
-            elif isinstance(outcome, NewerFormat):
+            elif isinstance(outcome, Undecodable | Erased):
                 found.newer.append(key)
             elif isinstance(outcome, SojournError):
                 raise outcome

@@ -34,12 +34,14 @@ from sojourn.resilience.journal import Journal
 from sojourn.sessions.inmemory import InMemorySessions
 from sojourn.sessions.operation import SessionWrite
 from sojourn.sessions.operations import Append, Begin, Create, Ensure, Forget, Read
+from sojourn.sessions.operations.log_id import ReadLogId
 from sojourn.sessions.outage_cache import OutageCache, window_of
 from sojourn.sessions.replay import JournaledWrite, Replayer
 from sojourn.sessions.store import (
     Created,
     Delta,
     EventWindow,
+    LogId,
     SessionSnapshot,
     WriteOptions,
     WriteResult,
@@ -115,6 +117,8 @@ class BufferedSessions:
                 done = await self._read(read)
             case Forget() as forget:
                 done = await self._forget(forget)
+            case ReadLogId() as read_id:
+                done = await self._read_log_id(read_id)
             case _:
                 self._replayer.wake()
                 done = await self._store.run(operation)
@@ -203,6 +207,8 @@ class BufferedSessions:
         try:
             return await self._append(begin.append)
         except SessionNotFound:
+            if not begin.may_create:
+                raise
             with suppress(SessionExists):  # another writer was first
                 await self._create(begin.create)
             return await self._append(begin.append)
@@ -227,6 +233,20 @@ class BufferedSessions:
             else:
                 self._held.seen(key, stored, look)
         return stored
+
+    async def _read_log_id(self, read: ReadLogId) -> LogId | None:
+        """Read; in an outage what this process holds."""
+        key = read.key
+        self._replayer.wake()
+        if key in self._pinned:
+            return await self._memory.run(read)
+        try:
+            return await self._store.run(read)
+        except Unavailable:
+            held = self._held.get(key)
+            if held is None:
+                raise
+            return LogId(held.head.incarnation, held.head.log_id)
 
     async def _forget(self, forget: Forget) -> Forgotten:
         """On the server and in this process; in an outage it raises."""

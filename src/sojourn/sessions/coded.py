@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator, Sequence
-
-from msgspec.structs import replace
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation, R, RoomStore
@@ -13,12 +13,20 @@ from sojourn.caps import CEILING
 from sojourn.codecs import in_pieces
 from sojourn.codecs.codec import Codec, Coder, Place
 from sojourn.codecs.growth import MARK
-from sojourn.errors import Erased, SessionNotFound, Undecodable
-from sojourn.ids import SessionKey, UserKey
-from sojourn.sessions.event_codec import decoded_row, encoded_row
+from sojourn.codecs.pieces import Turns
+from sojourn.errors import Erased, SessionNotFound, SojournError, StaleSession, Undecodable
+from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.sessions import refusals
+from sojourn.sessions.event_codec import decoded_row, encoded_row, place_of_log
+from sojourn.sessions.operations.append import Append
+from sojourn.sessions.operations.begin import Begin
 from sojourn.sessions.operations.log_id import ReadLogId
+from sojourn.sessions.operations.save import Save
+from sojourn.sessions.operations.update import Update
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import (
+    NO_CHANGE,
+    Change,
     Delta,
     LogId,
     Pairs,
@@ -30,15 +38,16 @@ from sojourn.sessions.store import (
 
 _KNOWN = 10_000
 """Sessions of which the log's id is remembered."""
-_NOBODY = LogId("none", "")
-"""Of a session that is not there: no session has this incarnation, so the store says so."""
+_TRIES = 5
+"""How often a write is encoded, when each time another session has the id by then."""
 
 
 class CodedSessions(CodedStore):
     """As `CodedStore`. Content of a session is bound to its `log_id`, which a writer has to know.
 
     It is remembered with the incarnation of the session, and a write names that: when another
-    session has the id by now, the write is refused, encoded anew and sent again.
+    session has the id by now, the write is refused, encoded once more and sent under its own
+    operation id. The `log_id` of an incarnation never changes.
     """
 
     def __init__(self, store: RoomStore, codec: Codec) -> None:
@@ -47,15 +56,35 @@ class CodedSessions(CodedStore):
         self._lock = threading.Lock()
 
     async def _coded(self, operation: Operation[R]) -> R:
-        try:
-            return await super()._coded(operation)
-        except SessionNotFound:
-            key: SessionKey | None = getattr(operation, "key", None)
-            with self._lock:
-                known = self._logs.pop(key, None) if key is not None else None
-            if known is None or not self.codec.writes:
-                raise
-        return await super()._coded(operation)
+        if not self.codec.writes:
+            return await operation.decoded(await self._store.run(operation), self)
+        tries = _TRIES
+        while True:
+            tries -= 1
+            encoded = await operation.encoded(self)
+            try:
+                result = await self._store.run(encoded)
+            except (SessionNotFound, StaleSession) as refused:
+                if not (tries and self._was_outdated(operation, encoded, refused)):
+                    raise
+            else:
+                return await encoded.decoded(result, self)
+
+    def _was_outdated(
+        self, operation: Operation[Any], encoded: Operation[Any], refused: SojournError
+    ) -> bool:
+        """Whether a write was refused for what was remembered, which then is forgotten."""
+        asked, sent = _write_of(operation), _write_of(encoded)
+        if asked is None or sent is None:
+            return False
+        (key, mine), (_, bound) = asked, sent
+        if isinstance(refused, StaleSession):  # there was none when it was encoded
+            return mine.expected is None is not bound.expected
+        with self._lock:
+            known = self._logs.get(key)
+            if known is not None and known.incarnation == bound.incarnation:
+                del self._logs[key]
+        return mine.incarnation != bound.incarnation
 
     def remember(self, key: SessionKey, head: SessionHeader) -> None:
         """Remember the log's id of a session that was read."""
@@ -70,53 +99,84 @@ class CodedSessions(CodedStore):
             if len(self._logs) > _KNOWN:
                 del self._logs[next(iter(self._logs))]
 
-    async def log_of(self, key: SessionKey, write: WriteOptions) -> tuple[LogId, WriteOptions]:
+    async def log_of(self, key: SessionKey, write: WriteOptions) -> tuple[str, WriteOptions]:
         """The log's id of a session, and options of a write that say so. None, or one round trip.
 
-        Of a session that is not there they are such that the store refuses the write.
+        Raises:
+            SessionNotFound: there is none, or not this incarnation.
         """
         known = self._logs.get(key)
-        if known is None or (write.incarnation and write.incarnation != known.incarnation):
-            found = await self._store.run(ReadLogId(key))
-            known = found or _NOBODY
-            if found is not None:
-                self.know(key, found)
-        if write.incarnation:
-            return known, write
-        return known, replace(write, incarnation=known.incarnation)
+        wanted = write.incarnation
+        if known is None or (wanted and wanted != known.incarnation):
+            known = await self.find_log(key, wanted)
+            if known is None:
+                raise refusals.missing(key)
+        if not wanted:
+            write = WriteOptions(write.operation_id, known.incarnation, write.expected)
+        return known.log_id, write
 
-    async def encoded_rows(self, key: SessionKey, log: LogId, rows: Sequence[bytes]) -> list[bytes]:
+    async def find_log(self, key: SessionKey, wanted: str = "") -> LogId | None:
+        """The log's id of a session, of an incarnation if one is wanted; None when there is none.
+
+        None, or one round trip.
+
+        Raises:
+            SessionNotFound: there is no such incarnation: it says what has become of it.
+        """
+        known = self._logs.get(key)
+        if known is not None and wanted in ("", known.incarnation):
+            return known
+        known = await self._store.run(ReadLogId(key))
+        if wanted and (known is None or known.incarnation != wanted):
+            await self._store.run(Update(key, Change({}), WriteOptions("wanted", wanted)))
+            return None
+        if known is not None:
+            self.know(key, known)
+        return known
+
+    async def encoded_rows(
+        self, key: SessionKey, log_id: str, rows: Sequence[bytes]
+    ) -> Sequence[bytes]:
         """Rows of a session's log as they are stored."""
         coder = await self.codec.coder(key.app, key.user, create=True)
+        place = place_of_log(key, log_id)
         if len(rows) == 1:
-            return [encoded_row(coder, key, log.log_id, rows[0])]
-        return await in_pieces(lambda row: encoded_row(coder, key, log.log_id, row), rows)
+            return [encoded_row(coder, place, rows[0])]
+        return await in_pieces(lambda row: encoded_row(coder, place, row), rows)
 
-    async def encoded_delta(self, key: SessionKey, log: LogId, delta: Delta) -> Delta:
+    async def encoded_delta(self, key: SessionKey, log_id: str, delta: Delta) -> Delta:
         """State to set as it is stored."""
-        owner = UserKey(key.app, key.user)
+        if delta is NO_CHANGE:
+            return delta
         return Delta(
-            await self.encoded_state(delta.session, owner, "state", log.log_id),
-            await self.encoded_state(delta.user, owner, "user state"),
-            await self.encoded_state(delta.app, owner, "app state"),
+            await self.encoded_state(delta.session, key, log_id),
+            await self.encoded_state(delta.user, key.owner),
+            await self.encoded_state(delta.app, key.app),
         )
 
     async def encoded_state(
-        self, pairs: Pairs, owner: UserKey, field: str, log_id: str = ""
+        self, pairs: Pairs, of: SessionKey | UserKey | AppName, log_id: str = ""
     ) -> Pairs:
-        """State of a session, a user or an app (`field` says which) as it is stored."""
+        """State of a session, a user or an app as it is stored."""
         if not pairs:
             return pairs
-        user = None if field == "app state" else owner.user
-        coder = await self.codec.coder(owner.app, user, create=True)
-        place = Place("sessions", field, owner.app, user, log_id)
-        return {
-            name: coder.encode(value, place._replace(name=name), sized=True)
-            for name, value in pairs.items()
-        }
+        place = _place_of_state(of, log_id)
+        coder = await self.codec.coder(place.app, place.user, create=True)
+        turns = Turns()
+        found: dict[str, bytes] = {}
+        for name, value in pairs.items():
+            found[name] = (
+                coder.encode(value, place._replace(name=name), sized=True)
+                if value[:1] != MARK
+                else value
+            )
+            await turns.rest()
+        return found
 
     async def encoded_fields(self, fields: Pairs, key: SessionKey, log_id: str) -> Pairs:
         """Fields that applications set as they are stored; labels stay as they are."""
+        if not any(map(_is_content, fields)):
+            return fields
         coder = await self.codec.coder(key.app, key.user, create=True)
         return {
             name: coder.encode(
@@ -124,71 +184,127 @@ class CodedSessions(CodedStore):
                 Place("sessions", name, key.app, key.user, log_id),
                 json=FIELDS[name].is_json,
             )
-            if name in FIELDS and not FIELDS[name].in_clear
+            if _is_content(name) and value[:1] != MARK
             else value
             for name, value in fields.items()
         }
 
-    async def decoded_state(self, pairs: Pairs, owner: UserKey, field: str) -> Pairs:
-        """State of a user or an app (`field` says which) that the store gave."""
-        if not pairs or (
-            self.codec.keys is None and not any(each[:1] == MARK for each in pairs.values())
-        ):
-            return pairs
-        user = None if field == "app state" else owner.user
-        coder = await self.codec.coder(owner.app, user, pairs.values())
-        return _opened(coder, pairs, Place("sessions", field, owner.app, user))
+    async def decoded_state(self, pairs: Pairs, of: UserKey | AppName) -> Pairs:
+        """State of a user or an app that the store gave.
 
-    async def decoded_snapshot(self, key: SessionKey, stored: SessionSnapshot) -> SessionSnapshot:
-        """A session that the store gave, with its content decoded.
-
-        What was damaged or tampered with stays as it stands, as `Unopened`.
+        What was damaged or tampered with is `Unopened`.
 
         Raises:
             Undecodable: this process has not what it needs to decode it.
             Erased: the key was destroyed.
         """
-        self.remember(key, stored.head)
-        if self.codec.keys is None and not any(each[:1] == MARK for each in _values(stored)):
-            return stored
-        log_id, app, user = stored.head.log_id, key.app, key.user
-        coder = await self.codec.coder(app, user, _values(stored))
-        apps = await self.codec.coder(app, None, stored.app.values()) if stored.app else coder
-        rows = await in_pieces(lambda row: decoded_row(coder, key, log_id, row), stored.rows)
+        if not pairs or not self._is_to_be_decoded(pairs.values()):
+            return pairs
+        place = _place_of_state(of)
+        coder = await self.codec.coder(place.app, place.user, pairs.values())
+        return await _opened(coder, pairs, place)
+
+    async def decoded_rows(
+        self, key: SessionKey, log_id: str, rows: Sequence[bytes]
+    ) -> Sequence[bytes]:
+        """Rows of a log that the store gave; raises as `decoded_state`."""
+        if not rows or not self._is_to_be_decoded(rows):
+            return rows
+        coder = await self.codec.coder(key.app, key.user, rows)
+        place = place_of_log(key, log_id)
+        return await in_pieces(lambda row: decoded_row(coder, place, row), rows)
+
+    async def decoded_snapshot(self, key: SessionKey, stored: SessionSnapshot) -> SessionSnapshot:
+        """A session that the store gave, with its content decoded; raises as `decoded_state`."""
+        head, state, user, app, rows, *_ = stored
+        self.remember(key, head)
+        if not (
+            self._is_to_be_decoded(rows)
+            or self._is_to_be_decoded(head.fields.values())
+            or self._is_to_be_decoded(state.values())
+        ):
+            if not (user or app):
+                return stored
+            return stored._replace(
+                user=await self.decoded_state(user, key.owner),
+                app=await self.decoded_state(app, key.app),
+            )
+        coder = await self.codec.coder(key.app, key.user, _values(stored))
         fields = {
-            name: coder.open(value, Place("sessions", name, app, user, log_id), CEILING.state)
-            if name in FIELDS and not FIELDS[name].in_clear
+            name: coder.open(
+                value, Place("sessions", name, key.app, key.user, head.log_id), CEILING.state
+            )
+            if _is_content(name)
             else value
-            for name, value in stored.head.fields.items()
+            for name, value in head.fields.items()
         }
+        place = place_of_log(key, head.log_id)
         return stored._replace(
-            head=stored.head._replace(fields=fields),
-            state=_opened(coder, stored.state, Place("sessions", "state", app, user, log_id)),
-            user=_opened(coder, stored.user, Place("sessions", "user state", app, user)),
-            app=_opened(apps, stored.app, Place("sessions", "app state", app, None)),
-            rows=rows,
+            head=head._replace(fields=fields),
+            state=await _opened(coder, state, _place_of_state(key, head.log_id)),
+            user=await _opened(coder, user, _place_of_state(key.owner)),
+            app=await self.decoded_state(app, key.app),
+            rows=await in_pieces(lambda row: decoded_row(coder, place, row), rows),
         )
 
     async def decoded_page(self, page: StoredPage) -> StoredPage:
         """A page that the store gave; sessions that cannot be decoded here are marked as newer."""
+        if self.codec.keys is not None:  # all keys that are not cached, at once
+            owners = {key.owner: stored for key, stored in page.sessions}
+            coders = [self.codec.coder(*owner, _values(stored)) for owner, stored in owners.items()]
+            await asyncio.gather(*coders, return_exceptions=True)
         sessions: list[tuple[SessionKey, SessionSnapshot]] = []
         newer = [*page.newer]
+        turns = Turns()
         for key, stored in page.sessions:
             try:
                 sessions.append((key, await self.decoded_snapshot(key, stored)))
             except (Undecodable, Erased):
                 newer.append(key)
+            await turns.rest()
         return page._replace(sessions=sessions, newer=newer)
+
+    def _is_to_be_decoded(self, values: Iterable[bytes]) -> bool:
+        """Whether one of these has an encoding, or should have one."""
+        if self.codec.keys is not None:
+            return True
+        return bool([1 for value in values if value[:1] == MARK])
+
+
+def _is_content(name: str) -> bool:
+    """Whether a field of a session is encoded."""
+    return name in FIELDS and not FIELDS[name].in_clear
+
+
+def _write_of(operation: Operation[Any]) -> tuple[SessionKey, WriteOptions] | None:
+    """The session to whose log content is bound, and the options of the write."""
+    if isinstance(operation, Begin):
+        operation = operation.append
+    if isinstance(operation, Append | Update | Save):
+        return operation.key, operation.write
+    return None
+
+
+def _place_of_state(of: SessionKey | UserKey | AppName, log_id: str = "") -> Place:
+    """Where state stands; the name is the key of each value."""
+    if isinstance(of, SessionKey):
+        return Place("sessions", "state", of.app, of.user, log_id)
+    if isinstance(of, UserKey):
+        return Place("sessions", "user state", of.app, of.user)
+    return Place("sessions", "app state", of, None)
 
 
 def _values(stored: SessionSnapshot) -> Iterator[bytes]:
+    """What of a session its user's key has sealed."""
     yield from stored.rows
-    for pairs in (stored.head.fields, stored.state, stored.user, stored.app):
+    for pairs in (stored.head.fields, stored.state, stored.user):
         yield from pairs.values()
 
 
-def _opened(coder: Coder, pairs: Pairs, place: Place) -> Pairs:
-    return {
-        name: coder.open(value, place._replace(name=name), CEILING.state)
-        for name, value in pairs.items()
-    }
+async def _opened(coder: Coder, pairs: Pairs, place: Place) -> Pairs:
+    turns = Turns()
+    found: dict[str, bytes] = {}
+    for name, value in pairs.items():
+        found[name] = coder.open(value, place._replace(name=name), CEILING.state)
+        await turns.rest()
+    return found

@@ -32,8 +32,10 @@ class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(EventRow).decode
 _id = msgspec.json.Decoder(str).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-_ID_START = len(b'{"id":')
+_ID = b'{"id":'
+_ID_START = len(_ID)
 _BEHIND_ID = b',"time":'
 """Not in an id: a quotation mark there has a backslash before it."""
 _TAIL = b',"crc":"%08x"}'
@@ -46,31 +48,68 @@ def encode_row(row: EventRow) -> bytes:
     return body + _TAIL % crc32(body)
 
 
+class OpenedRow(bytes):
+    """A row that was decoded, with the checksum of its stored bytes: a log's sum is of those."""
+
+    __slots__ = ()
+
+
 def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     """The sum of a log after rows that were appended (`append.lua`)."""
     total = chain or 0
     for row in rows:
+        crc = row[-8:] if row[:1] == growth.MARK else row[-10:-2]
         try:
-            total = (total * 1_000_003 + int(row[-10:-2], 16)) % 2**32
+            total = (total * 1_000_003 + int(crc, 16)) % 2**32
         except ValueError:  # of another version
             total = total * 1_000_003 % 2**32
     return total
 
 
-def in_parts(row: bytes) -> tuple[bytes, bytes]:
-    """The id of a row, and the rest of it but for the checksum, each as JSON."""
-    end = row.index(_BEHIND_ID)
-    return row[_ID_START:end], b"{%b}" % row[end + 1 : -_TAIL_BYTES]
+def encoded_part(row: bytes) -> bytes:
+    """What of a row that `encode_row` gave is encoded: all but its id and its checksum."""
+    return b"{" + row[row.index(_BEHIND_ID) + 1 : -_TAIL_BYTES] + b"}"
 
 
-def encoded_row(coder: Coder, key: SessionKey, log_id: str, row: bytes) -> bytes:
-    """A row as it is stored: its id in clear, for scripts, and the rest of it encoded."""
-    name, body = in_parts(row)
-    stored = coder.encode(body, _place(key, log_id, name), lead=name + b"\n")
-    return row if stored is body else stored
+def encoded_row(coder: Coder, place: Place, row: bytes) -> bytes:
+    """A row as it is stored: its id in clear, for scripts, and the rest of it encoded.
+
+    Args:
+        coder: encodes.
+        place: of its log (`place_of_log`).
+        row: as `encode_row` gives it, or one that was archived.
+    """
+    if row[:1] == growth.MARK:
+        return row
+    end = row.find(_BEHIND_ID)
+    if end < 0 or not row.startswith(_ID):
+        return _encoded_other(coder, place, row)
+    name = row[_ID_START:end]
+    body = b"{" + row[end + 1 : -_TAIL_BYTES] + b"}"
+    stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
+    return archived_row(row) if stored is body else stored
 
 
-def decoded_row(coder: Coder, key: SessionKey, log_id: str, stored: bytes) -> bytes:
+def _encoded_other(coder: Coder, place: Place, row: bytes) -> bytes:
+    """The same of a row whose members stand in another order: another version wrote it."""
+    decode_row(row)
+    members = _members(row)
+    name = bytes(members.pop("id"))
+    members.pop("crc")
+    body = _encode(members)
+    stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
+    return archived_row(row) if stored is body else stored
+
+
+def archived_row(row: bytes) -> bytes:
+    """A row in plain text: one that was decoded gets a checksum of its own."""
+    if type(row) is not OpenedRow:
+        return row
+    body = row[:-_TAIL_BYTES]
+    return body + _TAIL % crc32(body)
+
+
+def decoded_row(coder: Coder, place: Place, stored: bytes) -> bytes:
     """The inverse; what was damaged or tampered with is given as `Unopened`.
 
     Raises:
@@ -79,16 +118,19 @@ def decoded_row(coder: Coder, key: SessionKey, log_id: str, stored: bytes) -> by
     """
     name = b'""'
     if stored[:1] == growth.MARK:
-        _, name, *_ = *stored.split(b"\n", 2), b""
-    body = coder.open(stored, _place(key, log_id, name), CEILING.event, leads=True)
-    if body is stored or isinstance(body, growth.Unopened):
+        start = stored.find(b"\n") + 1
+        name = stored[start : stored.find(b"\n", start)]
+    body = coder.open(
+        stored, place._replace(name=name.decode(errors="replace")), CEILING.event, leads=True
+    )
+    if body is stored or type(body) is growth.Unopened:
         return body
-    row = b'{"id":%b,%b' % (name, body[1:-1])
-    return row + _TAIL % crc32(row)
+    return OpenedRow(b'{"id":%b,%b,"crc":"%b"}' % (name, body[1:-1], stored[-8:]))
 
 
-def _place(key: SessionKey, log_id: str, name: bytes) -> Place:
-    return Place("sessions", "event", key.app, key.user, log_id, name.decode(errors="replace"))
+def place_of_log(key: SessionKey, log_id: str) -> Place:
+    """Where the rows of a log stand; the name is each event's id, as JSON."""
+    return Place("sessions", "event", key.app, key.user, log_id)
 
 
 class NotARow(ValueError):
@@ -103,13 +145,14 @@ def decode_row(data: bytes) -> EventRow:
         NewerFormat: it is encoded in a way that this version does not know.
         RecursionError: it is nested too deeply.
     """
-    if data[:1] == growth.MARK:
-        try:
-            data = growth.plain(data, "An event")
-        except (ValueError, CorruptRecord) as error:
-            raise NotARow(str(error)) from error
-    if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
-        raise NotARow("its checksum is missing or wrong")
+    if type(data) is not OpenedRow:
+        if data[:1] == growth.MARK:
+            try:
+                growth.plain(data, "An event")
+            except (ValueError, CorruptRecord) as error:
+                raise NotARow(str(error)) from error
+        if not data.endswith(_TAIL % crc32(data[:-_TAIL_BYTES])):
+            raise NotARow("its checksum is missing or wrong")
     try:
         row = _decode(data)
     except ValueError as error:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from sojourn.calls.operation import Operation
 from sojourn.caps import CAPS
+from sojourn.codecs.codec import plain_size
 from sojourn.errors import SessionNotFound, TooLarge
 from sojourn.ids import SessionKey, UserKey
 from sojourn.resilience.atomic import atomic
@@ -274,7 +275,7 @@ def _nobody(_key: SessionKey, _what: Told, _version: int) -> None:
 
 
 def _size(pairs: Pairs) -> int:
-    return sum(len(name.encode()) + len(value) for name, value in pairs.items())
+    return sum(len(name.encode()) + plain_size(value) for name, value in pairs.items())
 
 
 def _named(what: str, key: SessionKey, operation: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
+from sojourn.codecs.growth import stored_form
 from sojourn.ids import SessionKey
 from sojourn.sessions.event_codec import NO_DELTA, EventRow, NotARow, decode_row
 from sojourn.sessions.model import Event, Session
@@ -237,8 +238,8 @@ class SessionReader:
             try:
                 return view.decode(decode_row(row), seq)
             except _NOT_AN_EVENT as error:
-                why = _reason(error, view.name)
-                found.append(UnreadablePart(key.owner, key.session, "events", str(seq), why, row))
+                why, raw = _reason(error, view.name), stored_form(row)
+                found.append(UnreadablePart(key.owner, key.session, "events", str(seq), why, raw))
                 return None
 
         events = await in_pieces(read, enumerate(rows, first))

@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any, Final, Literal
 
 import msgspec
 
 from sojourn.calls.operation import RoomStore
-from sojourn.codecs.growth import FORMAT, check_format
+from sojourn.codecs.growth import FORMAT, EncodedMember, check_format, of_string, to_string
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
@@ -47,7 +48,8 @@ _PAUSES: Final = (0.05, 0.5)
 _TURN: Final = 0.005
 """Seconds until somebody who waits looks again whether another is still replaying."""
 
-_Texts = Mapping[str, str]
+_Text = str | EncodedMember
+_Texts = Mapping[str, _Text]
 
 
 class JournaledCreate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,7 +62,7 @@ class JournaledCreate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A write as the journal keeps it. State values and rows are JSON text.
+    """A write as the journal keeps it. State values and rows are JSON text, or encoded.
 
     docs/storage-format.md documents it: another version may replay it, and passes over members that
     it does not know. One that may not be passed over needs another `kind` or `format`.
@@ -84,7 +86,7 @@ class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
     session: _Texts = {}
     user: _Texts = {}
     app: _Texts = {}
-    rows: list[str] = []
+    rows: list[_Text] = []
     updated: float = 0.0
     incarnation: str = ""
     sent: bool = False
@@ -106,7 +108,7 @@ class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
             _texts(delta.session),
             _texts(delta.user),
             _texts(delta.app),
-            rows=[row.decode() for row in append.rows],
+            rows=[to_string(row) for row in append.rows],
             updated=append.updated,
             incarnation=write.incarnation,
         )
@@ -143,6 +145,11 @@ class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
     def delta(self) -> Delta:
         """The state to set."""
         return Delta(_pairs(self.session), _pairs(self.user), _pairs(self.app))
+
+    @property
+    def stored_rows(self) -> list[bytes]:
+        """The events to append, as they are stored."""
+        return [of_string(row) for row in self.rows]
 
     @property
     def session_key(self) -> SessionKey:
@@ -200,7 +207,8 @@ def _kept(data: bytes) -> JournaledWrite:
     kind, stated = str(outline.kind)[:40], str(outline.format)[:40]
     try:
         check_format(stated, "The buffered write")
-        return _decode(data)
+        kept = _decode(data)
+        _check_values(kept)
     except (ValueError, RecursionError):
         raise NewerFormat(
             f"Another version of Sojourn has left the write (kind {kind!r}, format {stated!r}) in "
@@ -208,6 +216,17 @@ def _kept(data: bytes) -> JournaledWrite:
             found=stated,
             known=str(FORMAT),
         ) from None
+    return kept
+
+
+def _check_values(kept: JournaledWrite) -> None:
+    """Raise ValueError if an encoded value of a write was damaged."""
+    texts = [*kept.rows, *kept.session.values(), *kept.user.values(), *kept.app.values()]
+    if kept.birth is not None:
+        texts += kept.birth.fields.values()
+    for text in texts:
+        if isinstance(text, EncodedMember):
+            of_string(text)
 
 
 def _aside(reason: str, data: bytes) -> bytes:
@@ -305,7 +324,8 @@ class Replayer:
                 )
                 self._report(lost=self._journal.damaged)
         if self._journal and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._keep_trying())
+            loop = asyncio.get_running_loop()  # it is part of nobody's request, nor of its trace
+            self._task = loop.create_task(self._keep_trying(), context=Context())
 
     def after_fork(self) -> None:
         """Leave to the parent, in a forked child, what waits; its journal has done so."""
@@ -492,7 +512,7 @@ class Replayer:
         """Append once. Operation ids are remembered for a while only; ids of events always."""
         doubtful = kept.sent or entry.inherited or entry is self._tried
         self._tried = entry
-        rows = [row.encode() for row in kept.rows]
+        rows = kept.stored_rows
         write = WriteOptions(kept.operation_id, kept.incarnation)
         try:
             return await self._store.run(
@@ -544,14 +564,14 @@ def _owner_of(data: bytes) -> UserKey | None:
 def _ids(kept: JournaledWrite) -> list[str]:
     """Of the events of a write; none when one of them cannot be read."""
     try:
-        return [event_id(row.encode()) for row in kept.rows]
+        return [event_id(row) for row in kept.stored_rows]
     except ValueError:
         return []
 
 
 def _texts(pairs: Pairs) -> _Texts:
-    return {name: value.decode() for name, value in pairs.items()}
+    return {name: to_string(value) for name, value in pairs.items()}
 
 
 def _pairs(texts: _Texts) -> Pairs:
-    return {name: text.encode() for name, text in texts.items()}
+    return {name: of_string(text) for name, text in texts.items()}

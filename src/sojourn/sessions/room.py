@@ -21,6 +21,7 @@ from sojourn.sessions.keys import SHARDS, SessionRoomKeys
 from sojourn.sessions.parts import SessionLimits, SessionParts
 from sojourn.sessions.policy import Policy
 from sojourn.sessions.quarantine import InMemoryQuarantine, Quarantine
+from sojourn.sessions.recoding import SessionRecoding
 from sojourn.sessions.redis import RedisSessions
 from sojourn.sessions.redis_quarantine import RedisQuarantine
 from sojourn.sessions.safe import SafeBatches, SafeSessions
@@ -74,6 +75,8 @@ def _on_server(at: RoomContext, engine: Engine) -> OpenRoom:
         parts=parts,
         forget={"quarantined": quarantine.forget},
         apps_of=partial(apps_naming, engine, keys),
+        recoding=(recoding := SessionRecoding(engine, keys)),
+        moved_within=recoding.moved_within,
         buffer=buffered,
     )
 

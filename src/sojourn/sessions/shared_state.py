@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -250,17 +249,11 @@ def _stamped(replies: list[Any]) -> tuple[DecodedState, Mapping[str, Stamp]]:
     return app_state(replies[0]), app_stamps(replies[0])
 
 
-class _Encoded(msgspec.Struct):
-    """A value that is encoded, inside JSON."""
-
-    text: str = msgspec.field(name=growth.MEMBER)
-
-
 class _Entry(msgspec.Struct):
     """A delta on its way, as its event's script left it."""
 
     stamp: int
-    delta: dict[str, str | _Encoded]
+    delta: dict[str, str | growth.EncodedMember]
     format: str | None = None
 
 
@@ -281,12 +274,9 @@ def _left(operation_id: bytes, entry: bytes) -> tuple[int, Pairs]:
         raise ValueError("a negative stamp")
     delta: dict[str, bytes] = {}
     for name, value in left.delta.items():
-        if isinstance(value, _Encoded):
-            delta[name] = b64decode(value.text, validate=True)
-            if growth.parse(delta[name]) is None:
-                raise ValueError("a value that is encoded and is not")
-            growth.check_stored(delta[name], "A delta in the outbox")
-        else:
-            delta[name] = value.encode()
+        delta[name] = growth.of_string(value)
+        if isinstance(value, str):
             decode(delta[name])
+        else:
+            growth.check_stored(delta[name], "A delta in the outbox")
     return left.stamp, delta

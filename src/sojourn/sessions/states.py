@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 from sojourn.codecs import decode, decode_each, in_pieces
-from sojourn.codecs.growth import plain
+from sojourn.codecs.growth import plain, stored_form
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey, UserKey
@@ -18,6 +18,7 @@ from sojourn.sessions.store import Pairs, SessionSnapshot, StoredPage
 E = TypeVar("E")
 
 _NOT_JSON = (ValueError, RecursionError)
+_NOT_READ = (*_NOT_JSON, CorruptRecord)
 
 _GAP: Final = object()
 """Stands for a value that cannot be read."""
@@ -99,9 +100,9 @@ class States:
             name, value = pair
             try:
                 return decode(plain(value, "A state value"))
-            except (*_NOT_JSON, CorruptRecord) as error:
-                field = f"state:{name}"
-                found.append(UnreadablePart(owner, session, part, field, str(error), value))
+            except _NOT_READ as error:
+                field, raw = f"state:{name}", stored_form(value)
+                found.append(UnreadablePart(owner, session, part, field, str(error), raw))
                 return _GAP
 
         values = zip(pairs, await in_pieces(read, pairs.items()), strict=True)
@@ -116,10 +117,10 @@ class States:
         found: dict[str, Any] = {}
         for name, value in fields.items():
             try:
-                found[name] = FIELDS[name].decode(value)
-            except _NOT_JSON as error:
-                of = (key.owner, key.session)
-                self._quarantine.add([UnreadablePart(*of, "session", name, str(error), value)])
+                found[name] = FIELDS[name].decode(plain(value, "A field of the session"))
+            except _NOT_READ as error:
+                of, raw = (key.owner, key.session), stored_form(value)
+                self._quarantine.add([UnreadablePart(*of, "session", name, str(error), raw)])
         return found, False
 
 

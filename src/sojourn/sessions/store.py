@@ -44,6 +44,14 @@ class LogId(NamedTuple):
     incarnation: str
     log_id: str
 
+    @classmethod
+    def read(cls, incarnation: bytes, log_id: bytes) -> LogId:
+        """From the fields of a session; a damaged one counts as missing, as where it is read."""
+        try:
+            return cls(incarnation.decode(errors="replace"), log_id.decode())
+        except UnicodeDecodeError:
+            return cls(incarnation.decode(errors="replace"), "")
+
 
 class Delta(NamedTuple):
     """State to set, by scope."""

@@ -6,8 +6,9 @@
 
 They follow the semantic conventions for database clients, in the version of `SCHEMA_URL`: one
 `CLIENT` span for each call with all of its retries, beneath the span that was current when the call
-was made, and the histogram `db.client.operation.duration`. Only the API of OpenTelemetry is needed;
-without an SDK nothing is recorded. `error.type` is the class of the error that the caller gets.
+was made, and the histogram `db.client.operation.duration`. Beside these are the figures of
+`store.stats()`, read when they are collected. Only the API of OpenTelemetry is needed; without an
+SDK nothing is recorded. `error.type` is the class of the error that the caller gets.
 """
 
 from __future__ import annotations
@@ -15,16 +16,27 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 from sojourn.errors import InvalidInput
 from sojourn.extras import how_to_install
 from sojourn.ids import SessionKey, escape
 from sojourn.telemetry import CallFact, TraceHook
+from sojourn.telemetry.figures import FIGURES, Figure, store_name
 
 try:
-    from opentelemetry.metrics import MeterProvider, NoOpHistogram, get_meter
+    from opentelemetry.metrics import (
+        CallbackOptions,
+        Meter,
+        MeterProvider,
+        NoOpHistogram,
+        Observation,
+        get_meter,
+        get_meter_provider,
+    )
     from opentelemetry.trace import (
         SpanKind,
         Status,
@@ -41,6 +53,7 @@ except ImportError as error:  # pragma: no cover
 
 if TYPE_CHECKING:
     from sojourn.calls.call import Call
+    from sojourn.stats import Stats
 
 __all__ = ["SCHEMA_URL", "conversation_id", "instrument"]
 
@@ -70,6 +83,15 @@ class TracedStore(Protocol):
         """The server's address, without secrets."""
         ...
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        ...
+
+    def stats(self) -> Stats:
+        """The figures now."""
+        ...
+
     def on_trace(self, hook: TraceHook) -> Callable[[], None]:
         """Tell `hook` of calls."""
         ...
@@ -78,6 +100,7 @@ class TracedStore(Protocol):
 def instrument(
     store: TracedStore,
     *,
+    name: str = "default",
     conversation_secret: bytes | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
@@ -89,6 +112,7 @@ def instrument(
 
     Args:
         store: from `sojourn.open` or `sojourn.sync.open`.
+        name: the attribute `sojourn.store` of its figures, for a process with several.
         conversation_secret: at least 16 bytes. With it, spans of calls about a session have
             `gen_ai.conversation.id`: `conversation_id` of the session. Without it no id leaves the
             process.
@@ -99,13 +123,53 @@ def instrument(
         what ends it.
 
     Raises:
-        InvalidInput: the secret is too short.
+        InvalidInput: the secret is too short, or the name is not 1 to 64 letters, digits or `_.-`.
     """
+    store_name(name)
     if conversation_secret is not None and len(conversation_secret) < MIN_SECRET:
         raise InvalidInput(f"conversation_secret has at least {MIN_SECRET} bytes, all random.")
     meter = get_meter("sojourn", "", meter_provider, SCHEMA_URL)
     tracer = get_tracer("sojourn", "", tracer_provider, SCHEMA_URL)
-    return store.on_trace(CallTracer(store.where, tracer, meter, conversation_secret).trace)
+    remove = store.on_trace(CallTracer(store.where, tracer, meter, conversation_secret).trace)
+    observed = _observed(meter_provider or get_meter_provider(), meter)
+    entry = (store, {"sojourn.store": name, **_address(store.where)})
+    observed.append(entry)
+
+    def uninstrument() -> None:
+        remove()
+        observed[:] = [each for each in observed if each is not entry]
+
+    return uninstrument
+
+
+ObservedStores = list[tuple[TracedStore, Attributes]]
+
+_observers: WeakKeyDictionary[MeterProvider, ObservedStores] = WeakKeyDictionary()
+
+
+def _observed(provider: MeterProvider, meter: Meter) -> ObservedStores:
+    """The stores whose figures a provider collects; their instruments can be made only once."""
+    stores: ObservedStores = []
+    found = _observers.setdefault(provider, stores)
+    if found is stores:
+        for figure in FIGURES:
+            make = (
+                meter.create_observable_counter if figure.counts else meter.create_observable_gauge
+            )
+            make(f"sojourn.{figure.name}", [partial(_observe, figure, stores)], "", figure.about)
+    return found
+
+
+def _observe(figure: Figure, stores: ObservedStores, _: CallbackOptions) -> Iterator[Observation]:
+    """Read a figure of all stores; those that were closed go."""
+    stores[:] = [each for each in stores if not each[0].closed]
+    for store, attributes in stores:
+        for values, number in figure.read(store.stats()):
+            words = {
+                f"sojourn.{label}": value
+                for label, value in zip(figure.labels, values, strict=True)
+            }
+            yield Observation(number, {**attributes, **words})
 
 
 def conversation_id(secret: bytes, key: SessionKey) -> str:

@@ -27,7 +27,9 @@ from weakref import WeakKeyDictionary
 from sojourn import errors
 from sojourn.errors import InvalidInput
 from sojourn.extras import how_to_install
+from sojourn.process_bound import tell_after_fork
 from sojourn.telemetry import CallFact, CallHook, ReplayHook, ReplayReport
+from sojourn.telemetry.figures import FIGURES, Figure, store_name
 from sojourn.telemetry.newer import NEWER
 
 try:
@@ -60,7 +62,6 @@ MOST_SERIES = 500
 OTHER = "other"
 _BOUNDS = [*map(str, BUCKETS), "+Inf"]
 _CALL = re.compile(r"([a-z][a-z_]{0,39})\.([a-z][a-z_]{0,39})")
-_STORE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _OUTCOMES = frozenset({"ok", "cancelled", *errors.__all__})
 
 
@@ -102,12 +103,11 @@ def register(
         InvalidInput: the name is not 1 to 64 letters, digits or `_.-`, another open store has it,
             or there are 64 stores.
     """
-    with _lock:
-        collector = _collectors.get(registry)
-        if collector is None:
-            collector = _collectors[registry] = StoreCollector()
-            registry.register(collector)
-    return collector.add(name, store)
+    collector = StoreCollector()
+    found = _collectors.setdefault(registry, collector)
+    if found is collector:
+        registry.register(collector)
+    return found.add(name, store)
 
 
 def access_sink(registry: CollectorRegistry = REGISTRY) -> Callable[[Decision], None]:
@@ -148,9 +148,17 @@ class CallSeries:
 
 
 class CallDurations:
-    """Histograms of the calls of a store. It is told of each, so it does little."""
+    """Histograms of the calls of a store. It is told of each, so it does little.
+
+    A forked child starts with none: what its parent did is the parent's to tell.
+    """
 
     def __init__(self) -> None:
+        self.after_fork()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Start anew; a thread of the parent may have held the lock."""
         self._lock = threading.Lock()
         self._series = dict[tuple[str, str], CallSeries]()
         self._shown = dict[Sequence[str], CallSeries]()
@@ -207,13 +215,18 @@ class StoreCollector(Collector):
     """Collects the figures of the stores that were given to `register`."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        tell_after_fork(self)
         self._stores = dict[str, RegisteredStore]()
+
+    def after_fork(self) -> None:
+        """Take a new lock: a thread of the parent may have held this one."""
+        self._lock = threading.RLock()
 
     def add(self, name: str, store: ObservedStore) -> Callable[[], None]:
         """As `register`."""
-        if not _STORE.fullmatch(name):
-            raise InvalidInput(f"{name!r} cannot name a store: 1 to 64 letters, digits and _.- .")
-        with _lock:
+        store_name(name)
+        with self._lock:
             self._leave_out_closed()
             if name in self._stores:
                 raise InvalidInput(f"Another store is registered as {name!r}: give this one name=.")
@@ -227,7 +240,7 @@ class StoreCollector(Collector):
             entry = self._stores[name] = RegisteredStore(store, durations, removals)
 
         def unregister() -> None:
-            with _lock:
+            with self._lock:
                 if self._stores.get(name) is entry:
                     del self._stores[name]
             entry.leave()
@@ -246,15 +259,15 @@ class StoreCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry, in any thread."""
-        with _lock:
+        with self._lock:
             self._leave_out_closed()
             entries = list(self._stores.items())
         families = _families()
         durations, replayed, newer = _calls(), _replayed(), _newer()
         for name, entry in entries:
             stats = entry.store.stats()
-            for family, samples in families:
-                for labels, value in samples(stats):
+            for family, figure in families:
+                for labels, value in figure.read(stats):
                     family.add_metric((name, *labels), value)
             series, writes = entry.calls.figures()
             for labels, counts, seconds in series:
@@ -266,11 +279,9 @@ class StoreCollector(Collector):
         return [durations, *(family for family, _ in families), replayed, newer]
 
 
-_lock = threading.RLock()
 _collectors: WeakKeyDictionary[CollectorRegistry, StoreCollector] = WeakKeyDictionary()
 _RESULTS = ("applied", "duplicate", "refused", "lost")
 
-Sample = tuple[Sequence[str], float]
 Family = CounterMetricFamily | GaugeMetricFamily
 
 
@@ -298,84 +309,11 @@ def _newer() -> CounterMetricFamily:
     )
 
 
-def _families() -> list[tuple[Family, Callable[[Stats], Iterable[Sample]]]]:
-    """What is read from `Stats`, and how."""
-
-    def counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
-        return CounterMetricFamily(f"sojourn_{name}", text, labels=("store", *labels))
-
-    def gauge(name: str, text: str) -> GaugeMetricFamily:
-        return GaugeMetricFamily(f"sojourn_{name}", text, labels=("store",))
-
-    def one(read: Callable[[Stats], float]) -> Callable[[Stats], Iterable[Sample]]:
-        return lambda stats: [((), read(stats))]
-
-    return [
-        (
-            gauge("available", "0 while the server is known to be out of reach."),
-            one(lambda stats: stats.available),
-        ),
-        (
-            counter("outages", "Times that the server was out of reach for longer than a call."),
-            one(lambda stats: stats.outages),
-        ),
-        (
-            counter("connections_opened", "Connections made."),
-            one(lambda stats: stats.connections),
-        ),
-        (
-            counter("connections_lost", "Connections that ended, or could not be made."),
-            one(lambda stats: stats.lost_connections),
-        ),
-        (
-            counter("retries", "Calls sent again."),
-            one(lambda stats: stats.retries),
-        ),
-        (
-            gauge("buffered_writes", "Writes that wait in this process for the server."),
-            one(lambda stats: stats.buffered),
-        ),
-        (
-            gauge("buffer_oldest_seconds", "For how long the oldest of them has waited."),
-            one(lambda stats: stats.buffered_seconds),
-        ),
-        (
-            counter("cache_reads", "Reads of the near-cache and of cached results.", *_READS),
-            _cache_reads,
-        ),
-        (
-            gauge("near_cache_bytes", "Estimated size of the near-cache."),
-            one(lambda stats: stats.near_cache.size),
-        ),
-        (
-            gauge("near_cache_sessions", "Sessions in the near-cache."),
-            one(lambda stats: stats.near_cache.sessions),
-        ),
-        (
-            counter("quarantined_records", "Stored records that were found unreadable."),
-            one(lambda stats: stats.corrupt),
-        ),
-        (
-            counter(
-                "safe_failures", "Calls of `sessions.safe` that ended with an error.", "status"
-            ),
-            lambda stats: [
-                ((status,), count) for status, count in stats.failures._asdict().items()
-            ],
-        ),
-    ]
-
-
-_READS = ("cache", "result")
-
-
-def _cache_reads(stats: Stats) -> Iterable[Sample]:
-    near, results = stats.near_cache, stats.cache
-    return [
-        (("sessions", "hit"), near.hits),
-        (("sessions", "miss"), near.misses),
-        (("results", "hit"), results.hits),
-        (("results", "stale"), results.stale),
-        (("results", "miss"), results.misses),
-        (("results", "unavailable"), results.unavailable),
-    ]
+def _families() -> list[tuple[Family, Figure]]:
+    """Those of `Stats`."""
+    found: list[tuple[Family, Figure]] = []
+    for figure in FIGURES:
+        kind = CounterMetricFamily if figure.counts else GaugeMetricFamily
+        labels = ("store", *figure.labels)
+        found.append((kind(f"sojourn_{figure.name}", figure.about, labels=labels), figure))
+    return found

@@ -27,6 +27,17 @@ def master_keys(reading: KeysReading) -> Verdict:
             f"Those of {reading.unreadable:,} {of} are damaged, or of a newer version.",
             "Restore the keys NAMESPACE:keys:{APP:USER} from a backup, or upgrade.",
         )
+    return _active(reading, of)
+
+
+def _active(reading: KeysReading, of: str) -> Verdict:
+    if not reading.active:
+        return Verdict(
+            Level.ADVICE,
+            "No master key of the ring is active: content of users without a data key is stored "
+            "in plain text.",
+            "When all processes have the ring: sojourn keys activate FILE ID",
+        )
     if reading.old:
         return Verdict(
             Level.ADVICE,

@@ -13,8 +13,7 @@ end
 redis.call('UNLINK', KEYS[1]) -- first: a full server takes what follows only behind it
 local marks = redis.call('HGETALL', KEYS[2])
 for i = 1, #marks, 2 do
-  local at = tonumber(string.match(marks[i + 1], '^%d+') or 0)
-  if at < now - remembered then redis.call('HDEL', KEYS[2], marks[i]) end
+  if math.abs(at_of(marks[i + 1])) < now - remembered then redis.call('HDEL', KEYS[2], marks[i]) end
 end
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[2], remembered)

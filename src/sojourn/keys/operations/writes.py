@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
-from sojourn.keys.inmemory import is_mark_of, mark_of
+from sojourn.keys.inmemory import REMEMBERED, mark_of
 from sojourn.keys.keys import name_of
 from sojourn.keys.model import KeyOwner, StoredKeys
 from sojourn.keys.operations.reads import stored_reply
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sojourn.keys.inmemory import InMemoryDataKeys
     from sojourn.keys.redis import RedisDataKeys
 
-_ADD, _REWRAP, _DROP, _DESTROY, _READMIT, _SWEEP = (
+_ADD, _RESTORE, _REWRAP, _DROP, _DESTROY, _READMIT, _SWEEP = (
     Script.beside(__name__, name)
-    for name in ("add", "rewrap", "drop", "destroy", "readmit", "sweep")
+    for name in ("add", "restore", "rewrap", "drop", "destroy", "readmit", "sweep")
 )
 
 Dropped = Literal["dropped", "absent", "active", "early"]
@@ -57,6 +57,39 @@ class AddDataKey(Operation[StoredKeys], frozen=True):
             value = b"%b %d" % (self.value, memory.now())
             fields |= {b"format": b"1", b"active": self.id.encode(), key: value}
             fields.pop(b"idle", None)
+            memory.changed = True
+        return memory.read(self.owner)
+
+
+class RestoreDataKey(Operation[StoredKeys], frozen=True):
+    """Store a data key again that its store has lost, unless it was destroyed; what is there then.
+
+    Attributes:
+        owner: whose.
+        id: of the key.
+        value: as it was stored.
+    """
+
+    owner: KeyOwner
+    id: str
+    value: bytes
+
+    async def on_server(self, server: RedisDataKeys) -> StoredKeys:
+        """One round trip."""
+        keys = server.keys.data_keys(self.owner)
+        args = (name_of(self.owner), self.id, self.value)
+        call: Call[Any] = Call(
+            "keys.restore", keys, only, script=_RESTORE, args=args, operation_id=self.id
+        )
+        return stored_reply(keys[0], await server.engine.run(call))
+
+    async def in_memory(self, memory: InMemoryDataKeys) -> StoredKeys:
+        """As `Operation`."""
+        if not memory.marks_of(self.owner):
+            fields = memory.records.setdefault(self.owner, {})
+            fields.setdefault(b"format", b"1")
+            fields.setdefault(b"active", self.id.encode())
+            fields.setdefault(b"key:%b" % self.id.encode(), self.value)
             memory.changed = True
         return memory.read(self.owner)
 
@@ -148,6 +181,9 @@ class DestroyDataKeys(Operation[int], frozen=True):
         fields = memory.records.pop(self.owner, None)
         if fields is None:
             return 0
+        since = memory.now() - REMEMBERED * 1000
+        for mark in [mark for mark, at in memory.destroyed.items() if abs(at) < since]:
+            del memory.destroyed[mark]
         memory.destroyed[mark_of(self.owner)] = memory.now()
         memory.changed = True
         return sum(each.startswith(b"key:") for each in fields)
@@ -171,11 +207,11 @@ class ReadmitOwner(Operation[bool], frozen=True):
 
     async def in_memory(self, memory: InMemoryDataKeys) -> bool:
         """As `Operation`."""
-        found = [mark for mark in memory.destroyed if is_mark_of(mark, self.owner)]
-        for mark in found:
-            del memory.destroyed[mark]
-        memory.changed = memory.changed or bool(found)
-        return bool(found)
+        found = memory.erased(self.owner) > 0
+        for mark in memory.marks_of(self.owner):
+            memory.destroyed[mark] = -abs(memory.destroyed[mark])
+            memory.changed = True
+        return found
 
 
 class SweepDataKeys(Operation[SweptKeys], frozen=True):

@@ -53,13 +53,15 @@ end
 local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
 
 -- The state of a session that is too large. One value, as most set, is asked for at once.
-local bytes, sizes, added, refusal
+local bytes, sizes, added, refusal, size
 if n_session > 0 then
   -- shared
   local said
   if n_session == 1 then
     local found = redis.call('HMGET', session, 'bytes', 'size:' .. ARGV[session_pairs])
     said, sizes = found[1], {[ARGV[session_pairs]] = found[2] or nil}
+    local value = ARGV[session_pairs + 1]
+    size = string.byte(value) == 255 and plain_size(value)
   else
     said = redis.call('HGET', session, 'bytes')
     sizes = encoded_sizes(session, session_pairs, n_session)
@@ -112,6 +114,7 @@ if longer or labels ~= '' then redis.call('ZCARD', by_expiry) end
 local rebuilt
 if count == 1 then
   local id = string.match(ARGV[11], '^{"id":"([^"\\]*)"')
+    or string.match(ARGV[11], '^\255[^\n]*\n"([^"\\\n]*)"\n')
   if not id then
     -- shared
     id = event_id(ARGV[11]) or ''
@@ -168,7 +171,9 @@ for i = first_event, first_event + count - 1 do
     failed = length
     break
   end
-  chain = (chain * 1000003 + (tonumber(string.sub(ARGV[i], -10, -3), 16) or 0)) % 4294967296
+  local from, to = -10, -3
+  if string.byte(ARGV[i]) == 255 then from, to = -8, -1 end -- it is encoded
+  chain = (chain * 1000003 + (tonumber(string.sub(ARGV[i], from, to), 16) or 0)) % 4294967296
 end
 local absent = failed or redis.pcall('ZADD', by_update, 'GT', ARGV[5], ARGV[4])
 if absent ~= 0 and absent ~= 1 then
@@ -213,8 +218,12 @@ if ARGV[8] ~= '' and seq - dropped > tonumber(ARGV[8]) then
 end
 
 version = version + 1
-local one = n_session == 1 and not next(sizes)
-if one then
+local one = n_session == 1 and (size or not next(sizes))
+if one and size then
+  redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
+    'chain', chain, 'bytes', bytes, 'state:' .. ARGV[session_pairs], ARGV[session_pairs + 1],
+    'size:' .. ARGV[session_pairs], size)
+elseif one then
   redis.call('HSET', session, 'version', next_version, 'seq', next_seq, 'updated', ARGV[5],
     'chain', chain, 'bytes', bytes, 'state:' .. ARGV[session_pairs], ARGV[session_pairs + 1])
 else

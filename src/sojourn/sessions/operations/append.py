@@ -49,11 +49,14 @@ class Append(Operation[WriteResult], frozen=True):
 
     async def encoded(self, coded: CodedSessions) -> Append:
         """As `Operation`; bound to the session's log. A round trip where that is not known here."""
-        log, write = await coded.log_of(self.key, self.write)
-        rows = await coded.encoded_rows(self.key, log, self.rows)
+        return await self.bound_to(coded, *await coded.log_of(self.key, self.write))
+
+    async def bound_to(self, coded: CodedSessions, log_id: str, write: WriteOptions) -> Append:
+        """Encoded for a log; `write` names the incarnation that has it."""
+        rows = await coded.encoded_rows(self.key, log_id, self.rows)
         delta = self.delta
         if delta is not NO_CHANGE:
-            delta = await coded.encoded_delta(self.key, log, delta)
+            delta = await coded.encoded_delta(self.key, log_id, delta)
         return Append(self.key, rows, delta, self.updated, write)
 
     async def on_server(self, server: RedisSessions) -> WriteResult:

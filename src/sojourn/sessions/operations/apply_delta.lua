@@ -45,8 +45,13 @@ for i = first, last, 2 do
     local field = 'state:' .. ARGV[i]
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
-    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
-    if sizes[ARGV[i]] then stale[#stale + 1] = 'size:' .. ARGV[i] end
+    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + plain_size(ARGV[i + 1])
+    if string.byte(ARGV[i + 1]) == 255 then
+      fields[#fields + 1] = 'size:' .. ARGV[i]
+      fields[#fields + 1] = plain_size(ARGV[i + 1])
+    elseif sizes[ARGV[i]] then
+      stale[#stale + 1] = 'size:' .. ARGV[i]
+    end
     for _, value in ipairs({field, ARGV[i + 1], 'at:' .. ARGV[i], mark}) do
       fields[#fields + 1] = value
     end

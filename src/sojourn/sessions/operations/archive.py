@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
+from sojourn.codecs import in_pieces
 from sojourn.errors import CorruptRecord, Unavailable
 from sojourn.ids import AppName, SessionKey, UserKey
 from sojourn.sessions.archive import ArchivedState, LogSlice
+from sojourn.sessions.event_codec import archived_row
 from sojourn.sessions.session_codec import FOREIGN, app_state, parse_head, user_state
-from sojourn.sessions.store import SessionSnapshot
+from sojourn.sessions.store import LogId, SessionSnapshot
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -45,6 +48,12 @@ class ReadStoredSession(Operation[SessionSnapshot | None], frozen=True):
         if head is None:
             raise CorruptRecord(f"The session at {name!r} cannot be read.", key=name, raw=b"")
         return SessionSnapshot(head, state, {}, {}, [], 0, readable=not flaws)
+
+    async def decoded(
+        self, result: SessionSnapshot | None, coded: CodedSessions
+    ) -> SessionSnapshot | None:
+        """As `Operation`; what was tampered with is `Unopened`."""
+        return None if result is None else await coded.decoded_snapshot(self.key, result)
 
     async def in_memory(self, memory: InMemorySessions) -> SessionSnapshot | None:
         """As `Operation`."""
@@ -85,9 +94,16 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
             return None
         if reply[0] == b"corrupt":
             raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
-        _, incarnation, epoch, dropped, lost, seq, first, *rows = reply
-        incarnation = incarnation.decode(errors="replace")
-        return LogSlice(incarnation, epoch, dropped, lost, seq, first, rows)
+        _, incarnation, log_id, epoch, dropped, lost, seq, first, *rows = reply
+        log = LogId.read(incarnation, log_id)
+        return LogSlice(log.incarnation, epoch, dropped, lost, seq, first, rows, log.log_id)
+
+    async def decoded(self, result: LogSlice | None, coded: CodedSessions) -> LogSlice | None:
+        """As `Operation`; rows are as `encode_row` gave them, or `Unopened`."""
+        if result is None:
+            return None
+        rows = await coded.decoded_rows(self.key, result.log_id, result.rows)
+        return result._replace(rows=await in_pieces(archived_row, rows))
 
     async def in_memory(self, memory: InMemorySessions) -> LogSlice | None:
         """As `Operation`."""
@@ -102,7 +118,8 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
             size -= len(row)
             if size <= 0:
                 break
-        return LogSlice(head.incarnation, head.epoch, head.dropped, 0, head.seq, first, rows)
+        place = head.epoch, head.dropped, 0, head.seq, first
+        return LogSlice(head.incarnation, *place, rows, head.log_id)
 
 
 class ReadStoredState(Operation[ArchivedState], frozen=True):
@@ -140,6 +157,10 @@ class ReadStoredState(Operation[ArchivedState], frozen=True):
         now = int(clock[0]) * 1000 + int(clock[1]) // 1000
         expires = None if left < 0 else (now + left) / 1000
         return ArchivedState(found.known(), expires, not found.flaws, found.more, newer)
+
+    async def decoded(self, result: ArchivedState, coded: CodedSessions) -> ArchivedState:
+        """As `Operation`; values that were tampered with are `Unopened`."""
+        return result._replace(pairs=await coded.decoded_state(result.pairs, self.of))
 
     async def in_memory(self, memory: InMemorySessions) -> ArchivedState:
         """As `Operation`."""

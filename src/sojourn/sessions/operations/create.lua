@@ -55,8 +55,7 @@ local session_pairs, n_session = at + 1, tonumber(ARGV[at])
 at = session_pairs + 2 * n_session
 local user_pairs, n_user = at + 1, tonumber(ARGV[at])
 local cap = tonumber(state_cap)
-local bytes = 0
-for i = session_pairs, session_pairs + 2 * n_session - 1 do bytes = bytes + #ARGV[i] end
+local bytes = state_size(session_pairs, n_session)
 if bytes > cap then return {'state', bytes} end
 local user_bytes, user_left, user_sizes
 if n_user > 0 then

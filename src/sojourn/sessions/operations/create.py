@@ -99,11 +99,11 @@ class Create(Operation[Created], frozen=True):
 
     async def encoded(self, coded: CodedSessions) -> Create:
         """As `Operation`."""
-        log = LogId(self.operation_id, self.fields.get("log_id", b"").decode())
+        log_id = self.fields.get("log_id", b"").decode()
         return replace(
             self,
-            fields=await coded.encoded_fields(self.fields, self.key, log.log_id),
-            state=await coded.encoded_delta(self.key, log, self.state),
+            fields=await coded.encoded_fields(self.fields, self.key, log_id),
+            state=await coded.encoded_delta(self.key, log_id, self.state),
         )
 
     async def decoded(self, result: Created, coded: CodedSessions) -> Created:
@@ -112,8 +112,8 @@ class Create(Operation[Created], frozen=True):
         if coded.codec.writes and not result.repeated:
             log_id = self.fields.get("log_id", b"").decode()
             coded.know(self.key, LogId(self.operation_id, log_id))
-        user = await coded.decoded_state(result.user, owner, "user state")
-        app = await coded.decoded_state(result.app, owner, "app state")
+        user = await coded.decoded_state(result.user, owner)
+        app = await coded.decoded_state(result.app, owner.app)
         return result._replace(user=user, app=app)
 
     def call(self, server: RedisSessions, since: float | None = None) -> Call[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sojourn.calls.call import Call, only
+from sojourn.calls.call import Call
 from sojourn.calls.operation import Operation
 from sojourn.ids import SessionKey
 from sojourn.sessions.store import LogId
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class ReadLogId(Operation[LogId | None], frozen=True):
     """The log's id and the incarnation of a session; None when there is none.
 
+    Raises CorruptRecord when its key holds something else.
+
     Attributes:
         key: which session.
     """
@@ -26,16 +28,16 @@ class ReadLogId(Operation[LogId | None], frozen=True):
     async def on_server(self, server: RedisSessions) -> LogId | None:
         """One round trip."""
         head = server.keys.session(self.key).head
-        call: Call[list[bytes | None]] = Call(
+        call: Call[list[Any]] = Call(
             "sessions.log_id",
             (head,),
-            only,
-            commands=[("HMGET", head, "incarnation", "log_id")],
+            list,
+            commands=[("HMGET", head, "incarnation", "log_id"), ("EXISTS", head)],
         )
-        incarnation, log_id = await server.engine.run(call)
-        if incarnation is None:
-            return None
-        return LogId(incarnation.decode(errors="replace"), (log_id or b"").decode(errors="replace"))
+        (incarnation, log_id), there = await server.engine.run(call)
+        if incarnation is None and there:
+            server.refuse_size([b"corrupt"], self.key)
+        return None if incarnation is None else LogId.read(incarnation, log_id or b"")
 
     async def in_memory(self, memory: InMemorySessions) -> LogId | None:
         """As `Operation`."""

@@ -75,8 +75,8 @@ class ReadSharedState(Operation[tuple[Pairs, Pairs]], frozen=True):
         """As `Operation`."""
         user, app = result
         return (
-            await coded.decoded_state(user, self.owner, "user state"),
-            await coded.decoded_state(app, self.owner, "app state"),
+            await coded.decoded_state(user, self.owner),
+            await coded.decoded_state(app, self.owner.app),
         )
 
     async def in_memory(self, memory: InMemorySessions) -> tuple[Pairs, Pairs]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
 from sojourn.caps import CEILING
@@ -21,6 +23,7 @@ from sojourn.sessions.replies import DONE, counted, ms
 from sojourn.sessions.store import IndexEntry, Pairs, WriteOptions
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.redis import RedisSessions
 
 _STAGE, _RESTORE, _EXPIRE, _STATE = (
@@ -43,6 +46,7 @@ class StageEvents(Operation[int], frozen=True):
         dropped: the first of all is event `dropped + 1`.
         before: how many rows come before these.
         rows: the rows.
+        log_id: of the session that they are for.
     """
 
     key: SessionKey
@@ -50,6 +54,12 @@ class StageEvents(Operation[int], frozen=True):
     dropped: int
     before: int
     rows: Sequence[bytes]
+    log_id: str = ""
+
+    async def encoded(self, coded: CodedSessions) -> StageEvents:
+        """As `Operation`."""
+        rows = await coded.encoded_rows(self.key, self.log_id, self.rows)
+        return structs.replace(self, rows=rows)
 
     async def on_server(self, server: RedisSessions) -> int:
         """One round trip."""
@@ -84,6 +94,16 @@ class RestoreSession(Operation[Outcome], frozen=True):
     key: SessionKey
     image: ArchivedSession
     replace: bool
+
+    async def encoded(self, coded: CodedSessions) -> RestoreSession:
+        """As `Operation`."""
+        key, image, head = self.key, self.image, self.image.head
+        image = image._replace(
+            head=head._replace(fields=await coded.encoded_fields(head.fields, key, head.log_id)),
+            state=await coded.encoded_state(image.state, key, head.log_id),
+            rows=await coded.encoded_rows(key, head.log_id, image.rows),
+        )
+        return RestoreSession(key, image, self.replace)
 
     async def on_server(self, server: RedisSessions) -> Outcome:
         """One round trip; one more for the first session of a user in this process."""
@@ -220,6 +240,10 @@ class RestoreState(Operation[Outcome], frozen=True):
     pairs: Pairs
     expires: float | None
     replace: bool
+
+    async def encoded(self, coded: CodedSessions) -> RestoreState:
+        """As `Operation`."""
+        return structs.replace(self, pairs=await coded.encoded_state(self.pairs, self.of))
 
     async def on_server(self, server: RedisSessions) -> Outcome:
         """Two round trips; for a user one, when it was entered into its app's index lately."""

@@ -39,8 +39,7 @@ local at = first_field + 2 * n_fields
 local first_pair, n_pairs = at + 1, tonumber(ARGV[at])
 at = first_pair + 2 * n_pairs
 local first_row, count = at + 1, tonumber(ARGV[at])
-local bytes = 0
-for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
+local bytes = state_size(first_pair, n_pairs)
 if bytes > tonumber(state_cap) then return {'state', bytes} end
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)

@@ -11,11 +11,14 @@ if expires ~= '' and tonumber(expires) <= now then return {'expired'} end
 if redis.call('EXISTS', key) == 1 and replace == '' then return {'exists'} end
 local format = redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, 'format')
 if (major_of(format) or 1) > 1 then return {'newer', format} end
-local bytes, fields = 0, {}
+local bytes, fields = state_size(6, tonumber(n_pairs)), {}
 for i = 6, 5 + 2 * tonumber(n_pairs), 2 do
-  bytes = bytes + #ARGV[i] + #ARGV[i + 1]
   fields[#fields + 1] = 'state:' .. ARGV[i]
   fields[#fields + 1] = ARGV[i + 1]
+  if string.byte(ARGV[i + 1]) == 255 then
+    fields[#fields + 1] = 'size:' .. ARGV[i]
+    fields[#fields + 1] = plain_size(ARGV[i + 1])
+  end
   if stamped_by ~= '' then
     fields[#fields + 1] = 'at:' .. ARGV[i]
     fields[#fields + 1] = string.format('%.0f:', stamp) .. stamped_by

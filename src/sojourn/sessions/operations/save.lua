@@ -61,8 +61,7 @@ local at = first_field + 2 * n_fields
 local first_pair, n_pairs = at + 1, tonumber(ARGV[at])
 at = first_pair + 2 * n_pairs
 local first_event, count = at + 1, tonumber(ARGV[at])
-local bytes = 0
-for i = first_pair, first_pair + 2 * n_pairs - 1 do bytes = bytes + #ARGV[i] end
+local bytes = state_size(first_pair, n_pairs)
 if bytes > tonumber(state_cap) then return {'state', bytes} end
 redis.call('LLEN', events)
 for i = 3, 7 do redis.call('ZCARD', KEYS[i]) end
@@ -88,7 +87,12 @@ redis.call('HSET', session,
   'format', head[8] or '1', 'incarnation', incarnation or operation_id, 'version', version, 'epoch', epoch,
   'seq', count, 'dropped', dropped, 'created', created, 'updated', updated, 'expires', expires,
   'ttl', ttl, 'until', last, 'bytes', bytes, unpack(ARGV, first_field, first_field + 2 * n_fields - 1))
-if head[9] then redis.call('HSET', session, 'log_id', head[9]) end
+-- An incarnation keeps the id of its log, or has none: content may be bound to it.
+if head[9] then
+  redis.call('HSET', session, 'log_id', head[9])
+elseif incarnation then
+  redis.call('HDEL', session, 'log_id')
+end
 if n_pairs > 0 then write_state(session, first_pair, n_pairs) end
 local rows = {}
 for i = first_event + dropped, first_event + count - 1 do rows[#rows + 1] = ARGV[i] end

@@ -14,6 +14,7 @@ from sojourn.sessions.store import (
     Change,
     IndexEntry,
     Lifetime,
+    LogId,
     Pairs,
     SessionHeader,
     WriteOptions,
@@ -21,6 +22,7 @@ from sojourn.sessions.store import (
 )
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.redis import RedisSessions
 
@@ -49,6 +51,38 @@ class Save(SessionWrite[WriteResult], frozen=True):
     rows: Sequence[bytes]
     new: bool
     write: WriteOptions
+
+    async def encoded(self, coded: CodedSessions) -> Save:
+        """As `Operation`. The log keeps its id; where there is none, nobody may make one meanwhile.
+
+        A round trip where it is not known here.
+        """
+        key, write, fields = self.key, self.write, self.change.fields
+        known = await coded.find_log(key, write.incarnation)
+        if known is not None:
+            log_id = known.log_id
+            write = WriteOptions(write.operation_id, known.incarnation, write.expected)
+        else:
+            log_id = fields.get("log_id", b"").decode()
+            expected = 0 if write.expected is None else write.expected
+            write = WriteOptions(write.operation_id, write.incarnation, expected)
+        return Save(
+            key,
+            self.change._replace(fields=await coded.encoded_fields(fields, key, log_id)),
+            self.ttl,
+            await coded.encoded_state(self.state, key, log_id),
+            await coded.encoded_rows(key, log_id, self.rows),
+            self.new,
+            write,
+        )
+
+    async def decoded(self, result: WriteResult, coded: CodedSessions) -> WriteResult:
+        """As `Operation`."""
+        write, fields = self.write, self.change.fields
+        if coded.codec.writes and not (write.incarnation or result.repeated):
+            log_id = fields.get("log_id", b"").decode()
+            coded.know(self.key, LogId(write.operation_id, log_id))
+        return result
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more for the first session of a user in this process."""
@@ -108,7 +142,7 @@ class Save(SessionWrite[WriteResult], frozen=True):
         seq = len(self.rows)
         dropped = 0 if memory.max_events is None else max(0, seq - memory.max_events)
         session.head = head._replace(fields={}).from_now(now).told(change.fields)
-        if head.log_id:
+        if head.version:
             session.head = session.head._replace(log_id=head.log_id)
         session.state, session.rows = dict(self.state), list(self.rows[dropped:])
         session.ids = ids_of(session.rows, dropped + 1)

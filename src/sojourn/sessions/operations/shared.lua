@@ -169,6 +169,12 @@ local function too_many_sessions(by_expiry, id, most)
   return alive >= tonumber(most) and alive or nil
 end
 
+-- Bytes of a value before it was encoded: then it says so in its header.
+local function plain_size(value)
+  if string.byte(value) ~= 255 then return #value end
+  return tonumber(string.match(value, '^.%d+ size:(%d+) ') or '') or #value
+end
+
 -- Bytes of the state in `key`: what its field `bytes` says, or counted when that cannot be read.
 -- An encoded value has its plain size in a field beside it.
 local function state_bytes(key, said)
@@ -205,7 +211,7 @@ local function measured(key, bytes, first, n, sizes)
   for i = first, first + 2 * n - 2, 2 do
     local old = redis.call('HSTRLEN', key, 'state:' .. ARGV[i])
     if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
-    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + #ARGV[i + 1]
+    bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + plain_size(ARGV[i + 1])
   end
   return bytes, added
 end
@@ -228,15 +234,28 @@ local function write_hash(key, fields)
   end
 end
 
--- Write those pairs; none of them is encoded.
+-- Write those pairs, beside an encoded value its plain size. `sizes` are those that stand there.
 local function write_state(key, first, n, sizes)
-  for name in pairs(sizes or {}) do redis.call('HDEL', key, 'size:' .. name) end
-  local fields = {}
+  local fields, stale = {}, {}
+  for name in pairs(sizes or {}) do stale[name] = true end
   for i = first, first + 2 * n - 2, 2 do
     fields[#fields + 1] = 'state:' .. ARGV[i]
     fields[#fields + 1] = ARGV[i + 1]
+    if string.byte(ARGV[i + 1]) == 255 then
+      fields[#fields + 1] = 'size:' .. ARGV[i]
+      fields[#fields + 1] = plain_size(ARGV[i + 1])
+      stale[ARGV[i]] = nil
+    end
   end
+  for name in pairs(stale) do redis.call('HDEL', key, 'size:' .. name) end
   write_hash(key, fields)
+end
+
+-- Bytes of those pairs as a state of its own.
+local function state_size(first, n)
+  local bytes = 0
+  for i = first, first + 2 * n - 2, 2 do bytes = bytes + #ARGV[i] + plain_size(ARGV[i + 1]) end
+  return bytes
 end
 
 -- The id of an event: the first member of its row, or the line behind the header of an encoded one.
@@ -246,6 +265,8 @@ local function event_id(row)
   if id then return id end
   local text
   if string.byte(row) == 255 then
+    id = string.match(row, '^[^\n]*\n"([^"\\\n]*)"\n')
+    if id then return id end
     text = string.match(row, '^[^\n]*\n("[^\n]*")\n')
   elseif string.sub(row, 1, 7) == '{"id":"' then
     local at = 8

@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from sojourn.calls.call import Script
 from sojourn.sessions import refusals
 from sojourn.sessions.operation import SessionWrite
+from sojourn.sessions.record import FIELDS
 from sojourn.sessions.replies import ms, seconds
 from sojourn.sessions.store import Change, IndexEntry, WriteOptions, WriteResult
 
 if TYPE_CHECKING:
+    from sojourn.sessions.coded import CodedSessions
     from sojourn.sessions.inmemory import InMemorySessions
     from sojourn.sessions.outage_cache import OutageCache
     from sojourn.sessions.redis import RedisSessions
@@ -30,6 +32,15 @@ class Update(SessionWrite[WriteResult], frozen=True):
 
     change: Change
     write: WriteOptions
+
+    async def encoded(self, coded: CodedSessions) -> Update:
+        """As `Operation`; bound to the session's log. A round trip where that is not known here."""
+        fields = self.change.fields
+        if all(FIELDS[name].in_clear for name in fields):
+            return self
+        log_id, write = await coded.log_of(self.key, self.write)
+        fields = await coded.encoded_fields(fields, self.key, log_id)
+        return Update(self.key, self.change._replace(fields=fields), write)
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip."""

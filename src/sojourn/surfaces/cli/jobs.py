@@ -1,4 +1,4 @@
-"""`sojourn upgrade`: jobs over all records, with a progress bar."""
+"""`sojourn upgrade` and `sojourn reseal`: jobs over all records, with a progress bar."""
 
 from __future__ import annotations
 
@@ -61,12 +61,57 @@ def _upgrade(
         report(done, f"{store.where} is in storage format {to}", as_json=as_json)
 
 
+@root.command(
+    "reseal",
+    rich_help_panel=MOVE,
+    epilog=epilog(
+        "sojourn reseal redis://localhost:6379?compression=zstd",
+        "sojourn reseal --user shop ada",
+        "sojourn reseal --plain",
+        codes=_CODES,
+    ),
+)
+def _reseal(
+    server: Server = None,
+    *,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Without keys, compression and serializer, as plain JSON."),
+    ] = False,
+    user: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--user",
+            metavar="APP USER",
+            help="Only what is this user's; with keys, under a new data key.",
+        ),
+    ] = None,
+    rate: Rate = None,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Encode the content of all records anew, with the keys, compression and serializer of now.
+
+    It may be stopped at any moment and run again, and agents may work meanwhile. With --user and
+    keys the user gets a new data key, and the one before is removed when nothing needs it.
+    """
+    with connect(server or url, namespace) as store:
+        with progress_bar("resealing") as tell:
+            of = user or (None, None)
+            work = store.admin.reseal(*of, plain=plain, rate=rate, progress=tell)
+            done = store.run(work)
+        report(done, store.where, as_json=as_json)
+
+
 def report(done: JobReport, what: str, *, as_json: bool) -> None:
     """Say what a job did. Records that were left end the command with code 1."""
     if as_json:
-        write_json([{**done._asdict(), "names": list(done.names)}])
+        write_json([{**done._asdict(), "names": list(done.names), "dropped": list(done.dropped)}])
     else:
         show(Text(f"{what}: {counted(done.rewritten, 'record')} rewritten."))
+        for name in done.dropped:
+            show(Text(f"The data key {name} has no record any more, and was removed."))
     for name in done.names:
         note(f"left as it is: {prose(name)}")
     if not done.complete:

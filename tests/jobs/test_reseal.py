@@ -1,0 +1,373 @@
+"""Content is encoded anew under live traffic, in every room, and reads as it did."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+import sojourn
+from extent import FULL
+from jobs.kit import records
+from planting import ROWS_OF_SERVERS, Planter, planters
+from servers import Server
+from sojourn import ConfigurationError, Event, InvalidInput, SessionKey, UserKey
+from sojourn.codecs.growth import MARK
+from sojourn.keys import KeyRing
+from sojourn.surfaces.cli import main
+from sojourn.testing.forgetting import fill, of_user
+
+ADA = UserKey.of("shop", "ada")
+TESTS = Path(__file__).parents[1]
+KINDS = ("session:", "state:")
+"""What the names of keys begin with whose content is encoded."""
+
+
+@pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
+def planter(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Planter]:
+    yield from planters(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def raw(shared_server: Server) -> Iterator[Any]:
+    with redis.Redis.from_url(shared_server.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def plain(raw: Any, shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
+    async with sojourn.open(shared_server.url) as store:
+        yield store
+
+
+@pytest.fixture
+async def packed(raw: Any, shared_server: Server) -> AsyncIterator[sojourn.Sojourn]:
+    async with sojourn.open(shared_server.url, serializer="msgpack") as store:
+        yield store
+
+
+async def picture(store: sojourn.Sojourn, owner: UserKey) -> list[object]:
+    """What the rooms give of a user."""
+    keys = [each.key for each in (await store.sessions.list(*owner)).sessions]
+    sessions = [await store.sessions.get(key) for key in sorted(keys)]
+    shown = [
+        (s.key, s.version, s.state, s.title, [(e.id, e.payload) for e in s.events], s.complete)
+        for s in sessions
+        if s is not None
+    ]
+    files = (
+        [
+            (found.name, (await store.artifacts.load(of, found.name)).data)
+            for of in (owner, *sorted(keys))
+            for found in await store.artifacts.names(of)
+        ]
+        if False
+        else []
+    )
+    return [*shown, *files, *await of_user(store, owner)]
+
+
+def encoded(found: dict[str, Any]) -> int:
+    """How many values of some records are encoded."""
+    values = [
+        each
+        for name, value in found.items()
+        for each in (value.values() if isinstance(value, dict) else value)
+        if name.startswith(KINDS)
+    ]
+    return sum(each[:1] == MARK for each in values)
+
+
+async def test_all_is_encoded_anew_reads_the_same_and_comes_back(planter: Planter) -> None:
+    planter.client.flushall()
+    async with (
+        sojourn.open(planter.url) as plain,
+        sojourn.open(planter.url, serializer="msgpack") as packed,
+    ):
+        for user in ("ada", "bob"):
+            await fill(plain, UserKey.of("shop", user), f"{user}'s word")
+        key = (await plain.sessions.create("shop", "ada", "long", state={"plan": [1, 2]})).key
+        for number in range(60):
+            await plain.sessions.append(key, Event(id=f"{number}", author="user", payload=[number]))
+        planter.plant(f"session:{{shop:ada}}:{key.session}", {b"mood": b"good"})
+        before, shown = records(planter.client), await picture(plain, ADA)
+        lives = {name: planter.client.pttl(name) for name in before}
+        done = await packed.admin.reseal()
+        after = records(planter.client)
+        assert encoded(before) == 0
+        assert encoded(after) > 70
+        assert done.complete
+        assert await picture(plain, ADA) == await picture(packed, ADA) == shown
+        again = await packed.admin.reseal()
+        assert (again.rewritten, records(planter.client)) == (0, after)
+        await plain.admin.reseal(plain=True)
+        assert records(planter.client) == before
+        for name, life in lives.items():
+            assert life - 60_000 < planter.client.pttl(name) <= life, name
+    planter.assert_nothing_in_quarantine()
+
+
+async def test_only_what_is_a_users(plain: sojourn.Sojourn, packed: Any, raw: Any) -> None:
+    for user in ("ada", "ada2"):
+        await fill(plain, UserKey.of("shop", user))
+    await fill(plain, UserKey.of("travel", "ada"))
+    await packed.admin.reseal("shop", "ada")
+    touched = {
+        name.split("{")[1].split("}")[0]
+        for name, value in records(raw).items()
+        if encoded({name: value})
+    }
+    assert touched == {"shop:ada"}
+    with pytest.raises(InvalidInput, match="both"):
+        await packed.admin.reseal("shop")
+
+
+async def test_writers_of_both_forms_go_on_meanwhile(
+    plain: sojourn.Sojourn, packed: sojourn.Sojourn, raw: Any
+) -> None:
+    keys = [(await plain.sessions.create("shop", "ada", f"s{n}")).key for n in range(4)]
+    counts: dict[SessionKey, int] = dict.fromkeys(keys, 0)
+    over = asyncio.Event()
+
+    async def write(key: SessionKey, store: sojourn.Sojourn) -> None:
+        while not over.is_set():
+            counts[key] += 1
+            delta = {"last": counts[key], f"k{counts[key] % 20}": counts[key]}
+            event = Event(id=str(counts[key]), author="user", payload=1, state_delta=delta)
+            await store.sessions.append(key, event)
+
+    writers = [
+        asyncio.create_task(write(key, store))
+        for key, store in zip(keys, (plain, packed, plain, packed), strict=True)
+    ]
+    while min(counts.values()) < 50:
+        await asyncio.sleep(0)
+    done = await packed.admin.reseal(progress=lambda at: at.passed > 1 and over.set())
+    over.set()
+    await asyncio.gather(*writers)
+    assert done.complete
+    await packed.admin.reseal()
+    assert encoded(records(raw)) > 400
+    for key in keys:
+        session = await plain.sessions.get(key)
+        assert session is not None
+        assert [event.id for event in session.events] == [str(n + 1) for n in range(counts[key])]
+        assert session.state["last"] == counts[key]
+        assert session.complete
+
+
+async def test_a_delta_that_waits_in_an_outbox(
+    plain: sojourn.Sojourn, packed: sojourn.Sojourn, raw: Any
+) -> None:
+    key = (await plain.sessions.create("shop", "ada", "s")).key
+    entry = '{"stamp":7,"more":[1],"delta":{"a":"{\\"x\\":1}","b":"\\"é\\""}}'
+    raw.hset("outbox:{shop:ada}", "op", entry)
+    raw.hset("outbox:{shop:ada}", "damaged", "{")
+    await packed.admin.reseal()
+    stored = raw.hget("outbox:{shop:ada}", "op")
+    assert b'"more":[1]' in stored
+    assert stored.count(b"$encoded") == 2
+    assert raw.hget("outbox:{shop:ada}", "damaged") == b"{"
+    await packed.admin.reseal(plain=True)
+    assert raw.hget("outbox:{shop:ada}", "op") == entry.encode()
+    await packed.admin.reseal()
+    session = await plain.sessions.get(key)
+    assert session is not None
+    assert (session.state["app:a"], session.state["app:b"]) == ({"x": 1}, "é")
+
+
+async def test_what_cannot_be_opened_stays_and_is_named(
+    plain: sojourn.Sojourn, packed: sojourn.Sojourn, raw: Any
+) -> None:
+    for name in ("one", "two"):
+        key = (await packed.sessions.create("shop", "ada", name, state={"a": {"b": 1}})).key
+        for number in range(3):
+            await packed.sessions.append(key, Event(author="user", payload={"n": number}))
+    row = raw.lindex("session:{shop:ada}:one:events", 1)
+    raw.lset("session:{shop:ada}:one:events", 1, row[:-1] + b"x")
+    raw.hset("session:{shop:ada}:two", "state:a", b"\xff1 msgpack\n??00000000")
+    done = await plain.admin.reseal(plain=True)
+    assert raw.lindex("session:{shop:ada}:one:events", 1) == row[:-1] + b"x"
+    assert raw.lindex("session:{shop:ada}:one:events", 2)[:1] == b"{"
+    assert done.left == 1
+    assert done.names[0].startswith("session:{shop:ada}:two: ")
+
+
+POINTS = range(1, 40) if FULL else (9,)
+CHILD = """
+import asyncio, os, signal, sys
+import sojourn
+
+async def reseal(url, calls):
+    async with sojourn.open(url, serializer="msgpack") as store:
+        def one_more(fact):
+            nonlocal calls
+            calls -= 1
+            if calls == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        store.on_call(one_more)
+        await store.admin._jobs.reseal(lease=0.2)
+
+asyncio.run(reseal(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("calls", POINTS)
+async def test_a_job_that_is_killed_goes_on(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server, calls: int
+) -> None:
+    await fill(plain, ADA)
+    before, shown = records(raw), await picture(plain, ADA)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, shared_server.url, str(calls), cwd=TESTS
+    )
+    assert await child.wait() == -9
+    assert await picture(plain, ADA) == shown
+    async with sojourn.open(shared_server.url, serializer="msgpack") as packed:
+        assert (await packed.admin._jobs.reseal(lease=0.2)).complete
+        assert await picture(packed, ADA) == shown
+    await plain.admin.reseal(plain=True)
+    assert records(raw) == before
+
+
+async def test_memory_has_nothing_to_reseal() -> None:
+    async with sojourn.open("memory://") as store:
+        with pytest.raises(ConfigurationError):
+            await store.admin.reseal()
+
+
+def test_the_command(shared_server: Server, raw: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with sojourn.sync.open(shared_server.url) as store:
+        store.sessions.create("shop", "ada", state={"a": {"b": 1}})
+    for words, said in (
+        ([f"{shared_server.url}?serializer=msgpack"], "1 record rewritten"),
+        ([f"{shared_server.url}?serializer=msgpack", "--user", "shop", "ada"], "0 records"),
+        ([shared_server.url, "--plain", "--json"], '"rewritten": 1'),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["reseal", *words])
+        out = capsys.readouterr()
+        assert (ended.value.code, said in out.out) == (0, True), out
+
+
+# ── a user's data key ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_user_gets_a_new_data_key_and_the_old_one_is_removed(
+    raw: Any, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.jobs.service._MOVING", 0.05)
+    options = {"keys": KeyRing.new(), "key_cache_seconds": 0.1, "operation_timeout": 1.0}
+    async with (
+        sojourn.open(shared_server.url, **options) as store,
+        sojourn.open(shared_server.url, **options) as other,
+    ):
+        keys = store.admin.keys
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"}, title="word")).key
+        bob = (await store.sessions.create("shop", "bob", state={"a": "word"})).key
+        for number in range(40):
+            await store.sessions.append(key, Event(id=f"{number}", author="user", payload="word"))
+        shown, before = await store.sessions.get(key), records(raw)
+        (old,) = [info.id for info in await keys.of("shop", "ada")]
+        over, written = asyncio.Event(), 40
+
+        async def write() -> None:
+            nonlocal written
+            while not over.is_set():
+                event = Event(id=f"{written}", author="user", payload="word")
+                await other.sessions.append(key, event)
+                written += 1
+                await asyncio.sleep(0)
+
+        writer = asyncio.create_task(write())
+        done = await store.admin.reseal("shop", "ada")
+        over.set()
+        await writer
+        assert (done.complete, done.dropped) == (True, [old])
+        (new,) = [info.id for info in await keys.of("shop", "ada")]
+        after = records(raw)
+        assert new != old
+        assert not [name for name, value in after.items() if old.encode() in repr(value).encode()]
+        assert (
+            after[f"session:{{shop:bob}}:{bob.session}"]
+            == (before[f"session:{{shop:bob}}:{bob.session}"])
+        )
+        again = await other.sessions.get(key)
+        assert shown is not None
+        assert again is not None
+        assert (again.state, again.title) == (shown.state, shown.title)
+        assert [event.id for event in again.events] == [str(number) for number in range(written)]
+
+
+async def test_a_session_that_is_renamed_meanwhile_keeps_its_content(
+    raw: Any, shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key that has sealed it is removed only when its keys were not passed over."""
+    monkeypatch.setattr("sojourn.jobs.service._MOVING", 0.05)
+    options = {"keys": KeyRing.new(), "key_cache_seconds": 0.05, "operation_timeout": 0.5}
+    async with sojourn.open(shared_server.url, **options) as store:
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"})).key
+        for number in range(5):
+            await store.sessions.append(key, Event(id=f"{number}", author="user", payload="word"))
+        passes: list[int] = []
+
+        async def rotate() -> None:
+            nonlocal key
+            while len(passes) < 3:
+                key = (await store.sessions.rotate(key)).key
+                await asyncio.sleep(0)
+
+        rotating = asyncio.create_task(rotate())
+        tell = lambda at: passes.append(at.passed)  # noqa: E731
+        done = await store.admin.reseal("shop", "ada", progress=tell)
+        await rotating
+        assert done.complete
+        assert len(done.dropped) == 1
+        session = await store.sessions.get(key)
+        assert session is not None
+        assert session.state == {"a": "word"}
+        assert len(session.events) == 5
+
+
+async def test_without_the_keys_nothing_is_done(raw: Any, shared_server: Server) -> None:
+    async with sojourn.open(shared_server.url, keys=KeyRing.new()) as store:
+        key = (await store.sessions.create("shop", "ada", state={"a": "word"})).key
+        await store.sessions.append(key, Event(author="user", payload="word"))
+    before = records(raw)
+    async with sojourn.open(shared_server.url) as store:
+        done = await store.admin.reseal(plain=True)
+    assert records(raw) == before
+    assert done.left == 2
+    assert "key" in done.names[0]
+
+
+async def test_plain_text_is_sealed_while_a_migration_is_under_way(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server
+) -> None:
+    await fill(plain, ADA, "wordy")
+    before, shown, ring = records(raw), await picture(plain, ADA), KeyRing.new()
+    async with sojourn.open(shared_server.url, keys=ring) as store:
+        assert (await store.admin.reseal()).left > 0
+    assert records(raw).items() >= before.items()
+    async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
+        assert (await store.admin.reseal()).complete
+        assert await picture(store, ADA) == shown
+    found = {name: value for name, value in records(raw).items() if name.startswith(KINDS)}
+    values = [value for each in found.values() for value in _values_of(each)]
+    assert [value for value in values if b"wordy" in value] == []
+    async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
+        assert (await store.admin.reseal(plain=True)).complete
+    after = records(raw)
+    assert {name: after[name] for name in before} == before
+
+
+def _values_of(found: Any) -> list[bytes]:
+    if isinstance(found, list):
+        return found
+    return [value for name, value in found.items() if name != b"labels"]
