@@ -64,3 +64,8 @@ def test_with_keys_it_is_of_many_users_and_sealed(cli: Cli, tmp_path: Path) -> N
 def test_too_little_is_refused_in_a_line(cli: Cli, app: str) -> None:
     ran = cli.run("codec", "train", "--app", app)
     assert (ran.code, ran.out, ran.err.count("error: ")) == (2, "", 1)
+
+
+def test_retiring_says_what_it_needs(cli: Cli) -> None:
+    ran = cli.run("codec", "retire", "shop", "abcdef")
+    assert (ran.code, "SOJOURN_COMPRESSION" in ran.err) == (2, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
+
 import msgspec
 
 from sojourn.codecs import decode
