@@ -69,14 +69,15 @@ def again(url: str, store: Sojourn) -> Callable[..., Sojourn]:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass for caches of keys."""
-    passed, clock = 0.0, services.monotonic
+    """Lets seconds pass for caches of keys; else each look at the clock takes a microsecond."""
+    now = 1000.0
 
-    def let_pass(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
+    def let_pass(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return now
 
-    monkeypatch.setattr(services, "monotonic", lambda: clock() + passed)
+    monkeypatch.setattr(services, "monotonic", lambda: let_pass(1e-6))
     return let_pass
 
 
