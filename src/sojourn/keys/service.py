@@ -54,10 +54,6 @@ class _Cached(NamedTuple):
     makes: bool = True
     active: StoredKey | None = None
 
-    def serves(self, *, create: bool) -> bool:
-        """Whether there is a key to write with, if one is wanted and would be made."""
-        return self.keys.active is not None or not (create and self.makes)
-
 
 @stays_here("its URL, and open the store there", holds="keys")
 class DataKeySource:
@@ -99,7 +95,8 @@ class DataKeySource:
         """The keys of a user, or of an app for records of no user.
 
         No round trip while they are cached; else one, or two when the first key is made. Those who
-        ask at the same time share it.
+        ask at the same time share it. With a ring that has no active master key, who wants to write
+        asks each time, as another process may have made the first key.
 
         Args:
             app: whose app.
@@ -119,11 +116,12 @@ class DataKeySource:
         cached = self._cached.get(owner)
         if cached is not None and asked - cached.asked < self._seconds:
             keys = cached.keys
-            if cached.serves(create=create) and keys.by_id.keys() >= set(wanted):
+            if (keys.active is not None or not create) and keys.by_id.keys() >= set(wanted):
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            if cached is None or cached.asked < asked or not cached.serves(create=create):
+            wants_first = create and cached is not None and cached.makes and not cached.keys.active
+            if cached is None or cached.asked < asked or wants_first:
                 cached = await self._fetch(owner, create=create)
         return _with_errors(cached.keys, wanted, owner)
 
