@@ -29,7 +29,13 @@ from sojourn.keys import KeyRing
 from sojourn.keys import service as services
 from sojourn.keys.keys import DataKeyRoomKeys
 from sojourn.keys.model import KeyOwner
-from sojourn.keys.operations.writes import SweepDataKeys
+from sojourn.keys.operations.writes import (
+    AddDataKey,
+    DestroyDataKeys,
+    RestoreDataKey,
+    RewrapDataKeys,
+    SweepDataKeys,
+)
 
 RING = KeyRing.new().add()
 USERS = ("ada", None, "", "a:b", "{*}% é")
@@ -63,14 +69,15 @@ def again(url: str, store: Sojourn) -> Callable[..., Sojourn]:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass for caches of keys."""
-    passed, clock = 0.0, services.monotonic
+    """Lets seconds pass for caches of keys; else each look at the clock takes a microsecond."""
+    now = 1000.0
 
-    def let_pass(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
+    def let_pass(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return now
 
-    monkeypatch.setattr(services, "monotonic", lambda: clock() + passed)
+    monkeypatch.setattr(services, "monotonic", lambda: let_pass(1e-6))
     return let_pass
 
 
@@ -165,10 +172,10 @@ async def test_a_cached_key_is_used_for_a_while_only(
     name = await made(store, app, "ada")
     async with again() as other:
         assert await other.admin.keys.destroy(app, "ada") == 1
-        later(59.9)
+        later(40)
         assert await made(store, app, "ada") == name
         assert name in (await keys_of(store, app, "ada", name)).by_id
-        later(0.1)
+        later(20)
         with pytest.raises(Erased):
             await made(store, app, "ada")
         found = await keys_of(store, app, "ada", name)
@@ -315,8 +322,18 @@ async def test_what_a_newer_version_has_written_stays(
 ) -> None:
     await write(store, app, "ada", "more", b"text")
     name = await made(store, app, "ada")
-    await store.admin.keys.new_data_key(app, "ada")
-    assert (await fields(store, app, "ada"))[b"more"] == b"text"
+    field = f"key:{name}"
+    stored = (await fields(store, app, "ada"))[field.encode()]
+    await write(store, app, "ada", field, stored + b" and more")
+    await write(store, app, "ada", "format", b"1.7")
+    second = await store.admin.keys.new_data_key(app, "ada")
+    (other_id,) = set(RING.ids) - {RING.active}
+    async with again(RING.activate(other_id)) as other:
+        assert (await other.admin.keys.rotate()).rewrapped >= 2
+        assert {*(await keys_of(other, app, "ada", name)).by_id} == {name, second}
+    found = await fields(store, app, "ada")
+    assert (found[b"more"], found[b"format"]) == (b"text", b"1.7")
+    assert found[field.encode()].endswith(b" and more")
     await write(store, app, "ada", "format", b"2")
     before = await fields(store, app, "ada")
     async with again() as other:
@@ -421,11 +438,53 @@ async def test_who_uses_a_key_meanwhile_keeps_it_from_a_sweep(
     assert await run(SweepDataKeys(owner, day, -1)) == "idle"
     await store.admin.keys.new_data_key(app, "ada")
     assert await run(SweepDataKeys(owner, day, -1)) == "idle", "noted anew"
+    await write(store, app, "ada", "idle", b"1")
+    assert await run(SweepDataKeys(owner, 10**10, -1)) == "idle"
+    assert (await fields(store, app, "ada"))[b"idle"] == b"1", "since when, and not until when"
     await store.admin.keys.of(app, "ada")
     await store.admin.keys.usage()
     assert b"idle" in await fields(store, app, "ada"), "who looks does not use it"
     assert await run(SweepDataKeys(owner, -1, -1)) == "removed"
     assert await run(SweepDataKeys(owner, -1, -1)) == "young", "there is none"
+
+
+async def test_keys_that_are_too_old_do_not_stay_in_memory(
+    store: Sojourn, app: str, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = store.room("keys")._cached
+    await made(store, app, "ada")
+    later(120)
+    await made(store, app, "bob")
+    assert [each.user for each in cached] == ["bob"]
+    monkeypatch.setattr(services, "_OWNERS", 3)
+    for user in "abcd":
+        await made(store, app, user)
+    assert [each.user for each in cached] == ["b", "c", "d"]
+
+
+async def test_a_key_is_not_made_for_who_was_forgotten_a_moment_ago(
+    store: Sojourn, app: str
+) -> None:
+    await made(store, app, "ada")
+    owner, run = KeyOwner(app, "ada"), store._rooms["keys"].store.run
+    await run(DestroyDataKeys(owner))
+    for operation in (AddDataKey, RestoreDataKey):
+        found = await run(operation(owner, "0" * 16, b"a" * 16 + b" bm9uZQ== 1"))
+        assert found.erased
+        assert await fields(store, app, "ada") == {}
+
+
+async def test_a_key_that_changed_meanwhile_is_not_rewrapped(store: Sojourn, app: str) -> None:
+    name = await made(store, app, "ada")
+    owner, run = KeyOwner(app, "ada"), store._rooms["keys"].store.run
+    field = b"key:" + name.encode()
+    old = (await fields(store, app, "ada"))[field]
+    new, other = (old.replace(b" ", b" " + start, 1) for start in (b"bmV3", b"b3Ro"))
+    assert await run(RewrapDataKeys(owner, [(name, other, new), ("0" * 16, other, new)])) == 0
+    assert (await fields(store, app, "ada"))[field] == old
+    for _ in range(2):
+        assert await run(RewrapDataKeys(owner, [(name, old, new)])) == 1
+        assert (await fields(store, app, "ada"))[field] == new
 
 
 async def test_keys_are_cached_for_a_day_at_most(url: str) -> None:

@@ -10,7 +10,8 @@ from sojourn.calls.coded import CodedStore
 from sojourn.caps import CAPS, CEILING
 from sojourn.codecs import in_pieces
 from sojourn.codecs.codec import Coder, Place
-from sojourn.codecs.growth import MARK
+from sojourn.codecs.growth import FORMAT, MARK
+from sojourn.codecs.recoding import Recoder, unless_same
 from sojourn.errors import CorruptRecord, Erased, NewerFormat, Undecodable
 from sojourn.memory.entry_codec import corrupt
 from sojourn.memory.model import ScopeKey
@@ -92,7 +93,7 @@ def _encoded(coder: Coder, scope: ScopeKey, item: Item) -> Item:
     if item.vector_encoding or any(value[:1] == MARK for value in _values(item)):
         return item
     place = _place(scope, item.key)
-    value = coder.encode(item.value, place._replace(field="value"))
+    value = coder.encode(item.value, place._replace(field=_parts_of(item)))
     metadata, text, vector, encoding = item.metadata, item.text, item.vector, ""
     if metadata != EMPTY:
         metadata = coder.encode(metadata, place._replace(field="metadata"))
@@ -125,14 +126,14 @@ def _digest(coder: Coder, place: Place, item: Item) -> str:
 def _decoded(coder: Coder, scope: ScopeKey, row: MemoryRow) -> MemoryRow:
     item, more = row.item, row.more
     place = _place(scope, item.key)
-    value = coder.decode(item.value, place._replace(field="value"), CEILING.event)
+    value = coder.decode(item.value, place._replace(field=_parts_of(item)), CEILING.event)
     metadata, text, vector = item.metadata, item.text, item.vector
     if metadata != EMPTY:
         metadata = coder.decode(metadata, place._replace(field="metadata"), CEILING.event)
     if text is not None:
         text = coder.decode(text, place._replace(field="text"), CEILING.event)
         text.decode()
-    if vector:
+    if vector or item.vector_encoding:
         at, encoding = place._replace(field="vector"), item.vector_encoding
         try:
             vector = coder.decode_data(encoding, vector, at, CAPS.vector)
@@ -158,6 +159,16 @@ def _values(item: Item) -> Iterator[bytes]:
         yield item.text
 
 
+def _parts_of(item: Item) -> str:
+    """What an entry consists of, which its value is bound to: none can be taken away or added."""
+    parts = {
+        "metadata": item.metadata != EMPTY,
+        "text": item.text is not None,
+        "vector": item.vector or item.vector_encoding,
+    }
+    return " ".join(["value", *(name for name, there in parts.items() if there)])
+
+
 def _user_of(scope: ScopeKey) -> str | None:
     return None if scope.owner is None else scope.owner.user
 
@@ -165,3 +176,24 @@ def _user_of(scope: ScopeKey) -> str | None:
 def _place(scope: ScopeKey, key: str) -> Place:
     within = f"{scope.kind}:{scope.name}"
     return Place("memory", "", scope.app, _user_of(scope), within, key)
+
+
+def recoded(recoder: Recoder, scope: ScopeKey, row: MemoryRow) -> Item:
+    """The content of an entry encoded anew; the same when it is written so already.
+
+    Raises:
+        As `Coder.decode`.
+    """
+    stored = row.item
+    opened = _decoded(recoder.reads, scope, row)
+    if opened.more != row.more:
+        raise NewerFormat(
+            f"The vector of the memory entry {stored.key!r} has the encoding "
+            f"{stored.vector_encoding!r}, which this process cannot read. Nothing was changed.",
+            found=str(FORMAT),
+            known=str(FORMAT),
+        )
+    new = _encoded(recoder.writes, scope, opened.item)
+    pairs = zip((*_values(stored), b""), (*_values(new), b""), strict=True)
+    is_same = all(unless_same(old, value) is old for old, value in pairs)
+    return stored if is_same and new.vector_encoding == stored.vector_encoding else new
