@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,20 +36,6 @@ class ThreadInMemory:
     checkpoints: dict[str, bytes] = field(default_factory=dict[str, bytes])
     writes: dict[str, Writes] = field(default_factory=dict[str, Writes])
     objects: dict[str, bytes] = field(default_factory=dict[str, bytes])
-
-    def missing(self, digests: Sequence[str], given: Mapping[str, bytes]) -> list[str]:
-        """Digests, and those below them, of which neither is here nor given what they name."""
-        todo, seen, lost = list(digests), set[str](), list[str]()
-        while todo:
-            digest = todo.pop()
-            if digest in seen or digest in self.objects:
-                continue
-            seen.add(digest)
-            if digest in given:
-                todo += map(digest_in, children_of(given[digest]))
-            else:
-                lost.append(digest)
-        return lost
 
     def row(self, place: str) -> StoredRow | None:
         """A checkpoint as it stands on a server."""

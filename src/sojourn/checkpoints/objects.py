@@ -206,6 +206,23 @@ def needed(
     return found
 
 
+def missing_of(
+    digests: Sequence[str], here: Mapping[str, bytes], given: Mapping[str, bytes]
+) -> list[str]:
+    """Digests, and those below what is given, of which neither is here nor given what they name."""
+    todo, seen, lost = list(digests), set[str](), list[str]()
+    while todo:
+        digest = todo.pop()
+        if digest in seen or digest in here:
+            continue
+        seen.add(digest)
+        if digest in given:
+            todo += map(digest_in, children_of(given[digest]))
+        else:
+            lost.append(digest)
+    return lost
+
+
 def content_of(fragment: Fragment, objects: Mapping[str, bytes]) -> Content:
     """The value of a fragment.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.checkpoints import refusals
 from sojourn.checkpoints.keys import CheckpointRoomKeys, ThreadKeys
+from sojourn.checkpoints.model import ThreadKey
 from sojourn.checkpoints.store import in_ms
 from sojourn.engine.engine import Engine
 from sojourn.engine.store import RedisStore
@@ -112,6 +113,15 @@ class RedisCheckpoints(RedisStore[CheckpointRoomKeys]):
     def _is_due(self, name: tuple[str, str], now: float, ttl: float | None) -> bool:
         again, lasting = self._registered.get(name, (0.0, 0.0))
         return again <= now or not (lasting is None or (ttl is not None and ttl <= lasting))
+
+    async def every_thread(self) -> AsyncIterator[ThreadKey]:
+        """All threads. A round trip for each 1,000 keys of the server."""
+        async for key, kind in self.scan(self.keys.pattern("thread")):
+            try:
+                if kind == "thread":
+                    yield ThreadKey.of(*self.keys.named(key))
+            except ValueError:  # a key of another program
+                continue
 
     async def unregister(self, names: Sequence[tuple[str, str]]) -> None:
         """Take names out of indexes. One round trip for all."""

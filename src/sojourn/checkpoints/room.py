@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.checkpoints.admin import ThreadAdmin
+from sojourn.checkpoints.archive import ThreadArchive
 from sojourn.checkpoints.inmemory import InMemoryCheckpoints
 from sojourn.checkpoints.keys import CheckpointRoomKeys
 from sojourn.checkpoints.redis import RedisCheckpoints
@@ -22,11 +25,15 @@ def _open(at: RoomContext) -> OpenRoom:
         store, apps_of = RedisCheckpoints(at.engine, CheckpointRoomKeys(options.namespace)), nobodys
     coded = CodedStore(store, at.codec)
     admin = ThreadAdmin(coded)
+    threads = Threads(
+        *(coded, at.codec, options.thread_ttl),
+        *(options.max_event_bytes, options.operation_timeout),
+    )
+    archive = ThreadArchive(threads, coded)
     return OpenRoom(
-        service=Threads(
-            *(coded, at.codec, options.thread_ttl),
-            *(options.max_event_bytes, options.operation_timeout),
-        ),
+        service=threads,
+        records=archive.records,
+        restore=archive.restore,
         admin=admin,
         store=coded,
         forget={"threads": lambda owner: admin.forget(*owner)},
@@ -39,4 +46,5 @@ ROOM = Room(
     keys=CheckpointRoomKeys,
     open=_open,
     wraps=(Threads, ThreadAdmin),
+    commands=lambda: import_module("sojourn.surfaces.cli.threads"),
 )

@@ -334,7 +334,7 @@ class Threads:
         key, space = ThreadKey.of(*key), escape(parse_place("namespace", namespace))
         places = None if checkpoint is None else [f"{space}:{_id(checkpoint)}"]
         found = await self._store.run(ReadCheckpoints(key, places, space))
-        return next(iter(self._parsed(key, found)), None)
+        return next(iter(self.parse(key, found)), None)
 
     async def places(
         self, key: ThreadKey, *, namespace: str | None = None
@@ -368,7 +368,7 @@ class Threads:
             return []
         key = ThreadKey.of(*key)
         found = await self._store.run(ReadCheckpoints(key, names, bare=bare))
-        return self._parsed(key, found, bare=bare)
+        return self.parse(key, found, bare=bare)
 
     async def before(
         self,
@@ -405,7 +405,7 @@ class Threads:
         more = StoredRows()
         if wanted:
             more = await self._store.run(ReadObjects(key, sorted(wanted)))
-        return self._parsed(key, StoredRows(found.rows, more.objects), only=wants)
+        return self.parse(key, StoredRows(found.rows, more.objects), only=wants)
 
     # ── threads ────────────────────────────────────────────────────────────────────────────────
 
@@ -536,6 +536,24 @@ class Threads:
         if outcome != "ok":
             raise refusals.gone(key.thread)
 
+    async def stage(self, key: ThreadKey, stage: str, rows: StoredRows, title: str) -> None:
+        """Store checkpoints into parts that nobody sees before `publish`.
+
+        A round trip for each checkpoint and each of its tasks.
+
+        Args:
+            key: of which thread.
+            stage: the name of the parts.
+            rows: checkpoints, decoded.
+            title: of the thread.
+
+        Raises:
+            CorruptRecord: one of them cannot be read.
+        """
+        for each in self.parse(key, rows):
+            await self._stage(key, stage, each, title)
+        self._memo.forget(key)
+
     async def _stage(self, key: ThreadKey, stage: str, each: StoredCheckpoint, title: str) -> None:
         await self.put(
             key,
@@ -630,7 +648,7 @@ class Threads:
                 raise TooLarge("A value of a checkpoint", len(body), self._cap, "max_event_bytes")
         check("A checkpoint", sum(map(len, bodies)), CAPS.call_bytes)
 
-    def _parsed(
+    def parse(
         self,
         key: ThreadKey,
         found: StoredRows,
@@ -638,7 +656,11 @@ class Threads:
         bare: bool = False,
         only: Collection[str] | None = None,
     ) -> list[StoredCheckpoint]:
-        """Checkpoints of what the store gave."""
+        """Checkpoints of what the store gave.
+
+        Raises:
+            CorruptRecord: one of them cannot be read.
+        """
         if self._codec.keys is None:  # sealed ones open only under the name that they have
             _check_objects(key, found.objects)
         made: list[StoredCheckpoint] = []

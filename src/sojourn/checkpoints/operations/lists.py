@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sojourn.calls.call import Call, only
@@ -201,6 +201,23 @@ class ListThreads(Operation[tuple[list[ThreadRow], int]], frozen=True):
         """As `Operation`."""
         rows, number = result
         return await content.decoded_titles(coded, self.owner, rows), number
+
+
+class EveryThread(Operation[AsyncIterator[ThreadKey]], frozen=True):
+    """All threads, some perhaps twice."""
+
+    async def on_server(self, server: RedisCheckpoints) -> AsyncIterator[ThreadKey]:
+        """A round trip for each 1,000 keys of the server, as they are wanted."""
+        return server.every_thread()
+
+    async def in_memory(self, memory: InMemoryCheckpoints) -> AsyncIterator[ThreadKey]:
+        """As `Operation`."""
+        return _each([key for key in list(memory.threads) if memory.alive(key)])
+
+
+async def _each(keys: Sequence[ThreadKey]) -> AsyncIterator[ThreadKey]:
+    for key in keys:
+        yield key
 
 
 class ReadThread(Operation[ThreadRow | None], frozen=True):

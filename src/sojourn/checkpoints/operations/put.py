@@ -11,6 +11,7 @@ from sojourn.calls.call import Script
 from sojourn.calls.operation import Operation
 from sojourn.checkpoints import coded as content
 from sojourn.checkpoints.model import ThreadKey
+from sojourn.checkpoints.objects import missing_of
 from sojourn.checkpoints.records import CheckpointLead
 from sojourn.checkpoints.store import in_ms
 
@@ -78,11 +79,8 @@ class PutCheckpoint(Operation[Sequence[str]], frozen=True):
         if operation in memory.done:
             return []
         found = memory.alive(self.key, stage=self.stage)
-        missing = (
-            found.missing(self.lead.digests, self.objects)
-            if found is not None
-            else [each for each in self.lead.digests if each not in self.objects]
-        )
+        here = {} if found is None else found.objects
+        missing = missing_of(self.lead.digests, here, self.objects)
         if missing:
             return missing
         found = memory.touched(self.key, self.ttl, stage=self.stage)

@@ -11,6 +11,7 @@ from sojourn.calls.call import Argument, Script
 from sojourn.calls.operation import Operation
 from sojourn.checkpoints import coded as content
 from sojourn.checkpoints.model import ThreadKey
+from sojourn.checkpoints.objects import missing_of
 from sojourn.checkpoints.operations.put import LARGE
 from sojourn.checkpoints.records import WriteRow
 from sojourn.checkpoints.store import in_ms
@@ -73,11 +74,8 @@ class PutWrites(Operation[Sequence[str]], frozen=True):
         there = found.writes.get(self.place, {}) if found is not None else {}
         rows = [row for row in self.rows if row.number < 0 or (self.task, row.number) not in there]
         digests = [digest for row in rows for digest in row.digests]
-        missing = (
-            found.missing(digests, self.objects)
-            if found is not None
-            else [each for each in digests if each not in self.objects]
-        )
+        here = {} if found is None else found.objects
+        missing = missing_of(digests, here, self.objects)
         if missing:
             return missing
         found = memory.touched(self.key, self.ttl, stage=self.stage)
