@@ -15,6 +15,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from sojourn.integrations.langgraph.cache import TaskCache as Cache
 from sojourn.integrations.langgraph.saver import CheckpointSaver
+from sojourn.integrations.langgraph.store import LongTermStore as Store
 
-__all__ = ["CheckpointSaver"]
+__all__ = ["Cache", "CheckpointSaver", "Store"]
