@@ -6,7 +6,10 @@ import os
 from collections.abc import Collection
 from typing import Any
 
+import redis
+
 import sojourn
+from servers import Server
 from sojourn.codecs.codec import DataKeys
 from sojourn.codecs.encryption import DataKey
 from sojourn.errors import Erased, SojournError
@@ -52,3 +55,10 @@ def open_sealed(url: Any, keys: TestKeys | None = None, **options: Any) -> sojou
     store = sojourn.open(url, **options)
     store.stores.rooms["sessions"].parts.store.codec.seal_with(keys or TestKeys())
     return store
+
+
+def words_stored(server: Server, words: Collection[bytes]) -> list[bytes]:
+    """Which of some words stand anywhere on a server: it is asked for all that it has."""
+    with redis.Redis.from_url(server.url) as client:
+        stored = [*client.scan_iter(), *(client.dump(key) or b"" for key in client.scan_iter())]
+    return [word for word in words if any(word in each for each in stored)]

@@ -45,13 +45,11 @@ class _Cached(NamedTuple):
     Attributes:
         asked: when their store was asked.
         keys: the keys.
-        makes: whether one would be made.
         active: the one that seals, as it is stored; None if there is none.
     """
 
     asked: float
     keys: DataKeys
-    makes: bool = True
     active: StoredKey | None = None
 
 
@@ -148,7 +146,7 @@ class DataKeySource:
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
         found = _unwrapped(stored, owner, ring, create=create)
         active = stored.keys.get(stored.active)
-        cached = _Cached(asked, found, bool(ring.active), active)
+        cached = _Cached(asked, found, active)
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
         self._discard(asked)

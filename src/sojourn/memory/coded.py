@@ -92,7 +92,7 @@ def _encoded(coder: Coder, scope: ScopeKey, item: Item) -> Item:
     if item.vector_encoding or any(value[:1] == MARK for value in _values(item)):
         return item
     place = _place(scope, item.key)
-    value = coder.encode(item.value, place._replace(field="value"))
+    value = coder.encode(item.value, place._replace(field=_parts_of(item)))
     metadata, text, vector, encoding = item.metadata, item.text, item.vector, ""
     if metadata != EMPTY:
         metadata = coder.encode(metadata, place._replace(field="metadata"))
@@ -125,14 +125,14 @@ def _digest(coder: Coder, place: Place, item: Item) -> str:
 def _decoded(coder: Coder, scope: ScopeKey, row: MemoryRow) -> MemoryRow:
     item, more = row.item, row.more
     place = _place(scope, item.key)
-    value = coder.decode(item.value, place._replace(field="value"), CEILING.event)
+    value = coder.decode(item.value, place._replace(field=_parts_of(item)), CEILING.event)
     metadata, text, vector = item.metadata, item.text, item.vector
     if metadata != EMPTY:
         metadata = coder.decode(metadata, place._replace(field="metadata"), CEILING.event)
     if text is not None:
         text = coder.decode(text, place._replace(field="text"), CEILING.event)
         text.decode()
-    if vector:
+    if vector or item.vector_encoding:
         at, encoding = place._replace(field="vector"), item.vector_encoding
         try:
             vector = coder.decode_data(encoding, vector, at, CAPS.vector)
@@ -156,6 +156,16 @@ def _values(item: Item) -> Iterator[bytes]:
     yield item.metadata
     if item.text is not None:
         yield item.text
+
+
+def _parts_of(item: Item) -> str:
+    """What an entry consists of, which its value is bound to: none can be taken away or added."""
+    parts = {
+        "metadata": item.metadata != EMPTY,
+        "text": item.text is not None,
+        "vector": item.vector or item.vector_encoding,
+    }
+    return " ".join(["value", *(name for name, there in parts.items() if there)])
 
 
 def _user_of(scope: ScopeKey) -> str | None:

@@ -70,6 +70,7 @@ class Index:
         size: in bytes.
         users: how many calls are using it.
         turns: a lock for each event loop, held while a task reads the changes from the store.
+        lacks_since: when it was found that an entry cannot be decoded, by the monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,7 @@ class Index:
         self.size = 0
         self.users = 0
         self.turns: WeakKeyDictionary[AbstractEventLoop, Lock] = WeakKeyDictionary()
+        self.lacks_since: float | None = None
         self._vectors: Vectors | None = None
         self._lock = threading.Lock()
         self._db = _database()

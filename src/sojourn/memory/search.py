@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 
 from sojourn.calls.operation import RoomStore
@@ -31,6 +32,8 @@ _FEW = 200
 """Entries up to which a search or an update runs on the event loop."""
 _BRIEF = 4096
 """Bytes up to which an update does: some grow eighteenfold when they are normalised."""
+_RETRY = 60.0
+"""Seconds after which entries that could not be decoded are tried again: keys may be there now."""
 _LONG = 1000
 """Characters from which a query runs in a thread."""
 
@@ -97,12 +100,15 @@ class Searcher:
 
     async def _catch_up(self, scope: ScopeKey, index: Index) -> float | None:
         """Apply the changes; returns the store's time, or None to start over."""
+        if index.lacks_since is not None and monotonic() - index.lacks_since > _RETRY:
+            return None
         while True:
             since, latest = index.known()
             changes = await self._store.run(ReadChanges(scope, since, latest))
             if changes.mark is None:
                 return None
             if changes.newer:
+                index.lacks_since = index.lacks_since or monotonic()
                 log.warning(
                     "Searches leave out %d entries that this process cannot decode: they are of a "
                     "newer format, or sealed with a key that it does not have.",

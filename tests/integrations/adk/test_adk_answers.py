@@ -121,6 +121,8 @@ def test_a_state_that_is_too_large(client, path):
         (errors.Unavailable("No answer from secret-host:6379 in time."), 503),
         (errors.OutcomeUnknown("secret-host:6379 is gone.", operation_id="o"), 503),
         (errors.NewerFormat("A newer one.", found="2", known="1"), 503),
+        (errors.KeyMissing("Sealed.", key_id="0"), 503),
+        (errors.Tampered("Changed.", key="k", raw=b""), 500),
         (errors.CorruptRecord("A row.", key="session:secret-host", raw=b"x"), 500),
         (errors.InvalidId("An app of 600 bytes."), 400),
         (errors.SessionRotated("It has another id."), 404),

@@ -45,6 +45,7 @@ _ANSWERS: Final[Mapping[type[Exception], _Answer]] = {
     errors.NewerFormat: _Answer(
         503, "A newer version has stored this, and this server cannot read it yet."
     ),
+    errors.Undecodable: _Answer(503, "This server cannot decode what is stored under this name."),
     errors.CorruptRecord: _Answer(500, "What is stored under this name cannot be read."),
     SessionNotFoundError: _Answer(404),
     AlreadyExistsError: _Answer(409),
