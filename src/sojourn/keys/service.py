@@ -46,11 +46,13 @@ class _Cached(NamedTuple):
         asked: when their store was asked.
         keys: the keys.
         active: the one that seals, as it is stored; None if there is none.
+        create: whether one was to be made where there was none.
     """
 
     asked: float
     keys: DataKeys
     active: StoredKey | None = None
+    create: bool = False
 
 
 @stays_here("its URL, and open the store there", holds="keys")
@@ -118,8 +120,11 @@ class DataKeySource:
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            wants_first = create and cached is not None and cached.makes and not cached.keys.active
-            if cached is None or cached.asked < asked or wants_first:
+            if (
+                cached is None
+                or cached.asked < asked
+                or (create and not cached.create and cached.active is None)
+            ):
                 cached = await self._fetch(owner, create=create)
         return _with_errors(cached.keys, wanted, owner)
 
@@ -146,7 +151,7 @@ class DataKeySource:
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
         found = _unwrapped(stored, owner, ring, create=create)
         active = stored.keys.get(stored.active)
-        cached = _Cached(asked, found, active)
+        cached = _Cached(asked, found, active, create)
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
         self._discard(asked)
