@@ -157,7 +157,8 @@ async def test_who_asks_at_the_same_time_shares_the_round_trip(
         store.on_call(lambda fact: calls.append(fact.name))
         asked = [source_of(store).keys_of("shop", "ada", create=True) for _ in range(20)]
         assert len({*map(str, await asyncio.gather(*asked))}) == 1
-        assert calls == ["keys.read", "keys.add"][: 1 + active]
+        # without an active master key, each asks for what others may have made since
+        assert calls == (["keys.read", "keys.add"] if active else ["keys.read"] * 2)
 
 
 @pytest.mark.parametrize(
