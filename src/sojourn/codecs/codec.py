@@ -6,7 +6,8 @@ How a value says which were applied: docs/storage-format.md, "How a record says 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -20,6 +21,9 @@ from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
 _COMPRESSED = "zstd"
 _PLAIN_SIZE = "size"
+_SIZED = _PLAIN_SIZE.encode()
+_WAYS = 256
+"""Headers of which a coder remembers how values are decoded."""
 
 _KEY_ID = re.compile(rb"\xff1(?: [^\n ]+)* aes-256-gcm:([0-9a-f]{16})\n")
 _DICTIONARY = re.compile(rb"\xff1(?: [^\n ]+)*? zstd:([A-Za-z0-9_-]+)[ \n]")
@@ -48,6 +52,14 @@ class Place(NamedTuple):
     name: str = ""
 
 
+_to_place = msgspec.json.Decoder(Place).decode
+
+
+def bound(place: Place) -> bytes:
+    """A place as encryption binds it; where many values stand in one, it is made once."""
+    return _to_bytes(place)
+
+
 class Compressor(Protocol):
     """Makes values smaller."""
 
@@ -69,7 +81,16 @@ class Compressor(Protocol):
         ...
 
 
-class DataKeys(NamedTuple):
+class _DataKeys(NamedTuple):
+    """What of `DataKeys` is compared."""
+
+    active: DataKey | None
+    by_id: Mapping[str, DataKey]
+    errors: Mapping[str, SojournError] = {}
+    migrating: bool = False
+
+
+class DataKeys(_DataKeys):
     """The data keys of a user, or of an app.
 
     Attributes:
@@ -77,12 +98,10 @@ class DataKeys(NamedTuple):
         by_id: those that open.
         errors: why a key that was asked for is not among them.
         migrating: whether values in plain text are accepted, while they are being sealed.
+        coder: encodes and decodes with them; made once, and gone with them.
     """
 
-    active: DataKey | None
-    by_id: Mapping[str, DataKey]
-    errors: Mapping[str, SojournError] = {}
-    migrating: bool = False
+    coder: Coder | None = None
 
 
 class Dictionaries(Protocol):
@@ -138,9 +157,6 @@ class Sealed(NamedTuple):
     bytes: int
 
 
-_NO_KEYS = DataKeys(None, {}, migrating=True)
-
-
 class Codec:
     """How a store writes values. It reads whatever another one wrote, with the keys for it.
 
@@ -170,7 +186,8 @@ class Codec:
         self.writes = bool(serializer or compressing)
         self.keys: KeySource | None = None
         self.dictionaries: Dictionaries | None = None
-        self._plain = Coder(self, _NO_KEYS, compressor)
+        self._no_keys = DataKeys(None, {}, migrating=True)
+        self._plain = Coder(self, self._no_keys, compressor)
         if keys is not None:
             self.seal_with(keys)
 
@@ -217,43 +234,82 @@ class Codec:
         """
         if self.keys is None and self.dictionaries is None:
             return self._plain
-        wanted: set[str] = set()
-        named: set[str] = set()
-        for value in stored:
-            if value[:1] == MARK:
-                if (found := _KEY_ID.match(value)) is not None:
-                    wanted.add(found[1].decode())
-                if (found := _DICTIONARY.match(value)) is not None:
-                    named.add(found[1].decode())
+        wanted, named = _needed(stored) if stored else (_NONE, _NONE)
         compressor, writes = self.compressor, create and self.compressing
         if self.dictionaries is not None:
             if named:
                 compressor = await self.dictionaries.for_reading(app, named, writes=writes)
             elif writes:
                 compressor = self.dictionaries.for_writing(app)
-        if self.keys is None:
-            return Coder(self, _NO_KEYS, compressor)
-        keys = await self.keys.keys_of(app, user, wanted, create=create)
-        return Coder(self, keys, compressor)
+        keys = self._no_keys
+        if self.keys is not None:
+            keys = await self.keys.keys_of(app, user, wanted, create=create)
+        coder = keys.coder
+        if coder is None or not coder.is_of(self, compressor):
+            coder = keys.coder = Coder(self, keys, compressor)
+        return coder
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _needed(stored: Iterable[bytes]) -> tuple[Collection[str], Collection[str]]:
+    """The keys and the dictionaries that are named in some values."""
+    lines = {value[: value.find(b"\n") + 1] for value in stored}
+    keys, dictionaries = map(_KEY_ID.match, lines), map(_DICTIONARY.match, lines)
+    return {m[1].decode() for m in keys if m}, {m[1].decode() for m in dictionaries if m}
+
+
+_Undo = Callable[[bytes, int], bytes]
+"""Takes an encoding off, unless more bytes came of it than that."""
+
+
+class _Way(NamedTuple):
+    """How values with one header are decoded."""
+
+    key: DataKey | None
+    undo: Sequence[_Undo]
 
 
 class Coder:
     """Encodes and decodes the values of one user, or of an app."""
 
-    __slots__ = ("_active", "_codec", "_compressor", "_keys", "_name", "_strict")
+    __slots__ = (
+        "_active",
+        "_codec",
+        "_compress",
+        "_compressor",
+        "_errors",
+        "_headers",
+        "_keys",
+        "_name",
+        "_serializer",
+        "_strict",
+        "_ways",
+    )
 
     def __init__(self, codec: Codec, keys: DataKeys, compressor: Compressor | None) -> None:
         self._codec = codec
+        self._serializer = codec.serializer
         self._compressor = compressor
-        self._keys = keys
+        self._compress = None
+        if codec.compressing and compressor is not None:
+            self._compress = compressor.compress
+        self._keys, self._errors = keys.by_id, keys.errors
         self._active = keys.active
         self._name = "" if keys.active is None else f"{CIPHER}:{keys.active.id}"
         self._strict = codec.keys is not None and not keys.migrating
+        self._headers: dict[str, bytes] = {}
+        self._ways: dict[bytes, _Way] = {}
+
+    def is_of(self, codec: Codec, compressor: Compressor | None) -> bool:
+        """Whether it was made of these."""
+        return self._codec is codec and self._compressor is compressor
 
     def encode(
         self,
         value: bytes,
-        place: Place,
+        place: Place | bytes,
         *,
         lead: bytes = b"",
         sized: bool = False,
@@ -263,28 +319,47 @@ class Coder:
 
         Args:
             value: JSON text, or any text.
-            place: where it stands.
+            place: where it stands; or `bound` of it.
             lead: what stands behind the header in clear.
             sized: whether the header says how many bytes it has: scripts count them.
             json: whether it is JSON.
         """
-        names, body = self._encoded(value, self._compressor, json=json)
-        if not names:
+        done, body = "", value
+        if json and self._serializer is not None:
+            other = serialized(self._serializer, body)
+            if other is not None:
+                done, body = self._serializer.name, other
+        if self._compress is not None:
+            smaller = self._compress(body)
+            if smaller is not None:
+                done, body = f"{done} {smaller[0]}" if done else smaller[0], smaller[1]
+        if self._active is None and not done:
             return value
+        names = self._headers.get(done) or self._header(done)
         if sized:
-            names.insert(0, f"{_PLAIN_SIZE}:{len(value)}")
-        header = b"\xff%d %b\n%b" % (growth.FORMAT, " ".join(names).encode(), lead)
+            header = b"\xff%d %b:%d %b%b" % (growth.FORMAT, _SIZED, len(value), names, lead)
+        else:
+            header = b"\xff%d %b%b" % (growth.FORMAT, names, lead)
         if self._active is not None:
-            body = self._active.seal(body, header + _to_bytes(place))
+            where = place if type(place) is bytes else _to_bytes(place)
+            body = self._active.seal(body, header + where)
         data = header + body
         return data + b"%08x" % crc32(data)
 
-    def decode(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
+    def _header(self, done: str) -> bytes:
+        """The end of a header's line, for what was done to a value before it is sealed."""
+        line = " ".join(filter(None, (done, self._name))).encode() + b"\n"
+        self._headers[done] = line
+        return line
+
+    def decode(
+        self, stored: bytes, place: Place | bytes, most: int, *, leads: bool = False
+    ) -> bytes:
         """What was encoded.
 
         Args:
             stored: as it stands on the server.
-            place: where it stands.
+            place: where it stands; or `bound` of it.
             most: bytes that it may have.
             leads: whether a line in clear stands behind the header.
 
@@ -294,29 +369,48 @@ class Coder:
             Undecodable: this process has not what it needs to decode it.
             Erased: its key was destroyed.
         """
-        found = growth.parse(stored)
-        if found is None:
+        if stored[:1] != MARK:
             if self._strict:
                 raise _tampered(
                     place, "stands in plain text where only sealed values may be", stored
                 )
             return stored
-        what = _shown(place)
-        growth.check_major(found.major, what)
-        body, names = found.body, found.encodings
-        start = stored.index(b"\n") + 1
+        if stored[-8:] != b"%08x" % crc32(stored[:-8]):
+            raise ValueError("its checksum is wrong")
+        start = stored.find(b"\n") + 1
+        line = stored[:start]
+        way = self._ways.get(line) or self._way(line, stored, place)
         if leads:
-            lead, line, body = body.partition(b"\n")
-            start += len(lead) + len(line)
+            start = stored.find(b"\n", start) + 1
+        body = stored[start:-8]
+        if way.key is not None:
+            where = place if type(place) is bytes else _to_bytes(place)
+            try:
+                body = way.key.unseal(body, stored[:start] + where)
+            except ValueError as error:
+                raise _tampered(place, str(error), stored) from error
+        for undo in way.undo:
+            body = undo(body, most)
+        if len(body) > most:
+            raise ValueError(f"it has {len(body):,} bytes, over {most:,}")
+        return body
+
+    def _way(self, line: bytes, stored: bytes, place: Place | bytes) -> _Way:
+        """How a value with this header is decoded."""
+        found = growth.parse(stored)
+        if found is None:
+            raise ValueError("its header cannot be read")
+        what, names = _shown(place), found.encodings
+        growth.check_major(found.major, what)
         sealed = names[-1].startswith(CIPHER)
         if self._strict and not sealed:
             raise _tampered(place, "it is not sealed, where only sealed values may be", stored)
-        if sealed:
-            try:
-                body = self._key(names[-1], what).unseal(body, stored[:start] + _to_bytes(place))
-            except ValueError as error:
-                raise _tampered(place, str(error), stored) from error
-        return self._decoded(names[:-1] if sealed else names, body, what, most)
+        key = self._key(names[-1], what) if sealed else None
+        way = _Way(key, self._undo(names[:-1] if sealed else names, what))
+        if len(self._ways) >= _WAYS:
+            self._ways.clear()
+        self._ways[line] = way
+        return way
 
     def open(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
         """As `decode`; but what is damaged or was tampered with is given as `Unopened`.
@@ -333,7 +427,7 @@ class Coder:
     @property
     def opens_nothing(self) -> bool:
         """Whether there is no key, where only sealed values may be."""
-        return self._strict and not self._keys.by_id
+        return self._strict and not self._keys
 
     def subkey(self, purpose: bytes) -> bytes | None:
         """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
@@ -387,10 +481,10 @@ class Coder:
 
     def _key(self, name: str, what: str) -> DataKey:
         wanted = name.partition(":")[2]
-        key = self._keys.by_id.get(wanted)
+        key = self._keys.get(wanted)
         if key is not None:
             return key
-        error = self._keys.errors.get(wanted)
+        error = self._errors.get(wanted)
         if error is not None:
             raise error
         raise KeyMissing(
@@ -399,14 +493,15 @@ class Coder:
             key_id=wanted,
         )
 
-    def _decoded(self, names: tuple[str, ...], body: bytes, what: str, most: int) -> bytes:
-        codec = self._codec
+    def _undo(self, names: tuple[str, ...], what: str) -> list[_Undo]:
+        """What takes encodings off, the last of them first."""
+        codec, found = self._codec, list[_Undo]()
         for name in reversed(names):
             kind = name.partition(":")[0]
             if kind == _COMPRESSED and self._compressor is not None:
-                body = self._compressor.decompress(name, body, most)
+                found.append(partial(self._compressor.decompress, name))
             elif kind in codec.serializers:
-                body = deserialized(codec.serializers[kind], body)
+                found.append(partial(_deserialized, codec.serializers[kind]))
             elif kind != _PLAIN_SIZE:
                 raise NewerFormat(
                     f"{what} is encoded with {name!r}, which this version of Sojourn, as it is "
@@ -415,9 +510,18 @@ class Coder:
                     found=str(growth.FORMAT),
                     known=str(growth.FORMAT),
                 )
+        return found
+
+    def _decoded(self, names: tuple[str, ...], body: bytes, what: str, most: int) -> bytes:
+        for undo in self._undo(names, what):
+            body = undo(body, most)
         if len(body) > most:
             raise ValueError(f"it has {len(body):,} bytes, over {most:,}")
         return body
+
+
+def _deserialized(serializer: Serializer, body: bytes, _most: int) -> bytes:
+    return deserialized(serializer, body)
 
 
 def plain_size(value: bytes) -> int:
@@ -434,11 +538,13 @@ def sealed_with(stored: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def _shown(place: Place) -> str:
+def _shown(place: Place | bytes) -> str:
+    if isinstance(place, bytes):
+        place = _to_place(place)
     return f"A value ({place.field}) of the room {place.room}"
 
 
-def _tampered(place: Place, why: str, raw: bytes) -> Tampered:
+def _tampered(place: Place | bytes, why: str, raw: bytes) -> Tampered:
     return Tampered(
         f"{_shown(place)} cannot be trusted: {why}. It was left as it is.", key="", raw=raw
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import cast
 
 from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom
 from sojourn.codecs import growth
 from sojourn.codecs.codec import Codec
 from sojourn.codecs.compression import SHIPPED
-from sojourn.codecs.recoding import Recoding, RoomRecoding
+from sojourn.codecs.recoding import LogRecoding, Recoding, RoomRecoding
 from sojourn.engine.engine import Engine
 from sojourn.errors import ConfigurationError, Conflict, DictionaryMissing, InvalidInput
 from sojourn.ids import UserKey, owner_of
@@ -100,7 +101,7 @@ class Jobs:
         if owner is not None and changes_key:
             active, made = await self._new_data_key(owner)
             what = f"{what}+{active}"
-        work = ResealWork(what, Recoding(self._codec, writes), self._recodings(), owner)
+        work = self._resealing(what, Recoding(self._codec, writes), owner)
         run = self._run(work, rate, progress, lease)
 
         async def unsettled() -> float:
@@ -144,7 +145,7 @@ class Jobs:
             )
         what = f"{_word_of(self._codec)}-{name}"
         recoding = Recoding(self._codec, self._codec)
-        run = self._run(ResealWork(what, recoding, self._recodings(), None), rate, progress, lease)
+        run = self._run(self._resealing(what, recoding, None), rate, progress, lease)
         if there[name].active:
             await admin.activate(app, SHIPPED)
 
@@ -170,15 +171,16 @@ class Jobs:
         why = "it needs the dictionary, and could not be written anew"
         return report._replace(left=len(names), names=[f"{key}: {why}" for key in names[:NAMED]])
 
-    def _recodings(self) -> dict[str, RoomRecoding]:
-        """The content of rooms, by the kinds of their keys."""
-        return {
+    def _resealing(self, what: str, recoding: Recoding, owner: UserKey | None) -> ResealWork:
+        """The work of encoding all content anew, or that of a user."""
+        rooms: dict[str, RoomRecoding] = {
             kind.name: room.recoding
             for name, room in self._rooms.items()
             if room.recoding is not None
             for kind in self._keys[name].kinds
             if kind.record
         }
+        return ResealWork(what, recoding, rooms, self._logs(), owner)
 
     async def _new_data_key(self, owner: UserKey) -> tuple[str, float]:
         """The key that a user's content is to be sealed with, and when it was made.
@@ -203,6 +205,9 @@ class Jobs:
                     if await admin.drop_data_key(*owner, info.id):
                         dropped.append(info.id)
         return dropped
+
+    def _logs(self) -> LogRecoding:
+        return cast("LogRecoding", self._rooms["sessions"].recoding)
 
     @property
     def _timeout(self) -> float:

@@ -16,7 +16,7 @@ from sojourn.codecs.serializers import Serializer, serialized, serializer_of
 from sojourn.errors import InvalidInput
 from sojourn.sessions import Event
 from sojourn.sessions.encoding import encode_event
-from sojourn.sessions.event_codec import encoded_part
+from sojourn.sessions.event_codec import in_parts
 
 SAMPLED = 16 * 1024 * 1024
 """Bytes that a dictionary is trained on, at most."""
@@ -112,7 +112,7 @@ async def _values(store: Sojourn, app: str) -> AsyncIterator[tuple[str, list[byt
 
 
 def _row(event: Event) -> bytes:
-    return encoded_part(encode_event(event, CEILING.event)[0])
+    return in_parts(encode_event(event, CEILING.event)[0])[1]
 
 
 def _serialized(serializer: Serializer | None, text: bytes) -> bytes:
