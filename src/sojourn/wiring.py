@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
-    from sojourn.calls.operation import RoomStore
+    from sojourn.calls.coded import CodedStore
     from sojourn.security.counters import Counters
 
     Keys: TypeAlias = str | Any
@@ -45,10 +45,10 @@ class Stores(NamedTuple):
     They decode what they give, and encode what they are given.
     """
 
-    sessions: RoomStore
-    memory: RoomStore
-    artifacts: RoomStore
-    cache: RoomStore
+    sessions: CodedStore
+    memory: CodedStore
+    artifacts: CodedStore
+    cache: CodedStore
     counters: Counters
     options: Options
     shards: int
