@@ -23,9 +23,6 @@ from sojourn.errors import (
     DictionaryMissing,
 )
 from sojourn.ids import escape
-from sojourn.keys import KeyRing
-
-RING = KeyRing.new()
 
 
 @pytest.fixture
