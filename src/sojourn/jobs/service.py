@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import cast
 
 from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom
 from sojourn.codecs import growth
 from sojourn.codecs.codec import Codec
-from sojourn.codecs.recoding import Recoding
+from sojourn.codecs.recoding import LogRecoding, Recoding
 from sojourn.engine.engine import Engine
 from sojourn.errors import ConfigurationError, Conflict, InvalidInput
 from sojourn.ids import UserKey
@@ -105,7 +106,7 @@ class Jobs:
             for kind in self._keys[name].kinds
             if kind.record
         }
-        work = ResealWork(what, Recoding(self._codec, writes), recodings, owner)
+        work = ResealWork(what, Recoding(self._codec, writes), recodings, self._logs(), owner)
         run = self._run(work, rate, progress, lease)
 
         async def unsettled() -> float:
@@ -148,6 +149,9 @@ class Jobs:
                     if await admin.drop_data_key(*owner, info.id):
                         dropped.append(info.id)
         return dropped
+
+    def _logs(self) -> LogRecoding:
+        return cast("LogRecoding", self._rooms["sessions"].recoding)
 
     @property
     def _timeout(self) -> float:

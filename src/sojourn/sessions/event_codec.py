@@ -66,6 +66,10 @@ def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     return total
 
 
+GAP = b"null"
+"""Stands in an archive for an event that could not be read, so that others keep their numbers."""
+
+
 def in_parts(row: bytes) -> tuple[bytes, bytes]:
     """The id of a row, and the rest of it but for the checksum, each as JSON."""
     end = row.find(b'"', _ID_BYTES) + 1
@@ -86,7 +90,7 @@ def encoded_row(coder: Coder, log: bytes, row: bytes) -> bytes:
         log: in which it stands (`place_of_log`).
         row: as `encode_row` or `decoded_row` gives it.
     """
-    if row[:1] == growth.MARK:
+    if row[:1] == growth.MARK or row == GAP:
         return row
     name, body = in_parts(row)
     stored = coder.encode(body, log, lead=name + b"\n")
