@@ -58,8 +58,8 @@ local next_seq, next_version = string.format('%d', seq + count), string.format('
 local sealed
 if head[11] and string.byte(head[11]) == 255 then
   -- shared
-  local given = count > 0 and ARGV[first_event] or n_session > 0 and ARGV[session_pairs + 1]
-  sealed = given and is_sealed(head[11]) and not is_sealed(given) and head[11]
+  local value = count > 0 and ARGV[first_event] or n_session > 0 and ARGV[session_pairs + 1]
+  sealed = value and is_sealed(head[11]) and not is_sealed(value) and head[11]
 end
 
 -- The state of a session that is too large. One value, as most set, is asked for at once.
