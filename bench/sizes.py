@@ -31,7 +31,7 @@ from sojourn.codecs.compression import Zstd
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
 from sojourn.sessions.encoding import encode_event
-from sojourn.sessions.event_codec import in_parts
+from sojourn.sessions.event_codec import encoded_part
 
 from . import server
 from .events import dump
@@ -129,7 +129,7 @@ class Events:
 def compressed_part(event):
     """What of a row of the log is compressed: all but the event's id and the checksum."""
     row, _ = encode_event(to_event(event), 2**20)
-    return in_parts(row)[1]
+    return encoded_part(row)
 
 
 async def usage(url, events, compressor=None):

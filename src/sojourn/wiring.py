@@ -128,6 +128,7 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         partial(find_apps, rooms=list(rooms.values()), keys=[*keys.values()], engine=engine),
         "server" if options.key_store is None else "key_store",
         sealing=options.keys is not None,
+        trained_on=rooms["dictionaries"].admin.trained_on,
     )
     stores = Stores(
         sessions=rooms["sessions"].parts.store,

@@ -13,9 +13,12 @@ import pytest
 
 import sojourn
 from sojourn import Event
+from sojourn.calls.call import Call, only
 from sojourn.client import Sojourn
 from sojourn.codecs.compression import SHIPPED, Dictionary, shipped
 from sojourn.codecs.dictionary_training import train as train_on
+from sojourn.codecs.growth import encoded, to_member
+from sojourn.dictionaries import admin as admins
 from sojourn.dictionaries import service
 from sojourn.dictionaries.operations.fields import (
     ReadDictionaryFields,
@@ -24,6 +27,7 @@ from sojourn.dictionaries.operations.fields import (
 )
 from sojourn.dictionaries.service import CACHE_SECONDS, DictionarySource
 from sojourn.errors import (
+    ConfigurationError,
     Conflict,
     CorruptRecord,
     DictionaryMissing,
@@ -32,7 +36,7 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import SessionKey
+from sojourn.ids import SessionKey, escape
 from sojourn.keys import KeyRing
 from sojourn.transfer.training import train
 
@@ -228,10 +232,10 @@ async def test_what_cannot_be_stored_is_refused(store: Sojourn, app: str) -> Non
 
 async def test_it_tells_on_whom_it_was_trained_and_names_nobody(store: Sojourn, app: str) -> None:
     admin = store.admin.dictionaries
-    await admin.add(app, OURS, users=["ada", "bob"], seen_by=1)
-    assert await admin.trained_on(app, "ada") == [OURS.id]
+    await admin.add(app, OURS, users=["ludwig", "bob"], seen_by=1)
+    assert await admin.trained_on(app, "ludwig") == [OURS.id]
     assert await admin.trained_on(app, "eve") == []
-    assert not [value for value in (await _fields(store, app)).values() if b"ada" in value]
+    assert not [value for value in (await _fields(store, app)).values() if b"ludwig" in value]
 
 
 async def test_training_reads_what_an_app_has_stored(store: Sojourn, app: str) -> None:
@@ -269,3 +273,80 @@ async def _replace(store: Sojourn, app: str, fields: dict[str, bytes]) -> None:
         await inner.run(RemoveDictionaryFields(app, there))
     if fields:
         await inner.run(SetDictionaryFields(app, fields))
+
+
+async def test_a_receipt_names_the_dictionaries_that_have_a_users_values(
+    store: Sojourn, app: str
+) -> None:
+    for user in ("ada", "eve"):
+        await fill(store, app, user)
+    admin = store.admin.dictionaries
+    await admin.add(app, OURS, users=["ada", "bob"])
+    assert (await store.admin.forget("ada", app=app)).dictionaries == (OURS.id,)
+    assert (await store.admin.forget("eve", app=app)).dictionaries == ()
+    fields = await _fields(store, app)
+    await _replace(store, app, fields | {f"about:{OURS.id}": b"junk"})
+    assert (await store.admin.forget("eve", app=app)).dictionaries == (OURS.id,)
+    with pytest.raises(CorruptRecord, match=OURS.id):
+        await admin.ls(app)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dictionaries are cached for a moment only."""
+    monkeypatch.setattr(service, "CACHE_SECONDS", 0.05)
+    monkeypatch.setattr(admins, "CACHE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_needs_a_retired_dictionary_is_written_anew_before_it_goes(
+    store: Sojourn, opened: Callable[..., Sojourn], app: str
+) -> None:
+    admin = store.admin.dictionaries
+    await admin.add(app, OURS)
+    await loaded(store, app)
+    key = await fill(store, app)
+    before = await texts(store, key)
+    done = await store.admin.retire_dictionary(app, OURS.id)
+    assert (done.complete, done.rewritten > 0) == (True, True), done
+    assert [each.id for each in await admin.ls(app)] == [SHIPPED]
+    async with opened() as reader:
+        assert await texts(reader, key) == before
+    with pytest.raises(DictionaryMissing):
+        await store.admin.retire_dictionary(app, OURS.id)
+    async with opened() as plain:
+        with pytest.raises(ConfigurationError, match="compression"):
+            await plain.admin.retire_dictionary(app, OURS.id)
+
+
+@pytest.mark.usefixtures("soon", "opened")
+async def test_a_dictionary_stays_while_a_record_needs_it(store: Sojourn, app: str) -> None:
+    """Also in a place that no job can write anew."""
+    await store.admin.dictionaries.add(app, OURS)
+    frame = OURS.contexts.compress(said(1).encode() * 3)
+    value = encoded(1, (f"zstd:{OURS.id}",), frame[4:])
+    tenant = escape(f"{escape(app)}:ada")
+    places = {
+        f"outbox:{{{escape(app)}:ada}}": b'{"a":%b}' % to_member(value),
+        f"cache:{{{tenant}#0}}:entry:e": value,
+    }
+    engine = store._rooms["dictionaries"].store.engine
+
+    async def send(*command: Any) -> None:
+        key = str(command[1])
+        await engine.run(Call("test", (key,), only, commands=[command], operation_id="test"))
+
+    for name, stored in places.items():
+        await send("HSET", name, "field", stored)
+    try:
+        done = await store.admin.retire_dictionary(app, OURS.id)
+        assert (done.left, [name.partition("}")[0] for name in done.names]) == (
+            2,
+            sorted(name.partition("}")[0] for name in places),
+        )
+        assert len(await store.admin.dictionaries.ls(app)) == 2
+    finally:
+        for name in places:
+            await send("DEL", name)
+    assert (await store.admin.retire_dictionary(app, OURS.id)).complete
+    assert len(await store.admin.dictionaries.ls(app)) == 1

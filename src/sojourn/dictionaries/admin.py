@@ -18,9 +18,9 @@ from sojourn.dictionaries.model import (
     CONTENT,
     LARGEST,
     SINCE,
-    About,
+    DictionaryRecord,
     digests_of,
-    parse_about,
+    parse_record,
     place_of,
 )
 from sojourn.dictionaries.operations.fields import (
@@ -29,7 +29,7 @@ from sojourn.dictionaries.operations.fields import (
     SetDictionaryFields,
 )
 from sojourn.dictionaries.service import CACHE_SECONDS, DictionarySource
-from sojourn.errors import Conflict, DictionaryMissing, InvalidInput, TooLarge
+from sojourn.errors import Conflict, CorruptRecord, DictionaryMissing, InvalidInput, TooLarge
 from sojourn.ids import parse_app, parse_user
 from sojourn.process_bound import stays_here
 
@@ -90,7 +90,7 @@ class DictionaryAdmin:
             if field.startswith(ABOUT):
                 name = field.removeprefix(ABOUT)
                 content = fields.get(CONTENT + name, b"")
-                about = parse_about(app, name, value)
+                about = parse_record(app, name, value)
                 found.append(
                     DictionaryInfo(
                         name,
@@ -129,7 +129,7 @@ class DictionaryAdmin:
         if len(content) > LARGEST:
             raise TooLarge("A dictionary", len(content), LARGEST)
         salt = secrets.token_hex(16)
-        about = About(
+        about = DictionaryRecord(
             size=len(content),
             made=round(time.time(), 3),
             seen_by=seen_by,
@@ -218,14 +218,20 @@ class DictionaryAdmin:
     async def trained_on(self, app: str, user: str) -> list[str]:
         """The ids of an app's dictionaries that were trained on values of a user. One round trip.
 
-        Raises:
-            CorruptRecord: what is known of one cannot be read.
+        One of which that cannot be read any more is among them.
         """
         app, user = parse_app(app), parse_user(user)
         fields = await self._store.run(ReadDictionaryFields(app))
+        names = [name for name in sorted(fields) if name.startswith(ABOUT)]
         return [
-            field.removeprefix(ABOUT)
-            for field, value in sorted(fields.items())
-            if field.startswith(ABOUT)
-            and parse_about(app, field.removeprefix(ABOUT), value).is_of(user)
+            name.removeprefix(ABOUT)
+            for name in names
+            if _is_of(app, name.removeprefix(ABOUT), fields[name], user)
         ]
+
+
+def _is_of(app: str, name: str, value: bytes, user: str) -> bool:
+    try:
+        return parse_record(app, name, value).is_of(user)
+    except CorruptRecord:
+        return True

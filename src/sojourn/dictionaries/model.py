@@ -1,11 +1,10 @@
-"""How the dictionaries of an app stand in the fields of one hash."""
+"""Fields of the hash that has the dictionaries of an app."""
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
@@ -26,7 +25,7 @@ CONTENT, ABOUT = "content:", "about:"
 _DIGEST_BYTES = 8
 
 
-class About(msgspec.Struct, frozen=True):
+class DictionaryRecord(msgspec.Struct, frozen=True):
     """What is known of a dictionary beside its bytes.
 
     Attributes:
@@ -47,14 +46,14 @@ class About(msgspec.Struct, frozen=True):
 
     def is_of(self, user: str) -> bool:
         """Whether it was trained on values of this user."""
-        all_of_them = b64decode(self.digests)
+        all_of_them = b64decode(self.digests, validate=True)
         wanted = _digest(self.salt, user)
         steps = range(0, len(all_of_them), _DIGEST_BYTES)
         return any(all_of_them[at : at + _DIGEST_BYTES] == wanted for at in steps)
 
 
 def digests_of(salt: str, users: Iterable[str]) -> str:
-    """The digests of users, as `About` has them. Their order tells nothing."""
+    """The digests of users, as `DictionaryRecord` has them. Their order tells nothing."""
     return b64encode(b"".join(sorted(_digest(salt, user) for user in users))).decode()
 
 
@@ -67,15 +66,15 @@ def place_of(app: str, name: str) -> Place:
     return Place("dictionaries", "content", app, None, "", name)
 
 
-def parse_about(app: str, name: str, value: bytes) -> About:
+def parse_record(app: str, name: str, value: bytes) -> DictionaryRecord:
     """What is known of a dictionary.
 
     Raises:
         CorruptRecord: it cannot be read.
     """
     try:
-        found: Any = decode(value)
-        return msgspec.convert(found, About)
+        found = msgspec.convert(decode(value), DictionaryRecord)
+        b64decode(found.digests, validate=True)
     except (ValueError, msgspec.ValidationError) as error:
         raise CorruptRecord(
             f"What is known of the dictionary {name} of {app} cannot be read: others wrote it, or "
@@ -83,3 +82,4 @@ def parse_about(app: str, name: str, value: bytes) -> About:
             key=ABOUT + name,
             raw=value,
         ) from error
+    return found

@@ -29,6 +29,11 @@ class _Known(NamedTuple):
     dictionaries: dict[str, Dictionary]
     compressor: Zstd
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it may be written with: the one that is retired is not in use for longer."""
+        return monotonic() - self.asked < CACHE_SECONDS
+
 
 @stays_here("its URL, and open the store there", holds="dictionaries")
 class DictionarySource:
@@ -52,7 +57,7 @@ class DictionarySource:
     def for_writing(self, app: str) -> Compressor | None:
         """What has the active dictionary of an app; at first the shipped one."""
         known = self._known.get(app)
-        if known is not None and monotonic() - known.asked < CACHE_SECONDS:
+        if known is not None and known.fresh:
             return known.compressor
         self._load_soon(app)
         return self._default
@@ -74,11 +79,10 @@ class DictionarySource:
         """
         names = {name for name in names if not is_shipped(name)}
         known = self._known.get(app)
-        here = names if known is None else names - known.dictionaries.keys()
-        if here:
-            known = await self._load(app, here)
-        if known is None or not names:
+        if not names:
             return self.for_writing(app) if writes else self._default
+        if known is None or names - known.dictionaries.keys() or (writes and not known.fresh):
+            known = await self._load(app, names)
         return known.compressor
 
     def forget(self, app: str) -> None:

@@ -43,7 +43,7 @@ _TRIES = 50
 """How often a record is read that others change all the time, in one pass."""
 _PASSES = 10
 """How often all keys are gone over at most."""
-_NAMED = 20
+NAMED = 20
 """Records that a report names."""
 
 
@@ -220,7 +220,7 @@ class JobRun:
             self._redone + self._work.missed,
             self._passed,
             len(self._left),
-            [f"{key}: {why}" for key, why in list(self._left.items())[:_NAMED]],
+            [f"{key}: {why}" for key, why in list(self._left.items())[:NAMED]],
         )
 
     async def _pause(self, seconds: float) -> None:

@@ -120,7 +120,8 @@ class DataKeySource:
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            if cached is None or cached.asked < asked or (create and cached.keys.active is None):
+            wants_first = create and cached is not None and cached.seals and not cached.keys.active
+            if cached is None or cached.asked < asked or wants_first:
                 try:
                     cached = await self._fetch(owner, create=create)
                 except Unavailable:  # there was no key, and in an outage nobody makes one

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, TextColumn
 from sojourn.errors import InvalidInput
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import bar, note, show, write_json
+from sojourn.surfaces.cli.jobs import Rate, progress_bar, report
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url
 from sojourn.surfaces.cli.plain import counted, visible
 from sojourn.surfaces.cli.root import CHECK, epilog, group
@@ -137,6 +138,31 @@ def _ls(
             for each in found
         ]
         show(Table(columns, rows))
+
+
+@commands.command("retire", epilog=epilog("sojourn codec retire shop k3J9xQ"))
+def _retire(
+    app: App,
+    name: Annotated[
+        str, typer.Argument(metavar="ID", show_default=False, help="Of a dictionary: codec ls.")
+    ],
+    *,
+    keys: _Keys = None,
+    rate: Rate = None,
+    as_json: Json = False,
+    url: Url = None,
+    namespace: Namespace = None,
+) -> None:
+    """Write all that needs a dictionary anew, under live traffic, then delete it.
+
+    It may be stopped at any moment and run again, and takes a minute at least. Run it with the
+    settings of the application: SOJOURN_COMPRESSION, SOJOURN_KEYS, SOJOURN_SERIALIZER.
+    """
+    with connect(url, namespace, keys=keys) as store:
+        with progress_bar("retiring") as tell:
+            work = store.admin.retire_dictionary(app, name, rate=rate, progress=tell)
+            done = store.run(work)
+        report(done, f"{store.where}: dictionary {visible(name)}", as_json=as_json)
 
 
 @contextmanager
