@@ -144,6 +144,7 @@ class Running:
                     await graph.ainvoke(said(turn), at(thread), durability="sync")
             except SojournError as error:
                 self.errors.add(type(error).__name__)
+                await asyncio.sleep(0.02)  # in an outage calls fail at once
 
     def _thread(self, runner: int, turn: int) -> str:
         thread = f"{runner}.{turn // 3}"
