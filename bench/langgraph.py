@@ -399,7 +399,9 @@ def main():
             if name in ON_REDIS:
                 urls[name], version = stack.enter_context(serving())
         packages = sorted({PEERS[name][1] for name in names} - {"sojourn"})
-        print(version, *(f"{each} {importlib.metadata.version(each)}" for each in packages), sep=", ")
+        print(
+            version, *(f"{each} {importlib.metadata.version(each)}" for each in packages), sep=", "
+        )
         found = asyncio.run(measure(names, urls, turns, steps))
     show(found, turns, steps)
     if OURS in found:

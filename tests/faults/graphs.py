@@ -78,7 +78,9 @@ def in_words(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def numbered(writes: Sequence[tuple[str, Any]]) -> dict[str, str]:
-    return in_words({f"{number} {channel}": value for number, (channel, value) in enumerate(writes)})
+    return in_words(
+        {f"{number} {channel}": value for number, (channel, value) in enumerate(writes)}
+    )
 
 
 class WatchedSaver(CheckpointSaver):
@@ -168,7 +170,9 @@ async def problems(saver: CheckpointSaver, *ledgers: Ledger, whole: bool = True)
         ids = [each.config["configurable"]["checkpoint_id"] for each in tuples]
         if len(ids) != len(set(ids)):
             found.append(f"{thread}: a checkpoint is there twice")
-        stored = {each.checkpoint["id"]: in_words(each.checkpoint["channel_values"]) for each in tuples}
+        stored = {
+            each.checkpoint["id"]: in_words(each.checkpoint["channel_values"]) for each in tuples
+        }
         begun = {
             (line.checkpoint, json.dumps(line.values, sort_keys=True))
             for line in lines

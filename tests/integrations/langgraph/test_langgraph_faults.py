@@ -64,9 +64,7 @@ async def test_a_process_that_is_killed_between_any_two_commands(
 
 
 @pytest.mark.parametrize("fault", ["lose", "drop", "trim"] if FULL else ["lose"])
-async def test_a_reply_that_is_lost(
-    shared_server: Server, proxy: Proxy, fault: str
-) -> None:
+async def test_a_reply_that_is_lost(shared_server: Server, proxy: Proxy, fault: str) -> None:
     """Whichever it is, the graph notices nothing, and each step is there once."""
     model = chat(InMemorySaver())
     for turn in range(TURNS):
