@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 import redis
@@ -22,7 +23,6 @@ from proxy import Proxy
 from sentinel import SentinelSet
 from servers import Server, any_binary
 from sojourn import SojournError
-from sojourn.integrations.langgraph import CheckpointSaver
 
 LOG = ["h0", "t1", "a2", "h1", "t4", "a5"]
 
@@ -113,7 +113,7 @@ class Running:
         self._runners = runners
         self._names = set[str]()
 
-    async def __aenter__(self) -> Running:
+    async def __aenter__(self) -> Self:
         await self._store.__aenter__()
         self.saver = watched(self._store, self.ledger)
         self._tasks = [asyncio.create_task(self._run(n)) for n in range(self._runners)]

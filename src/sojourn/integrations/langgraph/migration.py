@@ -102,7 +102,7 @@ class ThreadSource:
             return [each async for each in self._source.alist(config)]
         return await asyncio.to_thread(lambda: list(self._source.list(config)))
 
-    async def _bring(self, key: ThreadKey, store: Sojourn, dry_run: bool) -> tuple[Outcome, str]:  # noqa: FBT001 - of `SourceThread`
+    async def _bring(self, key: ThreadKey, store: Sojourn, dry_run: bool) -> tuple[Outcome, str]:
         blocked = set[str]()
         async with self._one_by_one:
             stop = register_serde_event_listener(lambda event: _note(blocked, event))
@@ -215,7 +215,7 @@ async def sqlite_source(
             "A file of SqliteSaver is read by it: pip install langgraph-checkpoint-sqlite."
         ) from error
     where = SqliteFile(url).where
-    folder = tempfile.TemporaryDirectory(prefix="sojourn-migrate-")  # noqa: SIM115 - `close` ends it
+    folder = tempfile.TemporaryDirectory(prefix="sojourn-migrate-")
     copy = sqlite3.connect(Path(folder.name) / "copy.db", check_same_thread=False)
 
     def close() -> None:
