@@ -148,7 +148,13 @@ def _decoded(coder: Coder, scope: ScopeKey, row: MemoryRow) -> MemoryRow:
 
 
 def _is_encoded(row: MemoryRow) -> bool:
-    return bool(row.item.vector_encoding) or any(each[:1] == MARK for each in _values(row.item))
+    item = row.item
+    return bool(
+        item.value[:1] == MARK
+        or item.metadata[:1] == MARK
+        or (item.text is not None and item.text[:1] == MARK)
+        or item.vector_encoding
+    )
 
 
 def _values(item: Item) -> Iterator[bytes]:

@@ -66,8 +66,8 @@ class MemoryScope:
     Every method may raise `Unavailable` or a subclass when no server answers in time, and writes
     `OutcomeUnknown` when they were sent and no reply came. All round trips of a call end within
     `operation_timeout`; but a search takes it for each step of learning what has changed, and
-    `put_many` for each batch. All but `delete`, `clear` and the lists raise `Undecodable` for an entry
-    that this process cannot decode: `NewerFormat` for one that a newer version of Sojourn wrote,
+    `put_many` for each batch. All but `delete`, `clear` and the lists raise `Undecodable` for an
+    entry that this process cannot decode: `NewerFormat` if a newer version of Sojourn wrote it,
     `KeyMissing` for a sealed one without its key. It can be deleted, but not replaced. One that
     was changed, moved or replaced raises `Tampered`, a `CorruptRecord`. After the keys of its user
     were destroyed, reads and writes raise `Erased`.
