@@ -68,7 +68,7 @@ async def test_a_file_has_the_keys_and_the_server_has_none(
         with pytest.raises(Erased):
             await made(other, "ada")
         assert await made(other, "bob") == ids[1]
-        assert "ada" not in path.read_text()
+        assert ":ada" not in path.read_text()
 
 
 async def test_another_server_has_the_keys(shared_server: Server, server: Server) -> None:

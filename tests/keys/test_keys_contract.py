@@ -29,7 +29,13 @@ from sojourn.keys import KeyRing
 from sojourn.keys import service as services
 from sojourn.keys.keys import DataKeyRoomKeys
 from sojourn.keys.model import KeyOwner
-from sojourn.keys.operations.writes import SweepDataKeys
+from sojourn.keys.operations.writes import (
+    AddDataKey,
+    DestroyDataKeys,
+    RestoreDataKey,
+    RewrapDataKeys,
+    SweepDataKeys,
+)
 
 RING = KeyRing.new().add()
 USERS = ("ada", None, "", "a:b", "{*}% é")
@@ -421,11 +427,53 @@ async def test_who_uses_a_key_meanwhile_keeps_it_from_a_sweep(
     assert await run(SweepDataKeys(owner, day, -1)) == "idle"
     await store.admin.keys.new_data_key(app, "ada")
     assert await run(SweepDataKeys(owner, day, -1)) == "idle", "noted anew"
+    await write(store, app, "ada", "idle", b"1")
+    assert await run(SweepDataKeys(owner, 10**10, -1)) == "idle"
+    assert (await fields(store, app, "ada"))[b"idle"] == b"1", "since when, and not until when"
     await store.admin.keys.of(app, "ada")
     await store.admin.keys.usage()
     assert b"idle" in await fields(store, app, "ada"), "who looks does not use it"
     assert await run(SweepDataKeys(owner, -1, -1)) == "removed"
     assert await run(SweepDataKeys(owner, -1, -1)) == "young", "there is none"
+
+
+async def test_keys_that_are_too_old_do_not_stay_in_memory(
+    store: Sojourn, app: str, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = store.room("keys")._cached
+    await made(store, app, "ada")
+    later(120)
+    await made(store, app, "bob")
+    assert [each.user for each in cached] == ["bob"]
+    monkeypatch.setattr(services, "_OWNERS", 3)
+    for user in "abcd":
+        await made(store, app, user)
+    assert [each.user for each in cached] == ["b", "c", "d"]
+
+
+async def test_a_key_is_not_made_for_who_was_forgotten_a_moment_ago(
+    store: Sojourn, app: str
+) -> None:
+    await made(store, app, "ada")
+    owner, run = KeyOwner(app, "ada"), store._rooms["keys"].store.run
+    await run(DestroyDataKeys(owner))
+    for operation in (AddDataKey, RestoreDataKey):
+        found = await run(operation(owner, "0" * 16, b"a" * 16 + b" bm9uZQ== 1"))
+        assert found.erased
+        assert await fields(store, app, "ada") == {}
+
+
+async def test_a_key_that_changed_meanwhile_is_not_rewrapped(store: Sojourn, app: str) -> None:
+    name = await made(store, app, "ada")
+    owner, run = KeyOwner(app, "ada"), store._rooms["keys"].store.run
+    field = b"key:" + name.encode()
+    old = (await fields(store, app, "ada"))[field]
+    new, other = (old.replace(b" ", b" " + start, 1) for start in (b"bmV3", b"b3Ro"))
+    assert await run(RewrapDataKeys(owner, [(name, other, new), ("0" * 16, other, new)])) == 0
+    assert (await fields(store, app, "ada"))[field] == old
+    for _ in range(2):
+        assert await run(RewrapDataKeys(owner, [(name, old, new)])) == 1
+        assert (await fields(store, app, "ada"))[field] == new
 
 
 async def test_keys_are_cached_for_a_day_at_most(url: str) -> None:

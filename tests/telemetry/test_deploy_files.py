@@ -90,3 +90,5 @@ def test_each_alert_says_what_is_and_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(Sojourn\w+)` \|", operations, re.MULTILINE)) == set(names)

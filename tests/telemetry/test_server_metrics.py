@@ -8,7 +8,7 @@ import pytest
 
 import sojourn
 from servers import Server
-from sojourn import Event, InvalidInput
+from sojourn import CallFact, Event, InvalidInput
 
 
 async def test_figures_of_every_topology(url: str) -> None:
@@ -35,6 +35,17 @@ async def test_figures_of_every_topology(url: str) -> None:
             assert found.used is not None
         else:
             assert (found.kinds, found.keys) == ([], 0)
+
+
+async def test_a_fact_names_the_server_that_was_asked(url: str) -> None:
+    async with sojourn.open(url) as store:
+        facts: list[CallFact] = []
+        store.on_call(facts.append)
+        for _ in range(3):
+            await store.sessions.create("shop", secrets.token_hex(4))
+        nodes = {node.where for node in (await store.health()).nodes}
+        assert {fact.where.partition(" (")[0] for fact in facts if fact.attempts} <= nodes
+        assert facts or url.startswith("memory")
 
 
 async def test_a_sample_is_an_estimate_and_no_more_keys_are_looked_at(server: Server) -> None:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sojourn.calls.call import Call
+from sojourn.engine.address import Address
 from sojourn.engine.cluster import Cluster
 from sojourn.engine.connection_pair import ConnectionPair
 from sojourn.engine.listener import Listener, Watch
@@ -70,6 +71,7 @@ class Engine:
         self._hooks = hooks
         self._connections: dict[asyncio.AbstractEventLoop, ConnectionPair | Cluster] = {}
         self._unawaited: set[asyncio.Future[Any]] = set()
+        self._primaries: dict[Address, str] = {}
         self._closed = False
         self._down: Counter[asyncio.AbstractEventLoop] = Counter()
         self._down_since: float | None = None
@@ -303,8 +305,21 @@ class Engine:
         call = pending.call
         taken = time.monotonic() - pending.started
         sent = len(pending.packet)
-        fact = CallFact(call.name, outcome, taken, pending.attempts, sent, pending.where)
+        where = pending.where
+        if where and self._server.addresses and not self._server.is_cluster:
+            where = self._primary(future.get_loop()) or where
+        fact = CallFact(call.name, outcome, taken, pending.attempts, sent, where)
         self._hooks.tell(fact, call)
+
+    def _primary(self, loop: asyncio.AbstractEventLoop) -> str:
+        """The server that the Sentinels have named to a loop; empty before they have."""
+        connections = self._connections.get(loop)
+        address = connections.server if isinstance(connections, ConnectionPair) else None
+        if address is None:
+            return ""
+        if address not in self._primaries:
+            self._primaries[address] = self._server.at_node(address).where
+        return self._primaries[address]
 
     async def disconnect(self) -> None:
         """Close the connections of the running loop; the next call makes new ones.

@@ -34,7 +34,7 @@ from sojourn.resilience.deadline import end_of_operation, until
 log = logging.getLogger("sojourn.keys")
 
 _OWNERS = 10_000
-"""How many owners' keys are cached; those not used for longest go first."""
+"""How many owners' keys are cached; those read first go first."""
 LONGEST_CACHE = 86_400.0
 """Seconds for which no process uses a key without asking: a sweep counts on it."""
 
@@ -45,18 +45,12 @@ class _Cached(NamedTuple):
     Attributes:
         asked: when their store was asked.
         keys: the keys.
-        makes: whether one would be made.
         active: the one that seals, as it is stored; None if there is none.
     """
 
     asked: float
     keys: DataKeys
-    makes: bool = True
     active: StoredKey | None = None
-
-    def serves(self, *, create: bool) -> bool:
-        """Whether there is a key to write with, if one is wanted and would be made."""
-        return self.keys.active is not None or not (create and self.makes)
 
 
 @stays_here("its URL, and open the store there", holds="keys")
@@ -99,7 +93,8 @@ class DataKeySource:
         """The keys of a user, or of an app for records of no user.
 
         No round trip while they are cached; else one, or two when the first key is made. Those who
-        ask at the same time share it.
+        ask at the same time share it. With a ring that has no active master key, who wants to write
+        asks each time, as another process may have made the first key.
 
         Args:
             app: whose app.
@@ -119,12 +114,11 @@ class DataKeySource:
         cached = self._cached.get(owner)
         if cached is not None and asked - cached.asked < self._seconds:
             keys = cached.keys
-            if cached.serves(create=create) and keys.by_id.keys() >= set(wanted):
-                self._cached.move_to_end(owner)
+            if (keys.active is not None or not create) and keys.by_id.keys() >= set(wanted):
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            if cached is None or cached.asked < asked or not cached.serves(create=create):
+            if cached is None or cached.asked < asked or (create and cached.keys.active is None):
                 cached = await self._fetch(owner, create=create)
         return _with_errors(cached.keys, wanted, owner)
 
@@ -151,12 +145,19 @@ class DataKeySource:
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
         found = _unwrapped(stored, owner, ring, create=create)
         active = stored.keys.get(stored.active)
-        cached = _Cached(asked, found, bool(ring.active), active)
+        cached = _Cached(asked, found, active)
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
-        if len(self._cached) > _OWNERS:
-            self._cached.popitem(last=False)
+        self._discard(asked)
         return cached
+
+    def _discard(self, now: float) -> None:
+        """Discard what is too old also for `_lost`, and what is too much."""
+        while self._cached:
+            owner, oldest = next(iter(self._cached.items()))
+            if now - oldest.asked < 2 * self._seconds and len(self._cached) <= _OWNERS:
+                break
+            self._cached.pop(owner, None)
 
     def _lost(self, owner: KeyOwner, stored: StoredKeys, now: float) -> RestoreDataKey | None:
         """What restores the key that has sealed lately, if its store has lost it.

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.caps import CAPS
+from sojourn.codecs.growth import refusal
 from sojourn.engine.engine import Engine
 from sojourn.engine.scan import members
 from sojourn.engine.store import RedisStore
@@ -189,6 +190,8 @@ class RedisSessions(RedisStore[SessionRoomKeys]):
                 key=head,
                 raw=b"",
             )
+        if reply[0] == b"sealed":
+            raise refusal("The session", self.keys.session(key).head, value=reply[1])
         what = f"The {reply[0].decode()}"
         if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
             raise TooLarge(what, int(reply[1]), CAPS.state_keys, unit=reply[2].decode())

@@ -12,7 +12,7 @@ from sojourn.calls.call import Call, only
 from sojourn.caps import CAPS
 from sojourn.codecs import decode, growth
 from sojourn.engine.engine import Engine
-from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable
+from sojourn.errors import CorruptRecord, NewerFormat, TooLarge, Unavailable, Undecodable
 from sojourn.ids import UserKey
 from sojourn.sessions.inspection import CorruptionReporter
 from sojourn.sessions.keys import SessionRoomKeys
@@ -141,7 +141,7 @@ class SharedState:
                 continue
             try:
                 await self._apply(owner, operation_id, stamp, delta)
-            except TooLarge as error:  # its writer was told, or has died
+            except (TooLarge, Undecodable) as error:  # its writer was told, or has died
                 log.warning("A delta left in an outbox was refused: %s", error)
             except Unavailable as error:
                 log.warning("An app: delta waits in its outbox: %s", error)
@@ -190,6 +190,8 @@ class SharedState:
         )
         self._engine.send_nowait(done)
         if reply[0] != b"ok":
+            if reply[0] == b"sealed":
+                raise growth.refusal("The app's state", key, value=reply[1])
             left = "it is as before, and the event or session that set it is stored"
             if len(reply) > 2:  # noqa: PLR2004 - it says what was counted
                 raise TooLarge(

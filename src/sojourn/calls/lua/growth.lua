@@ -14,6 +14,11 @@ local function is_encoded(value)
   return value and string.byte(value) == 255
 end
 
+-- Whether a value is sealed: the last of its encodings is encryption.
+local function is_sealed(value)
+  return is_encoded(value) and string.find(value, '^[^\n]* aes%-256%-gcm:%x+\n') ~= nil
+end
+
 -- Whether a value may be put in the place of another, or of none (false): it has all encodings that
 -- the other has, but for those that every process can do without. So what is sealed is replaced by
 -- what is sealed only, and what this version does not know is not replaced.

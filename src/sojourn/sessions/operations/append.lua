@@ -13,11 +13,13 @@
 -- Reply {'ok' | 'duplicate', version, last seq, stamp, entries to take out of the outbox, min lifetime,
 --         expires or '', labels as JSON or ''}
 --       {'missing'} {'stale', version} {'state' | 'user state', bytes} {'corrupt'}
---       {'event', how many of these are in the log, one of them}: nothing was written
+--       {'event', how many of these are in the log, one of them}
+--       {'sealed', a value that is sealed, where these are not}: nothing was written
 local session, events, ops, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by_update, by_expiry, user, outbox = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'expires', 'format', 'until', 'labels', 'chain')
+  'incarnation', 'version', 'seq', 'dropped', 'ttl', 'expires', 'format', 'until', 'labels', 'chain',
+  'status')
 local incarnation, ttl, expires, last = head[1], head[5], head[6], head[8] or ''
 local labels = head[9] or ''
 if not incarnation then return {redis.call('EXISTS', session) == 1 and 'corrupt' or 'missing'} end
@@ -52,6 +54,10 @@ end
 -- Numbers become text once: as arguments of commands they would each time, and that is dear.
 local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
 
+-- What is sealed stays sealed. The status of a session says whether it is.
+local sealed = head[11] and string.byte(head[11]) == 255 and is_sealed(head[11])
+  and not is_sealed(ARGV[11]) and head[11]
+
 -- The state of a session that is too large. One value, as most set, is asked for at once.
 local bytes, sizes, added, refusal, size
 if n_session > 0 then
@@ -73,7 +79,9 @@ if n_session > 0 then
   elseif keys then
     refusal = {'state', keys, 'keys'}
   end
+  sealed = sealed or next(sizes) and sealed_value(session, session_pairs, n_session, sizes)
 end
+if sealed then refusal = {'sealed', sealed} end
 
 -- Whether it was done before. Where only the log can still refuse it, remembering it finds that out,
 -- and is what a full server refuses; what stops the script after that forgets it again.
@@ -105,6 +113,8 @@ if n_user > 0 then
   if user_bytes > tonumber(ARGV[7]) then return {'user state', user_bytes} end
   local keys = too_many_keys(user, added)
   if keys then return {'user state', keys, 'keys'} end
+  sealed = next(user_sizes) and sealed_value(user, user_pairs, n_user, user_sizes)
+  if sealed then return {'sealed', sealed} end
 end
 if ARGV[9] ~= '' then redis.call('HLEN', outbox) end
 if longer or labels ~= '' then redis.call('ZCARD', by_expiry) end

@@ -9,7 +9,8 @@
 --       3 shared ttl, ms or '' (never)   4 cap, bytes   5 'now' (at once), 'after' (the same, and later than what
 --         waits in the outbox, as its stamp there is), or '' (it has waited)
 --       6 number of pairs, then the pairs
--- Reply {'ok'}   {'app state', bytes} {'app state', keys, 'keys'}: nothing was written
+-- Reply {'ok'}   {'app state', bytes} {'app state', keys, 'keys'} {'sealed', a value that
+--         is}: nothing was written
 local outbox_stamp, operation_id, shared_ttl, state_cap, moment, n_pairs = unpack(ARGV, 1, 6)
 local key = KEYS[1]
 local left = redis.call('PTTL', key)
@@ -43,6 +44,8 @@ for i = first, last, 2 do
   local theirs, by = written_at(ARGV[i])
   if mine > theirs or (mine == theirs and operation_id >= by) then
     local field = 'state:' .. ARGV[i]
+    local sealed = sizes[ARGV[i]] and redis.call('HGET', key, field)
+    if is_sealed(sealed) and not is_sealed(ARGV[i + 1]) then return {'sealed', sealed} end
     local old = redis.call('HSTRLEN', key, field)
     if old == 0 then bytes, added = bytes + #ARGV[i], added + 1 end
     bytes = bytes - (tonumber(sizes[ARGV[i]]) or old) + plain_size(ARGV[i + 1])

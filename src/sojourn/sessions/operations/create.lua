@@ -67,6 +67,8 @@ if n_user > 0 then
   if user_bytes > cap then return {'user state', user_bytes} end
   local keys = too_many_keys(user, added)
   if keys then return {'user state', keys, 'keys'} end
+  local sealed = sealed_value(user, user_pairs, n_user, user_sizes)
+  if sealed then return {'sealed', sealed} end
 end
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])

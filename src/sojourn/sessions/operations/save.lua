@@ -14,13 +14,13 @@
 -- Reply {'ok' | 'duplicate', version, min lifetime, last seq, 1 if the user had no session, updated,
 --         expires or '', labels as JSON or '', those before}
 --       {'missing'} {'gone'} {'stale', version} {'full', sessions} {'state', bytes} {'corrupt'}
---       {'newer', format}: nothing was written
+--       {'newer', format} {'sealed', a value that is}: nothing was written
 local operation_id, expected_incarnation, expected_version, id, new_ttl, new_until, first_ttl,
   state_cap, max_events, max_sessions = unpack(ARGV, 1, 10)
 local session, events, ops, ids, by_update, by_expiry, operations, notices = unpack(KEYS)
 local head = redis.call('HMGET', session,
   'incarnation', 'version', 'epoch', 'ttl', 'until', 'seq', 'created', 'format', 'log_id',
-  'labels', 'updated', 'expires')
+  'labels', 'updated', 'expires', 'status')
 local incarnation, former = head[1], head[10] or ''
 local version, epoch, created = 0, 0, seconds()
 local updated, ttl, last = created, first_ttl, ''
@@ -62,6 +62,9 @@ local first_pair, n_pairs = at + 1, tonumber(ARGV[at])
 at = first_pair + 2 * n_pairs
 local first_event, count = at + 1, tonumber(ARGV[at])
 local bytes = state_size(first_pair, n_pairs)
+-- What is sealed stays sealed: the status of a session says whether it is.
+local status = given('status', first_field, n_fields)
+if status and is_sealed(head[13]) and not is_sealed(status) then return {'sealed', head[13]} end
 if bytes > tonumber(state_cap) then return {'state', bytes} end
 redis.call('LLEN', events)
 for i = 3, 7 do redis.call('ZCARD', KEYS[i]) end

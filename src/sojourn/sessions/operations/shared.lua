@@ -216,6 +216,17 @@ local function measured(key, bytes, first, n, sizes)
   return bytes, added
 end
 
+-- The first sealed value in `key` that one of those pairs may not replace, if any. `sizes` are those
+-- of the encoded ones.
+local function sealed_value(key, first, n, sizes)
+  for i = first, first + 2 * n - 2, 2 do
+    if sizes[ARGV[i]] then
+      local old = redis.call('HGET', key, 'state:' .. ARGV[i])
+      if is_sealed(old) and not is_sealed(ARGV[i + 1]) then return old end
+    end
+  end
+end
+
 -- How many keys the state in `key` would have with `added` more, if that is too many (`caps.py`).
 -- Other fields stand beside them: they are counted one by one only when all together are many.
 local function too_many_keys(key, added)

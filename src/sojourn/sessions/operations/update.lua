@@ -10,8 +10,8 @@
 --         with null those to remove; where notices are wanted then the shared ttl, ms or ''
 -- Reply {'ok' | 'duplicate', version, min lifetime, updated, expires or '', labels as JSON or '', those
 --         before}
---       {'missing'} {'stale', version} {'labels', number} {'corrupt'} {'newer', format}: nothing
---       was written
+--       {'missing'} {'stale', version} {'labels', number} {'corrupt'} {'newer', format}
+--       {'sealed', a value that is}: nothing was written
 
 -- Whether text stands before other text, by its bytes: `<` asks the server's locale.
 local function is_before(one, other)
@@ -38,7 +38,7 @@ local operation_id, expected_incarnation, expected_version, id, new_ttl, new_unt
   unpack(ARGV, 1, 7)
 local session, events, ops, ids, by_update, by_expiry = unpack(KEYS)
 local head = redis.call('HMGET', session,
-  'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires')
+  'incarnation', 'version', 'ttl', 'updated', 'format', 'until', 'labels', 'expires', 'status')
 local incarnation, version, until_now = head[1], tonumber(head[2]), head[6] or ''
 local former = head[7] or ''
 if not incarnation then return not_there(session) end
@@ -56,6 +56,11 @@ end
 local changed = #ARGV > 8 or new_ttl ~= 'keep' or new_until ~= 'keep'
 if changed and major_of(head[5]) > 1 then return {'newer', head[5]} end
 if expected_version ~= '' and tonumber(expected_version) ~= version then return {'stale', version} end
+for i = 8, #ARGV - 1, 2 do -- what is sealed stays sealed: the status says whether it is
+  if ARGV[i] ~= 'labels' and is_sealed(head[9]) and not is_sealed(ARGV[i + 1]) then
+    return {'sealed', head[9]}
+  end
+end
 redis.call('LLEN', events)
 redis.call('ZCARD', by_update)
 redis.call('ZCARD', by_expiry)
