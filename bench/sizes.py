@@ -31,6 +31,7 @@ from sojourn.codecs.compression import Zstd
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
 from sojourn.sessions.encoding import encode_event
+from sojourn.sessions.event_codec import encoded_part
 
 from . import server
 from .events import dump
@@ -128,7 +129,7 @@ class Events:
 def compressed_part(event):
     """What of a row of the log is compressed: all but the event's id and the checksum."""
     row, _ = encode_event(to_event(event), 2**20)
-    return b"{" + row[row.index(b',"time":') + 1 : -len(b',"crc":"01234567"}')] + b"}"
+    return encoded_part(row)
 
 
 async def usage(url, events, compressor=None):
@@ -169,7 +170,7 @@ def main():
         print(f"{'':8} {'plain':>9} {'shipped':>9} {'trained':>9}   of plain")
         for name, size in SIZES.items():
             events = list(Events(python, 2).of_size(size, EVENTS))
-            kinds = None, Zstd(), Zstd([dictionary])
+            kinds = None, Zstd(), Zstd([dictionary], writes_with=dictionary.id)
             plain, *others = [asyncio.run(usage(url, events, kind)) for kind in kinds]
             ratios = "   ".join(f"{other / plain:.3f}" for other in others)
             print(f"{name:8} " + " ".join(f"{n:9,}" for n in (plain, *others)) + f"   {ratios}")

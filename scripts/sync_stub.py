@@ -19,6 +19,7 @@ from sojourn.artifacts import admin as artifacts_admin
 from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import admin as cache_admin
 from sojourn.cache import service as cache_service
+from sojourn.dictionaries import admin as dictionaries_admin
 from sojourn.doctor import service as doctor_service
 from sojourn.keys import admin as keys_admin
 from sojourn.memory import admin as memory_admin
@@ -65,6 +66,7 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (memory_admin, "MemoryAdmin", "MemoryAdmin"),
     (artifacts_admin, "ArtifactAdmin", "ArtifactAdmin"),
     (keys_admin, "KeyAdmin", "KeyAdmin"),
+    (dictionaries_admin, "DictionaryAdmin", "DictionaryAdmin"),
     (admin, "Admin", "Admin"),
     (sessions_history, "History", "History"),
     (cache_service, "Cache", "Cache"),
@@ -89,6 +91,7 @@ ATTRIBUTES = {
     "Admin": (
         *("doctor: Doctor", "cache: CacheAdmin", "memory: MemoryAdmin", "artifacts: ArtifactAdmin"),
         "keys: KeyAdmin",
+        "dictionaries: DictionaryAdmin",
     ),
     "AdapterSessions": ("limits: SessionLimits",),
     "Guard": ("log: AccessLog",),

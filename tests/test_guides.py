@@ -54,6 +54,8 @@ NOT_RUN = {
     r"sojourn sessions tail .*": "follows until Ctrl-C; tests/surfaces/test_cli_tail.py runs it",
     r"sojourn migrate .*": "needs another store's data; tests/transfer runs it",
     r"sojourn import .*redis\+cluster.*": "needs a Cluster",
+    r"sojourn import .*--archive-keys.*": "needs a server; test_cli_transfer.py runs it",
+    r"sojourn export .*--passphrase-file.*": "needs a passphrase; test_cli_transfer.py runs it",
     r"python examples/.*": "tests/test_examples.py runs them",
 }
 """Commands that stand on a page and do not run here, and why."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.cache.admin import CacheAdmin
 from sojourn.calls.room import OpenRoom
+from sojourn.dictionaries.admin import DictionaryAdmin
 from sojourn.doctor import Doctor
 from sojourn.doctor.service import usage_of
 from sojourn.doctor.usage import OTHERS, NodeUsage
@@ -98,12 +99,14 @@ class Admin(SessionAdmin):
         memory: scopes of users, agents and categories.
         artifacts: owners of artifacts.
         keys: master keys and data keys.
+        dictionaries: what compression uses beside the shipped dictionary.
     """
 
     cache: CacheAdmin
     memory: MemoryAdmin
     artifacts: ArtifactAdmin
     keys: KeyAdmin
+    dictionaries: DictionaryAdmin
 
     def __init__(
         self,
@@ -240,6 +243,40 @@ class Admin(SessionAdmin):
             raise InvalidInput("A user is named by app and user, both.")
         owner = None if app is None or user is None else UserKey.of(app, user)
         return await self._jobs.reseal(owner, plain=plain, rate=rate, progress=progress)
+
+    async def retire_dictionary(
+        self,
+        app: str,
+        name: str,
+        *,
+        rate: float | None = None,
+        progress: Tell | None = None,
+    ) -> JobReport:
+        """Write all that needs a dictionary anew, then delete it.
+
+        If it is the active one, the app's new values get the shipped one; to use another,
+        `dictionaries.activate` or `add` it before. It takes a minute at least, until no process
+        uses it any more. It may be stopped at any moment and run again, as `reseal`, and reads
+        every record once more at the end: the dictionary goes only if none needs it. Run it when
+        no process has writes that wait for a server: they may have been compressed with it.
+
+        Args:
+            app: whose.
+            name: the id of the dictionary.
+            rate: records a second, at most.
+            progress: told how far it is.
+
+        Returns:
+            how many records were rewritten. The dictionary is still there if some were left.
+
+        Raises:
+            ConfigurationError: the store does not compress, or is in memory.
+            DictionaryMissing: the app has none of that id.
+            InvalidInput: the rate.
+            Conflict: another run is under way.
+            Unavailable: a server does not answer. Run it again: it goes on from there.
+        """
+        return await self._jobs.retire_dictionary(app, name, rate=rate, progress=progress)
 
     async def upgrade(
         self, to: int, *, rate: float | None = None, progress: Tell | None = None

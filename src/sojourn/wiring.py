@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 
 class Stores(NamedTuple):
-    """Where things are kept, beneath the rooms: for export, import and `GuessLimiter`."""
+    """Where things are kept, beneath the rooms: for export, import and `GuessLimiter`.
+
+    They decode what they give, and encode what they are given.
+    """
 
     sessions: RoomStore
     memory: RoomStore
@@ -125,9 +128,10 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
         partial(find_apps, rooms=list(rooms.values()), keys=[*keys.values()], engine=engine),
         "server" if options.key_store is None else "key_store",
         sealing=options.keys is not None,
+        trained_on=rooms["dictionaries"].admin.trained_on,
     )
     stores = Stores(
-        sessions=rooms["sessions"].store,
+        sessions=rooms["sessions"].parts.store,
         memory=rooms["memory"].store,
         artifacts=rooms["artifacts"].store,
         cache=rooms["cache"].store,

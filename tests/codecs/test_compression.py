@@ -167,7 +167,7 @@ def test_an_unknown_dictionary_is_named(zstd: Zstd) -> None:
 def test_a_value_of_another_dictionary_is_not_read_with_this_one(zstd: Zstd) -> None:
     samples = [event(n)[20:] for n in range(400)]
     other = Dictionary(zstandard.train_dictionary(8_192, samples).as_bytes())
-    both = Zstd([other])
+    both = Zstd([other], writes_with=other.id)
     assert both.dictionary is other
     data = event(5)
     encoding, body = both.compress(data) or ("", b"")

@@ -32,7 +32,7 @@ def of_users(count: int, each: int = 10) -> dict[str, list[bytes]]:
 
 def size(dictionary: Dictionary, values: list[bytes]) -> int:
     """Bytes that values have when they are compressed with it. They come back as they were."""
-    zstd, total = Zstd([dictionary]), 0
+    zstd, total = Zstd([dictionary], writes_with=dictionary.id), 0
     for value in values:
         encoding, body = zstd.compress(value) or ("", b"")
         assert encoding == f"zstd:{dictionary.id}"

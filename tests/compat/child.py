@@ -181,7 +181,7 @@ class Child:
 
     async def raw(self, *words: str) -> Any:
         """The reply to a command that Sojourn knows nothing of."""
-        async with redis.asyncio.Redis.from_url(self._url) as client:
+        async with redis.asyncio.Redis.from_url(self._url.partition("?")[0]) as client:
             return await client.execute_command(*words)
 
     async def once_there(self, key: str) -> str:

@@ -283,7 +283,7 @@ READS = {
     "SessionAdmin": {"recent", "users", "apps", "quarantined"},
     "Admin": {"apps_of", "metrics", "reseal", "upgrade"},  # nothing, where all is as it is written
     "History": {"all", "last"},
-    "Cache": {"get", "close"},
+    "Cache": {"get", "close", "fingerprint"},
     "CacheAdmin": {"names"},
     "Memory": {"close"},
     "MemoryAdmin": {"scopes"},

@@ -149,6 +149,8 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "enumeration": NAMES,
     "erased": (kind_of_tombstones,),
     "mcp": (field, minor, member_of_messages),
+    "datakeys": "wrapped keys, of which no other may be among them: tests/keys",
+    "destroyed": NAMES,
     "format": "one number, and since when: tests/jobs",
     "job": "places of a run: with other settings it begins anew (tests/jobs)",
 }

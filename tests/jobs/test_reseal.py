@@ -18,14 +18,13 @@ from planting import ROWS_OF_SERVERS, Planter, planters
 from servers import Server
 from sojourn import ConfigurationError, Event, InvalidInput, SessionKey, UserKey
 from sojourn.codecs.growth import MARK
+from sojourn.ids import tenant_of
 from sojourn.keys import KeyRing
+from sojourn.security import Principal
 from sojourn.surfaces.cli import main
-from sojourn.testing.forgetting import fill, of_user
 
 ADA = UserKey.of("shop", "ada")
 TESTS = Path(__file__).parents[1]
-KINDS = ("session:", "state:")
-"""What the names of keys begin with whose content is encoded."""
 
 
 @pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
@@ -52,78 +51,133 @@ async def packed(raw: Any, shared_server: Server) -> AsyncIterator[sojourn.Sojou
         yield store
 
 
+async def put(store: sojourn.Sojourn, owner: UserKey, word: str) -> None:
+    """Put a word into the content of each room; names say nothing."""
+    app, user = owner
+    state = {"own": word, "user:theirs": word, f"app:{user}": word}
+    made = await store.sessions.create(app, user, "s", state=state, title=word, summary=word)
+    await store.sessions.update(made.key, metadata={"m": word}, labels={"flow": "order"})
+    for number in range(30):
+        await store.sessions.append(made.key, Event(id=f"{number}", author="u", payload=[word]))
+    await store.artifacts.save(made.key, "f", word.encode(), metadata={"m": word})
+    await store.artifacts.save(made.key, "f", word.encode() * 100_000)  # of two chunks
+    await store.artifacts.save(owner, "f", b"")
+    mine = store.memory.user(user, app=app)
+    await mine.put("k", {"v": word}, text=word, metadata={"m": word})
+    await mine.put("l", word)
+    await store.memory.agent("a", app=app).put("k", word)
+    await store.cache.put("c", word, tenant=tenant_of(owner), tags=["t"])
+    await store.cache.put("c", word)
+    handle = store.guard().user(Principal.of(app, user))
+    await handle.streams.open("1" * 32)
+    await handle.streams.add("1" * 32, "stream", word)
+
+
 async def picture(store: sojourn.Sojourn, owner: UserKey) -> list[object]:
     """What the rooms give of a user."""
-    keys = [each.key for each in (await store.sessions.list(*owner)).sessions]
-    sessions = [await store.sessions.get(key) for key in sorted(keys)]
-    shown = [
-        (s.key, s.version, s.state, s.title, [(e.id, e.payload) for e in s.events], s.complete)
-        for s in sessions
-        if s is not None
+    app, user = owner
+    key = SessionKey.of(app, user, "s")
+    found = await store.sessions.get(key)
+    assert found is not None
+    files = [
+        await store.artifacts.load(of, "f", version=version)
+        for of, versions in ((key, 2), (owner, 1))
+        for version in range(versions)
     ]
-    files = (
-        [
-            (found.name, (await store.artifacts.load(of, found.name)).data)
-            for of in (owner, *sorted(keys))
-            for found in await store.artifacts.names(of)
-        ]
-        if False
-        else []
-    )
-    return [*shown, *files, *await of_user(store, owner)]
+    scopes = [store.memory.user(user, app=app), store.memory.agent("a", app=app)]
+    handle = store.guard().user(Principal.of(app, user))
+    return [
+        (found.version, found.state, found.title, found.summary, found.metadata, found.complete),
+        [(event.id, event.payload) for event in found.events],
+        files,
+        [(await scope.list()).entries for scope in scopes],
+        [[hit.entry.key for hit in await scope.search("needle")] for scope in scopes],
+        await store.cache.get("c", tenant=tenant_of(owner)),
+        await store.cache.get("c"),
+        await handle.streams.after("1" * 32, 0),
+    ]
+
+
+def values(found: dict[str, Any]) -> list[bytes]:
+    return [
+        each
+        for value in found.values()
+        for each in (value.values() if isinstance(value, dict) else value)
+    ]
 
 
 def encoded(found: dict[str, Any]) -> int:
     """How many values of some records are encoded."""
-    values = [
-        each
+    return sum(MARK in each for each in values(found))
+
+
+def without_uploads(found: dict[str, Any]) -> dict[str, Any]:
+    """Records without data of artifacts, and with the names of those left out."""
+    return {
+        name: {field: part for field, part in value.items() if field[:5] != b"data:"}
+        if isinstance(value, dict)
+        else value
         for name, value in found.items()
-        for each in (value.values() if isinstance(value, dict) else value)
-        if name.startswith(KINDS)
-    ]
-    return sum(each[:1] == MARK for each in values)
+        if ":data:" not in name and not name.startswith("keys:")
+    }
 
 
-async def test_all_is_encoded_anew_reads_the_same_and_comes_back(planter: Planter) -> None:
+MASTER = KeyRing.new(migrating=True)
+WAYS: dict[str, dict[str, Any]] = {
+    "msgpack": {"serializer": "msgpack"},
+    "zstd": {"compression": "zstd"},
+    "sealed": {"keys": MASTER, "compression": "zstd", "serializer": "msgpack"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS if FULL else ["sealed"])
+async def test_all_is_encoded_anew_reads_the_same_and_comes_back(
+    planter: Planter, way: str
+) -> None:
     planter.client.flushall()
+    word = "needle " * 40
     async with (
         sojourn.open(planter.url) as plain,
-        sojourn.open(planter.url, serializer="msgpack") as packed,
+        sojourn.open(planter.url, **WAYS[way]) as other,
     ):
         for user in ("ada", "bob"):
-            await fill(plain, UserKey.of("shop", user), f"{user}'s word")
-        key = (await plain.sessions.create("shop", "ada", "long", state={"plan": [1, 2]})).key
-        for number in range(60):
-            await plain.sessions.append(key, Event(id=f"{number}", author="user", payload=[number]))
-        planter.plant(f"session:{{shop:ada}}:{key.session}", {b"mood": b"good"})
+            await put(plain, UserKey.of("shop", user), word)
+        planter.plant("session:{shop:ada}:s", {b"mood": b"good"})
         before, shown = records(planter.client), await picture(plain, ADA)
         lives = {name: planter.client.pttl(name) for name in before}
-        done = await packed.admin.reseal()
+        done = await other.admin.reseal()
         after = records(planter.client)
+        assert (done.names, done.complete) == ([], True)
         assert encoded(before) == 0
-        assert encoded(after) > 70
-        assert done.complete
-        assert await picture(plain, ADA) == await picture(packed, ADA) == shown
-        again = await packed.admin.reseal()
+        assert encoded(after) > 80
+        assert await picture(other, ADA) == shown
+        if way == "sealed":
+            gone = {name for name in after if ":data:" in name and b"version" in after[name]}
+            kept = {name: value for name, value in after.items() if name not in gone & {*before}}
+            assert [value for value in values(kept) if b"needle" in value] == []
+        again = await other.admin.reseal()
         assert (again.rewritten, records(planter.client)) == (0, after)
-        await plain.admin.reseal(plain=True)
-        assert records(planter.client) == before
-        for name, life in lives.items():
-            assert life - 60_000 < planter.client.pttl(name) <= life, name
+        await other.admin.reseal(plain=True)
+        back = records(planter.client)
+        assert without_uploads(back) == without_uploads(before)
+        assert await picture(plain, ADA) == shown
+        for name in without_uploads(before):
+            assert lives[name] - 60_000 < planter.client.pttl(name) <= lives[name], name
     planter.assert_nothing_in_quarantine()
 
 
 async def test_only_what_is_a_users(plain: sojourn.Sojourn, packed: Any, raw: Any) -> None:
     for user in ("ada", "ada2"):
-        await fill(plain, UserKey.of("shop", user))
-    await fill(plain, UserKey.of("travel", "ada"))
+        await put(plain, UserKey.of("shop", user), "word")
+    await put(plain, UserKey.of("travel", "ada"), "word")
     await packed.admin.reseal("shop", "ada")
     touched = {
         name.split("{")[1].split("}")[0]
         for name, value in records(raw).items()
         if encoded({name: value})
     }
-    assert touched == {"shop:ada"}
+    assert touched <= {"shop:ada", "shop:user:ada"} | {f"shop%3Aada#{n}" for n in range(16)}
+    assert len(touched) == 3
     with pytest.raises(InvalidInput, match="both"):
         await packed.admin.reseal("shop")
 
@@ -160,6 +214,53 @@ async def test_writers_of_both_forms_go_on_meanwhile(
         assert [event.id for event in session.events] == [str(n + 1) for n in range(counts[key])]
         assert session.state["last"] == counts[key]
         assert session.complete
+
+
+async def test_artifacts_are_read_saved_and_moved_meanwhile(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server
+) -> None:
+    word = b"needle " * 100_000
+    keys = [(await plain.sessions.create("shop", "ada", f"s{n}")).key for n in range(6)]
+    for key in keys:
+        for number in range(3):
+            await plain.artifacts.save(key, "f", word + b"%d" % number)
+    over = asyncio.Event()
+    loaded = 0
+
+    async with sojourn.open(shared_server.url, **WAYS["sealed"]) as sealed:
+
+        async def read(store: sojourn.Sojourn) -> None:
+            nonlocal loaded
+            while not over.is_set():
+                for key in keys[:3]:
+                    for number in range(3):
+                        found = await store.artifacts.load(key, "f", version=number)
+                        assert found is not None
+                        assert found.data == word + b"%d" % number
+                        loaded += 1
+
+        async def change() -> None:
+            await sealed.artifacts.save(keys[3], "f", b"new")
+            keys[4] = (await sealed.rotate(keys[4])).key
+            await sealed.artifacts.delete(keys[5], "f")
+
+        readers = [asyncio.create_task(read(sealed)) for _ in range(2)]
+        changing = asyncio.create_task(change())
+        done = await sealed.admin.reseal()
+        await changing
+        over.set()
+        await asyncio.gather(*readers)
+        assert loaded > 0
+        assert (done.names, done.complete) == ([], True)
+        assert (await sealed.admin.reseal()).rewritten == 0
+        for key in keys[3:5]:
+            found = [await sealed.artifacts.load(key, "f", version=number) for number in range(3)]
+            texts = [each.data for each in found if each is not None]
+            assert texts == [word + b"%d" % number for number in range(3)]
+        assert await sealed.artifacts.names(keys[5]) == []
+    heads = [value for name, value in records(raw).items() if name[-2:] == ":f"]
+    versions = [part for head in heads for name, part in head.items() if b"version:" in name]
+    assert {part[:1] for part in versions} == {MARK}
 
 
 async def test_a_delta_that_waits_in_an_outbox(
@@ -222,7 +323,7 @@ asyncio.run(reseal(sys.argv[1], int(sys.argv[2])))
 async def test_a_job_that_is_killed_goes_on(
     plain: sojourn.Sojourn, raw: Any, shared_server: Server, calls: int
 ) -> None:
-    await fill(plain, ADA)
+    await put(plain, ADA, "word")
     before, shown = records(raw), await picture(plain, ADA)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, shared_server.url, str(calls), cwd=TESTS
@@ -233,7 +334,7 @@ async def test_a_job_that_is_killed_goes_on(
         assert (await packed.admin._jobs.reseal(lease=0.2)).complete
         assert await picture(packed, ADA) == shown
     await plain.admin.reseal(plain=True)
-    assert records(raw) == before
+    assert without_uploads(records(raw)) == without_uploads(before)
 
 
 async def test_memory_has_nothing_to_reseal() -> None:
@@ -350,24 +451,13 @@ async def test_without_the_keys_nothing_is_done(raw: Any, shared_server: Server)
 async def test_plain_text_is_sealed_while_a_migration_is_under_way(
     plain: sojourn.Sojourn, raw: Any, shared_server: Server
 ) -> None:
-    await fill(plain, ADA, "wordy")
+    await put(plain, ADA, "wordy")
     before, shown, ring = records(raw), await picture(plain, ADA), KeyRing.new()
     async with sojourn.open(shared_server.url, keys=ring) as store:
         assert (await store.admin.reseal()).left > 0
     assert records(raw).items() >= before.items()
     async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
         assert (await store.admin.reseal()).complete
+    async with sojourn.open(shared_server.url, keys=ring) as store:
         assert await picture(store, ADA) == shown
-    found = {name: value for name, value in records(raw).items() if name.startswith(KINDS)}
-    values = [value for each in found.values() for value in _values_of(each)]
-    assert [value for value in values if b"wordy" in value] == []
-    async with sojourn.open(shared_server.url, keys=ring.migrate(migrating=True)) as store:
-        assert (await store.admin.reseal(plain=True)).complete
-    after = records(raw)
-    assert {name: after[name] for name in before} == before
-
-
-def _values_of(found: Any) -> list[bytes]:
-    if isinstance(found, list):
-        return found
-    return [value for name, value in found.items() if name != b"labels"]
+        assert (await store.admin.reseal()).rewritten == 0

@@ -281,6 +281,7 @@ class Touching:
     """Work on hashes and rows that others change between reading and writing."""
 
     name, what, owner, whole, kinds = "test", "1", None, True, None
+    replaced = missed = 0
 
     def __init__(self, touch: Callable[[], Any], times: int) -> None:
         self.touch = touch

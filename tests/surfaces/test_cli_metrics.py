@@ -14,6 +14,7 @@ from cli_kit import Cli
 from prometheus_client.parser import text_string_to_metric_families
 
 import sojourn
+from servers import Server
 from sojourn import Event
 
 USERS = 5
@@ -38,8 +39,9 @@ def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
             yield sample.name, sample.labels, sample.value
 
 
-def test_for_people_it_fits_eighty_columns(filled: Cli) -> None:
-    ran = filled.call("metrics", COLUMNS="80")
+def test_for_people_it_fits_eighty_columns(filled: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = filled.run("metrics")
     assert ran.code == 0
     assert all(len(line) <= 80 for line in ran.out.splitlines())
     assert f"{USERS} sessions of {USERS} users in 1 app." in ran.out
@@ -72,18 +74,23 @@ def test_a_sample_says_that_it_is_one(filled: Cli) -> None:
     assert "sojourn_server_keys{" not in none.out
 
 
-def test_it_is_served_until_ctrl_c(filled: Cli) -> None:
-    process = filled.start("metrics", "--listen", "127.0.0.1:0")
+def test_it_is_served_until_ctrl_c_also_when_the_server_was_down(server: Server) -> None:
+    process = Cli(f"{server.url}?operation_timeout=0.5", "").start(
+        *("metrics", "--listen", "127.0.0.1:0")
+    )
     try:
         assert process.stderr is not None
         said = next(line for line in process.stderr if "serving" in line)
-        found = re.search(r"http://\S+", said)
-        assert found is not None
-        url = found[0].rstrip(";")
+        url = said.partition("serving ")[2].partition(";")[0]
+        server.stop()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(url, timeout=10)
+        assert "error: " in next(iter(process.stderr))
+        server.start()
         for _ in range(2):
             with urllib.request.urlopen(url, timeout=10) as answer:
                 assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-                assert f"sojourn_server_sessions {USERS}\n" in answer.read().decode()
+                assert b"sojourn_server_sessions 0\n" in answer.read()
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(url.replace("/metrics", "/"), timeout=10)
     finally:

@@ -13,6 +13,7 @@ from cli_kit import Cli
 
 import sojourn
 from servers import Server
+from sojourn.keys.ring import KeyRing
 from sojourn.transfer.sealing import sealed
 
 
@@ -166,3 +167,54 @@ def test_what_only_a_newer_version_can_read_is_named_and_told_by_the_exit_code(
     assert cli.run("export", f"{file}2", "--skip-corrupt", "--json").documents[0]["newer"] == 1
     ran = cli.run("import", whole, "--existing", "replace", "--json")
     assert (ran.code, ran.documents[0]["newer_there"]) == (1, 1)
+
+
+def test_a_store_with_keys_goes_into_a_sealed_file(
+    cli: Cli, other: Cli, file: Path, tmp_path: Path
+):
+    _filled(cli)
+    for name in ("ring", "others"):
+        KeyRing.new(migrating=True).save(tmp_path / name)
+    words, loose = tmp_path / "words", tmp_path / "loose"
+    for path in (words, loose):
+        path.write_text("correct horse\n")
+    words.chmod(0o600)
+    ring, others = str(tmp_path / "ring"), str(tmp_path / "others")
+    done = cli.run("export", str(file), "--keys", ring)
+    assert (done.code, "sealed with master key" in done.out) == (0, True)
+    assert b"shop" not in file.read_bytes()
+    assert (
+        cli.run("export", str(file) + "2", "--keys", ring, "--plain", "--json").documents[0][
+            "sealed_by"
+        ]
+        is None
+    )
+    assert b"shop" in Path(f"{file}2").read_bytes()
+    for wrong in ((), ("--archive-keys", others), ("--passphrase-file", str(words))):
+        refused = other.run("import", str(file), *wrong)
+        assert (refused.code, "master key" in refused.err) == (2, True)
+        assert other.run("import", "--check", str(file), *wrong).code == 2
+    assert other.run("import", "--check", str(file), "--keys", ring).code == 0
+    done = other.run("import", str(file), "--archive-keys", ring, "--keys", others, "--json")
+    assert (done.code, done.documents[0]["events"]) == (0, 3)
+
+    phrase = ("--passphrase-file", str(words))
+    assert cli.run("export", str(file) + "3", *phrase).code == 0
+    found = cli.run("import", "--check", str(file) + "3", *phrase, "--json").documents[0]
+    assert (found["events"], found["sealed_by"]) == (3, "a passphrase")
+    refused = cli.run("import", str(file) + "3", "--passphrase-file", str(loose))
+    assert (refused.code, "chmod 600" in refused.err) == (2, True)
+    assert "correct" not in refused.err
+
+
+def test_what_is_sealed_with_a_key_that_is_not_here_is_named(
+    cli: Cli, other: Cli, file: Path, tmp_path: Path
+):
+    _filled(cli)
+    KeyRing.new().save(tmp_path / "ring")
+    cli.run("export", str(file))
+    assert other.run("import", str(file), "--keys", str(tmp_path / "ring")).code == 0
+    done = other.run("export", str(file) + "2")
+    assert done.code == 1
+    assert "sealed with the key" in done.err
+    assert "--keys" in done.err

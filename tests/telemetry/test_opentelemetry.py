@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 
 import sojourn
 from proxy import Proxy
@@ -185,6 +185,7 @@ async def test_a_span_that_is_not_sampled_has_none_beneath(
     shared_server: Server, recorded: Recorded
 ) -> None:
     unsampled = TracerProvider(sampler=ALWAYS_OFF).get_tracer("test")
+    recorded.provider.sampler = ALWAYS_ON  # it would take a span beneath any other
     async with sojourn.open(shared_server.url) as store:
         recorded.instrument(store)
         with unsampled.start_as_current_span("caller"):
@@ -194,6 +195,28 @@ async def test_a_span_that_is_not_sampled_has_none_beneath(
         await store.ping()
         (span,) = recorded.spans("engine.ping")
         assert span.parent is None
+
+
+class SwitchedOff(Sampler):
+    """`ALWAYS_OFF`, which notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def should_sample(self, context: Any, trace_id: int, name: str, *rest: Any, **more: Any) -> Any:
+        self.asked.append(name)
+        return ALWAYS_OFF.should_sample(context, trace_id, name, *rest, **more)
+
+    def get_description(self) -> str:
+        return ALWAYS_OFF.get_description()
+
+
+async def test_an_sdk_that_is_switched_off_is_not_asked(shared_server: Server) -> None:
+    sampler = SwitchedOff()
+    async with sojourn.open(shared_server.url) as store:
+        instrument(store, tracer_provider=TracerProvider(sampler=sampler))
+        await store.ping()
+        assert sampler.asked == []
 
 
 @pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(ALWAYS_OFF)], ids=["off", "parent"])

@@ -7,9 +7,11 @@ import re
 import time
 
 import pytest
+import redis
 from migration_kit import Origin, is_unchanged, moved
 
 import sojourn
+from sojourn.keys.ring import KeyRing
 from sojourn.sessions import Event
 from sojourn.transfer.migration import Outcome
 
@@ -255,3 +257,22 @@ async def test_replayed_events_keep_their_deltas_and_change_nothing(
     again = await store.sessions.get(key)
     assert again is not None
     assert (again.updated, again.length) == (99.0, 2)
+
+
+async def test_what_comes_into_a_store_with_keys_is_sealed(
+    origin: Origin, store: sojourn.Sojourn
+) -> None:
+    """Also a log of several parts, and also when it is gone on with."""
+    words = [f"marzipan {n} " + "x" * 3000 for n in range(800)]
+    origin.say("long", *words)
+    origin.say("short", "marzipan")
+    async with sojourn.open(store.where, keys=KeyRing.new()) as sealed:
+        report = await moved(origin, sealed)
+        assert report.outcomes == {Outcome.WRITTEN: 2}
+        assert (await moved(origin, sealed)).outcomes == {Outcome.SAME: 2}
+        said = await sealed.history("long").all()
+        assert [each.content for each in said] == words
+    with redis.Redis.from_url(store.where) as client:
+        rows = [row for key in client.keys("session:*:events") for row in client.lrange(key, 0, -1)]
+    assert len(rows) == 801
+    assert not any(b"marzipan" in row for row in rows)

@@ -8,6 +8,7 @@ from importlib import import_module
 from sojourn.artifacts.admin import ArtifactAdmin
 from sojourn.artifacts.inmemory import InMemoryArtifacts
 from sojourn.artifacts.keys import ArtifactRoomKeys
+from sojourn.artifacts.recoding import ArtifactRecoding
 from sojourn.artifacts.redis import RedisArtifacts
 from sojourn.artifacts.service import Artifacts
 from sojourn.calls.coded import CodedStore
@@ -18,12 +19,14 @@ from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 def _open(at: RoomContext) -> OpenRoom:
     options, timeout = at.options, math.inf
     inner: RoomStore
+    recoding: ArtifactRecoding | None = None
     if at.engine is None:
         inner = files = InMemoryArtifacts(options.artifact_ttl)
         apps_of = at_once(files.apps_of)
     else:
         keys = ArtifactRoomKeys(options.namespace)
         inner = RedisArtifacts(at.engine, keys, options.artifact_ttl)
+        recoding = ArtifactRecoding(at.engine, keys)
         apps_of, timeout = nobodys, options.operation_timeout
     store = CodedStore(inner, at.codec)
     artifacts = Artifacts(store, options.max_artifact_bytes, timeout)
@@ -34,6 +37,7 @@ def _open(at: RoomContext) -> OpenRoom:
         store=store,
         forget={"artifacts": lambda owner: admin.forget(*owner)},
         apps_of=apps_of,
+        recoding=recoding,
         session_ended=artifacts.clear,
     )
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from sojourn.cache.admin import CacheAdmin
 from sojourn.cache.inmemory import InMemoryCache
 from sojourn.cache.keys import CacheRoomKeys
+from sojourn.cache.recoding import CacheRecoding
 from sojourn.cache.redis import RedisCache
 from sojourn.cache.service import Cache
 from sojourn.calls.coded import CodedStore
@@ -17,11 +18,13 @@ from sojourn.ids import tenant_of
 
 def _open(at: RoomContext) -> OpenRoom:
     store: RoomStore
+    recoding: CacheRecoding | None = None
     if at.engine is None:
         store = InMemoryCache()
         apps_of = at_once(store.apps_of)
     else:
-        store = RedisCache(at.engine, CacheRoomKeys(at.options.namespace))
+        keys = CacheRoomKeys(at.options.namespace)
+        store, recoding = RedisCache(at.engine, keys), CacheRecoding(keys)
         apps_of = nobodys
     coded = CodedStore(store, at.codec)
     cache, admin = Cache(coded, at.options.max_event_bytes), CacheAdmin(coded)
@@ -31,6 +34,7 @@ def _open(at: RoomContext) -> OpenRoom:
         store=coded,
         forget={"cached": lambda owner: admin.forget(tenant_of(owner))},
         apps_of=apps_of,
+        recoding=recoding,
         close=cache.close,
     )
 

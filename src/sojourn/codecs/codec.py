@@ -6,7 +6,8 @@ How a value says which were applied: docs/storage-format.md, "How a record says 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -20,8 +21,12 @@ from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
 _COMPRESSED = "zstd"
 _PLAIN_SIZE = "size"
+_SIZED = _PLAIN_SIZE.encode()
+_WAYS = 256
+"""Headers of which a coder remembers how values are decoded."""
 
 _KEY_ID = re.compile(rb"\xff1(?: [^\n ]+)* aes-256-gcm:([0-9a-f]{16})\n")
+_DICTIONARY = re.compile(rb"\xff1(?: [^\n ]+)*? zstd:([A-Za-z0-9_-]+)[ \n]")
 _SIZE = re.compile(rb"\xff\d+ size:(\d+) ")
 
 _to_bytes = msgspec.json.Encoder().encode
@@ -47,6 +52,14 @@ class Place(NamedTuple):
     name: str = ""
 
 
+_to_place = msgspec.json.Decoder(Place).decode
+
+
+def bound(place: Place) -> bytes:
+    """A place as encryption binds it; where many values stand in one, it is made once."""
+    return _to_bytes(place)
+
+
 class Compressor(Protocol):
     """Makes values smaller."""
 
@@ -68,7 +81,16 @@ class Compressor(Protocol):
         ...
 
 
-class DataKeys(NamedTuple):
+class _DataKeys(NamedTuple):
+    """What of `DataKeys` is compared."""
+
+    active: DataKey | None
+    by_id: Mapping[str, DataKey]
+    errors: Mapping[str, SojournError] = {}
+    migrating: bool = False
+
+
+class DataKeys(_DataKeys):
     """The data keys of a user, or of an app.
 
     Attributes:
@@ -76,12 +98,30 @@ class DataKeys(NamedTuple):
         by_id: those that open.
         errors: why a key that was asked for is not among them.
         migrating: whether values in plain text are accepted, while they are being sealed.
+        coder: encodes and decodes with them; made once, and gone with them.
     """
 
-    active: DataKey | None
-    by_id: Mapping[str, DataKey]
-    errors: Mapping[str, SojournError] = {}
-    migrating: bool = False
+    coder: Coder | None = None
+
+
+class Dictionaries(Protocol):
+    """Where the dictionaries of apps come from, that compression uses."""
+
+    def for_writing(self, app: str) -> Compressor | None:
+        """What compresses the values of an app. It may be another one from one call to the next."""
+        ...
+
+    async def for_reading(
+        self, app: str, names: Collection[str], *, writes: bool
+    ) -> Compressor | None:
+        """The same, for values that were compressed with these dictionaries.
+
+        Raises:
+            Unavailable: they are not known here, and no server answers.
+            Undecodable: they are sealed, and this process cannot open them.
+            CorruptRecord: one was damaged.
+        """
+        ...
 
 
 class KeySource(Protocol):
@@ -117,9 +157,6 @@ class Sealed(NamedTuple):
     bytes: int
 
 
-_NO_KEYS = DataKeys(None, {}, migrating=True)
-
-
 class Codec:
     """How a store writes values. It reads whatever another one wrote, with the keys for it.
 
@@ -148,7 +185,9 @@ class Codec:
             self.serializers[serializer.name] = serializer
         self.writes = bool(serializer or compressing)
         self.keys: KeySource | None = None
-        self._plain = Coder(self, _NO_KEYS)
+        self.dictionaries: Dictionaries | None = None
+        self._no_keys = DataKeys(None, {}, migrating=True)
+        self._plain = Coder(self, self._no_keys, compressor)
         if keys is not None:
             self.seal_with(keys)
 
@@ -198,32 +237,84 @@ class Codec:
             Unavailable: the keys are not cached, and no server answers.
             Erased: they were destroyed.
         """
-        if self.keys is None:
+        if self.keys is None and self.dictionaries is None:
             return self._plain
-        wanted = {
-            found[1].decode()
-            for value in stored
-            if value[:1] == MARK and (found := _KEY_ID.match(value))
-        }
-        return Coder(self, await self.keys.keys_of(app, user, wanted, create=create))
+        wanted, named = _needed(stored) if stored else (_NONE, _NONE)
+        compressor, writes = self.compressor, create and self.compressing
+        if self.dictionaries is not None:
+            if named:
+                compressor = await self.dictionaries.for_reading(app, named, writes=writes)
+            elif writes:
+                compressor = self.dictionaries.for_writing(app)
+        keys = self._no_keys
+        if self.keys is not None:
+            keys = await self.keys.keys_of(app, user, wanted, create=create)
+        coder = keys.coder
+        if coder is None or not coder.is_of(self, compressor):
+            coder = keys.coder = Coder(self, keys, compressor)
+        return coder
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _needed(stored: Iterable[bytes]) -> tuple[Collection[str], Collection[str]]:
+    """The keys and the dictionaries that are named in some values."""
+    lines = {value[: value.find(b"\n") + 1] for value in stored}
+    keys, dictionaries = map(_KEY_ID.match, lines), map(_DICTIONARY.match, lines)
+    return {m[1].decode() for m in keys if m}, {m[1].decode() for m in dictionaries if m}
+
+
+_Undo = Callable[[bytes, int], bytes]
+"""Takes an encoding off, unless more bytes came of it than that."""
+
+
+class _Way(NamedTuple):
+    """How values with one header are decoded."""
+
+    key: DataKey | None
+    undo: Sequence[_Undo]
 
 
 class Coder:
     """Encodes and decodes the values of one user, or of an app."""
 
-    __slots__ = ("_active", "_codec", "_keys", "_name", "_strict")
+    __slots__ = (
+        "_active",
+        "_codec",
+        "_compress",
+        "_compressor",
+        "_errors",
+        "_headers",
+        "_keys",
+        "_name",
+        "_serializer",
+        "_strict",
+        "_ways",
+    )
 
-    def __init__(self, codec: Codec, keys: DataKeys) -> None:
+    def __init__(self, codec: Codec, keys: DataKeys, compressor: Compressor | None) -> None:
         self._codec = codec
-        self._keys = keys
+        self._serializer = codec.serializer
+        self._compressor = compressor
+        self._compress = None
+        if codec.compressing and compressor is not None:
+            self._compress = compressor.compress
+        self._keys, self._errors = keys.by_id, keys.errors
         self._active = keys.active
         self._name = "" if keys.active is None else f"{CIPHER}:{keys.active.id}"
         self._strict = codec.keys is not None and not keys.migrating
+        self._headers: dict[str, bytes] = {}
+        self._ways: dict[bytes, _Way] = {}
+
+    def is_of(self, codec: Codec, compressor: Compressor | None) -> bool:
+        """Whether it was made of these."""
+        return self._codec is codec and self._compressor is compressor
 
     def encode(
         self,
         value: bytes,
-        place: Place,
+        place: Place | bytes,
         *,
         lead: bytes = b"",
         sized: bool = False,
@@ -233,28 +324,47 @@ class Coder:
 
         Args:
             value: JSON text, or any text.
-            place: where it stands.
+            place: where it stands; or `bound` of it.
             lead: what stands behind the header in clear.
             sized: whether the header says how many bytes it has: scripts count them.
             json: whether it is JSON.
         """
-        names, body = self._encoded(value, json=json)
-        if not names:
+        done, body = "", value
+        if json and self._serializer is not None:
+            other = serialized(self._serializer, body)
+            if other is not None:
+                done, body = self._serializer.name, other
+        if self._compress is not None:
+            smaller = self._compress(body)
+            if smaller is not None:
+                done, body = f"{done} {smaller[0]}" if done else smaller[0], smaller[1]
+        if self._active is None and not done:
             return value
+        names = self._headers.get(done) or self._header(done)
         if sized:
-            names.insert(0, f"{_PLAIN_SIZE}:{len(value)}")
-        header = b"\xff%d %b\n%b" % (growth.FORMAT, " ".join(names).encode(), lead)
+            header = b"\xff%d %b:%d %b%b" % (growth.FORMAT, _SIZED, len(value), names, lead)
+        else:
+            header = b"\xff%d %b%b" % (growth.FORMAT, names, lead)
         if self._active is not None:
-            body = self._active.seal(body, header + _to_bytes(place))
+            where = place if type(place) is bytes else _to_bytes(place)
+            body = self._active.seal(body, header + where)
         data = header + body
         return data + b"%08x" % crc32(data)
 
-    def decode(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
+    def _header(self, done: str) -> bytes:
+        """The end of a header's line, for what was done to a value before it is sealed."""
+        line = " ".join(filter(None, (done, self._name))).encode() + b"\n"
+        self._headers[done] = line
+        return line
+
+    def decode(
+        self, stored: bytes, place: Place | bytes, most: int, *, leads: bool = False
+    ) -> bytes:
         """What was encoded.
 
         Args:
             stored: as it stands on the server.
-            place: where it stands.
+            place: where it stands; or `bound` of it.
             most: bytes that it may have.
             leads: whether a line in clear stands behind the header.
 
@@ -264,29 +374,48 @@ class Coder:
             Undecodable: this process has not what it needs to decode it.
             Erased: its key was destroyed.
         """
-        found = growth.parse(stored)
-        if found is None:
+        if stored[:1] != MARK:
             if self._strict:
                 raise _tampered(
                     place, "stands in plain text where only sealed values may be", stored
                 )
             return stored
-        what = _shown(place)
-        growth.check_major(found.major, what)
-        body, names = found.body, found.encodings
-        start = stored.index(b"\n") + 1
+        if stored[-8:] != b"%08x" % crc32(stored[:-8]):
+            raise ValueError("its checksum is wrong")
+        start = stored.find(b"\n") + 1
+        line = stored[:start]
+        way = self._ways.get(line) or self._way(line, stored, place)
         if leads:
-            lead, line, body = body.partition(b"\n")
-            start += len(lead) + len(line)
+            start = stored.find(b"\n", start) + 1
+        body = stored[start:-8]
+        if way.key is not None:
+            where = place if type(place) is bytes else _to_bytes(place)
+            try:
+                body = way.key.unseal(body, stored[:start] + where)
+            except ValueError as error:
+                raise _tampered(place, str(error), stored) from error
+        for undo in way.undo:
+            body = undo(body, most)
+        if len(body) > most:
+            raise ValueError(f"it has {len(body):,} bytes, over {most:,}")
+        return body
+
+    def _way(self, line: bytes, stored: bytes, place: Place | bytes) -> _Way:
+        """How a value with this header is decoded."""
+        found = growth.parse(stored)
+        if found is None:
+            raise ValueError("its header cannot be read")
+        what, names = _shown(place), found.encodings
+        growth.check_major(found.major, what)
         sealed = names[-1].startswith(CIPHER)
         if self._strict and not sealed:
             raise _tampered(place, "it is not sealed, where only sealed values may be", stored)
-        if sealed:
-            try:
-                body = self._key(names[-1], what).unseal(body, stored[:start] + _to_bytes(place))
-            except ValueError as error:
-                raise _tampered(place, str(error), stored) from error
-        return self._decoded(names[:-1] if sealed else names, body, what, most)
+        key = self._key(names[-1], what) if sealed else None
+        way = _Way(key, self._undo(names[:-1] if sealed else names, what))
+        if len(self._ways) >= _WAYS:
+            self._ways.clear()
+        self._ways[line] = way
+        return way
 
     def open(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
         """As `decode`; but what is damaged or was tampered with is given as `Unopened`.
@@ -303,7 +432,7 @@ class Coder:
     @property
     def opens_nothing(self) -> bool:
         """Whether there is no key, where only sealed values may be."""
-        return self._strict and not self._keys.by_id
+        return self._strict and not self._keys
 
     def subkey(self, purpose: bytes) -> bytes | None:
         """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
@@ -311,7 +440,8 @@ class Coder:
 
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
-        names, body = self._encoded(data, json=False)
+        # Nothing in front of it names a dictionary, so it needs one that every process has.
+        names, body = self._encoded(data, self._codec.compressor, json=False)
         encodings = " ".join(names)
         if self._active is not None:
             body = self._active.seal(body, encodings.encode() + b"\n" + _to_bytes(place))
@@ -335,7 +465,9 @@ class Coder:
                 raise _tampered(place, str(error), body) from error
         return self._decoded(names[:-1] if sealed else names, body, what, most)
 
-    def _encoded(self, value: bytes, *, json: bool) -> tuple[list[str], bytes]:
+    def _encoded(
+        self, value: bytes, compressor: Compressor | None, *, json: bool
+    ) -> tuple[list[str], bytes]:
         """What is done to a value, and what comes of it; it is yet to be sealed."""
         codec, names, body = self._codec, list[str](), value
         if json and codec.serializer is not None:
@@ -343,8 +475,8 @@ class Coder:
             if other is not None:
                 names.append(codec.serializer.name)
                 body = other
-        if codec.compressing and codec.compressor is not None:
-            smaller = codec.compressor.compress(body)
+        if codec.compressing and compressor is not None:
+            smaller = compressor.compress(body)
             if smaller is not None:
                 names.append(smaller[0])
                 body = smaller[1]
@@ -354,10 +486,10 @@ class Coder:
 
     def _key(self, name: str, what: str) -> DataKey:
         wanted = name.partition(":")[2]
-        key = self._keys.by_id.get(wanted)
+        key = self._keys.get(wanted)
         if key is not None:
             return key
-        error = self._keys.errors.get(wanted)
+        error = self._errors.get(wanted)
         if error is not None:
             raise error
         raise KeyMissing(
@@ -366,14 +498,15 @@ class Coder:
             key_id=wanted,
         )
 
-    def _decoded(self, names: tuple[str, ...], body: bytes, what: str, most: int) -> bytes:
-        codec = self._codec
+    def _undo(self, names: tuple[str, ...], what: str) -> list[_Undo]:
+        """What takes encodings off, the last of them first."""
+        codec, found = self._codec, list[_Undo]()
         for name in reversed(names):
             kind = name.partition(":")[0]
-            if kind == _COMPRESSED and codec.compressor is not None:
-                body = codec.compressor.decompress(name, body, most)
+            if kind == _COMPRESSED and self._compressor is not None:
+                found.append(partial(self._compressor.decompress, name))
             elif kind in codec.serializers:
-                body = deserialized(codec.serializers[kind], body)
+                found.append(partial(_deserialized, codec.serializers[kind]))
             elif kind != _PLAIN_SIZE:
                 raise NewerFormat(
                     f"{what} is encoded with {name!r}, which this version of Sojourn, as it is "
@@ -382,9 +515,18 @@ class Coder:
                     found=str(growth.FORMAT),
                     known=str(growth.FORMAT),
                 )
+        return found
+
+    def _decoded(self, names: tuple[str, ...], body: bytes, what: str, most: int) -> bytes:
+        for undo in self._undo(names, what):
+            body = undo(body, most)
         if len(body) > most:
             raise ValueError(f"it has {len(body):,} bytes, over {most:,}")
         return body
+
+
+def _deserialized(serializer: Serializer, body: bytes, _most: int) -> bytes:
+    return deserialized(serializer, body)
 
 
 def plain_size(value: bytes) -> int:
@@ -401,11 +543,13 @@ def sealed_with(stored: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def _shown(place: Place) -> str:
+def _shown(place: Place | bytes) -> str:
+    if isinstance(place, bytes):
+        place = _to_place(place)
     return f"A value ({place.field}) of the room {place.room}"
 
 
-def _tampered(place: Place, why: str, raw: bytes) -> Tampered:
+def _tampered(place: Place | bytes, why: str, raw: bytes) -> Tampered:
     return Tampered(
         f"{_shown(place)} cannot be trusted: {why}. It was left as it is.", key="", raw=raw
     )

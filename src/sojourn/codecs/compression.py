@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -107,20 +108,23 @@ class Zstd:
     Threads, event loops and forked processes may share it.
 
     Args:
-        dictionaries: beside the shipped ones. New values get the last of them, or a shipped one.
+        dictionaries: beside the shipped ones.
+        writes_with: the id of the one that new values get; None for the shipped one.
 
     Raises:
         ConfigurationError: zstandard is not installed.
+        KeyError: that one is not among them.
     """
 
-    def __init__(self, dictionaries: Iterable[Dictionary] = ()) -> None:
-        zstd = library()
-        given = list(dictionaries)
-        known = [*shipped().values(), *given]
-        self._dictionary = given[-1] if given else shipped()[SHIPPED]
+    def __init__(
+        self, dictionaries: Iterable[Dictionary] = (), *, writes_with: str | None = None
+    ) -> None:
+        known = {**shipped(), **{each.id: each for each in dictionaries}}
+        self._dictionary = known[writes_with or SHIPPED]
         self._encoding = f"{NAME}:{self._dictionary.id}"
-        self._contexts = {f"{NAME}:{found.id}": found.contexts for found in known}
+        self._contexts = {f"{NAME}:{name}": each.contexts for name, each in known.items()}
         self._contexts[NAME] = self._alone = _without_dictionary()
+        zstd = library()
         self._error = zstd.ZstdError
         self._size_of: Callable[[bytes], int] = zstd.frame_content_size
 
@@ -225,9 +229,19 @@ def shipped() -> dict[str, Dictionary]:
     Raises:
         ConfigurationError: zstandard is not installed.
     """
+    return {name: Dictionary(file.read_bytes()) for name, file in _files().items()}
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a dictionary is in the package."""
+    return name in _files()
+
+
+@cache
+def _files() -> dict[str, Traversable]:
     folder = files("sojourn.codecs").joinpath("dictionaries")
-    there = [file.read_bytes() for file in folder.iterdir() if file.name.endswith(SUFFIX)]
-    return {dictionary.id: dictionary for dictionary in map(Dictionary, there)}
+    there = [file for file in folder.iterdir() if file.name.endswith(SUFFIX)]
+    return {file.name.removesuffix(SUFFIX): file for file in there}
 
 
 @cache

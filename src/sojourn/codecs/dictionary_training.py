@@ -142,6 +142,7 @@ def shared_pieces(samples: Mapping[str, Collection[bytes]], seen_by: int) -> Cou
     found: Counter[bytes] = Counter()
     length = 1
     while length < _LONGEST and numbers:
+        pairs: list[list[Any]] = []
         for step in sorted({length // 2, length} - {0}):
             pairs = [list(zip(each, each[step:], strict=False)) for each in starts]
             numbers = _numbered(pairs, seen_by)
@@ -165,12 +166,12 @@ def _numbered(users: list[list[Any]], seen_by: int) -> dict[Any, int]:
     seen = Counter[Any]()
     for each in users:
         seen.update(set(each))
-    shared = (
-        value
-        for value, count in seen.items()
-        if count >= seen_by and value is not None and not (type(value) is tuple and None in value)
-    )
+    shared = [value for value, count in seen.items() if count >= seen_by and _is_whole(value)]
     return {value: number for number, value in enumerate(shared)}
+
+
+def _is_whole(value: Any) -> bool:
+    return value is not None and not (type(value) is tuple and None in value)
 
 
 def _texts(

@@ -53,7 +53,7 @@ class DataKey:
         id: derived from the key, so that a wrong key is told from a changed value.
     """
 
-    __slots__ = ("_cipher", "_seal", "_secret", "id")
+    __slots__ = ("_cipher", "_invalid", "_seal", "_secret", "id")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
@@ -61,6 +61,9 @@ class DataKey:
         self.id = key_id(secret)
         self._secret = secret
         self._cipher = aead(secret)
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
+
+        self._invalid = InvalidTag
         self._seal: Callable[[bytes, bytes, bytes], bytes] = self._cipher.encrypt
 
     def seal(self, value: bytes, bound: bytes) -> bytes:
@@ -79,13 +82,11 @@ class DataKey:
         Raises:
             ValueError: it was changed, cut, or sealed for another place.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
-
         if len(body) < NONCE_BYTES + _TAG_BYTES:
             raise ValueError("it is too short to be sealed")
         try:
             return self._cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound)
-        except InvalidTag:
+        except self._invalid:
             raise ValueError("it was changed, or sealed for another place") from None
 
     def subkey(self, purpose: bytes) -> bytes:

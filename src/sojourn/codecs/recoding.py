@@ -46,11 +46,16 @@ class Recoding:
     Args:
         reads: the codec of the store.
         writes: the same; or another one that writes otherwise.
+
+    Attributes:
+        replaced: how many records rooms have replaced by themselves, as they are of several keys.
+        missed: how many of those others had changed meanwhile.
     """
 
     def __init__(self, reads: Codec, writes: Codec) -> None:
         self._reads = reads
         self._writes = writes
+        self.replaced = self.missed = 0
 
     async def recoder(self, app: str, user: str | None, stored: Iterable[bytes]) -> Recoder:
         """The recoder for the values of a user, or of an app's records of no user.
@@ -80,10 +85,18 @@ class RoomRecoding(Protocol):
         """
         ...
 
+
+class LogRecoding(Protocol):
+    """The content of logs, as a job meets it."""
+
     async def rows(
         self, session: str, head: Mapping[bytes, bytes], rows: Sequence[bytes], recoding: Recoding
     ) -> Sequence[bytes]:
-        """The rows of a log, given the key of its session and some fields of that. It raises so."""
+        """The rows of a log, given the key of its session and some fields of that.
+
+        Raises:
+            As `RoomRecoding.fields`.
+        """
         ...
 
 

@@ -43,7 +43,7 @@ _TRIES = 50
 """How often a record is read that others change all the time, in one pass."""
 _PASSES = 10
 """How often all keys are gone over at most."""
-_NAMED = 20
+NAMED = 20
 """Records that a report names."""
 
 
@@ -107,6 +107,16 @@ class Work(Protocol):
     owner: UserKey | None
     whole: bool
     kinds: Collection[str] | None
+
+    @property
+    def replaced(self) -> int:
+        """Records of several keys that it has replaced by itself."""
+        ...
+
+    @property
+    def missed(self) -> int:
+        """How often others had changed one of those meanwhile."""
+        ...
 
     async def fields(self, kind: str, key: str, fields: Fields) -> Fields:
         """The fields of a hash as they are to be; the same, when nothing is to be done."""
@@ -180,15 +190,15 @@ class JobRun:
         try:
             self._passed = int(place.get("pass", 1))
             self._rewritten = int(place.get("rewritten", 0))
-            before = self._rewritten
+            before = self._count
             if "pass" in place:  # a run that was killed has not counted all that it did
                 before = -1
             while True:
                 wait, self._left, self._lost = await unsettled(), {}, 0
-                began = time.monotonic()
+                began, missed = time.monotonic(), self._work.missed
                 await self._once(place)
-                busy = self._lost or _BUSY in self._left.values()
-                idle = self._rewritten == before and not busy
+                busy = self._lost or _BUSY in self._left.values() or self._work.missed > missed
+                idle = self._count == before and not busy
                 if idle and wait <= 0 and moved is not None:
                     wait = await moved(time.monotonic() - began)
                 if idle and wait <= 0:
@@ -198,7 +208,7 @@ class JobRun:
                     break
                 if idle:
                     await self._pause(wait)
-                before, place = self._rewritten, {}
+                before, place = self._count, {}
                 self._passed += 1
                 await self._lease.keep(self._figures())
             done = True
@@ -206,11 +216,11 @@ class JobRun:
             with suppress(SojournError):
                 await self._lease.release(done=done)
         return JobReport(
-            self._rewritten,
-            self._redone,
+            self._count,
+            self._redone + self._work.missed,
             self._passed,
             len(self._left),
-            [f"{key}: {why}" for key, why in list(self._left.items())[:_NAMED]],
+            [f"{key}: {why}" for key, why in list(self._left.items())[:NAMED]],
         )
 
     async def _pause(self, seconds: float) -> None:
@@ -220,8 +230,12 @@ class JobRun:
             await asyncio.sleep(min(left, 1))
             await self._lease.keep()
 
+    @property
+    def _count(self) -> int:
+        return self._rewritten + self._work.replaced
+
     def _figures(self) -> dict[str, str | int]:
-        return {"pass": self._passed, "rewritten": self._rewritten}
+        return {"pass": self._passed, "rewritten": self._count}
 
     async def _once(self, place: Mapping[str, str]) -> None:
         """One pass over all keys, from where a run before this one was."""
@@ -343,7 +357,7 @@ class JobRun:
 
     def _told(self) -> None:
         if self._tell is not None:
-            self._tell(JobProgress(self._passed, self._seen, self._total, self._rewritten))
+            self._tell(JobProgress(self._passed, self._seen, self._total, self._count))
 
 
 _BOUND = (b"incarnation", b"log_id")

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import cast
 
 from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom
 from sojourn.codecs import growth
 from sojourn.codecs.codec import Codec
-from sojourn.codecs.recoding import Recoding
+from sojourn.codecs.compression import SHIPPED
+from sojourn.codecs.recoding import LogRecoding, Recoding, RoomRecoding
 from sojourn.engine.engine import Engine
-from sojourn.errors import ConfigurationError, Conflict, InvalidInput
-from sojourn.ids import UserKey
+from sojourn.errors import ConfigurationError, Conflict, DictionaryMissing, InvalidInput
+from sojourn.ids import UserKey, owner_of
 from sojourn.jobs import format as formats
 from sojourn.jobs.format import DeploymentFormat
-from sojourn.jobs.job import LEASE, JobReport, JobRun, Tell, Work
+from sojourn.jobs.job import LEASE, NAMED, JobReport, JobRun, Tell, Work
 from sojourn.jobs.keys import JobRoomKeys
 from sojourn.jobs.lease import Lease
 from sojourn.jobs.resealing import ResealWork
+from sojourn.jobs.searching import named_in
 from sojourn.jobs.upgrading import UpgradeWork
 from sojourn.options import Options
 from sojourn.process_bound import stays_here
@@ -98,14 +101,7 @@ class Jobs:
         if owner is not None and changes_key:
             active, made = await self._new_data_key(owner)
             what = f"{what}+{active}"
-        recodings = {
-            kind.name: room.recoding
-            for name, room in self._rooms.items()
-            if room.recoding is not None
-            for kind in self._keys[name].kinds
-            if kind.record
-        }
-        work = ResealWork(what, Recoding(self._codec, writes), recodings, owner)
+        work = self._resealing(what, Recoding(self._codec, writes), owner)
         run = self._run(work, rate, progress, lease)
 
         async def unsettled() -> float:
@@ -124,6 +120,67 @@ class Jobs:
         if owner is not None and changes_key and report.complete:
             report = report._replace(dropped=await self._drop_old_keys(owner))
         return report
+
+    async def retire_dictionary(
+        self,
+        app: str,
+        name: str,
+        *,
+        rate: float | None = None,
+        progress: Tell | None = None,
+        lease: float = LEASE,
+    ) -> JobReport:
+        """As `store.admin.retire_dictionary`."""
+        if not self._codec.compressing:
+            raise ConfigurationError(
+                "Records are written anew with the settings of this process: open the store as the "
+                "application does, with compression='zstd' (SOJOURN_COMPRESSION=zstd)."
+            )
+        admin = self._rooms["dictionaries"].admin
+        there = {each.id: each for each in await admin.ls(app) if each.made}
+        if name not in there:
+            raise DictionaryMissing(
+                f"{app} has no dictionary {name!r} of its own: `sojourn codec ls` lists them.",
+                dictionary=name,
+            )
+        what = f"{_word_of(self._codec)}-{name}"
+        recoding = Recoding(self._codec, self._codec)
+        run = self._run(self._resealing(what, recoding, None), rate, progress, lease)
+        if there[name].active:
+            await admin.activate(app, SHIPPED)
+
+        async def unsettled() -> float:
+            left = await admin.unused_in(app, name)
+            return left + self._timeout if left else 0.0
+
+        report = await run.run(unsettled)
+        if self._engine is None:
+            return report
+        # What was left may be others' records, so a look at all decides.
+        ours = JobRoomKeys(self._options.namespace)
+
+        def of_app(key: str) -> bool:
+            first, *_ = ours.tag_of(key)  # the tenants of a cache may be users
+            owner = owner_of(first)
+            return first == app or (owner is not None and owner.app == app)
+
+        pattern = f"{ours.start}*"
+        names = await named_in(self._engine, pattern, f"zstd:{name}", of_app)
+        if not names:
+            await admin.remove(app, name)
+        why = "it needs the dictionary, and could not be written anew"
+        return report._replace(left=len(names), names=[f"{key}: {why}" for key in names[:NAMED]])
+
+    def _resealing(self, what: str, recoding: Recoding, owner: UserKey | None) -> ResealWork:
+        """The work of encoding all content anew, or that of a user."""
+        rooms: dict[str, RoomRecoding] = {
+            kind.name: room.recoding
+            for name, room in self._rooms.items()
+            if room.recoding is not None
+            for kind in self._keys[name].kinds
+            if kind.record
+        }
+        return ResealWork(what, recoding, rooms, self._logs(), owner)
 
     async def _new_data_key(self, owner: UserKey) -> tuple[str, float]:
         """The key that a user's content is to be sealed with, and when it was made.
@@ -148,6 +205,9 @@ class Jobs:
                     if await admin.drop_data_key(*owner, info.id):
                         dropped.append(info.id)
         return dropped
+
+    def _logs(self) -> LogRecoding:
+        return cast("LogRecoding", self._rooms["sessions"].recoding)
 
     @property
     def _timeout(self) -> float:

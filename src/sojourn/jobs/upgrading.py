@@ -22,6 +22,7 @@ class UpgradeWork:
     owner: UserKey | None = None
     whole = True
     kinds: Collection[str] | None = None
+    replaced = missed = 0
 
     def __init__(self, to: int) -> None:
         self.what = str(to)

@@ -50,6 +50,7 @@ def _open(at: RoomContext) -> OpenRoom:
         service=source,
         admin=admin,
         store=store,
+        parts=None if source is None else ring,
         forget={"data_keys": lambda owner: admin.destroy(owner.app, owner.user)},
         apps_of=apps_of,
         close=close,

@@ -46,11 +46,13 @@ class _Cached(NamedTuple):
         asked: when their store was asked.
         keys: the keys.
         active: the one that seals, as it is stored; None if there is none.
+        seals: whether one would be made by who wants to write.
     """
 
     asked: float
     keys: DataKeys
     active: StoredKey | None = None
+    seals: bool = True
 
 
 @stays_here("its URL, and open the store there", holds="keys")
@@ -118,8 +120,14 @@ class DataKeySource:
                 return keys
         async with self._turn(owner):
             cached = self._cached.get(owner)
-            if cached is None or cached.asked < asked or (create and cached.keys.active is None):
-                cached = await self._fetch(owner, create=create)
+            wants_first = create and cached is not None and cached.seals and not cached.keys.active
+            if cached is None or cached.asked < asked or wants_first:
+                try:
+                    cached = await self._fetch(owner, create=create)
+                except Unavailable:  # there was no key, and in an outage nobody makes one
+                    cached = self._cached.get(owner)
+                    if cached is None or cached.seals or wanted:
+                        raise
         return _with_errors(cached.keys, wanted, owner)
 
     def forget(self, owner: KeyOwner) -> None:
@@ -145,7 +153,7 @@ class DataKeySource:
             return _Cached(asked, DataKeys(None, {}, {}, ring.migrating))
         found = _unwrapped(stored, owner, ring, create=create)
         active = stored.keys.get(stored.active)
-        cached = _Cached(asked, found, active)
+        cached = _Cached(asked, found, active, bool(ring.active))
         self._cached[owner] = cached
         self._cached.move_to_end(owner)
         self._discard(asked)

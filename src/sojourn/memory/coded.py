@@ -10,7 +10,8 @@ from sojourn.calls.coded import CodedStore
 from sojourn.caps import CAPS, CEILING
 from sojourn.codecs import in_pieces
 from sojourn.codecs.codec import Coder, Place
-from sojourn.codecs.growth import MARK
+from sojourn.codecs.growth import FORMAT, MARK
+from sojourn.codecs.recoding import Recoder, unless_same
 from sojourn.errors import CorruptRecord, Erased, NewerFormat, Undecodable
 from sojourn.memory.entry_codec import corrupt
 from sojourn.memory.model import ScopeKey
@@ -181,3 +182,24 @@ def _user_of(scope: ScopeKey) -> str | None:
 def _place(scope: ScopeKey, key: str) -> Place:
     within = f"{scope.kind}:{scope.name}"
     return Place("memory", "", scope.app, _user_of(scope), within, key)
+
+
+def recoded(recoder: Recoder, scope: ScopeKey, row: MemoryRow) -> Item:
+    """The content of an entry encoded anew; the same when it is written so already.
+
+    Raises:
+        As `Coder.decode`.
+    """
+    stored = row.item
+    opened = _decoded(recoder.reads, scope, row)
+    if opened.more != row.more:
+        raise NewerFormat(
+            f"The vector of the memory entry {stored.key!r} has the encoding "
+            f"{stored.vector_encoding!r}, which this process cannot read. Nothing was changed.",
+            found=str(FORMAT),
+            known=str(FORMAT),
+        )
+    new = _encoded(recoder.writes, scope, opened.item)
+    pairs = zip((*_values(stored), b""), (*_values(new), b""), strict=True)
+    is_same = all(unless_same(old, value) is old for old, value in pairs)
+    return stored if is_same and new.vector_encoding == stored.vector_encoding else new

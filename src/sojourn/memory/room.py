@@ -13,6 +13,7 @@ from sojourn.memory.admin import MemoryAdmin
 from sojourn.memory.inmemory import InMemoryMemory
 from sojourn.memory.keys import SHARDS, MemoryRoomKeys
 from sojourn.memory.model import OF_USERS
+from sojourn.memory.recoding import MemoryRecoding
 from sojourn.memory.redis import RedisMemory
 from sojourn.memory.scope import MemoryScope
 from sojourn.memory.search import Searcher
@@ -23,12 +24,13 @@ from sojourn.memory.traces import apps_naming
 def _open(at: RoomContext) -> OpenRoom:
     options = at.options
     store: RoomStore
+    recoding: MemoryRecoding | None = None
     if at.engine is None:
         store = memories = InMemoryMemory()
         apps_of = at_once(lambda user: memories.apps_of(user, OF_USERS))
     else:
         keys = MemoryRoomKeys(options.namespace)
-        store = RedisMemory(at.engine, keys)
+        store, recoding = RedisMemory(at.engine, keys), MemoryRecoding(keys)
         apps_of = partial(apps_naming, at.engine, keys)
     store = CodedStore(store, at.codec)
     searcher = Searcher(store)
@@ -51,6 +53,7 @@ def _open(at: RoomContext) -> OpenRoom:
         store=store,
         forget={"memories": lambda owner: admin.forget(owner.user, app=owner.app)},
         apps_of=apps_of,
+        recoding=recoding,
         close=memory.close,
     )
 

@@ -18,6 +18,9 @@ ReadableCopies = Literal["plain", "server", "key_store"]
 server, with the master key; or none without a backup of the key store."""
 
 
+TrainedOn = Callable[[str, str], Awaitable[list[str]]]
+
+
 class ErasureReceipt(NamedTuple):
     """What was forgotten. It holds no content and no name.
 
@@ -34,6 +37,8 @@ class ErasureReceipt(NamedTuple):
             sealed; `server` those of the server, for who has the master key, as the wrapped data
             key is in them; `key_store` none without a backup of the key store from before. What
             was written in plain text before the store was sealed can be read in any.
+        dictionaries: ids of dictionaries for compression that were trained on values of many users,
+            this one's among them. They stay: `store.admin.retire_dictionary` replaces one.
     """
 
     time: float
@@ -42,6 +47,7 @@ class ErasureReceipt(NamedTuple):
     apps: int
     erased: Mapping[str, int]
     copies: ReadableCopies = "plain"
+    dictionaries: tuple[str, ...] = ()
 
     def is_of(self, user: str) -> bool:
         """Whether it is this user's."""
@@ -57,6 +63,7 @@ class Eraser:
         find: the apps that keep something about a user.
         copies: which backups stay readable when data keys were destroyed.
         sealing: whether the store seals what it writes.
+        trained_on: the dictionaries of an app that were trained on a user's values.
     """
 
     def __init__(
@@ -67,12 +74,14 @@ class Eraser:
         copies: ReadableCopies = "server",
         *,
         sealing: bool = False,
+        trained_on: TrainedOn,
     ) -> None:
         self._sessions = sessions
         self._others = others
         self._find = find
         self._copies: ReadableCopies = copies
         self._sealing = sealing
+        self._trained_on = trained_on
 
     async def apps_of(self, user: str) -> list[str]:
         """The apps that keep something about a user."""
@@ -86,13 +95,23 @@ class Eraser:
         else:
             since, apps = 0.0, [str(parse_app(app))]
         erased = Counter[str]()
+        dictionaries: list[str] = []
         for name in apps:
+            dictionaries += await self._trained_on(name, user)
             began = await self._forget_in(user_key(name, user), erased)
             since = since or began
         salt = secrets.token_hex(16)
         sealed = self._sealing or erased["data_keys"] > 0
         copies: ReadableCopies = self._copies if sealed else "plain"
-        return ErasureReceipt(since, salt, _digest(salt, user), len(apps), dict(erased), copies)
+        return ErasureReceipt(
+            since,
+            salt,
+            _digest(salt, user),
+            len(apps),
+            dict(erased),
+            copies,
+            tuple(dictionaries),
+        )
 
     async def _forget_in(self, owner: UserKey, erased: Counter[str]) -> float:
         """The sessions first: from their tombstone on nothing comes back."""

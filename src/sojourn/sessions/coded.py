@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from sojourn.calls.coded import CodedStore
@@ -38,6 +40,8 @@ from sojourn.sessions.store import (
 
 _KNOWN = 10_000
 """Sessions of which the log's id is remembered."""
+_FEW = 4
+"""Values that are encoded or decoded at once."""
 _TRIES = 5
 """How often a write is encoded, when each time another session has the id by then."""
 
@@ -67,8 +71,10 @@ class CodedSessions(CodedStore):
             except (SessionNotFound, StaleSession) as refused:
                 if not (tries and self._was_outdated(operation, encoded, refused)):
                     raise
-            else:
-                return await encoded.decoded(result, self)
+                continue
+            if isinstance(encoded, Append):  # a step less for what is done most
+                return result
+            return await encoded.decoded(result, self)
 
     def _was_outdated(
         self, operation: Operation[Any], encoded: Operation[Any], refused: SojournError
@@ -99,21 +105,26 @@ class CodedSessions(CodedStore):
             if len(self._logs) > _KNOWN:
                 del self._logs[next(iter(self._logs))]
 
+    def known_log(self, key: SessionKey, write: WriteOptions) -> tuple[str, WriteOptions] | None:
+        """The log's id of a session, and options of a write that say so; None: not known."""
+        known = self._logs.get(key)
+        if known is None:
+            return None
+        if not write.incarnation:
+            options = WriteOptions(write.operation_id, known.incarnation, write.expected)
+            return known.log_id, options
+        return (known.log_id, write) if write.incarnation == known.incarnation else None
+
     async def log_of(self, key: SessionKey, write: WriteOptions) -> tuple[str, WriteOptions]:
-        """The log's id of a session, and options of a write that say so. None, or one round trip.
+        """The same, asked for where it is not known. None, or one round trip.
 
         Raises:
             SessionNotFound: there is none, or not this incarnation.
         """
-        known = self._logs.get(key)
-        wanted = write.incarnation
-        if known is None or (wanted and wanted != known.incarnation):
-            known = await self.find_log(key, wanted)
-            if known is None:
-                raise refusals.missing(key)
-        if not wanted:
-            write = WriteOptions(write.operation_id, known.incarnation, write.expected)
-        return known.log_id, write
+        if await self.find_log(key, write.incarnation) is None:
+            raise refusals.missing(key)
+        found = self.known_log(key, write)
+        return found or await self.log_of(key, write)  # another task has forgotten it
 
     async def find_log(self, key: SessionKey, wanted: str = "") -> LogId | None:
         """The log's id of a session, of an incarnation if one is wanted; None when there is none.
@@ -139,10 +150,8 @@ class CodedSessions(CodedStore):
     ) -> Sequence[bytes]:
         """Rows of a session's log as they are stored."""
         coder = await self.codec.coder(key.app, key.user, create=True)
-        place = place_of_log(key, log_id)
-        if len(rows) == 1:
-            return [encoded_row(coder, place, rows[0])]
-        return await in_pieces(lambda row: encoded_row(coder, place, row), rows)
+        log = place_of_log(key, log_id)
+        return await in_pieces(partial(encoded_row, coder, log), rows)
 
     async def encoded_delta(self, key: SessionKey, log_id: str, delta: Delta) -> Delta:
         """State to set as it is stored."""
@@ -162,16 +171,14 @@ class CodedSessions(CodedStore):
             return pairs
         place = _place_of_state(of, log_id)
         coder = await self.codec.coder(place.app, place.user, create=True)
-        turns = Turns()
-        found: dict[str, bytes] = {}
-        for name, value in pairs.items():
-            found[name] = (
-                coder.encode(value, place._replace(name=name), sized=True)
-                if value[:1] != MARK
-                else value
-            )
-            await turns.rest()
-        return found
+
+        def encoded(pair: tuple[str, bytes]) -> bytes:
+            name, value = pair
+            if value[:1] == MARK:
+                return value
+            return coder.encode(value, _named(place, name), sized=True)
+
+        return await _each(encoded, pairs)
 
     async def encoded_fields(self, fields: Pairs, key: SessionKey, log_id: str) -> Pairs:
         """Fields that applications set as they are stored; labels stay as they are."""
@@ -211,24 +218,15 @@ class CodedSessions(CodedStore):
         if not rows or not self._is_to_be_decoded(rows):
             return rows
         coder = await self.codec.coder(key.app, key.user, rows)
-        place = place_of_log(key, log_id)
-        return await in_pieces(lambda row: decoded_row(coder, place, row), rows)
+        return await in_pieces(partial(decoded_row, coder, place_of_log(key, log_id)), rows)
 
     async def decoded_snapshot(self, key: SessionKey, stored: SessionSnapshot) -> SessionSnapshot:
         """A session that the store gave, with its content decoded; raises as `decoded_state`."""
         head, state, user, app, rows, *_ = stored
         self.remember(key, head)
-        if not (
-            self._is_to_be_decoded(rows)
-            or self._is_to_be_decoded(head.fields.values())
-            or self._is_to_be_decoded(state.values())
-        ):
-            if not (user or app):
-                return stored
-            return stored._replace(
-                user=await self.decoded_state(user, key.owner),
-                app=await self.decoded_state(app, key.app),
-            )
+        shared = user.values(), app.values()
+        if not self._is_to_be_decoded(chain(rows, head.fields.values(), state.values(), *shared)):
+            return stored
         coder = await self.codec.coder(key.app, key.user, _values(stored))
         fields = {
             name: coder.open(
@@ -238,13 +236,13 @@ class CodedSessions(CodedStore):
             else value
             for name, value in head.fields.items()
         }
-        place = place_of_log(key, head.log_id)
+        log = place_of_log(key, head.log_id)
         return stored._replace(
             head=head._replace(fields=fields),
             state=await _opened(coder, state, _place_of_state(key, head.log_id)),
             user=await _opened(coder, user, _place_of_state(key.owner)),
             app=await self.decoded_state(app, key.app),
-            rows=await in_pieces(lambda row: decoded_row(coder, place, row), rows),
+            rows=await in_pieces(partial(decoded_row, coder, log), rows),
         )
 
     async def decoded_page(self, page: StoredPage) -> StoredPage:
@@ -266,9 +264,7 @@ class CodedSessions(CodedStore):
 
     def _is_to_be_decoded(self, values: Iterable[bytes]) -> bool:
         """Whether one of these has an encoding, or should have one."""
-        if self.codec.keys is not None:
-            return True
-        return bool([1 for value in values if value[:1] == MARK])
+        return self.codec.keys is not None or max(values, default=b"") >= MARK  # no text is above
 
 
 def _is_content(name: str) -> bool:
@@ -301,10 +297,17 @@ def _values(stored: SessionSnapshot) -> Iterator[bytes]:
         yield from pairs.values()
 
 
-async def _opened(coder: Coder, pairs: Pairs, place: Place) -> Pairs:
-    turns = Turns()
-    found: dict[str, bytes] = {}
-    for name, value in pairs.items():
-        found[name] = coder.open(value, place._replace(name=name), CEILING.state)
-        await turns.rest()
-    return found
+def _named(of: Place, name: str) -> Place:
+    """Where the value of a key stands in a state."""
+    return Place(of.room, of.field, of.app, of.user, of.within, name)
+
+
+async def _opened(coder: Coder, pairs: Pairs, of: Place) -> Pairs:
+    return await _each(lambda pair: coder.open(pair[1], _named(of, pair[0]), CEILING.state), pairs)
+
+
+async def _each(make: Callable[[tuple[str, bytes]], bytes], pairs: Pairs) -> Pairs:
+    """What is made of each of some values, by their names."""
+    if len(pairs) <= _FEW:
+        return {pair[0]: make(pair) for pair in pairs.items()}
+    return dict(zip(pairs, await in_pieces(make, pairs.items()), strict=True))

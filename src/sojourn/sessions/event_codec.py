@@ -10,8 +10,8 @@ import msgspec
 
 from sojourn.caps import CEILING
 from sojourn.codecs import growth
-from sojourn.codecs.codec import Coder, Place
-from sojourn.errors import CorruptRecord
+from sojourn.codecs.codec import Coder, Place, bound
+from sojourn.errors import CorruptRecord, Tampered
 from sojourn.ids import SessionKey
 from sojourn.sessions.store import EventWindow, SessionHeader
 
@@ -34,8 +34,8 @@ _decode = msgspec.json.Decoder(EventRow).decode
 _id = msgspec.json.Decoder(str).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-_ID = b'{"id":'
-_ID_START = len(_ID)
+_ID = b'{"id":"'
+_ID_BYTES = len(_ID)
 _BEHIND_ID = b',"time":'
 """Not in an id: a quotation mark there has a backslash before it."""
 _TAIL = b',"crc":"%08x"}'
@@ -66,34 +66,53 @@ def chained(chain: int | None, rows: Sequence[bytes]) -> int:
     return total
 
 
-def encoded_row(coder: Coder, place: Place, row: bytes) -> bytes:
+GAP = b"null"
+"""Stands in an archive for an event that could not be read, so that others keep their numbers."""
+
+
+def in_parts(row: bytes) -> tuple[bytes, bytes]:
+    """The id of a row, and the rest of it but for the checksum, each as JSON."""
+    end = row.find(b'"', _ID_BYTES) + 1
+    if row.startswith(_ID) and row.startswith(_BEHIND_ID, end):
+        return row[_ID_BYTES - 1 : end], b"{%b}" % row[end + 1 : -_TAIL_BYTES]
+    if type(row) is not OpenedRow:
+        decode_row(row)
+    members = _members(row)
+    del members["crc"]
+    return bytes(members.pop("id")), _encode(members)
+
+
+def encoded_row(coder: Coder, log: bytes, row: bytes) -> bytes:
     """A row as it is stored: its id in clear, for scripts, and the rest of it encoded.
 
     Args:
         coder: encodes.
-        place: of its log (`place_of_log`).
-        row: as `encode_row` gives it, or one that was archived.
+        log: in which it stands (`place_of_log`).
+        row: as `encode_row` or `decoded_row` gives it.
     """
-    if row[:1] == growth.MARK:
+    if row[:1] == growth.MARK or row == GAP:
         return row
-    end = row.find(_BEHIND_ID)
-    if end < 0 or not row.startswith(_ID):
-        return _encoded_other(coder, place, row)
-    name = row[_ID_START:end]
-    body = b"{" + row[end + 1 : -_TAIL_BYTES] + b"}"
-    stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
+    name, body = in_parts(row)
+    stored = coder.encode(body, log, lead=name + b"\n")
     return archived_row(row) if stored is body else stored
 
 
-def _encoded_other(coder: Coder, place: Place, row: bytes) -> bytes:
-    """The same of a row whose members stand in another order: another version wrote it."""
-    decode_row(row)
-    members = _members(row)
-    name = bytes(members.pop("id"))
-    members.pop("crc")
-    body = _encode(members)
-    stored = coder.encode(body, place._replace(name=name.decode()), lead=name + b"\n")
-    return archived_row(row) if stored is body else stored
+def decoded_row(coder: Coder, log: bytes, stored: bytes) -> bytes:
+    """The inverse; what was damaged or tampered with is given as `Unopened`.
+
+    Raises:
+        Undecodable: this process has not what it needs to decode it.
+        Erased: its key was destroyed.
+    """
+    try:
+        body = coder.decode(stored, log, CEILING.event, leads=True)
+    except (ValueError, Tampered) as error:
+        return growth.Unopened.of(stored, error)
+    if body is stored:
+        return stored
+    start = stored.find(b"\n") + 1
+    name = stored[start : stored.find(b"\n", start)]
+    return OpenedRow(b'{"id":%b,%b,"crc":"%b"}' % (name, body[1:-1], stored[-8:]))
 
 
 def archived_row(row: bytes) -> bytes:
@@ -104,28 +123,9 @@ def archived_row(row: bytes) -> bytes:
     return body + _TAIL % crc32(body)
 
 
-def decoded_row(coder: Coder, place: Place, stored: bytes) -> bytes:
-    """The inverse; what was damaged or tampered with is given as `Unopened`.
-
-    Raises:
-        Undecodable: this process has not what it needs to decode it.
-        Erased: its key was destroyed.
-    """
-    name = b'""'
-    if stored[:1] == growth.MARK:
-        start = stored.find(b"\n") + 1
-        name = stored[start : stored.find(b"\n", start)]
-    body = coder.open(
-        stored, place._replace(name=name.decode(errors="replace")), CEILING.event, leads=True
-    )
-    if body is stored or type(body) is growth.Unopened:
-        return body
-    return OpenedRow(b'{"id":%b,%b,"crc":"%b"}' % (name, body[1:-1], stored[-8:]))
-
-
-def place_of_log(key: SessionKey, log_id: str) -> Place:
-    """Where the rows of a log stand; the name is each event's id, as JSON."""
-    return Place("sessions", "event", key.app, key.user, log_id)
+def place_of_log(key: SessionKey, log_id: str) -> bytes:
+    """Where the rows of a log stand. The id of each is bound with it: it stands in front."""
+    return bound(Place("sessions", "event", key.app, key.user, log_id))
 
 
 class NotARow(ValueError):

@@ -255,7 +255,7 @@ class StoreCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Called by the registry, which then asks no store."""
-        return [family for family, _ in _families()]
+        return [_calls(), *(family for family, _ in _families()), _replayed(), _newer()]
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry, in any thread."""

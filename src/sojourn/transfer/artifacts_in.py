@@ -12,7 +12,7 @@ from sojourn.artifacts.operations.archive import ReadArchivedArtifact, RestoreAr
 from sojourn.artifacts.operations.delete import DeleteArtifact
 from sojourn.artifacts.operations.save import UploadChunk, Uploaded
 from sojourn.artifacts.records import chunks_of, encodings
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, Erased
 from sojourn.ids import new_operation_id
 from sojourn.transfer.comparing import same_versions
 from sojourn.transfer.lines import (
@@ -23,6 +23,7 @@ from sojourn.transfer.lines import (
     UnreadableLine,
     VoidLine,
 )
+from sojourn.transfer.model import NOT_HERE
 from sojourn.transfer.reading import ArchiveReader, changed
 from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.values import place_of, version_of
@@ -71,7 +72,10 @@ class ArtifactsIn:
                     )
                     if wanted:
                         upload = UploadChunk(place, name, data.chunk, data.data, UPLOADED, count)
-                        how[data.version].append(await store.run(upload))
+                        try:
+                            how[data.version].append(await store.run(upload))
+                        except Erased:
+                            wanted = self._tally.erased(what)
                         self._report()
                     done += data.chunk + 1 == count
                 case VoidLine():
@@ -95,7 +99,7 @@ class ArtifactsIn:
             found = await self._stores.artifacts.run(ReadArchivedArtifact(place))
             if found is None:
                 return False
-        except NewerFormat:
+        except NOT_HERE:
             self._tally.stays_newer(what)
             return True
         except CorruptRecord:

@@ -11,11 +11,12 @@ from sojourn.artifacts.operations.find import FindArtifact
 from sojourn.artifacts.operations.lists import EveryOwner, ListArtifacts
 from sojourn.artifacts.records import chunks_of
 from sojourn.codecs.growth import is_json
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey, UserKey
 from sojourn.transfer.growing import more_of
 from sojourn.transfer.lines import ArtifactLine, DataLine, Selection, VoidLine
 from sojourn.transfer.logs import LeftOut
+from sojourn.transfer.model import NOT_READ
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import artifact_place
 from sojourn.transfer.values import in_ms, version_record
@@ -67,7 +68,7 @@ class ArtifactsOut:
                 owner = SessionKey.of(app, user, session) if session else UserKey.of(app, user)
                 try:
                     names = await store.run(ListArtifacts(owner))
-                except (CorruptRecord, NewerFormat) as error:
+                except NOT_READ as error:
                     self._left_out(f"the artifacts of user {user!r} of app {app!r}", error)
                     continue
                 for name in names:
@@ -84,7 +85,7 @@ class ArtifactsOut:
                 return
             if self._picks.in_time(archived.versions[-1].created):
                 await self._write(place, archived)
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             if self._writer.walk.artifact is not None:
                 self._writer.write(VoidLine())
             self._left_out(f"artifact {place.name!r}", error)

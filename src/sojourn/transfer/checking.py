@@ -16,9 +16,9 @@ from sojourn.codecs.growth import MARK, is_json
 from sojourn.errors import TooLarge
 from sojourn.ids import parse_app, parse_entry, parse_tag, parse_tenant, parse_user
 from sojourn.memory.checks import tenant
+from sojourn.sessions.event_codec import GAP
 from sojourn.sessions.scope import APP, TEMP, USER
 from sojourn.transfer.lines import (
-    GAP,
     ArtifactLine,
     CacheLine,
     Line,

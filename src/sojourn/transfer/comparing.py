@@ -13,7 +13,7 @@ from sojourn.sessions.record import FIELDS, decode_fields
 from sojourn.sessions.store import Pairs, SessionHeader, SessionSnapshot
 from sojourn.transfer.lines import EventsLine, SessionLine
 from sojourn.transfer.reading import ArchiveReader, ReadMark
-from sojourn.transfer.values import fields_of, head_of, in_ms, pairs_of, rows_of
+from sojourn.transfer.values import derived_log_id, fields_of, head_of, in_ms, pairs_of, rows_of
 
 
 class Rows:
@@ -61,7 +61,17 @@ class Rows:
 
 def born(line: SessionLine, name: str) -> SessionHeader:
     """The session that is to be: its incarnation says what it was made of, and is a new one."""
-    return head_of(line, f"{name}.{secrets.token_urlsafe(12)}")
+    return head_of(line, f"{name}.{secrets.token_urlsafe(12)}", log_id_of(line, name))
+
+
+def log_id_of(line: SessionLine, name: str) -> str:
+    """The id of a session's log; of an older archive one that is the same in each run.
+
+    Args:
+        line: the session.
+        name: the digest of its contents.
+    """
+    return line.log_id or derived_log_id(name)
 
 
 def was_restored(head: SessionHeader, line: SessionLine, name: str) -> bool:

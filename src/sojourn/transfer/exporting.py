@@ -14,7 +14,7 @@ from sojourn.calls.room import RoomRecord
 from sojourn.codecs import encode
 from sojourn.codecs.growth import is_json
 from sojourn.codecs.pieces import Turns
-from sojourn.errors import CorruptRecord, NewerFormat, SojournError
+from sojourn.errors import CorruptRecord, Erased, KeyMissing, NewerFormat, SojournError
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_memory
 from sojourn.memory.model import OF_USERS, Kind, ScopeKey
 from sojourn.memory.operations.read import ListEntries, ListMemoryApps, ListScopes
@@ -37,7 +37,7 @@ from sojourn.transfer.lines import (
     VoidLine,
 )
 from sojourn.transfer.logs import Firsts, Logs, name_of
-from sojourn.transfer.model import Progress, Told, Watch
+from sojourn.transfer.model import NOT_HERE, NOT_READ, Progress, Told, Watch
 from sojourn.transfer.plan import plan
 from sojourn.transfer.resuming import (
     app_place,
@@ -221,14 +221,14 @@ class Export:
     async def _state(self, of: UserKey | AppName, what: str) -> None:
         try:
             found: ArchivedState | Exception = await self._stores.sessions.run(ReadStoredState(of))
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             found = error
         await self._shared(of, what, found)
 
     async def _shared(
         self, of: UserKey | AppName, what: str, found: ArchivedState | BaseException
     ) -> None:
-        if isinstance(found, CorruptRecord | NewerFormat):
+        if isinstance(found, NOT_READ):
             self._left_out(what, found)
             return
         if isinstance(found, BaseException):
@@ -283,7 +283,7 @@ class Export:
         while True:
             try:
                 page = await self._stores.memory.run(ListEntries(scope, "", after, _ENTRIES))
-            except (CorruptRecord, NewerFormat) as error:
+            except NOT_READ as error:
                 what = f"memories of {scope.kind} {scope.name!r} of app {scope.app!r}"
                 self._left_out(what, error)
                 return
@@ -334,7 +334,7 @@ class Export:
                 what = f"cached value {name!r} of tenant {tenant!r}"
                 try:
                     found = await cache.run(ReadCached(EntryKey(tenant, name)))
-                except (CorruptRecord, NewerFormat) as error:
+                except NOT_READ as error:
                     self._left_out(what, error)
                     continue
                 if found is None:
@@ -375,8 +375,8 @@ class Export:
     # ── around ─────────────────────────────────────────────────────────────────────────────────
 
     def _left_out(self, what: str, error: SojournError | None = None) -> None:
-        if isinstance(error, NewerFormat):
-            self._newer(what)
+        if isinstance(error, NOT_HERE):
+            self._newer(what, error)
             return
         if error is not None:
             what = f"{what}: {error}"
@@ -385,11 +385,18 @@ class Export:
         self._writer.write(UnreadableLine(what=what))
         self._told(f"cannot be read, and is not in the archive: {what}")
 
-    def _newer(self, what: str) -> None:
+    def _newer(self, what: str, error: SojournError | None = None) -> None:
         if what in self._done.left_out:
             return
         self._writer.write(NewerLine(what=what))
-        self._told(f"only a newer version can read it, and it is not in the archive: {what}")
+        why = "this process cannot decode it"
+        if isinstance(error, NewerFormat):
+            why = "only a newer version can read it"
+        elif isinstance(error, KeyMissing):
+            why = f"it is sealed with the key {error.key_id}, which is not here"
+        elif isinstance(error, Erased):
+            why = "its key was destroyed"
+        self._told(f"{why}, and it is not in the archive: {what}")
 
     def _report(self) -> None:
         self._writer.flush()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sojourn.cache.operations.reads import FetchCached
 from sojourn.cache.operations.writes import PutCached
 from sojourn.cache.store import CacheEntry, CacheLifetime, EntryKey
 from sojourn.calls.room import RoomRecord
 from sojourn.codecs import decode
-from sojourn.errors import CorruptRecord, NewerFormat
+from sojourn.errors import CorruptRecord, Erased, Undecodable
 from sojourn.ids import SessionKey, new_operation_id
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.operations.read import GetEntries
@@ -26,6 +26,7 @@ from sojourn.transfer.artifacts_in import ArtifactsIn
 from sojourn.transfer.comparing import (
     Rows,
     born,
+    log_id_of,
     same_entry,
     same_fields,
     same_values,
@@ -35,6 +36,7 @@ from sojourn.transfer.lines import (
     ArtifactLine,
     CacheLine,
     EventsLine,
+    Known,
     Line,
     MemoryLine,
     NewerLine,
@@ -46,7 +48,7 @@ from sojourn.transfer.lines import (
     VoidLine,
 )
 from sojourn.transfer.logs import MOST, SIZE, name_of
-from sojourn.transfer.model import Progress, Watch
+from sojourn.transfer.model import NOT_HERE, NOT_READ, Progress, Watch
 from sojourn.transfer.reading import ArchiveReader, changed
 from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.values import (
@@ -67,6 +69,8 @@ _TOGETHER_BYTES = 4 * 1024 * 1024
 """or so many bytes of them."""
 _TRIES = 3
 """How often a long session is begun anew whose events are gone before it is whole."""
+
+_L = TypeVar("_L", bound=Known)
 
 
 class Import:
@@ -106,25 +110,32 @@ class Import:
     async def _take(self, line: Line) -> None:
         match line:
             case SessionLine() if len(line.events) == line.seq - line.dropped:
-                self._pending.append(self._short(line))
+                self._pending.append(self._unless_erased(self._short, line))
             case SessionLine():
                 await self._settle()
-                await self._long(line)
+                await self._unless_erased(self._long, line)
             case StateLine():
-                self._pending.append(self._state(line))
+                self._pending.append(self._unless_erased(self._state, line))
             case MemoryLine():
-                self._pending.append(self._memories(line))
+                self._pending.append(self._unless_erased(self._memories, line))
             case ArtifactLine():
                 await self._settle()
                 await self._artifacts.take(line)
             case CacheLine():
-                self._pending.append(self._cached(line))
+                self._pending.append(self._unless_erased(self._cached, line))
             case RoomLine():
-                self._pending.append(self._record(line))
+                self._pending.append(self._unless_erased(self._record, line))
             case UnreadableLine() | NewerLine():
                 self._tally.left_out(line)
             case _:  # the header, the end, what belongs to something void, and what is not known
                 pass
+
+    async def _unless_erased(self, write: Callable[[_L], Awaitable[None]], line: _L) -> None:
+        """Write a line, unless its user was forgotten: the keys are gone, and come back no more."""
+        try:
+            await write(line)
+        except Erased:
+            self._tally.erased(_shown(line))
 
     async def _settle(self) -> None:
         """Write what is pending."""
@@ -180,22 +191,23 @@ class Import:
 
     async def _stage(self, key: SessionKey, line: SessionLine, name: str, log: Rows) -> None:
         for _ in range(_TRIES):
-            if await self._upload(key, name, line.dropped, log):  # else it has waited for too long
+            if await self._upload(key, name, line, log):  # else it has waited for too long
                 break
         image = ArchivedSession(
             *(born(line, name), pairs_of(line.state)), name, line.seq - line.dropped, rows=()
         )
         await self._restore(key, line, image)
 
-    async def _upload(self, key: SessionKey, name: str, dropped: int, log: Rows) -> bool:
+    async def _upload(self, key: SessionKey, name: str, line: SessionLine, log: Rows) -> bool:
         """Send the events that are not there; whether all are then."""
-        store, before = self._stores.sessions, 0
-        there = await store.run(StageEvents(key, name, dropped, 0, ()))
+        store, before, dropped = self._stores.sessions, 0, line.dropped
+        log_id = log_id_of(line, name)
+        there = await store.run(StageEvents(key, name, dropped, 0, (), log_id))
         log.rewind()
         while (rows := log.next()) is not None:
             behind = before + len(rows)
             if there < behind:
-                there = await store.run(StageEvents(key, name, dropped, before, rows))
+                there = await store.run(StageEvents(key, name, dropped, before, rows, log_id))
                 if there < behind:
                     return False
                 self._report()
@@ -217,7 +229,7 @@ class Import:
             if was_restored(found.head, line, name) or await self._is_same(key, line, found, same):
                 self._tally.identical += 1
                 return True
-        except NewerFormat:
+        except NOT_HERE:
             self._tally.stays_newer(name_of(key))
             return True
         except CorruptRecord:
@@ -260,7 +272,7 @@ class Import:
         store = self._stores.sessions
         try:
             found: Pairs = (await store.run(ReadStoredState(of))).pairs
-        except NewerFormat:
+        except NOT_HERE:
             self._tally.stays_newer(what)
             return
         except CorruptRecord:
@@ -283,7 +295,7 @@ class Import:
             what = f"memory {row.item.key!r} of {scope.kind} {scope.name!r} of app {scope.app!r}"
             if isinstance(found, MemoryRow) and same_entry(found, row):
                 self._tally.identical += 1
-            elif isinstance(found, NewerFormat):
+            elif isinstance(found, NOT_HERE):
                 self._tally.stays_newer(what)
             elif found is None or not self._tally.stays(what):
                 wanted.append(row)
@@ -300,13 +312,13 @@ class Import:
 
     async def _found(
         self, scope: ScopeKey, rows: Sequence[MemoryRow]
-    ) -> list[MemoryRow | CorruptRecord | NewerFormat | None]:
+    ) -> list[MemoryRow | CorruptRecord | Undecodable | Erased | None]:
         if not rows:
             return []
         try:
             found = GetEntries(scope, [row.item.key for row in rows])
             return [*await self._stores.memory.run(found)]
-        except (CorruptRecord, NewerFormat) as error:
+        except NOT_READ as error:
             if len(rows) == 1:
                 return [error]
             half = len(rows) // 2
@@ -331,7 +343,7 @@ class Import:
                 entry = CacheEntry(value, life, line.tags)
                 await self._stores.cache.run(PutCached(key, entry, new_operation_id()))
                 self._tally.written["cached"] += 1
-        except NewerFormat:  # also one that counts as missing, as it was invalidated
+        except NOT_HERE:  # also one that counts as missing, as it was invalidated
             self._tally.stays_newer(what)
 
     async def _record(self, line: RoomLine) -> None:
@@ -355,3 +367,20 @@ class Import:
     def _report(self) -> None:
         at, size = self._reader.at.offset, self._reader.size
         self._watch(Progress(step="importing", counts=self._tally.counts, bytes=at, total=size))
+
+
+def _shown(line: Known) -> str:
+    """A line in a sentence."""
+    match line:
+        case SessionLine():
+            return name_of(key_of(line))
+        case StateLine():
+            return f"state of user {line.user!r} of app {line.app!r}"
+        case MemoryLine():
+            return f"memories of {line.scope} {line.name!r} of app {line.app!r}"
+        case CacheLine():
+            return f"cached value {line.name!r} of tenant {line.tenant!r}"
+        case RoomLine():
+            return f"record {line.key!r} of the room {line.room!r}"
+        case _:
+            return "a line of the archive"

@@ -21,9 +21,6 @@ More: TypeAlias = dict[str, msgspec.Raw]
 
 NO_OBJECT = msgspec.Raw(b"{}")
 
-GAP = b"null"
-"""Stands in a log for an event that could not be read, so that the others keep their numbers."""
-
 
 class _Line(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
     """Each line is an object of one kind. A member that is as its default is not written."""
@@ -203,7 +200,10 @@ class UnreadableLine(_Line, frozen=True, kw_only=True, tag="unreadable"):
 
 
 class NewerLine(_Line, frozen=True, kw_only=True, tag="newer"):
-    """Something of the store that a newer version wrote, and that is not in the archive."""
+    """Something of the store that the process could not decode, and that is not in the archive.
+
+    A newer version wrote it, or its key was not there.
+    """
 
     what: str
 
@@ -212,7 +212,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How much of what.
 
     `records` are those of rooms from outside the package; `unreadable` are records that could not
-    be read, `newer` those that only a newer version can.
+    be read, `newer` those that could not be decoded: a newer version wrote them, or their key was
+    not there.
     """
 
     sessions: int = 0

@@ -11,13 +11,15 @@ import msgspec
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.codecs.growth import is_json
-from sojourn.errors import CorruptRecord, NewerFormat, SojournError, Unavailable
+from sojourn.errors import SojournError, Unavailable
 from sojourn.ids import SessionKey
 from sojourn.sessions.archive import LogSlice
+from sojourn.sessions.event_codec import GAP
 from sojourn.sessions.operations.archive import ReadLogSlice, ReadStoredSession
 from sojourn.sessions.record import FIELDS
 from sojourn.sessions.store import Pairs, SessionSnapshot
-from sojourn.transfer.lines import GAP, EventsLine, SessionLine, VoidLine
+from sojourn.transfer.lines import EventsLine, SessionLine, VoidLine
+from sojourn.transfer.model import NOT_READ
 from sojourn.transfer.values import event_of, is_sound, session_line, written
 from sojourn.transfer.writing import Writer
 
@@ -81,8 +83,8 @@ class Logs:
                 if isinstance(part, BaseException):
                     raise part
                 await self._write(key, stored, part)
-            except (CorruptRecord, NewerFormat) as error:
-                self._left_out(name_of(key), error)
+            except NOT_READ as error:
+                self._not_whole(key, error)
 
     async def go_on(self) -> None:
         """Write what is missing of the session with which the archive breaks off."""
@@ -92,7 +94,7 @@ class Logs:
         key = SessionKey.of(line.app, line.user, line.session)
         try:
             whole = await self._windows(key, line)
-        except (CorruptRecord, NewerFormat):
+        except NOT_READ:
             whole = False
         if not whole:
             self._writer.write(VoidLine())
@@ -108,8 +110,14 @@ class Logs:
                 await self._write(
                     key, stored, await self._store.run(ReadLogSlice(key, 1, MOST, SIZE))
                 )
-        except (CorruptRecord, NewerFormat) as error:
-            self._left_out(name_of(key), error)
+        except NOT_READ as error:
+            self._not_whole(key, error)
+
+    def _not_whole(self, key: SessionKey, error: SojournError) -> None:
+        """Leave out a session of which a part cannot be read."""
+        if self._writer.walk.session is not None:
+            self._writer.write(VoidLine())
+        self._left_out(name_of(key), error)
 
     async def _write(self, key: SessionKey, stored: SessionSnapshot, part: LogSlice | None) -> None:
         for _ in range(_TRIES):

@@ -7,8 +7,15 @@ from typing import Literal
 
 import msgspec
 
+from sojourn.errors import CorruptRecord, Erased, Undecodable
 from sojourn.transfer.lines import Counts
 from sojourn.transfer.passing import PassedOver
+
+NOT_HERE = (Undecodable, Erased)
+"""Why a sound record cannot be read by this process: a newer version wrote it, or its key is not
+here."""
+NOT_READ = (CorruptRecord, *NOT_HERE)
+"""Why a record cannot be read."""
 
 Existing = Literal["skip", "fail", "replace"]
 """What an import does with what is there already and is something else."""
@@ -40,16 +47,19 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         counts: what the archive holds. `unreadable` and `newer` are records of the store that are
-            not in it: `newer` those that only a newer version of Sojourn can read.
+            not in it: `newer` those that only a newer version of Sojourn can read, or only with a
+            key that is not here.
         bytes: its size.
         seconds: how long this run took.
         resumed: whether it went on where an earlier run had stopped.
+        sealed: what its key is wrapped by; empty for an archive in plain text.
     """
 
     counts: Counts
     bytes: int
     seconds: float
     resumed: bool
+    sealed: str = ""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +70,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         bytes: its size.
         created: when it was begun, seconds since the epoch.
         source: the server that it is of.
+        sealed: what its key is wrapped by; empty for an archive in plain text.
         passed_over: what of it this version does not know.
     """
 
@@ -67,6 +78,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     created: float
     source: str
+    sealed: str = ""
     passed_over: PassedOver = PassedOver()
 
 
@@ -78,8 +90,9 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
             read.
         identical: sessions, states, memories, artifacts and cached values that were there already.
         conflicts: those that were there and are something else; they stayed, unless they were to be
-            replaced.
-        newer: those of them that only a newer version can read; they stayed in any case.
+            replaced. And those of users who were forgotten, whose keys were destroyed.
+        newer: those of them that only a newer version can read, or only with a key that is not
+            here; they stayed in any case.
         expired: those whose time had come.
         bytes: the size of the archive.
         seconds: how long this run took.

@@ -15,11 +15,13 @@ from sojourn.client import Sojourn
 from sojourn.codecs import is_whole, shown
 from sojourn.errors import InvalidInput
 from sojourn.ids import parse_app, parse_user
+from sojourn.keys.ring import KeyRing
 from sojourn.transfer.exporting import Export
 from sojourn.transfer.importing import Import
 from sojourn.transfer.lines import FORMAT, Header, Selection
+from sojourn.transfer.locking import ArchiveSecret, check_passphrase, ring_of
 from sojourn.transfer.model import Existing, Exported, Imported, Progress, Told, Verified, Watch
-from sojourn.transfer.reading import MAX_LINE, ArchiveReader, check_file
+from sojourn.transfer.reading import MAX_LINE, NO_SECRET, ArchiveReader, check_file
 from sojourn.transfer.tally import ImportStats
 from sojourn.transfer.writing import Writer
 from sojourn.wiring import Stores
@@ -38,6 +40,9 @@ async def export(
     since: float | None = None,
     until: float | None = None,
     cache: bool = False,
+    passphrase: str | None = None,
+    keys: KeyRing | str | None = None,
+    plain: bool = False,
     told: Told = _nobody,
     watch: Watch = _nobody,
 ) -> Exported:
@@ -51,6 +56,10 @@ async def export(
 
     A file that holds the beginning of such an archive is gone on with: run it again after a crash.
 
+    An archive of a store with keys is sealed: with a key of its own, which the store's master key
+    wraps, or a passphrase. What is sealed in the store is opened before, so that another store with
+    other keys can import it; keys of the store are not in it.
+
     Args:
         store: what to export; it may not buffer outages.
         path: the file.
@@ -60,13 +69,18 @@ async def export(
             the epoch.
         until: only those changed before it.
         cache: cached values, too; with neither app nor user, as those are nobody's.
-        told: gets a line for each record that could not be read, or by a newer version only. It is
-            counted and left out; of a log it leaves a gap, so that the other events keep their
-            numbers.
+        passphrase: seals the archive, in place of the store's master key.
+        keys: the ring whose active key seals the archive, or the path of its file; that of the
+            store if not given.
+        plain: write plain text, though the store has keys.
+        told: gets a line for each record that could not be read, or only by a newer version or with
+            another key. It is counted and left out; of a log it leaves a gap, so that the other
+            events keep their numbers.
         watch: gets the progress.
 
     Raises:
         InvalidInput: an argument; or the file is complete, or an archive of something else.
+        KeyMissing: the file was begun with another passphrase or master key.
         InvalidArchive: the file was an archive and is damaged.
         NewerFormat: the file is an archive of a newer format.
         ConfigurationError: the file cannot be written.
@@ -91,7 +105,10 @@ async def export(
         namespace=stores.options.namespace,
         wanted=wanted,
     )
-    writer = await asyncio.to_thread(Writer, Path(path), header)
+    if plain and (passphrase, keys) != (None, None):
+        raise InvalidInput("plain writes plain text: give neither passphrase nor keys with it.")
+    secret = None if plain else await _secret(stores, passphrase, keys)
+    writer = await asyncio.to_thread(Writer, Path(path), header, secret)
     with writer:
         await Export(stores, writer, wanted, told, watch).run()
         counts = writer.end()
@@ -100,25 +117,37 @@ async def export(
             bytes=writer.bytes,
             seconds=time.monotonic() - began,
             resumed=writer.resumed,
+            sealed=writer.lock.by if writer.lock else "",
         )
 
 
 async def verify(
-    path: str | PathLike[str], *, max_line_bytes: int = MAX_LINE, watch: Watch = _nobody
+    path: str | PathLike[str],
+    *,
+    passphrase: str | None = None,
+    keys: KeyRing | str | None = None,
+    max_line_bytes: int = MAX_LINE,
+    watch: Watch = _nobody,
 ) -> Verified:
     """Read an archive to its end and make sure of every line. Asks no server.
 
     Args:
         path: the file.
+        passphrase: of a sealed archive.
+        keys: a ring with the master key of a sealed archive, or the path of its file.
         max_line_bytes: the longest line that is read.
         watch: gets the progress, from another thread.
 
     Raises:
+        KeyMissing: it is sealed, and the passphrase or master key is missing or another one.
         InvalidArchive: it is damaged or cut short; `line` says where.
         NewerFormat: a newer version wrote it, in a way that this one cannot read.
         ConfigurationError: the file cannot be read.
     """
-    with ArchiveReader(Path(path), _bytes(max_line_bytes)) as reader:
+    secret = await _secret(None, passphrase, keys) or NO_SECRET
+    with await asyncio.to_thread(
+        ArchiveReader, Path(path), _bytes(max_line_bytes), secret
+    ) as reader:
         return await asyncio.to_thread(check_file, reader, watch)
 
 
@@ -127,6 +156,8 @@ async def import_(
     path: str | PathLike[str],
     *,
     existing: Existing = "skip",
+    passphrase: str | None = None,
+    keys: KeyRing | str | None = None,
     max_line_bytes: int = MAX_LINE,
     told: Told = _nobody,
     watch: Watch = _nobody,
@@ -147,6 +178,9 @@ async def import_(
         path: the file.
         existing: what to do with what is there already and is something else: `skip` leaves it,
             `fail` stops there, `replace` puts what the archive has in its place.
+        passphrase: of a sealed archive.
+        keys: a ring with the master key of a sealed archive, or the path of its file; that of the
+            store if not given.
         max_line_bytes: the longest line that is read.
         told: gets a line for each conflict.
         watch: gets the progress; while the archive is made sure of, from another thread.
@@ -156,6 +190,8 @@ async def import_(
             was written.
         NewerFormat: a newer version wrote it, in a way that this one cannot read; nothing was
             written.
+        KeyMissing: it is sealed, and the passphrase or master key is missing or another one;
+            nothing was written.
         InvalidInput: an argument.
         ConfigurationError: the file cannot be read.
         Conflict: with `fail`, at the first thing that is something else; what stands before it in
@@ -169,7 +205,10 @@ async def import_(
         raise InvalidInput(
             f"existing is one of {', '.join(get_args(Existing))}, not {shown(existing)}."
         )
-    with ArchiveReader(Path(path), _bytes(max_line_bytes)) as reader:
+    secret = await _secret(stores, passphrase, keys) or NO_SECRET
+    with await asyncio.to_thread(
+        ArchiveReader, Path(path), _bytes(max_line_bytes), secret
+    ) as reader:
         sure = await asyncio.to_thread(check_file, reader, watch)
         reader.rewind()
         tally = ImportStats(existing, told)
@@ -184,6 +223,18 @@ async def import_(
             seconds=time.monotonic() - began,
             passed_over=sure.passed_over,
         )
+
+
+async def _secret(
+    stores: Stores | None, passphrase: str | None, keys: KeyRing | str | None
+) -> ArchiveSecret | None:
+    """What locks and opens an archive; None when there is nothing of the kind."""
+    words = None if passphrase is None else check_passphrase(passphrase)
+    ring = None if keys is None else await asyncio.to_thread(ring_of, keys)
+    if ring is None and stores is not None:
+        find = stores.rooms["keys"].parts
+        ring = None if find is None else await find()
+    return None if words is None and ring is None else ArchiveSecret(words, ring)
 
 
 def _stores_of(store: Sojourn) -> Stores:

@@ -21,7 +21,7 @@ class ImportStats:
         written: how much was written, by the names of `Counts`.
         identical: how much was there already.
         conflicts: how much was there and was something else.
-        newer: how much of that only a newer version can read.
+        newer: how much of that cannot be decoded here.
         expired: of how much the time had come.
     """
 
@@ -58,7 +58,7 @@ class ImportStats:
         return stays
 
     def stays_newer(self, what: str) -> None:
-        """Count and tell a conflict with what only a newer version can read: that always stays.
+        """Count and tell a conflict with what cannot be decoded here: that always stays.
 
         Raises:
             Conflict: conflicts are to end the import.
@@ -67,7 +67,22 @@ class ImportStats:
             self.stays(what)
         self.conflicts += 1
         self.newer += 1
-        self.told(f"one that a newer version of Sojourn wrote was there and stays: {what}")
+        self.told(
+            "one that only a newer version of Sojourn can read, or only with a key that is not "
+            f"here, was there and stays: {what}"
+        )
+
+    def erased(self, what: str) -> bool:
+        """Count and tell what is not written, as its user was forgotten; always false.
+
+        Raises:
+            Conflict: conflicts are to end the import.
+        """
+        if self._existing == "fail":
+            raise Conflict(f"The user of {what} was forgotten. What stands before it was imported.")
+        self.conflicts += 1
+        self.told(f"its user was forgotten, and it is not imported: {what}")
+        return False
 
     def left_out(self, line: UnreadableLine | NewerLine) -> None:
         """Count what the export has left out."""

@@ -4,8 +4,8 @@
 
 Kinds: `session`, `event`, `user_state`, `memory`, `artifact`, `cached`, `notice`, `quarantined`,
 `unreadable` for what cannot be read as one of those, and `newer` for what only a newer version of
-Sojourn can read. Bytes are in base64. It is for people: what another store could take over is
-another format.
+Sojourn can read, or only with a key that is not here. Bytes are in base64. It is for people, and so
+plain text, also of a store with keys: what another store could take over is another format.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 from sojourn.client import Sojourn
-from sojourn.errors import CorruptRecord, NewerFormat, SojournError
+from sojourn.errors import SojournError
 from sojourn.ids import SessionKey, UserKey, tenant_of, user_key
 from sojourn.memory.model import OF_USERS
 from sojourn.sessions import Event, Session, event_document, session_document
+from sojourn.transfer.model import NOT_HERE, NOT_READ
 
 _PAGE = 100
-_NOT_READ = (CorruptRecord, NewerFormat)
 
 
 class UserRecord(NamedTuple):
@@ -95,7 +95,7 @@ async def _sessions(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]
         for listed in page.sessions:
             try:
                 session = await store.sessions.get(listed.key)
-            except NewerFormat as error:  # an event of it
+            except NOT_HERE as error:  # an event of it
                 place = {"app": listed.key.app, "session": listed.key.session}
                 yield _unreadable("session", place, error)
                 continue
@@ -126,7 +126,7 @@ def _event(place: Mapping[str, Any], event: Event) -> UserRecord:
 async def _state(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
     try:
         state = await store.sessions.user_state(*owner)
-    except _NOT_READ as error:
+    except NOT_READ as error:
         yield _unreadable("user_state", {"app": owner.app}, error)
         return
     if state:
@@ -168,7 +168,7 @@ async def _artifacts(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord
             place = {"app": owner.app, "session": session, "name": name}
             try:
                 versions = await store.artifacts.versions(of, name)
-            except _NOT_READ as error:
+            except NOT_READ as error:
                 yield _unreadable("artifact", place, error)
                 continue
             for version in (each.version for each in versions):
@@ -181,7 +181,7 @@ async def _artifact(
     key = {**place, "version": version}
     try:
         found = await store.artifacts.load(of, place["name"], version=version)
-    except _NOT_READ as error:
+    except NOT_READ as error:
         return _unreadable("artifact", key, error)
     if found is None:
         return _unreadable("artifact", key)
@@ -200,7 +200,7 @@ async def _cached(store: Sojourn, owner: UserKey) -> AsyncIterator[UserRecord]:
         key = {"app": owner.app, "name": name}
         try:
             value = await store.cache.get(name, nothing, tenant=tenant, stale=True)
-        except _NOT_READ as error:
+        except NOT_READ as error:
             yield _unreadable("cached", key, error)
             continue
         if value is not nothing:
@@ -228,6 +228,6 @@ async def _quarantined(store: Sojourn, owner: UserKey) -> AsyncIterator[UserReco
 def _unreadable(
     of: str, key: Mapping[str, Any], error: SojournError | None = None, kind: str = "unreadable"
 ) -> UserRecord:
-    if isinstance(error, NewerFormat):
+    if isinstance(error, NOT_HERE):
         kind = "newer"
     return UserRecord(kind, {"kind": of, **key}, "" if error is None else str(error))

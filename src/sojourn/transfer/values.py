@@ -17,7 +17,6 @@ from sojourn.ids import (
     AppName,
     SessionKey,
     UserKey,
-    new_log_id,
     parse_app,
     parse_artifact,
     parse_memory,
@@ -133,7 +132,16 @@ def session_line(
     )
 
 
-def head_of(line: SessionLine, incarnation: str) -> SessionHeader:
+def derived_log_id(name: str) -> str:
+    """The id of a log that comes from elsewhere; the same for the same, so that a run goes on.
+
+    Args:
+        name: a digest of its session's contents.
+    """
+    return blake2b(name.encode(), digest_size=16, person=b"sojourn log id").hexdigest()
+
+
+def head_of(line: SessionLine, incarnation: str, log_id: str) -> SessionHeader:
     """The fields of a session that is to be again."""
     return SessionHeader(
         incarnation=incarnation,
@@ -146,7 +154,7 @@ def head_of(line: SessionLine, incarnation: str) -> SessionHeader:
         ttl=line.ttl,
         until=line.until,
         expires=line.expires,
-        log_id=line.log_id or new_log_id(),
+        log_id=log_id,
         fields=fields_of(line),
     )
 

@@ -8,7 +8,8 @@ local erased = find_destroyed(KEYS[2], ARGV[1])
 local head = redis.call('HMGET', KEYS[1], 'format', 'active')
 if erased == 0 and major_of(head[1]) == 1 then
   if (head[2] or '') == ARGV[4] then
-    redis.call('HSET', KEYS[1], 'format', '1', 'active', ARGV[2],
+    redis.call('HSETNX', KEYS[1], 'format', '1')
+    redis.call('HSET', KEYS[1], 'active', ARGV[2],
       'key:' .. ARGV[2], ARGV[3] .. string.format(' %.0f', now))
     redis.call('HDEL', KEYS[1], 'idle')
     redis.call('PERSIST', KEYS[1])

@@ -55,7 +55,8 @@ class AddDataKey(Operation[StoredKeys], frozen=True):
             memory.records[self.owner] = fields
             key = b"key:%b" % self.id.encode()
             value = b"%b %d" % (self.value, memory.now())
-            fields |= {b"format": b"1", b"active": self.id.encode(), key: value}
+            fields.setdefault(b"format", b"1")
+            fields |= {b"active": self.id.encode(), key: value}
             fields.pop(b"idle", None)
             memory.changed = True
         return memory.read(self.owner)

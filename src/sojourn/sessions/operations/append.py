@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.operation import Operation
+from sojourn.codecs import in_pieces
 from sojourn.errors import OutcomeUnknown
 from sojourn.ids import SessionKey
 from sojourn.resilience.deadline import Deadline
 from sojourn.sessions import refusals
-from sojourn.sessions.event_codec import ids_of
+from sojourn.sessions.event_codec import encoded_row, ids_of, place_of_log
 from sojourn.sessions.replies import DONE, as_object, counted
 from sojourn.sessions.store import (
     NO_CHANGE,
@@ -49,15 +51,21 @@ class Append(Operation[WriteResult], frozen=True):
 
     async def encoded(self, coded: CodedSessions) -> Append:
         """As `Operation`; bound to the session's log. A round trip where that is not known here."""
-        return await self.bound_to(coded, *await coded.log_of(self.key, self.write))
+        known = coded.known_log(self.key, self.write)
+        return await self.bound_to(coded, *known or await coded.log_of(self.key, self.write))
 
     async def bound_to(self, coded: CodedSessions, log_id: str, write: WriteOptions) -> Append:
         """Encoded for a log; `write` names the incarnation that has it."""
-        rows = await coded.encoded_rows(self.key, log_id, self.rows)
-        delta = self.delta
+        key, rows, delta = self.key, self.rows, self.delta
+        coder = await coded.codec.coder(key.app, key.user, create=True)
+        log = place_of_log(key, log_id)
+        if len(rows) == 1:  # as most
+            rows = [encoded_row(coder, log, rows[0])]
+        else:
+            rows = await in_pieces(partial(encoded_row, coder, log), rows)
         if delta is not NO_CHANGE:
-            delta = await coded.encoded_delta(self.key, log_id, delta)
-        return Append(self.key, rows, delta, self.updated, write)
+            delta = await coded.encoded_delta(key, log_id, delta)
+        return Append(key, rows, delta, self.updated, write)
 
     async def on_server(self, server: RedisSessions) -> WriteResult:
         """One round trip; one more when the delta touches the app's state."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sojourn.streams.inmemory import InMemoryStreams
     from sojourn.streams.redis import RedisStreams
 
-_LONGEST = 512 * MiB
+LONGEST = 512 * MiB
 """Bytes of a row: no server has longer values."""
 _ADD = Script.beside(__name__, "add")
 
@@ -44,7 +44,7 @@ class AddMessage(Operation[int], frozen=True):
     async def encoded(self, coded: CodedStore) -> AddMessage:
         """As `Operation`; bound to the connection and the operation."""
         coder = await coded.codec.coder(self.key.app, self.key.user, create=True)
-        return replace(self, row=coder.encode(self.row, _place(self.key, self.operation_id)))
+        return replace(self, row=coder.encode(self.row, place_of(self.key, self.operation_id)))
 
     async def on_server(self, server: RedisStreams) -> int:
         """One round trip."""
@@ -97,7 +97,7 @@ class ReadMessages(Operation[list[StoredMessage]], frozen=True):
         coder = await coded.codec.coder(key.app, key.user, [each.row for each in result])
         try:
             return [
-                each._replace(row=coder.decode(each.row, _place(key, each.operation), _LONGEST))
+                each._replace(row=coder.decode(each.row, place_of(key, each.operation), LONGEST))
                 for each in result
             ]
         except ValueError as error:
@@ -139,7 +139,8 @@ def _message(name: str, field: bytes, value: bytes) -> StoredMessage:
     return StoredMessage(int(field), operation.decode(), row)
 
 
-def _place(key: SessionKey, operation: str) -> Place:
+def place_of(key: SessionKey, operation: str) -> Place:
+    """Where a message stands: with the operation that added it."""
     return Place("streams", "message", key.app, key.user, key.session, operation)
 
 

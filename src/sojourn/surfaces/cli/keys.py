@@ -15,7 +15,7 @@ from sojourn.keys import KeyRing
 from sojourn.surfaces.cli.connection import connect, connect_to
 from sojourn.surfaces.cli.console import bar, note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
-from sojourn.surfaces.cli.options import App, Json, Namespace, Server, Url, User
+from sojourn.surfaces.cli.options import App, Json, Keys, Namespace, Server, Url, User
 from sojourn.surfaces.cli.plain import counted, visible
 from sojourn.surfaces.cli.root import CHECK, epilog, group
 from sojourn.surfaces.cli.tables import Column, Table
@@ -25,15 +25,6 @@ _File = Annotated[
 ]
 _MasterId = Annotated[
     str, typer.Argument(metavar="ID", show_default=False, help="Of a master key: see keys ls.")
-]
-_Keys = Annotated[
-    str | None,
-    typer.Option(
-        "--keys",
-        metavar="FILE",
-        show_default=False,
-        help="The file of master keys, or env:VARIABLE; else the environment's SOJOURN_KEYS.",
-    ),
 ]
 
 commands = group("keys", "Make and rotate the keys that seal a store.", CHECK)
@@ -135,7 +126,7 @@ def _migrating(
 def _ls(
     server: Server = None,
     *,
-    keys: _Keys = None,
+    keys: Keys = None,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -179,7 +170,7 @@ def _ls(
 def _rotate(
     server: Server = None,
     *,
-    keys: _Keys = None,
+    keys: Keys = None,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -250,7 +241,7 @@ def _retire(
 @commands.command("sweep", epilog=epilog("sojourn keys sweep"))
 def _sweep(
     *,
-    keys: _Keys = None,
+    keys: Keys = None,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,

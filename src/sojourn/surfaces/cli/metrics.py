@@ -216,7 +216,11 @@ class MetricsServer(HTTPServer):
     def text(self) -> str:
         """The figures now, or those of some seconds ago."""
         if time.monotonic() >= self._until:
-            found = self._store.run(self._store.admin.metrics(keys=self._keys))
+            try:
+                found = self._store.run(self._store.admin.metrics(keys=self._keys))
+            except SojournError:  # no loop runs until the next request, so none would connect again
+                self._store.run(self._store.store.disconnect())
+                raise
             self._text, self._until = as_text(found), time.monotonic() + _FRESH
         return self._text
 

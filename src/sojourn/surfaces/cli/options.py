@@ -32,6 +32,15 @@ Url = Annotated[
 Server = Annotated[
     str | None, typer.Argument(metavar="URL", show_default=False, help="The same as --url.")
 ]
+Keys = Annotated[
+    str | None,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        show_default=False,
+        help="The file of master keys, or env:VARIABLE; else the environment's SOJOURN_KEYS.",
+    ),
+]
 Namespace = Annotated[
     str | None,
     typer.Option(

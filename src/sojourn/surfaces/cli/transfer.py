@@ -16,21 +16,23 @@ from msgspec import to_builtins
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sojourn.errors import Conflict, NewerFormat
+import sojourn
+from sojourn.errors import Conflict, Undecodable
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import bar, note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode, one_line_errors
-from sojourn.surfaces.cli.options import Json, Namespace, OnlyApp, OnlyUser, Url
+from sojourn.surfaces.cli.options import Json, Keys, Namespace, OnlyApp, OnlyUser, Url
 from sojourn.surfaces.cli.plain import counted, moment, visible
 from sojourn.surfaces.cli.root import MOVE, epilog
 from sojourn.surfaces.cli.root import app as root
 from sojourn.transfer import Counts, PassedOver, export, import_, verify
 from sojourn.transfer import Progress as Told
+from sojourn.transfer.locking import read_passphrase
 
 HELP_TRANSFER = (
     "Exit codes: 0 done; 1 done but for records that cannot be read, or that are something else "
-    "where they were to be imported; 2 wrong usage, input, configuration or archive; 3 the server "
-    "is unavailable or refuses: run it again, it goes on; 130 stopped by Ctrl-C."
+    "where they were to be imported; 2 wrong usage, input, configuration, archive or key of it; 3 "
+    "the server is unavailable or refuses: run it again, it goes on; 130 stopped by Ctrl-C."
 )
 
 _records = partial(counted, one="record")
@@ -41,6 +43,17 @@ Since = Annotated[
     typer.Option(metavar="TIME", help="Only what was changed since: 2026-01-31T12:00, or seconds."),
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only what was changed before.")]
+
+
+Passphrase = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="PATH",
+        show_default=False,
+        help="A file, which only you can read, with the passphrase of the archive.",
+    ),
+]
 
 
 class Existing(StrEnum):
@@ -57,6 +70,7 @@ class Existing(StrEnum):
     epilog=epilog(
         "sojourn export shop.jsonl --app shop",
         "sojourn export new.jsonl --since 2026-01-31T12:00",
+        "sojourn export shop.sealed --passphrase-file secret.txt",
         codes=HELP_TRANSFER,
     ),
 )
@@ -68,13 +82,18 @@ def export_to(
     since: Since = None,
     until: Until = None,
     cache: Annotated[bool, typer.Option("--cache", help="Cached values, too.")] = False,
+    passphrase_file: Passphrase = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="In plain text, though the store has keys.")
+    ] = False,
     skip_corrupt: Annotated[
         bool,
         typer.Option(
             "--skip-corrupt",
-            help="Exit with 0 though records could not be read, or by a newer version only.",
+            help="Exit with 0 though records could not be read, or not by this command.",
         ),
     ] = False,
+    keys: Keys = None,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -82,8 +101,10 @@ def export_to(
     """Write sessions, state, memories and artifacts into a file, as they are.
 
     Run it again after a crash, with the same file: it goes on where it stopped. It reads only.
+    Sealed content is opened, and with keys, or a passphrase, the archive is sealed as a whole.
     """
-    with connect(url, namespace) as store:
+    with connect(url, namespace, keys=keys) as store:
+        passphrase = _passphrase(passphrase_file)
         times = _instant(since, "--since"), _instant(until, "--until")
         with _bar() as shown, _exit_codes():
             done = store.run(
@@ -94,15 +115,22 @@ def export_to(
                     since=times[0],
                     until=times[1],
                     cache=cache,
+                    passphrase=passphrase,
+                    plain=plain,
                     told=note,
                     watch=shown.show,
                 )
             )
         if as_json:
-            write_json([{**_figures(done.counts), **_rest(done.bytes, done.seconds)}])
+            rest = {**_rest(done.bytes, done.seconds), "sealed_by": done.sealed or None}
+            write_json([{**_figures(done.counts), **rest}])
         else:
             went_on = ", going on where an earlier run had stopped" if done.resumed else ""
-            show(f"Exported {_sum(done.counts, done.bytes, done.seconds)} to {file}{went_on}.")
+            sealed = f", sealed with {done.sealed}" if done.sealed else ""
+            show(
+                f"Exported {_sum(done.counts, done.bytes, done.seconds)} to {file}{sealed}"
+                f"{went_on}."
+            )
     unreadable, newer = done.counts.unreadable, done.counts.newer
     if unreadable:
         note(
@@ -110,8 +138,9 @@ def export_to(
         )
     if newer:
         note(
-            f"{_records(newer)} can only be read by a newer version of Sojourn and are not in the "
-            "archive, which names them: export with that version"
+            f"{_records(newer)} can only be read by a newer version of Sojourn, or with keys that "
+            "are not here, and are not in the archive, which names them: export with that version, "
+            "or with --keys"
         )
     if (unreadable or newer) and not skip_corrupt:
         raise typer.Exit(ExitCode.NEEDS_CHANGE)
@@ -138,6 +167,17 @@ def import_from(
     max_line_bytes: Annotated[
         int, typer.Option(min=1, metavar="N", help="The longest line that is read.")
     ] = 64 * 1024 * 1024,
+    passphrase_file: Passphrase = None,
+    archive_keys: Annotated[
+        str | None,
+        typer.Option(
+            "--archive-keys",
+            metavar="FILE",
+            show_default=False,
+            help="The file of master keys that opens the archive, if others than the store's.",
+        ),
+    ] = None,
+    keys: Keys = None,
     as_json: Json = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -147,14 +187,18 @@ def import_from(
     The whole file is made sure of first. Run it again after a crash: nothing is doubled.
     """
     if check:
-        _check(file, max_line_bytes, as_json=as_json)
+        ring = archive_keys or keys or sojourn.Settings().arguments.get("keys")
+        _check(file, max_line_bytes, passphrase_file, ring, as_json=as_json)
         return
-    with connect(url, namespace) as store:
+    with connect(url, namespace, keys=keys) as store:
+        passphrase = _passphrase(passphrase_file)
         with _bar() as shown, _exit_codes():
             done = store.run(
                 import_(
                     *(store.store, file),
                     existing=existing.value,
+                    passphrase=passphrase,
+                    keys=archive_keys,
                     max_line_bytes=max_line_bytes,
                     told=note,
                     watch=shown.show,
@@ -188,21 +232,44 @@ def _exit_codes() -> Generator[None]:
         yield
     except Conflict as error:
         raise Ended(f"error: {error}", ExitCode.NEEDS_CHANGE) from error
-    except NewerFormat as error:  # of the archive: records of the store are told one by one
+    except Undecodable as error:  # the archive: records of the store are told one by one
         raise Ended(f"error: {error}", ExitCode.WRONG_INPUT) from error
 
 
-def _check(file: Path, max_line_bytes: int, *, as_json: bool) -> None:
+def _passphrase(file: Path | None) -> str | None:
+    return None if file is None else read_passphrase(file)
+
+
+def _check(
+    file: Path, max_line_bytes: int, passphrase: Path | None, keys: str | None, *, as_json: bool
+) -> None:
     import asyncio  # noqa: PLC0415 - only here a command has no connection
 
     with one_line_errors():
         with _bar() as shown, _exit_codes():
-            found = asyncio.run(verify(file, max_line_bytes=max_line_bytes, watch=shown.show))
+            checking = verify(
+                file,
+                passphrase=_passphrase(passphrase),
+                keys=keys,
+                max_line_bytes=max_line_bytes,
+                watch=shown.show,
+            )
+            found = asyncio.run(checking)
         if as_json:
             passed = {"passed_over": to_builtins(found.passed_over)}
-            write_json([{**_figures(found.counts), "bytes": found.bytes, **passed}])
+            write_json(
+                [
+                    {
+                        **_figures(found.counts),
+                        "bytes": found.bytes,
+                        "sealed_by": found.sealed or None,
+                        **passed,
+                    }
+                ]
+            )
         else:
             made = f"of {found.source}, begun {moment(found.created)}"
+            made += f", sealed with {found.sealed}" if found.sealed else ""
             show(f"{file} is whole: {_words(found.counts)}, {decimal(found.bytes)}; {made}.")
         _tell_passed_over(found.passed_over)
 

@@ -124,6 +124,11 @@ def _receipt(receipt: ErasureReceipt, whom: str) -> Iterator[RenderableType]:
     rows = [(name.replace("_", " "), f"{n:,}") for name, n in receipt.erased.items() if n]
     yield Table((Column("kept"), Column("erased", right=True)), rows)
     yield Text(_COPIES[receipt.copies])
+    if receipt.dictionaries:
+        yield Text(
+            "Dictionaries for compression that were trained on this user's values, among others': "
+            f"{', '.join(receipt.dictionaries)}. sojourn codec retire replaces them."
+        )
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from hashlib import blake2b
 
 from sojourn.calls.operation import RoomStore
 from sojourn.errors import InvalidInput, Unavailable
-from sojourn.ids import new_log_id
 from sojourn.sessions import checks
 from sojourn.sessions.archive import ArchivedSession, Outcome
 from sojourn.sessions.encoding import encode_events, encode_state
@@ -17,6 +16,7 @@ from sojourn.sessions.record import FIELDS, encode_fields
 from sojourn.sessions.store import SessionHeader
 from sojourn.transfer.migration.lifetimes import SourceLifetimes
 from sojourn.transfer.migration.model import SourceSession
+from sojourn.transfer.values import derived_log_id
 from sojourn.wiring import Stores
 
 _EVENTS, _BYTES = 500, 1024 * 1024
@@ -42,8 +42,9 @@ async def image_of(
     updated = session.updated
     if updated is None:
         updated = session.events[-1].time if session.events else time.time() + lifetimes.skew
+    incarnation = _incarnation(session)
     head = SessionHeader(
-        incarnation=_incarnation(session),
+        incarnation=incarnation,
         version=1,
         epoch=0,
         seq=seq,
@@ -53,7 +54,7 @@ async def image_of(
         ttl=checks.lifetime(lifetimes.of(session)),
         until=checks.end(session.until),
         expires=lifetimes.end(session),
-        log_id=new_log_id(),
+        log_id=derived_log_id(incarnation),
         fields=encode_fields({name: getattr(session, name) for name in FIELDS}),
     )
     return ArchivedSession(head, own.session, head.incarnation, 0, rows[head.dropped :])
@@ -91,7 +92,7 @@ async def _staged(
     """Send the log before the session; whether all of it is there then."""
     before, dropped = 0, image.head.dropped
     for part in parts:
-        stage = StageEvents(session.key, image.staged, dropped, before, part)
+        stage = StageEvents(session.key, image.staged, dropped, before, part, image.head.log_id)
         there = await store.run(stage)
         before += len(part)
         if there < before:
