@@ -77,7 +77,7 @@ async def test_another_server_has_the_keys(shared_server: Server, server: Server
         namespace="apart",
         keys=RING,
         key_store=server.url,
-        operation_timeout=0.3,
+        operation_timeout=0.8,
     ) as store:
         name = await made(store, "ada")
         async with sojourn.open(server.url, namespace="apart", keys=RING) as keys:
@@ -96,7 +96,7 @@ async def test_another_server_has_the_keys(shared_server: Server, server: Server
 async def test_in_an_outage_a_cached_key_goes_on_until_its_time(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sojourn.open(server.url, keys=RING, operation_timeout=0.3) as store:
+    async with sojourn.open(server.url, keys=RING, operation_timeout=0.8) as store:
         name = await made(store, "ada")
         server.stop(9)
         assert await made(store, "ada") == name
@@ -145,6 +145,20 @@ async def test_who_stops_waiting_stops_nobody_else(server: Server) -> None:
         with pytest.raises(asyncio.CancelledError):
             await first
         assert source_of(store)._locks[asyncio.get_running_loop()] == {}
+
+
+@pytest.mark.parametrize("active", [True, False])
+async def test_who_asks_at_the_same_time_shares_the_round_trip(
+    shared_server: Server, active: bool
+) -> None:
+    ring = RING if active else KeyRing.new(migrating=True, active=False)
+    async with sojourn.open(shared_server.url, namespace=f"asks-{active}", keys=ring) as store:
+        calls: list[str] = []
+        store.on_call(lambda fact: calls.append(fact.name))
+        asked = [source_of(store).keys_of("shop", "ada", create=True) for _ in range(20)]
+        assert len({*map(str, await asyncio.gather(*asked))}) == 1
+        # without an active master key, each asks for what others may have made since
+        assert calls == (["keys.read", "keys.add"] if active else ["keys.read"] * 2)
 
 
 @pytest.mark.parametrize(
