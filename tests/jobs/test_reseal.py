@@ -467,6 +467,22 @@ async def test_a_killed_change_of_a_users_key_is_finished_by_the_next(
     assert not [key for key in first if key in repr(stored)]
 
 
+async def test_who_is_forgotten_leaves_no_job_behind(
+    plain: sojourn.Sojourn, packed: sojourn.Sojourn, raw: Any
+) -> None:
+    await put(plain, ADA, "word")
+
+    def stop(_: object) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await packed.admin.reseal("shop", "ada", progress=stop)
+    assert raw.keys("job:*") == [b"job:{reseal:shop:ada}"]
+    receipt = await plain.admin.forget("ada", app="shop")
+    assert raw.keys("job:*") == []
+    assert receipt.erased["jobs"] == 1
+
+
 async def test_without_the_keys_nothing_is_done(raw: Any, shared_server: Server) -> None:
     async with sojourn.open(shared_server.url, keys=KeyRing.new()) as store:
         key = (await store.sessions.create("shop", "ada", state={"a": "word"})).key
