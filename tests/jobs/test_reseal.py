@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,7 +28,10 @@ ADA = UserKey.of("shop", "ada")
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module", params=ROWS_OF_SERVERS)
+ROWS = ROWS_OF_SERVERS if FULL or "TOPOLOGIES" in os.environ else ["cluster"]
+
+
+@pytest.fixture(scope="module", params=ROWS)
 def planter(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Planter]:
     yield from planters(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -300,7 +304,7 @@ async def test_what_cannot_be_opened_stays_and_is_named(
     assert done.names[0].startswith("session:{shop:ada}:two: ")
 
 
-POINTS = range(1, 40) if FULL else (9,)
+POINTS = range(1, 40, 2) if FULL else (9,)
 CHILD = """
 import asyncio, os, signal, sys
 import sojourn
