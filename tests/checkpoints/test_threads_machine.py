@@ -198,8 +198,8 @@ def test_threads_on_a_server_are_as_in_memory(shared_server: Server, extra: str)
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=examples(15),
-            stateful_step_count=20,
+            max_examples=examples(24),
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
