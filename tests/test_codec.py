@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from extent import FULL
 from sojourn.codecs.codec import Codec, Coder, DataKeys, Place
-from sojourn.codecs.encryption import DataKey
+from sojourn.codecs.encryption import NONCE_BYTES, DataKey
 from sojourn.codecs.growth import Unopened
 from sojourn.codecs.serializers import MessagePack
 from sojourn.errors import KeyMissing, NewerFormat, Tampered
@@ -81,3 +82,9 @@ async def test_bytes_come_back(value: bytes, sized: bool) -> None:
     assert ada.decode(sealed, HERE, MOST) == value
     encodings, body = ada.encode_data(value, HERE)
     assert ada.decode_data(encodings, body, HERE, MOST) == value
+
+
+def test_no_nonce_comes_twice() -> None:
+    key = DataKey(bytes(32))
+    writes = 1_000_000 if FULL else 20_000
+    assert len({key.seal(b"", b"")[:NONCE_BYTES] for _ in range(writes)}) == writes

@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from sojourn.calls.keys import Keys as RoomKeys
 from sojourn.calls.room import OpenRoom, RoomContext
 from sojourn.codecs.codec import Codec
 from sojourn.codecs.compression import compressor
 from sojourn.codecs.serializers import MessagePack, serializer_of
+from sojourn.dictionaries.examining import missing_dictionaries
+from sojourn.dictionaries.service import DictionarySource
 from sojourn.doctor import Doctor
-from sojourn.doctor.reading import KeysReading
+from sojourn.doctor.reading import DictionariesReading, KeysReading
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
-    from sojourn.calls.operation import RoomStore
+    from sojourn.calls.coded import CodedStore
     from sojourn.security.counters import Counters
 
     Keys: TypeAlias = str | Any
@@ -45,10 +48,10 @@ class Stores(NamedTuple):
     They decode what they give, and encode what they are given.
     """
 
-    sessions: RoomStore
-    memory: RoomStore
-    artifacts: RoomStore
-    cache: RoomStore
+    sessions: CodedStore
+    memory: CodedStore
+    artifacts: CodedStore
+    cache: CodedStore
     counters: Counters
     options: Options
     shards: int
@@ -122,6 +125,9 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     keys = {room.name: room.keys(options.namespace) for room in ROOMS}
     if options.keys is not None:
         doctor.read_keys = partial(_read_keys, rooms["keys"].admin, options)
+    if options.compression is not None and engine is not None:
+        source = rooms["dictionaries"].service
+        doctor.read_dictionaries = partial(_read_dictionaries, engine, doctor.keys, source)
     forgetter = Eraser(
         rooms["sessions"].parts,
         {kind: forget for room in rooms.values() for kind, forget in room.forget.items()},
@@ -142,6 +148,13 @@ def _open(options: Options, hooks: Hooks, engine: Engine | None, doctor: Doctor)
     )
     jobs = Jobs(engine, keys, rooms, codec, options)
     return Rooms(rooms, context.session_ended, doctor, forgetter, stores, jobs, engine)
+
+
+async def _read_dictionaries(
+    engine: Engine, keys: RoomKeys, source: DictionarySource, most: int
+) -> DictionariesReading:
+    """What the doctor wants to know of dictionaries."""
+    return DictionariesReading(*await missing_dictionaries(engine, keys, source, most))
 
 
 async def _read_keys(admin: KeyAdmin, options: Options, most: int) -> KeysReading:

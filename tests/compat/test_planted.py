@@ -151,6 +151,7 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "mcp": (field, minor, member_of_messages),
     "datakeys": "wrapped keys, of which no other may be among them: tests/keys",
     "destroyed": NAMES,
+    "dictionary": "known by their ids; others are passed over: tests/dictionaries",
     "format": "one number, and since when: tests/jobs",
     "job": "places of a run: with other settings it begins anew (tests/jobs)",
 }

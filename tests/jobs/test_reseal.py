@@ -317,6 +317,9 @@ async def reseal(url, calls):
 
 asyncio.run(reseal(sys.argv[1], int(sys.argv[2])))
 """
+OF_A_USER = CHILD.replace(
+    'serializer="msgpack"', "keys=sys.argv[3], key_cache_seconds=0.05, operation_timeout=1.0"
+).replace("reseal(lease", "reseal(sojourn.UserKey.of('shop', 'ada'), lease")
 
 
 @pytest.mark.parametrize("calls", POINTS)
@@ -434,6 +437,34 @@ async def test_a_session_that_is_renamed_meanwhile_keeps_its_content(
         assert session is not None
         assert session.state == {"a": "word"}
         assert len(session.events) == 5
+
+
+@pytest.mark.skipif(not FULL, reason="waits until no process has the key before: two minutes")
+@pytest.mark.parametrize("calls", range(1, 96, 2))
+async def test_a_killed_change_of_a_users_key_is_finished_by_the_next(
+    raw: Any, shared_server: Server, tmp_path: Path, calls: int
+) -> None:
+    file = tmp_path / "keys.json"
+    KeyRing.new().save(file)
+    options = {"keys": str(file), "key_cache_seconds": 0.05, "operation_timeout": 1.0}
+    async with sojourn.open(shared_server.url, **options) as store:
+        await put(store, ADA, "word")
+        shown = await picture(store, ADA)
+        first = {info.id for info in await store.admin.keys.of("shop", "ada")}
+    words = ("-c", OF_A_USER, shared_server.url, str(calls), str(file))
+    child = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=TESTS)
+    assert await child.wait() in (-9, 0)
+    async with sojourn.open(shared_server.url, **options) as store:
+        assert await picture(store, ADA) == shown
+        done = await store.admin._jobs.reseal(ADA, lease=0.2)
+        (left,) = [info.id for info in await store.admin.keys.of("shop", "ada")]
+        assert done.complete
+        assert left not in first
+        assert await picture(store, ADA) == shown
+    live = {name: value for name, value in records(raw).items() if not name.startswith("keys:")}
+    gone = {name for name in live if ":data:" in name and 0 < raw.ttl(name) <= 600}
+    stored = [value for name, value in live.items() if name not in gone]
+    assert not [key for key in first if key in repr(stored)]
 
 
 async def test_without_the_keys_nothing_is_done(raw: Any, shared_server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,15 @@ async def test_a_run_goes_on_where_the_one_before_it_stopped(
     assert sum(b"format" in fields for fields in records(raw).values()) == 2000
     swaps = read.count("jobs.swap")
     assert swaps <= 2000 - half + 200
+
+
+async def test_a_rate_is_kept(alone: sojourn.Sojourn, raw: Any) -> None:
+    for number in range(48):
+        raw.hset(f"memory:{{shop:user:{number}}}:entry:a", mapping={"value": "1", "version": 1})
+    began = time.monotonic()
+    with known():
+        await alone.admin.upgrade(2, rate=400)
+    assert time.monotonic() - began > 0.18  # two passes of 48 records, the last 8 of each at once
 
 
 # ── live traffic ───────────────────────────────────────────────────────────────────────────────

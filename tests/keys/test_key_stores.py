@@ -147,6 +147,20 @@ async def test_who_stops_waiting_stops_nobody_else(server: Server) -> None:
         assert source_of(store)._locks[asyncio.get_running_loop()] == {}
 
 
+@pytest.mark.parametrize("active", [True, False])
+async def test_who_asks_at_the_same_time_shares_the_round_trip(
+    shared_server: Server, active: bool
+) -> None:
+    ring = RING if active else KeyRing.new(migrating=True, active=False)
+    async with sojourn.open(shared_server.url, namespace=f"asks-{active}", keys=ring) as store:
+        calls: list[str] = []
+        store.on_call(lambda fact: calls.append(fact.name))
+        asked = [source_of(store).keys_of("shop", "ada", create=True) for _ in range(20)]
+        assert len({*map(str, await asyncio.gather(*asked))}) == 1
+        # without an active master key, each asks for what others may have made since
+        assert calls == (["keys.read", "keys.add"] if active else ["keys.read"] * 2)
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

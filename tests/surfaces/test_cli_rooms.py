@@ -177,7 +177,10 @@ def test_a_server_that_is_away_is_one_line_and_3(words: tuple[str, ...]) -> None
     assert second.startswith("sojourn: error: ")
 
 
-def test_the_guide_runs_as_it_stands(cli: Cli) -> None:
+def test_the_guide_runs_as_it_stands(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "guides" / "command-line.md").read_text("utf-8")
     program, commands = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     of_program = [line for line in program.splitlines() if line.startswith(("session =", "await"))]

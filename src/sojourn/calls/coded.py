@@ -26,6 +26,11 @@ class CodedStore:
         self._store = store
         self.codec = codec
 
+    @property
+    def beneath(self) -> RoomStore:
+        """The other one, which gives stored forms."""
+        return self._store
+
     def run(self, operation: Operation[R]) -> Coroutine[Any, Any, R]:
         """As `RoomStore`. Without keys, compression and serializer a write is handed on."""
         kind: type[Operation[Any]] = type(operation)

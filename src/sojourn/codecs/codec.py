@@ -145,7 +145,7 @@ class KeySource(Protocol):
         ...
 
 
-class Sealed(NamedTuple):
+class Sealed(msgspec.Struct, frozen=True):
     """Content that is sealed with a key which this process does not have.
 
     Attributes:

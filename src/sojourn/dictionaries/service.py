@@ -121,6 +121,16 @@ class DictionarySource:
         self._known[app] = known
         return known
 
+    async def absent(self, app: str, names: Collection[str]) -> set[str]:
+        """Those of some dictionaries that neither this version nor the app has. One round trip."""
+        wanted = {name for name in names if not is_shipped(name)}
+        if not wanted:
+            return wanted
+        fields = await self._store.run(
+            ReadDictionaryFields(app, [CONTENT + name for name in sorted(wanted)])
+        )
+        return wanted - {field.removeprefix(CONTENT) for field in fields}
+
     async def contents(self, app: str, names: Collection[str]) -> dict[str, Dictionary]:
         """Dictionaries as they are stored. One round trip; none for no names."""
         if not names:

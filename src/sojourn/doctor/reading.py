@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -131,6 +131,18 @@ class KeyLifetimes(NamedTuple):
     ours: int
     chosen: int
     strays: list[str]
+
+
+class DictionariesReading(NamedTuple):
+    """What is known of the dictionaries that records need.
+
+    Attributes:
+        looked: how many records were looked at.
+        missing: those that some records need and nobody has, by app.
+    """
+
+    looked: int
+    missing: Mapping[str, Collection[str]]
 
 
 class KeysReading(NamedTuple):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from sojourn.calls.keys import Keys
-from sojourn.doctor.checks import CHECKS, of_keys, timing
+from sojourn.doctor.checks import CHECKS, of_dictionaries, of_keys, timing
 from sojourn.doctor.model import Finding, Report
 from sojourn.doctor.probe import probe
 from sojourn.doctor.reading import (
+    DictionariesReading,
     KeysReading,
     NotAllowed,
     NotRead,
@@ -19,6 +20,9 @@ from sojourn.doctor.usage import NodeUsage, usage
 from sojourn.engine.engine import Node
 from sojourn.errors import AccessDenied, ConfigurationError
 from sojourn.process_bound import stays_here
+
+_RECORDS = 1_000
+"""Records of which some are asked for the dictionaries that they need."""
 
 Nodes = Callable[[], Awaitable[Sequence[Node]]]
 
@@ -39,6 +43,8 @@ class Doctor:
         keys: as given.
         read_keys: reads the keys that seal the store, of so many users at most; None if it seals
             nothing.
+        read_dictionaries: looks at so many records for dictionaries that are gone; None if nothing
+            here can read any.
     """
 
     def __init__(self, nodes: Nodes | None, where: str, keys: Keys, *, endless_state: bool) -> None:
@@ -47,6 +53,7 @@ class Doctor:
         self.keys = keys
         self._endless_state = endless_state
         self.read_keys: Callable[[int], Awaitable[KeysReading]] | None = None
+        self.read_dictionaries: Callable[[int], Awaitable[DictionariesReading]] | None = None
 
     async def examine(self, *, keys: int = 10_000, notifications: bool = False) -> Report:
         """Check persistence, memory, access, replicas, clock and keys. It only reads.
@@ -55,6 +62,7 @@ class Doctor:
         two more for each 250 keys, and one for those that have no TTL. What a server refuses to
         tell becomes a finding of level `unknown`. Where content is encrypted, a round trip more for
         each 1,000 keys of the server, and for each 200 users whose data keys are looked at.
+        Where it is compressed, some 20 more for the dictionaries that records need.
 
         Args:
             keys: how many keys of a server to look at, at most, for such as never expire, and of
@@ -91,6 +99,8 @@ class Doctor:
             findings.append(Finding("Time", "clocks", *verdict))
         if self.read_keys is not None and keys:
             findings += of_keys(await self.read_keys(keys))
+        if self.read_dictionaries is not None and keys:
+            findings += of_dictionaries(await self.read_dictionaries(min(keys, _RECORDS)))
         return Report(self.where, findings)
 
 

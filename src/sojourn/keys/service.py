@@ -113,13 +113,12 @@ class DataKeySource:
             Tampered: with `create`: the active one was changed.
         """
         owner, asked = KeyOwner(app, user), monotonic()
-        cached = self._cached.get(owner)
-        if cached is not None and asked - cached.asked < self._seconds:
-            keys = cached.keys
-            if (keys.active is not None or not create) and keys.by_id.keys() >= set(wanted):
-                return keys
+        if (keys := self._known(owner, asked, wanted, create=create)) is not None:
+            return keys
         async with self._turn(owner):
-            cached = self._cached.get(owner)
+            if (keys := self._known(owner, asked, wanted, create=create)) is not None:
+                return keys
+            cached = self._cached.get(owner)  # read since this was asked, it says what there is
             wants_first = create and cached is not None and cached.seals and not cached.keys.active
             if cached is None or cached.asked < asked or wants_first:
                 try:
@@ -129,6 +128,18 @@ class DataKeySource:
                     if cached is None or cached.seals or wanted:
                         raise
         return _with_errors(cached.keys, wanted, owner)
+
+    def _known(
+        self, owner: KeyOwner, now: float, wanted: Collection[str], *, create: bool
+    ) -> DataKeys | None:
+        """The keys that are cached, if they are what is asked for."""
+        cached = self._cached.get(owner)
+        if cached is None or now - cached.asked >= self._seconds:
+            return None
+        keys = cached.keys
+        if (create and keys.active is None) or not keys.by_id.keys() >= set(wanted):
+            return None
+        return keys
 
     def forget(self, owner: KeyOwner) -> None:
         """Use no cached key of an owner any more."""

@@ -13,6 +13,7 @@ from google.adk.platform import time as platform_time
 from google.genai import types
 
 import sojourn
+from sealing import open_sealed, words_stored
 from sojourn.errors import InvalidId
 from sojourn.integrations.adk import ArtifactService
 
@@ -453,3 +454,23 @@ async def test_nothing_is_under_an_id_that_no_session_can_have(artifacts, app, u
     await artifacts.delete_artifact(**named)
     with pytest.raises(InvalidId):
         await artifacts.save_artifact(**named, artifact={"text": "hi"})
+
+
+async def test_over_a_sealed_store_parts_come_back_and_are_stored_nowhere(shared_server, app):
+    async with open_sealed(shared_server.url) as store:
+        sealed = Shelf(ArtifactService(store), app)
+        await sealed.save("a", types.Part(text="about axolotls"))
+        await sealed.save("a", blob(b"zebrafish" * 100_000))
+        await sealed.save("user:b", blob(b"aardvark", display_name="wombat"), session=None)
+        assert (await sealed.load("a", 0)).text == "about axolotls"
+        assert (await sealed.load("a")).inline_data.data == b"zebrafish" * 100_000
+        assert (await sealed.load("user:b", session="other")).inline_data.display_name == "wombat"
+        assert await sealed.numbers("a") == [0, 1]
+        animals = [b"axolotl", b"zebrafish", b"aardvark", b"wombat"]
+        assert not words_stored(shared_server, animals)
+        async with sojourn.open(shared_server.url) as plain:
+            without = Shelf(ArtifactService(plain), app)
+            assert await without.keys() == ["a", "user:b"]
+            with pytest.raises(sojourn.KeyMissing):
+                await without.load("a")
+            assert await sealed.delete("a") is None

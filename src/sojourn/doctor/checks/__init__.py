@@ -16,7 +16,7 @@ from sojourn.doctor.checks import (
     timing,
 )
 from sojourn.doctor.model import Finding, Level, Verdict
-from sojourn.doctor.reading import KeysReading, NotRead, Reading
+from sojourn.doctor.reading import DictionariesReading, KeysReading, NotRead, Reading
 
 _ASK_ELSEWHERE = "Run this as a user who may, or look where the server is configured."
 
@@ -78,3 +78,8 @@ def of_keys(reading: KeysReading) -> list[Finding]:
         "key-store": sealing.key_store(reading),
     }
     return [Finding("Encryption", name, *each) for name, each in found.items() if each]
+
+
+def of_dictionaries(reading: DictionariesReading) -> list[Finding]:
+    """What is to say of dictionaries, once for all servers."""
+    return [Finding("Compression", "dictionaries", *sealing.dictionaries(reading))]

@@ -1,9 +1,9 @@
-"""Checks of the keys that seal a store: the master keys, and where the data keys are."""
+"""Checks of what decodes a store: master keys, where the data keys are, dictionaries."""
 
 from __future__ import annotations
 
 from sojourn.doctor.model import Level, Verdict
-from sojourn.doctor.reading import KeysReading
+from sojourn.doctor.reading import DictionariesReading, KeysReading
 
 
 def master_keys(reading: KeysReading) -> Verdict:
@@ -68,4 +68,20 @@ def key_store(reading: KeysReading) -> Verdict:
         "Data keys are on the server of the records, wrapped, and so in its backups: who has one "
         "from before an erasure, and the master key, reads what was erased.",
         "If that matters, open stores with key_store= from the beginning.",
+    )
+
+
+def dictionaries(reading: DictionariesReading) -> Verdict:
+    """The dictionaries that records were compressed with are there."""
+    if reading.missing:
+        named = ", ".join(
+            f"{name} of {app}" for app in sorted(reading.missing) for name in reading.missing[app]
+        )
+        return Verdict(
+            Level.PROBLEM,
+            f"Records need dictionaries that are gone: {named}. They cannot be read.",
+            "Restore the keys NAMESPACE:dictionary:{APP} from a backup, or upgrade.",
+        )
+    return Verdict(
+        Level.OK, f"The dictionaries that records need are there (looked at {reading.looked:,})."
     )

@@ -14,7 +14,7 @@ from rich.filesize import decimal
 
 from sojourn.artifacts import ArtifactVersion
 from sojourn.client import Sojourn
-from sojourn.errors import CorruptRecord, NewerFormat, SessionNotFound
+from sojourn.errors import CorruptRecord, Erased, SessionNotFound, Undecodable
 from sojourn.ids import SessionKey, UserKey
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -24,6 +24,7 @@ from sojourn.surfaces.cli.options import App, Json, Namespace, Oldest, Url, User
 from sojourn.surfaces.cli.plain import age, counted, named, prose, visible
 from sojourn.surfaces.cli.prefixes import whole_key
 from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.sealed import sealed_text
 from sojourn.surfaces.cli.tables import Column, Table
 
 _Owner = SessionKey | UserKey
@@ -185,7 +186,7 @@ async def _found(store: Sojourn, app: str, user: str, owner: _Owner | None) -> l
         for name in await artifacts.names(each):
             try:
                 versions = await artifacts.versions(each, name)
-            except (CorruptRecord, NewerFormat):
+            except (CorruptRecord, Undecodable, Erased):
                 versions = []
             found.append(_FoundArtifact(each, name, versions))
     return found
@@ -213,8 +214,8 @@ def _cells(found: _FoundArtifact) -> list[str]:
         visible(name),
         session,
         f"{len(versions):,}",
-        decimal(last.size),
-        prose(last.mime_type),
+        decimal(last.size) if last.sealed is None else "",
+        prose(last.mime_type) if last.sealed is None else sealed_text(last.sealed),
         age(last.created),
     ]
 

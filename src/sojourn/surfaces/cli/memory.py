@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,6 +13,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sojourn.admin import Admin
+from sojourn.codecs.codec import Sealed
+from sojourn.errors import KeyMissing
 from sojourn.memory import Entry, Hit, Kind, Memory, MemoryPage, MemoryScope
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -22,6 +24,7 @@ from sojourn.surfaces.cli.listing import pages
 from sojourn.surfaces.cli.options import App, FirstOnly, Json, Namespace, Oldest, Url
 from sojourn.surfaces.cli.plain import age, counted, left, lines, moment, prose, shortened, visible
 from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.sealed import sealed_entries, sealed_member, sealed_text
 from sojourn.surfaces.cli.tables import Column, Fields, Table
 
 _VALUE = 60
@@ -87,15 +90,20 @@ def _ls(
             return
         scope = _scope(store.store.memory, app, kind, name)
         found, more = store.run(_entries(scope, prefix, limit, oldest=oldest))
+        sealed = store.run(sealed_entries(store.store, scope.key, found.newer))
         if as_json:
             write_json(_document(scope, each) for each in found.entries)
-        elif found.entries:
-            show(_table(found.entries))
-        count = counted(len(found.entries), "entry", "entries")
+            write_json(_sealed_document(scope, *each) for each in sealed.items())
+        elif found.entries or sealed:
+            show(_table(found.entries, sealed))
+        count = counted(len(found.entries) + len(sealed), "entry", "entries")
         note(f"{count}{'; there are more' * more}")
         for keys, why in (
             (found.corrupt, "cannot be read"),
-            (found.newer, "can only be read by a newer version of Sojourn"),
+            (
+                [key for key in found.newer if key not in sealed],
+                "can only be read by a newer version of Sojourn",
+            ),
         ):
             if keys:
                 note(f"{why} and not listed: {', '.join(map(visible, keys[:10]))}")
@@ -122,7 +130,17 @@ def _show(
     """Show an entry: its value, its metadata and its times."""
     with connect(url, namespace) as store:
         scope = _scope(store.store.memory, app, kind, name)
-        entry = store.run(scope.entry(key))
+        try:
+            entry = store.run(scope.entry(key))
+        except KeyMissing:
+            sealed = store.run(sealed_entries(store.store, scope.key, [key])).get(key)
+            if sealed is None:
+                raise
+            if as_json:
+                write_json([_sealed_document(scope, key, sealed)])
+            else:
+                show(Text(f"{_named(scope, key)}: {sealed_text(sealed)}"))
+            raise typer.Exit(ExitCode.SERVER) from None
         if entry is None:
             raise _missing(scope, key)
         if as_json:
@@ -211,14 +229,16 @@ async def _entries(
     return found, more
 
 
-def _table(entries: Sequence[Entry]) -> Table:
+def _table(entries: Sequence[Entry], sealed: Mapping[str, Sealed]) -> Table:
     columns = (
         Column("key", whole=True),
         Column("value", text=True),
         Column("updated"),
         Column("expires"),
     )
-    return Table(columns, [(*_row(each), age(each.updated), _left(each)) for each in entries])
+    rows = [(*_row(each), age(each.updated), _left(each)) for each in entries]
+    unread = [(visible(key), sealed_text(each), "", "") for key, each in sealed.items()]
+    return Table(columns, [*rows, *unread])
 
 
 def _hits(hits: Sequence[Hit]) -> Table:
@@ -260,6 +280,10 @@ def _detail(scope: MemoryScope, entry: Entry) -> Iterator[RenderableType]:
 
 def _document(scope: MemoryScope, entry: Entry) -> dict[str, Any]:
     return {**scope.key._asdict(), **to_builtins(entry)}
+
+
+def _sealed_document(scope: MemoryScope, key: str, sealed: Sealed) -> dict[str, Any]:
+    return {**scope.key._asdict(), "key": key, **sealed_member(sealed)}
 
 
 def _named(scope: MemoryScope, key: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sojourn.admin import Admin
+from sojourn.codecs.codec import Sealed, sealed_with
 from sojourn.sessions import Quarantined
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import note, show, write_json
@@ -32,6 +33,7 @@ from sojourn.surfaces.cli.options import (
 from sojourn.surfaces.cli.plain import age, counted, lines, moment, prose, visible
 from sojourn.surfaces.cli.prefixes import only
 from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.sealed import sealed_member, sealed_text
 from sojourn.surfaces.cli.tables import Column, Fields, Table
 
 commands = group("quarantine", "Look at stored records that could not be read.")
@@ -56,7 +58,14 @@ class _FoundRecord(NamedTuple):
         """A line of `ls --json`: all but the bytes."""
         fields = asdict(self.record)
         del fields["raw"]
-        return {"app": self.app, "user": self.user, **fields}
+        sealed = sealed_member(self.sealed)
+        return {"app": self.app, "user": self.user, **fields, **sealed}
+
+    @property
+    def sealed(self) -> Sealed | None:
+        """What its bytes are sealed with; the whole of them counts, though not all are kept."""
+        key = sealed_with(self.record.raw)
+        return Sealed(key, self.record.size) if key else None
 
 
 @commands.command(
@@ -184,6 +193,8 @@ def _detail(found: _FoundRecord) -> Iterator[RenderableType]:
         data = record.raw[:_SHOWN]
         yield Text("\ntext", "bold")
         text = "\n".join(lines(data.decode(errors="backslashreplace")))
+        if (sealed := found.sealed) is not None:
+            text = sealed_text(sealed)
         yield Hanging(Text(text), first=4)
         yield Text("\nhexadecimal", "bold")
         yield Text("\n".join(_dump(data)), no_wrap=True, overflow="ignore")

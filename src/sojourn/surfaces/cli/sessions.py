@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from sojourn.admin import Admin
+from sojourn.codecs.codec import Sealed
+from sojourn.errors import KeyMissing
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Swept, event_document
 from sojourn.surfaces.cli import documents
@@ -24,6 +27,7 @@ from sojourn.surfaces.cli.listing import (
     every_app,
     list_sessions,
     note_left_out,
+    number_of_sessions,
     pages,
     table,
     total,
@@ -42,7 +46,7 @@ from sojourn.surfaces.cli.options import (
     User,
     Yes,
 )
-from sojourn.surfaces.cli.plain import named
+from sojourn.surfaces.cli.plain import named, visible
 from sojourn.surfaces.cli.prefixes import missing, whole_key, whole_key_to_delete
 from sojourn.surfaces.cli.removal import (
     UNTOUCHED,
@@ -54,6 +58,13 @@ from sojourn.surfaces.cli.removal import (
 )
 from sojourn.surfaces.cli.revoking import revoke
 from sojourn.surfaces.cli.root import epilog, group
+from sojourn.surfaces.cli.sealed import (
+    sealed_member,
+    sealed_session,
+    sealed_sessions,
+    sealed_text,
+)
+from sojourn.surfaces.cli.tables import Column, Table
 
 _SHORT = "SESSION may be the beginning of an id that only one session of the user has. " + EPILOG
 _SHORT_ASKED = (
@@ -105,8 +116,23 @@ def _ls(
             labels=labels,
             newest_first=not oldest,
         )
-        note(store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows)))
+        count = store.run(list_sessions(found, limit, _rows_as_json if as_json else _rows))
+        sealed = store.run(sealed_sessions(store.store, left_out.newer))
+        left_out.newer = [key for key in left_out.newer if key not in sealed]
+        if as_json:
+            write_json({**key._asdict(), **sealed_member(each)} for key, each in sealed.items())
+        elif sealed:
+            show(_sealed_table(sealed))
+        note(count)
+        if sealed:
+            note(f"{number_of_sessions(len(sealed))} more, sealed with keys that are not here")
         note_left_out(left_out, "not listed")
+
+
+def _sealed_table(sealed: Mapping[SessionKey, Sealed]) -> Table:
+    columns = (*(Column(name, whole=True) for name in SessionKey._fields), Column("content"))
+    rows = [[*map(visible, key), sealed_text(each)] for key, each in sealed.items()]
+    return Table(columns, rows)
 
 
 def _label(option: str) -> tuple[str, str]:
@@ -146,10 +172,20 @@ def _show(
     """Show a session: its fields, its state and its events, the newest last."""
     with connect(url, namespace) as store:
         key = SessionKey.of(app, user, session)
-        found = store.run(store.sessions.get(key, last=last))
-        if found is None:
-            key = store.run(whole_key(store.sessions, key))
+        try:
             found = store.run(store.sessions.get(key, last=last))
+            if found is None:
+                key = store.run(whole_key(store.sessions, key))
+                found = store.run(store.sessions.get(key, last=last))
+        except KeyMissing:
+            sealed = store.run(sealed_session(store.store, key))
+            if sealed is None:
+                raise
+            if as_json:
+                write_json([{**key._asdict(), **sealed_member(sealed)}])
+            else:
+                show(Text(f"{named(key)}: {sealed_text(sealed)}"))
+            raise typer.Exit(ExitCode.SERVER) from None
         if found is None:
             raise missing(key)
         if as_json:

@@ -68,7 +68,10 @@ def _export(
     url: Url = None,
     namespace: Namespace = None,
 ) -> None:
-    """Write everything about a user: for people, or one JSON object a line (kind, key, value)."""
+    """Write everything about a user: for people, or one JSON object a line (kind, key, value).
+
+    It is plain text, also of a store with keys: it is the person's own copy.
+    """
     with connect(url, namespace) as store:
         parse_user(user)
         with _into(output, as_json=as_json) as write:

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
+    DictionaryMissing,
     InvalidInput,
+    KeyMissing,
     NewerFormat,
     OutcomeUnknown,
     Refused,
@@ -21,6 +23,7 @@ from sojourn.errors import (
     SojournError,
     StaleEntry,
     StaleSession,
+    Tampered,
     Unavailable,
 )
 
@@ -32,6 +35,11 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 _TEXTS: dict[type[SojournError], str] = {
     SessionNotFound: "There is no such session: session_list has yours, session_create makes one.",
     Unavailable: "The store does not answer now. Nothing is lost: try again in some seconds.",
+    Tampered: "What is stored there was changed or moved. It cannot be trusted: delete it.",
+    KeyMissing: "It is sealed with a key that this server does not have. It is sound; whoever runs "
+    "the server can give it the key.",
+    DictionaryMissing: "It is compressed with a dictionary that this server does not have. It is "
+    "sound; whoever runs the server can give it that.",
     CorruptRecord: "What is stored there cannot be read. Deleting it, or storing it anew, helps.",
     NewerFormat: "A newer version of Sojourn stored it. It is sound; this server needs an upgrade.",
     SojournError: "The store refuses to work. Who runs this server finds why in its log.",
