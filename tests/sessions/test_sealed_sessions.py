@@ -566,6 +566,37 @@ async def test_a_journal_holds_no_word(tmp_path: Path) -> None:
     server.close()
 
 
+async def test_a_journal_in_plain_text_is_sealed_when_it_is_replayed(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", any_binary(), ALWAYS).start()
+    place, folder = Place(server, TestKeys()), tmp_path / "journal"
+    options: dict[str, Any] = {
+        "on_outage": "buffer",
+        "operation_timeout": 0.8,
+        "journal": str(folder),
+    }
+    async with sojourn.open(server.url, **options) as plain:
+        await plain.ping()
+        server.stop(9)
+        made = await plain.sessions.create(place.key.app, "ada", title="fennel", state=STATE)
+        await plain.sessions.append(made.key, said("ginger", n="hibiscus"))
+    server.start()
+    async with open_sealed(server.url, place.keys, **options) as store:
+        report, _ = await asyncio.gather(replayed(store), store.sessions.count("shop", "ada"))
+        assert (report.applied, report.refused) == (2, ())
+        found = await store.sessions.get(made.key)
+        assert texts(found) == ["ginger"]
+        assert found is not None
+        assert (found.title, found.state, found.complete) == (
+            "fennel",
+            {**STATE, "n": "hibiscus"},
+            True,
+        )
+    stored = place.everything()
+    assert [word for word in WORDS if word.encode() in stored] == []
+    place.client.close()
+    server.close()
+
+
 # ── export and import ──────────────────────────────────────────────────────────────────────────
 
 
