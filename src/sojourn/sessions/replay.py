@@ -163,11 +163,12 @@ class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def has_plain(self) -> bool:
         """Whether some of its content has no encoding."""
-        fields = {} if self.birth is None else self.birth.fields
-        content = [text for name, text in fields.items() if is_content(name)]
+        content: list[_Text] = [*self.rows]
         for texts in (self.session, self.user, self.app):
             content += texts.values()
-        return any(isinstance(text, str) for text in (*self.rows, *content))
+        if self.birth is not None:
+            content += [text for name, text in self.birth.fields.items() if is_content(name)]
+        return any(isinstance(text, str) for text in content)
 
     @property
     def session_key(self) -> SessionKey:
