@@ -15,6 +15,7 @@ from google.adk.events import Event as AdkEvent
 from outage_kit import ALWAYS, replayed, said, texts
 
 import sojourn
+from extent import FULL
 from sealing import TestKeys, open_sealed
 from servers import Server, any_binary
 from sojourn import Event, SessionKey, TooLarge, Unavailable
@@ -147,6 +148,10 @@ async def test_the_log_is_known_after_a_read_and_else_asked_for_once(
         await third.sessions.get(key)
         assert await calls(third, third.sessions.append(key, said("d"))) == append
         assert await calls(third, third.sessions.update(key, title="T")) == ["sessions.update"]
+        history = third.user(key.app, key.user).history("h")
+        await history.append("user", "a")
+        assert await calls(third, history.append("user", "b")) == append
+        assert [message.content for message in await history.all()] == ["a", "b"]
         assert await calls(third, third.sessions.update(key, labels={"a": "b"})) == [
             "sessions.update"
         ]
@@ -566,6 +571,7 @@ async def test_a_journal_holds_no_word(tmp_path: Path) -> None:
     server.close()
 
 
+@pytest.mark.skipif(not FULL, reason="a journal that is sealed is enough for each change")
 async def test_a_journal_in_plain_text_is_sealed_when_it_is_replayed(tmp_path: Path) -> None:
     server = Server(tmp_path / "server", any_binary(), ALWAYS).start()
     place, folder = Place(server, TestKeys()), tmp_path / "journal"
