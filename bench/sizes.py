@@ -19,7 +19,6 @@ import uuid
 from importlib.metadata import distributions
 from pathlib import Path
 from pydoc_data.topics import topics
-from unittest import mock
 
 import redis
 from google.adk.events.event import Event
@@ -27,7 +26,6 @@ from google.adk.events.event_actions import EventActions
 from google.genai import types
 
 import sojourn
-from sojourn.codecs.compression import Zstd
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
 from sojourn.sessions.encoding import encode_event
@@ -132,12 +130,14 @@ def compressed_part(event):
     return encoded_part(row)
 
 
-async def usage(url, events, compressor=None):
+async def usage(url, events, compression=None, dictionary=None):
     """Bytes of the log that a store writes, which another one reads again."""
-    made = mock.patch("sojourn.wiring.compressor", return_value=compressor)
-    with contextlib.closing(redis.Redis.from_url(url)) as client, made:
+    with contextlib.closing(redis.Redis.from_url(url)) as client:
         client.flushall()
-        async with sojourn.open(url, compression="zstd" if compressor else None) as store:
+        async with sojourn.open(url, compression=compression) as store:
+            if dictionary:
+                await store.admin.dictionaries.add("bench", dictionary)
+                await store.room("dictionaries").for_reading("bench", [dictionary.id], writes=True)
             given = [to_event(event) for event in events]
             key = (await store.sessions.create("bench", "ada")).key
             await store.sessions.append(key, *given)
@@ -170,8 +170,8 @@ def main():
         print(f"{'':8} {'plain':>9} {'shipped':>9} {'trained':>9}   of plain")
         for name, size in SIZES.items():
             events = list(Events(python, 2).of_size(size, EVENTS))
-            kinds = None, Zstd(), Zstd([dictionary], writes_with=dictionary.id)
-            plain, *others = [asyncio.run(usage(url, events, kind)) for kind in kinds]
+            kinds = (), ("zstd",), ("zstd", dictionary)
+            plain, *others = [asyncio.run(usage(url, events, *kind)) for kind in kinds]
             ratios = "   ".join(f"{other / plain:.3f}" for other in others)
             print(f"{name:8} " + " ".join(f"{n:9,}" for n in (plain, *others)) + f"   {ratios}")
 

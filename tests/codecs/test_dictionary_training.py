@@ -50,7 +50,7 @@ def test_a_trained_dictionary_makes_values_smaller_than_the_shipped_one() -> Non
 
 
 def test_the_same_samples_give_the_same_dictionary() -> None:
-    users = of_users(40)
+    users = of_users(25, each=6)
     turned = dict(reversed(users.items()))
     assert train_on_shared(users).id == train_on_shared(turned).id
     samples = [each for user in users.values() for each in user]
@@ -59,7 +59,7 @@ def test_the_same_samples_give_the_same_dictionary() -> None:
 
 def test_nothing_that_fewer_users_have_is_in_it() -> None:
     """Neither a secret, nor words that each are common, in an order that is not."""
-    users, rng = of_users(60), random.Random(1)
+    users, rng = of_users(30, each=5), random.Random(1)
     secrets = {user: f"hunter{rng.getrandbits(60)}" for user in users}
     rare = "pallet tonnage berth depot forklift"  # 19 users say so, ten times
     common = "berth pallet crate gantry tonnage"
@@ -108,9 +108,9 @@ def test_too_little_is_refused() -> None:
 
 
 def test_it_is_not_larger_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    users = of_users(60, each=15)
+    users = of_users(30, each=10)
     every = [each for user in users.values() for each in user]
-    assert len(train(every, 12_288).content) <= 12_288
-    assert len(train_on_shared(users, 40_000).content) <= 40_000
+    assert len(train(every, 4_096).content) <= 4_096
+    assert len(train_on_shared(users, 33_000).content) <= 33_000
     monkeypatch.setattr(dictionary_training, "_CANDIDATES", 3)
     assert size(train_on_shared(users), every[:50]) > 0

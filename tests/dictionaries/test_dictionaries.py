@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import secrets
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
 
 import pytest
+from dictionaries_kit import OURS, fill, loaded, source_of, texts, written_with
 
 import sojourn
-from sojourn import Event
-from sojourn.calls.call import Call, only
 from sojourn.client import Sojourn
 from sojourn.codecs.compression import SHIPPED, Dictionary, shipped
-from sojourn.codecs.dictionary_training import train as train_on
-from sojourn.codecs.growth import encoded, to_member
-from sojourn.dictionaries import admin as admins
 from sojourn.dictionaries import service
 from sojourn.dictionaries.operations.fields import (
     ReadDictionaryFields,
     RemoveDictionaryFields,
     SetDictionaryFields,
 )
-from sojourn.dictionaries.service import CACHE_SECONDS, DictionarySource
+from sojourn.dictionaries.service import CACHE_SECONDS
 from sojourn.errors import (
-    ConfigurationError,
     Conflict,
     CorruptRecord,
     DictionaryMissing,
@@ -36,24 +28,10 @@ from sojourn.errors import (
     TooLarge,
     Unavailable,
 )
-from sojourn.ids import SessionKey, escape
 from sojourn.keys import KeyRing
 from sojourn.transfer.training import train
 
 RING = KeyRing.new()
-WORDS = ["depot", "crate", "pallet", "forklift", "manifest", "gantry", "quay", "berth", "tonnage"]
-
-
-def said(number: int) -> str:
-    words = random.Random(number).choices(WORDS, k=30)
-    return f"vessel-{secrets.token_hex(4)} harbour report: " + " ".join(words)
-
-
-def made() -> Dictionary:
-    return train_on([f'{{"content":"{said(n)}"}}'.encode() for n in range(200)], 8_192)
-
-
-OURS = made()
 
 
 @pytest.fixture
@@ -87,36 +65,6 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     monkeypatch.setattr(service, "monotonic", lambda: clock() + passed)
     return let_pass
-
-
-def source_of(store: Sojourn) -> DictionarySource:
-    source: DictionarySource = store.room("dictionaries")
-    return source
-
-
-async def loaded(store: Sojourn, app: str) -> str:
-    """The dictionary that an app's next value gets, when what is loading is here."""
-    source = source_of(store)
-    source.for_writing(app)
-    await asyncio.gather(*source._loading.values())
-    return written_with(store, app)
-
-
-def written_with(store: Sojourn, app: str) -> str:
-    compressor: Any = source_of(store).for_writing(app)
-    return str(compressor.compress(said(0).encode() * 3)[0].removeprefix("zstd:"))
-
-
-async def fill(store: Sojourn, app: str, user: str = "ada") -> SessionKey:
-    key = (await store.sessions.create(app, user, state={"note": said(1)})).key
-    await store.sessions.append(key, *[Event(author="user", payload=said(n)) for n in range(5)])
-    return key
-
-
-async def texts(store: Sojourn, key: SessionKey) -> list[Any]:
-    session = await store.sessions.get(key)
-    assert session is not None
-    return [event.payload for event in session.events]
 
 
 async def test_values_get_a_dictionary_soon_after_it_was_stored(
@@ -214,6 +162,35 @@ async def test_a_write_does_not_wait_for_it(
         await source.for_reading(app, [OURS.id], writes=False)
 
 
+async def test_an_outage_is_not_asked_again_by_each_write(
+    store: Sojourn, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, asked = source_of(store), 0
+
+    async def down(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise Unavailable("The server is away.")
+
+    monkeypatch.setattr(source._store, "run", down)
+    monkeypatch.setattr(service, "monotonic", lambda: 1_000.0)
+    for _ in range(9):
+        assert await loaded(store, app) == SHIPPED
+    assert asked == 1
+    monkeypatch.setattr(service, "monotonic", lambda: 1_001.0)
+    await loaded(store, app)
+    assert asked == 2
+
+
+async def test_what_is_loading_ends_with_the_store(url: str, app: str) -> None:
+    store = sojourn.open(url, compression="zstd")
+    source = source_of(store)
+    source.for_writing(app)
+    (task,) = source._loading
+    await store.close()
+    assert task.done()
+
+
 async def test_what_cannot_be_stored_is_refused(store: Sojourn, app: str) -> None:
     admin = store.admin.dictionaries
     with pytest.raises(DictionaryMissing):
@@ -289,64 +266,3 @@ async def test_a_receipt_names_the_dictionaries_that_have_a_users_values(
     assert (await store.admin.forget("eve", app=app)).dictionaries == (OURS.id,)
     with pytest.raises(CorruptRecord, match=OURS.id):
         await admin.ls(app)
-
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dictionaries are cached for a moment only."""
-    monkeypatch.setattr(service, "CACHE_SECONDS", 0.05)
-    monkeypatch.setattr(admins, "CACHE_SECONDS", 0.05)
-
-
-@pytest.mark.usefixtures("soon")
-async def test_what_needs_a_retired_dictionary_is_written_anew_before_it_goes(
-    store: Sojourn, opened: Callable[..., Sojourn], app: str
-) -> None:
-    admin = store.admin.dictionaries
-    await admin.add(app, OURS)
-    await loaded(store, app)
-    key = await fill(store, app)
-    before = await texts(store, key)
-    done = await store.admin.retire_dictionary(app, OURS.id)
-    assert (done.complete, done.rewritten > 0) == (True, True), done
-    assert [each.id for each in await admin.ls(app)] == [SHIPPED]
-    async with opened() as reader:
-        assert await texts(reader, key) == before
-    with pytest.raises(DictionaryMissing):
-        await store.admin.retire_dictionary(app, OURS.id)
-    async with opened() as plain:
-        with pytest.raises(ConfigurationError, match="compression"):
-            await plain.admin.retire_dictionary(app, OURS.id)
-
-
-@pytest.mark.usefixtures("soon", "opened")
-async def test_a_dictionary_stays_while_a_record_needs_it(store: Sojourn, app: str) -> None:
-    """Also in a place that no job can write anew."""
-    await store.admin.dictionaries.add(app, OURS)
-    frame = OURS.contexts.compress(said(1).encode() * 3)
-    value = encoded(1, (f"zstd:{OURS.id}",), frame[4:])
-    tenant = escape(f"{escape(app)}:ada")
-    places = {
-        f"outbox:{{{escape(app)}:ada}}": b'{"a":%b}' % to_member(value),
-        f"cache:{{{tenant}#0}}:entry:e": value,
-    }
-    engine = store._rooms["dictionaries"].store.engine
-
-    async def send(*command: Any) -> None:
-        key = str(command[1])
-        await engine.run(Call("test", (key,), only, commands=[command], operation_id="test"))
-
-    for name, stored in places.items():
-        await send("HSET", name, "field", stored)
-    try:
-        done = await store.admin.retire_dictionary(app, OURS.id)
-        assert (done.left, [name.partition("}")[0] for name in done.names]) == (
-            2,
-            sorted(name.partition("}")[0] for name in places),
-        )
-        assert len(await store.admin.dictionaries.ls(app)) == 2
-    finally:
-        for name in places:
-            await send("DEL", name)
-    assert (await store.admin.retire_dictionary(app, OURS.id)).complete
-    assert len(await store.admin.dictionaries.ls(app)) == 1

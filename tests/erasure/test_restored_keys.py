@@ -80,7 +80,7 @@ async def test_on_the_same_server_the_backup_has_the_key(shared_server: Server) 
 async def test_an_export_has_no_key(shared_server: Server, tmp_path: Path) -> None:
     async with sojourn.open(shared_server.url, namespace="exported", keys=RING) as store:
         await filled(store)
-        await export(store, tmp_path / "archive")
+        await export(store, tmp_path / "archive", plain=True)
         (info,) = await store.admin.keys.of("shop", "ada")
     text = (tmp_path / "archive").read_bytes()
     assert b"8e42" in text

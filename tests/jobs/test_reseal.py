@@ -512,3 +512,14 @@ async def test_plain_text_is_sealed_while_a_migration_is_under_way(
     async with sojourn.open(shared_server.url, keys=ring) as store:
         assert await picture(store, ADA) == shown
         assert (await store.admin.reseal()).rewritten == 0
+
+
+async def test_plain_text_is_not_written_where_the_ring_refuses_it(shared_server: Server) -> None:
+    shared_server.ask("FLUSHALL")
+    async with sojourn.open(shared_server.url, keys=KeyRing.new()) as store:
+        key = (await store.sessions.create("shop", "ada", title="tea")).key
+        with pytest.raises(ConfigurationError, match="migrating FILE on"):
+            await store.admin.reseal(plain=True)
+        found = await store.sessions.get(key)
+        assert found is not None
+        assert (found.title, found.complete) == ("tea", True)

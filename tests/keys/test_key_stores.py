@@ -77,7 +77,7 @@ async def test_another_server_has_the_keys(shared_server: Server, server: Server
         namespace="apart",
         keys=RING,
         key_store=server.url,
-        operation_timeout=0.3,
+        operation_timeout=0.8,
     ) as store:
         name = await made(store, "ada")
         async with sojourn.open(server.url, namespace="apart", keys=RING) as keys:
@@ -96,7 +96,7 @@ async def test_another_server_has_the_keys(shared_server: Server, server: Server
 async def test_in_an_outage_a_cached_key_goes_on_until_its_time(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sojourn.open(server.url, keys=RING, operation_timeout=0.3) as store:
+    async with sojourn.open(server.url, keys=RING, operation_timeout=0.8) as store:
         name = await made(store, "ada")
         server.stop(9)
         assert await made(store, "ada") == name

@@ -108,6 +108,7 @@ async def test_no_word_reaches_the_server(store: sojourn.Sojourn, place: Place) 
     await sessions.update(key, summary="cardamom", status="fennel", metadata={"x": "ginger"})
     await sessions.save(key, events=[said("bergamot")], state={"q": "fennel"}, title="ginger")
     await sessions.append(key, said("a", k="darjeeling"), said("b", j="ginger"))
+    await store.adapters.replay(key, state={"r": "fennel"})
     await store.adapters.begin(key._replace(session="t"), said("hibiscus"))
     await sessions.ensure(key.app, key.user, "u", state=STATE, title="earlgrey")
     found = await sessions.get(key)
@@ -118,6 +119,7 @@ async def test_no_word_reaches_the_server(store: sojourn.Sojourn, place: Place) 
         "q": "fennel",
         "k": "darjeeling",
         "j": "ginger",
+        "r": "fennel",
         "user:k": "cardamom",
         "app:k": "darjeeling",
         "app:m": "ginger",

@@ -179,7 +179,8 @@ class Zstd:
         frame = _MAGIC + body
         try:
             if 0 <= self._size_of(frame) <= most:  # below 0 it does not say
-                return contexts.decompress(frame, allow_extra_data=False)
+                # As `allow_extra_data=False`, a fifth faster.
+                return contexts.decompress(frame, 0, False, False)  # noqa: FBT003
         except self._error:
             raise ValueError("its compressed bytes are damaged") from None
         raise ValueError(f"it does not say that it expands to {most:,} bytes at most")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
+from contextvars import Context
 from time import monotonic
 from typing import NamedTuple
 
@@ -14,10 +15,12 @@ from sojourn.codecs.compression import Dictionary, Zstd, is_shipped
 from sojourn.dictionaries.model import ACTIVE, CONTENT, LARGEST, place_of
 from sojourn.dictionaries.operations.fields import ReadDictionaryFields
 from sojourn.errors import CorruptRecord, SojournError
-from sojourn.process_bound import stays_here
+from sojourn.process_bound import stays_here, tell_after_fork
 
 CACHE_SECONDS = 60.0
 """For so long a process writes with a dictionary without asking whether it is still active."""
+_AGAIN = 1.0
+"""Seconds until a write has a dictionary asked for again that could not be read."""
 _APPS = 1_000
 """Apps of which the dictionaries are cached."""
 
@@ -52,7 +55,13 @@ class DictionarySource:
         self._codec = codec
         self._default = default
         self._known: dict[str, _Known] = {}
-        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._tried: dict[str, float] = {}
+        self._loading: set[asyncio.Task[None]] = set()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget what the parent is loading."""
+        self._tried, self._loading = {}, set()
 
     def for_writing(self, app: str) -> Compressor | None:
         """What has the active dictionary of an app; at first the shipped one."""
@@ -88,17 +97,27 @@ class DictionarySource:
     def forget(self, app: str) -> None:
         """Ask again before the next write."""
         self._known.pop(app, None)
+        self._tried.pop(app, None)
 
     async def close(self) -> None:
         """Stop loading."""
-        for task in self._loading.values():
+        loop = asyncio.get_running_loop()
+        ours = [task for task in list(self._loading) if task.get_loop() is loop]
+        for task in ours:
             task.cancel()
-        self._loading.clear()
+        await asyncio.gather(*ours, return_exceptions=True)
 
     def _load_soon(self, app: str) -> None:
-        task = self._loading.get(app)
-        if task is None or task.done():
-            self._loading[app] = asyncio.get_running_loop().create_task(self._try(app))
+        now = monotonic()
+        if now - self._tried.get(app, float("-inf")) < _AGAIN:
+            return
+        if len(self._tried) >= _APPS:
+            self._tried.clear()
+        self._tried[app] = now
+        # A context of its own: the deadline of the write is not this one's.
+        task = asyncio.get_running_loop().create_task(self._try(app), context=Context())
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
 
     async def _try(self, app: str) -> None:
         with suppress(SojournError):  # the shipped one does

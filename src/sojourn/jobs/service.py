@@ -96,6 +96,8 @@ class Jobs:
     ) -> JobReport:
         """As `store.admin.reseal`."""
         writes = Codec() if plain else self._codec
+        if plain and self._codec.keys is not None:
+            await self._check_migrating()
         changes_key = owner is not None and writes.keys is not None
         what, made = _word_of(writes), 0.0
         if owner is not None and changes_key:
@@ -120,6 +122,15 @@ class Jobs:
         if owner is not None and changes_key and report.complete:
             report = report._replace(dropped=await self._drop_old_keys(owner))
         return report
+
+    async def _check_migrating(self) -> None:
+        """Refuse to write what all processes with this ring would refuse to read."""
+        if not (await self._rooms["keys"].admin.usage(limit=1)).migrating:
+            raise ConfigurationError(
+                "The ring of master keys says that plain text is refused: run sojourn keys "
+                "migrating FILE on, give the file to all processes, and then this again. Nothing "
+                "was changed."
+            )
 
     async def retire_dictionary(
         self,

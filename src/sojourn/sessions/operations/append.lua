@@ -55,8 +55,12 @@ end
 local next_seq, next_version = string.format('%d', seq + count), string.format('%d', version + 1)
 
 -- What is sealed stays sealed. The status of a session says whether it is.
-local sealed = head[11] and string.byte(head[11]) == 255 and is_sealed(head[11])
-  and not is_sealed(ARGV[11]) and head[11]
+local sealed
+if head[11] and string.byte(head[11]) == 255 then
+  -- shared
+  local value = count > 0 and ARGV[first_event] or n_session > 0 and ARGV[session_pairs + 1]
+  sealed = value and is_sealed(head[11]) and not is_sealed(value) and head[11]
+end
 
 -- The state of a session that is too large. One value, as most set, is asked for at once.
 local bytes, sizes, added, refusal, size
