@@ -81,8 +81,12 @@ async def test_an_export_has_no_key(shared_server: Server, tmp_path: Path) -> No
     async with sojourn.open(shared_server.url, namespace="exported", keys=RING) as store:
         await filled(store)
         await export(store, tmp_path / "archive", plain=True)
+        await export(store, tmp_path / "sealed")
         (info,) = await store.admin.keys.of("shop", "ada")
     text = (tmp_path / "archive").read_bytes()
     assert b"8e42" in text
     for secret in (info.master, '"room":"keys"'):
         assert secret.encode() not in text
+    sealed = (tmp_path / "sealed").read_bytes()
+    for secret in ("8e42", "s3cret", info.id, '"room":"keys"'):
+        assert secret.encode() not in sealed
