@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 import sojourn
+from checkpoints.stored_threads import check
 from servers import Server
 from sojourn import Conflict, CorruptRecord, InvalidInput, NewerFormat, TooLarge, transfer
 from sojourn.checkpoints import Branch, Leaf, PendingWrite, ThreadKey
@@ -122,6 +124,25 @@ async def test_an_archive_brings_threads_along(real: sojourn.Sojourn, tmp_path: 
     assert after.expires == pytest.approx(was.expires, abs=0.1)
     assert (after.title, after.checkpoints) == (was.title, was.checkpoints)
     assert (after.created, after.updated) == (was.created, was.updated)
+
+
+async def test_what_others_use_stays_and_the_rest_goes(
+    real: sojourn.Sojourn, shared_server: Server
+) -> None:
+    where, namespace = key(), f"n{secrets.token_hex(6)}"
+    async with sojourn.open(shared_server.url, namespace=namespace) as store:
+        for number in range(1, 10):
+            await put(store, where, number)
+        places = await store.threads.places(where)
+        with redis.Redis.from_url(shared_server.url) as client:
+            for gone in (places[0:2], places[5:6], places[3:4], places[7:9]):
+                await store.threads.remove(where, gone)
+                check(client, namespace)
+                left = await store.threads.places(where)
+                assert len(await store.threads.read(where, left)) == len(left)
+            for number in (9, 2, 5):
+                await put(store, where, number)  # some of these are replaced
+                check(client, namespace)
 
 
 async def test_lifetimes_are_set_with_the_data(

@@ -8,9 +8,7 @@ names, each is counted as often as it is named, and every key expires.
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
-from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -21,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import sojourn
+from checkpoints.stored_threads import check
 from extent import examples
 from servers import Server
 from sojourn import SojournError
@@ -42,32 +41,6 @@ lists = st.lists(leaves, min_size=1, max_size=20).map(Branch)
 pairs = lists.map(lambda each: Branch([each, each], b'{"a":{"$ref":0},"b":{"$ref":1}}'))
 contents = st.one_of(leaves, lists, pairs)
 values = st.dictionaries(st.sampled_from(["a", "b", "*c"]), contents, max_size=3)
-
-
-def tokens_in(line: str) -> list[str]:
-    return [
-        re.sub(r"^\*|:.*", "", token) for token in re.split("[ ,]", line) if token not in {"", "-"}
-    ]
-
-
-def check(client: redis.Redis, namespace: str) -> None:
-    for key in client.scan_iter(f"{namespace}:*"):
-        assert client.pttl(key) > 0, key
-    for head in client.scan_iter(f"{namespace}:thread:*:values"):
-        stem = head.decode().removesuffix(":values")
-        found = {name.decode(): body for name, body in client.hgetall(head).items()}
-        used: Counter[str] = Counter()
-        for stored in client.hvals(f"{stem}:checkpoints"):
-            used.update(tokens_in(stored.split(b"\n")[1].decode()))
-        for stored in client.hvals(f"{stem}:writes"):
-            for line in stored.split(b"\n")[1:]:
-                used.update(tokens_in(line.split(b" ")[3].decode()))
-        for body in found.values():
-            if body[:1] == b"*":
-                used.update(tokens_in(body[1:].split(b"\n")[0].decode()))
-        assert set(used) == set(found)
-        counted = {name.decode(): int(n) for name, n in client.hgetall(f"{stem}:refs").items()}
-        assert {name: n for name, n in used.items() if n > 1} == counted
 
 
 class Threads(RuleBasedStateMachine):
@@ -225,8 +198,8 @@ def test_threads_on_a_server_are_as_in_memory(shared_server: Server, extra: str)
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=examples(15),
-            stateful_step_count=20,
+            max_examples=examples(24),
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -25,7 +25,7 @@ from servers import Server
 from sojourn import Event, SessionKey
 
 
-async def live(
+async def live(  # noqa: PLR0917 - what, where and when
     mortals: Mortals,
     proxy: Proxy,
     url: str,

@@ -12,7 +12,7 @@ What a checkpoint has under a name is a fragment: JSON, in which `{"$ref": n}` i
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
@@ -32,6 +32,9 @@ REF = "$ref"
 """The one member of an object in a template that stands for a child."""
 
 _DIGEST_BYTES = 16
+_DIGITS = 22
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_plain_id = re.compile(r"[A-Za-z0-9_.-]+").fullmatch
 BRANCH = b"*"
 _TAG = b"!"
 
@@ -39,7 +42,7 @@ _TAG = b"!"
 def digest_of(body: bytes, secret: bytes = b"") -> str:
     """The name of an object: 22 characters."""
     made = blake2b(body, digest_size=_DIGEST_BYTES, key=secret, person=b"sojourn value")
-    return urlsafe_b64encode(made.digest()).rstrip(b"=").decode()
+    return b2a_base64(made.digest(), newline=False)[:_DIGITS].translate(_URL_SAFE).decode()
 
 
 class Fragment(NamedTuple):
@@ -81,7 +84,9 @@ class Builder:
             if content.kind:
                 body = b"!%b\n%b" % (content.kind.encode(), body)
             token = self._object(body)
-            return f"{token}:{escape(content.id)}" if content.id else token
+            if not content.id:
+                return token
+            return f"{token}:{content.id if _plain_id(content.id) else escape(content.id)}"
         tokens = [self.add(child) for child in content.children]
         if content.template is None and len(tokens) == 1 and tokens[0][0] != "*":
             return f"*{tokens[0]}"

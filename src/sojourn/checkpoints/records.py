@@ -34,8 +34,8 @@ class CheckpointRecord(msgspec.Struct, omit_defaults=True):
     values: dict[str, msgspec.Raw] = {}
 
 
-class WriteRecord(msgspec.Struct, omit_defaults=True):
-    """The content of a write.
+class WriteRecord(msgspec.Struct, array_like=True):
+    """The content of a write, a JSON array. What follows these in it is passed over.
 
     Attributes:
         channel: what it writes to.

@@ -13,7 +13,7 @@ import redis
 from langgraph.checkpoint.memory import InMemorySaver
 
 import sojourn
-from checkpoints.test_threads_machine import check
+from checkpoints.stored_threads import check
 from cluster import ClusterSet
 from extent import FULL
 from faults.graphs import APP, TURNS, Ledger, at, chat, go_on, problems, said, watched

@@ -21,7 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from sojourn.checkpoints.model import Branch, CheckpointPlace, Content, Leaf, ThreadKey
+from sojourn.checkpoints.model import Branch, CheckpointPlace, Content, ThreadKey
 from sojourn.errors import ConfigurationError, InvalidId, InvalidInput, TooLarge, Unavailable
 from sojourn.integrations.langgraph.saver import CheckpointSaver
 from sojourn.integrations.langgraph.values import to_content
@@ -44,9 +44,9 @@ _FORMAT = 4
 class ThreadSource:
     """The threads of a checkpointer, for `sojourn.migrate`. It is only read.
 
-    Checkpoints keep their ids, parents, namespaces and metadata, and the writes of their tasks. What
-    is here already is compared; run it again at any time. With `owner` as for `CheckpointSaver`, the
-    metadata of a thread's last checkpoint is what it is looked up in.
+    Checkpoints keep their ids, parents, namespaces and metadata, and the writes of their tasks.
+    What is here already is compared; run it again at any time. `owner` is looked up in the metadata
+    of a thread's last checkpoint: LangGraph puts `configurable` there.
 
     Args:
         source: InMemorySaver, SqliteSaver, PostgresSaver, or another, of LangGraph's or anyone's.
@@ -260,7 +260,6 @@ def _parent(each: CheckpointTuple) -> str:
 
 def _plain(content: Content) -> Any:
     """A content that compares: by what is in it, whatever holds it."""
-    if isinstance(content, Leaf):
-        return (bytes(content.body), content.kind, content.id)
-    assert isinstance(content, Branch)
-    return (content.template, tuple(map(_plain, content.children)))
+    if isinstance(content, Branch):
+        return (content.template, tuple(map(_plain, content.children)))
+    return (bytes(content.body), content.kind, content.id)

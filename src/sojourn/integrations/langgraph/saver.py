@@ -53,6 +53,9 @@ _METADATA = "@metadata."
 """Starts the name of a value that is metadata and no JSON."""
 _COUNTERS = "counters_since_delta_snapshot"
 
+_TRANSIENT = ("__", "branch:to:")
+"""Start names of LangGraph's own channels: what they hold is gone with the next step."""
+
 _PLAIN = (str, int, float, bool)
 
 
@@ -422,7 +425,11 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         changed = {_name(name) for name in new_versions}
         data = self._json(checkpoint, _DATA, values, changed)
         told = self._json(get_checkpoint_metadata(config, metadata), _METADATA, values, changed)
-        missing = [name for name in checkpoint["channel_versions"] if name not in channels]
+        missing = [
+            name
+            for name in checkpoint["channel_versions"]
+            if name not in channels and not name.startswith(_TRANSIENT)
+        ]
         counters: Mapping[str, Any] = cast("dict[str, Any]", metadata).get(_COUNTERS) or {}
         parent = get_checkpoint_id(config) or ""
         run = told.get("run_id")

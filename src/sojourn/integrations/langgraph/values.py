@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+import msgspec
 import ormsgpack
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -31,13 +32,16 @@ _ELEMENT = 64
 _MEMBER = 256
 """Bytes from which on a member of a dict is stored by itself."""
 
-_EMPTY = frozenset(
-    {
-        *("additional_kwargs", "response_metadata", "name", "tool_calls", "invalid_tool_calls"),
-        *("usage_metadata", "artifact"),
-    }
-)
-"""Fields of messages whose default is empty."""
+_EMPTY: Mapping[str, Any] = {
+    **{
+        "additional_kwargs": {},
+        "response_metadata": {},
+        "tool_calls": [],
+        "invalid_tool_calls": [],
+    },
+    **{"name": None, "usage_metadata": None, "artifact": None},
+}
+"""Fields of messages whose default is empty, and their defaults."""
 
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -88,12 +92,13 @@ def _leaf(value: Any, serde: SerializerProtocol) -> Leaf:
 
 def _message(message: BaseMessage) -> Leaf | None:
     """A message; None when JSON does not hold it."""
+    simple = _simple(message)
+    if simple is not None:
+        return simple
     fields = message.model_dump()
     own = fields.pop("id", None)
     kept = {
-        name: value
-        for name, value in fields.items()
-        if name not in _EMPTY or value not in (None, {}, [])
+        name: value for name, value in fields.items() if name not in _EMPTY or value != _EMPTY[name]
     }
     if own is not None and not (isinstance(own, str) and own):
         return None
@@ -103,6 +108,26 @@ def _message(message: BaseMessage) -> Leaf | None:
         return None
     return None if text is None else Leaf(text, _MESSAGE, own or "")
 
+
+def _simple(message: BaseMessage) -> Leaf | None:
+    """A message that is nothing but a text, as most are; None for any other."""
+    content, own = message.content, message.id
+    if not is_just(content, str) or message.model_extra:
+        return None
+    for name, value in vars(message).items():
+        if name not in _TEXT and (name not in _EMPTY or value != _EMPTY[name]):
+            return None
+    if own is not None and not (is_just(own, str) and own):
+        return None
+    try:
+        text = b'{"content":%b,"type":%b}' % (_to_text(content), _to_text(message.type))
+    except UnicodeEncodeError:
+        return None
+    return Leaf(text, _MESSAGE, own or "")
+
+
+_TEXT = frozenset({"content", "type", "id"})
+_to_text = msgspec.json.Encoder().encode
 
 _AS_LANGGRAPH = (
     ormsgpack.OPT_NON_STR_KEYS

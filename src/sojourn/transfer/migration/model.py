@@ -112,8 +112,8 @@ class SourceThread(msgspec.Struct, frozen=True, kw_only=True):
         where: what the source calls it.
         app: whose app it is here.
         user: whose it is here.
-        bring: brings it to a store; or only looks, if the second argument is true. Gives what became
-            of it and why, if that needs a reason.
+        bring: brings it to a store; or only looks, if the second argument is true. Gives what
+            became of it, and why if that needs a reason.
     """
 
     where: str
