@@ -33,13 +33,13 @@ _MEMBER = 256
 """Bytes from which on a member of a dict is stored by itself."""
 
 _EMPTY: Mapping[str, Any] = {
-    **{
-        "additional_kwargs": {},
-        "response_metadata": {},
-        "tool_calls": [],
-        "invalid_tool_calls": [],
-    },
-    **{"name": None, "usage_metadata": None, "artifact": None},
+    "additional_kwargs": {},
+    "response_metadata": {},
+    "tool_calls": [],
+    "invalid_tool_calls": [],
+    "name": None,
+    "usage_metadata": None,
+    "artifact": None,
 }
 """Fields of messages whose default is empty, and their defaults."""
 

@@ -44,7 +44,7 @@ HELP_MIGRATE = (
     "written; 2 wrong usage, input or configuration; 3 a server is unavailable or refuses: run it "
     "again, it goes on where it stopped; 130 stopped by Ctrl-C or by the answer no."
 )
-_COLUMNS = ("users", "sessions", "events", "state", "memories", "results", "threads")
+_COLUMNS = ("users", "sessions", "events", "state", "memories", "results")
 _NAMED = 20
 """Records that are named one by one."""
 _records = partial(counted, one="record")
@@ -175,11 +175,12 @@ def _adk() -> Any:
 def _overview(report: MigrationReport) -> Iterator[RenderableType]:
     """What the source holds, by app; what would be done; and what cannot come along."""
     note(f"from {report.source}, layout {report.layout}")
-    columns = (Column("app", whole=True), *(Column(name, right=True) for name in _COLUMNS))
+    counts = [*_COLUMNS, *["threads"] * any(each.threads for each in report.apps)]
+    columns = (Column("app", whole=True), *(Column(name, right=True) for name in counts))
     rows = [
         (
             visible(each.app) if each.app else "(no app)",
-            *(f"{getattr(each, column):,}" for column in _COLUMNS),
+            *(f"{getattr(each, column):,}" for column in counts),
         )
         for each in report.apps
     ]
