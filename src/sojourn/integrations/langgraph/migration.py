@@ -78,7 +78,7 @@ class ThreadSource:
         """All threads."""
         last: dict[str, Mapping[str, Any]] = {}
         for each in await self._list(None):
-            last.setdefault(each.config["configurable"]["thread_id"], each.metadata)
+            last.setdefault(_named(each.config)["thread_id"], each.metadata)
         for thread, metadata in last.items():
             where = f"thread {thread}"
             try:
@@ -248,14 +248,18 @@ def _config(thread: str, namespace: str, checkpoint: str) -> RunnableConfig:
     return {"configurable": named}
 
 
+def _named(config: RunnableConfig) -> dict[str, Any]:
+    return config.get("configurable") or {}
+
+
 def _place(each: CheckpointTuple) -> CheckpointPlace:
-    named = each.config["configurable"]
+    named = _named(each.config)
     return CheckpointPlace(named.get("checkpoint_ns", ""), named["checkpoint_id"])
 
 
 def _parent(each: CheckpointTuple) -> str:
-    config = each.parent_config or {}
-    return str(config.get("configurable", {}).get("checkpoint_id") or "")
+    config = each.parent_config
+    return str(_named(config).get("checkpoint_id") or "") if config else ""
 
 
 def _plain(content: Content) -> Any:
