@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sojourn.calls.operation import RoomStore
+from sojourn.codecs.codec import Codec
 from sojourn.codecs.growth import FORMAT, EncodedMember, check_format, of_string, to_string
 from sojourn.errors import (
     Conflict,
@@ -35,6 +36,7 @@ from sojourn.resilience.journal import Journal, JournalEntry
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
+from sojourn.sessions.resealing import append_sealed_now, create_sealed_now
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
 from sojourn.sessions.tombstones import REMEMBERED, age_of
 from sojourn.telemetry import RefusedWrite, ReplayReport
@@ -245,6 +247,7 @@ class Replayer:
     Args:
         store: where they belong.
         journal: where they wait.
+        codec: seals anew what waits, when its key seals no more.
         let_go: called when nothing waits for a session any more, with what the last write led to
             (None when it was refused).
         told: who gets a report when nothing waits at all.
@@ -257,11 +260,13 @@ class Replayer:
         self,
         store: RoomStore,
         journal: Journal,
+        codec: Codec,
         let_go: Callable[[SessionKey, WriteResult | None], Awaitable[None]],
         told: Callable[[ReplayReport], None],
     ) -> None:
         self._store = store
         self._journal = journal
+        self._codec = codec
         self._let_go = let_go
         self._told = told
         self._waiting: Counter[SessionKey] = Counter()
@@ -499,13 +504,12 @@ class Replayer:
         if age_of(since) > REMEMBERED:
             raise refusals.outdated()
         life, fields = Lifetime(birth.ttl, until=birth.until), _pairs(birth.fields)
-        made = await self._store.run(
-            Create(
-                *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
-                fresh=True,
-                since=since,
-            )
+        create = Create(
+            *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
+            fresh=True,
+            since=since,
         )
+        made = await self._store.run(await create_sealed_now(create, self._codec))
         return WriteResult(1, 0, made.repeated)
 
     async def _append(self, kept: JournaledWrite, entry: JournalEntry) -> WriteResult:
@@ -514,10 +518,10 @@ class Replayer:
         self._tried = entry
         rows = kept.stored_rows
         write = WriteOptions(kept.operation_id, kept.incarnation)
+        append = Append(kept.session_key, rows, kept.delta, kept.updated, write)
+        append = await append_sealed_now(append, self._codec, self._store)
         try:
-            return await self._store.run(
-                Append(kept.session_key, rows, kept.delta, kept.updated, write)
-            )
+            return await self._store.run(append)
         except EventExists as error:
             if doubtful and error.ids == len(rows):
                 return WriteResult(0, 0, repeated=True)
