@@ -53,11 +53,34 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
             lambda: plain.sessions.save(key, state={"a": 2}, events=[said]),
             lambda: plain.sessions.create("shop", "ada", state={"user:u": 2}),
             lambda: plain.sessions.create("shop", "bob", state={"app:p": 2}),
+            lambda: plain.sessions.create("shop", "ada", title="plain"),
+            lambda: plain.sessions.create("shop", "eve", title="plain"),
             lambda: plain.sessions.get(key),
         ):
             with pytest.raises(KeyMissing, match="keys="):
                 await write()
         assert await sealing.sessions.get(key) == before
+        assert await sealing.sessions.count("shop", "ada") == 1
+        assert await sealing.sessions.count("shop", "eve") == 0
         assert await sealing.admin.quarantined("shop", "ada") == []
         assert await plain.sessions.touch(key)
         assert await plain.sessions.delete(key)
+
+
+@pytest.mark.parametrize("data", [b"plain", bytes(600_000)])
+async def test_a_sealed_artifact_gets_no_plain_version(server: Server, data: bytes) -> None:
+    ring = KeyRing.new()
+    async with (
+        sojourn.open(server.url, keys=ring) as sealing,
+        sojourn.open(server.url, keys=ring.migrate(migrating=True)) as migrating,
+        sojourn.open(server.url) as plain,
+    ):
+        owner = sojourn.UserKey("shop", "ada")
+        await sealing.artifacts.save(owner, "menu", b"sealed")
+        with pytest.raises(KeyMissing, match="keys="):
+            await plain.artifacts.save(owner, "menu", data)
+        assert [each.version for each in await sealing.artifacts.versions(owner, "menu")] == [0]
+        await plain.artifacts.save(owner, "other", data)
+        assert await migrating.artifacts.save(owner, "other", b"sealed") == 1
+        with pytest.raises(KeyMissing, match="keys="):
+            await plain.artifacts.save(owner, "other", data)
