@@ -29,7 +29,7 @@ import sojourn
 from sojourn.codecs.dictionary_training import train
 from sojourn.integrations.adk.events import to_event
 from sojourn.sessions.encoding import encode_event
-from sojourn.sessions.event_codec import encoded_part
+from sojourn.sessions.event_codec import in_parts
 
 from . import server
 from .events import dump
@@ -127,7 +127,7 @@ class Events:
 def compressed_part(event):
     """What of a row of the log is compressed: all but the event's id and the checksum."""
     row, _ = encode_event(to_event(event), 2**20)
-    return encoded_part(row)
+    return in_parts(row)[1]
 
 
 async def usage(url, events, compression=None, dictionary=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -14,10 +15,11 @@ from hypothesis import strategies as some
 
 import sojourn
 from extent import examples
-from sealing import TestKeys, open_sealed
+from sealing import TestKeys, open_sealed, words_stored
 from servers import Server, any_binary
-from sojourn import SessionKey, SojournError
+from sojourn import Erased, KeyMissing, SessionKey, SojournError
 from sojourn.cache.keys import CacheRoomKeys
+from sojourn.keys import KeyRing
 from sojourn.memory import MemoryScope
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.streams.keys import StreamRoomKeys
@@ -191,6 +193,68 @@ def test_what_is_stored_has_no_plain_word(bench: Bench) -> None:
     for key in bench.client.scan_iter():
         if bench.client.type(key) == b"hash":
             assert not any(b"word" in each for each in bench.client.hvals(key)), key  # type: ignore[union-attr]
+
+
+async def test_a_ring_and_compression_and_messagepack_at_once(shared_server: Server) -> None:
+    words, name = "sealed words, many of them, " * 40, f"app-{secrets.token_hex(6)}"
+    ring = KeyRing.new()
+    how: dict[str, Any] = {"keys": ring, "compression": "zstd", "serializer": "msgpack"}
+    async with sojourn.open(shared_server.url, **how) as store:
+        scope, streams = store.memory.user("ada", app=name), store.user(name, "ada").streams
+        store.memory.embed_with(lambda texts: [[0.0] * 500] * len(texts), 500)
+        await scope.put("k", {"v": words}, text=words, metadata={"m": words, "big": 2**70})
+        await store.cache.put("n", words, tenant=name)
+        await streams.open("c")
+        assert await streams.add("c", "s", words) == 1
+    async with sojourn.open(shared_server.url, **how) as store:
+        scope, streams = store.memory.user("ada", app=name), store.user(name, "ada").streams
+        entry = await scope.entry("k")
+        assert entry is not None
+        assert (entry.value, entry.text) == ({"v": words}, words)
+        assert entry.metadata == {"m": words, "big": 2**70}
+        assert [hit.entry for hit in await scope.search("sealed")] == [entry]
+        assert await store.cache.get("n", tenant=name) == words
+        assert [each.message for each in await streams.after("c", 1) or ()] == [words]
+    assert not words_stored(shared_server, [b"sealed words"])
+    with redis.Redis.from_url(shared_server.url) as client:
+        entry_key = MemoryRoomKeys().memory(name, "user", "ada")
+        fields: Any = client.hgetall(MemoryRoomKeys().remembered(entry_key, "k"))
+        sizes = {each: len(value) for each, value in fields.items()}
+        assert max(sizes[each] for each in (b"value", b"metadata", b"text", b"vector")) < 300
+    async with sojourn.open(shared_server.url, keys=KeyRing.new()) as other:
+        with pytest.raises(KeyMissing):
+            await other.memory.user("ada", app=name).get("k")
+
+
+async def test_a_backup_from_before_an_erasure_is_not_read(shared_server: Server) -> None:
+    name = f"app-{secrets.token_hex(6)}"
+    tenant = f"{name}:ada"
+    how: dict[str, Any] = {"keys": KeyRing.new(), "key_cache_seconds": 0.001}
+    async with (
+        sojourn.open(shared_server.url, **how) as store,
+        sojourn.open(shared_server.url, **how) as other,
+    ):
+        scope, cache = other.memory.user("ada", app=name), other.cache
+        await store.memory.user("ada", app=name).put("k", "tea")
+        await store.cache.put("n", "tea", tenant=tenant)
+        assert [hit.entry.value for hit in await scope.search("tea")] == ["tea"]
+        with redis.Redis.from_url(shared_server.url) as client:
+            theirs = [key for key in client.scan_iter() if name.encode() in key]
+            backup = {key: client.dump(key) for key in theirs if not key.startswith(b"keys:")}
+            await store.admin.forget("ada", app=name)
+            for key, value in backup.items():
+                client.restore(key, 0, value, replace=True)  # type: ignore[arg-type]
+        assert await scope.search("tea") == []
+        page = await scope.list()
+        assert (page.entries, page.corrupt, page.newer) == ([], [], ["k"])
+        for call in (
+            *(scope.get("k"), scope.put("k", 1), scope.merge("k", {})),
+            *(cache.get("n", tenant=tenant), cache.put("n", 1, tenant=tenant)),
+        ):
+            with pytest.raises(Erased):
+                await call
+        assert await scope.delete("k")
+        assert await cache.delete("n", tenant=tenant)
 
 
 def test_each_part_of_a_place_counts(bench: Bench) -> None:

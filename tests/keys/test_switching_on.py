@@ -46,6 +46,10 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
         key = (await sealing.sessions.create("shop", "ada", title="tea", state=first)).key
         said = sojourn.Event(author="user", payload="plain")
         await sealing.sessions.append(key, sojourn.Event(author="user", payload="sealed"))
+        await sealing.artifacts.save(key, "list", b"tea")
+        memory = sealing.memory.user("ada", app="shop")
+        await memory.put("likes", "tea")
+        await sealing.cache.put("answer", 42, tenant="shop")
         before = await sealing.sessions.get(key)
         for write in (
             lambda: plain.sessions.append(key, said),
@@ -56,31 +60,23 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
             lambda: plain.sessions.create("shop", "ada", title="plain"),
             lambda: plain.sessions.create("shop", "eve", title="plain"),
             lambda: plain.sessions.get(key),
+            lambda: plain.artifacts.save(key, "list", b"coffee"),
+            lambda: plain.artifacts.load(key, "list"),
+            lambda: plain.memory.user("ada", app="shop").put("likes", "coffee"),
+            lambda: plain.memory.user("ada", app="shop").get("likes"),
+            lambda: plain.cache.put("answer", 43, tenant="shop"),
+            lambda: plain.cache.get("answer", tenant="shop"),
         ):
             with pytest.raises(KeyMissing, match="keys="):
                 await write()
         assert await sealing.sessions.get(key) == before
         assert await sealing.sessions.count("shop", "ada") == 1
         assert await sealing.sessions.count("shop", "eve") == 0
+        artifact = await sealing.artifacts.load(key, "list")
+        assert artifact is not None
+        assert (artifact.data, artifact.version) == (b"tea", 0)
+        assert await memory.get("likes") == "tea"
+        assert await sealing.cache.get("answer", tenant="shop") == 42
         assert await sealing.admin.quarantined("shop", "ada") == []
         assert await plain.sessions.touch(key)
         assert await plain.sessions.delete(key)
-
-
-@pytest.mark.parametrize("data", [b"plain", bytes(600_000)])
-async def test_a_sealed_artifact_gets_no_plain_version(server: Server, data: bytes) -> None:
-    ring = KeyRing.new()
-    async with (
-        sojourn.open(server.url, keys=ring) as sealing,
-        sojourn.open(server.url, keys=ring.migrate(migrating=True)) as migrating,
-        sojourn.open(server.url) as plain,
-    ):
-        owner = sojourn.UserKey("shop", "ada")
-        await sealing.artifacts.save(owner, "menu", b"sealed")
-        with pytest.raises(KeyMissing, match="keys="):
-            await plain.artifacts.save(owner, "menu", data)
-        assert [each.version for each in await sealing.artifacts.versions(owner, "menu")] == [0]
-        await plain.artifacts.save(owner, "other", data)
-        assert await migrating.artifacts.save(owner, "other", b"sealed") == 1
-        with pytest.raises(KeyMissing, match="keys="):
-            await plain.artifacts.save(owner, "other", data)

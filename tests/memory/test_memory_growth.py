@@ -240,16 +240,17 @@ async def test_what_was_damaged_is_corrupt_as_before(
     assert await bench.ada.delete("k")
 
 
-async def test_a_vector_with_an_encoding_is_left_out(bench: Bench) -> None:
+@pytest.mark.parametrize("encoding", ["f16", "zstd:none"])
+async def test_a_vector_with_an_encoding_is_left_out(bench: Bench, encoding: str) -> None:
     bench.store.memory.embed_with(lambda texts: [[1.0, 0.0]] * len(texts), 2)
     await bench.ada.put("k", "tea")
-    bench.planter.plant(bench.entry, {"vector": RAW, "vector_encoding": "f16"})
+    bench.planter.plant(bench.entry, {"vector": RAW, "vector_encoding": encoding})
     assert await bench.ada.get("k") == "tea"
     assert [hit.entry.key for hit in await bench.ada.search("tea")] == ["k"]
     row = await stored(bench)
     assert row is not None
     assert row.item.vector == b""
-    assert row.more == {"vector": RAW, "vector_encoding": b"f16"}
+    assert row.more == {"vector": RAW, "vector_encoding": encoding.encode()}
     await bench.ada.put("k", "tea")
     assert b"vector_encoding" not in bench.fields()
     assert len(bench.fields()[b"vector"]) == 8

@@ -99,28 +99,11 @@ async def test_what_waits_under_a_dropped_key_spoils_no_session(
         assert await store.sessions.count("shop", "ada") == 1
 
 
-async def test_plain_writes_that_wait_are_sealed_once_keys_are_given(
-    own: Server, tmp_path: Path
-) -> None:
-    ring, journal = KeyRing.new(migrating=True), tmp_path / "journal"
-    key = await leave(own, journal)
-    report = await replay(own, journal, keys=ring)
-    assert (report.applied, report.refused) == (2, ())
-    async with sojourn.open(own.url, keys=ring) as store:
-        session = await store.sessions.get(key)
-        assert session is not None
-        assert [event.payload for event in session.events] == ["one", "two"]
-    with redis.Redis.from_url(own.url) as client:
-        plain, sealed = client.lrange(f"session:{{shop:ada}}:{key.session}:events", 0, -1)
-        assert not sealed_with(plain)
-        assert sealed_with(sealed)
-
-
-async def test_plain_writes_that_wait_are_refused_where_all_is_sealed(
+async def test_what_waits_unsealed_is_refused_where_all_is_sealed(
     own: Server, tmp_path: Path
 ) -> None:
     journal = tmp_path / "journal"
-    await leave(own, journal)
+    await leave(own, journal, compression="zstd", serializer="msgpack")
     report = await replay(own, journal, keys=KeyRing.new())
     assert report.applied == 0
     assert {each.reason.partition(":")[0] for each in report.refused} == {Tampered.__name__}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sojourn.codecs.growth import refusal
 from sojourn.errors import Conflict, CorruptRecord, Undecodable
 
-UNUSABLE = frozenset((b"newer", b"lost", b"corrupt", b"sealed"))
+UNUSABLE = frozenset((b"newer", b"lost", b"corrupt"))
 """Replies of scripts that `unusable` explains."""
 
 
@@ -18,9 +18,7 @@ def exists(name: str) -> Conflict:
 
 
 def unusable(head: str, status: bytes, *version: bytes) -> CorruptRecord | Undecodable:
-    """The artifact at a key is of a newer format, sealed, lost, or cannot be read."""
-    if status == b"sealed":
-        return refusal("The artifact", head, value=version[0])
+    """The artifact at a key is of a newer format, lost, or cannot be read."""
     if status == b"newer":
         return refusal("The artifact", head, *version)
     why = "was lost, perhaps evicted" if status == b"lost" else "cannot be read"

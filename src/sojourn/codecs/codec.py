@@ -197,7 +197,12 @@ class Codec:
 
     def decodes(self, stored: Iterable[bytes]) -> bool:
         """Whether values that a store gave have to be decoded."""
-        return self.keys is not None or any(value[:1] == MARK for value in stored)
+        if self.keys is not None:
+            return True
+        for value in stored:  # noqa: SIM110 - a third of the time of `any`
+            if value[:1] == MARK:
+                return True
+        return False
 
     def knows(self, encodings: str) -> bool:
         """Whether this process has what it needs to take encodings off, but for keys."""

@@ -12,7 +12,7 @@ from sojourn.codecs import in_pieces
 from sojourn.codecs.codec import Coder, Place
 from sojourn.codecs.growth import FORMAT, MARK
 from sojourn.codecs.recoding import Recoder, unless_same
-from sojourn.errors import CorruptRecord, Erased, NewerFormat, Undecodable
+from sojourn.errors import CorruptRecord, DictionaryMissing, Erased, NewerFormat, Undecodable
 from sojourn.memory.entry_codec import corrupt
 from sojourn.memory.model import ScopeKey
 from sojourn.memory.store import EMPTY, EntryPage, Item, MemoryRow
@@ -46,7 +46,7 @@ async def decoded_rows(
     codec = coded.codec
     if codec.keys is None and not any(map(_is_encoded, rows)):
         return rows
-    values = (value for row in rows for value in _values(row.item))
+    values = [value for row in rows for value in values_of(row.item)]
     coder = await codec.coder(scope.app, _user_of(scope), values)
 
     def opened(row: MemoryRow) -> Opened:
@@ -137,7 +137,7 @@ def _decoded(coder: Coder, scope: ScopeKey, row: MemoryRow) -> MemoryRow:
         at, encoding = place._replace(field="vector"), item.vector_encoding
         try:
             vector = coder.decode_data(encoding, vector, at, CAPS.vector)
-        except NewerFormat:  # the entry is found by its words
+        except (NewerFormat, DictionaryMissing):  # the entry is found by its words
             vector = b""
             more = {**more, "vector": item.vector, "vector_encoding": encoding.encode()}
     return row._replace(
@@ -149,7 +149,13 @@ def _decoded(coder: Coder, scope: ScopeKey, row: MemoryRow) -> MemoryRow:
 
 
 def _is_encoded(row: MemoryRow) -> bool:
-    return bool(row.item.vector_encoding) or any(each[:1] == MARK for each in _values(row.item))
+    item = row.item
+    return bool(
+        item.value[:1] == MARK
+        or item.metadata[:1] == MARK
+        or (item.text is not None and item.text[:1] == MARK)
+        or item.vector_encoding
+    )
 
 
 def _values(item: Item) -> Iterator[bytes]:
@@ -157,6 +163,13 @@ def _values(item: Item) -> Iterator[bytes]:
     yield item.metadata
     if item.text is not None:
         yield item.text
+
+
+def values_of(item: Item) -> Iterator[bytes]:
+    """Values whose headers say what is needed to decode an item, its vector too."""
+    yield from _values(item)
+    if item.vector_encoding:
+        yield b"\xff%d %b\n" % (FORMAT, item.vector_encoding.encode())
 
 
 def _parts_of(item: Item) -> str:

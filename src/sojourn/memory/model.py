@@ -93,8 +93,8 @@ class MemoryPage(msgspec.Struct, frozen=True):
         entries: in the order of their keys; of `latest`, the newest change first.
         cursor: where the next page starts; None after the last.
         corrupt: keys between those whose entries cannot be read; deleting them removes them.
-        newer: keys between those whose entries a newer version of Sojourn wrote, in a way that this
-            one cannot read; they are sound.
+        newer: keys between those whose entries this process cannot decode, though they are sound: a
+            newer version of Sojourn wrote them, or they are sealed with a key that it lacks.
     """
 
     entries: list[Entry]

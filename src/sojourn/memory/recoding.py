@@ -8,7 +8,7 @@ from typing import cast
 
 from sojourn.codecs.recoding import Recoding
 from sojourn.ids import AppName
-from sojourn.memory.coded import recoded
+from sojourn.memory.coded import recoded, values_of
 from sojourn.memory.entry_codec import fields_of, parse_rows
 from sojourn.memory.keys import MemoryRoomKeys
 from sojourn.memory.model import Kind, ScopeKey
@@ -41,7 +41,7 @@ class MemoryRecoding:
                 return fields
             raise row
         user = None if scope.owner is None else scope.owner.user
-        recoder = await recoding.recoder(app, user, fields.values())
+        recoder = await recoding.recoder(app, user, values_of(row.item))
         item = recoded(recoder, scope, row)
         if item is row.item:
             return fields

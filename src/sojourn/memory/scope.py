@@ -66,9 +66,11 @@ class MemoryScope:
     Every method may raise `Unavailable` or a subclass when no server answers in time, and writes
     `OutcomeUnknown` when they were sent and no reply came. All round trips of a call end within
     `operation_timeout`; but a search takes it for each step of learning what has changed, and
-    `put_many` for each batch. All but `delete`, `clear` and the lists
-    raise `NewerFormat` for an entry that a newer version of Sojourn wrote, in a way that this one
-    cannot read; it can be deleted, but not replaced.
+    `put_many` for each batch. All but `delete`, `clear` and the lists raise `Undecodable` for an
+    entry that this process cannot decode: `NewerFormat` if a newer version of Sojourn wrote it,
+    `KeyMissing` for a sealed one without its key. It can be deleted, but not replaced. One that
+    was changed, moved or replaced raises `Tampered`, a `CorruptRecord`. After the keys of its user
+    were destroyed, reads and writes raise `Erased`.
 
     Attributes:
         key: whose memory it is.
@@ -124,6 +126,7 @@ class MemoryScope:
             Conflict: the key has an entry of another tenant.
             CorruptRecord: the stored entry cannot be read; it can be deleted.
             NewerFormat: a newer version wrote the stored entry; it can be deleted.
+            KeyMissing: it is sealed, and this process would write plain text; it can be deleted.
         """
         item = checks.item(key, value, metadata, text, self._limits.max_bytes)
         named = f"put {operation_id_of(operation_id)}"
@@ -372,8 +375,8 @@ class MemoryScope:
         """Entries with words of a text, the best first.
 
         One round trip when nothing has changed since this process looked last, and one more for
-        each 500 entries that have. Entries that a newer version of Sojourn wrote, in a way that
-        this one cannot read, are not found: they are logged, and `list` names them.
+        each 500 entries that have. Entries that this process cannot decode are not
+        found: they are logged, and `list` names them.
 
         Args:
             query: any text; nothing in it is an operator.

@@ -71,7 +71,7 @@ class EntryPage(NamedTuple):
         rows: in the order of their keys, or those that were changed last first.
         last: the key or the version where the page ends; None when nothing follows.
         corrupt: keys of entries that cannot be read.
-        newer: keys of entries that a newer version wrote, in a way that this one cannot read.
+        newer: keys of entries that are sound, and cannot be decoded here.
     """
 
     rows: list[MemoryRow]

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation, RoomStore
-from sojourn.codecs.codec import Codec
 from sojourn.errors import (
     BufferFull,
     EventExists,
@@ -60,7 +60,7 @@ class BufferedSessions:
         store: the sessions on the server.
         memory: where cached sessions go on.
         journal: where their writes wait.
-        codec: seals anew what waits, when its key seals no more.
+        coded: the sessions on the server, for what a process that encodes nothing has left there.
         held_bytes: memory for the sessions that could go on.
         operation_timeout: seconds that a call may take, with what must be replayed before it.
         told: receives a report when buffered writes have been replayed.
@@ -73,7 +73,7 @@ class BufferedSessions:
         store: RoomStore,
         memory: InMemorySessions,
         journal: Journal,
-        codec: Codec,
+        coded: CodedStore,
         *,
         held_bytes: int,
         operation_timeout: float,
@@ -89,7 +89,7 @@ class BufferedSessions:
         self._operation_timeout = operation_timeout
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
-        self._replayer = Replayer(store, journal, codec, self._let_go, told)
+        self._replayer = Replayer(store, journal, self._let_go, told, coded)
         tell_after_fork(self)
 
     @property
