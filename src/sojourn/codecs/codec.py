@@ -434,6 +434,11 @@ class Coder:
         """Whether there is no key, where only sealed values may be."""
         return self._strict and not self._keys
 
+    @property
+    def seals_with(self) -> str:
+        """The id of the key that seals what is written; empty for none."""
+        return "" if self._active is None else self._active.id
+
     def subkey(self, purpose: bytes) -> bytes | None:
         """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
         return None if self._active is None else self._active.subkey(purpose)
