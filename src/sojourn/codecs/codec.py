@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.codecs import growth
 from sojourn.codecs.encryption import DataKey
-from sojourn.codecs.growth import CIPHER, MARK, Unopened
+from sojourn.codecs.growth import CIPHER, MARK, DecodedValue, Unopened
 from sojourn.codecs.serializers import Serializer, deserialized, serialized
 from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
@@ -418,16 +418,17 @@ class Coder:
         return way
 
     def open(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
-        """As `decode`; but what is damaged or was tampered with is given as `Unopened`.
+        """As `decode`, with what it was; what is damaged or was tampered with as `Unopened`.
 
         Raises:
             Undecodable: this process has not what it needs to decode it.
             Erased: its key was destroyed.
         """
         try:
-            return self.decode(stored, place, most, leads=leads)
+            value = self.decode(stored, place, most, leads=leads)
         except (ValueError, Tampered) as error:
             return Unopened.of(stored, error)
+        return value if value is stored else DecodedValue.of(value, stored)
 
     @property
     def opens_nothing(self) -> bool:
