@@ -17,7 +17,7 @@ import sojourn
 from extent import examples
 from sealing import TestKeys, open_sealed, words_stored
 from servers import Server, any_binary
-from sojourn import KeyMissing, SessionKey, SojournError
+from sojourn import Erased, KeyMissing, SessionKey, SojournError
 from sojourn.cache.keys import CacheRoomKeys
 from sojourn.keys import KeyRing
 from sojourn.memory import MemoryScope
@@ -224,6 +224,37 @@ async def test_a_ring_and_compression_and_messagepack_at_once(shared_server: Ser
     async with sojourn.open(shared_server.url, keys=KeyRing.new()) as other:
         with pytest.raises(KeyMissing):
             await other.memory.user("ada", app=name).get("k")
+
+
+async def test_a_backup_from_before_an_erasure_is_not_read(shared_server: Server) -> None:
+    name = f"app-{secrets.token_hex(6)}"
+    tenant = f"{name}:ada"
+    how: dict[str, Any] = {"keys": KeyRing.new(), "key_cache_seconds": 0.001}
+    async with (
+        sojourn.open(shared_server.url, **how) as store,
+        sojourn.open(shared_server.url, **how) as other,
+    ):
+        scope, cache = other.memory.user("ada", app=name), other.cache
+        await store.memory.user("ada", app=name).put("k", "tea")
+        await store.cache.put("n", "tea", tenant=tenant)
+        assert [hit.entry.value for hit in await scope.search("tea")] == ["tea"]
+        with redis.Redis.from_url(shared_server.url) as client:
+            theirs = [key for key in client.scan_iter() if name.encode() in key]
+            backup = {key: client.dump(key) for key in theirs if not key.startswith(b"keys:")}
+            await store.admin.forget("ada", app=name)
+            for key, value in backup.items():
+                client.restore(key, 0, value, replace=True)  # type: ignore[arg-type]
+        assert await scope.search("tea") == []
+        page = await scope.list()
+        assert (page.entries, page.corrupt, page.newer) == ([], [], ["k"])
+        for call in (
+            *(scope.get("k"), scope.put("k", 1), scope.merge("k", {})),
+            *(cache.get("n", tenant=tenant), cache.put("n", 1, tenant=tenant)),
+        ):
+            with pytest.raises(Erased):
+                await call
+        assert await scope.delete("k")
+        assert await cache.delete("n", tenant=tenant)
 
 
 def test_each_part_of_a_place_counts(bench: Bench) -> None:

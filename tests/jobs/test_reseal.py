@@ -512,6 +512,8 @@ async def test_plain_text_is_sealed_while_a_migration_is_under_way(
     async with sojourn.open(shared_server.url, keys=ring) as store:
         assert await picture(store, ADA) == shown
         assert (await store.admin.reseal()).rewritten == 0
+        with pytest.raises(ConfigurationError, match="migrating"):
+            await store.admin.reseal(plain=True)
 
 
 async def test_plain_text_is_not_written_where_the_ring_refuses_it(shared_server: Server) -> None:

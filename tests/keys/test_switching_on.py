@@ -46,6 +46,10 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
         key = (await sealing.sessions.create("shop", "ada", title="tea", state=first)).key
         said = sojourn.Event(author="user", payload="plain")
         await sealing.sessions.append(key, sojourn.Event(author="user", payload="sealed"))
+        await sealing.artifacts.save(key, "list", b"tea")
+        memory = sealing.memory.user("ada", app="shop")
+        await memory.put("likes", "tea")
+        await sealing.cache.put("answer", 42, tenant="shop")
         before = await sealing.sessions.get(key)
         for write in (
             lambda: plain.sessions.append(key, said),
@@ -54,10 +58,21 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
             lambda: plain.sessions.create("shop", "ada", state={"user:u": 2}),
             lambda: plain.sessions.create("shop", "bob", state={"app:p": 2}),
             lambda: plain.sessions.get(key),
+            lambda: plain.artifacts.save(key, "list", b"coffee"),
+            lambda: plain.artifacts.load(key, "list"),
+            lambda: plain.memory.user("ada", app="shop").put("likes", "coffee"),
+            lambda: plain.memory.user("ada", app="shop").get("likes"),
+            lambda: plain.cache.put("answer", 43, tenant="shop"),
+            lambda: plain.cache.get("answer", tenant="shop"),
         ):
             with pytest.raises(KeyMissing, match="keys="):
                 await write()
         assert await sealing.sessions.get(key) == before
+        artifact = await sealing.artifacts.load(key, "list")
+        assert artifact is not None
+        assert (artifact.data, artifact.version) == (b"tea", 0)
+        assert await memory.get("likes") == "tea"
+        assert await sealing.cache.get("answer", tenant="shop") == 42
         assert await sealing.admin.quarantined("shop", "ada") == []
         assert await plain.sessions.touch(key)
         assert await plain.sessions.delete(key)

@@ -26,6 +26,7 @@ from sojourn.telemetry import ReplayReport
 
 WIDE = Bounds(100, 100_000, 3600)
 ENCODED = json.loads(to_member(encoded(1, ("zstd",), b"\x00")))
+SECOND = json.loads(to_member(encoded(2, ("zstd",), b'"e"\n\x00')))
 
 
 def line(text: bytes) -> bytes:
@@ -166,8 +167,9 @@ NEWER: dict[str, Any] = {
     "no kind": {"kind": None},
     "format": {"format": 2},
     "format as text": {"format": "2.1"},
-    "rows": {"rows": [ENCODED]},
-    "state": {"session": {"k": ENCODED}},
+    "rows": {"rows": [SECOND]},
+    "row without an id": {"rows": [ENCODED]},
+    "state": {"session": {"k": SECOND}},
     "key": {"key": {"app": "shop", "user": "ada", "session": "one"}},
     "birth": {"birth": {"created": 1, "ttl": None}},
     "operation": {"operation_id": {"$encoded": "x"}},

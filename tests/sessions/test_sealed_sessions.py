@@ -15,6 +15,7 @@ from google.adk.events import Event as AdkEvent
 from outage_kit import ALWAYS, replayed, said, texts
 
 import sojourn
+from extent import FULL
 from sealing import TestKeys, open_sealed
 from servers import Server, any_binary
 from sojourn import Event, SessionKey, TooLarge, Unavailable
@@ -147,6 +148,10 @@ async def test_the_log_is_known_after_a_read_and_else_asked_for_once(
         await third.sessions.get(key)
         assert await calls(third, third.sessions.append(key, said("d"))) == append
         assert await calls(third, third.sessions.update(key, title="T")) == ["sessions.update"]
+        history = third.user(key.app, key.user).history("h")
+        await history.append("user", "a")
+        assert await calls(third, history.append("user", "b")) == append
+        assert [message.content for message in await history.all()] == ["a", "b"]
         assert await calls(third, third.sessions.update(key, labels={"a": "b"})) == [
             "sessions.update"
         ]
@@ -562,6 +567,38 @@ async def test_a_journal_holds_no_word(tmp_path: Path) -> None:
     assert first.state == {**STATE, "n": "ginger", "user:t": "ginger"}
     assert (second.title, second.complete) == ("fennel", True)
     assert second.state["a"] == "ginger"
+    place.client.close()
+    server.close()
+
+
+@pytest.mark.skipif(not FULL, reason="a journal that is sealed is enough for each change")
+async def test_a_journal_in_plain_text_is_sealed_when_it_is_replayed(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", any_binary(), ALWAYS).start()
+    place, folder = Place(server, TestKeys()), tmp_path / "journal"
+    options: dict[str, Any] = {
+        "on_outage": "buffer",
+        "operation_timeout": 0.8,
+        "journal": str(folder),
+    }
+    async with sojourn.open(server.url, **options) as plain:
+        await plain.ping()
+        server.stop(9)
+        made = await plain.sessions.create(place.key.app, "ada", title="fennel", state=STATE)
+        await plain.sessions.append(made.key, said("ginger", n="hibiscus"))
+    server.start()
+    async with open_sealed(server.url, place.keys, **options) as store:
+        report, _ = await asyncio.gather(replayed(store), store.sessions.count("shop", "ada"))
+        assert (report.applied, report.refused) == (2, ())
+        found = await store.sessions.get(made.key)
+        assert texts(found) == ["ginger"]
+        assert found is not None
+        assert (found.title, found.state, found.complete) == (
+            "fennel",
+            {**STATE, "n": "hibiscus"},
+            True,
+        )
+    stored = place.everything()
+    assert [word for word in WORDS if word.encode() in stored] == []
     place.client.close()
     server.close()
 

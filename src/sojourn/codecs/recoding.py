@@ -33,12 +33,6 @@ class Recoder:
         plain = self.reads.decode(stored, place, most)
         return unless_same(stored, self.writes.encode(plain, place, sized=sized, json=json))
 
-    def data(self, encodings: str, body: bytes, place: Place, most: int) -> tuple[str, bytes]:
-        """The same of bytes that have no header; and what was done to them."""
-        plain = self.reads.decode_data(encodings, body, place, most)
-        names, new = self.writes.encode_data(plain, place)
-        return (encodings, body) if names == encodings else (names, new)
-
 
 class Recoding:
     """Makes a `Recoder` for each user.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import cast
 
 from sojourn.calls.keys import Keys
@@ -120,7 +119,10 @@ class Jobs:
 
         report = await run.run(unsettled, moved if changes_key else None)
         if owner is not None and changes_key and report.complete:
-            report = report._replace(dropped=await self._drop_old_keys(owner))
+            dropped, kept = await self._drop_old_keys(owner)
+            why = "others may still seal with it: run it again"
+            names = [f"the data key {name}: {why}" for name in kept]
+            report = report._replace(dropped=dropped, left=len(kept), names=names)
         return report
 
     async def _check_migrating(self) -> None:
@@ -206,16 +208,19 @@ class Jobs:
         active = next(info for info in infos if info.active)
         return active.id, active.made
 
-    async def _drop_old_keys(self, owner: UserKey) -> list[str]:
-        """Remove the data keys that have sealed nothing any more; their ids."""
+    async def _drop_old_keys(self, owner: UserKey) -> tuple[list[str], list[str]]:
+        """Remove the data keys that have sealed nothing any more: those that were, and were not."""
         admin = self._rooms["keys"].admin
         dropped: list[str] = []
+        kept: list[str] = []
         for info in await admin.of(*owner):
             if not info.active:
-                with suppress(Conflict):  # made a moment ago: the next run drops it
+                try:
                     if await admin.drop_data_key(*owner, info.id):
                         dropped.append(info.id)
-        return dropped
+                except Conflict:  # made a moment ago, by the clock of its server
+                    kept.append(info.id)
+        return dropped, kept
 
     def _logs(self) -> LogRecoding:
         return cast("LogRecoding", self._rooms["sessions"].recoding)

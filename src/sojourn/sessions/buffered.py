@@ -59,6 +59,7 @@ class BufferedSessions:
         store: the sessions on the server.
         memory: where cached sessions go on.
         journal: where their writes wait.
+        coded: the sessions on the server, for what a process that encodes nothing has left there.
         held_bytes: memory for the sessions that could go on.
         operation_timeout: seconds that a call may take, with what must be replayed before it.
         told: receives a report when buffered writes have been replayed.
@@ -71,6 +72,7 @@ class BufferedSessions:
         store: RoomStore,
         memory: InMemorySessions,
         journal: Journal,
+        coded: RoomStore,
         *,
         held_bytes: int,
         operation_timeout: float,
@@ -86,7 +88,7 @@ class BufferedSessions:
         self._operation_timeout = operation_timeout
         self._held = OutageCache(held_bytes)
         self._pinned: dict[SessionKey, bool] = {}
-        self._replayer = Replayer(store, journal, self._let_go, told)
+        self._replayer = Replayer(store, journal, self._let_go, told, coded)
         tell_after_fork(self)
 
     @property

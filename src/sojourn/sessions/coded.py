@@ -25,7 +25,7 @@ from sojourn.sessions.operations.begin import Begin
 from sojourn.sessions.operations.log_id import ReadLogId
 from sojourn.sessions.operations.save import Save
 from sojourn.sessions.operations.update import Update
-from sojourn.sessions.record import FIELDS
+from sojourn.sessions.record import FIELDS, is_content
 from sojourn.sessions.store import (
     NO_CHANGE,
     Change,
@@ -182,7 +182,7 @@ class CodedSessions(CodedStore):
 
     async def encoded_fields(self, fields: Pairs, key: SessionKey, log_id: str) -> Pairs:
         """Fields that applications set as they are stored; labels stay as they are."""
-        if not any(map(_is_content, fields)):
+        if not any(map(is_content, fields)):
             return fields
         coder = await self.codec.coder(key.app, key.user, create=True)
         return {
@@ -191,7 +191,7 @@ class CodedSessions(CodedStore):
                 Place("sessions", name, key.app, key.user, log_id),
                 json=FIELDS[name].is_json,
             )
-            if _is_content(name) and value[:1] != MARK
+            if is_content(name) and value[:1] != MARK
             else value
             for name, value in fields.items()
         }
@@ -232,7 +232,7 @@ class CodedSessions(CodedStore):
             name: coder.open(
                 value, Place("sessions", name, key.app, key.user, head.log_id), CEILING.state
             )
-            if _is_content(name)
+            if is_content(name)
             else value
             for name, value in head.fields.items()
         }
@@ -265,11 +265,6 @@ class CodedSessions(CodedStore):
     def _is_to_be_decoded(self, values: Iterable[bytes]) -> bool:
         """Whether one of these has an encoding, or should have one."""
         return self.codec.keys is not None or max(values, default=b"") >= MARK  # no text is above
-
-
-def _is_content(name: str) -> bool:
-    """Whether a field of a session is encoded."""
-    return name in FIELDS and not FIELDS[name].in_clear
 
 
 def _write_of(operation: Operation[Any]) -> tuple[SessionKey, WriteOptions] | None:

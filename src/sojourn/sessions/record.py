@@ -73,6 +73,11 @@ READ = {name.encode(): (name, field) for name, field in FIELDS.items()}
 """The same by its name on the server."""
 
 
+def is_content(name: str) -> bool:
+    """Whether a field of a session is content, which may be encoded."""
+    return name in FIELDS and not FIELDS[name].in_clear
+
+
 def encode_fields(given: Mapping[str, object]) -> dict[str, bytes]:
     """All fields of a session that is made now, or written as a whole, as they are stored.
 

@@ -15,7 +15,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sojourn.calls.operation import RoomStore
-from sojourn.codecs.growth import FORMAT, EncodedMember, check_format, of_string, to_string
+from sojourn.codecs.growth import (
+    FORMAT,
+    EncodedMember,
+    check_format,
+    check_stored,
+    of_string,
+    to_string,
+)
 from sojourn.errors import (
     Conflict,
     CorruptRecord,
@@ -27,6 +34,7 @@ from sojourn.errors import (
     SessionNotFound,
     SojournError,
     Unavailable,
+    Undecodable,
 )
 from sojourn.ids import SessionId, SessionKey, UserKey, parse_app, parse_user
 from sojourn.resilience.backoff import backoff
@@ -35,13 +43,14 @@ from sojourn.resilience.journal import Journal, JournalEntry
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
+from sojourn.sessions.record import is_content
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
 from sojourn.sessions.tombstones import REMEMBERED, age_of
 from sojourn.telemetry import RefusedWrite, ReplayReport
 
 log = logging.getLogger("sojourn.sessions")
 
-_REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord, NewerFormat)
+_REFUSALS: Final = (SessionNotFound, Conflict, InvalidInput, CorruptRecord, Undecodable)
 """What no later attempt would change."""
 _PAUSES: Final = (0.05, 0.5)
 """Seconds between attempts to replay, at random up to so long: first, and at most."""
@@ -152,6 +161,16 @@ class JournaledWrite(msgspec.Struct, frozen=True, omit_defaults=True):
         return [of_string(row) for row in self.rows]
 
     @property
+    def has_plain(self) -> bool:
+        """Whether some of its content has no encoding."""
+        content: list[_Text] = [*self.rows]
+        for texts in (self.session, self.user, self.app):
+            content += texts.values()
+        if self.birth is not None:
+            content += [text for name, text in self.birth.fields.items() if is_content(name)]
+        return any(isinstance(text, str) for text in content)
+
+    @property
     def session_key(self) -> SessionKey:
         """Whose it is."""
         return _session_key(self.key)
@@ -220,13 +239,21 @@ def _kept(data: bytes) -> JournaledWrite:
 
 
 def _check_values(kept: JournaledWrite) -> None:
-    """Raise ValueError if an encoded value of a write was damaged."""
-    texts = [*kept.rows, *kept.session.values(), *kept.user.values(), *kept.app.values()]
+    """Look at the encoded values of a write.
+
+    Raises:
+        NewerFormat: one has a newer format.
+        ValueError: one was damaged, or an event has no id in front.
+    """
+    texts = [*kept.session.values(), *kept.user.values(), *kept.app.values()]
     if kept.birth is not None:
         texts += kept.birth.fields.values()
-    for text in texts:
+    for text in (*kept.rows, *texts):
         if isinstance(text, EncodedMember):
-            of_string(text)
+            check_stored(of_string(text), "The buffered write")
+    for row in kept.rows:
+        if isinstance(row, EncodedMember):
+            event_id(of_string(row))
 
 
 def _aside(reason: str, data: bytes) -> bytes:
@@ -248,6 +275,7 @@ class Replayer:
         let_go: called when nothing waits for a session any more, with what the last write led to
             (None when it was refused).
         told: who gets a report when nothing waits at all.
+        coded: the same as `store`, which encodes what is not.
 
     Attributes:
         is_catching_up: the server takes what waits right now.
@@ -259,8 +287,10 @@ class Replayer:
         journal: Journal,
         let_go: Callable[[SessionKey, WriteResult | None], Awaitable[None]],
         told: Callable[[ReplayReport], None],
+        coded: RoomStore,
     ) -> None:
         self._store = store
+        self._coded = coded
         self._journal = journal
         self._let_go = let_go
         self._told = told
@@ -499,7 +529,7 @@ class Replayer:
         if age_of(since) > REMEMBERED:
             raise refusals.outdated()
         life, fields = Lifetime(birth.ttl, until=birth.until), _pairs(birth.fields)
-        made = await self._store.run(
+        made = await self._store_for(kept).run(
             Create(
                 *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
                 fresh=True,
@@ -515,13 +545,17 @@ class Replayer:
         rows = kept.stored_rows
         write = WriteOptions(kept.operation_id, kept.incarnation)
         try:
-            return await self._store.run(
+            return await self._store_for(kept).run(
                 Append(kept.session_key, rows, kept.delta, kept.updated, write)
             )
         except EventExists as error:
             if doubtful and error.ids == len(rows):
                 return WriteResult(0, 0, repeated=True)
             raise
+
+    def _store_for(self, kept: JournaledWrite) -> RoomStore:
+        """A process that encodes nothing may have left the write: then it is encoded now."""
+        return self._coded if kept.has_plain else self._store
 
     def _report(self, *, lost: int = 0) -> None:
         report = ReplayReport(self._applied, self._duplicates, tuple(self._refused), lost)

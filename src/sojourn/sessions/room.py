@@ -90,6 +90,7 @@ def _buffered(at: RoomContext, engine: Engine, store: RedisSessions) -> Buffered
             Bounds(options.buffer_calls, options.buffer_bytes, options.buffer_seconds),
             options.journal,
         ),
+        CodedSessions(store, at.codec),
         held_bytes=options.buffer_bytes,
         operation_timeout=options.operation_timeout,
         told=at.hooks.tell_replay,

@@ -7,7 +7,8 @@
 --       5 what its data are called   6 number of chunks   7 bytes of them   8 the chunk, or absent
 -- Reply {'ok', version}
 --       {'keys', data …}: these are wanted as keys; {'incomplete'}: chunks are missing;
---       {'corrupt'} {'lost'} {'newer', its format}: nothing was written
+--       {'corrupt'} {'lost'} {'newer', its format, or '' and a version that is sealed}: nothing
+--       was written
 local name, ttl, created, record, data_name, chunks, bytes, chunk = unpack(ARGV, 1, 8)
 local done = redis.call('GET', KEYS[3]) or redis.call('HGET', KEYS[4], 'version')
 if done then
@@ -21,6 +22,10 @@ if head == false then return {'corrupt'} end
 if not head and absent(KEYS[2], name) == 'lost' then return {'lost'} end
 local version, expires = 0, nil
 if head then version, expires = head.versions, head.expires end
+if version > 0 and not is_sealed(record) then -- what is sealed stays sealed
+  local former = redis.call('HGET', KEYS[1], 'version:' .. whole(version - 1))
+  if is_sealed(former) then return {'newer', '', former} end
+end
 
 if not chunk then
   local size = 0
