@@ -16,6 +16,18 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+def named_file(name: str | os.PathLike[str]) -> Path:
+    """The path of a file.
+
+    Raises:
+        ConfigurationError: it can be the name of none.
+    """
+    path = Path(name)
+    if not path.name or "\0" in str(path):
+        raise ConfigurationError("The file of keys has a name that no file can have.")
+    return path
+
+
 def write_file(path: Path, data: bytes, *, replace: bool) -> None:
     """Write a file with mode 0600. After a crash it is there whole, or as it was before.
 

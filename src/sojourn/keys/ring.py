@@ -7,7 +7,6 @@ import re
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -16,7 +15,7 @@ import msgspec
 from sojourn.codecs.encryption import KEY_BYTES, DataKey, key_id
 from sojourn.codecs.growth import check_format
 from sojourn.errors import ConfigurationError, InvalidInput, KeyMissing, NewerFormat, Tampered
-from sojourn.keys.files import locked, write_file
+from sojourn.keys.files import locked, named_file, write_file
 
 ENVIRONMENT = "env:"
 """Starts the name of a variable where a path may stand."""
@@ -140,7 +139,7 @@ class KeyRing:
                 )
             return cls.parse(text, variable)
         try:
-            with Path(name).open("rb") as file:
+            with named_file(name).open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
                 if os.name == "posix" and mode & _OTHERS:
                     raise ConfigurationError(
@@ -203,7 +202,7 @@ class KeyRing:
         Raises:
             ConfigurationError: it is there, or cannot be written.
         """
-        write_file(Path(path), self.text().encode(), replace=replace)
+        write_file(named_file(path), self.text().encode(), replace=replace)
 
     @classmethod
     def edit(
@@ -219,7 +218,7 @@ class KeyRing:
             ConfigurationError: as `load` and `save`.
         """
         try:
-            with locked(Path(path)):
+            with locked(named_file(path)):
                 before = cls.load(path)
                 after = change(before)
                 if after != before:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
@@ -15,6 +14,7 @@ from sojourn.engine.scan import scan
 from sojourn.engine.server import Server
 from sojourn.errors import ConfigurationError
 from sojourn.keys.admin import KeyAdmin
+from sojourn.keys.files import named_file
 from sojourn.keys.inmemory import InMemoryDataKeys
 from sojourn.keys.keyfile import FileDataKeys
 from sojourn.keys.keys import DataKeyRoomKeys
@@ -83,7 +83,7 @@ def _store_of(at: RoomContext) -> tuple[RoomStore, AppsOf, Callable[[], Awaitabl
         return memory, at_once(memory.apps_of), _nothing
     if where.startswith(_FILE):
         path = where.removeprefix(_FILE)
-        file = FileDataKeys(Path(path[2:] if path.startswith("///") else path))
+        file = FileDataKeys(named_file(path[2:] if path.startswith("///") else path))
         return file, partial(_apps_in, file), _nothing
     url, options = from_query(where, at.options)
     engine = _engine(url, options, at.hooks)
