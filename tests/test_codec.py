@@ -49,6 +49,14 @@ async def test_what_is_sealed_opens_in_its_place_only() -> None:
         ada.decode(sealed, HERE._replace(user=None), MOST)
 
 
+async def test_a_coder_remembers_no_sizes() -> None:
+    ada = await coder()
+    for size in range(300):
+        value = b'"%b"' % (b"x" * size)
+        assert ada.decode(ada.encode(value, HERE, sized=True), HERE, MOST) == value
+    assert len(ada._ways) == 1
+
+
 async def test_no_bit_can_be_flipped() -> None:
     sealed = (ada := await coder()).encode(VALUE, HERE, lead=b'"e1"\n')
     for at in range(8 * len(sealed)):

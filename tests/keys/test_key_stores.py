@@ -201,6 +201,9 @@ async def test_a_folder_that_is_not_there_or_is_full_is_told(tmp_path: Path) -> 
         sojourn.open("memory://", keys=RING, key_store=f"file:{tmp_path}/none/keys")
     with pytest.raises(InvalidInput, match="belongs to keys="):
         sojourn.open("memory://", key_store=f"file:{tmp_path}/keys")
+    for lost in ("memory:", "memory://"):
+        with pytest.raises(ConfigurationError, match="with this process"):
+            sojourn.open("redis://127.0.0.1:1", keys=RING, key_store=lost)
     folder = tmp_path / "folder"
     folder.mkdir()
     async with sojourn.open("memory://", keys=RING, key_store=f"file:{folder}/keys") as store:

@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.codecs import growth
 from sojourn.codecs.encryption import DataKey
-from sojourn.codecs.growth import CIPHER, MARK, Unopened
+from sojourn.codecs.growth import CIPHER, MARK, DecodedValue, Unopened
 from sojourn.codecs.serializers import Serializer, deserialized, serialized
 from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
@@ -27,7 +27,7 @@ _WAYS = 256
 
 _KEY_ID = re.compile(rb"\xff1(?: [^\n ]+)* aes-256-gcm:([0-9a-f]{16})\n")
 _DICTIONARY = re.compile(rb"\xff1(?: [^\n ]+)*? zstd:([A-Za-z0-9_-]+)[ \n]")
-_SIZE = re.compile(rb"\xff\d+ size:(\d+) ")
+_SIZE = re.compile(rb"(\xff\d+ )size:(\d+) ")
 
 _to_bytes = msgspec.json.Encoder().encode
 
@@ -401,7 +401,11 @@ class Coder:
         return body
 
     def _way(self, line: bytes, stored: bytes, place: Place | bytes) -> _Way:
-        """How a value with this header is decoded."""
+        """How a value with this header is decoded, whatever size it says that it has."""
+        if (sized := _SIZE.match(line)) is not None:
+            line = sized[1] + line[sized.end() :]
+            if (known := self._ways.get(line)) is not None:
+                return known
         found = growth.parse(stored)
         if found is None:
             raise ValueError("its header cannot be read")
@@ -418,16 +422,17 @@ class Coder:
         return way
 
     def open(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
-        """As `decode`; but what is damaged or was tampered with is given as `Unopened`.
+        """As `decode`, with what it was; what is damaged or was tampered with as `Unopened`.
 
         Raises:
             Undecodable: this process has not what it needs to decode it.
             Erased: its key was destroyed.
         """
         try:
-            return self.decode(stored, place, most, leads=leads)
+            value = self.decode(stored, place, most, leads=leads)
         except (ValueError, Tampered) as error:
             return Unopened.of(stored, error)
+        return value if value is stored else DecodedValue.of(value, stored)
 
     @property
     def opens_nothing(self) -> bool:
@@ -539,7 +544,7 @@ def plain_size(value: bytes) -> int:
     if value[:1] != MARK:
         return len(value)
     found = _SIZE.match(value)
-    return int(found[1]) if found else len(value)
+    return int(found[2]) if found else len(value)
 
 
 def sealed_with(stored: bytes) -> str:

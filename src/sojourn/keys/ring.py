@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,6 +19,8 @@ from sojourn.keys.files import locked, named_file, write_file
 
 ENVIRONMENT = "env:"
 """Starts the name of a variable where a path may stand."""
+_SECRET = re.compile(r"[A-Za-z0-9_-]{42,}=?|[A-Za-z0-9+/]{42,}=")
+"""A key as people write one: in hexadecimal or in base64."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -122,6 +125,11 @@ class KeyRing:
                 repeats what stands in it.
         """
         name = os.fspath(path)
+        if _looks_secret(name):
+            raise ConfigurationError(
+                "A key, or the text of a ring, stands where a path belongs. Put the text in a file "
+                "that only you may read, and give its path; or in a variable, and give env:NAME."
+            )
         if name.startswith(ENVIRONMENT):
             variable = name.removeprefix(ENVIRONMENT)
             text = os.environ.get(variable, "")
@@ -323,6 +331,12 @@ class KeyRing:
                 key="",
                 raw=data,
             ) from None
+
+
+def _looks_secret(path: str) -> bool:
+    """Whether it is a ring's text, or a key: no message may repeat it."""
+    looks = "{" in path or _SECRET.fullmatch(path) is not None
+    return looks and not os.path.exists(path)  # noqa: PTH110 - a Path of a text may be too long
 
 
 def _bound(bound: bytes, master: str) -> bytes:

@@ -73,6 +73,11 @@ def _store_of(at: RoomContext) -> tuple[RoomStore, AppsOf, Callable[[], Awaitabl
     if where is None and at.engine is not None:
         store = RedisDataKeys(at.engine, DataKeyRoomKeys(at.options.namespace))
         return store, nobodys, _nothing
+    if where in ("memory:", "memory://") and at.engine is not None:
+        raise ConfigurationError(
+            f"key_store={where} would lose the data keys with this process, and what they sealed: "
+            "name a server or a file, or leave it out."
+        )
     if where is None or where in ("memory:", "memory://"):
         memory = InMemoryDataKeys()
         return memory, at_once(memory.apps_of), _nothing
