@@ -94,6 +94,17 @@ def test_the_store_without_a_loop_leaves_nothing_behind(examples: Examples) -> N
     assert examples.run("sync_store.py") == said
 
 
+def test_a_graph_remembers_after_a_restart(examples: Examples) -> None:
+    assert examples.run("langgraph_chat.py", "Hello, I am Ada.") == [
+        "You said 1 things, first: Hello, I am Ada.",
+        "first: Hello, I am Ada. (3 checkpoints)",
+    ]
+    assert examples.run("langgraph_chat.py", "Who am I?") == [
+        "You said 2 things, first: Hello, I am Ada.",
+        "first: Hello, I am Ada. (6 checkpoints)",
+    ]
+
+
 def test_a_session_is_loaded_after_a_restart(examples: Examples) -> None:
     first = examples.run("session_manager.py")
     assert first[0] == "spiral-1: not found, creating new"

@@ -18,7 +18,7 @@ from sojourn.security import Guard, User
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = {
-    *("click", "fastapi", "google", "hiredis", "langchain_core", "opentelemetry"),
+    *("click", "fastapi", "google", "hiredis", "langchain_core", "langgraph", "opentelemetry"),
     *("prometheus_client", "rich", "typer", "uvloop", "zstandard"),
 }
 REDIS_PY = {"hiredis", "opentelemetry"}
@@ -57,11 +57,11 @@ def results() -> set[type]:
     """
     found: set[type] = set()
     waiting: set[type] = {sojourn.Sojourn}
-    rooms = "sessions", "batch", "adapters", "memory", "cache", "artifacts", "notices", "admin"
+    rooms = "sessions", "batch", "adapters", "memory", "cache", "artifacts", "threads", "admin"
     with sojourn.force_memory() as store:
-        waiting |= {type(getattr(store, name)) for name in rooms}
+        waiting |= {type(getattr(store, name)) for name in (*rooms, "notices")}
         admin = store.admin
-        of_rooms = admin.doctor, admin.cache, admin.memory, admin.artifacts
+        of_rooms = admin.doctor, admin.cache, admin.memory, admin.artifacts, admin.threads
         waiting |= set(map(type, (store.sessions.safe, store.batch.safe, *of_rooms)))
     while waiting:
         kind = waiting.pop()

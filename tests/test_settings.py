@@ -41,6 +41,7 @@ SAID: dict[str, tuple[str, str, Any]] = {
     "SOJOURN_KNOWLEDGE_TTL": ("None", "knowledge_ttl", None),
     "SOJOURN_HISTORY_TTL": ("0.5", "history_ttl", 0.5),
     "SOJOURN_ARTIFACT_TTL": ("60", "artifact_ttl", 60.0),
+    "SOJOURN_THREAD_TTL": ("60", "thread_ttl", 60.0),
     "SOJOURN_MAX_ARTIFACT_BYTES": ("100", "max_artifact_bytes", 100),
     "SOJOURN_MAX_SESSIONS": ("100", "max_sessions", 100),
     "SOJOURN_STRICT_IDS": ("true", "strict_ids", True),

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from sojourn.artifacts.admin import ArtifactAdmin
     from sojourn.cache import Cache, CacheStats
     from sojourn.cache.admin import CacheAdmin
+    from sojourn.checkpoints import (
+        CheckpointPlace,
+        StoredCheckpoint,
+        ThreadKey,
+        ThreadPage,
+        Threads,
+    )
+    from sojourn.checkpoints.admin import ThreadAdmin
     from sojourn.client import Sojourn, open  # noqa: A004 - sojourn.open(url)
     from sojourn.doctor import Doctor, Report
     from sojourn.errors import (
@@ -101,6 +109,12 @@ _HOME = {
     "AdapterSessions": "sojourn.sessions",
     "Admin": "sojourn.admin",
     "ArtifactAdmin": "sojourn.artifacts.admin",
+    "ThreadAdmin": "sojourn.checkpoints.admin",
+    "CheckpointPlace": "sojourn.checkpoints",
+    "StoredCheckpoint": "sojourn.checkpoints",
+    "ThreadKey": "sojourn.checkpoints",
+    "ThreadPage": "sojourn.checkpoints",
+    "Threads": "sojourn.checkpoints",
     "CacheAdmin": "sojourn.cache.admin",
     "MemoryAdmin": "sojourn.memory.admin",
     "Appended": "sojourn.sessions",
@@ -173,6 +187,7 @@ __all__ = [
     "CacheAdmin",
     "CacheStats",
     "CallFact",
+    "CheckpointPlace",
     "Closed",
     "ConfigurationError",
     "Conflict",
@@ -240,8 +255,13 @@ __all__ = [
     "StaleEntry",
     "StaleSession",
     "Stats",
+    "StoredCheckpoint",
     "Swept",
     "Tampered",
+    "ThreadAdmin",
+    "ThreadKey",
+    "ThreadPage",
+    "Threads",
     "Throttled",
     "TooLarge",
     "TooManyLabels",

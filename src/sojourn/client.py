@@ -15,6 +15,7 @@ from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.calls.call import Call
+from sojourn.checkpoints import Threads
 from sojourn.codecs.serializers import Serializer
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
@@ -71,6 +72,7 @@ class Sojourn:
         cache: results of expensive steps.
         memory: what outlives sessions.
         artifacts: files of sessions and users, in versions.
+        threads: checkpoints of graphs and workflows.
         notices: what happens to a user's sessions, if it was opened with `notices=True`.
     """
 
@@ -78,6 +80,7 @@ class Sojourn:
     cache: Cache
     memory: Memory
     artifacts: Artifacts
+    threads: Threads
     notices: Notices
 
     def __init__(self, rooms: Rooms, hooks: Hooks) -> None:
@@ -433,6 +436,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
     knowledge_ttl: float | None = 7 * DAY,
     history_ttl: float | None = 30 * DAY,
     artifact_ttl: float | None = 30 * DAY,
+    thread_ttl: float | None = 30 * DAY,
     max_artifact_bytes: int = 64 * MiB,
     notices: bool = False,
     keys: Keys | None = None,
@@ -494,6 +498,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         history_ttl: seconds that what is remembered of a session does; None for ever.
         artifact_ttl: seconds that an artifact lives after it was last saved or loaded; None for
             ever.
+        thread_ttl: seconds that a thread of checkpoints lives after its last write; None for ever.
         max_artifact_bytes: the largest version of an artifact, with its metadata.
         notices: whether every change of a session is published to subscribers (`store.notices`);
             the server's user then needs the right to publish and subscribe.
@@ -542,6 +547,7 @@ def open(  # noqa: A001 - sojourn.open(url), as gzip.open and dbm.open
         knowledge_ttl=knowledge_ttl,
         history_ttl=history_ttl,
         artifact_ttl=artifact_ttl,
+        thread_ttl=thread_ttl,
         max_artifact_bytes=max_artifact_bytes,
         notices=notices,
         keys=keys,

@@ -206,6 +206,16 @@ def parse_entry(value: object) -> str:
     return _parse("entry", value, empty=False)
 
 
+def parse_thread(value: object) -> str:
+    """Check the id of a thread."""
+    return _parse("thread", value, empty=False)
+
+
+def parse_place(kind: str, value: object) -> str:
+    """Check a namespace, an id or a task within a thread; the outermost namespace is empty."""
+    return _parse(kind, value, empty=kind in ("namespace", "task"))
+
+
 def parse_artifact(value: object) -> str:
     """Check the name of an artifact."""
     return _parse("artifact", value, empty=False)

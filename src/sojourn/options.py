@@ -43,6 +43,7 @@ class Options(NamedTuple):
     knowledge_ttl: float | None = 7 * DAY
     history_ttl: float | None = 30 * DAY
     artifact_ttl: float | None = 30 * DAY
+    thread_ttl: float | None = 30 * DAY
     max_artifact_bytes: int = 64 * MiB
     notices: bool = False
     keys: Any = None
@@ -86,7 +87,7 @@ _MOST = {
 """So that every store takes the archives of every other."""
 _FOREVER = (
     *("session_ttl", "state_ttl", "max_events", "max_sessions"),
-    *("memory_ttl", "knowledge_ttl", "history_ttl", "artifact_ttl"),
+    *("memory_ttl", "knowledge_ttl", "history_ttl", "artifact_ttl", "thread_ttl"),
 )
 """Options that may be `none`."""
 _WHOLE = (

@@ -8,6 +8,7 @@ from sojourn.artifacts.room import ROOM as ARTIFACTS
 from sojourn.cache.room import ROOM as CACHE
 from sojourn.calls.keys import Keys
 from sojourn.calls.room import OpenRoom, Room, RoomContext, RoomRecord
+from sojourn.checkpoints.room import ROOM as CHECKPOINTS
 from sojourn.dictionaries.room import ROOM as DICTIONARIES
 from sojourn.errors import InvalidInput
 from sojourn.jobs.room import ROOM as JOBS
@@ -29,7 +30,10 @@ __all__ = [
     "register_installed",
 ]
 
-ROOMS = [SESSIONS, MEMORY, ARTIFACTS, CACHE, NOTICES, STREAMS, SECURITY, KEYS, DICTIONARIES, JOBS]
+ROOMS = [
+    *(SESSIONS, MEMORY, ARTIFACTS, CHECKPOINTS, CACHE, NOTICES, STREAMS, SECURITY),
+    *(KEYS, DICTIONARIES, JOBS),
+]
 """In the order in which they are shown and forgotten. `register` adds to it."""
 
 _OF_USERS = frozenset({"owner", "history", "bind", "bound", "rotate", "remember"})

@@ -58,6 +58,8 @@ class Variables(BaseSettings):
     """Seconds that the history of a user's sessions lives."""
     sojourn_artifact_ttl: Life = _OPEN.artifact_ttl
     """Seconds that artifacts live."""
+    sojourn_thread_ttl: Life = _OPEN.thread_ttl
+    """Seconds that a thread of checkpoints lives after its last write."""
     sojourn_max_event_bytes: Count = _OPEN.max_event_bytes
     """The largest event, as JSON."""
     sojourn_max_state_bytes: Count = _OPEN.max_state_bytes

@@ -1,0 +1,26 @@
+"""Threads of checkpoints: a tree of states in which each value is stored once."""
+
+from sojourn.checkpoints.model import (
+    Branch,
+    CheckpointPlace,
+    Leaf,
+    PendingWrite,
+    StoredCheckpoint,
+    Thread,
+    ThreadKey,
+    ThreadPage,
+)
+from sojourn.checkpoints.service import DEFAULT_TTL, Threads
+
+__all__ = [
+    "DEFAULT_TTL",
+    "Branch",
+    "CheckpointPlace",
+    "Leaf",
+    "PendingWrite",
+    "StoredCheckpoint",
+    "Thread",
+    "ThreadKey",
+    "ThreadPage",
+    "Threads",
+]

@@ -1,0 +1,1 @@
+"""Operations of the checkpoints room, each with its Lua script beside it."""
