@@ -8,6 +8,7 @@ import os
 import pickle
 import secrets
 import stat
+import sys
 import threading
 import traceback
 from base64 import urlsafe_b64encode
@@ -332,3 +333,11 @@ async def test_a_ring_without_an_active_key_reads_and_seals_nothing() -> None:
     (name,) = ring.ids
     wrapped = ring.activate(name).wrap(b"secret", b"here")
     assert ring.unwrap(wrapped, b"here") == b"secret"
+
+
+def test_a_missing_library_is_said_when_the_store_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    with pytest.raises(ConfigurationError, match="crypto"):
+        sojourn.open("memory://", keys=KeyRing([bytes(32)]))

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
+from sojourn.codecs.encryption import KEY_BYTES, aead
 from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.scan import scan
@@ -34,6 +35,7 @@ def _open(at: RoomContext) -> OpenRoom:
     store, apps_of, close = _store_of(at)
     source, ring = None, _no_ring
     if options.keys is not None:
+        aead(bytes(KEY_BYTES))  # what is missing is said when the store is opened
         provider = RingProvider(options.keys, options.key_cache_seconds, options.operation_timeout)
         ring = provider.ring
         source = DataKeySource(store, ring, options.key_cache_seconds)
