@@ -88,7 +88,7 @@ def serialized(serializer: Serializer, text: bytes) -> bytes | None:
         made: object = serializer.dumps(decode(text))
     except Exception:  # noqa: BLE001 - the application's own; JSON holds it
         return None
-    if isinstance(made, bytes):
+    if isinstance(made, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         return made
     raise InvalidInput(
         f"dumps() of the serializer {serializer.name!r} gave {type(made).__name__}, not bytes."
