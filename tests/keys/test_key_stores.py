@@ -196,6 +196,14 @@ async def test_a_file_keeps_what_a_newer_version_has_added(path: Path) -> None:
     assert [each[:2] for each in after["owners"]] == [["shop", "ada"], ["shop", "bob"]]
 
 
+def test_a_file_is_refused_where_none_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.keys.files.fcntl", None)
+    with pytest.raises(ConfigurationError, match="needs locks of files"):
+        sojourn.open("memory://", keys=RING, key_store=f"file:{tmp_path}/keys")
+
+
 async def test_a_folder_that_is_not_there_or_is_full_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no folder"):
         sojourn.open("memory://", keys=RING, key_store=f"file:{tmp_path}/none/keys")

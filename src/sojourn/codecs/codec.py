@@ -451,9 +451,11 @@ class Coder:
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
         # Nothing in front of it names a dictionary, so it needs one that every process has.
-        names, body = self._encoded(data, self._codec.compressor, json=False)
-        encodings = " ".join(names)
+        codec, encodings, body = self._codec, "", data
+        if codec.compressing and codec.compressor is not None:
+            encodings, body = codec.compressor.compress(data) or ("", data)
         if self._active is not None:
+            encodings = f"{encodings} {self._name}" if encodings else self._name
             body = self._active.seal(body, encodings.encode() + b"\n" + _to_bytes(place))
         return encodings, body
 
@@ -474,25 +476,6 @@ class Coder:
             except ValueError as error:
                 raise _tampered(place, str(error), body) from error
         return self._decoded(names[:-1] if sealed else names, body, what, most)
-
-    def _encoded(
-        self, value: bytes, compressor: Compressor | None, *, json: bool
-    ) -> tuple[list[str], bytes]:
-        """What is done to a value, and what comes of it; it is yet to be sealed."""
-        codec, names, body = self._codec, list[str](), value
-        if json and codec.serializer is not None:
-            other = serialized(codec.serializer, body)
-            if other is not None:
-                names.append(codec.serializer.name)
-                body = other
-        if codec.compressing and compressor is not None:
-            smaller = compressor.compress(body)
-            if smaller is not None:
-                names.append(smaller[0])
-                body = smaller[1]
-        if self._active is not None:
-            names.append(self._name)
-        return names, body
 
     def _key(self, name: str, what: str) -> DataKey:
         wanted = name.partition(":")[2]

@@ -60,6 +60,11 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
         ) from error
 
 
+def can_lock() -> bool:
+    """Whether `locked` keeps others out."""
+    return fcntl is not None
+
+
 @contextmanager
 def locked(path: Path) -> Generator[None]:
     """Let no other process change a file meanwhile: a lock on `.NAME.lock` beside it.
