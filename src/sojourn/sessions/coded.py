@@ -19,6 +19,7 @@ from sojourn.codecs.growth import MARK
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import Erased, SessionNotFound, SojournError, StaleSession, Undecodable
 from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.process_bound import tell_after_fork
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import decoded_row, encoded_row, place_of_log
 from sojourn.sessions.operations.append import Append
@@ -60,6 +61,11 @@ class CodedSessions(CodedStore):
     def __init__(self, store: RoomStore, codec: Codec) -> None:
         super().__init__(store, codec)
         self._logs: dict[SessionKey, LogId] = {}
+        self._lock = threading.Lock()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread of the parent holds."""
         self._lock = threading.Lock()
 
     async def _coded(self, operation: Operation[R]) -> R:
