@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from sojourn.codecs.codec import Codec, Coder, DataKeys, Place
 from sojourn.codecs.encryption import NONCE_BYTES, DataKey
 from sojourn.codecs.growth import Unopened
 from sojourn.codecs.serializers import MessagePack
-from sojourn.errors import KeyMissing, NewerFormat, Tampered
+from sojourn.errors import InvalidInput, KeyMissing, NewerFormat, Tampered
 
 HERE = Place("sessions", "state", "shop", "ada", "log", "cart")
 VALUE = b'{"tea":[1,2.5,"\xc3\xa9"]}'
@@ -49,6 +51,14 @@ async def test_what_is_sealed_opens_in_its_place_only() -> None:
         ada.decode(sealed, HERE._replace(user=None), MOST)
 
 
+async def test_a_coder_remembers_no_sizes() -> None:
+    ada = await coder()
+    for size in range(300):
+        value = b'"%b"' % (b"x" * size)
+        assert ada.decode(ada.encode(value, HERE, sized=True), HERE, MOST) == value
+    assert len(ada._ways) == 1
+
+
 async def test_no_bit_can_be_flipped() -> None:
     sealed = (ada := await coder()).encode(VALUE, HERE, lead=b'"e1"\n')
     for at in range(8 * len(sealed)):
@@ -82,6 +92,21 @@ async def test_bytes_come_back(value: bytes, sized: bool) -> None:
     assert ada.decode(sealed, HERE, MOST) == value
     encodings, body = ada.encode_data(value, HERE)
     assert ada.decode_data(encodings, body, HERE, MOST) == value
+
+
+class Lines(MessagePack):
+    """A serializer that gives text, as `json.dumps` does."""
+
+    name = "lines"
+
+    def dumps(self, value: Any, /) -> Any:
+        return json.dumps(value)
+
+
+async def test_a_serializer_that_gives_no_bytes_is_told() -> None:
+    plain = await Codec(Lines()).coder("shop", "ada")
+    with pytest.raises(InvalidInput, match="'lines' gave str, not bytes"):
+        plain.encode(VALUE, HERE)
 
 
 def test_no_nonce_comes_twice() -> None:

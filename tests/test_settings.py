@@ -21,6 +21,7 @@ from extent import examples
 from servers import Server, any_binary
 from sojourn import ConfigurationError
 from sojourn.engine.address import parse
+from sojourn.keys import KeyRing
 from sojourn.options import Options
 from sojourn.settings import Settings
 from sojourn.settings import settings as reading
@@ -488,6 +489,7 @@ def test_the_guide_is_up_to_date() -> None:
 
 
 async def test_open_takes_every_option(tmp_path: Path) -> None:
+    KeyRing.new().save(tmp_path / "keys")
     options = Options()._asdict()
     others = {
         **{name: value + 1 for name, value in options.items() if type(value) in (int, float)},

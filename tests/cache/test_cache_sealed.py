@@ -17,6 +17,7 @@ from servers import Server
 from sojourn import Erased, KeyMissing, Tampered, Unavailable
 from sojourn.cache.fingerprint import fingerprint
 from sojourn.cache.keys import CacheRoomKeys
+from sojourn.keys import KeyRing
 from sojourn.testing import CacheContract
 
 if extent.FULL:  # else a handful is enough
@@ -246,3 +247,14 @@ async def test_after_an_erasure(store: sojourn.Sojourn, keys: TestKeys, name: st
 def client_url(client: redis.Redis) -> str:
     where = client.connection_pool.connection_kwargs
     return f"redis://{where['host']}:{where['port']}"
+
+
+async def test_a_closed_store_lets_decorated_functions_compute(shared_server: Server) -> None:
+    """As `fetch` does, also where the key of a fingerprint is not cached."""
+    async with sojourn.open(shared_server.url, keys=KeyRing.new()) as store:
+
+        @store.cache.cached()
+        async def double(number: int) -> int:
+            return 2 * number
+
+    assert await double(21) == 42

@@ -281,7 +281,13 @@ READS = {
     "Batches": {"get"},
     "AdapterSessions": {"get_as"},
     "SessionAdmin": {"recent", "users", "apps", "quarantined"},
-    "Admin": {"apps_of", "metrics", "reseal", "upgrade"},  # nothing, where all is as it is written
+    "Admin": {
+        "apps_of",
+        "metrics",
+        "reseal",
+        "retire_dictionary",
+        "upgrade",
+    },  # nothing, where all is as it is written
     "History": {"all", "last"},
     "Cache": {"get", "close", "fingerprint"},
     "CacheAdmin": {"names"},

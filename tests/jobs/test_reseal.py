@@ -326,6 +326,24 @@ OF_A_USER = CHILD.replace(
 ).replace("reseal(lease", "reseal(sojourn.UserKey.of('shop', 'ada'), lease")
 
 
+async def test_a_damaged_event_is_not_sealed_as_if_it_were_sound(
+    plain: sojourn.Sojourn, raw: Any, shared_server: Server
+) -> None:
+    """Its checksum is all that tells: what is encoded gets another one."""
+    key = (await plain.sessions.create("shop", "ada")).key
+    await plain.sessions.append(key, *(Event(author="user", payload=f"word {n}") for n in range(3)))
+    log = f"session:{{shop:ada}}:{key.session}:events"
+    row = raw.lindex(log, 1).replace(b"word 1", b"ward 1")
+    raw.lset(log, 1, row)
+    async with sojourn.open(shared_server.url, keys=KeyRing.new(migrating=True)) as store:
+        await store.admin.reseal()
+        assert raw.lindex(log, 1) == row
+        assert [raw.lindex(log, at)[:1] for at in (0, 2)] == [MARK, MARK]
+        found = await store.sessions.get(key)
+        assert [event.payload for event in found.events] == ["word 0", "word 2"]
+        assert [each.raw for each in await store.admin.quarantined("shop", "ada")] == [row]
+
+
 @pytest.mark.parametrize("calls", POINTS)
 async def test_a_job_that_is_killed_goes_on(
     plain: sojourn.Sojourn, raw: Any, shared_server: Server, calls: int

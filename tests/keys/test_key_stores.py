@@ -196,11 +196,22 @@ async def test_a_file_keeps_what_a_newer_version_has_added(path: Path) -> None:
     assert [each[:2] for each in after["owners"]] == [["shop", "ada"], ["shop", "bob"]]
 
 
+def test_a_file_is_refused_where_none_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.keys.files.fcntl", None)
+    with pytest.raises(ConfigurationError, match="needs locks of files"):
+        sojourn.open("memory://", keys=RING, key_store=f"file:{tmp_path}/keys")
+
+
 async def test_a_folder_that_is_not_there_or_is_full_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no folder"):
         sojourn.open("memory://", keys=RING, key_store=f"file:{tmp_path}/none/keys")
     with pytest.raises(InvalidInput, match="belongs to keys="):
         sojourn.open("memory://", key_store=f"file:{tmp_path}/keys")
+    for lost in ("memory:", "memory://"):
+        with pytest.raises(ConfigurationError, match="with this process"):
+            sojourn.open("redis://127.0.0.1:1", keys=RING, key_store=lost)
     folder = tmp_path / "folder"
     folder.mkdir()
     async with sojourn.open("memory://", keys=RING, key_store=f"file:{folder}/keys") as store:

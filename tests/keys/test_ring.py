@@ -8,7 +8,9 @@ import os
 import pickle
 import secrets
 import stat
+import sys
 import threading
+import traceback
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sojourn
 from sojourn.errors import ConfigurationError, InvalidInput, KeyMissing, Tampered, Unavailable
 from sojourn.keys import KeyRing
 from sojourn.keys import provider as providers
@@ -95,6 +98,25 @@ def test_nothing_shows_a_key(path: Path) -> None:
         assert encoded[:8] not in each
         assert SECRET[:8].hex() not in each
         assert repr(SECRET)[2:10] not in each
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        KeyRing([SECRET]).text(),
+        f"env:{KeyRing([SECRET]).text()}",
+        KeyRing([SECRET]).text().replace("\n", "") * 20,
+        urlsafe_b64encode(SECRET).decode(),
+        SECRET.hex(),
+    ],
+)
+def test_a_key_where_a_path_belongs_is_not_repeated(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="where a path belongs") as error:
+        sojourn.open("memory://", keys=given)
+    shown = "".join(traceback.format_exception(error.value, chain=True))
+    assert given not in shown
+    assert urlsafe_b64encode(SECRET).decode()[:8] not in str(error.value)
+    assert error.value.__context__ is None
 
 
 def test_a_key_is_called_after_itself(path: Path) -> None:
@@ -311,3 +333,11 @@ async def test_a_ring_without_an_active_key_reads_and_seals_nothing() -> None:
     (name,) = ring.ids
     wrapped = ring.activate(name).wrap(b"secret", b"here")
     assert ring.unwrap(wrapped, b"here") == b"secret"
+
+
+def test_a_missing_library_is_said_when_the_store_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    with pytest.raises(ConfigurationError, match="crypto"):
+        sojourn.open("memory://", keys=KeyRing([bytes(32)]))

@@ -57,6 +57,8 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
             lambda: plain.sessions.save(key, state={"a": 2}, events=[said]),
             lambda: plain.sessions.create("shop", "ada", state={"user:u": 2}),
             lambda: plain.sessions.create("shop", "bob", state={"app:p": 2}),
+            lambda: plain.sessions.create("shop", "ada", title="plain"),
+            lambda: plain.sessions.create("shop", "eve", title="plain"),
             lambda: plain.sessions.get(key),
             lambda: plain.artifacts.save(key, "list", b"coffee"),
             lambda: plain.artifacts.load(key, "list"),
@@ -68,6 +70,8 @@ async def test_a_process_without_keys_puts_no_plain_text_beside_what_is_sealed(
             with pytest.raises(KeyMissing, match="keys="):
                 await write()
         assert await sealing.sessions.get(key) == before
+        assert await sealing.sessions.count("shop", "ada") == 1
+        assert await sealing.sessions.count("shop", "eve") == 0
         artifact = await sealing.artifacts.load(key, "list")
         assert artifact is not None
         assert (artifact.data, artifact.version) == (b"tea", 0)

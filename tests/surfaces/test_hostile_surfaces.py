@@ -72,6 +72,7 @@ ARGUMENTS = {
     "query": "tea",
     "tag": "t",
     "record": "r",
+    "state": "on",
 }
 """For what a command must have."""
 

@@ -186,7 +186,10 @@ async def test_versions_without_sealed_archives_are_told(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "asked",
-    [{"n": 2**40}, {"n": 1000}, {"r": 2**20}, {"p": 2**30}, {"n": 0}, {"salt": "?"}, {"key": "x"}],
+    [
+        *({"n": 2**40}, {"n": 1000}, {"r": 2**20}, {"p": 2**30}, {"n": 0}, {"n": 2**17, "r": 1}),
+        *({"salt": "?"}, {"key": "x"}),
+    ],
     ids=str,
 )
 async def test_a_first_line_that_asks_for_too_much(

@@ -86,6 +86,7 @@ class Artifacts:
             OutcomeUnknown: whether it was saved is not known; repeat it with that id.
             CorruptRecord: what is kept under this name cannot be read; deleting it removes it.
             NewerFormat: a newer version of Sojourn keeps it in a way that this one cannot read.
+            KeyMissing: the version before is sealed, and this process would write plain text.
         """
         place = _place(owner, name)
         extra, mime = _object(metadata), _text(mime_type)

@@ -307,7 +307,7 @@ class Cache:
                     arguments = arguments_of(signature, given, named)
                     try:
                         name = await self.fingerprint(called, arguments, tenant=of)
-                    except (Unavailable, Undecodable) as error:
+                    except (Unavailable, Closed, Undecodable) as error:
                         return cast("T", await self._computed(compute, error))
                 value = await self.fetch(
                     name,

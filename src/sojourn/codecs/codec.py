@@ -15,7 +15,7 @@ import msgspec
 
 from sojourn.codecs import growth
 from sojourn.codecs.encryption import DataKey
-from sojourn.codecs.growth import CIPHER, MARK, Unopened
+from sojourn.codecs.growth import CIPHER, MARK, DecodedValue, Unopened
 from sojourn.codecs.serializers import Serializer, deserialized, serialized
 from sojourn.errors import KeyMissing, NewerFormat, SojournError, Tampered
 
@@ -27,7 +27,7 @@ _WAYS = 256
 
 _KEY_ID = re.compile(rb"\xff1(?: [^\n ]+)* aes-256-gcm:([0-9a-f]{16})\n")
 _DICTIONARY = re.compile(rb"\xff1(?: [^\n ]+)*? zstd:([A-Za-z0-9_-]+)[ \n]")
-_SIZE = re.compile(rb"\xff\d+ size:(\d+) ")
+_SIZE = re.compile(rb"(\xff\d+ )size:(\d+) ")
 
 _to_bytes = msgspec.json.Encoder().encode
 
@@ -401,7 +401,11 @@ class Coder:
         return body
 
     def _way(self, line: bytes, stored: bytes, place: Place | bytes) -> _Way:
-        """How a value with this header is decoded."""
+        """How a value with this header is decoded, whatever size it says that it has."""
+        if (sized := _SIZE.match(line)) is not None:
+            line = sized[1] + line[sized.end() :]
+            if (known := self._ways.get(line)) is not None:
+                return known
         found = growth.parse(stored)
         if found is None:
             raise ValueError("its header cannot be read")
@@ -418,21 +422,27 @@ class Coder:
         return way
 
     def open(self, stored: bytes, place: Place, most: int, *, leads: bool = False) -> bytes:
-        """As `decode`; but what is damaged or was tampered with is given as `Unopened`.
+        """As `decode`, with what it was; what is damaged or was tampered with as `Unopened`.
 
         Raises:
             Undecodable: this process has not what it needs to decode it.
             Erased: its key was destroyed.
         """
         try:
-            return self.decode(stored, place, most, leads=leads)
+            value = self.decode(stored, place, most, leads=leads)
         except (ValueError, Tampered) as error:
             return Unopened.of(stored, error)
+        return value if value is stored else DecodedValue.of(value, stored)
 
     @property
     def opens_nothing(self) -> bool:
         """Whether there is no key, where only sealed values may be."""
         return self._strict and not self._keys
+
+    @property
+    def seals_with(self) -> str:
+        """The id of the key that seals what is written; empty for none."""
+        return "" if self._active is None else self._active.id
 
     def subkey(self, purpose: bytes) -> bytes | None:
         """Of the key that seals what is written, 32 bytes for another purpose; None for no key."""
@@ -441,9 +451,11 @@ class Coder:
     def encode_data(self, data: bytes, place: Place) -> tuple[str, bytes]:
         """Bytes that can have no header: what was done to them, and what came of it."""
         # Nothing in front of it names a dictionary, so it needs one that every process has.
-        names, body = self._encoded(data, self._codec.compressor, json=False)
-        encodings = " ".join(names)
+        codec, encodings, body = self._codec, "", data
+        if codec.compressing and codec.compressor is not None:
+            encodings, body = codec.compressor.compress(data) or ("", data)
         if self._active is not None:
+            encodings = f"{encodings} {self._name}" if encodings else self._name
             body = self._active.seal(body, encodings.encode() + b"\n" + _to_bytes(place))
         return encodings, body
 
@@ -464,25 +476,6 @@ class Coder:
             except ValueError as error:
                 raise _tampered(place, str(error), body) from error
         return self._decoded(names[:-1] if sealed else names, body, what, most)
-
-    def _encoded(
-        self, value: bytes, compressor: Compressor | None, *, json: bool
-    ) -> tuple[list[str], bytes]:
-        """What is done to a value, and what comes of it; it is yet to be sealed."""
-        codec, names, body = self._codec, list[str](), value
-        if json and codec.serializer is not None:
-            other = serialized(codec.serializer, body)
-            if other is not None:
-                names.append(codec.serializer.name)
-                body = other
-        if codec.compressing and compressor is not None:
-            smaller = compressor.compress(body)
-            if smaller is not None:
-                names.append(smaller[0])
-                body = smaller[1]
-        if self._active is not None:
-            names.append(self._name)
-        return names, body
 
     def _key(self, name: str, what: str) -> DataKey:
         wanted = name.partition(":")[2]
@@ -534,7 +527,7 @@ def plain_size(value: bytes) -> int:
     if value[:1] != MARK:
         return len(value)
     found = _SIZE.match(value)
-    return int(found[1]) if found else len(value)
+    return int(found[2]) if found else len(value)
 
 
 def sealed_with(stored: bytes) -> str:

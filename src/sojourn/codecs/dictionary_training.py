@@ -121,8 +121,9 @@ def _finalizer() -> Any:
         ConfigurationError: it is not installed.
     """
     try:
-        name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
-        return import_module(name)
+        if sys.version_info >= (3, 14):
+            return import_module("compression.zstd")
+        return import_module("backports.zstd")
     except ImportError as error:
         raise ConfigurationError(
             f"Training needs the package backports.zstd: {how_to_install('zstd')}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from zlib import crc32
 
 import msgspec
@@ -57,6 +57,23 @@ class Encoded(NamedTuple):
     body: bytes
 
 
+class DecodedValue(bytes):
+    """A value that was decoded.
+
+    Attributes:
+        stored: the value as it is stored.
+    """
+
+    stored: bytes
+
+    @classmethod
+    def of(cls, value: bytes, stored: bytes) -> Self:
+        """For a value, with what it was decoded from."""
+        made = cls(value)
+        made.stored = stored
+        return made
+
+
 class Unopened(bytes):
     """Stands for a stored value that cannot be opened. As bytes it is no text and no JSON.
 
@@ -79,7 +96,7 @@ class Unopened(bytes):
 
 def stored_form(value: bytes) -> bytes:
     """The bytes of a value as they are stored."""
-    return value.stored if isinstance(value, Unopened) else value
+    return value.stored if isinstance(value, DecodedValue | Unopened) else value
 
 
 def encoded(major: int, encodings: tuple[str, ...], body: bytes) -> bytes:

@@ -79,11 +79,20 @@ def serializer_of(given: object) -> Serializer | None:
 
 
 def serialized(serializer: Serializer, text: bytes) -> bytes | None:
-    """JSON text in the form of a serializer; None when that cannot hold it."""
+    """JSON text in the form of a serializer; None when that cannot hold it.
+
+    Raises:
+        InvalidInput: it gives something else than bytes.
+    """
     try:
-        return serializer.dumps(decode(text))
+        made: object = serializer.dumps(decode(text))
     except Exception:  # noqa: BLE001 - the application's own; JSON holds it
         return None
+    if isinstance(made, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return made
+    raise InvalidInput(
+        f"dumps() of the serializer {serializer.name!r} gave {type(made).__name__}, not bytes."
+    )
 
 
 def deserialized(serializer: Serializer, data: bytes) -> bytes:

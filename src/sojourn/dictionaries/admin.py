@@ -200,7 +200,7 @@ class DictionaryAdmin:
         return max(0.0, since + CACHE_SECONDS - time.time())
 
     async def remove(self, app: str, name: str) -> None:
-        """Delete a dictionary. What was compressed with it is lost: call `store.admin.retire`.
+        """Delete a dictionary. What was compressed with it is lost: `retire_dictionary` looks.
 
         Two round trips.
 

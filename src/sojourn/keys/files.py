@@ -16,6 +16,18 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+def named_file(name: str | os.PathLike[str]) -> Path:
+    """The path of a file.
+
+    Raises:
+        ConfigurationError: it can be the name of none.
+    """
+    path = Path(name)
+    if not path.name or "\0" in str(path):
+        raise ConfigurationError("The file of keys has a name that no file can have.")
+    return path
+
+
 def write_file(path: Path, data: bytes, *, replace: bool) -> None:
     """Write a file with mode 0600. After a crash it is there whole, or as it was before.
 
@@ -46,6 +58,11 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}); it is as it was."
         ) from error
+
+
+def can_lock() -> bool:
+    """Whether `locked` keeps others out."""
+    return fcntl is not None
 
 
 @contextmanager

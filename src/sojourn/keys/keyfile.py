@@ -12,7 +12,7 @@ import msgspec
 from sojourn.calls.operation import Operation, R
 from sojourn.codecs.growth import check_format
 from sojourn.errors import ConfigurationError, CorruptRecord, SojournError, Unavailable
-from sojourn.keys.files import locked, write_file
+from sojourn.keys.files import can_lock, locked, write_file
 from sojourn.keys.inmemory import InMemoryDataKeys
 from sojourn.keys.model import KeyOwner
 
@@ -44,10 +44,16 @@ class FileDataKeys:
         path: the file; its folder has to be there.
 
     Raises:
-        ConfigurationError: there is no such folder.
+        ConfigurationError: there is no such folder, or this platform locks no files: two processes
+            could lose each other's keys.
     """
 
     def __init__(self, path: Path) -> None:
+        if not can_lock():
+            raise ConfigurationError(
+                "key_store=file:PATH needs locks of files, which this platform does not have: give "
+                "the data keys a server of their own."
+            )
         if not path.parent.is_dir():
             raise ConfigurationError(
                 f"{path.parent} is no folder: key_store=file:PATH needs one that is there."

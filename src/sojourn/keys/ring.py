@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -15,10 +15,12 @@ import msgspec
 from sojourn.codecs.encryption import KEY_BYTES, DataKey, key_id
 from sojourn.codecs.growth import check_format
 from sojourn.errors import ConfigurationError, InvalidInput, KeyMissing, NewerFormat, Tampered
-from sojourn.keys.files import locked, write_file
+from sojourn.keys.files import locked, named_file, write_file
 
 ENVIRONMENT = "env:"
 """Starts the name of a variable where a path may stand."""
+_SECRET = re.compile(r"[A-Za-z0-9_-]{42,}=?|[A-Za-z0-9+/]{42,}=")
+"""A key as people write one: in hexadecimal or in base64."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -123,6 +125,11 @@ class KeyRing:
                 repeats what stands in it.
         """
         name = os.fspath(path)
+        if _looks_secret(name):
+            raise ConfigurationError(
+                "A key, or the text of a ring, stands where a path belongs. Put the text in a file "
+                "that only you may read, and give its path; or in a variable, and give env:NAME."
+            )
         if name.startswith(ENVIRONMENT):
             variable = name.removeprefix(ENVIRONMENT)
             text = os.environ.get(variable, "")
@@ -132,7 +139,7 @@ class KeyRing:
                 )
             return cls.parse(text, variable)
         try:
-            with Path(name).open("rb") as file:
+            with named_file(name).open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
                 if os.name == "posix" and mode & _OTHERS:
                     raise ConfigurationError(
@@ -195,7 +202,7 @@ class KeyRing:
         Raises:
             ConfigurationError: it is there, or cannot be written.
         """
-        write_file(Path(path), self.text().encode(), replace=replace)
+        write_file(named_file(path), self.text().encode(), replace=replace)
 
     @classmethod
     def edit(
@@ -211,7 +218,7 @@ class KeyRing:
             ConfigurationError: as `load` and `save`.
         """
         try:
-            with locked(Path(path)):
+            with locked(named_file(path)):
                 before = cls.load(path)
                 after = change(before)
                 if after != before:
@@ -324,6 +331,12 @@ class KeyRing:
                 key="",
                 raw=data,
             ) from None
+
+
+def _looks_secret(path: str) -> bool:
+    """Whether it is a ring's text, or a key: no message may repeat it."""
+    looks = "{" in path or _SECRET.fullmatch(path) is not None
+    return looks and not os.path.exists(path)  # noqa: PTH110 - a Path of a text may be too long
 
 
 def _bound(bound: bytes, master: str) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
+from sojourn.codecs.encryption import KEY_BYTES, aead
 from sojourn.engine.engine import Engine
 from sojourn.engine.multiplexer import Timeouts
 from sojourn.engine.scan import scan
 from sojourn.engine.server import Server
 from sojourn.errors import ConfigurationError
 from sojourn.keys.admin import KeyAdmin
+from sojourn.keys.files import named_file
 from sojourn.keys.inmemory import InMemoryDataKeys
 from sojourn.keys.keyfile import FileDataKeys
 from sojourn.keys.keys import DataKeyRoomKeys
@@ -34,6 +35,7 @@ def _open(at: RoomContext) -> OpenRoom:
     store, apps_of, close = _store_of(at)
     source, ring = None, _no_ring
     if options.keys is not None:
+        aead(bytes(KEY_BYTES))  # what is missing is said when the store is opened
         provider = RingProvider(options.keys, options.key_cache_seconds, options.operation_timeout)
         ring = provider.ring
         source = DataKeySource(store, ring, options.key_cache_seconds)
@@ -73,12 +75,17 @@ def _store_of(at: RoomContext) -> tuple[RoomStore, AppsOf, Callable[[], Awaitabl
     if where is None and at.engine is not None:
         store = RedisDataKeys(at.engine, DataKeyRoomKeys(at.options.namespace))
         return store, nobodys, _nothing
+    if where in ("memory:", "memory://") and at.engine is not None:
+        raise ConfigurationError(
+            f"key_store={where} would lose the data keys with this process, and what they sealed: "
+            "name a server or a file, or leave it out."
+        )
     if where is None or where in ("memory:", "memory://"):
         memory = InMemoryDataKeys()
         return memory, at_once(memory.apps_of), _nothing
     if where.startswith(_FILE):
         path = where.removeprefix(_FILE)
-        file = FileDataKeys(Path(path[2:] if path.startswith("///") else path))
+        file = FileDataKeys(named_file(path[2:] if path.startswith("///") else path))
         return file, partial(_apps_in, file), _nothing
     url, options = from_query(where, at.options)
     engine = _engine(url, options, at.hooks)

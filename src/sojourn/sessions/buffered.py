@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation, RoomStore
 from sojourn.errors import (
     BufferFull,
@@ -72,7 +73,7 @@ class BufferedSessions:
         store: RoomStore,
         memory: InMemorySessions,
         journal: Journal,
-        coded: RoomStore,
+        coded: CodedStore,
         *,
         held_bytes: int,
         operation_timeout: float,

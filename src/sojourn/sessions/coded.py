@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,10 +19,13 @@ from sojourn.codecs.growth import MARK
 from sojourn.codecs.pieces import Turns
 from sojourn.errors import Erased, SessionNotFound, SojournError, StaleSession, Undecodable
 from sojourn.ids import AppName, SessionKey, UserKey
+from sojourn.process_bound import tell_after_fork
 from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import decoded_row, encoded_row, place_of_log
 from sojourn.sessions.operations.append import Append
 from sojourn.sessions.operations.begin import Begin
+from sojourn.sessions.operations.create import Create
+from sojourn.sessions.operations.delete import Delete
 from sojourn.sessions.operations.log_id import ReadLogId
 from sojourn.sessions.operations.save import Save
 from sojourn.sessions.operations.update import Update
@@ -58,6 +62,11 @@ class CodedSessions(CodedStore):
         super().__init__(store, codec)
         self._logs: dict[SessionKey, LogId] = {}
         self._lock = threading.Lock()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread of the parent holds."""
+        self._lock = threading.Lock()
 
     async def _coded(self, operation: Operation[R]) -> R:
         if not self.codec.writes:
@@ -91,6 +100,12 @@ class CodedSessions(CodedStore):
             if known is not None and known.incarnation == bound.incarnation:
                 del self._logs[key]
         return mine.incarnation != bound.incarnation
+
+    async def undo(self, create: Create) -> None:
+        """Delete a session that was made a moment ago, and that nobody else knows. A round trip."""
+        with suppress(SojournError):  # it expires
+            done = WriteOptions(f"undo {create.operation_id}", create.operation_id)
+            await self._store.run(Delete(create.key, done))
 
     def remember(self, key: SessionKey, head: SessionHeader) -> None:
         """Remember the log's id of a session that was read."""

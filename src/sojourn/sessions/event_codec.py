@@ -48,10 +48,8 @@ def encode_row(row: EventRow) -> bytes:
     return body + _TAIL % crc32(body)
 
 
-class OpenedRow(bytes):
+class OpenedRow(growth.DecodedValue):
     """A row that was decoded, with the checksum of its stored bytes: a log's sum is of those."""
-
-    __slots__ = ()
 
 
 def chained(chain: int | None, rows: Sequence[bytes]) -> int:
@@ -112,7 +110,8 @@ def decoded_row(coder: Coder, log: bytes, stored: bytes) -> bytes:
         return stored
     start = stored.find(b"\n") + 1
     name = stored[start : stored.find(b"\n", start)]
-    return OpenedRow(b'{"id":%b,%b,"crc":"%b"}' % (name, body[1:-1], stored[-8:]))
+    row = b'{"id":%b,%b,"crc":"%b"}' % (name, body[1:-1], stored[-8:])
+    return OpenedRow.of(row, stored)
 
 
 def archived_row(row: bytes) -> bytes:

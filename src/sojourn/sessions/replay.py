@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import RoomStore
 from sojourn.codecs.growth import (
     FORMAT,
@@ -44,6 +45,7 @@ from sojourn.sessions import refusals
 from sojourn.sessions.event_codec import event_id
 from sojourn.sessions.operations import Append, Create, FindTombstone, WasAppended
 from sojourn.sessions.record import is_content
+from sojourn.sessions.resealing import append_sealed_now, create_sealed_now
 from sojourn.sessions.store import Delta, Lifetime, Pairs, SessionHeader, WriteOptions, WriteResult
 from sojourn.sessions.tombstones import REMEMBERED, age_of
 from sojourn.telemetry import RefusedWrite, ReplayReport
@@ -287,7 +289,7 @@ class Replayer:
         journal: Journal,
         let_go: Callable[[SessionKey, WriteResult | None], Awaitable[None]],
         told: Callable[[ReplayReport], None],
-        coded: RoomStore,
+        coded: CodedStore,
     ) -> None:
         self._store = store
         self._coded = coded
@@ -529,13 +531,13 @@ class Replayer:
         if age_of(since) > REMEMBERED:
             raise refusals.outdated()
         life, fields = Lifetime(birth.ttl, until=birth.until), _pairs(birth.fields)
-        made = await self._store_for(kept).run(
-            Create(
-                *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
-                fresh=True,
-                since=since,
-            )
+        create = Create(
+            *(kept.session_key, kept.operation_id, birth.created, life, fields, kept.delta),
+            fresh=True,
+            since=since,
         )
+        create = await create_sealed_now(create, self._coded.codec)
+        made = await self._store_for(kept).run(create)
         return WriteResult(1, 0, made.repeated)
 
     async def _append(self, kept: JournaledWrite, entry: JournalEntry) -> WriteResult:
@@ -544,10 +546,10 @@ class Replayer:
         self._tried = entry
         rows = kept.stored_rows
         write = WriteOptions(kept.operation_id, kept.incarnation)
+        append = Append(kept.session_key, rows, kept.delta, kept.updated, write)
+        append = await append_sealed_now(append, self._coded.codec, self._store)
         try:
-            return await self._store_for(kept).run(
-                Append(kept.session_key, rows, kept.delta, kept.updated, write)
-            )
+            return await self._store_for(kept).run(append)
         except EventExists as error:
             if doubtful and error.ids == len(rows):
                 return WriteResult(0, 0, repeated=True)

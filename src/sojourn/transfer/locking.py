@@ -176,7 +176,10 @@ def _unwrapped(wrapping: _Wrapping, secret: ArchiveSecret) -> bytes:
             )
         salt = b64decode(wrapping.salt, validate=True)
         _check_cost(wrapping)
-        secret_key = _derived(secret.passphrase, salt, wrapping.n, wrapping.r, wrapping.p)
+        try:
+            secret_key = _derived(secret.passphrase, salt, wrapping.n, wrapping.r, wrapping.p)
+        except MemoryError:
+            raise ValueError("it asks for more memory than this machine has") from None
         try:
             return DataKey(secret_key).unseal(data, bound)
         except ValueError:
@@ -207,7 +210,8 @@ def _unwrapped(wrapping: _Wrapping, secret: ArchiveSecret) -> bytes:
 def _check_cost(wrapping: _Wrapping) -> None:
     """Refuse what would take this machine's memory, or hours."""
     n, r, p = wrapping.n, wrapping.r, wrapping.p
-    if n < 2 or n & (n - 1) or r < 1 or p < 1:  # noqa: PLR2004 - as scrypt has it
+    # As RFC 7914 has it; and OpenSSL calls what breaks its second rule a lack of memory.
+    if n < 2 or n & (n - 1) or r < 1 or p < 1 or n.bit_length() > 16 * r:  # noqa: PLR2004
         raise ValueError("it says nothing that scrypt could do")
     if 128 * n * r > _MEMORY or math.prod((n, r, p)) > _WORK:
         raise ValueError("it asks for more memory or time than a passphrase is worth")

@@ -33,7 +33,8 @@ _TRIES = 8
 class SaveArtifact(Operation[int], frozen=True):
     """Add a version, which is visible when all of it is there; its number.
 
-    Raises CorruptRecord, NewerFormat.
+    Raises CorruptRecord, NewerFormat; KeyMissing where the version before is sealed, and this one
+    would be plain.
 
     Attributes:
         place: of which artifact.

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from sojourn.calls.call import Argument, Call, Script, only
 from sojourn.calls.operation import Operation
-from sojourn.errors import OutcomeUnknown, Unavailable
+from sojourn.errors import Erased, OutcomeUnknown, Unavailable, Undecodable
 from sojourn.ids import SessionKey
 from sojourn.sessions import refusals
 from sojourn.sessions.operations.delete import Delete
@@ -112,8 +112,13 @@ class Create(Operation[Created], frozen=True):
         if coded.codec.writes and not result.repeated:
             log_id = self.fields.get("log_id", b"").decode()
             coded.know(self.key, LogId(self.operation_id, log_id))
-        user = await coded.decoded_state(result.user, owner)
-        app = await coded.decoded_state(result.app, owner.app)
+        try:
+            user = await coded.decoded_state(result.user, owner)
+            app = await coded.decoded_state(result.app, owner.app)
+        except (Undecodable, Erased):  # it is told that there is none, and knows no id to delete
+            if self.fresh and not result.repeated:
+                await coded.undo(self)
+            raise
         return result._replace(user=user, app=app)
 
     def call(self, server: RedisSessions, since: float | None = None) -> Call[Any]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sojourn.calls.call import Call, Script, only
 from sojourn.calls.coded import CodedStore
 from sojourn.calls.operation import Operation
-from sojourn.caps import MiB
+from sojourn.caps import CEILING
 from sojourn.codecs.codec import Place
 from sojourn.codecs.growth import check_format, check_stored
 from sojourn.errors import CorruptRecord
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sojourn.streams.inmemory import InMemoryStreams
     from sojourn.streams.redis import RedisStreams
 
-LONGEST = 512 * MiB
-"""Bytes of a row: no server has longer values."""
+LONGEST = CEILING.event
+"""Bytes of a row that is read: a tool's answer, like an event, is no longer."""
 _ADD = Script.beside(__name__, "add")
 
 
