@@ -317,7 +317,7 @@ async def measure(names, urls, turns, steps):  # noqa: C901, PLR0912 - one after
             found[name]["at once"] = await threads_at_once(savers[name], 3)
         print("64 threads: measured", flush=True)
         for name in names:
-            times = await latest(savers[name], steps, 50)
+            times = await latest(savers[name], steps, 200)
             found[name]["few"], found[name]["long"] = times["few"], times["many"] / times["few"]
     return found
 
