@@ -10,13 +10,20 @@ from typing import Self
 
 
 class Mortals:
-    """The process that makes them (`faults.mortal`)."""
+    """The process that makes them.
+
+    Args:
+        module: what it runs: `faults.mortal`, or one that knows other lives.
+    """
+
+    def __init__(self, module: str = "faults.mortal") -> None:
+        self._module = module
 
     async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
         paths = os.pathsep.join(filter(None, sys.path))
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "faults.mortal"),
+            *(sys.executable, "-m", self._module),
             stdin=pipe,
             stdout=pipe,
             env={**os.environ, "PYTHONPATH": paths},

@@ -25,14 +25,19 @@ from servers import Server
 from sojourn import Event, SessionKey
 
 
-async def live(
-    mortals: Mortals, proxy: Proxy, url: str, path: Path, point: tuple[int, int] | None
+async def live(  # noqa: PLR0917 - what, where and when
+    mortals: Mortals,
+    proxy: Proxy,
+    url: str,
+    path: Path,
+    point: tuple[int, int] | None,
+    life: str = "live",
 ) -> list[bytes]:
     """One life, cut off at a point: so many requests, and so many commands of the next.
 
     Gives the requests that it had sent.
     """
-    process = await mortals.bear("live", url, path)
+    process = await mortals.bear(life, url, path)
 
     def die() -> None:
         with suppress(ProcessLookupError):  # over its other connection

@@ -32,13 +32,16 @@ _ELEMENT = 64
 _MEMBER = 256
 """Bytes from which on a member of a dict is stored by itself."""
 
-_EMPTY = frozenset(
-    {
-        *("additional_kwargs", "response_metadata", "name", "tool_calls", "invalid_tool_calls"),
-        *("usage_metadata", "artifact"),
-    }
-)
-"""Fields of messages whose default is empty."""
+_EMPTY: Mapping[str, Any] = {
+    "additional_kwargs": {},
+    "response_metadata": {},
+    "tool_calls": [],
+    "invalid_tool_calls": [],
+    "name": None,
+    "usage_metadata": None,
+    "artifact": None,
+}
+"""Fields of messages whose default is empty, and their defaults."""
 
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -95,9 +98,7 @@ def _message(message: BaseMessage) -> Leaf | None:
     fields = message.model_dump()
     own = fields.pop("id", None)
     kept = {
-        name: value
-        for name, value in fields.items()
-        if name not in _EMPTY or value not in (None, {}, [])
+        name: value for name, value in fields.items() if name not in _EMPTY or value != _EMPTY[name]
     }
     if own is not None and not (isinstance(own, str) and own):
         return None
@@ -114,7 +115,7 @@ def _simple(message: BaseMessage) -> Leaf | None:
     if not is_just(content, str) or message.model_extra:
         return None
     for name, value in vars(message).items():
-        if name not in _TEXT and (value or name not in _EMPTY):
+        if name not in _TEXT and (name not in _EMPTY or value != _EMPTY[name]):
             return None
     if own is not None and not (is_just(own, str) and own):
         return None

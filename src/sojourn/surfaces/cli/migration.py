@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import RenderableType
@@ -16,6 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from sojourn.client import Sojourn
+from sojourn.errors import ConfigurationError
 from sojourn.sessions import KEEP, Keep
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import bar, note, show
@@ -32,6 +33,8 @@ from sojourn.transfer.migration import (
     MigrationReport,
     Outcome,
     ReadEvent,
+    Source,
+    SqliteFile,
     migrate,
     source_at,
 )
@@ -131,11 +134,30 @@ async def _migrated(
     progress: Callable[[int, int], None],
     **options: Any,
 ) -> MigrationReport:
-    source = await source_at(url, layout=layout, app=app, adk_event=_read_event())
+    source = await _threads_at(url, app) if layout is None else None
+    source = source or await source_at(url, layout=layout, app=app, adk_event=_read_event())
     try:
         return await migrate(source, store, progress=progress, **options)
     finally:
         await source.close()
+
+
+async def _threads_at(url: str, app: str | None) -> Source | None:
+    """The threads in a file of LangGraph's SqliteSaver; None when it is none."""
+    if url.partition(":")[0].partition("+")[0] != "sqlite":
+        return None
+    file = SqliteFile(url)
+    try:
+        columns = await file.columns("checkpoints")
+        if "checkpoint_ns" not in columns or await file.columns("sessions"):
+            return None
+    finally:
+        await file.close()
+    try:
+        langgraph: Any = import_module("sojourn.integrations.langgraph.migration")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(str(error)) from error
+    return cast("Source", await langgraph.sqlite_source(url, app=app or langgraph.APP))
 
 
 def _read_event() -> ReadEvent | None:
@@ -153,11 +175,12 @@ def _adk() -> Any:
 def _overview(report: MigrationReport) -> Iterator[RenderableType]:
     """What the source holds, by app; what would be done; and what cannot come along."""
     note(f"from {report.source}, layout {report.layout}")
-    columns = (Column("app", whole=True), *(Column(name, right=True) for name in _COLUMNS))
+    counts = [*_COLUMNS, *["threads"] * any(each.threads for each in report.apps)]
+    columns = (Column("app", whole=True), *(Column(name, right=True) for name in counts))
     rows = [
         (
             visible(each.app) if each.app else "(no app)",
-            *(f"{getattr(each, column):,}" for column in _COLUMNS),
+            *(f"{getattr(each, column):,}" for column in counts),
         )
         for each in report.apps
     ]

@@ -3,6 +3,7 @@
 One file for each layout of a source. `migrate` puts what a source yields here and compares.
 """
 
+from sojourn.transfer.migration.adk_sql import SqliteFile
 from sojourn.transfer.migration.layout import ReadEvent, Source
 from sojourn.transfer.migration.model import (
     AppCount,
@@ -14,6 +15,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SourceSession,
     SourceState,
+    SourceThread,
     UnreadableRecord,
 )
 from sojourn.transfer.migration.service import Progress, migrate
@@ -33,6 +35,8 @@ __all__ = [
     "Source",
     "SourceSession",
     "SourceState",
+    "SourceThread",
+    "SqliteFile",
     "UnreadableRecord",
     "migrate",
     "source_at",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from sojourn.ids import SessionKey
 from sojourn.sessions import Event, Keep, SessionRecord
+
+if TYPE_CHECKING:
+    from sojourn.client import Sojourn
 
 
 class SourceSession(SessionRecord, frozen=True, kw_only=True):
@@ -102,6 +105,23 @@ class CachedResult(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
 
 
+class SourceThread(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread of checkpoints.
+
+    Attributes:
+        where: what the source calls it.
+        app: whose app it is here.
+        user: whose it is here.
+        bring: brings it to a store; or only looks, if the second argument is true. Gives what
+            became of it, and why if that needs a reason.
+    """
+
+    where: str
+    app: str
+    user: str
+    bring: Callable[[Sojourn, bool], Awaitable[tuple[Outcome, str]]]
+
+
 class UnreadableRecord(msgspec.Struct, frozen=True):
     """What a source holds and is not taken along.
 
@@ -114,7 +134,9 @@ class UnreadableRecord(msgspec.Struct, frozen=True):
     why: str
 
 
-Record: TypeAlias = SourceSession | SourceState | Remembered | CachedResult | UnreadableRecord
+Record: TypeAlias = (
+    SourceSession | SourceState | Remembered | CachedResult | SourceThread | UnreadableRecord
+)
 
 
 class Outcome(StrEnum):
@@ -166,6 +188,7 @@ class AppCount(msgspec.Struct, frozen=True, kw_only=True):
         state: keys of the state of its users and of itself.
         memories: entries of the memory.
         results: cached results.
+        threads: threads of checkpoints.
     """
 
     app: str
@@ -175,6 +198,7 @@ class AppCount(msgspec.Struct, frozen=True, kw_only=True):
     state: int
     memories: int
     results: int
+    threads: int = 0
 
 
 class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SourceSession,
     SourceState,
+    SourceThread,
     UnreadableRecord,
 )
 from sojourn.transfer.migration.placing import Placed, Placer
@@ -54,7 +55,8 @@ async def migrate(
 
     Args:
         source: where from: `source_at(url)`, a store that is open as `memory://`, or an object of
-            its kind, as `sojourn.integrations.adk.migration.InMemorySource`.
+            its kind, as `sojourn.integrations.adk.migration.InMemorySource` and
+            `sojourn.integrations.langgraph.migration.ThreadSource`.
         store: where to.
         dry_run: only look: what would be done with each record.
         ttl: seconds that sessions live here after each change; None for ever. Without it they live
@@ -119,6 +121,7 @@ class _Run:
         self._progress = progress
         self._passes = 0
         self._store = store.stores.sessions
+        self._to, self._dry_run = store, dry_run
         self._lifetimes = SourceLifetimes(ttl, store.stores.options.session_ttl)
         self._placer = Placer(store, self._lifetimes, dry_run=dry_run)
         self._keeper = Keeper(store, self._lifetimes, dry_run=dry_run)
@@ -160,7 +163,7 @@ class _Run:
         return len(alone)
 
     async def _one(
-        self, record: SourceSession | Remembered | CachedResult | UnreadableRecord
+        self, record: SourceSession | Remembered | CachedResult | SourceThread | UnreadableRecord
     ) -> Placed:
         match record:
             case SourceSession():
@@ -169,6 +172,8 @@ class _Run:
                 return await self._keeper.remember(record)
             case CachedResult():
                 return await self._keeper.cache(record)
+            case SourceThread():
+                return Placed(*await record.bring(self._to, self._dry_run))
             case UnreadableRecord():
                 return Placed(Outcome.REFUSED, record.why)
 

@@ -16,6 +16,7 @@ from sojourn.transfer.migration.model import (
     Remembered,
     SourceSession,
     SourceState,
+    SourceThread,
 )
 from sojourn.transfer.migration.placing import Placed
 
@@ -63,6 +64,10 @@ class Census:
                 app.counts["memories"] += 1
                 if record.kind not in ("agent", "knowledge"):
                     app.users.add(record.name)
+            case SourceThread():
+                app = self._apps[record.app]
+                app.users.add(record.user)
+                app.counts["threads"] += 1
             case CachedResult():
                 self._apps[""].counts["results"] += 1
             case _:
@@ -82,6 +87,7 @@ class Census:
                 state=state[name],
                 memories=self._apps[name].counts["memories"],
                 results=self._apps[name].counts["results"],
+                threads=self._apps[name].counts["threads"],
             )
             for name in sorted({*self._apps, *state})
         ]
