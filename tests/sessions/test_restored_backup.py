@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +77,7 @@ async def test_an_older_copy_of_one_session_is_noticed_without_a_lost_connection
     """The last rows of the log, or the one if it is large, are those that this process knows."""
     url = shared_server.url
     async with sojourn.open(url) as store, sojourn.open(url) as other:
-        made = await store.sessions.create("shop", "ada")
+        made = await store.sessions.create(f"shop-{secrets.token_hex(4)}", "ada")
 
         async def add(by: sojourn.Sojourn, name: str) -> None:
             event = Event(author="a", payload=name * size, id=name, time=1.0)

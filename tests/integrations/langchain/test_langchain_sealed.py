@@ -30,25 +30,26 @@ async def sealed(shared_server: Server, keys: TestKeys) -> AsyncIterator[sojourn
 async def test_model_calls_are_cached_sealed(
     shared_server: Server, sealed: sojourn.Sojourn, keys: TestKeys
 ) -> None:
-    tenant = f"t{secrets.token_hex(6)}"
+    tenant, word = f"t{secrets.token_hex(6)}", f"w{secrets.token_hex(8)}"
+    prompt, answer = f"{word} prompt", f"{word} answer"
     cache = LLMCache(sealed, tenant=tenant)
-    await cache.aupdate("a secret prompt", "model", [Generation(text="a secret answer")])
-    (found,) = await cache.alookup("a secret prompt", "model") or ()
-    assert found.text == "a secret answer"
+    await cache.aupdate(prompt, "model", [Generation(text=answer)])
+    (found,) = await cache.alookup(prompt, "model") or ()
+    assert found.text == answer
     (name,) = await sealed.admin.cache.names(tenant=tenant)
-    assert name != "llm:" + fingerprint("langchain", {"prompt": "a secret prompt", "llm": "model"})
-    assert not words_stored(shared_server, [b"a secret"])
+    assert name != "llm:" + fingerprint("langchain", {"prompt": prompt, "llm": "model"})
+    assert not words_stored(shared_server, [word.encode()])
     async with sojourn.open(shared_server.url) as plain:
         without = LLMCache(plain, tenant=tenant)
-        assert await without.alookup("a secret prompt", "model") is None
-        await without.aupdate("a secret prompt", "model", [Generation(text="of its own")])
-        (found,) = await without.alookup("a secret prompt", "model") or ()
+        assert await without.alookup(prompt, "model") is None
+        await without.aupdate(prompt, "model", [Generation(text="of its own")])
+        (found,) = await without.alookup(prompt, "model") or ()
         assert found.text == "of its own"
-    (found,) = await cache.alookup("a secret prompt", "model") or ()
-    assert found.text == "a secret answer"
+    (found,) = await cache.alookup(prompt, "model") or ()
+    assert found.text == answer
     keys.destroy()
-    assert await cache.alookup("a secret prompt", "model") is None
-    await cache.aupdate("a secret prompt", "model", [Generation(text="late")])
+    assert await cache.alookup(prompt, "model") is None
+    await cache.aupdate(prompt, "model", [Generation(text="late")])
     assert (cache.stats().unreadable, cache.stats().refused) == (1, 1)
 
 
