@@ -134,9 +134,10 @@ def serving():
 
 
 class Counter:
-    """A TCP proxy that counts round trips."""
+    """A TCP proxy that counts round trips, and holds replies back for so many seconds."""
 
-    def __init__(self, url):
+    def __init__(self, url, delay=0):
+        self._delay = delay
         self._port = int(url.rpartition(":")[2].split("/")[0])
         self.trips = 0
 
@@ -168,6 +169,8 @@ class Counter:
             nonlocal asked
             while data := await up_reader.read(1 << 20):
                 asked = False
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 writer.write(data)
             writer.close()
 
@@ -223,7 +226,7 @@ async def turn(graph, thread, **options):
 
 
 async def trips(url, make):
-    """Round trips of a turn, and of one with `durability="exit"`."""
+    """Round trips of a turn, and of one with `durability="exit"`; and ms of one, 1 ms away."""
     async with Counter(url) as counter, make(counter.url) as saver:
         graph, found = chat(saver), {}
         for number in range(25):
@@ -236,6 +239,9 @@ async def trips(url, make):
             await turn(graph, "exit", durability="exit")
             if number > 4:
                 found.setdefault("exit", []).append(counter.trips)
+    async with Counter(url, delay=0.001) as counter, make(counter.url) as saver:
+        graph = chat(saver)
+        found["away"] = [await turn(graph, "away") for _ in range(30)][10:]
     return {name: statistics.median(values) for name, values in found.items()}
 
 
@@ -336,6 +342,7 @@ def show(found, turns, steps):
         "trips": "round trips a turn",
         "exit": "… with exit",
         "early": "ms a turn at 20",
+        "away": "… 1 ms away",
         "late": f"ms a turn at {turns}",
         "ratio": "stored ÷ messages",
         "growth": f"bytes a turn, {turns} ÷ 20",
@@ -354,7 +361,7 @@ def targets(found):
     ours, pruned = found[OURS], found.get("sojourn keep=10", {})
     others = [name for name in ON_REDIS[2:] if name in found]
     lines = [("round trips a turn", 4, ours["trips"]), ("… with exit", 2, ours["exit"])]
-    for moment in ("early", "late") if others else ():
+    for moment in ("early", "away", "late") if others else ():
         fastest = min(others, key=lambda name: found[name][moment])
         share = ours[moment] / found[fastest][moment]
         lines.append((f"ms a turn, {moment}, beside {fastest}", 0.5, share))
