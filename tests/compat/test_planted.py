@@ -154,6 +154,13 @@ PLANTS: dict[str, tuple[Plant, ...] | str] = {
     "dictionary": "known by their ids; others are passed over: tests/dictionaries",
     "format": "one number, and since when: tests/jobs",
     "job": "places of a run: with other settings it begins anew (tests/jobs)",
+    **dict.fromkeys(
+        (
+            *("thread", "threaddata", "threads", "threadops"),
+            *("stagedthread", "threadindex", "threadowners", "threadruns"),
+        ),
+        "the version before has no threads: tests/checkpoints",
+    ),
 }
 """For each kind of key what another version may put there; or why there is nothing to put."""
 

@@ -73,6 +73,7 @@ ARGUMENTS = {
     "tag": "t",
     "record": "r",
     "state": "on",
+    "thread": "t",
 }
 """For what a command must have."""
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import ConfigurationError, InvalidId, Unavailable
 from sojourn.ids import SessionKey
+from sojourn.process_bound import stays_here
 from sojourn.transfer.migration.layout import ALWAYS, Terms, adk_events
 from sojourn.transfer.migration.model import Record, SourceSession, SourceState, UnreadableRecord
 from sojourn.transfer.migration.parsing import NotReadable, as_json, as_object, keepable, moment
@@ -165,6 +166,7 @@ def _object(value: object) -> dict[str, Any]:
     return as_object(found) if isinstance(found, str) else as_object(value)
 
 
+@stays_here("its URL")
 class SqliteFile:
     """An SQLite file, opened so that nothing can be written.
 
