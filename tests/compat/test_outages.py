@@ -106,16 +106,19 @@ def test_what_one_sent_and_also_kept_takes_effect_once(
     assert not one.run(APPEND, n=1)["durable"]  # it lies in the server's socket, and in the journal
     one.kill()
     server.resume()
-    until(
-        "the server has done it",
-        lambda: server.ask("LLEN", "compat:session:{shop:ada}:s:events") == 2,
-    )
+    sent = older.name != "waiting"  # that asks for a key first, each time
+    if sent:
+        until(
+            "the server has done it",
+            lambda: server.ask("LLEN", "compat:session:{shop:ada}:s:events") == 2,
+        )
 
     two = begin(newer)
     assert payloads(two) == [0, 1]
     until("all is replayed", lambda: two.run("store.stats().buffered == 0 and len(reports) > 0"))
     (report,) = two.run("reports")
-    assert (report["applied"], report["duplicates"], report["refused"]) == (0, 1, [])
+    assert (report["applied"], report["duplicates"]) == ((0, 1) if sent else (1, 0))
+    assert report["refused"] == []
     assert payloads(two) == [0, 1]
 
 

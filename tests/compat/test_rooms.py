@@ -121,18 +121,20 @@ def test_an_archive_of_one_is_verified_and_imported_by_the_other(
     for step in SETTING:
         one.run(step)
     kept = pictures(one, two)
-    path = f"{tmp_path}/archive"
-    exported = one.run("await transfer.export(store, path, cache=True)", path=path)
-    assert _counts(two.run("await transfer.verify(path)", path=path)) == _counts(exported)
+    sealed = any(each.version.options for each in (one, two))
+    more = {"passphrase": "Earl Grey"} if sealed else {}
+    given = {"path": f"{tmp_path}/archive", "more": more}
+    exported = one.run("await transfer.export(store, path, cache=True, **more)", **given)
+    assert _counts(two.run("await transfer.verify(path, **more)", **given)) == _counts(exported)
 
     sides.server.ask("FLUSHALL")
     for each in (one, two):
         each.open(sides.server.url, namespace="compat", notices=True)
-    imported = two.run("await transfer.import_(store, path)", path=path)
+    imported = two.run("await transfer.import_(store, path, **more)", **given)
     assert _counts(imported) == _counts(exported)
     assert _lasting(pictures(one, two)) == _lasting(kept)
 
-    again = one.run("await transfer.import_(store, path)", path=path)
+    again = one.run("await transfer.import_(store, path, **more)", **given)
     assert (again["identical"], again["conflicts"]) == (_things(imported), 0)
 
 
