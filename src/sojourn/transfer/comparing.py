@@ -128,7 +128,8 @@ def same_versions(found: Sequence[ArchivedVersion], others: Sequence[ArchivedVer
 
 
 def _described(version: ArchivedVersion) -> object:
-    here = version._replace(data="", encoding="", id="", stored=0, metadata=b"")
+    """What two stores have in common, whatever else another version has added to one of them."""
+    here = version._replace(data="", encoding="", id="", stored=0, metadata=b"", more={})
     return here, _decoded(version.metadata)
 
 
