@@ -377,7 +377,10 @@ class Coder:
         if stored[:1] != MARK:
             if self._strict:
                 raise _tampered(
-                    place, "stands in plain text where only sealed values may be", stored
+                    place,
+                    "stands in plain text where only sealed values may be (while a store with "
+                    "data is being sealed: sojourn keys migrating FILE on)",
+                    stored,
                 )
             return stored
         if stored[-8:] != b"%08x" % crc32(stored[:-8]):

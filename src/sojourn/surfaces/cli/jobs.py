@@ -115,7 +115,8 @@ def report(done: JobReport, what: str, *, as_json: bool) -> None:
     for name in done.names:
         note(f"left as it is: {prose(name)}")
     if not done.complete:
-        note(f"{counted(done.left, 'record')} left as they are")
+        how = "it is" if done.left == 1 else "they are"
+        note(f"{counted(done.left, 'record')} left as {how}")
         raise typer.Exit(ExitCode.NEEDS_CHANGE)
 
 
