@@ -637,3 +637,28 @@ async def test_what_is_read_to_be_archived_is_open_and_what_is_restored_is_seale
 def test_errors_are_of_one_kind() -> None:
     assert issubclass(KeyMissing, Undecodable)
     assert issubclass(NewerFormat, Undecodable)
+
+
+class SlowKeys(TestKeys):
+    """Keys that take a while, and how many were asked for at once."""
+
+    __test__ = False
+    asking = most = 0
+
+    async def keys_of(self, *args: Any, **options: Any) -> Any:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await asyncio.sleep(0)
+        self.asking -= 1
+        return await super().keys_of(*args, **options)
+
+
+async def test_a_list_of_many_users_asks_for_their_keys_at_once(shared_server: Server) -> None:
+    app, keys = f"many-{secrets.token_hex(4)}", SlowKeys()
+    async with open_sealed(shared_server.url, keys) as store:
+        for number in range(6):
+            await store.sessions.create(app, f"user-{number}", title=f"t{number}")
+        keys.most = 0
+        page = await store.sessions.list(app)
+        assert sorted(each.title for each in page.sessions) == [f"t{n}" for n in range(6)]
+        assert keys.most == 6

@@ -27,7 +27,7 @@ async def missing_dictionaries(
 ) -> tuple[int, dict[str, set[str]]]:
     """How many records were looked at, and the dictionaries that some need and nobody has, by app.
 
-    A round trip for each 1,000 keys of the server, two for each 100 records, one for each app.
+    A round trip for each 1,000 keys until so many were found, two for each 100, one for each app.
 
     Args:
         engine: where calls go.
@@ -35,9 +35,12 @@ async def missing_dictionaries(
         source: of dictionaries.
         most: records to look at, at most.
     """
-    names = [
-        name async for name in scan(engine, f"{keys.start}*") if keys.kind_of(name) is not None
-    ][:most]
+    names: list[str] = []
+    async for name in scan(engine, f"{keys.start}*"):
+        if keys.kind_of(name) is not None:
+            names.append(name)
+        if len(names) >= most:
+            break
     needed: defaultdict[str, set[str]] = defaultdict(set)
     for first in range(0, len(names), _TOGETHER):
         batch = names[first : first + _TOGETHER]

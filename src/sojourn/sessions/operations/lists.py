@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import insort
 from collections.abc import Sequence
 from math import inf
@@ -146,10 +147,11 @@ class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
         self, result: Sequence[StoredPage | CorruptRecord], coded: CodedSessions
     ) -> Sequence[StoredPage | CorruptRecord]:
         """As `Operation`."""
-        return [
-            page if isinstance(page, CorruptRecord) else await coded.decoded_page(page)
-            for page in result
-        ]
+
+        async def decoded(page: StoredPage | CorruptRecord) -> StoredPage | CorruptRecord:
+            return page if isinstance(page, CorruptRecord) else await coded.decoded_page(page)
+
+        return await asyncio.gather(*map(decoded, result))  # their keys in one round trip
 
     async def on_server(self, server: RedisSessions) -> Sequence[StoredPage | CorruptRecord]:
         """Two round trips."""
