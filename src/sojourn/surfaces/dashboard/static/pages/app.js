@@ -1,7 +1,7 @@
 // One app: its sessions, newest first over all users, and its users.
 import { html } from "../vendor/preact-htm.js";
 import { path, usePages, userPath } from "../parts/api.js";
-import { href } from "../parts/router.js";
+import { href, navigate } from "../parts/router.js";
 import { SessionList } from "../parts/sessions.js";
 import { Empty } from "../parts/states.js";
 import { PagedTable } from "../parts/table.js";
@@ -29,11 +29,25 @@ function Users({ app }) {
       >`,
     },
   ];
-  return html`<${PagedTable}
+  return html`<${OpenUser} app=${app} />
+    <${PagedTable}
     pages=${pages}
     columns=${columns}
     rowKey=${({ user }) => user}
     caption="Users"
     empty=${html`<${Empty} title="This app has no users">What an app keeps goes by itself when its time is over.<//>`}
   />`;
+}
+
+/** Go to a user whose id one knows: among very many, a list is no help. */
+function OpenUser({ app }) {
+  const open = (event) => {
+    event.preventDefault();
+    const user = new FormData(event.currentTarget).get("user").trim();
+    if (user) navigate(userPath(app, user));
+  };
+  return html`<form class="filters" onSubmit=${open}>
+    <label class="field grow"><span>User id</span><input type="search" name="user" spellcheck=${false} autocomplete="off" /></label>
+    <button type="submit" class="button">Open</button>
+  </form>`;
 }

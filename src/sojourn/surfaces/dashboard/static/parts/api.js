@@ -160,25 +160,30 @@ export function useResource(where, query = {}, { every = 0 } = {}) {
     const stop = new AbortController();
     let timer = 0;
     let failures = 0;
+    let due = true;
     async function load() {
+      clearTimeout(timer);
+      due = false;
       let next = every;
-      if (!document.hidden || !every) {
-        try {
-          const { data, etag } = await request("GET", address, { signal: stop.signal });
-          failures = 0;
-          setState({ address, data, etag, error: null });
-        } catch (error) {
-          if (stop.signal.aborted) return;
-          setState((old) => ({ ...(old.address === address ? old : { data: null }), address, error }));
-          next = error.retryable ? pause(failures++) : 0;
-        }
+      try {
+        const { data, etag } = await request("GET", address, { signal: stop.signal });
+        failures = 0;
+        setState({ address, data, etag, error: null });
+      } catch (error) {
+        if (stop.signal.aborted) return;
+        setState((old) => ({ ...(old.address === address ? old : { data: null }), address, error }));
+        next = error.retryable ? pause(failures++) : 0;
       }
-      if (next && !stop.signal.aborted) timer = setTimeout(load, next * 1000);
+      if (next && !stop.signal.aborted) timer = setTimeout(() => ((due = true), wake()), next * 1000);
     }
+    // A page that nobody sees asks nothing; when it is seen again, it asks at once.
+    const wake = () => due && !document.hidden && load();
+    document.addEventListener("visibilitychange", wake);
     load();
     return () => {
       stop.abort();
       clearTimeout(timer);
+      document.removeEventListener("visibilitychange", wake);
     };
   }, [address, turn, every]);
   const current = state.address === address ? state : { data: null, error: null };
@@ -193,8 +198,8 @@ export function useResource(where, query = {}, { every = 0 } = {}) {
 
 /**
  * A list that comes in pages by cursor:
- * {items, more, loadMore, loading, busy, error, partial, reload, first}.
- * `first` is the first page as it came, for what stands beside its items.
+ * {items, stale, more, loadMore, loading, busy, error, partial, reload, first}.
+ * `stale`: the items are still those of the address before. `first` is the first page as it came, for what stands beside its items.
  */
 export function usePages(where, query = {}) {
   const address = where === null ? null : where + queryString(query);
@@ -207,7 +212,8 @@ export function usePages(where, query = {}) {
       stop.current?.abort();
       const mine = new AbortController();
       stop.current = mine;
-      setState((old) => ({ ...(old.address === address && cursor ? old : fresh), busy: true }));
+      // What stood there stays, marked, until the answer is there.
+      setState((old) => ({ ...old, asked: address, busy: true, error: null }));
       let failures = 0;
       while (!mine.signal.aborted) {
         try {
@@ -225,7 +231,7 @@ export function usePages(where, query = {}) {
           return;
         } catch (error) {
           if (mine.signal.aborted) return;
-          setState((old) => ({ ...old, busy: false, error }));
+          setState((old) => ({ ...(old.address === address ? old : fresh), busy: false, error }));
           if (!error.retryable) return;
           await new Promise((wake) => setTimeout(wake, pause(failures++) * 1000));
         }
@@ -238,13 +244,15 @@ export function usePages(where, query = {}) {
     load(null);
     return () => stop.current?.abort();
   }, [address, turn]);
-  const current = state.address === address ? state : fresh;
+  const stale = state.address !== null && state.address !== address;
+  const current = stale && address === null ? fresh : state;
   return {
     items: current.items,
+    stale,
     first: current.first,
     partial: Boolean(current.partial),
     error: current.error,
-    more: current.cursor !== null,
+    more: current.cursor !== null && !stale,
     busy: current.busy,
     loading: address !== null && current.first === null && !current.error,
     loadMore: useCallback(() => current.cursor && !current.busy && load(current.cursor), [

@@ -86,7 +86,7 @@ export const LabelChips = ({ labels, to }) => {
 };
 
 /** A session's title and id, as the link to it. */
-function Named({ session }) {
+function Named({ session, user }) {
   const { title, summary } = session;
   return html`<p>
       <a class="row-link" href=${href(sessionPath(session))} title=${visible(title || session.session)}
@@ -94,11 +94,54 @@ function Named({ session }) {
       >
     </p>
     ${title && html`<p class="muted small id">${short(session.session, 60)}</p>`}
+    ${user && html`<p class="muted small narrow-only">${short(session.user, 60) || "(empty)"}</p>`}
     ${summary && html`<p class="muted small summary">${short(summary, 140)}</p>`}`;
 }
 
 /** The sessions of an app (newest first over all users) or, with `user`, of one user. */
 export function SessionList({ app, user, query }) {
+  const one = user !== undefined;
+  if (one && query.in === "content") return html`<${Content} app=${app} user=${user} query=${query} />`;
+  return html`<${Titles} ...${{ app, user, query }} />`;
+}
+
+const WHERE = [["", "Titles and ids"], ["content", "Content of events"]];
+
+/** Events of a user's sessions by what they say, newest first. */
+function Content({ app, user, query }) {
+  const { q } = query;
+  const base = userPath(app, user);
+  const pages = usePages(q ? `${base}/search` : null, { q, limit: 50 });
+  const columns = [
+    {
+      label: "Event",
+      class: "main-cell",
+      render: ({ session, seq, author, snippet }) => html`<p>
+          <a class="row-link snippet" href=${href(base + path`/sessions/${session}`, { at: seq })}>${short(snippet, 240)}</a>
+        </p>
+        <p class="muted small">${short(author, 40)} · <span class="nowrap">event ${number(seq)}</span></p>`,
+    },
+    { label: "Session", class: "user-cell", narrow: false, render: ({ session }) => html`<a class="id" href=${href(base + path`/sessions/${session}`)} title=${visible(session)}>${short(session, 40)}</a>` },
+    { label: "Time", class: "nowrap", render: ({ time }) => html`<${Ago} time=${time} />` },
+  ];
+  return html`
+    <div class="filters" role="search">
+      <${QueryField} name="q" value=${q} label="Search" type="search" placeholder="Words in events" grow />
+      <${QueryChoice} name="in" value="content" label="In" choices=${WHERE} />
+    </div>
+    ${q
+      ? html`<${PagedTable}
+          pages=${pages}
+          columns=${columns}
+          rowKey=${({ session, seq }) => `${session}\n${seq}`}
+          caption="Events found"
+          empty=${html`<${Empty} title="No event says that">All sessions of this user were searched.<//>`}
+        />`
+      : html`<${Empty} title="Search what was said">Events of all sessions of this user are searched, newest first.<//>`}
+  `;
+}
+
+function Titles({ app, user, query }) {
   const one = user !== undefined;
   const base = one ? userPath(app, user) : path`/apps/${app}`;
   const { q, status, period, order } = query;
@@ -119,13 +162,14 @@ export function SessionList({ app, user, query }) {
   const filtered = Boolean(q || status || labels.length || period);
   const labelled = (label) => href(base, { ...query, label: [...new Set([...labels, label])] });
   const columns = [
-    { label: "Session", class: "main-cell", render: (session) => html`<${Named} session=${session} />` },
+    { label: "Session", class: "main-cell", render: (session) => html`<${Named} session=${session} user=${!one} />` },
     ...(one
       ? []
       : [
           {
             label: "User",
             class: "user-cell",
+            narrow: false,
             render: (session) =>
               html`<a class="id" href=${href(userPath(app, session.user))} title=${visible(session.user)}
                 >${session.user === "" ? "(empty)" : short(session.user, 32)}</a
@@ -139,7 +183,7 @@ export function SessionList({ app, user, query }) {
       render: (session) => html`<${LabelChips} labels=${session.labels} to=${labelled} />`,
     },
     { label: "Events", class: "num", narrow: false, render: ({ length }) => number(length) },
-    { label: "Created", class: "nowrap", narrow: false, render: ({ created }) => html`<${Ago} time=${created} />` },
+    { label: "Created", class: "nowrap roomy", narrow: false, render: ({ created }) => html`<${Ago} time=${created} />` },
     { label: "Updated", class: "nowrap", render: ({ updated }) => html`<${Ago} time=${updated} />` },
     {
       label: "Expires",
@@ -152,6 +196,7 @@ export function SessionList({ app, user, query }) {
   return html`
     <div class="filters" role="search">
       <${QueryField} name="q" value=${q} label="Search" type="search" placeholder="Id, title, summary, metadata" grow />
+      ${one && html`<${QueryChoice} name="in" value="" label="In" choices=${WHERE} />`}
       <${QueryField} name="status" value=${status} label="Status" placeholder="active" />
       <${QueryChoice} name="period" value=${period} label="Updated" choices=${PERIODS} />
       ${one &&

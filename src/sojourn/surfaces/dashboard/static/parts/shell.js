@@ -68,7 +68,10 @@ export function Shell({ routes }) {
       }
     }
     start();
+    const pasted = () => location.hash.includes("key=") && start();
+    addEventListener("hashchange", pasted);
     return () => {
+      removeEventListener("hashchange", pasted);
       gone = true;
       clearTimeout(timer);
     };
@@ -113,6 +116,7 @@ function SignIn({ done }) {
     <form class="card sign-in" onSubmit=${submit}>
       <h1><${Brand} />Sojourn</h1>
       <p class="muted">Enter a key. <code>sojourn serve</code> prints an address with one, and <code>sojourn token</code> makes more.</p>
+      <input type="text" name="username" autocomplete="username" value="sojourn" hidden readonly />
       <label class="field">
         <span>Key</span>
         <input

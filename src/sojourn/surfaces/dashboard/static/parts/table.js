@@ -7,7 +7,7 @@ import { Empty, Failure, Loading } from "./states.js";
  * `columns`: [{name, label, render(row), class, narrow: false}] (false: hidden on a narrow page).
  * `rowKey(row)` tells rows apart. j and k move over the rows' first links, Enter opens one.
  */
-export function Table({ columns, rows, rowKey, caption }) {
+export function Table({ columns, rows, rowKey, caption, stale = false }) {
   const body = useRef(null);
   const move = (by) => {
     const links = [...body.current.querySelectorAll("tr")].map((row) => row.querySelector("a, button")).filter(Boolean);
@@ -20,8 +20,8 @@ export function Table({ columns, rows, rowKey, caption }) {
     j: ["Next row", () => move(1)],
     k: ["Row before", () => move(-1)],
   });
-  return html`<div class="table-box">
-    <table>
+  return html`<div class=${`table-box${stale ? " stale" : ""}`}>
+    <table aria-busy=${stale ? "true" : undefined}>
       <caption class="hidden">${caption}</caption>
       <thead>
         <tr>
@@ -65,8 +65,8 @@ export function PagedTable({ pages, columns, rowKey, caption, empty }) {
   return html`
     <${Failure} error=${error} retry=${pages.reload} known=${items.length > 0} />
     ${pages.loading && html`<${Loading} rows=${8} />`}
-    ${pages.first && !items.length && !more && !error && (empty || html`<${Empty} title="Nothing here" />`)}
-    ${items.length > 0 && html`<${Table} columns=${columns} rows=${items} rowKey=${rowKey} caption=${caption} />`}
+    ${pages.first && !items.length && !more && !error && !pages.stale && (empty || html`<${Empty} title="Nothing here" />`)}
+    ${items.length > 0 && html`<${Table} columns=${columns} rows=${items} rowKey=${rowKey} caption=${caption} stale=${pages.stale} />`}
     ${pages.first && !items.length && more && html`<p class="muted">Nothing found so far.</p>`}
     ${more &&
     html`<p class="more" ref=${end}>
