@@ -38,11 +38,12 @@ export function Page({ params: { app, user }, query }) {
       >`,
     },
     {
-      label: "Session",
+      label: "Of",
+      class: "nowrap",
       narrow: false,
       render: (each) =>
         each.session === null || each.session === undefined
-          ? html`<span class="muted">all of the user’s</span>`
+          ? html`<span class="muted">the user</span>`
           : html`<a class="id" href=${href(owner + path`/sessions/${each.session}`)} title=${visible(each.session)}>${short(each.session, 24)}</a>`,
     },
     { label: "Versions", class: "num", narrow: false, render: ({ versions }) => number(versions) },
@@ -53,7 +54,7 @@ export function Page({ params: { app, user }, query }) {
       render: ({ latest }) => (latest ? (latest.sealed ? "" : short(latest.mime_type, 40)) : html`<span class="badge warn">cannot be read</span>`),
     },
     { label: "Saved", class: "nowrap", narrow: false, render: ({ latest }) => html`<${Ago} time=${latest?.created ?? null} />` },
-  ].filter(({ label }) => !open || !["Type", "Versions"].includes(label));
+  ].filter(({ label }) => !open || !["Of", "Type", "Versions"].includes(label));
   return html`<h1 class="with-tabs">Artifacts</h1>
     <${UserTabs} app=${app} user=${user} now="/artifacts" />
     <div class="filters" role="search">
@@ -130,11 +131,12 @@ function Versions({ where, session, versions, version }) {
         </p>`}
     <${Pairs}
       pairs=${[
-        ["Version", `${shown.version} of ${number(versions.length)} kept`],
+        ["Version", shown.version],
+        ["Versions", `${number(versions.length)} kept`],
         ["Type", shown.mime_type && html`<code>${short(shown.mime_type, 120)}</code>`],
         ["Size", html`<span title=${`${number(shown.size)} bytes`}>${bytes(shown.size)}</span>`],
         ["Saved", html`<${Ago} time=${shown.created} none="not known" />`],
-        ["Session", session !== undefined && html`<span class="id">${visible(session)}</span>`],
+        ["Of", session === undefined ? "the user: all sessions have it" : html`the session <span class="id">${visible(session)}</span>`],
       ]}
     />
     ${shown.metadata && Object.keys(shown.metadata).length > 0 && html`<div><h3>Metadata</h3><${Json} value=${shown.metadata} label="Metadata" /></div>`}

@@ -35,13 +35,13 @@ function Figures({ data }) {
   const asked = data.hits + data.stale + data.misses;
   const near = data.near_cache;
   return html`<h2 class="figures-head">Results of expensive steps</h2>
-    <dl class="figures">
+    <dl class="figures flow">
       <div><dt>Hit rate</dt><dd>${asked ? `${(100 * data.hit_rate).toFixed(1)} %` : "–"}</dd><dd class="note">of ${number(asked)} questions</dd></div>
       ${FIGURES.map(([name, label, note]) => html`<div key=${name}><dt>${label}</dt><dd>${number(data[name])}</dd><dd class="note">${note}</dd></div>`)}
     </dl>
     ${near &&
     html`<h2 class="figures-head">Events kept in this process</h2>
-      <dl class="figures">
+      <dl class="figures flow">
         ${Object.entries(near).map(
           ([name, value]) => html`<div key=${name}>
             <dt>${words(name)}</dt>

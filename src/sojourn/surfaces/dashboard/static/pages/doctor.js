@@ -73,14 +73,17 @@ function Node({ node, findings }) {
     </div>`;
 }
 
+/** A sentence; what stands between backquotes in it is a command or a setting. */
+const sentence = (text) => text.split("`").map((part, n) => (n % 2 ? html`<code>${visible(part)}</code>` : visible(part)));
+
 function Finding({ finding }) {
   const { check, level, what, todo } = finding;
   const [, label, mark, tone] = LEVELS.find(([name]) => name === level) || [level, level, "?", ""];
   return html`<li class="finding">
     <span class=${`mark ${tone}`} title=${label} role="img" aria-label=${level}>${mark}</span>
     <div>
-      <p><strong>${visible(check)}</strong> <span class=${level === "ok" ? "muted" : ""}>${visible(what)}</span></p>
-      ${todo && html`<p class="todo">${visible(todo)}</p>`}
+      <p><strong>${visible(check)}</strong> <span class=${level === "ok" ? "muted" : ""}>${sentence(what)}</span></p>
+      ${todo && html`<p class="todo">${sentence(todo)}</p>`}
     </div>
   </li>`;
 }

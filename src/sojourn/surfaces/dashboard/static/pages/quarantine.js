@@ -28,7 +28,7 @@ export function Page({ params, query }) {
   const to = (each) => href(here, one ? { id: each.id } : { id: each.id, app: each.app, user: each.user });
   const columns = [
     { label: "Found", class: "nowrap", render: ({ time }) => html`<${Ago} time=${time} />` },
-    ...(one
+    ...(one || open
       ? []
       : [
           {
@@ -112,8 +112,8 @@ function Bytes({ raw, kept }) {
   if (!data.length) return html`<p class="muted">It had no bytes.</p>`;
   const part = data.subarray(0, most);
   const rest = data.length - part.length;
-  return html`<div><h3>Text</h3><pre class="preview" tabindex="0" aria-label="Bytes as text">${visible(new TextDecoder().decode(part))}</pre></div>
-    <div><h3>Hexadecimal</h3><pre class="preview hex" tabindex="0" aria-label="Bytes in hexadecimal">${hex(part)}</pre></div>
+  return html`<div><h3>Text</h3><pre class="preview dump" tabindex="0" aria-label="Bytes as text">${visible(new TextDecoder().decode(part))}</pre></div>
+    <div><h3>Hexadecimal</h3><pre class="preview dump hex" tabindex="0" aria-label="Bytes in hexadecimal">${hex(part)}</pre></div>
     ${rest > 0
       ? html`<p><button type="button" class="button" onClick=${() => setMost(most * 8)}>Show more</button> <span class="muted small">${bytes(part.length)} of ${bytes(data.length)}</span></p>`
       : kept > data.length && html`<p class="muted small">The first ${bytes(data.length)}: <code>sojourn quarantine show --json</code> has all.</p>`}`;

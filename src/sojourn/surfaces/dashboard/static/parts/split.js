@@ -34,10 +34,10 @@ export function Detail({ heading, names, actions, label, children }) {
   </section>`;
 }
 
-/** A definition list: [[name, what], …]; those that are null or false are left out. */
+/** A definition list: [[name, what], …]; those that are not set are left out. */
 export const Pairs = ({ pairs }) =>
   html`<dl class="pairs">
-    ${pairs.filter(([, what]) => what !== null && what !== undefined && what !== false).map(
+    ${pairs.filter(([, what]) => what || what === 0).map(
       ([name, what]) => html`<dt>${name}</dt><dd>${what}</dd>`,
     )}
   </dl>`;
