@@ -115,6 +115,11 @@ def instant(value: object, what: str) -> float:
     raise InvalidValue(f"The {what} must be a finite number of seconds, not {shown(value)}.")
 
 
+def instant_or(value: object, what: str, default: float) -> float:
+    """A time in seconds, or what stands for none."""
+    return default if value is None else instant(value, what)
+
+
 def end(value: object) -> float | None:
     """An instant that a session does not outlive, or None."""
     if value is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,6 +15,8 @@ import msgspec
 from sojourn.calls.operation import RoomStore
 from sojourn.errors import CorruptRecord
 from sojourn.ids import AppName, SessionKey, UserKey, parse_app, parse_user, user_key
+from sojourn.resilience.deadline import from_now, half_of_remaining
+from sojourn.sessions import searching
 from sojourn.sessions.cursor import Cursor
 from sojourn.sessions.model import NamePage, Session, SessionPage
 from sojourn.sessions.operations import ListNames, ListRecent, ListSessions, ListUsers
@@ -22,6 +26,12 @@ from sojourn.sessions.store import IndexPlace, Label, SessionSnapshot, StoredPag
 _LOOKS = 25
 """Pages of an index that a filter may go through for one page of its own."""
 
+
+_SEARCHED = 200
+"""Sessions that a search looks at together."""
+
+_LATE = 60.0
+"""Seconds by which the index of an app is late."""
 
 _AHEAD = 10
 """Parts of an app's users that are read at once: all, where a listing starts."""
@@ -34,11 +44,17 @@ class Filter(NamedTuple):
         pattern: of the session's id, with `*`, `?` and `[…]` as file names have them.
         status: its status.
         labels: labels that it has; empty for any.
+        words: words that stand in its id, title, summary or metadata.
+        since: its last change is not older than that.
+        until: its last change is not newer than that.
     """
 
     pattern: str | None = None
     status: str | None = None
     labels: Mapping[str, str] = MappingProxyType({})
+    words: searching.Words | None = None
+    since: float = -math.inf
+    until: float = math.inf
 
     @property
     def label(self) -> Label | None:
@@ -51,7 +67,24 @@ class Filter(NamedTuple):
             self.admits_id(session.key)
             and self.status in (None, session.status)
             and self.labels.items() <= session.labels.items()
+            and self.since <= session.updated <= self.until
+            and (self.words is None or searching.admits(self.words, session))
         )
+
+    def start(self, place: Cursor, *, newest_first: bool) -> Cursor:
+        """Where a walk through an index begins, whose scores are the times of changes."""
+        end = self.until if newest_first else self.since
+        if place.session is not None or math.isinf(end):
+            return place
+        beyond = math.nextafter(end, math.inf if newest_first else -math.inf)
+        return place._replace(session=IndexPlace(beyond, ""))
+
+    def ends_before(self, place: Cursor | None, *, newest_first: bool, late: float = 0) -> bool:
+        """Whether nothing behind a place can be wanted."""
+        if place is None or place.session is None:
+            return False
+        score = place.session.score
+        return score < self.since - late if newest_first else score > self.until
 
     def admits_id(self, key: SessionKey) -> bool:
         """Whether a session of this id may be wanted."""
@@ -91,39 +124,77 @@ class Listing:
         newest_first: bool = False,
     ) -> SessionPage:
         """A page of the sessions of a user, newest change first or last, or of an app."""
-        place: Cursor | None = Cursor.parse(cursor)
-        name = parse_app(app)
-        owner = None if user is None else user_key(app, user)
+        name, place = parse_app(app), Cursor.parse(cursor)
         found = SessionPage([], None)
-        looks = 0
-        while place is not None and len(found.sessions) < limit:
-            if wanted != Filter() and looks == _LOOKS:
-                break
-            room = limit - len(found.sessions)
-            if owner is not None:
-                page, place = await self._of_user(
-                    owner, place, room, wanted.label, newest_first=newest_first
-                )
-            else:
-                page, place = await self._of_app(name, place, room, found.corrupt_users)
-            looks += 1
-            found.sessions.extend(filter(wanted.admits, await self._states.sessions(page)))
-            found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
-            found.newer.extend(filter(wanted.admits_id, page.newer))
-        return msgspec.structs.replace(found, cursor=place and place.text())
+        if user is None:
+
+            async def of_app(at: Cursor, size: int) -> tuple[StoredPage, Cursor | None]:
+                return await self._of_app(name, at, size, found.corrupt_users)
+
+            return await self._filled(found, wanted, limit, place, of_app)
+        owner = user_key(app, user)
+
+        async def of_user(at: Cursor, size: int) -> tuple[StoredPage, Cursor | None]:
+            label = wanted.label
+            page, after = await self._of_user(owner, at, size, label, newest_first=newest_first)
+            ends = wanted.ends_before(after, newest_first=newest_first)
+            return page, None if ends else after
+
+        place = wanted.start(place, newest_first=newest_first)
+        return await self._filled(found, wanted, limit, place, of_user)
 
     async def recent(self, app: str, wanted: Filter, limit: int, cursor: str | None) -> SessionPage:
         """A page of the sessions of an app, newest change first."""
-        place: Cursor | None = Cursor.parse(cursor)
-        name = parse_app(app)
-        found = SessionPage([], None)
+        name, place = parse_app(app), Cursor.parse(cursor)
+
+        async def recent(at: Cursor, size: int) -> tuple[StoredPage, Cursor | None]:
+            page = await self._store.run(ListRecent(name, at.session, size, wanted.label))
+            after = None if page.after is None else Cursor(session=page.after)
+            ends = wanted.ends_before(after, newest_first=True, late=_LATE)
+            return page, None if ends else after
+
+        place = wanted.start(place, newest_first=True)
+        return await self._filled(SessionPage([], None), wanted, limit, place, recent)
+
+    async def _filled(
+        self,
+        found: SessionPage,
+        wanted: Filter,
+        limit: int,
+        start: Cursor,
+        read: Callable[[Cursor, int], Awaitable[tuple[StoredPage, Cursor | None]]],
+    ) -> SessionPage:
+        """What a filter admits of an index, as far as it may look.
+
+        Args:
+            found: takes it.
+            wanted: the filter.
+            limit: how many sessions at most.
+            start: where to begin.
+            read: reads a page of the index from a place on, and says where the next one begins.
+        """
+        place: Cursor | None = start
+        end = monotonic() + min(searching.SECONDS, half_of_remaining() - from_now(0))
         looks = 0
-        while place is not None and len(found.sessions) < limit and looks < _LOOKS:
+        while place is not None and len(found.sessions) < limit:
+            if wanted.words is None and wanted != Filter() and looks == _LOOKS:
+                break
+            if wanted.words is not None and looks and monotonic() > end:
+                break
             room = limit - len(found.sessions)
-            page = await self._store.run(ListRecent(name, place.session, room, wanted.label))
-            place = None if page.after is None else Cursor(session=page.after)
+            page, after = await read(place, room if wanted.words is None else _SEARCHED)
             looks += 1
-            found.sessions.extend(filter(wanted.admits, await self._states.sessions(page)))
+            admitted = [*filter(wanted.admits, await self._states.sessions(page))]
+            if len(admitted) > room:  # what is behind the last one is for the next page
+                order, last = list(page.places), admitted[room - 1].key
+                after = place._replace(session=page.places[last])
+                met = {*order[: order.index(last) + 1]}
+                page = page._replace(
+                    corrupt=[key for key in page.corrupt if key in met],
+                    newer=[key for key in page.newer if key in met],
+                )
+            place = after
+            found.sessions.extend(admitted[:room])
             found.corrupt.extend(filter(wanted.admits_id, page.corrupt))
             found.newer.extend(filter(wanted.admits_id, page.newer))
         return msgspec.structs.replace(found, cursor=place and place.text())

@@ -130,6 +130,43 @@ class SessionPage(msgspec.Struct, frozen=True):
     corrupt_users: list[UserKey] = msgspec.field(default_factory=list[UserKey])
 
 
+class EventHit(msgspec.Struct, frozen=True):
+    """An event that a search has found.
+
+    Attributes:
+        session: the id of its session.
+        seq: its place in the log.
+        id: its id.
+        time: when it happened, seconds since the epoch.
+        author: its source.
+        snippet: some of its text around the first word found, in one line. It is content.
+    """
+
+    session: str
+    seq: int
+    id: str
+    time: float
+    author: str
+    snippet: str
+
+
+class SearchPage(msgspec.Struct, frozen=True):
+    """A page of events that a search has found.
+
+    Attributes:
+        hits: newest first within a session; sessions with the latest change first.
+        cursor: where the search goes on; None when all was looked at.
+        partial: its time was over before it had as many as were asked for.
+        skipped: sessions that cannot be read here: corrupt, of a newer version, or sealed with a
+            key that this process has not.
+    """
+
+    hits: list[EventHit]
+    cursor: str | None
+    partial: bool = False
+    skipped: list[SessionKey] = msgspec.field(default_factory=list[SessionKey])
+
+
 class NamePage(msgspec.Struct, frozen=True):
     """A page of apps or of users.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, Unpack
@@ -35,6 +36,7 @@ from sojourn.sessions.model import (
     Appended,
     Event,
     Rotated,
+    SearchPage,
     Session,
     SessionPage,
 )
@@ -60,6 +62,7 @@ from sojourn.sessions.record import (
     encode_changes,
 )
 from sojourn.sessions.safe import SafeSessions
+from sojourn.sessions.searching import EventSearcher, Words
 from sojourn.sessions.store import NO_CHANGE, Change, EventWindow
 
 E = TypeVar("E")
@@ -81,6 +84,7 @@ class Sessions:
         self._states = parts.states
         self._reader = parts.reader
         self._listing = parts.listing
+        self._searcher = EventSearcher(parts.store, parts.limits.operation_timeout)
 
     @cached_property
     def safe(self) -> SafeSessions:
@@ -563,6 +567,9 @@ class Sessions:
         pattern: str | None = None,
         status: str | None = None,
         labels: Mapping[str, str] | None = None,
+        query: str | None = None,
+        updated_since: float | None = None,
+        updated_until: float | None = None,
         newest_first: bool = False,
         limit: int = 100,
         cursor: str | None = None,
@@ -571,9 +578,9 @@ class Sessions:
 
         It is not a snapshot: a session updated between two pages may appear twice, none is missed.
         Two round trips a page for a user, three for an app: user by user, where one with very many
-        sessions takes a page or more alone. Of an app with labels it is newest first in any case,
-        as `recent` is: two round trips a page, and one that is changed between two pages is on the
-        first from then on, where this listing does not come any more.
+        sessions takes a page or more alone. Of an app with labels, a query or times it is newest
+        first in any case, as `recent` is: two round trips a page, and one that is changed between
+        two pages is on the first from then on, where this listing does not come any more.
 
         Args:
             app: the application.
@@ -582,6 +589,12 @@ class Sessions:
             status: only those of this status.
             labels: only those that have all of these. The first leads to them by an index, so name
                 the rarest first.
+            query: only those in whose id, title, summary and metadata all of its words stand, in
+                any case: each session is read for that, two round trips for each 200, for 2 seconds
+                or half of `operation_timeout`. Then a page may have fewer and a cursor all the
+                same, where it goes on.
+            updated_since: only those whose last change is not older, seconds since the epoch.
+            updated_until: only those whose last change is not newer.
             newest_first: start with the latest change. A session changed between two pages moves
                 to the top and may be missing from later pages: start again to see it. Of an
                 app as `recent`, which is a minute late at most.
@@ -590,8 +603,8 @@ class Sessions:
             cursor: `SessionPage.cursor` of the page before, of the same listing.
 
         Raises:
-            InvalidInput: a limit under 1, a label that no session can have, or a cursor that is
-                none of this listing.
+            InvalidInput: a limit under 1, a label that no session can have, a query without a word,
+                or a cursor that is none of this listing.
             CorruptRecord: the index of this user is a key of another type. A listing of the app
                 names the user (`SessionPage.corrupt_users`) and goes on.
         """
@@ -600,12 +613,59 @@ class Sessions:
             checks.text_or_none(pattern, "pattern", CAPS.pattern),
             checks.text_or_none(status, "status", CAPS.status),
             ordered_labels(labels),
+            None if query is None else Words.of(query),
+            checks.instant_or(updated_since, "updated_since", -math.inf),
+            checks.instant_or(updated_until, "updated_until", math.inf),
         )
-        if user is None and (wanted.labels or newest_first):
+        by_time = wanted._replace(pattern=None, status=None) != Filter()
+        if user is None and (by_time or newest_first):
             return await self._listing.recent(app, wanted, limit, cursor)
         return await self._listing.sessions(
             app, user, wanted, limit, cursor, newest_first=newest_first
         )
+
+    async def search(
+        self,
+        app: str,
+        user: str,
+        query: str,
+        *,
+        session: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> SearchPage:
+        """A page of a user's events in whose payload all words of a query stand, newest first.
+
+        There is no index of content: it reads the logs from their ends, sessions with the latest
+        change first, and decodes what is compressed or sealed. After 2 seconds it gives what it has
+        found; the cursor leads on. A round trip for each 16 sessions, one for each of them, and one
+        for each 64 to 1,024 events more, or 4 MiB; each within `operation_timeout`. It lengthens no
+        lifetime.
+
+        Args:
+            app: the application.
+            user: the user.
+            query: words, in any case. They are looked for in texts and numbers of the payload, but
+                neither in names of members nor in encoded data, such as images.
+            session: only in this session.
+            limit: how many events at most.
+            cursor: `SearchPage.cursor` of the page before, of the same search.
+
+        Raises:
+            InvalidInput: a limit under 1, a query without a word, or a cursor of something else.
+            SessionNotFound: there is no such session.
+            CorruptRecord: the session's own fields cannot be read, or the index of this user is a
+                key of another type. With all sessions, one that cannot be read is passed over
+                (`SearchPage.skipped`).
+            NewerFormat: a newer version of Sojourn wrote the session in a way that this one cannot
+                read.
+        """
+        checks.page_size(limit)
+        words, owner = Words.of(query), user_key(app, user)
+        if session is None:
+            return await self._searcher.user(owner, words, limit, cursor)
+        key = SessionKey.of(app, user, session)
+        return await self._searcher.session(key, words, limit, cursor)
 
     @in_time
     async def count(self, app: str, user: str) -> int:

@@ -250,13 +250,14 @@ class StoredPage(NamedTuple):
     """A page of an index with the place after which the next one starts; None at the end.
 
     `corrupt` are sessions of the page that cannot be read, `newer` those that a newer version wrote
-    in a way that this one cannot read.
+    in a way that this one cannot read; `places` where each of all these stands, in order.
     """
 
     sessions: list[tuple[SessionKey, SessionSnapshot]]
     after: IndexPlace | None
     corrupt: Sequence[SessionKey] = ()
     newer: Sequence[SessionKey] = ()
+    places: Mapping[SessionKey, IndexPlace] = MappingProxyType({})
 
 
 class StoredNames(NamedTuple):

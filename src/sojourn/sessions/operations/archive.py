@@ -70,7 +70,7 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
 
     Attributes:
         key: of which session.
-        first: number of the first event.
+        first: number of the first event; below zero, so many from the end.
         most: how many rows at most.
         size: bytes after which no more rows follow.
     """
@@ -111,7 +111,8 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
         if session is None:
             return None
         head = session.head
-        first = max(self.first, head.dropped + 1)
+        wanted = self.first if self.first >= 0 else head.seq + 1 + self.first
+        first = max(wanted, head.dropped + 1)
         start, rows = first - head.dropped - 1, list[bytes]()
         for row in session.rows[start : start + self.most]:
             rows.append(row)

@@ -91,7 +91,8 @@ class ListSessions(Operation[StoredPage], frozen=True):
         if amiss := [*found.gone, *moved][:_REPAIRED]:  # evicted, or of another label by now
             server.engine.send_nowait(server.indexes.repair_call(owner, amiss, label))
         after = page.places[-1] if page.more else None
-        return StoredPage(found.sessions, after, found.corrupt, found.newer)
+        places = dict(zip(keys, page.places, strict=True))
+        return StoredPage(found.sessions, after, found.corrupt, found.newer, places)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
@@ -111,22 +112,26 @@ class ListIds(Operation[StoredNames], frozen=True):
         owner: which user.
         after: behind which place it begins.
         limit: how many at most.
+        newest_first: begin with what was updated last.
     """
 
     owner: UserKey
     after: IndexPlace | None
     limit: int
+    newest_first: bool = False
 
     async def on_server(self, server: RedisSessions) -> StoredNames:
         """One round trip."""
-        owner, index = self.owner, server.keys.user(self.owner).by_update
-        return await server.indexes.page(owner, index, self.after, self.limit, parse_session)
+        owner, index, after = self.owner, server.keys.user(self.owner).by_update, self.after
+        return await server.indexes.page(
+            owner, index, after, self.limit, parse_session, newest_first=self.newest_first
+        )
 
     async def in_memory(self, memory: InMemorySessions) -> StoredNames:
         """As `Operation`."""
-        page = await memory.run(ListSessions(self.owner, self.after, self.limit))
-        found = [IndexPlace(memory.sessions[key].place, key.session) for key, _ in page.sessions]
-        return StoredNames(found, page.after is not None)
+        listed = ListSessions(self.owner, self.after, self.limit, newest_first=self.newest_first)
+        page = await memory.run(listed)
+        return StoredNames([*page.places.values()], page.after is not None)
 
 
 class ListUsers(Operation[Sequence[StoredPage | CorruptRecord]], frozen=True):
@@ -246,7 +251,8 @@ class ListRecent(Operation[StoredPage], frozen=True):
         for key, stored in found.sessions:
             if not has(stored.head, label):  # of another label by now
                 server.recent.enter(entry_of(key, stored.head, as_json(label)))
-        return StoredPage(found.sessions, places[-1] if more else None, found.corrupt, found.newer)
+        after = places[-1] if more else None
+        return StoredPage(found.sessions, after, found.corrupt, found.newer, met)
 
     async def in_memory(self, memory: InMemorySessions) -> StoredPage:
         """As `Operation`."""
@@ -328,7 +334,8 @@ def _listed(
     memory: InMemorySessions, page: Sequence[tuple[IndexPlace, SessionKey]], more: bool
 ) -> StoredPage:
     sessions = [(key, _without_rows(memory, key)) for _, key in page]
-    return StoredPage(sessions, page[-1][0] if more else None)
+    places = {key: place for place, key in page}
+    return StoredPage(sessions, page[-1][0] if more else None, places=places)
 
 
 def _without_rows(memory: InMemorySessions, key: SessionKey) -> SessionSnapshot:
