@@ -45,7 +45,7 @@ export function Page({ params: { app, user }, query }) {
         >${short(entry.key, 60) || "(empty)"}</a
       >`,
     },
-    { label: "Value", class: "main-cell", render: ({ value }) => html`<span class="muted line">${preview(value)}</span>` },
+    { label: "Value", class: "value-cell", render: ({ value }) => html`<span class="muted line">${preview(value)}</span>` },
     { label: "Updated", class: "nowrap", narrow: false, render: ({ updated }) => html`<${Ago} time=${updated} />` },
     ...(key === undefined
       ? [{ label: "Expires", class: "nowrap", narrow: false, render: ({ expires }) => html`<${Ago} time=${expires} none="never" />` }]

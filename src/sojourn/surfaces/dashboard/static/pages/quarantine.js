@@ -44,7 +44,7 @@ export function Page({ params, query }) {
       render: (each) => html`<p><a class="row-link id" href=${to(each)} aria-current=${each.id === query.id ? "true" : undefined} title=${visible(each.key)}>${short(each.key, 80)}${each.field && ` · ${short(each.field, 40)}`}</a></p>
         <p class="muted small">${short(each.reason, 160)}</p>`,
     },
-    { label: "Size", class: "num", render: ({ size, sealed }) => html`${sealed && html`<${SealedBadge} sealed=${sealed} /> `}${bytes(size)}` },
+    { label: "Size", class: "num", narrow: false, render: ({ size, sealed }) => html`${sealed && html`<${SealedBadge} sealed=${sealed} /> `}${bytes(size)}` },
   ];
   return html`<h1 class=${one ? "with-tabs" : ""}>Quarantine</h1>
     ${one && html`<${UserTabs} app=${params.app} user=${params.user} now="/quarantine" />`}
