@@ -65,7 +65,7 @@ def module_tab(browser: Any, served: Dashboard) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(module_tab: Tab) -> Iterator[Tab]:
-    """A tab that the tests of a module share: it has no complaints yet, and must have none after."""
+    """A tab that a module shares: it has no complaints yet, and must have none afterwards."""
     module_tab.complaints.clear()
     yield module_tab
     assert module_tab.complaints == []

@@ -114,7 +114,9 @@ class Tab:
         self.key = key
         self.complaints: list[str] = []
         self.foreign: list[str] = []
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(SHOWN_SECONDS * 1000)
         self.page.add_init_script(_WATCH)

@@ -40,7 +40,10 @@ def png(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + checksum
 
     rows = b"".join(
-        b"\0" + bytes(v for x in range(width) for v in (60 + y * 90 // height, 110 + x * 90 // width, 160))
+        b"\0"
+        + bytes(
+            v for x in range(width) for v in (60 + y * 90 // height, 110 + x * 90 // width, 160)
+        )
         for y in range(height)
     )
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -52,7 +55,11 @@ def adk(author: str, at: float, *parts: dict[str, Any], **members: Any) -> Event
     """An event as ADK's session service stores it."""
     delta = members.pop("state_delta", {})
     role = "user" if author == "user" else "model"
-    payload = {"invocation_id": "e-91b2", "content": {"role": role, "parts": list(parts)}, **members}
+    payload = {
+        "invocation_id": "e-91b2",
+        "content": {"role": role, "parts": list(parts)},
+        **members,
+    }
     return Event(author=author, payload=payload, kind="adk", time=at, state_delta=delta)
 
 
