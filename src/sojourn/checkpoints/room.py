@@ -49,4 +49,5 @@ ROOM = Room(
     wraps=(Threads, OwnThreads, ThreadAdmin),
     handles={"threads": OwnThreads},
     commands=lambda: import_module("sojourn.surfaces.cli.threads"),
+    routes=lambda: import_module("sojourn.surfaces.http.threads").ROUTES,
 )
