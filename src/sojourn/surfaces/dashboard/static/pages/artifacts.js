@@ -131,8 +131,7 @@ function Versions({ where, session, versions, version }) {
         </p>`}
     <${Pairs}
       pairs=${[
-        ["Version", shown.version],
-        ["Versions", `${number(versions.length)} kept`],
+        ["Version", versions.length === 1 && String(shown.version)],
         ["Type", shown.mime_type && html`<code>${short(shown.mime_type, 120)}</code>`],
         ["Size", html`<span title=${`${number(shown.size)} bytes`}>${bytes(shown.size)}</span>`],
         ["Saved", html`<${Ago} time=${shown.created} none="not known" />`],
