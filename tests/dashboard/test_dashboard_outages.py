@@ -47,7 +47,7 @@ def test_an_outage_is_never_shown_as_empty(
 
 
 def test_a_page_outlives_its_server(open_tab: OpenTab, server: Server, tmp_path: Path) -> None:
-    """After kill -9 the rows stay, marked as what was last known; then the page goes on by itself."""
+    """After kill -9 it says that nobody answers, and goes on by itself."""
     create(server.url)
     dashboard = Dashboard(server.url, tmp_path)
     try:
