@@ -2,7 +2,7 @@
 
 A room is a folder with a `room.py`, or one file outside the package. All that concerns every room
 (opening, closing, erasure, the ACL rule, the doctor, export and import, the synchronous calls, the
-command line, the tools for models) walks over `sojourn.rooms.ROOMS` and asks these.
+command line, the tools for models, the HTTP API) walks over `sojourn.rooms.ROOMS` and asks these.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
             identity is a parameter, or all of what is made of the service and the user.
         commands: registers commands of `sojourn …`, called when the command line starts.
         tools: tools of the MCP server, called when that starts.
+        routes: FastAPI routers of the HTTP API, below `/v1`, called when that starts.
     """
 
     name: str
@@ -177,3 +178,4 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     handles: Mapping[str, Part | None] = {}
     commands: Callable[[], object] = tuple
     tools: Callable[[], Sequence[Any]] = tuple
+    routes: Callable[[], Sequence[Any]] = tuple

@@ -64,13 +64,17 @@ class AccessInterceptor:
     """Stands around every call of one caller.
 
     Args:
-        principal: who calls.
+        principal: whose calls they are.
         policy: what decides.
+        caller: who makes them, for the log, when that is an operator and not the user.
     """
 
-    def __init__(self, principal: Principal, policy: AccessPolicy) -> None:
+    def __init__(
+        self, principal: Principal, policy: AccessPolicy, *, caller: Principal | None = None
+    ) -> None:
         self.principal = principal
         self.policy = policy
+        self._caller = principal if caller is None else caller
 
     async def call(
         self,
@@ -223,7 +227,7 @@ class AccessInterceptor:
             action,
             outcome,
             reason,
-            principal=self.principal,
+            principal=self._caller,
             session=session,
             flagged=reason in _FLAGS,
         )

@@ -131,5 +131,6 @@ ROOM = Room(
     wraps=(Sessions, SafeSessions, History, AdapterSessions, Batches, SafeBatches),
     commands=lambda: import_module("sojourn.surfaces.cli.sessions"),
     tools=lambda: import_module("sojourn.surfaces.mcp.sessions").TOOLS,
+    routes=lambda: import_module("sojourn.surfaces.http.sessions").ROUTES,
     handles={"sessions": None},
 )

@@ -241,7 +241,8 @@ def _holder(tokens: Tokens, scope: Scope) -> Holder | None:
     if len(given) != 1:
         return None
     scheme, _, token = given[0].partition(b" ")
-    return tokens.holder(token.strip()) if scheme.lower() == b"bearer" else None
+    holder = tokens.holder(token.strip()) if scheme.lower() == b"bearer" else None
+    return holder if holder is not None and holder.is_plain else None
 
 
 def _peer(scope: Scope) -> str:

@@ -25,6 +25,7 @@ _GROUPS = (
     ".transfer",
     ".migration",
     ".adk",
+    ".serve",
     ".mcp",
     ".token",
 )

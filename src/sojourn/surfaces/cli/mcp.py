@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import socket
-import sys
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from importlib import import_module
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from sojourn.errors import ConfigurationError, InvalidInput
+from sojourn.errors import ConfigurationError
 from sojourn.extras import how_to_install
 from sojourn.security import (
     AccessLog,
     GuessLimiter,
     IdPolicy,
-    JsonLines,
     Principal,
 )
 from sojourn.security.tokens import tokens_from
 from sojourn.surfaces.cli.connection import Connection, connect
 from sojourn.surfaces.cli.console import note
 from sojourn.surfaces.cli.exits import one_line_errors
+from sojourn.surfaces.cli.listening import is_loopback, listening_on, log_to
 from sojourn.surfaces.cli.options import Namespace, Url
 from sojourn.surfaces.cli.root import SERVE, epilog
 from sojourn.surfaces.cli.root import app as root
@@ -35,7 +31,6 @@ HELP_MCP = (
     "said by --user, or with --http by bearer tokens (--auth), and never by a tool's argument. "
     "What is in memory:// is forgotten with the process."
 )
-_LOOPBACK = "localhost"
 _OF_THE_EXTRA = ("anyio", "mcp", "mcp_types", "sse_starlette", "starlette", "uvicorn")
 
 
@@ -105,7 +100,7 @@ def mcp(
     with one_line_errors():
         _check(app, user, web if http else None)
         _need_extra()
-        with _log(access_log) as log, connect(url, namespace, memory=True) as store:
+        with log_to(access_log) as log, connect(url, namespace, memory=True) as store:
             if http:
                 _serve_http(store, log, app, user, web)
             else:
@@ -129,7 +124,7 @@ def _serve_http(store: Connection, log: AccessLog, app: str, user: str | None, w
         hosts=web.hosts,
         origins=web.origins,
     )
-    with closing(_listening(web.host, web.port)) as listening:
+    with closing(listening_on(web.host, web.port)) as listening:
         at, port = listening.getsockname()[:2]
         note(f"listening on http://{f'[{at}]' if ':' in at else at}:{port}/mcp")
         store.run(serve_http(served, listening))
@@ -148,7 +143,7 @@ def _check(app: str, user: str | None, web: _Web | None) -> None:
             "--http serves those whose tokens are in a file (--auth FILE), or on this machine one "
             "user without a token (--user USER, or SOJOURN_USER): one of the two."
         )
-    if _is_loopback(web.host):
+    if is_loopback(web.host):
         return
     if web.auth is None:
         raise ConfigurationError(
@@ -160,34 +155,6 @@ def _check(app: str, user: str | None, web: _Web | None) -> None:
             f"By which name will clients reach {web.host}? Say --allow-host NAME, or NAME:* for "
             "any port: requests that name other hosts are refused."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == _LOOPBACK or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"{host}:{port} cannot be listened on: {error}") from error
-
-
-@contextmanager
-def _log(file: Path | None) -> Generator[AccessLog]:
-    if file is None:
-        yield AccessLog(JsonLines(sys.stderr))
-        return
-    try:
-        lines = JsonLines(file)
-    except OSError as error:
-        raise InvalidInput(f"The access log {file} cannot be written: {error}") from error
-    with closing(lines):
-        yield AccessLog(lines)
 
 
 def _need_extra() -> None:

@@ -24,9 +24,13 @@ class Verifier:
         self._app = app
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Whose token it is; None when nobody's, or for other apps only. Asks nobody."""
+        """Whose token it is; None when nobody's, or for other apps only. Asks nobody.
+
+        Those for all users, and those that may only read, are for `sojourn serve`: no tool here
+        could keep to them.
+        """
         holder = self._tokens.holder(token.encode("latin-1", "replace"))  # the bytes of the header
-        if holder is None or not holder.may(self._app):
+        if holder is None or not holder.is_plain or not holder.may(self._app):
             return None
         return AccessToken(token="", client_id=holder.user, subject=holder.user, scopes=[])
 

@@ -1,0 +1,113 @@
+"""Application: the API of a store and its dashboard, for uvicorn or to be mounted in another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+from fastapi import APIRouter, FastAPI
+
+import sojourn
+from sojourn.client import Sojourn
+from sojourn.rooms import ROOMS, register_installed
+from sojourn.security import AccessLog, IdPolicy
+from sojourn.security.tokens import Tokens
+from sojourn.surfaces.http.gate import Gate, Served, name_of
+from sojourn.surfaces.http.problems import add_handlers
+
+MAX_BODY = 16 * 1024 * 1024
+
+_DESCRIPTION = """\
+Sessions, memory, artifacts, threads and cache of AI agents.
+
+- `Authorization: Bearer KEY`; a key is one user's or for all, to read, to write, or for operators.
+- Ids in paths are percent-encoded. An empty one is `~`; before a leading `~`, and before `.` and
+  `..`, stands another `~`.
+- Times are seconds since the epoch. Lists come in pages: go on with `cursor` until it is null.
+- Errors are `application/problem+json`; `type` is `urn:sojourn:` and the name of the error.
+"""
+
+
+def application(
+    store: Sojourn | str,
+    *,
+    tokens: Tokens,
+    read_only: bool = False,
+    dashboard: bool = True,
+    root_path: str = "",
+    hosts: Collection[str] | None = None,
+    origins: Collection[str] = (),
+    max_body: int = MAX_BODY,
+    log: AccessLog | None = None,
+) -> FastAPI:
+    """The API of a store below `/v1`, and the dashboard at `/`.
+
+    Mounted in another application, that one runs its lifespan:
+    `async with api.router.lifespan_context(api)`.
+
+    Args:
+        store: an open store, which stays open; or the URL of one, which is closed with the app.
+        tokens: who has which key: `tokens_from(FILE)`.
+        read_only: refuse whatever changes something.
+        dashboard: whether there is one.
+        root_path: the path below which a proxy serves it, if that takes it away.
+        hosts: names in the `Host` header to take; None for any, where a proxy in front checks it.
+        origins: other origins whose pages may call, as `https://app.example.com`.
+        max_body: bytes that the body of a request may have.
+        log: gets a decision for each access.
+
+    Raises:
+        ConfigurationError: the URL.
+    """
+    opened = sojourn.open(store) if isinstance(store, str) else store
+    served = Served(
+        store=opened,
+        guard=opened.guard(log=log, check_id=IdPolicy().check),
+        tokens=tokens,
+        read_only=read_only,
+        hosts=None if hosts is None else frozenset(map(name_of, hosts)),
+        origins=origins,
+        max_body=max_body,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            if opened is not store:
+                await opened.close()
+
+    app = FastAPI(
+        title="Sojourn",
+        version=sojourn.__version__,
+        description=_DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        root_path=root_path.rstrip("/"),
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.served = served
+    app.add_middleware(Gate, served=served)
+    add_handlers(app)
+    register_installed()
+    for router in _routers():
+        app.include_router(router, prefix="/v1")
+    if dashboard and find_spec("sojourn.surfaces.dashboard"):
+        import_module("sojourn.surfaces.dashboard").mount(app)
+    return app
+
+
+_OF_NO_ROOM = ("users",)
+"""Modules here whose routes belong to no room."""
+
+
+def _routers() -> list[APIRouter]:
+    here = [import_module(f"sojourn.surfaces.http.{name}") for name in _OF_NO_ROOM]
+    found = [router for module in here for router in module.ROUTES]
+    found += [router for room in ROOMS for router in room.routes()]
+    return found
