@@ -280,7 +280,9 @@ def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     # Two that have the same parent: one lane each, and a line from each to it.
     assert page.locator(".graph circle").count() == 5
     assert page.locator(".graph path").count() == 4
-    lanes = page.locator(".graph circle").evaluate_all("all => all.map((c) => c.getAttribute('cx'))")
+    lanes = page.locator(".graph circle").evaluate_all(
+        "all => all.map((c) => c.getAttribute('cx'))"
+    )
     assert len(set(lanes)) == 2
     detail = page.get_by_role("region", name="Checkpoint Step 2")
     expect(detail.get_by_role("group", name="Value charges")).to_have_text("3")
@@ -404,7 +406,12 @@ def test_a_user_is_exported_revoked_and_forgotten(tab: Tab, run: Run[Any]) -> No
 
 def test_a_key_that_only_reads_is_offered_nothing_else(open_tab: OpenTab) -> None:
     tab = open_tab("viewer")
-    for path in ("", "/memory?key=preferences", "/artifacts?name=receipt.txt", f"/threads/{THREAD}"):
+    for path in (
+        "",
+        "/memory?key=preferences",
+        "/artifacts?name=receipt.txt",
+        f"/threads/{THREAD}",
+    ):
         page = opened(tab, OF_USER + path)
         expect(page.locator("main button.danger-quiet, main .button.primary")).to_have_count(0)
         names = re.compile("^(Change|New entry|Delete|Prune|Forget|Revoke.*)$")

@@ -202,7 +202,7 @@ async function read(source, size, signal) {
     response = await fetch(source, { headers: range, signal, credentials: "same-origin" });
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new ApiError(0, { detail: "The Sojourn server does not answer. It may be restarting." });
+    throw new ApiError(0, { detail: "Sojourn's server may be restarting." });
   }
   if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => ({})));
   const data = new Uint8Array(await response.arrayBuffer());
