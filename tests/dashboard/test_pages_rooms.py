@@ -28,6 +28,7 @@ T = TypeVar("T")
 OF_USER = f"/apps/{APP}/users/{USER}"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='console.error(1)'><script>alert(1)</script></svg>"
 HOSTILE = "<img src=x onerror=console.error(1)>\u202egnp"
+full = pytest.mark.skipif(not FULL, reason="make test-all runs it")
 Run = Callable[[Callable[[sojourn.Sojourn], Coroutine[Any, Any, T]]], T]
 
 
@@ -136,6 +137,7 @@ def test_memory_is_searched_and_read(tab: Tab) -> None:
     expect(page.get_by_text("No entry matches")).to_be_visible()
 
 
+@full
 def test_an_entry_is_added_changed_and_deleted_by_the_keyboard(tab: Tab, run: Run[Any]) -> None:
     page = opened(tab, f"{OF_USER}/memory")
 
@@ -189,6 +191,7 @@ def test_an_entry_is_added_changed_and_deleted_by_the_keyboard(tab: Tab, run: Ru
     assert stored() is None
 
 
+@full
 def test_what_another_has_changed_meanwhile_is_not_overwritten(tab: Tab, run: Run[Any]) -> None:
     async def put(store: sojourn.Sojourn) -> None:
         await store.user(APP, USER).memory.put("address", "13 Analytical Row")
@@ -231,6 +234,7 @@ def test_a_hostile_entry_is_text(tab: Tab) -> None:
 # ── artifacts ───────────────────────────────────────────────────────────────────────────────────
 
 
+@full
 def test_artifacts_have_versions_and_a_preview(tab: Tab) -> None:
     page = opened(tab, f"{OF_USER}/artifacts")
     page.get_by_role("link", name="statement.png").click()
@@ -260,6 +264,7 @@ def test_a_drawing_that_could_run_is_shown_by_its_source(tab: Tab) -> None:
     assert page.locator("main svg script, main img").count() == 0
 
 
+@full
 def test_an_artifact_is_deleted_once_its_name_is_typed(tab: Tab) -> None:
     page = opened(tab, f"{OF_USER}/artifacts?name=a%2Fb ..%2Fc.pdf")
     page.get_by_role("button", name="Delete").click()
@@ -308,6 +313,7 @@ def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     expect(page.get_by_role("group", name="Metadata")).to_be_visible()
 
 
+@full
 def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
     async def fill(store: sojourn.Sojourn) -> None:
         key = sojourn.ThreadKey.of(APP, USER, "short")
@@ -333,6 +339,7 @@ def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
 # ── quarantine, doctor, cache ───────────────────────────────────────────────────────────────────
 
 
+@full
 def test_quarantine_shows_the_bytes_and_lets_go(tab: Tab, broken: str) -> None:
     page = opened(tab, "/quarantine")
     page.get_by_role("link", name=re.compile("broken:events")).click()
@@ -349,6 +356,7 @@ def test_quarantine_shows_the_bytes_and_lets_go(tab: Tab, broken: str) -> None:
     expect(page.get_by_text("Nothing in quarantine")).to_be_visible()
 
 
+@full
 def test_the_doctor_says_what_to_change(tab: Tab) -> None:
     page = opened(tab, "/doctor")
     expect(page.get_by_text("Persistence")).to_be_visible()
@@ -360,6 +368,7 @@ def test_the_doctor_says_what_to_change(tab: Tab) -> None:
     expect(page.get_by_role("button", name="Check again")).to_be_enabled()
 
 
+@full
 def test_a_tag_is_invalidated(tab: Tab, run: Run[Any]) -> None:
     async def look(store: sojourn.Sojourn) -> Any:
         return await store.user(APP, USER).cache.get("shipping:10442")
@@ -404,6 +413,7 @@ def test_a_user_is_exported_revoked_and_forgotten(tab: Tab, run: Run[Any]) -> No
     assert run(left) is None
 
 
+@full
 def test_a_key_that_only_reads_is_offered_nothing_else(open_tab: OpenTab) -> None:
     tab = open_tab("viewer")
     for path in (
@@ -419,6 +429,7 @@ def test_a_key_that_only_reads_is_offered_nothing_else(open_tab: OpenTab) -> Non
         assert page.get_by_role("link", name="Export").count() == 0
 
 
+@full
 def test_an_outage_is_not_emptiness(browser: Any, tmp_path: Path, server: Server) -> None:
     """Pages of a store that does not answer say so, and go on by themselves when it is back."""
     served = Dashboard(f"{server.url}?namespace=out-{secrets.token_hex(4)}", tmp_path)
