@@ -94,8 +94,8 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
             return None
         if reply[0] == b"corrupt":
             raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
-        _, incarnation, log_id, version, *place, rows = *reply[:9], reply[9:]
-        log = LogId.read(incarnation, log_id)
+        _, incarnation, log_id, version, epoch, dropped, lost, seq, first, *rows = reply
+        log, place = LogId.read(incarnation, log_id), (epoch, dropped, lost, seq, first)
         return LogSlice(log.incarnation, *place, rows, log.log_id, version)
 
     async def decoded(self, result: LogSlice | None, coded: CodedSessions) -> LogSlice | None:
