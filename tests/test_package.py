@@ -183,6 +183,9 @@ def test_the_wheel_holds_what_it_needs(tmp_path: Path) -> None:
     lua = {str(path.relative_to(ROOT / "src")) for path in ROOT.glob("src/sojourn/**/*.lua")}
     assert len(lua) > 50
     assert lua <= names
+    pages = set(ROOT.glob("src/sojourn/surfaces/dashboard/static/**/*.*"))
+    assert len(pages) > 30
+    assert {str(path.relative_to(ROOT / "src")) for path in pages} <= names
     assert "sojourn/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests", "bench", "examples")) for name in names)

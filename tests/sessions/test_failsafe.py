@@ -81,6 +81,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "list": ("safe",),
     "count": ("safe", "ada"),
     "user_state": ("safe", "ada"),
+    "search": ("safe", "ada", "word"),
 }
 BATCHES: dict[str, tuple[Any, ...]] = {
     "get": ([HERE],),

@@ -67,7 +67,7 @@ def test_for_prometheus_and_for_programs_it_says_the_same(filled: Cli) -> None:
 def test_a_sample_says_that_it_is_one(filled: Cli) -> None:
     ran = filled.run("metrics", "--keys", "10")
     assert ran.code == 0
-    assert re.search(r"10 of \d+ keys were looked at: .* estimates", ran.err)
+    assert re.search(r"10 of [\d,]+ keys were looked at: .* estimates", ran.err)
     assert "~" in ran.out
     none = filled.run("metrics", "--keys", "0", "--format", "text")
     assert f"sojourn_server_sessions {USERS}\n" in none.out

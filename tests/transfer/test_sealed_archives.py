@@ -21,7 +21,7 @@ from sojourn.transfer import locking
 from sojourn.transfer.sealing import sealed, unseal
 
 KEY = SessionKey.of("shop", "ada", "s")
-WORDS = (b"marzipan", b"tangerine", b"cardamom", b"saffron", b"shop", b"ada")
+WORDS = (b"marzipan", b"tangerine", b"cardamom", b"saffron", b'"shop"', b'"ada"')
 SECRET = "correct horse"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,15 @@ from sojourn.rooms import ROOMS, register_installed
 from sojourn.security import AccessLog, IdPolicy
 from sojourn.security.tokens import Tokens
 from sojourn.surfaces.dashboard import mount
-from sojourn.surfaces.http import login, users
+from sojourn.surfaces.http import (
+    doctor,
+    erasing,
+    exporting,
+    login,
+    overview,
+    quarantine,
+    users,
+)
 from sojourn.surfaces.http.gate import Gate, name_of
 from sojourn.surfaces.http.problems import add_handlers
 from sojourn.surfaces.http.served import Served
@@ -75,11 +84,15 @@ def application(
         max_body=max_body,
     )
 
+    sampler = overview.Sampler(opened)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        sampling = asyncio.ensure_future(sampler.run())
         try:
             yield
         finally:
+            sampling.cancel()
             if opened is not store:
                 await opened.close()
 
@@ -95,6 +108,7 @@ def application(
         separate_input_output_schemas=False,
     )
     app.state.served = served
+    app.state.sampler = sampler
     app.add_middleware(Gate, served=served)
     add_handlers(app)
     register_installed()
@@ -107,7 +121,7 @@ def application(
     return app
 
 
-_OF_NO_ROOM = (users,)
+_OF_NO_ROOM = (users, overview, quarantine, doctor, erasing, exporting)
 """Modules here whose routes belong to no room."""
 
 

@@ -168,7 +168,7 @@ LabelFilter = Annotated[
     list[str] | None,
     Query(alias="label", description="`name:value`; only with all of these.", max_length=16),
 ]
-Query_ = Annotated[
+Words = Annotated[
     str | None,
     Query(alias="q", max_length=512, description="Words in the id, title, summary or metadata."),
 ]
@@ -186,7 +186,7 @@ async def list_app_sessions(
     *,
     status: Status = None,
     label: LabelFilter = None,
-    q: Query_ = None,
+    words: Words = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -202,7 +202,7 @@ async def list_app_sessions(
             *(who, app, who.only_user),
             status=status,
             label=label,
-            q=q,
+            words=words,
             since=since,
             until=until,
             limit=limit,
@@ -213,7 +213,7 @@ async def list_app_sessions(
         app,
         status=status,
         labels=labels_of(label),
-        query=q or None,
+        query=words or None,
         updated_since=since,
         updated_until=until,
         newest_first=True,
@@ -233,7 +233,7 @@ async def list_sessions(
     *,
     status: Status = None,
     label: LabelFilter = None,
-    q: Query_ = None,
+    words: Words = None,
     since: Since = None,
     until: Until = None,
     order: Newest = "newest",
@@ -242,12 +242,13 @@ async def list_sessions(
 ) -> Response:
     """List the sessions of a user.
 
-    A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
+    A page may have fewer than `limit`, even none (`partial`): a search ends after 2 seconds. There
+    are more as long as there is a cursor.
     """
     found = await who.user(app, user).sessions.list(
         status=status,
         labels=labels_of(label),
-        query=q or None,
+        query=words or None,
         updated_since=since,
         updated_until=until,
         newest_first=order == "newest",

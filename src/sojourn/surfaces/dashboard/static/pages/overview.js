@@ -22,14 +22,19 @@ export function Page() {
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(share < 0.995 ? 1 : 0)} %`);
 
-const share = (hits, misses) => (hits + misses ? hits / (hits + misses) : null);
+/** [hits, reads] of both caches of the server that answers. */
+function cached({ cache = {}, near_cache: near = {} }) {
+  const sum = (...counts) => counts.reduce((all, count) => all + (count ?? 0), 0);
+  const hits = sum(cache.hits, cache.stale, near.hits);
+  return [hits, hits + sum(cache.misses, near.misses)];
+}
 
 function Health({ data }) {
   const { stats, health = [], quarantine, outages = [] } = data;
   const down = stats.available === false || health.some(({ latency }) => latency === null);
   const slowest = Math.max(...health.map(({ latency }) => latency ?? 0), 0);
   const problems = health.filter(({ problem }) => problem);
-  const cache = stats.cache || {};
+  const [hits, reads] = cached(stats);
   return html`<dl class="figures">
     <div>
       <dt>Store</dt>
@@ -43,8 +48,8 @@ function Health({ data }) {
     </div>
     <div>
       <dt>Cache hits</dt>
-      <dd>${percent(share(cache.hits ?? 0, cache.misses ?? 0))}</dd>
-      <dd class="note">${number(cache.hits)} of ${number((cache.hits ?? 0) + (cache.misses ?? 0))}</dd>
+      <dd>${percent(reads ? hits / reads : null)}</dd>
+      <dd class="note">${reads ? `${number(hits)} of ${number(reads)} reads of this server` : "nothing was read yet"}</dd>
     </div>
     <div>
       <dt>Outages</dt>
@@ -72,14 +77,23 @@ function Plots({ series = {} }) {
   const plots = useMemo(
     () =>
       [
-        ["sessions", "Sessions", [["Sessions", series.sessions]], number, "All apps together."],
-        ["appends", "Appends per second", [["Appends/s", series.appends]], rate],
+        ["sessions", "Sessions", [["Sessions", series.sessions]], number],
+        [
+          "writes",
+          "Writes per second",
+          [
+            ["all clients", series.writes],
+            ["appends by this server", series.appends],
+          ],
+          rate,
+        ],
         ["latency", "Latency", [["Latency", series.latency]], millis],
-        ["hits", "Cache hit rate", [["Hit rate", series.hits]], percent],
-      ].map(([name, title, lines, show]) => ({
+        ["hits", "Cache hit rate", [["Hit rate", series.hits]], percent, "no reads"],
+      ].map(([name, title, lines, show, none]) => ({
         name,
         title,
         show,
+        none,
         series: lines
           .filter(([, values]) => values)
           .map(([label, values], n) => ({ label, values, colour: `--plot-${n + 1}` })),
@@ -89,7 +103,7 @@ function Plots({ series = {} }) {
   return html`<div class="grid plots">
     ${plots
       .filter(({ series: lines }) => lines.length)
-      .map((plot) => html`<${Plot} key=${plot.name} title=${plot.title} t=${t} series=${plot.series} show=${plot.show} />`)}
+      .map((plot) => html`<${Plot} key=${plot.name} title=${plot.title} t=${t} series=${plot.series} show=${plot.show} none=${plot.none} />`)}
   </div>`;
 }
 

@@ -75,10 +75,11 @@ async function problemOf(response) {
  * Throws ApiError, or the AbortError of `signal`.
  */
 export async function request(method, where, options = {}) {
-  const { query, body, ifMatch, idempotencyKey, signal } = options;
+  const { query, body, ifMatch, ifNoneMatch, idempotencyKey, signal } = options;
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (ifMatch) headers["If-Match"] = ifMatch;
+  if (ifNoneMatch) headers["If-None-Match"] = ifNoneMatch;
   if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
   let response;
   try {

@@ -10,12 +10,15 @@ import { visible } from "./text.js";
  * `onClose` that the dialog is to go. A failure stays in the dialog.
  */
 export function Confirm({ title, text, word, action = "Delete", act, done, onClose }) {
-  const [typed, setTyped] = useState("");
+  // What cannot be typed (invisible marks, line breaks) is asked for as it is shown.
+  const asked = visible(word).replace(/\s+/g, " ").trim() || "empty";
+  const [input, setTyped] = useState("");
+  const typed = input.trim();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   async function submit(event) {
     event.preventDefault();
-    if (typed !== word || busy) return;
+    if (typed !== asked || busy) return;
     setBusy(true);
     setError(null);
     try {
@@ -31,13 +34,13 @@ export function Confirm({ title, text, word, action = "Delete", act, done, onClo
     <form onSubmit=${submit}>
       <p>${text}</p>
       <label class="field">
-        <span>Type <code class="word">${visible(word)}</code> to confirm</span>
+        <span>Type <code class="word">${asked}</code> to confirm</span>
         <input
           type="text"
           autocomplete="off"
           spellcheck=${false}
           autofocus
-          value=${typed}
+          value=${input}
           onInput=${(event) => setTyped(event.currentTarget.value)}
         />
       </label>
@@ -46,7 +49,7 @@ export function Confirm({ title, text, word, action = "Delete", act, done, onClo
         <button type="button" class="button" onClick=${(event) => event.currentTarget.closest("dialog").close()}>
           Cancel
         </button>
-        <button type="submit" class="button danger" disabled=${typed !== word || busy}>
+        <button type="submit" class="button danger" disabled=${typed !== asked || busy}>
           ${busy ? "Working…" : action}
         </button>
       </footer>

@@ -26,12 +26,13 @@ function colour(element, name) {
 
 const clock = (seconds) => exact(seconds).slice(11, 16);
 const ROWS = 60;
+const SHORTEST = 300;
 
 /**
  * `t`: times in seconds; `series`: [{label, values, colour: "--plot-1"}]; `show(value)` words one;
- * null stands for "not known" and leaves a gap.
+ * null leaves a gap and is worded as `none`.
  */
-export function Plot({ title, t, series, show = String, note }) {
+export function Plot({ title, t, series, show = String, none = "not known", note }) {
   const box = useRef(null);
   const plot = useRef(null);
   const [open, setOpen] = useState(false);
@@ -65,7 +66,10 @@ export function Plot({ title, t, series, show = String, note }) {
         padding: [10, 8, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
-        scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] } },
+        scales: {
+          x: { range: (_, first, last) => [Math.min(first, last - SHORTEST), last] },
+          y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] },
+        },
         axes: [
           { ...axis, size: 24, space: 60, values: (_, all) => all.map(clock) },
           { ...axis, size: 52, space: 32, values: (_, all) => all.map((value) => show(value)) },
@@ -103,7 +107,7 @@ export function Plot({ title, t, series, show = String, note }) {
 
   const [at, setAt] = useState(null);
   const shown = at !== null && at < t.length ? at : t.length - 1;
-  const value = (values, n) => (values[n] === null || values[n] === undefined ? "not known" : show(values[n]));
+  const value = (values, n) => (values[n] === null || values[n] === undefined ? none : show(values[n]));
   return html`<section class="card plot">
     <header>
       <h2>${title}</h2>

@@ -13,9 +13,16 @@ const NAVIGATION = [
   ["/", "Overview", "o"],
   ["/apps", "Apps", "a"],
   ["/cache", "Cache", "c"],
-  ["/quarantine", "Quarantine", "q"],
-  ["/doctor", "Doctor", "d"],
+  ["/quarantine", "Quarantine", "q", "admin"],
+  ["/doctor", "Doctor", "d", "admin"],
 ];
+
+/** Where a key for one user, or for some apps, may go: to what is theirs. */
+const isForAll = (me) => me.user === null && me.apps === null;
+const navigation = (me) =>
+  NAVIGATION.filter(([to, , , scope]) =>
+    isForAll(me) ? !scope || me.scope === scope : to === "/apps",
+  );
 
 // Theme: "system", "light" or "dark", kept in this browser.
 const THEMES = ["system", "light", "dark"];
@@ -156,8 +163,12 @@ function Frame({ routes, me }) {
     "?": ["Show the shortcuts", () => setHelp(true)],
     "/": ["Search", () => document.querySelector('main input[type="search"]')?.focus()],
     t: ["Change between light and dark", nextTheme],
-    ...Object.fromEntries(NAVIGATION.map(([to, label, key]) => [`g ${key}`, [`Go to ${label}`, () => navigate(to)]])),
+    ...Object.fromEntries(navigation(me).map(([to, label, key]) => [`g ${key}`, [`Go to ${label}`, () => navigate(to)]])),
   });
+  const elsewhere = where === "/" && !isForAll(me);
+  useEffect(() => {
+    if (elsewhere) navigate("/apps", { replace: true });
+  }, [elsewhere]);
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) main.current.focus({ preventScroll: true });
@@ -168,7 +179,7 @@ function Frame({ routes, me }) {
       <header class="side">
         <a class="name" href=${href("/")}><${Brand} /><span>Sojourn</span></a>
         <nav aria-label="Main">
-          ${NAVIGATION.map(
+          ${navigation(me).map(
             ([to, label]) => html`<a href=${href(to)} aria-current=${current(to, where) ? "page" : undefined}>${label}</a>`,
           )}
         </nav>
@@ -189,7 +200,7 @@ function Frame({ routes, me }) {
       </header>
       <main id="main" ref=${main} tabindex="-1">
         <${Crumbs} where=${where} />
-        <${Route} routes=${routes} where=${where} query=${query} />
+        ${!elsewhere && html`<${Route} routes=${routes} where=${where} query=${query} />`}
       </main>
     </div>
     ${help && html`<${Dialog} title="Keyboard shortcuts" onClose=${() => setHelp(false)}><${KeysHelp} /><//>`}
