@@ -1,4 +1,4 @@
-"""Pages of rooms in a real browser: memory, artifacts, threads, quarantine, doctor, cache; actions."""
+"""Pages of rooms in a real browser, and what is done to a user as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,10 @@ expect = playwright.expect
 T = TypeVar("T")
 
 OF_USER = f"/apps/{APP}/users/{USER}"
-SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='console.error(1)'><script>alert(1)</script></svg>"
+SVG = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' onload='console.error(1)'>"
+    b"<script>alert(1)</script></svg>"
+)
 HOSTILE = "<img src=x onerror=console.error(1)>\u202egnp"
 full = pytest.mark.skipif(not FULL, reason="make test-all runs it")
 Run = Callable[[Callable[[sojourn.Sojourn], Coroutine[Any, Any, T]]], T]
@@ -65,7 +68,7 @@ def more(run: Run[None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def broken(shared_server: Server, filled_url: str, run: Run[None]) -> Iterator[str]:
+def broken(shared_server: Server, filled_url: str, run: Run[Any]) -> str:
     """An event that cannot be read, and has been put into the quarantine."""
     namespace = filled_url.partition("namespace=")[2]
 
@@ -82,7 +85,7 @@ def broken(shared_server: Server, filled_url: str, run: Run[None]) -> Iterator[s
         key = f"{namespace}:session:{{{APP}:eve}}:broken:events"
         assert server.llen(key) == 1
         server.lset(key, 0, b'{"payload":<b>\xff\x00\x1b[31m')
-    yield run(look)
+    return run(look)
 
 
 def opened(tab: Tab, path: str) -> Any:

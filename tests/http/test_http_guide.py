@@ -65,7 +65,7 @@ def test_each_command_does_what_it_says(api: Api) -> None:
     last = json.loads(answer("?events=20"))
     assert last["state"] == {"cart": 2}
     assert [each["payload"]["content"] for each in last["events"]] == ["Two teas, please"]
-    assert json.loads(answer("If-Match"))["status"] == 412
+    assert json.loads(answer("If-Match"))["version"] == 2
     stream = answer("-sfN")
     assert stream.count("event: append") == 2
     assert "On their way" in stream
@@ -75,9 +75,10 @@ def test_each_command_does_what_it_says(api: Api) -> None:
     assert answer("Range:") == "Two"
 
 
-def test_a_repeated_request_takes_effect_once(api: Api) -> None:
-    """As the guide sends it, twice more."""
+def test_a_request_that_is_sent_again(api: Api) -> None:
+    """With a key it takes effect once; with a version it is refused."""
     (command,) = [each for each in commands() if "Idempotency-Key" in each]
+    (conditional,) = [each for each in commands() if "If-Match" in each]
     where = {"KEY": api.keys.of["eve"], "ADA": f"{api.url}/v1/apps/shop/users/eve"}
 
     def run(line: str) -> Any:
@@ -88,7 +89,11 @@ def test_a_repeated_request_takes_effect_once(api: Api) -> None:
 
     run(commands()[0])
     first, second = run(command), run(command)
-    assert first["seqs"] == second["seqs"] == [1]
+    assert (first["seqs"], first["repeated"], second["repeated"]) == ([1], False, True)
+    assert run('curl -sf -H "Authorization: Bearer $KEY" $ADA/sessions/order-17')["length"] == 1
+    run(next(each for each in commands() if "If-None-Match" in each))
+    assert run(conditional)["version"] == 2
+    assert run(conditional)["status"] == 412
 
 
 def test_the_file_of_keys_is_one(tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_the_tables_have_every_route(api: Api) -> None:
     """And no other."""
     routes = (GUIDES / "http-api.md").read_text("utf-8").partition("## Routes")[2]
     of_user, _, others = routes.partition("\n## ")[0].partition("Below `/v1`:")
-    tables = ((f"/v1/apps/{{app}}/users/{{user}}", of_user), ("/v1", others))
+    tables = (("/v1/apps/{app}/users/{user}", of_user), ("/v1", others))
     listed = {
         (shape(before + path), method)
         for before, table in tables
