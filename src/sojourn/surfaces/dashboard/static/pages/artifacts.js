@@ -123,7 +123,7 @@ function Versions({ where, session, versions, version }) {
     </label>`}
     ${readable
       ? html`<${Preview} key=${shown.version} where=${where} file=${file} about=${shown} />
-          <p><a class="button" href=${url(where, { ...file, download: 1 })} download>Download</a></p>`
+          <p><a class="button" href=${url(where, { ...file, download: 1 })} download="">Download</a></p>`
       : html`<p>
           ${shown.sealed
             ? html`<${SealedBadge} sealed=${shown.sealed} /> This server does not have the key.`

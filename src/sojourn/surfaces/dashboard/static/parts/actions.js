@@ -14,7 +14,7 @@ export function UserActions({ app, user, changed }) {
   const may = useMay("admin");
   if (!exports) return null;
   return html`<div class="actions">
-    <a class="button" href=${url(`${below}/export`)} download>Export</a>
+    <a class="button" href=${url(`${below}/export`)} download="">Export</a>
     ${may &&
     html`<${ConfirmButton}
       label="Revoke sessions"
