@@ -19,6 +19,7 @@ from sojourn.artifacts import admin as artifacts_admin
 from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import admin as cache_admin
 from sojourn.cache import service as cache_service
+from sojourn.checkpoints import own as own_threads
 from sojourn.dictionaries import admin as dictionaries_admin
 from sojourn.doctor import service as doctor_service
 from sojourn.keys import admin as keys_admin
@@ -52,6 +53,7 @@ HANDLED = {
     artifacts_service.Artifacts: False,
     notices_service.Notices: False,
     streams_service.Streams: False,
+    own_threads.OwnThreads: True,
     sessions_history.History: True,
     client.Sojourn: False,
 }
@@ -87,6 +89,7 @@ ATTRIBUTES = {
         *("owner: UserKey", "sessions: UserSessions", "memory: UserMemoryScope"),
         *("remembered: UserMemoryScope", "said: UserMemoryScope", "cache: UserCache"),
         *("artifacts: UserArtifacts", "notices: UserNotices", "streams: UserStreams"),
+        "threads: UserOwnThreads",
     ),
     "Admin": (
         *("doctor: Doctor", "cache: CacheAdmin", "memory: MemoryAdmin", "artifacts: ArtifactAdmin"),
@@ -101,7 +104,7 @@ ATTRIBUTES = {
 BASES = {"Admin": "(SessionAdmin)"}
 
 
-OTHERS = [sessions_failsafe, sessions_parts, security_user, streams_service]
+OTHERS = [sessions_failsafe, sessions_parts, security_user, streams_service, own_threads]
 """Modules with names that stand in signatures, beside those of the rooms."""
 
 

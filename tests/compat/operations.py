@@ -277,7 +277,7 @@ WRITES = (
 
 READS = {
     "Sojourn": {"ping", "health", "disconnect", "close"},
-    "Sessions": {"get", "list", "search", "count", "user_state"},
+    "Sessions": {"get", "events", "list", "search", "count", "user_state"},
     "Batches": {"get"},
     "AdapterSessions": {"get_as"},
     "SessionAdmin": {"recent", "users", "apps", "quarantined"},

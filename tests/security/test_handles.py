@@ -48,7 +48,7 @@ def test_a_principal_that_was_not_checked_is_checked_by_the_handle(user):
 def test_no_method_of_a_handle_takes_a_user_an_app_or_a_key():
     handle = sojourn.open("memory://").user("shop", "ada")
     rooms = [handle, *rooms_of(handle)]
-    assert len(rooms) == 10
+    assert len(rooms) == 11
     methods = [method for room in rooms for method in public(room) if inspect.ismethod(method)]
     assert len(methods) > 40
     for method in methods:

@@ -49,4 +49,5 @@ ROOM = Room(
     wraps=(Artifacts, ArtifactAdmin),
     commands=lambda: import_module("sojourn.surfaces.cli.artifacts"),
     handles={"artifacts": None},
+    routes=lambda: import_module("sojourn.surfaces.http.artifacts").ROUTES,
 )

@@ -46,4 +46,5 @@ ROOM = Room(
     wraps=(Cache, CacheAdmin),
     commands=lambda: import_module("sojourn.surfaces.cli.cache"),
     handles={"cache": None},
+    routes=lambda: import_module("sojourn.surfaces.http.cache").ROUTES,
 )

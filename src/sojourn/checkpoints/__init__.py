@@ -10,6 +10,7 @@ from sojourn.checkpoints.model import (
     ThreadKey,
     ThreadPage,
 )
+from sojourn.checkpoints.own import OwnThreads
 from sojourn.checkpoints.service import DEFAULT_TTL, Threads
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Branch",
     "CheckpointPlace",
     "Leaf",
+    "OwnThreads",
     "PendingWrite",
     "StoredCheckpoint",
     "Thread",

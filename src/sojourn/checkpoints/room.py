@@ -11,6 +11,7 @@ from sojourn.checkpoints.admin import ThreadAdmin
 from sojourn.checkpoints.archive import ThreadArchive
 from sojourn.checkpoints.inmemory import InMemoryCheckpoints
 from sojourn.checkpoints.keys import CheckpointRoomKeys
+from sojourn.checkpoints.own import OwnThreads
 from sojourn.checkpoints.redis import RedisCheckpoints
 from sojourn.checkpoints.service import Threads
 
@@ -45,6 +46,8 @@ ROOM = Room(
     name="threads",
     keys=CheckpointRoomKeys,
     open=_open,
-    wraps=(Threads, ThreadAdmin),
+    wraps=(Threads, OwnThreads, ThreadAdmin),
+    handles={"threads": OwnThreads},
     commands=lambda: import_module("sojourn.surfaces.cli.threads"),
+    routes=lambda: import_module("sojourn.surfaces.http.threads").ROUTES,
 )

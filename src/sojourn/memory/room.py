@@ -78,4 +78,5 @@ ROOM = Room(
     commands=lambda: import_module("sojourn.surfaces.cli.memory"),
     tools=lambda: import_module("sojourn.surfaces.mcp.memory").TOOLS,
     handles={"memory": _user, "remembered": _sessions, "said": _events},
+    routes=lambda: import_module("sojourn.surfaces.http.memory").ROUTES,
 )

@@ -37,6 +37,7 @@ class User:
         cache: results of expensive steps, in a tenant of the user's own.
         artifacts: files of the user and of the user's sessions.
         notices: what happens to the user's sessions.
+        threads: checkpoints of the user's graphs, to look at and to delete.
         streams: messages to the user's clients, for servers.
         rotate: gives a session a new id and takes its artifacts along: `Sojourn.rotate`.
         remember: remembers a session beyond its life: `Sojourn.remember`.

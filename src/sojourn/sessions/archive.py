@@ -26,6 +26,7 @@ class LogSlice(NamedTuple):
         first: the number of the first row.
         rows: as they are stored.
         log_id: what the log is known by.
+        version: of the session.
     """
 
     incarnation: str
@@ -36,6 +37,7 @@ class LogSlice(NamedTuple):
     first: int
     rows: Sequence[bytes]
     log_id: str = ""
+    version: int = 0
 
 
 class ArchivedSession(NamedTuple):

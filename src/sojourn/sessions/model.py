@@ -130,6 +130,31 @@ class SessionPage(msgspec.Struct, frozen=True):
     corrupt_users: list[UserKey] = msgspec.field(default_factory=list[UserKey])
 
 
+class LogPage(msgspec.Struct, frozen=True):
+    """A page of the events of a session.
+
+    Attributes:
+        events: oldest first.
+        length: how many events the log has had; the last one has this `seq`.
+        first: the number of the first one that is still there.
+        version: of the session, and its incarnation.
+        incarnation: see `Session`.
+        seqs: the numbers that were looked at: more than there are events when some cannot be read.
+    """
+
+    events: list[Event]
+    length: int
+    first: int
+    version: int
+    incarnation: str
+    seqs: range
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of its events can be read; the others are in the quarantine."""
+        return len(self.events) == len(self.seqs)
+
+
 class EventHit(msgspec.Struct, frozen=True):
     """An event that a search has found.
 

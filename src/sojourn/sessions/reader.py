@@ -11,16 +11,21 @@ from sojourn.calls.operation import RoomStore
 from sojourn.codecs import in_pieces
 from sojourn.codecs.growth import stored_form
 from sojourn.ids import SessionKey
+from sojourn.sessions.archive import LogSlice
 from sojourn.sessions.event_codec import NO_DELTA, EventRow, NotARow, decode_row
 from sojourn.sessions.model import Event, Session
 from sojourn.sessions.nearcache import Known, NearCache, tail_of, weight
 from sojourn.sessions.operations import Read
+from sojourn.sessions.operations.archive import ReadLogSlice
 from sojourn.sessions.quarantine import Quarantine, UnreadablePart
 from sojourn.sessions.states import States
 from sojourn.sessions.store import EventWindow, SessionSnapshot
 
 E = TypeVar("E")
 K = TypeVar("K")
+
+_PAGE_BYTES = 4 * 1024 * 1024
+"""Bytes of events after which none follow on a page."""
 
 _FIRST_LOOK = 64
 """Events read from the end when looking for a time."""
@@ -141,6 +146,20 @@ class SessionReader:
             return await self._after(key, after, view)
         stored, events = await self._read(key, last, view)
         return None if stored is None else await self._session(key, stored, events, view)
+
+    async def page(
+        self, key: SessionKey, view: View[K, E], *, first: int, most: int
+    ) -> tuple[LogSlice, list[E]] | None:
+        """Some rows of a log, wherever they stand, and what they are; nothing is cached of them.
+
+        They are the first `most` from `first` on, below zero so many from the end. When they have
+        too many bytes, those at the end are missing.
+        """
+        part = await self._store.run(ReadLogSlice(key, first, most, _PAGE_BYTES))
+        if part is None:
+            return None
+        kept = await self._decoded(key, part.rows, part.first, view.checked())
+        return part, await in_pieces(view.copy, [event for event in kept if event is not None])
 
     async def of(self, key: SessionKey, view: View[K, E], stored: SessionSnapshot) -> Session[E]:
         """What a store gave, as the caller gets it."""

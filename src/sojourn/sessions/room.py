@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 from sojourn.calls.room import OpenRoom, Room, RoomContext
 from sojourn.engine.engine import Engine
@@ -124,6 +125,11 @@ def _limits(options: Options, shards: int) -> SessionLimits:
     )
 
 
+def _routes() -> Sequence[Any]:
+    modules = (import_module(f"sojourn.surfaces.http.{name}") for name in ("sessions", "searching"))
+    return [router for module in modules for router in module.ROUTES]
+
+
 ROOM = Room(
     name="sessions",
     keys=SessionRoomKeys,
@@ -131,6 +137,6 @@ ROOM = Room(
     wraps=(Sessions, SafeSessions, History, AdapterSessions, Batches, SafeBatches),
     commands=lambda: import_module("sojourn.surfaces.cli.sessions"),
     tools=lambda: import_module("sojourn.surfaces.mcp.sessions").TOOLS,
-    routes=lambda: import_module("sojourn.surfaces.http.sessions").ROUTES,
+    routes=_routes,
     handles={"sessions": None},
 )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Unpack
 import msgspec
 
 from sojourn.access import access
-from sojourn.caps import CAPS
+from sojourn.caps import CAPS, check
 from sojourn.errors import (
     Conflict,
     InvalidInput,
@@ -35,6 +35,7 @@ from sojourn.sessions.listing import Filter
 from sojourn.sessions.model import (
     Appended,
     Event,
+    LogPage,
     Rotated,
     SearchPage,
     Session,
@@ -277,6 +278,69 @@ class Sessions:
         newer = [event for event in session.events if event.seq > after]
         return msgspec.structs.replace(session, events=newer)
 
+    @in_time
+    async def events(
+        self,
+        key: SessionKey,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> LogPage:
+        """A page of the events of a session, from any place of its log. One round trip.
+
+        It reads no state, caches nothing and lengthens no lifetime. A page has 4 MiB at most, or
+        one event: then it has fewer, and costs a round trip more if it is read from its end.
+
+        Args:
+            key: of which session.
+            after: the first ones whose `seq` is greater.
+            before: the last ones whose `seq` is less. Without both, the last ones of all.
+            limit: how many at most, up to 10,000.
+
+        Raises:
+            InvalidInput: a negative number, both of them, or the limit.
+            SessionNotFound: there is no such session.
+            CorruptRecord: its own fields cannot be read. Other unreadable records are left out
+                (`LogPage.complete`).
+            NewerFormat: a newer version of Sojourn wrote them in a way that this one cannot read.
+        """
+        checks.key(key)
+        checks.page_size(limit)
+        check("A page of events", limit, CAPS.events, "events")
+        checks.count(after, "after")
+        checks.count(before, "before")
+        if after is not None and before is not None:
+            raise InvalidInput("events() takes after or before, not both.")
+        most, stop = limit, before
+        while True:
+            if after is not None:
+                first = after + 1
+            else:
+                first = -most if stop is None else max(1, stop - most)
+            count = stop - first if after is None and stop is not None else most
+            found = await self._reader.page(key, EVENTS, first=first, most=max(0, count))
+            if found is None:
+                raise refusals.missing(key)
+            part, events = found
+            end = part.first + len(part.rows)
+            behind = part.seq + 1
+            if stop is not None and stop > behind:
+                stop = None  # the last ones of all
+            elif after is not None or end >= (stop or behind) or not part.rows:
+                break
+            else:  # there were too many bytes: those at the end are missing
+                most = max(1, min(most, len(part.rows)) // 2)
+        end = end if stop is None else min(end, stop)
+        return LogPage(
+            events=[event for event in events if event.seq < end],
+            length=part.seq,
+            first=part.dropped + 1,
+            version=part.version,
+            incarnation=part.incarnation,
+            seqs=range(part.first, max(part.first, end)),
+        )
+
     @access(refuse=checks.refuse_app_state)
     async def append(
         self,
@@ -328,6 +392,7 @@ class Sessions:
         *,
         ttl: float | Keep | None = KEEP,
         until: float | Keep | None = KEEP,
+        incarnation: str = "",
         expected_version: int | None = None,
         operation_id: str | None = None,
         **fields: Unpack[SessionFields],
@@ -338,6 +403,7 @@ class Sessions:
             key: which session.
             ttl: seconds that it lives after each change; None for ever.
             until: when it expires at the latest, seconds since the epoch; None for no such end.
+            incarnation: the session must still be this one (`Session.incarnation`).
             expected_version: the session must still be of this version (`Session.version`).
             operation_id: repeat an update with the same id and it takes effect once.
             fields: title, status, labels, metadata: see `SessionFields`.
@@ -348,7 +414,7 @@ class Sessions:
         Raises:
             InvalidInput: nothing to change, or a value that cannot be stored.
             TooManyLabels: with those that it has there would be more than 16; nothing was written.
-            SessionNotFound: the session does not exist; it is not created.
+            SessionNotFound: it does not exist, or is not this incarnation; it is not created.
             StaleSession: not the expected version.
         """
         checks.key(key)
@@ -361,7 +427,7 @@ class Sessions:
             raise InvalidInput(
                 f"update() needs something to set: {', '.join(FIELDS)}, ttl or until."
             )
-        write = checks.write_of(operation_id, expected=expected_version)
+        write = checks.write_of(operation_id, incarnation, expected_version)
         return (await self._store.run(Update(key, change, write))).version
 
     @access(creates=True)

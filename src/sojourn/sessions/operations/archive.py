@@ -94,9 +94,10 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
             return None
         if reply[0] == b"corrupt":
             raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
-        _, incarnation, log_id, epoch, dropped, lost, seq, first, *rows = reply
+        _, incarnation, log_id, version, epoch, dropped, lost, seq, first, *rows = reply
         log = LogId.read(incarnation, log_id)
-        return LogSlice(log.incarnation, epoch, dropped, lost, seq, first, rows, log.log_id)
+        place = (epoch, dropped, lost, seq, first)
+        return LogSlice(log.incarnation, *place, rows, log.log_id, version)
 
     async def decoded(self, result: LogSlice | None, coded: CodedSessions) -> LogSlice | None:
         """As `Operation`; rows are as `encode_row` gave them, or `Unopened`."""
@@ -120,7 +121,7 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
             if size <= 0:
                 break
         place = head.epoch, head.dropped, 0, head.seq, first
-        return LogSlice(head.incarnation, *place, rows, head.log_id)
+        return LogSlice(head.incarnation, *place, rows, head.log_id, head.version)
 
 
 class ReadStoredState(Operation[ArchivedState], frozen=True):

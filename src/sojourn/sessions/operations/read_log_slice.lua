@@ -5,18 +5,21 @@
 -- ARGV  1 number of the first event wanted; below zero, so many from the end
 --       2 how many at most   3 bytes after which none follow
 -- Reply {}: there is no session   {'corrupt'}
---       {'ok', incarnation, log id or '', epoch, dropped, how many of these the log has lost, seq,
---       number of the first event that follows, events…}
-local head = redis.call('HMGET', KEYS[1], 'incarnation', 'epoch', 'dropped', 'seq', 'log_id')
+--       {'ok', incarnation, log id or '', version, epoch, dropped, how many of these the log has
+--       lost, seq, number of the first event that follows, events…}
+local head = redis.call('HMGET', KEYS[1], 'incarnation', 'epoch', 'dropped', 'seq', 'log_id', 'version')
 if not head[1] then return redis.call('EXISTS', KEYS[1]) == 1 and {'corrupt'} or {} end
-if not (is_count(head[2]) and is_count(head[3]) and is_count(head[4])) then return {'corrupt'} end
+for i = 2, 6 do
+  if i ~= 5 and not is_count(head[i]) then return {'corrupt'} end
+end
 local seq = tonumber(head[4])
 local lost = math.max(0, seq - tonumber(head[3]) - redis.call('LLEN', KEYS[2]))
 local dropped = tonumber(head[3]) + lost -- for all who read it, the rows that are left are the newest
 local wanted = tonumber(ARGV[1])
 if wanted < 0 then wanted = seq + 1 + wanted end
 local first = math.max(wanted, dropped + 1)
-local reply = {'ok', head[1], head[5] or '', tonumber(head[2]), dropped, lost, seq, first}
+local reply =
+  {'ok', head[1], head[5] or '', tonumber(head[6]), tonumber(head[2]), dropped, lost, seq, first}
 local at, bytes = first - dropped - 1, 0
 local left = math.min(tonumber(ARGV[2]), seq - first + 1)
 while left > 0 and bytes < tonumber(ARGV[3]) do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -15,6 +16,7 @@ from sojourn.rooms import ROOMS, register_installed
 from sojourn.security import AccessLog, IdPolicy
 from sojourn.security.tokens import Tokens
 from sojourn.surfaces.http.gate import Gate, Served, name_of
+from sojourn.surfaces.http.overview import Sampler
 from sojourn.surfaces.http.problems import add_handlers
 
 MAX_BODY = 16 * 1024 * 1024
@@ -72,11 +74,15 @@ def application(
         max_body=max_body,
     )
 
+    sampler = Sampler(opened)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        sampling = asyncio.ensure_future(sampler.run())
         try:
             yield
         finally:
+            sampling.cancel()
             if opened is not store:
                 await opened.close()
 
@@ -92,6 +98,7 @@ def application(
         separate_input_output_schemas=False,
     )
     app.state.served = served
+    app.state.sampler = sampler
     app.add_middleware(Gate, served=served)
     add_handlers(app)
     register_installed()
@@ -102,7 +109,7 @@ def application(
     return app
 
 
-_OF_NO_ROOM = ("users",)
+_OF_NO_ROOM = ("users", "overview", "quarantine", "doctor", "erasing", "exporting")
 """Modules here whose routes belong to no room."""
 
 

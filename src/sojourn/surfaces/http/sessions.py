@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from sojourn.errors import InvalidInput, SessionNotFound
-from sojourn.sessions import Event, Session, event_document, session_document
+from sojourn.sessions import Event, Session, SessionPage, event_document, session_document
 from sojourn.surfaces.http.caller import As
 from sojourn.surfaces.http.pages import (
     App,
@@ -62,16 +62,31 @@ LabelFilter = Annotated[
     list[str] | None,
     Query(alias="label", description="`name:value`; only with all of these.", max_length=16),
 ]
+Words = Annotated[
+    str | None,
+    Query(
+        alias="q",
+        max_length=512,
+        description="Only with all of these words in id, title, summary or metadata.",
+    ),
+]
+Since = Annotated[float | None, Query(description="Only those changed then or later.")]
+Until = Annotated[float | None, Query(description="Only those changed then or before.")]
 Newest = Annotated[str, Query(pattern="^(newest|oldest)$", description="Which change comes first.")]
 
 
-@router.get(ALL, responses=documented({"items": [SESSION], "cursor": None}, "Sessions."))
+@router.get(
+    ALL, responses=documented({"items": [SESSION], "cursor": None, "partial": False}, "Sessions.")
+)
 async def list_app_sessions(
     who: As,
     app: App,
     *,
     status: Status = None,
     label: LabelFilter = None,
+    words: Words = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -82,21 +97,35 @@ async def list_app_sessions(
     """
     if who.only_user is not None:
         return await list_sessions(
-            who, app, who.only_user, status=status, label=label, limit=limit, cursor=cursor
+            who,
+            app,
+            who.only_user,
+            status=status,
+            label=label,
+            words=words,
+            since=since,
+            until=until,
+            limit=limit,
+            cursor=cursor,
         )
     who.everyone(app)
     found = await who.store.sessions.list(
         app,
         status=status,
         labels=labels_of(label),
+        query=words or None,
+        updated_since=since,
+        updated_until=until,
         newest_first=True,
         limit=limit,
         cursor=cursor,
     )
-    return page([session_document(each) for each in found.sessions], found.cursor)
+    return _listed(found, limit)
 
 
-@router.get(OWN, responses=documented({"items": [SESSION], "cursor": None}, "Sessions."))
+@router.get(
+    OWN, responses=documented({"items": [SESSION], "cursor": None, "partial": False}, "Sessions.")
+)
 async def list_sessions(
     who: As,
     app: App,
@@ -104,22 +133,34 @@ async def list_sessions(
     *,
     status: Status = None,
     label: LabelFilter = None,
+    words: Words = None,
+    since: Since = None,
+    until: Until = None,
     order: Newest = "newest",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the sessions of a user.
 
-    A page may have fewer than `limit`, even none; there are more as long as there is a cursor.
+    A page may have fewer than `limit`, even none (`partial`): a search ends after 2 seconds. There
+    are more as long as there is a cursor.
     """
     found = await who.user(app, user).sessions.list(
         status=status,
         labels=labels_of(label),
+        query=words or None,
+        updated_since=since,
+        updated_until=until,
         newest_first=order == "newest",
         limit=limit,
         cursor=cursor,
     )
-    return page([session_document(each) for each in found.sessions], found.cursor)
+    return _listed(found, limit)
+
+
+def _listed(found: SessionPage, limit: int) -> Response:
+    partial = found.cursor is not None and len(found.sessions) < limit
+    return page([session_document(each) for each in found.sessions], found.cursor, partial=partial)
 
 
 @router.get(
