@@ -109,7 +109,7 @@ def application(
     return app
 
 
-_OF_NO_ROOM = ("users", "overview", "quarantine", "doctor", "erasing", "exporting")
+_OF_NO_ROOM = ("users", "overview", "quarantine", "doctor", "erasing", "exporting", "transcripts")
 """Modules here whose routes belong to no room."""
 
 

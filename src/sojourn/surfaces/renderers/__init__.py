@@ -27,5 +27,5 @@ def render(event: Event) -> Rendered:
 
 
 def message(value: object) -> Rendered | None:
-    """A message of LangChain's or OpenAI's form, as threads of LangGraph hold; None if it is none."""
+    """A message of LangChain's or OpenAI's form, such as threads hold; None if it is none."""
     return messages.render(mapping(value)) if messages.is_message(value) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sojourn.sessions import Event
@@ -22,7 +22,6 @@ from sojourn.surfaces.renderers.model import (
     usage,
     words,
 )
-
 
 _QUIET = {"role", "thought_signature", "media_resolution", "part_metadata", "video_metadata"}
 
@@ -65,46 +64,67 @@ def _parts(said: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def _part(part: Mapping[str, Any], whole: object) -> Iterator[Part]:
-    known = False
+    found = [made for name, make in _MAKE.items() if name in part for made in make(part[name])]
     if isinstance(part.get("text"), str):
-        known = True
-        yield (Thought if part.get("thought") is True else Text)(part["text"])
-    for name, kind in (("function_call", "args"), ("tool_call", "args")):
-        if call := mapping(part.get(name)):
-            known = True
-            called = words(call.get("name")) or words(call.get("tool_type"))
-            yield Call(called, call.get(kind), words(call.get("id")))
-    for name in ("function_response", "tool_response"):
-        if reply := mapping(part.get(name)):
-            known = True
-            value = reply.get("response")
-            error = mapping(value).get("error") not in (None, False, "")
-            called = words(reply.get("name")) or words(reply.get("tool_type"))
-            yield Result(called, value, words(reply.get("id")), error=error)
-            for nested in items(reply.get("parts")):
-                yield from _part(mapping(nested), nested)
-    if data := mapping(part.get("inline_data")):
-        known = True
-        yield Media(
-            words(data.get("mime_type")) or "application/octet-stream",
-            data=words(data.get("data")),
-            name=words(data.get("display_name")),
-        )
-    if file := mapping(part.get("file_data")):
-        known = True
-        yield Media(
-            words(file.get("mime_type")) or "application/octet-stream",
-            url=words(file.get("file_uri")),
-            name=words(file.get("display_name")),
-        )
-    if code := mapping(part.get("executable_code")):
-        known = True
+        found.insert(0, (Thought if part.get("thought") is True else Text)(part["text"]))
+    if not found and whole:
+        found = [Json(whole)]
+    yield from found
+
+
+def _call(value: object) -> Iterator[Part]:
+    if call := mapping(value):
+        yield Call(_name(call), call.get("args"), words(call.get("id")))
+
+
+def _reply(value: object) -> Iterator[Part]:
+    if reply := mapping(value):
+        response = reply.get("response")
+        failed = mapping(response).get("error") not in (None, False, "")
+        yield Result(_name(reply), response, words(reply.get("id")), error=failed)
+        for nested in items(reply.get("parts")):
+            yield from _part(mapping(nested), nested)
+
+
+def _data(value: object) -> Iterator[Part]:
+    if data := mapping(value):
+        yield Media(_mime(data), words(data.get("data")), None, words(data.get("display_name")))
+
+
+def _file(value: object) -> Iterator[Part]:
+    if file := mapping(value):
+        yield Media(_mime(file), None, words(file.get("file_uri")), words(file.get("display_name")))
+
+
+def _code(value: object) -> Iterator[Part]:
+    if code := mapping(value):
         yield Code(words(code.get("code")), words(code.get("language")).lower())
-    if ran := mapping(part.get("code_execution_result")):
-        known = True
+
+
+def _printed(value: object) -> Iterator[Part]:
+    if ran := mapping(value):
         yield Code(words(ran.get("output")), "output")
-    if not known and whole:
-        yield Json(whole)
+
+
+_MAKE: Mapping[str, Callable[[object], Iterator[Part]]] = {
+    "function_call": _call,
+    "tool_call": _call,
+    "function_response": _reply,
+    "tool_response": _reply,
+    "inline_data": _data,
+    "file_data": _file,
+    "executable_code": _code,
+    "code_execution_result": _printed,
+}
+"""What a part may hold, and what is made of it."""
+
+
+def _name(call: Mapping[str, Any]) -> str:
+    return words(call.get("name")) or words(call.get("tool_type"))
+
+
+def _mime(data: Mapping[str, Any]) -> str:
+    return words(data.get("mime_type")) or "application/octet-stream"
 
 
 def _notes(said: Mapping[str, Any], actions: Mapping[str, Any]) -> Iterator[Note]:

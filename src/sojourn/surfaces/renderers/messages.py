@@ -37,9 +37,8 @@ _ROLES: Mapping[str, Role] = {
 
 def role_of(word: str) -> Role:
     """Who speaks under a framework's word; chunks of messages speak as these."""
-    return _ROLES.get(
-        word.lower().removesuffix("messagechunk").removesuffix("message"), "assistant"
-    )
+    plain = word.lower().removesuffix("chunk").removesuffix("message")
+    return _ROLES.get(plain, "assistant")
 
 
 def is_message(value: object) -> bool:
