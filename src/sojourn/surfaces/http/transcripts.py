@@ -37,7 +37,8 @@ _ITEM = {
 @router.get(
     ONE + "/transcript",
     responses=documented(
-        {"items": [_ITEM], "length": 2, "first": 1, "last": 1, "complete": True}, "A transcript."
+        {"items": [_ITEM], "length": 2, "start": 1, "first": 1, "last": 1, "complete": True},
+        "A transcript.",
     ),
 )
 async def read_transcript(
@@ -54,7 +55,8 @@ async def read_transcript(
 
     `parts` are what was said and done, of any framework in one form: text, thought, call, result,
     media, code, notice, json. `state` is what the event has set. `usage` counts tokens. Events of
-    one `turn` belong together. Text is text, never markup.
+    one `turn` belong together. Text is text, never markup. `start` is the first event that the log
+    still has.
     """
     own = who.user(app, user).sessions
     found = await own.events(session, after=after, before=before, limit=limit)
@@ -62,6 +64,7 @@ async def read_transcript(
         {
             "items": [transcript_item(event) for event in found.events],
             "length": found.length,
+            "start": found.first,
             "first": found.seqs.start if found.seqs else None,
             "last": found.seqs.stop - 1 if found.seqs else None,
             "complete": found.complete,
