@@ -242,38 +242,36 @@ function Row({ seq, item, before, log, timing, open, toggle, onFocus, setRaw }) 
 
 const FAR = 200;
 
+/** Whether an event begins a turn. */
+const begins = (log, seq, item) => {
+  const before = seq > log.start ? log.at(seq - 1) : null;
+  return !before || item.role === "user" || !item.turn || before.turn !== item.turn;
+};
+
 /** When the turn of an event began and ended, as far as it is loaded. */
 function turnOf(log, seq, item) {
-  let [first, last] = [item.time, item.time];
-  for (let other = seq - 1; other >= Math.max(log.start, seq - FAR); other -= 1) {
-    const each = log.at(other);
-    if (!each || each.turn !== item.turn) break;
-    first = Math.min(first, each.time);
-  }
-  for (let other = seq + 1; other <= Math.min(log.length, seq + FAR); other += 1) {
-    const each = log.at(other);
-    if (!each || each.turn !== item.turn) break;
-    last = Math.max(last, each.time);
-  }
-  return [first, last];
+  let [first, last] = [seq, seq];
+  while (first > log.start && seq - first < FAR && log.at(first) && !begins(log, first, log.at(first))) first -= 1;
+  while (last < log.length && last - seq < FAR && log.at(last + 1) && !begins(log, last + 1, log.at(last + 1))) last += 1;
+  return [log.at(first)?.time ?? item.time, log.at(last)?.time ?? item.time];
 }
 
 function TimedRow({ seq, item, log, onFocus, setRaw }) {
   const before = seq > log.start ? log.at(seq - 1) : null;
-  const begins = !before || !item.turn || before.turn !== item.turn;
+  const starts = begins(log, seq, item);
   const [first, last] = turnOf(log, seq, item);
   const whole = Math.max(last - first, 1e-9);
-  const from = begins ? item.time : Math.max(first, before.time);
+  const from = starts ? item.time : Math.max(first, before.time);
   const took = Math.max(0, item.time - from);
   const left = Math.max(0, Math.min(100, ((from - first) / whole) * 100));
   const width = Math.max(0.6, Math.min(100 - left, (took / whole) * 100));
   const part = item.parts[0];
   const what = !part ? "state" : part.type === "call" ? `→ ${part.name}` : part.type === "result" ? `← ${part.name}` : part.text ?? part.type;
-  return html`<article class=${`t-timed${begins ? " t-begins" : ""}`} id=${`e${seq}`} tabindex="-1" onFocusIn=${onFocus} aria-label=${`Event ${seq} took ${duration(took)}`}>
+  return html`<article class=${`t-timed${starts ? " t-begins" : ""}`} id=${`e${seq}`} tabindex="-1" onFocusIn=${onFocus} aria-label=${`Event ${seq} took ${duration(took)}`}>
     <span class="t-author">${short(item.author, 24)}</span>
     <span class="t-what">${short(what, 80)}</span>
     <span class="t-track"><span class=${`t-bar t-${item.role}`} style=${{ marginLeft: `${left}%`, width: `${width}%` }}></span></span>
-    <span class="num small">${begins ? exact(item.time).slice(11) : duration(took)}</span>
+    <span class="num small">${starts ? exact(item.time).slice(11) : duration(took)}</span>
     <button type="button" class="link small" aria-label=${`Raw JSON of event ${seq}`} onClick=${() => setRaw(seq)}>#${seq}</button>
   </article>`;
 }
