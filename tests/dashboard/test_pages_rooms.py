@@ -73,16 +73,16 @@ def broken(shared_server: Server, filled_url: str, run: Run[Any]) -> str:
     namespace = filled_url.partition("namespace=")[2]
 
     async def make(store: sojourn.Sojourn) -> None:
-        made = await store.sessions.create(APP, "eve", "broken")
+        made = await store.sessions.create("gone", "eve", "broken")
         await store.sessions.append(made.key, sojourn.Event(author="user", payload="x"))
 
     async def look(store: sojourn.Sojourn) -> str:
-        await store.sessions.get(sojourn.SessionKey.of(APP, "eve", "broken"), last=5)
-        return (await store.admin.quarantined(APP, "eve"))[0].id
+        await store.sessions.get(sojourn.SessionKey.of("gone", "eve", "broken"), last=5)
+        return (await store.admin.quarantined("gone", "eve"))[0].id
 
     run(make)
     with redis.Redis.from_url(shared_server.url) as server:
-        key = f"{namespace}:session:{{{APP}:eve}}:broken:events"
+        key = f"{namespace}:session:{{gone:eve}}:broken:events"
         assert server.llen(key) == 1
         server.lset(key, 0, b'{"payload":<b>\xff\x00\x1b[31m')
     return run(look)
@@ -346,7 +346,7 @@ def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
 def test_quarantine_shows_the_bytes_and_lets_go(tab: Tab, broken: str) -> None:
     page = opened(tab, "/quarantine")
     page.get_by_role("link", name=re.compile("broken:events")).click()
-    assert query(page) == {"id": [broken], "app": [APP], "user": ["eve"]}
+    assert query(page) == {"id": [broken], "app": ["gone"], "user": ["eve"]}
     text = page.get_by_label("Bytes as text")
     expect(text).to_have_text('{"payload":<b>\N{REPLACEMENT CHARACTER}␀␛[31m')
     expect(page.get_by_label("Bytes in hexadecimal")).to_contain_text(
