@@ -282,7 +282,7 @@ def test_an_artifact_is_deleted_once_its_name_is_typed(tab: Tab) -> None:
 
 def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     page = opened(tab, f"{OF_USER}/threads")
-    page.get_by_role("link", name=THREAD).click()
+    page.get_by_role("link", name="I was charged twice").click()
     rows = page.locator(".checkpoints li")
     expect(rows).to_have_count(5)
     # Two that have the same parent: one lane each, and a line from each to it.
@@ -293,6 +293,12 @@ def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     )
     assert len(set(lanes)) == 2
     detail = page.get_by_role("region", name="Checkpoint Step 2")
+    said = detail.get_by_role("list", name="Messages").get_by_role("listitem")
+    expect(said).to_have_count(3)
+    expect(said.first).to_contain_text("I was charged twice")
+    expect(said.last).to_contain_text("find_order")
+    for_everyone(tab)
+    detail.get_by_role("button", name="Values").click()
     expect(detail.get_by_role("group", name="Value charges")).to_have_text("3")
     for_everyone(tab)
     page.keyboard.press("j")
@@ -335,7 +341,7 @@ def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{OF_USER}/threads")
     tab.settled()
-    expect(page.get_by_role("link", name=THREAD)).to_be_visible()
+    expect(page.get_by_text(THREAD, exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="short")).to_have_count(0)
 
 
