@@ -58,6 +58,9 @@ _TRANSIENT = ("__", "branch:to:")
 
 _PLAIN = (str, int, float, bool)
 
+_DELETE = ("delete", "delete_all")
+"""What pruning everything is called: by LangGraph's savers, and by its API server."""
+
 
 class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
     """Checkpoints of LangGraph's graphs, in Redis or Valkey, without server modules.
@@ -310,7 +313,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         Args:
             thread_ids: which threads.
             strategy: `keep_latest` keeps the last of each namespace, what that needs, and where a
-                task waits for an answer; `delete` deletes all.
+                task waits for an answer; `delete`, or `delete_all`, deletes all.
         """
         await self._wait(partial(self._prune, thread_ids, strategy))
 
@@ -562,11 +565,11 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
             await self._threads.copy(key, there, ttl=self._ttl)
 
     async def _prune(self, thread_ids: Sequence[str], strategy: str) -> None:
-        if strategy not in ("keep_latest", "delete"):
+        if strategy not in ("keep_latest", *_DELETE):
             raise InvalidInput(f"strategy is 'keep_latest' or 'delete', not {strategy!r}.")
         for thread_id in thread_ids:
             for key in await self._keys(thread_id):
-                if strategy == "delete":
+                if strategy in _DELETE:
                     await self._threads.delete(key)
                 else:
                     await self._threads.prune(key)
