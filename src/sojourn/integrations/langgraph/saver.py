@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -18,7 +19,6 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import INTERRUPT
 
 from sojourn.checkpoints import (
@@ -33,6 +33,7 @@ from sojourn.checkpoints.model import Content
 from sojourn.checkpoints.service import StoreTtl
 from sojourn.errors import InvalidInput
 from sojourn.ids import UserKey, parse_app
+from sojourn.integrations.langgraph.strict import StrictSerializer, strict_serializer
 from sojourn.integrations.langgraph.values import is_just, of_content, to_content
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.process import Opened
@@ -108,7 +109,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         serde: SerializerProtocol | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
+        super().__init__(serde=serde or strict_serializer())
         self._app = parse_app(app)
         self._ttl: float | StoreTtl | None = ttl
         self._keep = keep
@@ -117,6 +118,10 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> CheckpointSaver:
         """Another saver over the same store, which also makes objects of these classes."""
+        if isinstance(self.serde, StrictSerializer):  # LangGraph's own has no such method then
+            made = copy(self)
+            made.serde = self.serde.with_msgpack_allowlist(extra_allowlist)
+            return made
         other = super().with_allowlist(extra_allowlist)
         return cast("CheckpointSaver", other)
 
