@@ -17,7 +17,7 @@ from sojourn.security import AccessLog, IdPolicy
 from sojourn.security.tokens import Tokens
 from sojourn.surfaces.http.gate import Gate, Served, name_of
 from sojourn.surfaces.http.overview import Sampler
-from sojourn.surfaces.http.problems import add_handlers
+from sojourn.surfaces.http.problems import PROBLEMS, add_handlers
 
 MAX_BODY = 16 * 1024 * 1024
 
@@ -103,7 +103,7 @@ def application(
     add_handlers(app)
     register_installed()
     for router in _routers():
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix="/v1", responses=PROBLEMS)
     if dashboard and find_spec("sojourn.surfaces.dashboard"):
         import_module("sojourn.surfaces.dashboard").mount(app)
     return app

@@ -187,11 +187,15 @@ async def list_artifact_versions(
     return page(list(map(_document, found)), None)
 
 
+_ANY: dict[str, Any] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The bytes.", "content": {_BINARY: {"schema": {"type": "string"}}}},
+    200: {
+        "description": "The bytes.",
+        "content": _ANY,
+    },
     206: {
         "description": "A range of the bytes.",
-        "content": {_BINARY: {"schema": {"type": "string"}}},
+        "content": _ANY,
     },
     304: {"description": "As `If-None-Match` says."},
     416: {"description": "The range is behind the end."},
@@ -239,7 +243,7 @@ async def get_artifact(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {_BINARY: {"schema": {"type": "string", "format": "binary"}}},
+            "content": _ANY,
         }
     },
 )

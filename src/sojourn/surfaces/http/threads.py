@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -162,7 +163,9 @@ async def list_checkpoints(
         places = [each for each in places if (each.id, each.namespace) < after]
     found = await own.read(thread, places[:limit], bare=True)
     more = places[limit - 1] if len(places) > limit else None
-    following = None if more is None else msgspec.json.encode((more.id, more.namespace)).decode()
+    following = None
+    if more is not None:
+        following = urlsafe_b64encode(msgspec.json.encode((more.id, more.namespace))).decode()
     return page(list(map(_node, found)), following, total=total)
 
 
@@ -246,6 +249,6 @@ def _differ(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> b
 
 def _place(cursor: str) -> tuple[str, str]:
     try:
-        return msgspec.json.decode(cursor, type=tuple[str, str])
+        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[str, str])
     except (ValueError, msgspec.MsgspecError):
         raise InvalidInput("The cursor is not one that this list gave.") from None
