@@ -29,17 +29,21 @@ CHECKS = (
     *(("ignored_auth", "use_after_free") if FULL else ()),
 )
 PHASES = "examples,coverage,fuzzing,stateful" if FULL else "examples,fuzzing"
-EXAMPLES = 40 if FULL else 2
+EXAMPLES = 40 if FULL else 1
 
 METHODS = ("get", "put", "post", "patch", "delete")
 SCHEMA = application("memory://", tokens=Tokens({}), dashboard=False).openapi()
-ROUTES = [
+EVERY = [
     (method.upper(), path, operation)
     for path, operations in SCHEMA["paths"].items()
     for method, operation in operations.items()
     if method in METHODS
 ]
 """Every route that there is, as programs learn of them."""
+ROUTES = [route for route in EVERY if route[1].startswith("/v1/")]
+"""Those that need a key."""
+ENDLESS = "/stream$"
+"""Paths whose answers go on for ever."""
 
 APP = "shop"
 THERE = {
@@ -66,6 +70,7 @@ def test_every_answer_is_as_documented(api: Api, keys: Keys, tmp_path: Path) -> 
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)),
             *("run", f"{api.url}/v1/openapi.json"),
             *("-H", f"Authorization: Bearer {keys.of['ops']}"),
+            *("--exclude-path-regex", ENDLESS, "--request-timeout", "20"),
             *("--phases", PHASES, "--max-examples", str(EXAMPLES), "--seed", "1"),
             *("--checks", ",".join(CHECKS), "--no-color", "--warnings", "off"),
         ],
@@ -76,7 +81,8 @@ def test_every_answer_is_as_documented(api: Api, keys: Keys, tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, "\n".join(line[:300] for line in done.stdout.splitlines())[:20_000]
-    assert f"Tested: {len(ROUTES)}" in done.stdout
+    ended = [path for _, path, _ in EVERY if not re.search(ENDLESS, path)]
+    assert f"Tested: {len(ended)}" in done.stdout
 
 
 @pytest.fixture(scope="module")

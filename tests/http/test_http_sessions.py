@@ -168,4 +168,4 @@ async def test_every_access_is_in_the_log(
         "http.list_sessions",
     ]
     assert app not in "".join(lines)
-    assert "ada" not in "".join(lines)
+    assert '"ada"' not in "".join(lines)

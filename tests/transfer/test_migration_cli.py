@@ -104,7 +104,8 @@ def test_an_app_and_a_lifetime_may_be_named(origin: Origin, command: Any) -> Non
         ([], "memory://", "memory:// is the memory of this process"),
         ([], "sqlite:///nowhere.db", "There is no SQLite file 'nowhere.db'"),
         (["--layout", "vana"], "sqlite:///nowhere.db", "A layout is one of keys on a server"),
-        ([], "postgresql://localhost/x", "sqlalchemy"),
+        ([], "mysql://localhost/x", "sqlalchemy"),
+        ([], "postgresql://a:b/c@localhost/x", "no URL of PostgreSQL's"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(

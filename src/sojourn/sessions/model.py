@@ -137,8 +137,8 @@ class LogPage(msgspec.Struct, frozen=True):
         events: oldest first.
         length: how many events the log has had; the last one has this `seq`.
         first: the number of the first one that is still there.
-        version: of the session, and its incarnation.
-        incarnation: see `Session`.
+        version: of the session; `incarnation` likewise.
+        epoch: another one is another log: events were replaced, or dropped at its end.
         seqs: the numbers that were looked at: more than there are events when some cannot be read.
     """
 
@@ -147,6 +147,7 @@ class LogPage(msgspec.Struct, frozen=True):
     first: int
     version: int
     incarnation: str
+    epoch: int
     seqs: range
 
     @property

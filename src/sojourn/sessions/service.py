@@ -338,6 +338,7 @@ class Sessions:
             first=part.dropped + 1,
             version=part.version,
             incarnation=part.incarnation,
+            epoch=part.epoch,
             seqs=range(part.first, max(part.first, end)),
         )
 

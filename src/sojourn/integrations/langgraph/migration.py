@@ -1,4 +1,4 @@
-"""Sources of threads for a migration: LangGraph's own checkpointers, and files of SqliteSaver.
+"""Sources of threads for a migration: LangGraph's checkpointers, and what they have stored.
 
 report = await sojourn.migrate(ThreadSource(InMemorySaver()), store)
 """
@@ -6,39 +6,50 @@ report = await sojourn.migrate(ThreadSource(InMemorySaver()), store)
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from sojourn.checkpoints import DEFAULT_TTL
 from sojourn.checkpoints.model import Branch, CheckpointPlace, Content, ThreadKey
-from sojourn.errors import ConfigurationError, InvalidId, InvalidInput, TooLarge, Unavailable
+from sojourn.errors import InvalidId, InvalidInput, TooLarge
 from sojourn.integrations.langgraph.saver import CheckpointSaver
+from sojourn.integrations.langgraph.sources import (
+    FoundThread,
+    PlainRedisReader,
+    PostgresReader,
+    SaverReader,
+    SqliteReader,
+    ThreadReader,
+    config_of,
+    place_of,
+)
 from sojourn.integrations.langgraph.values import to_content
-from sojourn.transfer.migration.adk_sql import SqliteFile
+from sojourn.transfer.migration.keyspace import Keyspace
+from sojourn.transfer.migration.lifetimes import is_over, remaining
 from sojourn.transfer.migration.model import Outcome, Record, SourceThread, UnreadableRecord
+from sojourn.transfer.migration.parsing import NotReadable
 
 if TYPE_CHECKING:
     from sojourn.client import Sojourn
     from sojourn.integrations.langgraph.saver import Owner
 
     Written: TypeAlias = tuple[str, str, Any]
+    Allowed: TypeAlias = Collection[tuple[str, str]]
 
 APP: Final = "langgraph"
 """The app of threads, if no other is named: that of `CheckpointSaver`."""
 
 _FORMAT = 4
 """Of checkpoints: older ones keep what tasks send elsewhere."""
+_PAGE = 20
+"""Checkpoints that are compared at once."""
 
 
 class ThreadSource:
@@ -49,120 +60,138 @@ class ThreadSource:
     of a thread's last checkpoint: LangGraph puts `configurable` there.
 
     Args:
-        source: InMemorySaver, SqliteSaver, PostgresSaver, or another, of LangGraph's or anyone's.
+        source: InMemorySaver or another checkpointer, of LangGraph's or anyone's; it stays open.
+            For files and databases see `sqlite_source` and `postgres_source`.
         app: the app of the threads here.
         owner: as for `CheckpointSaver`.
-        where: what to call the source in reports.
-        close: called when the migration is done.
     """
 
     layout = "langgraph"
 
     def __init__(
         self,
-        source: BaseCheckpointSaver[Any],
+        source: BaseCheckpointSaver[Any] | ThreadReader,
         *,
         app: str = APP,
         owner: Owner | None = None,
-        where: str = "",
-        close: Callable[[], None] = lambda: None,
     ) -> None:
-        self.where = where or type(source).__name__
-        self._source = source
+        self._reader = SaverReader(source) if isinstance(source, BaseCheckpointSaver) else source
+        self.where = self._reader.where
         self._app = app
         self._owner = owner
-        self._close = close
         self._one_by_one = asyncio.Lock()  # what is blocked is told to all who listen
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def records(self) -> AsyncIterator[SourceThread | UnreadableRecord]:
         """All threads."""
-        last: dict[str, Mapping[str, Any]] = {}
-        for each in await self._list(None):
-            last.setdefault(_named(each.config)["thread_id"], each.metadata)
-        for thread, metadata in last.items():
-            where = f"thread {thread}"
+        async for found in self._reader.threads():
+            where = f"thread {found.id}"
             try:
-                key = self._key(thread, metadata)
+                key = self._key(found)
             except (InvalidId, InvalidInput) as error:
                 yield UnreadableRecord(where, str(error))
                 continue
-            bring = partial(self._bring, key)
+            bring = partial(self._bring, key, found.expires)
             yield SourceThread(where=where, app=key.app, user=key.user, bring=bring)
 
     async def close(self) -> None:
         """Close what was opened for it."""
-        await asyncio.to_thread(self._close)
+        await self._reader.close()
 
-    def _key(self, thread: str, metadata: Mapping[str, Any]) -> ThreadKey:
+    def _key(self, found: FoundThread) -> ThreadKey:
         probe = CheckpointSaver("memory://", app=self._app, owner=self._owner)
-        return probe._key({"configurable": {**metadata, "thread_id": thread}})  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return probe._key({"configurable": {**found.metadata, "thread_id": found.id}})  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
-    async def _list(self, config: RunnableConfig | None) -> list[CheckpointTuple]:
-        with suppress(NotImplementedError):
-            return [each async for each in self._source.alist(config)]
-        return await asyncio.to_thread(lambda: list(self._source.list(config)))
-
-    async def _bring(self, key: ThreadKey, store: Sojourn, dry_run: bool) -> tuple[Outcome, str]:
-        blocked = set[str]()
-        async with self._one_by_one:
-            stop = register_serde_event_listener(lambda event: _note(blocked, event))
-            try:
-                found = await self._list({"configurable": {"thread_id": key.thread}})
-            finally:
-                stop()
-        found.sort(key=lambda each: each.checkpoint["id"])
-        if blocked:
-            names = ", ".join(sorted(blocked))
-            return Outcome.REFUSED, f"it holds objects of {names}: name these with allow="
-        if any(each.checkpoint["v"] < _FORMAT for each in found):
-            return Outcome.REFUSED, "it has checkpoints in a form before 4"
+    async def _bring(
+        self, key: ThreadKey, expires: float | None, store: Sojourn, dry_run: bool
+    ) -> tuple[Outcome, str]:
+        if is_over(expires):
+            return Outcome.EXPIRED, ""
         owner: Owner | None = None if self._owner is None else lambda _: (key.app, key.user)
-        saver = CheckpointSaver(store, app=self._app, owner=owner)
+        left = remaining(expires)
+        ttl = DEFAULT_TTL if left is None else max(left, 1.0)
+        saver = CheckpointSaver(store, app=self._app, owner=owner, ttl=ttl)
+        thread, blocked = _Thread(key, saver, self._reader), set[str]()
         try:
-            return await _Thread(key, saver, found).bring(dry_run=dry_run)
-        except (InvalidInput, TooLarge) as error:
+            async with self._one_by_one:
+                stop = register_serde_event_listener(lambda event: _note(blocked, event))
+                try:
+                    outcome, why = await thread.compare()
+                finally:
+                    stop()
+            if blocked:
+                names = ", ".join(sorted(blocked))
+                return Outcome.REFUSED, f"it holds objects of {names}: name these with allow="
+            if not dry_run:
+                await thread.store()
+        except (InvalidInput, TooLarge, NotReadable) as error:
             return Outcome.REFUSED, str(error)
+        return outcome, why
 
 
 class _Thread:
     """A thread of a source, and the same here."""
 
-    def __init__(
-        self,
-        key: ThreadKey,
-        saver: CheckpointSaver,
-        found: Sequence[CheckpointTuple],
-    ) -> None:
+    def __init__(self, key: ThreadKey, saver: CheckpointSaver, reader: ThreadReader) -> None:
         self._key = key
         self._saver = saver
-        self._found = found
+        self._reader = reader
+        self._todo: dict[CheckpointPlace, bool] = {}
+        """Checkpoints that are not here as they are there; whether they are new here."""
 
-    async def bring(self, *, dry_run: bool) -> tuple[Outcome, str]:
+    async def compare(self) -> tuple[Outcome, str]:
+        """Look what is to be stored; nothing is."""
+        todo: dict[CheckpointPlace, bool] = {}
+        here, seen = set(await self._saver.store.threads.places(self._key)), 0
+        page: list[CheckpointTuple] = []
+        async for each in self._reader.checkpoints(self._key.thread):
+            if each.checkpoint["v"] < _FORMAT and not self._reader.converts:
+                return Outcome.REFUSED, "it has checkpoints in a form before 4"
+            page.append(each)
+            seen += 1
+            if len(page) == _PAGE:
+                if (other := await self._differs(page, here, todo)) is not None:
+                    return Outcome.DIFFERS, other
+                page = []
+        if (other := await self._differs(page, here, todo)) is not None:
+            return Outcome.DIFFERS, other
+        if not todo:
+            return (Outcome.AHEAD if len(here) > seen else Outcome.SAME), ""
+        self._todo = todo
+        return (Outcome.CAUGHT_UP if here else Outcome.WRITTEN), ""
+
+    async def store(self) -> None:
         """Store what is not here, the oldest first."""
-        threads = self._saver.store.threads
-        places = await threads.places(self._key)
-        here = {each.place: each for each in await threads.read(self._key, places)}
-        todo: list[tuple[CheckpointTuple, bool, list[Written]]] = []
-        for each in self._found:
-            own, writes = here.get(_place(each)), list(each.pending_writes or ())
+        if not self._todo:
+            return
+        async for each in self._reader.checkpoints(self._key.thread, self._todo):
+            await self._store(each, new=self._todo[place_of(each)])
+
+    async def _differs(
+        self,
+        page: Sequence[CheckpointTuple],
+        here: Collection[CheckpointPlace],
+        todo: dict[CheckpointPlace, bool],
+    ) -> str | None:
+        """Add to what is to be stored; or how one of them differs from the same here."""
+        wanted = [place for each in page if (place := place_of(each)) in here]
+        found = await self._saver.store.threads.read(self._key, wanted)
+        stored = {each.place: each for each in found}
+        for each in page:
+            own = stored.get(place_of(each))
             if own is not None:
                 if own.parent != _parent(each) or not self._has_values(each, own.values):
-                    return Outcome.DIFFERS, f"checkpoint {own.place.id} is another here"
+                    return f"checkpoint {own.place.id} is another here"
                 there = Counter((one.task, one.channel, _plain(one.value)) for one in own.writes)
-                wanted = Counter(
-                    (task, channel, _plain(to_content(value, self._saver.serde)))
-                    for task, channel, value in writes
-                )
-                if wanted <= there:
+                if self._writes(each) <= there:
                     continue
-            todo.append((each, own is None, writes))
-        if not todo:
-            ahead = len(here) > len(self._found)
-            return (Outcome.AHEAD if ahead else Outcome.SAME), ""
-        if not dry_run:
-            for each, new, writes in todo:
-                await self._store(each, writes, new=new)
-        return (Outcome.CAUGHT_UP if here else Outcome.WRITTEN), ""
+            todo[place_of(each)] = own is None
+        return None
+
+    def _writes(self, each: CheckpointTuple) -> Counter[tuple[str, str, Any]]:
+        return Counter(
+            (task, channel, _plain(to_content(value, self._saver.serde)))
+            for task, channel, value in each.pending_writes or ()
+        )
 
     def _has_values(self, each: CheckpointTuple, values: Mapping[str, Content]) -> bool:
         return all(
@@ -171,17 +200,20 @@ class _Thread:
             for own in [values.get(f"@{name}" if name.startswith("@") else name)]
         )
 
-    async def _store(self, each: CheckpointTuple, writes: Sequence[Written], *, new: bool) -> None:
-        place, saver = _place(each), self._saver
+    async def _store(self, each: CheckpointTuple, *, new: bool) -> None:
+        place, saver = place_of(each), self._saver
         if new:
-            config = _config(self._key.thread, place.namespace, _parent(each))
+            config = config_of(self._key.thread, place._replace(id=_parent(each)))
             checkpoint, versions = each.checkpoint, each.checkpoint["channel_versions"]
             await saver.aput(config, checkpoint, each.metadata, versions)
         tasks: dict[str, list[tuple[str, Any]]] = {}
-        for task, channel, value in writes:
+        for task, channel, value in each.pending_writes or ():
             tasks.setdefault(task, []).append((channel, value))
-        config = _config(self._key.thread, place.namespace, place.id)
+        config = config_of(self._key.thread, place)
         for number, (task, some) in enumerate(tasks.items()):  # their order is that of the paths
+            some.sort(
+                key=lambda write: write[0] in WRITES_IDX_MAP
+            )  # these have places of their own
             await saver.aput_writes(config, some, task, f"{number:06}")
 
 
@@ -190,7 +222,7 @@ async def sqlite_source(
     *,
     app: str = APP,
     owner: Owner | None = None,
-    allow: Collection[tuple[str, str]] | None = None,
+    allow: Allowed | None = None,
 ) -> ThreadSource:
     """The threads in a file of SqliteSaver or AsyncSqliteSaver, as they are now.
 
@@ -208,34 +240,67 @@ async def sqlite_source(
         ConfigurationError: there is no such file, or langgraph-checkpoint-sqlite is missing.
         Unavailable: the file cannot be read.
     """
-    try:
-        from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - not all have it
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "A file of SqliteSaver is read by it: pip install langgraph-checkpoint-sqlite."
-        ) from error
-    where = SqliteFile(url).where
-    folder = tempfile.TemporaryDirectory(prefix="sojourn-migrate-")
-    copy = sqlite3.connect(Path(folder.name) / "copy.db", check_same_thread=False)
-
-    def close() -> None:
-        copy.close()
-        folder.cleanup()
-
-    try:
-        await asyncio.to_thread(_copy, where.removeprefix("sqlite:///"), copy)
-    except sqlite3.Error as error:
-        close()
-        raise Unavailable(f"{where} cannot be read: {error}.") from error
-    serde: SerializerProtocol = JsonPlusSerializer(allowed_msgpack_modules=allow)
-    saver = cast("BaseCheckpointSaver[Any]", SqliteSaver(copy, serde=serde))
-    return ThreadSource(saver, app=app, owner=owner, where=where, close=close)
+    reader = SqliteReader(url, _strict(allow))
+    await reader.open()
+    return ThreadSource(reader, app=app, owner=owner)
 
 
-def _copy(path: str, copy: sqlite3.Connection) -> None:
-    address = f"{Path(path).absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True)) as source:
-        source.backup(copy)
+async def postgres_source(
+    url: str,
+    *,
+    app: str = APP,
+    owner: Owner | None = None,
+    allow: Allowed | None = None,
+) -> ThreadSource:
+    """The threads of PostgresSaver or AsyncPostgresSaver in a database.
+
+    Each checkpoint is read by itself, in a transaction that can only read.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`, with libpq's parameters.
+        app: the app of the threads here.
+        owner: as for `CheckpointSaver`.
+        allow: as for `sqlite_source`.
+
+    Raises:
+        ConfigurationError: the URL; the database has no checkpoints; or
+            langgraph-checkpoint-postgres is missing.
+        Unavailable: the server does not answer.
+        AccessDenied: it refuses.
+    """
+    reader = PostgresReader(url, _strict(allow))
+    await reader.open()
+    return ThreadSource(reader, app=app, owner=owner)
+
+
+async def read_threads(
+    keyspace: Keyspace,
+    app: str | None = None,
+    *,
+    owner: Owner | None = None,
+    allow: Allowed | None = None,
+) -> AsyncIterator[Record]:
+    """The threads of langgraph-checkpoint-plainredis on a server, for `source_at(threads=)`.
+
+    Args:
+        keyspace: the server's keys.
+        app: the app of the threads here.
+        owner: as for `CheckpointSaver`.
+        allow: as for `sqlite_source`.
+    """
+    seen = set[str]()
+    async for reader in PlainRedisReader.found(keyspace, _strict(allow)):
+        async for record in ThreadSource(reader, app=app or APP, owner=owner).records():
+            if record.where in seen:
+                yield UnreadableRecord(record.where, "a thread of this id has another prefix, too")
+            else:
+                yield record
+            seen.add(record.where)
+
+
+def _strict(allow: Allowed | None) -> JsonPlusSerializer:
+    """What makes values of bytes; nothing that is read is imported or called."""
+    return JsonPlusSerializer(allowed_msgpack_modules=allow)
 
 
 def _note(blocked: set[str], event: Mapping[str, Any]) -> None:
@@ -243,23 +308,9 @@ def _note(blocked: set[str], event: Mapping[str, Any]) -> None:
         blocked.add(f"{event.get('module')}.{event.get('name')}")
 
 
-def _config(thread: str, namespace: str, checkpoint: str) -> RunnableConfig:
-    named = {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint}
-    return {"configurable": named}
-
-
-def _named(config: RunnableConfig) -> dict[str, Any]:
-    return config.get("configurable") or {}
-
-
-def _place(each: CheckpointTuple) -> CheckpointPlace:
-    named = _named(each.config)
-    return CheckpointPlace(named.get("checkpoint_ns", ""), named["checkpoint_id"])
-
-
 def _parent(each: CheckpointTuple) -> str:
-    config = each.parent_config
-    return str(_named(config).get("checkpoint_id") or "") if config else ""
+    config: RunnableConfig = each.parent_config or {}
+    return str((config.get("configurable") or {}).get("checkpoint_id") or "")
 
 
 def _plain(content: Content) -> Any:

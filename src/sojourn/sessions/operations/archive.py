@@ -95,8 +95,7 @@ class ReadLogSlice(Operation[LogSlice | None], frozen=True):
         if reply[0] == b"corrupt":
             raise CorruptRecord(f"The session at {head!r} cannot be read.", key=head, raw=b"")
         _, incarnation, log_id, version, epoch, dropped, lost, seq, first, *rows = reply
-        log = LogId.read(incarnation, log_id)
-        place = (epoch, dropped, lost, seq, first)
+        log, place = LogId.read(incarnation, log_id), (epoch, dropped, lost, seq, first)
         return LogSlice(log.incarnation, *place, rows, log.log_id, version)
 
     async def decoded(self, result: LogSlice | None, coded: CodedSessions) -> LogSlice | None:

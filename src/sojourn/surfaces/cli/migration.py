@@ -17,6 +17,7 @@ from rich.text import Text
 
 from sojourn.client import Sojourn
 from sojourn.errors import ConfigurationError
+from sojourn.extras import how_to_install
 from sojourn.sessions import KEEP, Keep
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import bar, note, show
@@ -33,6 +34,7 @@ from sojourn.transfer.migration import (
     MigrationReport,
     Outcome,
     ReadEvent,
+    ReadThreads,
     Source,
     SqliteFile,
     migrate,
@@ -45,6 +47,8 @@ HELP_MIGRATE = (
     "again, it goes on where it stopped; 130 stopped by Ctrl-C or by the answer no."
 )
 _COLUMNS = ("users", "sessions", "events", "state", "memories", "results")
+_POSTGRES = ("postgres", "postgresql")
+"""Schemes of libpq's, without a driver of SQLAlchemy's."""
 _NAMED = 20
 """Records that are named one by one."""
 _records = partial(counted, one="record")
@@ -65,7 +69,7 @@ def command(
         typer.Argument(
             metavar="FROM",
             show_default=False,
-            help="redis://… and its kin, sqlite:///FILE, or a URL of SQLAlchemy's.",
+            help="redis://… and its kin, sqlite:///FILE, postgresql://…, or a URL of SQLAlchemy's.",
         ),
     ],
     target: Annotated[
@@ -135,7 +139,9 @@ async def _migrated(
     **options: Any,
 ) -> MigrationReport:
     source = await _threads_at(url, app) if layout is None else None
-    source = source or await source_at(url, layout=layout, app=app, adk_event=_read_event())
+    source = source or await source_at(
+        url, layout=layout, app=app, adk_event=_read_event(), threads=_read_threads()
+    )
     try:
         return await migrate(source, store, progress=progress, **options)
     finally:
@@ -143,21 +149,40 @@ async def _migrated(
 
 
 async def _threads_at(url: str, app: str | None) -> Source | None:
-    """The threads in a file of LangGraph's SqliteSaver; None when it is none."""
-    if url.partition(":")[0].partition("+")[0] != "sqlite":
+    """The threads of LangGraph's SqliteSaver or PostgresSaver; None when it is neither."""
+    scheme = url.partition(":")[0].lower()
+    is_file = scheme.partition("+")[0] == "sqlite"
+    if not (await _has_threads(url) if is_file else scheme in _POSTGRES):
         return None
+    try:
+        opened = _langgraph().sqlite_source if is_file else _langgraph().postgres_source
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"LangGraph's checkpoints are read by langgraph: {how_to_install('langgraph')}."
+        ) from error
+    return cast("Source", await opened(url, app=app or _langgraph().APP))
+
+
+async def _has_threads(url: str) -> bool:
+    """Whether an SQLite file has LangGraph's checkpoints, and no sessions of ADK's."""
     file = SqliteFile(url)
     try:
         columns = await file.columns("checkpoints")
-        if "checkpoint_ns" not in columns or await file.columns("sessions"):
-            return None
+        return "checkpoint_ns" in columns and not await file.columns("sessions")
     finally:
         await file.close()
-    try:
-        langgraph: Any = import_module("sojourn.integrations.langgraph.migration")
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(str(error)) from error
-    return cast("Source", await langgraph.sqlite_source(url, app=app or langgraph.APP))
+
+
+def _read_threads() -> ReadThreads | None:
+    """What reads LangGraph's threads on a server, where langgraph is installed."""
+    if find_spec("langgraph") is None:
+        return None
+    return lambda keyspace, app: _langgraph().read_threads(keyspace, app)
+
+
+@lru_cache(1)
+def _langgraph() -> Any:
+    return import_module("sojourn.integrations.langgraph.migration")
 
 
 def _read_event() -> ReadEvent | None:

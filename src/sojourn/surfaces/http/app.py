@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 
 from fastapi import APIRouter, FastAPI
 
@@ -15,9 +13,20 @@ from sojourn.client import Sojourn
 from sojourn.rooms import ROOMS, register_installed
 from sojourn.security import AccessLog, IdPolicy
 from sojourn.security.tokens import Tokens
-from sojourn.surfaces.http.gate import Gate, Served, name_of
-from sojourn.surfaces.http.overview import Sampler
+from sojourn.surfaces.dashboard import mount
+from sojourn.surfaces.http import (
+    doctor,
+    erasing,
+    exporting,
+    login,
+    overview,
+    quarantine,
+    users,
+)
+from sojourn.surfaces.http.gate import Gate, name_of
 from sojourn.surfaces.http.problems import PROBLEMS, add_handlers
+from sojourn.surfaces.http.served import Served
+from sojourn.surfaces.http.sse import Tails
 
 MAX_BODY = 16 * 1024 * 1024
 
@@ -68,13 +77,14 @@ def application(
         store=opened,
         guard=opened.guard(log=log, check_id=IdPolicy().check),
         tokens=tokens,
+        tails=Tails(opened),
         read_only=read_only,
         hosts=None if hosts is None else frozenset(map(name_of, hosts)),
         origins=origins,
         max_body=max_body,
     )
 
-    sampler = Sampler(opened)
+    sampler = overview.Sampler(opened)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -102,19 +112,20 @@ def application(
     app.add_middleware(Gate, served=served)
     add_handlers(app)
     register_installed()
+    for router in login.ROUTES:
+        app.include_router(router, responses=PROBLEMS)
     for router in _routers():
         app.include_router(router, prefix="/v1", responses=PROBLEMS)
-    if dashboard and find_spec("sojourn.surfaces.dashboard"):
-        import_module("sojourn.surfaces.dashboard").mount(app)
+    if dashboard:
+        mount(app)
     return app
 
 
-_OF_NO_ROOM = ("users", "overview", "quarantine", "doctor", "erasing", "exporting")
+_OF_NO_ROOM = (users, overview, quarantine, doctor, erasing, exporting)
 """Modules here whose routes belong to no room."""
 
 
 def _routers() -> list[APIRouter]:
-    here = [import_module(f"sojourn.surfaces.http.{name}") for name in _OF_NO_ROOM]
-    found = [router for module in here for router in module.ROUTES]
+    found = [router for module in _OF_NO_ROOM for router in module.ROUTES]
     found += [router for room in ROOMS for router in room.routes()]
     return found

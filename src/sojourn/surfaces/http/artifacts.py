@@ -17,6 +17,7 @@ from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.errors import CorruptRecord, InvalidInput, Undecodable
 from sojourn.security import User
 from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import not_found
 
@@ -248,22 +249,31 @@ async def get_artifact(
     },
 )
 async def put_artifact(
-    who: As, app: App, user: UserId, name: _Name, request: Request, *, session: _Of = None
+    who: As,
+    app: App,
+    user: UserId,
+    name: _Name,
+    request: Request,
+    *,
+    operation: OperationId,
+    session: _Of = None,
 ) -> Response:
     """Save a new version: the body, of the type that `Content-Type` says."""
     kind = request.headers.get("content-type", _BINARY)
     saved = await who.user(app, user).artifacts.save(
-        name, await request.body(), session=session, mime_type=kind
+        name, await request.body(), session=session, mime_type=kind, operation_id=operation
     )
     return json({"name": name, "version": saved}, status=201)
 
 
 @router.delete(ONE, status_code=204, responses={204: {"description": "Deleted."}})
 async def delete_artifact(
-    who: As, app: App, user: UserId, name: _Name, *, session: _Of = None
+    who: As, app: App, user: UserId, name: _Name, *, operation: OperationId, session: _Of = None
 ) -> Response:
     """Delete an artifact, with all of its versions."""
-    if not await who.user(app, user).artifacts.delete(name, session=session):
+    if not await who.user(app, user).artifacts.delete(
+        name, session=session, operation_id=operation
+    ):
         raise not_found("artifact")
     return Response(status_code=204)
 

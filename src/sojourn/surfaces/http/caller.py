@@ -9,10 +9,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sojourn.admin import Admin
-from sojourn.client import Sojourn
-from sojourn.security import Guard, Principal, User
+from sojourn.security import Principal, User
 from sojourn.security.tokens import Holder, KeyScope
 from sojourn.surfaces.http.problems import Problem, not_found
+from sojourn.surfaces.http.served import Served
 
 
 class Caller:
@@ -24,27 +24,18 @@ class Caller:
         holder: whose key it is.
         peer: where the request comes from.
         request: for the name of its route.
-        store: the store.
-        guard: of the store.
-        read_only: whether this server only reads.
+        served: the store, and how it is served.
     """
 
-    def __init__(
-        self,
-        holder: Holder,
-        peer: str,
-        request: Request,
-        *,
-        store: Sojourn,
-        guard: Guard,
-        read_only: bool,
-    ) -> None:
+    def __init__(self, holder: Holder, peer: str, request: Request, served: Served) -> None:
         self.holder = holder
-        self.store = store
+        self.store = served.store
         self.peer = peer
-        self.read_only = read_only
+        self.read_only = served.read_only
+        self.tails = served.tails
+        self.root_path = str(request.scope["root_path"])
         self._request = request
-        self._guard = guard
+        self._guard = served.guard
 
     @property
     def apps(self) -> Sequence[str] | None:

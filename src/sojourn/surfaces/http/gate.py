@@ -8,21 +8,19 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Collection
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sojourn.client import Sojourn
-from sojourn.security import Guard
 from sojourn.security.csrf import SAFE
-from sojourn.security.tokens import Holder, Tokens
 from sojourn.surfaces.http.caller import Caller
+from sojourn.surfaces.http.login import is_from_here, key_of_cookie
 from sojourn.surfaces.http.problems import Problem
+from sojourn.surfaces.http.served import Served
 
 log = logging.getLogger("sojourn.http")
 
@@ -38,28 +36,6 @@ _DEFAULTS = {
     b"x-content-type-options": b"nosniff",
 }
 """Headers of an answer that does not say otherwise."""
-
-
-class Served(NamedTuple):
-    """What an application serves, and to whom.
-
-    Attributes:
-        store: the store.
-        guard: of the store.
-        tokens: who has which key.
-        read_only: whether it refuses what changes something.
-        hosts: names in the `Host` header to take; None for any.
-        origins: other origins whose pages may call.
-        max_body: bytes of a body.
-    """
-
-    store: Sojourn
-    guard: Guard
-    tokens: Tokens
-    read_only: bool
-    hosts: frozenset[str] | None
-    origins: Collection[str]
-    max_body: int
 
 
 class Gate:
@@ -97,8 +73,9 @@ class Gate:
                 "path": path,
                 "root_path": quote(scope.get("root_path", ""), safe="/~@:+,;=$!'()*&"),
                 "sojourn.request_id": request_id,
+                "sojourn.served": self._served,
             }
-            self._admit(scope)
+            await self._admit(scope)
             await self._app(scope, self._limited(scope, receive), sending)
         except Problem as problem:
             await problem.response(request_id)(scope, receive, sending)
@@ -112,7 +89,7 @@ class Gate:
             )
             await bug.response(request_id)(scope, receive, sending)
 
-    def _admit(self, scope: Scope) -> None:
+    async def _admit(self, scope: Scope) -> None:
         """Let a request in, with its caller.
 
         Raises:
@@ -128,38 +105,32 @@ class Gate:
         if not path.startswith(API) or path in OPEN:
             return
         peer = "" if request.client is None else request.client.host
-        holder = self._holder(request)
+        key, is_cookie = _key_of(request)
+        holder = None if key is None else await served.holder(key)
         if holder is None:
-            served.guard.log.decided("http", "refused", "key", peer=peer)
+            served.refused(request, "key")
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "This needs a key: the header Authorization: Bearer KEY.",
                 headers={"WWW-Authenticate": 'Bearer realm="sojourn"'},
             )
-        caller = Caller(
-            holder,
-            peer,
-            request,
-            store=served.store,
-            guard=served.guard,
-            read_only=served.read_only,
-        )
+        caller = Caller(holder, peer, request, served)
         scope["sojourn.caller"] = caller
         if request.method in SAFE:
             return
+        if is_cookie and not is_from_here(request, programs=False):
+            served.refused(request, "origin")
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "With a cookie only pages of this server may change something.",
+                kind="ForeignOrigin",
+            )
         if served.read_only:
-            served.guard.log.decided("http", "refused", "read_only", peer=peer)
+            served.refused(request, "read_only")
             raise Problem(
                 HTTPStatus.FORBIDDEN, "This server only reads (--read-only).", kind="ReadOnly"
             )
         caller.need("write")
-
-    def _holder(self, request: Request) -> Holder | None:
-        """Whose key a request has brought; None for nobody's."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return self._served.tokens.holder(key.strip().encode("latin-1", "replace"))
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """A body of `max_body` bytes at most."""
@@ -177,6 +148,14 @@ class Gate:
             return message
 
         return receiving
+
+
+def _key_of(request: Request) -> tuple[str | None, bool]:
+    """The key that a request has brought, if any, and whether a browser added it by itself."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip(), False
+    return key_of_cookie(request), True
 
 
 def _too_large(most: int) -> Problem:

@@ -16,6 +16,7 @@ from sojourn.checkpoints import CheckpointPlace, StoredCheckpoint
 from sojourn.checkpoints.objects import plain
 from sojourn.errors import InvalidInput
 from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import not_found
 
@@ -129,9 +130,11 @@ async def get_thread(who: As, app: App, user: UserId, thread: _Thread) -> Respon
 
 
 @router.delete(ONE, status_code=204, responses={204: {"description": "Deleted."}})
-async def delete_thread(who: As, app: App, user: UserId, thread: _Thread) -> Response:
+async def delete_thread(
+    who: As, app: App, user: UserId, thread: _Thread, operation: OperationId
+) -> Response:
     """Delete a thread with all of its checkpoints."""
-    if not await who.user(app, user).threads.delete(thread):
+    if not await who.user(app, user).threads.delete(thread, operation_id=operation):
         raise not_found("thread")
     return Response(status_code=204)
 
@@ -236,10 +239,12 @@ async def compare_checkpoints(
 
 @router.post(ONE + "/prune", responses=documented({"removed": 3}, "Done."))
 async def prune_thread(
-    who: As, app: App, user: UserId, thread: _Thread, body: ThreadPrune
+    who: As, app: App, user: UserId, thread: _Thread, body: ThreadPrune, *, operation: OperationId
 ) -> Response:
     """Delete all but the newest checkpoints of each namespace, and those that these need."""
-    removed = await who.user(app, user).threads.prune(thread, keep=body.keep)
+    removed = await who.user(app, user).threads.prune(
+        thread, keep=body.keep, operation_id=operation
+    )
     return json({"removed": removed})
 
 

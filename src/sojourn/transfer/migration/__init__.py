@@ -4,7 +4,7 @@ One file for each layout of a source. `migrate` puts what a source yields here a
 """
 
 from sojourn.transfer.migration.adk_sql import SqliteFile
-from sojourn.transfer.migration.layout import ReadEvent, Source
+from sojourn.transfer.migration.layout import ReadEvent, ReadThreads, Source
 from sojourn.transfer.migration.model import (
     AppCount,
     CachedResult,
@@ -30,6 +30,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "ReadEvent",
+    "ReadThreads",
     "Record",
     "Remembered",
     "Source",

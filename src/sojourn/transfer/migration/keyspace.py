@@ -27,6 +27,7 @@ _READ: dict[str, tuple[str, ...]] = {
     "list": ("LRANGE", "0", "-1"),
     "hash": ("HGETALL",),
     "set": ("SMEMBERS",),
+    "zset": ("ZRANGE", "0", "-1"),
 }
 
 

@@ -23,6 +23,9 @@ ALWAYS = float("inf")
 ReadEvent = Callable[[Mapping[str, Any]], Event]
 """Makes an event of one of ADK's, given as what its JSON holds. May raise ValueError."""
 
+ReadThreads = Callable[[Keyspace, str | None], AsyncIterator[Record]]
+"""Reads LangGraph's threads on a server, for an app; None for the one that they usually have."""
+
 
 class Terms(NamedTuple):
     """How a source is to be read.
@@ -30,10 +33,12 @@ class Terms(NamedTuple):
     Attributes:
         app: the app of what belongs to none at the source; None for the layout's own word.
         event: makes events of ADK's; None without ADK.
+        threads: reads LangGraph's threads; None without LangGraph.
     """
 
     app: str | None = None
     event: ReadEvent | None = None
+    threads: ReadThreads | None = None
 
 
 class Source(Protocol):
@@ -67,6 +72,7 @@ class Layout(NamedTuple):
         adk: its events are ADK's.
         claims: whether a key looks like one of it; a string's value is given when it is known.
         records: reads them.
+        threads: it has threads of LangGraph's.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Layout(NamedTuple):
     adk: bool
     claims: Callable[[NamedKey, bytes | None], bool]
     records: Callable[[Keyspace, Terms], AsyncIterator[Record]]
+    threads: bool = False
 
 
 async def values(

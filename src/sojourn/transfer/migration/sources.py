@@ -17,11 +17,15 @@ from sojourn.transfer.migration.adk_sql import SqlAlchemyDatabase, SqliteFile, S
 from sojourn.transfer.migration.flywheel import FLYWHEEL
 from sojourn.transfer.migration.history import HISTORY
 from sojourn.transfer.migration.keyspace import Keyspace, NamedKey
-from sojourn.transfer.migration.layout import Layout, ReadEvent, Source, Terms
+from sojourn.transfer.migration.layout import Layout, ReadEvent, ReadThreads, Source, Terms
 from sojourn.transfer.migration.model import Record, UnreadableRecord
+from sojourn.transfer.migration.plainredis import PLAIN_REDIS
 from sojourn.transfer.migration.vana import VANA
 
-_ALL = (ADK_BLOBS, HISTORY, FLYWHEEL, VANA, ADK_REDIS, ADK_COMMUNITY, ADK_SESSION_SERVICES)
+_ALL = (
+    *(ADK_BLOBS, HISTORY, FLYWHEEL, VANA, ADK_REDIS, ADK_COMMUNITY, ADK_SESSION_SERVICES),
+    PLAIN_REDIS,
+)
 _BY_NAME = {layout.name: layout for layout in _ALL}
 LAYOUTS: Sequence[str] = tuple(_BY_NAME)
 """The layouts of keys on a server, by name."""
@@ -80,6 +84,7 @@ async def source_at(
     layout: str | None = None,
     app: str | None = None,
     adk_event: ReadEvent | None = None,
+    threads: ReadThreads | None = None,
 ) -> Source:
     """The source that a URL names. Close it when you are done.
 
@@ -91,14 +96,15 @@ async def source_at(
         layout: one of `LAYOUTS`, for a server.
         app: the app of what names none at the source.
         adk_event: makes events of ADK's; `sojourn.integrations.adk.migration.read_event`.
+        threads: reads LangGraph's; `sojourn.integrations.langgraph.migration.read_threads`.
 
     Raises:
-        ConfigurationError: the URL; no layout, or nothing but Sojourn's own data; or ADK's sessions
-            without `adk_event`.
+        ConfigurationError: the URL; no layout, or nothing but Sojourn's own data; ADK's sessions
+            without `adk_event`; or LangGraph's threads without `threads`.
         Unavailable: the server does not answer.
         AccessDenied: it refuses.
     """
-    terms = Terms(app, adk_event)
+    terms = Terms(app, adk_event, threads)
     scheme = url.partition(":")[0].lower()
     if scheme not in (*SCHEMES, "memory"):
         if layout is not None:
@@ -116,6 +122,8 @@ async def source_at(
         for each in chosen:
             if each.adk:
                 _check_adk(terms, f"The layout {each.name}")
+            if each.threads:
+                _check_threads(terms, each.name)
     except BaseException:
         await keyspace.close()
         raise
@@ -126,6 +134,14 @@ def _check_adk(terms: Terms, what: str) -> None:
     if terms.event is None:
         raise ConfigurationError(
             f"{what} holds events of ADK's, which google-adk reads: {how_to_install('adk')}."
+        )
+
+
+def _check_threads(terms: Terms, layout: str) -> None:
+    if terms.threads is None:
+        raise ConfigurationError(
+            f"The layout {layout} holds LangGraph's values, which langgraph reads: "
+            f"{how_to_install('langgraph')}."
         )
 
 

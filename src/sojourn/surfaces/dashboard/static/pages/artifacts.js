@@ -123,7 +123,7 @@ function Versions({ where, session, versions, version }) {
     </label>`}
     ${readable
       ? html`<${Preview} key=${shown.version} where=${where} file=${file} about=${shown} />
-          <p><a class="button" href=${url(where, { ...file, download: 1 })} download>Download</a></p>`
+          <p><a class="button" href=${url(where, { ...file, download: 1 })} download="">Download</a></p>`
       : html`<p>
           ${shown.sealed
             ? html`<${SealedBadge} sealed=${shown.sealed} /> This server does not have the key.`
@@ -131,8 +131,7 @@ function Versions({ where, session, versions, version }) {
         </p>`}
     <${Pairs}
       pairs=${[
-        ["Version", shown.version],
-        ["Versions", `${number(versions.length)} kept`],
+        ["Version", versions.length === 1 && String(shown.version)],
         ["Type", shown.mime_type && html`<code>${short(shown.mime_type, 120)}</code>`],
         ["Size", html`<span title=${`${number(shown.size)} bytes`}>${bytes(shown.size)}</span>`],
         ["Saved", html`<${Ago} time=${shown.created} none="not known" />`],
@@ -203,7 +202,7 @@ async function read(source, size, signal) {
     response = await fetch(source, { headers: range, signal, credentials: "same-origin" });
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new ApiError(0, { detail: "The Sojourn server does not answer. It may be restarting." });
+    throw new ApiError(0, { detail: "Sojourn's server may be restarting." });
   }
   if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => ({})));
   const data = new Uint8Array(await response.arrayBuffer());

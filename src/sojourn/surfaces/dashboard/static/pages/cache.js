@@ -45,7 +45,7 @@ function Figures({ data }) {
         ${Object.entries(near).map(
           ([name, value]) => html`<div key=${name}>
             <dt>${words(name)}</dt>
-            <dd>${typeof value !== "number" ? visible(String(value)) : /bytes|size/.test(name) ? bytes(value) : /rate/.test(name) ? `${(100 * value).toFixed(1)} %` : number(value)}</dd>
+            <dd>${typeof value !== "number" ? visible(String(value)) : /size|limit/.test(name) ? bytes(value) : number(value)}</dd>
           </div>`,
         )}
       </dl>`}`;

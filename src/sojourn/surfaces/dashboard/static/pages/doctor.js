@@ -58,7 +58,7 @@ function Node({ node, findings }) {
   const order = LEVELS.map(([name]) => name);
   const groups = [...new Set(findings.map(({ group }) => group))];
   return html`${node && html`<h2 class="id node">${visible(node)}</h2>`}
-    <div class="grid findings">
+    <div class="findings">
       ${groups.map((group) => {
         const those = findings
           .filter((each) => each.group === group)

@@ -31,9 +31,10 @@ export function Page({ params: { app, user }, query }) {
   const may = useMay("write");
   const [writing, setWriting] = useState(false);
   useKeys(may ? { n: ["New entry", () => setWriting(true)] } : {});
-  const best = pages.items[0]?.score || 1;
+  // While a search is under way the rows of before still stand there.
+  const best = q && pages.items[0]?.score;
   const columns = [
-    ...(q ? [{ label: "Score", class: "num", render: ({ score }) => html`<${Score} score=${score} best=${best} />` }] : []),
+    ...(best ? [{ label: "Score", class: "num", render: ({ score }) => html`<${Score} score=${score} best=${best} />` }] : []),
     {
       label: "Key",
       class: "key-cell",

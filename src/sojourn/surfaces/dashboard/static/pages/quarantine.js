@@ -62,7 +62,7 @@ export function Page({ params, query }) {
 }
 
 function RecordDetail({ owner, id, changed }) {
-  const may = useMay("write");
+  const may = useMay("admin");
   const where = `${userPath(owner.app, owner.user)}/quarantine${path`/${id}`}`;
   const record = useResource(where);
   return html`<${Detail}

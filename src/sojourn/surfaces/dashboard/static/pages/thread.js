@@ -74,7 +74,7 @@ function Checkpoints({ rows, chosen, other, query, where }) {
   const move = (by) => {
     const all = links();
     const now = all.findIndex((link) => link === document.activeElement);
-    const start = now < 0 ? rows.indexOf(chosen) - (by > 0 ? 1 : -1) : now;
+    const start = now < 0 ? rows.indexOf(chosen) : now;
     const next = all[Math.max(0, Math.min(all.length - 1, start + by))];
     next?.focus();
     next?.scrollIntoView({ block: "nearest" });

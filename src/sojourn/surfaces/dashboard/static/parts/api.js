@@ -95,7 +95,7 @@ export async function request(method, where, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, {
       title: "No answer",
-      detail: "The Sojourn server does not answer. It may be restarting.",
+      detail: "Sojourn's server may be restarting.",
     });
   }
   if (!response.ok) {
@@ -133,7 +133,7 @@ export async function signIn(key) {
       body: JSON.stringify({ key }),
     });
   } catch {
-    throw new ApiError(0, { detail: "The Sojourn server does not answer. It may be restarting." });
+    throw new ApiError(0, { detail: "Sojourn's server may be restarting." });
   }
   if (!response.ok) throw new ApiError(response.status, await problemOf(response));
 }

@@ -1,11 +1,12 @@
 // A modal dialog: the browser keeps the focus in it and Escape closes it.
-import { html, useEffect, useId, useRef } from "../vendor/preact-htm.js";
+import { html, useId, useLayoutEffect, useRef } from "../vendor/preact-htm.js";
 
 /** `title` and what is inside; `onClose` is told when it was closed by Escape or the button. */
 export function Dialog({ title, onClose, children, wide = false }) {
   const dialog = useRef(null);
   const id = useId();
-  useEffect(() => {
+  // At once: what is typed next belongs to the dialog.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current.showModal();
     return () => before?.focus?.();

@@ -1,5 +1,5 @@
 // Keyboard shortcuts: pages say which they have, `?` shows them all.
-import { html, useEffect, useRef } from "../vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef } from "../vendor/preact-htm.js";
 
 const layers = new Set();
 let prefix = "";
@@ -38,7 +38,7 @@ addEventListener("keydown", (event) => {
 export function useKeys(shortcuts) {
   const layer = useRef(shortcuts);
   layer.current = shortcuts;
-  useEffect(() => {
+  useLayoutEffect(() => {
     layers.add(layer);
     return () => layers.delete(layer);
   }, []);

@@ -67,7 +67,7 @@ export function Plot({ title, t, series, show = String, none = "not known", note
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
         scales: {
-          x: { range: (_, first, last) => [Math.min(first, last - SHORTEST), last] },
+          x: { range: ({ data: [x] }) => [Math.min(x[0], x.at(-1) - SHORTEST), x.at(-1)] },
           y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.1 : 1] },
         },
         axes: [
@@ -116,7 +116,7 @@ export function Plot({ title, t, series, show = String, none = "not known", note
           ({ label, values, colour: name = "--plot-1" }) => html`<span>
             <i class="dot" style=${{ background: `var(${name})` }}></i>
             ${series.length > 1 && html`<span class="muted">${label} </span>`}
-            <b>${shown < 0 ? "–" : value(values, shown)}</b>
+            <b>${shown < 0 || values[shown] === null ? "–" : value(values, shown)}</b>
           </span>`,
         )}
         <span class="muted small when">${at === null || shown < 0 ? "" : clock(t[shown])}</span>

@@ -208,7 +208,7 @@ function Titles({ app, user, query }) {
           title="Take this filter out"
           onClick=${() => setQuery({ label: labels.filter((each) => each !== label) })}
         >
-          ${short(label, 40)} <span aria-hidden="true">×</span><span class="hidden">, take this filter out</span>
+          ${short(label.replace(":", ": "), 40)} <span aria-hidden="true">×</span><span class="hidden">, take this filter out</span>
         </button>`,
       )}
       ${filtered && html`<a class="button quiet" href=${clear}>Clear</a>`}

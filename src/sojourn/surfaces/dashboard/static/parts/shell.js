@@ -256,15 +256,24 @@ function Route({ routes, where, query }) {
   const load = route?.[1];
   const page = load && loaded.get(load);
   useEffect(() => {
-    if (!load || loaded.has(load)) return;
+    if (!load || loaded.has(load)) return undefined;
     setFailed(null);
+    let timer = 0;
+    // A browser may remember that a module failed, so the whole page starts again.
+    const startAgain = () => {
+      timer = setTimeout(() => get("/me").then(() => location.reload(), startAgain), 2000);
+    };
     load().then(
       (module) => {
         loaded.set(load, module);
         render((n) => n + 1);
       },
-      () => setFailed(new ApiError(0, { detail: "This page could not be loaded. The server may be restarting." })),
+      () => {
+        setFailed(new ApiError(0, { title: "No answer", detail: "Sojourn's server may be restarting." }));
+        startAgain();
+      },
     );
+    return () => clearTimeout(timer);
   }, [load]);
   useEffect(() => {
     const title = typeof page?.title === "function" ? page.title(params) : page?.title;

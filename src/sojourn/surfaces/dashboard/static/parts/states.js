@@ -23,7 +23,9 @@ export function Failure({ error, retry, known = false }) {
   const outage = error.outage;
   const missing = error.status === 404;
   const title = outage
-    ? "The store does not answer"
+    ? error.status === 0
+      ? "The server does not answer"
+      : "The store does not answer"
     : missing
       ? "Not there"
       : error.title || "That did not work";
