@@ -21,6 +21,7 @@ from sojourn.surfaces.http import (
     login,
     overview,
     quarantine,
+    transcripts,
     users,
 )
 from sojourn.surfaces.http.gate import Gate, name_of
@@ -121,7 +122,7 @@ def application(
     return app
 
 
-_OF_NO_ROOM = (users, overview, quarantine, doctor, erasing, exporting)
+_OF_NO_ROOM = (users, overview, quarantine, doctor, erasing, exporting, transcripts)
 """Modules here whose routes belong to no room."""
 
 
