@@ -71,7 +71,7 @@ def documented(example: Any, description: str = "Done.", *, status: int = 200) -
     return {status: {"description": description, "content": content}}
 
 
-_ANYTHING = frozenset({"a", "b", "payload", "source", "step", "value"})
+_ANYTHING = frozenset({"a", "b", "parts", "payload", "source", "step", "value"})
 """Members that may be any JSON."""
 _OBJECTS = frozenset({"data", "labels", "metadata", "state", "state_delta", "values"})
 """Members that are objects of the application's."""

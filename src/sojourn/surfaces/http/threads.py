@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from sojourn.surfaces.http.caller import As
 from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import not_found
+from sojourn.surfaces.renderers import message
+from sojourn.surfaces.renderers.model import items, words
 
 router = APIRouter(tags=["threads"])
 ROUTES = [router]
@@ -49,6 +51,14 @@ _CHECKPOINT = {
     "data": {"ts": "2026-01-01T00:00:00+00:00"},
     "values": {"messages": [{"type": "human", "content": "Hello"}]},
     "writes": [{"task": "8e42", "channel": "messages", "value": {"type": "ai", "content": "Hi"}}],
+    "messages": [
+        {
+            "id": "m1",
+            "author": "user",
+            "role": "user",
+            "parts": [{"type": "text", "text": "Hello"}],
+        }
+    ],
     "missing": ["summary"],
 }
 _CHANGE = {"name": "messages", "change": "changed", "a": ["Hello"], "b": ["Hello", "Hi"]}
@@ -78,16 +88,31 @@ def _node(found: StoredCheckpoint) -> dict[str, Any]:
 
 
 def _document(found: StoredCheckpoint) -> dict[str, Any]:
+    values = _values(found)
     return {
         **_node(found),
         "data": found.data,
-        "values": _values(found),
+        "values": values,
+        "messages": list(_messages(values.get("messages"))),
         "writes": [
             {"task": each.task, "channel": each.channel, "value": plain(each.value)}
             for each in found.writes
         ],
         "missing": list(found.missing),
     }
+
+
+def _messages(value: Any) -> Iterator[dict[str, Any]]:
+    """The messages of a graph as people read them; what is none is left to the values."""
+    for each in items(value):
+        read = message(each)
+        if read is not None:
+            yield {
+                "id": words(each.get("id")),
+                "author": words(each.get("name")) or read.role,
+                "role": read.role,
+                "parts": msgspec.to_builtins(read.parts),
+            }
 
 
 def _time_of(said: Any) -> float | None:
