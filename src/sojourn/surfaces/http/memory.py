@@ -98,7 +98,7 @@ async def list_memory(
     scope: _Scope = "user",
     prefix: Annotated[str, Query(max_length=512, description="Beginning of the keys.")] = "",
     q: Annotated[
-        str | None, Query(max_length=8192, description="Words to search; there is one page then.")
+        str | None, Query(max_length=2048, description="Words to search; there is one page then.")
     ] = None,
     order: Annotated[Literal["newest", "key"], Query(description="Which comes first.")] = "newest",
     limit: Limit = 50,
