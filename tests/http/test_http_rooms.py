@@ -305,22 +305,23 @@ async def test_threads_are_a_tree_that_can_be_compared_and_pruned(
     problem(await ada.post(f"{here}/prune", json={"keep": 0}), 422)
 
 
-async def test_messages_among_the_values_are_a_transcript(
+async def test_messages_of_a_graph_are_shown_as_people_read_them(
     ada: httpx.AsyncClient, store: sojourn.Sojourn, app: str, own: str
 ) -> None:
     said = [
-        {"type": "human", "content": "Which tea?", "id": "m1"},
-        {"type": "ai", "content": "", "tool_calls": [{"name": "find", "args": {}, "id": "c1"}]},
-        {"type": "tool", "content": "Assam", "name": "find", "tool_call_id": "c1"},
+        {"type": "human", "content": "<b>Hello</b>", "id": "m1"},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "c"}]},
+        "not a message",
+        {"type": "tool", "content": "42", "tool_call_id": "c", "name": "f", "id": 5},
     ]
-    values = {"plan": ["a", "b"], "talk": said, "other": {"type": "human", "content": "no list"}}
-    stored = {k: (lambda v=v: Leaf(json.dumps(v).encode())) for k, v in values.items()}
-    await store.threads.put(ThreadKey.of(app, "ada", "talk"), "c0", values=stored)
-    found = (await ada.get(f"{own}/threads/talk")).json()["messages"]
-    assert [(each["id"], each["author"], each["role"]) for each in found] == [
-        *(("m1", "", "user"), ("", "", "assistant"), ("", "find", "tool"))
-    ]
-    assert [part["type"] for each in found for part in each["parts"]] == ["text", "call", "result"]
+    value = {"messages": lambda: Leaf(json.dumps(said).encode())}
+    await store.threads.put(ThreadKey.of(app, "ada", "t"), "c", values=value)
+    found = (await ada.get(f"{own}/threads/t")).json()
+    assert found["values"]["messages"] == said
+    assert [each["role"] for each in found["messages"]] == ["user", "assistant", "tool"]
+    assert found["messages"][0]["parts"] == [{"type": "text", "text": "<b>Hello</b>"}]
+    assert [each["type"] for each in found["messages"][1]["parts"]] == ["call"]
+    assert found["messages"][2]["author"] == "f"
 
 
 # ── operators ──────────────────────────────────────────────────────────────────────────────────
