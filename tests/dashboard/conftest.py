@@ -1,4 +1,4 @@
-"""One `sojourn serve` with demo data and one browser for the tests of this folder."""
+"""One `sojourn serve` with demo data for all tests, one browser for those of a module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from servers import Server
 OpenTab = Callable[..., Tab]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     path = browsers_path()
     with playwright.sync_playwright() as driver:
@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def filled_url(shared_server: Server) -> str:
     """A store with demo data."""
     url = f"{shared_server.url}?namespace=dash-{secrets.token_hex(4)}"
@@ -35,7 +35,7 @@ def filled_url(shared_server: Server) -> str:
     return url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def served(filled_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     served = Dashboard(filled_url, tmp_path_factory.mktemp("dashboard"))
     yield served
@@ -56,7 +56,7 @@ def open_tab(browser: Any, served: Dashboard) -> Iterator[OpenTab]:
         tab.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def module_tab(browser: Any, served: Dashboard) -> Iterator[Tab]:
     tab = Tab(browser, served)
     yield tab
