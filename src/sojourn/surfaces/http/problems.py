@@ -98,14 +98,6 @@ _DOCUMENT = {
         "instance": {"type": "string", "description": "The id of the request."},
     },
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _DOCUMENT}}}
-    for status, description in (
-        ("4XX", "A problem with the request."),
-        ("5XX", "A problem of the server, or of its store."),
-    )
-}
-"""`responses=` of all routes."""
 
 
 class Problem(Exception):
