@@ -305,6 +305,25 @@ async def test_threads_are_a_tree_that_can_be_compared_and_pruned(
     problem(await ada.post(f"{here}/prune", json={"keep": 0}), 422)
 
 
+async def test_messages_of_a_graph_are_shown_as_people_read_them(
+    ada: httpx.AsyncClient, store: sojourn.Sojourn, app: str, own: str
+) -> None:
+    said = [
+        {"type": "human", "content": "<b>Hello</b>", "id": "m1"},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "c"}]},
+        "not a message",
+        {"type": "tool", "content": "42", "tool_call_id": "c", "name": "f", "id": 5},
+    ]
+    value = {"messages": lambda: Leaf(json.dumps(said).encode())}
+    await store.threads.put(ThreadKey.of(app, "ada", "t"), "c", values=value)
+    found = (await ada.get(f"{own}/threads/t")).json()
+    assert found["values"]["messages"] == said
+    assert [each["role"] for each in found["messages"]] == ["user", "assistant", "tool"]
+    assert found["messages"][0]["parts"] == [{"type": "text", "text": "<b>Hello</b>"}]
+    assert [each["type"] for each in found["messages"][1]["parts"]] == ["call"]
+    assert found["messages"][2]["author"] == "f"
+
+
 # ── operators ──────────────────────────────────────────────────────────────────────────────────
 
 

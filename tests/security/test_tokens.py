@@ -111,3 +111,53 @@ def test_every_token_is_compared_in_constant_time(
         compared.clear()
         found.holder(token.encode())
         assert len(set(compared)) == 5
+
+
+@pytest.mark.parametrize("scope", ["read", "write", "admin"])
+@pytest.mark.parametrize("all_users", [False, True])
+@pytest.mark.parametrize("apps", [(), ("shop",)])
+def test_a_token_allows_what_its_line_says(
+    tmp_path: Path, scope: tokens.KeyScope, all_users: bool, apps: tuple[str, ...]
+) -> None:
+    token, line = new_token("ops", apps, scope=scope, all_users=all_users)
+    holder = tokens_from(write(tmp_path, f"[tokens]\n{line}\n")).holder(token.encode())
+    assert holder == Holder("ops", frozenset(apps) if apps else None, scope, all_users=all_users)
+    assert [holder.allows(each) for each in tokens.SCOPES] == {
+        "read": [True, False, False],
+        "write": [True, True, False],
+        "admin": [True, True, True],
+    }[scope]
+    assert holder.is_for("shop", "ada") is all_users
+    assert holder.is_for("shop", "ops")
+    assert holder.is_for("other", "ops") is (not apps)
+
+
+@pytest.mark.parametrize(
+    "members",
+    ['scope = "root"', "scope = 7", 'all_users = "yes"', "all_users = 1", 'scope = "read", x = 1'],
+)
+def test_a_line_that_says_more_than_is_known_is_refused(tmp_path: Path, members: str) -> None:
+    with pytest.raises(ConfigurationError, match="all_users"):
+        tokens_from(write(tmp_path, f'[tokens]\n"{HASH}" = {{ user = "ada", {members} }}'))
+
+
+def test_a_variable_may_have_a_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, line = new_token("ops", scope="admin", all_users=True)
+    monkeypatch.setenv("KEYS", f"[tokens]\n{line}\n")
+    assert tokens_from("env:KEYS").holder(token.encode()) == Holder(
+        "ops", None, "admin", all_users=True
+    )
+
+
+async def test_mcp_and_adk_take_no_token_that_they_cannot_keep_to() -> None:
+    from sojourn.integrations.adk.auth import _holder
+    from sojourn.surfaces.mcp.verifier import Verifier
+
+    for scope in tokens.SCOPES:
+        for all_users in (False, True):
+            holder = Holder("ada", None, scope, all_users=all_users)
+            known = tokens.Tokens({sha256(b"t").digest(): holder})
+            plain = scope == "write" and not all_users
+            assert (await Verifier(known, "shop").verify_token("t") is not None) is plain
+            asked = {"headers": [(b"authorization", b"Bearer t")]}
+            assert (_holder(known, asked) is not None) is plain

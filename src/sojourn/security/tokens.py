@@ -57,8 +57,8 @@ class Holder(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the token is one user's who may write: all that MCP and ADK know of."""
-        return not self.all_users and self.allows("write")
+        """Whether the token is one user's to read and write: all that MCP and ADK know of."""
+        return not self.all_users and self.scope == "write"
 
 
 class Tokens:

@@ -294,6 +294,13 @@ async def test_what_is_wrong_with_a_database_is_said_without_its_password(
         assert "wrong" not in str(raised.value)
 
 
+@pytest.mark.parametrize("module", ["psycopg", "langgraph.checkpoint.postgres.aio"])
+async def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(sojourn.ConfigurationError, match="langgraph-postgres"):
+        await postgres_source("postgresql://localhost/x")
+
+
 async def test_damaged_values_are_named(store: sojourn.Sojourn, database: PostgresServer) -> None:
     with postgres_saver(database.url) as before:
         fill(before)

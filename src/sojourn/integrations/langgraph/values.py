@@ -15,7 +15,6 @@ import msgspec
 import ormsgpack
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sojourn.checkpoints import Branch, Leaf
 from sojourn.checkpoints.model import Content
@@ -23,6 +22,7 @@ from sojourn.checkpoints.objects import REF
 from sojourn.codecs.json import decode
 from sojourn.errors import CorruptRecord
 from sojourn.integrations.langchain.messages import CLASSES
+from sojourn.integrations.langgraph.strict import PLAIN
 
 _MESSAGE = "message"
 """The kind of a leaf that is a message: JSON of its fields, without those that are empty."""
@@ -65,7 +65,7 @@ def to_content(value: Any, serde: SerializerProtocol) -> Content:
     Raises:
         TypeError: nothing can hold it.
     """
-    if type(serde) is not JsonPlusSerializer:
+    if type(serde) not in PLAIN:
         kind, body = serde.dumps_typed(value)
         return Leaf(body, kind)
     if is_just(value, list):

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from starlette.middleware.cors import CORSMiddleware
 
 import sojourn
 from sojourn.client import Sojourn
+from sojourn.errors import ConfigurationError
 from sojourn.rooms import ROOMS, register_installed
 from sojourn.security import AccessLog, IdPolicy
 from sojourn.security.tokens import Tokens
@@ -25,11 +28,19 @@ from sojourn.surfaces.http import (
     users,
 )
 from sojourn.surfaces.http.gate import Gate, name_of
+from sojourn.surfaces.http.limits import RateLimit
+from sojourn.surfaces.http.openapi import described
+from sojourn.surfaces.http.pages import documented, json
 from sojourn.surfaces.http.problems import add_handlers
 from sojourn.surfaces.http.served import Served
 from sojourn.surfaces.http.sse import Tails
+from sojourn.surfaces.http.verifier import KeyVerifier
 
 MAX_BODY = 16 * 1024 * 1024
+RATE = 1000.0
+"""Requests a second of a key."""
+
+_HEADERS = ("If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID", "X-Request-Id")
 
 _DESCRIPTION = """\
 Sessions, memory, artifacts, threads and cache of AI agents.
@@ -45,13 +56,15 @@ Sessions, memory, artifacts, threads and cache of AI agents.
 def application(
     store: Sojourn | str,
     *,
-    tokens: Tokens,
+    tokens: Tokens | None = None,
+    verifier: KeyVerifier | None = None,
     read_only: bool = False,
     dashboard: bool = True,
     root_path: str = "",
     hosts: Collection[str] | None = None,
     origins: Collection[str] = (),
     max_body: int = MAX_BODY,
+    rate: float | None = RATE,
     log: AccessLog | None = None,
 ) -> FastAPI:
     """The API of a store below `/v1`, and the dashboard at `/`.
@@ -62,27 +75,34 @@ def application(
     Args:
         store: an open store, which stays open; or the URL of one, which is closed with the app.
         tokens: who has which key: `tokens_from(FILE)`.
+        verifier: knows the keys of others, as a `JwtVerifier` does.
         read_only: refuse whatever changes something.
         dashboard: whether there is one.
         root_path: the path below which a proxy serves it, if that takes it away.
         hosts: names in the `Host` header to take; None for any, where a proxy in front checks it.
         origins: other origins whose pages may call, as `https://app.example.com`.
         max_body: bytes that the body of a request may have.
+        rate: requests a second that a key may make; None for any number.
         log: gets a decision for each access.
 
     Raises:
-        ConfigurationError: the URL.
+        ConfigurationError: the URL, or neither tokens nor a verifier.
     """
+    if tokens is None and verifier is None:
+        raise ConfigurationError("Who may call? Give tokens, or a verifier.")
     opened = sojourn.open(store) if isinstance(store, str) else store
     served = Served(
         store=opened,
         guard=opened.guard(log=log, check_id=IdPolicy().check),
-        tokens=tokens,
+        tokens=Tokens({}) if tokens is None else tokens,
+        verifier=verifier,
+        rate=RateLimit(rate),
         tails=Tails(opened),
         read_only=read_only,
         hosts=None if hosts is None else frozenset(map(name_of, hosts)),
         origins=origins,
         max_body=max_body,
+        root_path=root_path.rstrip("/"),
     )
 
     sampler = overview.Sampler(opened)
@@ -104,19 +124,29 @@ def application(
         openapi_url="/v1/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
-        root_path=root_path.rstrip("/"),
         lifespan=lifespan,
         separate_input_output_schemas=False,
     )
     app.state.served = served
     app.state.sampler = sampler
     app.add_middleware(Gate, served=served)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", *_HEADERS],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        )
     add_handlers(app)
     register_installed()
     for router in login.ROUTES:
         app.include_router(router)
+    health = documented({"available": True}, "The store answers.")
+    app.add_api_route("/healthz", healthz, methods=["GET"], tags=["login"], responses=health)
     for router in _routers():
         app.include_router(router, prefix="/v1")
+    app.openapi = described(app)  # type: ignore[method-assign]
     if dashboard:
         mount(app)
     return app
@@ -130,3 +160,10 @@ def _routers() -> list[APIRouter]:
     found = [router for module in _OF_NO_ROOM for router in module.ROUTES]
     found += [router for room in ROOMS for router in room.routes()]
     return found
+
+
+async def healthz(request: Request) -> Response:
+    """Whether the store answers: 200, or 503. Needs no key, and says nothing else."""
+    served: Served = request.app.state.served
+    healthy = (await served.store.health()).available
+    return json({"available": healthy}, status=200 if healthy else 503)

@@ -16,15 +16,17 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sojourn.errors import SojournError
 from sojourn.security.csrf import SAFE
 from sojourn.surfaces.http.caller import Caller
 from sojourn.surfaces.http.login import is_from_here, key_of_cookie
-from sojourn.surfaces.http.problems import Problem
+from sojourn.surfaces.http.problems import Problem, problem_of
 from sojourn.surfaces.http.served import Served
 
 log = logging.getLogger("sojourn.http")
 
 API = "/v1/"
+HEALTH = "/healthz"
 OPEN = frozenset({"/v1/openapi.json"})
 """Paths of the API that need no key."""
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -71,7 +73,9 @@ class Gate:
             scope = {
                 **scope,
                 "path": path,
-                "root_path": quote(scope.get("root_path", ""), safe="/~@:+,;=$!'()*&"),
+                "root_path": quote(
+                    scope.get("root_path") or self._served.root_path, safe="/~@:+,;=$!'()*&"
+                ),
                 "sojourn.request_id": request_id,
                 "sojourn.served": self._served,
             }
@@ -79,6 +83,9 @@ class Gate:
             await self._app(scope, self._limited(scope, receive), sending)
         except Problem as problem:
             await problem.response(request_id)(scope, receive, sending)
+        except SojournError as error:  # of a verifier
+            log.warning("%s %s: %s", request_id, type(error).__name__, error)
+            await problem_of(error).response(request_id)(scope, receive, sending)
         except Exception:
             log.exception("%s: an error that is a bug", request_id)
             if started:
@@ -96,12 +103,14 @@ class Gate:
             Problem: it may not.
         """
         served, request = self._served, Request(scope)
+        path = scope["path"].removeprefix(scope["root_path"])
+        if path == HEALTH:  # asked by address, by what keeps the process running
+            return
         if served.hosts is not None and _host_name(request) not in served.hosts:
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "This server does not answer for that host. Name it: --allow-host.",
             )
-        path = scope["path"].removeprefix(scope["root_path"])
         if not path.startswith(API) or path in OPEN:
             return
         peer = "" if request.client is None else request.client.host
@@ -114,6 +123,7 @@ class Gate:
                 "This needs a key: the header Authorization: Bearer KEY.",
                 headers={"WWW-Authenticate": 'Bearer realm="sojourn"'},
             )
+        served.rate.check(holder.user)
         caller = Caller(holder, peer, request, served)
         scope["sojourn.caller"] = caller
         if request.method in SAFE:

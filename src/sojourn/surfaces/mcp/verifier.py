@@ -26,8 +26,8 @@ class Verifier:
     async def verify_token(self, token: str) -> AccessToken | None:
         """Whose token it is; None when nobody's, or for other apps only. Asks nobody.
 
-        Those for all users, and those that may only read, are for `sojourn serve`: no tool here
-        could keep to them.
+        Those for all users, and those of another scope than to write, are for `sojourn serve`: no
+        tool here could keep to them.
         """
         holder = self._tokens.holder(token.encode("latin-1", "replace"))  # the bytes of the header
         if holder is None or not holder.is_plain or not holder.may(self._app):

@@ -72,7 +72,7 @@ def render(message: Mapping[str, Any], role: str = "") -> Rendered:
 
 
 def _parts(message: Mapping[str, Any], role: Role) -> Iterator[Part]:
-    content = message.get("content")
+    content: Any = message.get("content")
     if role == "tool":
         yield Result(
             words(message.get("name")),
