@@ -84,7 +84,10 @@ def test_every_answer_is_as_documented(api: Api, keys: Keys, tmp_path: Path) -> 
     )
     assert done.returncode == 0, "\n".join(line[:300] for line in done.stdout.splitlines())[:20_000]
     ended = [path for _, path, _ in EVERY if not re.search(ENDLESS, path)]
-    assert f"Tested: {len(ended)}" in done.stdout
+    assert f"Selected: {len(ended)}/" in done.stdout
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    assert tested is not None
+    assert int(tested[1]) >= len(ended) - 6, "without a parameter there is not always a wrong one"
 
 
 @pytest.fixture(scope="module")
