@@ -61,10 +61,10 @@ class Dashboard:
             self._key("viewer", scope="read", all_users=True),
             self._key("ada", scope="write"),
         ]
-        auth = folder / "keys.toml"
-        auth.write_text("\n".join(["[tokens]", *lines]) + "\n")
-        auth.chmod(0o600)
-        self._words = ["--url", store_url, "--auth", str(auth), *words]
+        self.auth = folder / "keys.toml"
+        self.auth.write_text("\n".join(["[tokens]", *lines]) + "\n")
+        self.auth.chmod(0o600)
+        self._words = ["--url", store_url, "--auth", str(self.auth), *words]
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
         self.start()
