@@ -124,11 +124,7 @@ class Tab:
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", self._requested)
         if key:
-            if os.environ.get("DASH_BEARER"):
-                self.context.set_extra_http_headers({"Authorization": f"Bearer {served.keys[key]}"})
-                self.page.goto(f"{served.url}/")
-            else:
-                self.page.goto(f"{served.url}/#key={served.keys[key]}")
+            self.page.goto(f"{served.url}/#key={served.keys[key]}")
             self.page.get_by_role("main").get_by_role("heading", level=1).wait_for()
 
     def _heard(self, message: Any) -> None:

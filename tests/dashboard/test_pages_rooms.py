@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,7 +65,7 @@ def more(run: Run[None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def broken(shared_server: Server, filled_url: str, run: Run[None]) -> Iterator[str]:
+def broken(shared_server: Server, filled_url: str, run: Run[Any]) -> str:
     """An event that cannot be read, and has been put into the quarantine."""
     namespace = filled_url.partition("namespace=")[2]
 
@@ -82,7 +82,7 @@ def broken(shared_server: Server, filled_url: str, run: Run[None]) -> Iterator[s
         key = f"{namespace}:session:{{{APP}:eve}}:broken:events"
         assert server.llen(key) == 1
         server.lset(key, 0, b'{"payload":<b>\xff\x00\x1b[31m')
-    yield run(look)
+    return run(look)
 
 
 def opened(tab: Tab, path: str) -> Any:

@@ -72,7 +72,8 @@ def render(message: Mapping[str, Any], role: str = "") -> Rendered:
 
 
 def _parts(message: Mapping[str, Any], role: Role) -> Iterator[Part]:
-    content = message.get("content")
+    content: object = message.get("content")
+    blocks = items(content)
     if role == "tool":
         yield Result(
             words(message.get("name")),
@@ -83,12 +84,12 @@ def _parts(message: Mapping[str, Any], role: Role) -> Iterator[Part]:
     elif isinstance(content, str):
         if content:
             yield Text(content)
-    elif isinstance(content, list):
-        for block in items(content):
+    elif blocks:
+        for block in blocks:
             yield from _block(block)
-    elif content is not None:
+    elif content is not None and content != []:
         yield Json(content)
-    shown = {words(mapping(each).get("id")) for each in items(content)}
+    shown = {words(mapping(each).get("id")) for each in blocks}
     for call in map(mapping, items(message.get("tool_calls"))):
         function = mapping(call.get("function"))
         if words(call.get("id")) not in shown - {""}:
