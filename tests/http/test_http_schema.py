@@ -181,6 +181,7 @@ async def test_every_route_of_one_user_finds_what_is_there(api: Api) -> None:
         assert found >= 10
 
 
+@pytest.mark.skipif(not FULL, reason="test_http_writes.py tries some of them")
 @pytest.mark.usefixtures("filled")
 async def test_a_server_that_only_reads_refuses_every_other_method(
     shared_server: Server, keys: Keys, namespace: str

@@ -27,6 +27,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import Item
 from langgraph.types import Command, Interrupt, Send
 
+from sojourn.checkpoints import Leaf
+from sojourn.checkpoints.objects import Builder, digest_of
 from sojourn.integrations.langgraph import strict, values
 from sojourn.integrations.langgraph.strict import StrictSerializer, strict_serializer
 
@@ -65,6 +67,44 @@ def test_each_comes_back_as_it_was(message: Any) -> None:
     made = values.of_content(values.to_content(message, serde), serde)
     assert made == message
     assert type(made) is type(message)
+
+
+CHANGES: list[Any] = [
+    lambda message: setattr(message, "content", "y"),
+    lambda message: setattr(message, "content", ["x"]),
+    lambda message: setattr(message, "id", "b"),
+    lambda message: setattr(message, "name", "n"),
+    lambda message: message.additional_kwargs.update(a=1),
+    lambda message: message.response_metadata.update(a=1),
+    lambda message: message.tool_calls.append(
+        {"name": "f", "args": {}, "id": "1", "type": "tool_call"}
+    ),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=range(len(CHANGES)))
+def test_a_message_that_was_changed_in_place_is_stored_as_it_is_now(change: Any) -> None:
+    serde, message = strict_serializer(), AIMessage("x", id="a")
+    before = values.to_content([message], serde)
+    assert values.to_content([message], serde) == before
+    change(message)
+    (made,) = values.of_content(values.to_content([message], serde), serde)
+    assert made.model_dump() == message.model_dump() != AIMessage("x", id="a").model_dump()
+    assert values.of_content(before, serde) == [AIMessage("x", id="a")]
+
+
+def test_what_is_remembered_of_a_leaf_is_of_its_body_kind_and_secret() -> None:
+    for body in (b'"x"', b"x" * 10_000):
+        found = set[str]()
+        for kind in ("", "message", "msgpack"):
+            for secret in (b"", b"a" * 16, b"b" * 16):
+                for _ in range(2):
+                    builder = Builder(secret)
+                    token = builder.add(Leaf(body, kind))
+                    ((digest, stored),) = builder.objects.items()
+                    assert token == digest == digest_of(stored, secret)
+                found.add(token)
+        assert len(found) == 9
 
 
 AT = datetime(2026, 11, 30, 6, tzinfo=UTC)
