@@ -108,7 +108,7 @@ def test_the_file_of_keys_is_one(tmp_path: Path) -> None:
 def test_the_app_that_is_mounted_works(
     shared_server: Server, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (program,) = blocks("dashboard", "python")
+    program, verified = blocks("dashboard", "python")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "keys.toml").write_text(keys.file.read_text())
     (tmp_path / "keys.toml").chmod(0o600)
@@ -122,6 +122,9 @@ def test_the_app_that_is_mounted_works(
         headers = {"Authorization": f"Bearer {keys.of['ops']}"}
         me = outer.get("/sojourn/v1/me", headers=headers).json()
         assert me["read_only"] is True
+    exec(verified.replace("redis://localhost:6379", "memory://"), names)
+    with TestClient(names["looking"]) as client:
+        assert client.get("/v1/me", headers=headers).status_code == 401
 
 
 def test_the_tables_have_every_route(api: Api) -> None:
