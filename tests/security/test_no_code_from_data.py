@@ -20,6 +20,9 @@ BY_NAME = {
     "__init__.py": {"home"},
     "__main__.py": {"home"},
     "surfaces/cli/app.py": {"_home"},
+    "integrations/langgraph/sources.py": {"module"},
+    # One that the application has allowed by name.
+    "integrations/langgraph/strict.py": {"name[0]"},
 }
 
 

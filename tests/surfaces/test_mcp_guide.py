@@ -84,4 +84,4 @@ def test_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_tool_is_in_the_guide() -> None:
-    assert set(re.findall(r"`((?:session|history|memory|cache)_\w+)`", GUIDE)) == set(TOOLS)
+    assert set(re.findall(r"`((?:session|history|thread|memory|cache)_\w+)`", GUIDE)) == set(TOOLS)
