@@ -43,11 +43,11 @@ setup: $(VENV)/.done
 
 # All that is tested, and the linters: 800 MB.
 $(VENV)/.done: pyproject.toml
-	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,hiredis,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,uvloop,zstd]' --group test --group peers --group servers --group lint
+	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,hiredis,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,server,uvloop,zstd]' --group test --group peers --group servers --group lint
 
 # The oldest dependencies that are supported, and no hiredis.
 $(FLOOR)/.done: pyproject.toml
-	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,zstd]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'langgraph==1.0.10' 'langgraph-checkpoint==4.0.1' 'pydantic-settings==2.6.0' 'zstandard==0.23.0' 'cryptography==42.0.0' --group test
+	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,server,zstd]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'langgraph==1.0.10' 'langgraph-checkpoint==4.0.1' 'pydantic-settings==2.6.0' 'zstandard==0.23.0' 'cryptography==42.0.0' --group test
 
 # Only what the demo needs: 150 MB.
 $(DEMO)/.done: pyproject.toml
