@@ -47,7 +47,7 @@ $(VENV)/.done: pyproject.toml
 
 # The oldest dependencies that are supported, and no hiredis.
 $(FLOOR)/.done: pyproject.toml
-	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,server,zstd]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'langgraph==1.0.10' 'langgraph-checkpoint==4.0.1' 'pydantic-settings==2.6.0' 'zstandard==0.23.0' 'cryptography==42.0.0' --group test
+	$(ENVIRONMENT) '.[adk,cli,crypto,embedded,langchain,langgraph,langgraph-postgres,langgraph-sqlite,mcp,metrics,otel,server,zstd]' 'google-adk==2.0.0' 'redis==5.2.0' 'langchain-core==1.0.0' 'langgraph==1.0.0' 'langgraph-checkpoint==2.1.2' 'pydantic-settings==2.6.0' 'zstandard==0.23.0' 'cryptography==42.0.0' --group test
 
 # Only what the demo needs: 150 MB.
 $(DEMO)/.done: pyproject.toml

@@ -39,8 +39,8 @@ class Picture(NamedTuple):
 
 PICTURES = {
     "sessions": Picture(f"/apps/{APP}"),
-    "session": Picture(f"{OF_USER}/sessions/{SESSION}"),
-    "session-dark": Picture(f"{OF_USER}/sessions/{SESSION}", "dark"),
+    "session": Picture(f"{OF_USER}/sessions/{SESSION}", height=900),
+    "session-dark": Picture(f"{OF_USER}/sessions/{SESSION}", "dark", height=900),
     "session-narrow": Picture(f"{OF_USER}/sessions/{SESSION}", width=390, height=780),
     "memory": Picture(f"{OF_USER}/memory?key=preferences"),
     "thread": Picture(f"{OF_USER}/threads/{THREAD}", "dark", height=600),

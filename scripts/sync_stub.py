@@ -19,6 +19,7 @@ from sojourn.artifacts import admin as artifacts_admin
 from sojourn.artifacts import service as artifacts_service
 from sojourn.cache import admin as cache_admin
 from sojourn.cache import service as cache_service
+from sojourn.checkpoints import history as thread_history
 from sojourn.checkpoints import own as own_threads
 from sojourn.dictionaries import admin as dictionaries_admin
 from sojourn.doctor import service as doctor_service
@@ -71,6 +72,7 @@ ROOMS: tuple[tuple[ModuleType, str, str], ...] = (
     (dictionaries_admin, "DictionaryAdmin", "DictionaryAdmin"),
     (admin, "Admin", "Admin"),
     (sessions_history, "History", "History"),
+    (thread_history, "ThreadHistory", "ThreadHistory"),
     (cache_service, "Cache", "Cache"),
     (memory_service, "Memory", "Memory"),
     (memory_scope, "MemoryScope", "MemoryScope"),
@@ -100,6 +102,7 @@ ATTRIBUTES = {
     "Guard": ("log: AccessLog",),
     "MemoryScope": ("key: ScopeKey",),
     "History": ("key: SessionKey",),
+    "ThreadHistory": ("key: ThreadKey",),
 }
 BASES = {"Admin": "(SessionAdmin)"}
 
@@ -168,27 +171,28 @@ def methods(module: ModuleType, name: str) -> list[ast.FunctionDef | ast.AsyncFu
     """The public methods of a class, as they are written."""
     tree = ast.parse(inspect.getsource(module))
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    return [
+    public = [
         node
         for node in found.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and not node.name.startswith("_")
     ]
+    overloaded = {node.name for node in public if decorated(node, "overload")}
+    return [node for node in public if node.name not in overloaded or decorated(node, "overload")]
 
 
-def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(
-        isinstance(each, ast.Name) and each.id in ("property", "cached_property")
-        for each in function.decorator_list
-    )
+def decorated(function: ast.FunctionDef | ast.AsyncFunctionDef, *names: str) -> bool:
+    return any(isinstance(each, ast.Name) and each.id in names for each in function.decorator_list)
 
 
 def room(module: ModuleType, name: str, known_as: str) -> list[str]:
     lines = ["", f"class {known_as}{BASES.get(known_as, '')}:"]
     lines += [f"    {each}" for each in ATTRIBUTES.get(known_as, ())]
     for function in methods(module, name):
-        if is_property(function):
+        if decorated(function, "property", "cached_property"):
             lines.append("    @property")
+        if decorated(function, "overload"):
+            lines.append("    @overload")
         lines.append(signature(function))
     if known_as == "Store":
         lines.append("    def __enter__(self) -> Self: ...")

@@ -39,7 +39,10 @@ PAGES = {
 BLOCK = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"dockerfile", "json", "python", "sh", "text", "toml"}
 
-ELSEWHERE = {"mcp": "tests/surfaces/test_mcp_guide.py runs them, with a server for each"}
+ELSEWHERE = {
+    "mcp": "tests/surfaces/test_mcp_guide.py runs them, with a server for each",
+    "dashboard": "tests/http/test_http_guide.py runs them, with a file of keys",
+}
 """Pages whose blocks of Python another test runs."""
 
 NOT_RUN = {
@@ -50,6 +53,8 @@ NOT_RUN = {
     r"\(echo .*": "the shell's own words",
     r"(python -m )?sojourn adk (web|api_server|run) .*": "serves until Ctrl-C; tests/e2e runs it",
     r"sojourn metrics --listen .*": "serves until Ctrl-C; test_cli_metrics.py runs it",
+    r"sojourn serve.*": "serves until Ctrl-C; tests/http runs it",
+    r"export \w+=.*": "the shell's own words; tests/http/test_http_guide.py sets them",
     r"sojourn mcp.*": "serves until Ctrl-C; tests/surfaces/test_mcp_http.py runs it",
     r"sojourn sessions tail .*": "follows until Ctrl-C; tests/surfaces/test_cli_tail.py runs it",
     r"sojourn migrate .*": "needs another store's data; tests/transfer runs it",

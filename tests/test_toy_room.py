@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
+from fastapi import APIRouter
+from fastapi.responses import Response
 from mcp import Client
 
 import sojourn
@@ -22,11 +25,15 @@ from sojourn.engine.store import RedisStore
 from sojourn.ids import UserKey, escape, operation_id_of, user_key
 from sojourn.rooms import ROOMS, StoreKeys
 from sojourn.security import Principal
+from sojourn.security.tokens import Holder, Tokens, new_token
 from sojourn.surfaces.cli import main
 from sojourn.surfaces.cli.connection import connect
 from sojourn.surfaces.cli.console import show
 from sojourn.surfaces.cli.options import Namespace, Url
 from sojourn.surfaces.cli.root import group
+from sojourn.surfaces.http import application
+from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.pages import App, UserId, json
 from sojourn.surfaces.mcp import Identity, RequestContext, server_of
 from sojourn.surfaces.mcp.caller import Own
 from sojourn.surfaces.mcp.tools import ADDS, tool
@@ -177,6 +184,16 @@ async def counter_count(own: Own, name: str) -> dict[str, int]:
     return {"value": await cast("Any", own).counters.count(name)}
 
 
+ROUTER = APIRouter(tags=["counters"])
+
+
+@ROUTER.post("/apps/{app:id}/users/{user:id}/counters/{name:id}")
+async def count(who: As, app: App, user: UserId, name: str) -> Response:
+    """Count, and say how often it was."""
+    own = cast("Any", who.user(app, user))
+    return json({"value": await own.counters.count(name)})
+
+
 ROOM = Room(
     name="counters",
     keys=CounterKeys,
@@ -185,6 +202,7 @@ ROOM = Room(
     handles={"counters": None},
     commands=_commands,
     tools=lambda: [tool(counter_count, "Count", ADDS)],
+    routes=lambda: [ROUTER],
 )
 
 # ── what a store does for it ───────────────────────────────────────────────────────────────────
@@ -280,6 +298,22 @@ async def test_a_tool_for_models(store: Any) -> None:
     async with Client(server_of(context)) as client:
         await client.call_tool("counter_count", {"name": "visits"})
     assert await store.counters.count("shop", "model", "visits") == 2
+
+
+async def test_a_route_of_the_http_api(store: Any) -> None:
+    token, line = new_token("web")
+    tokens = Tokens({bytes.fromhex(line.split('"')[1]): Holder("web")})
+    api = application(store, tokens=tokens, dashboard=False)
+    assert "/v1/apps/{app}/users/{user}/counters/{name}" in api.openapi()["paths"]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api),
+        base_url="http://127.0.0.1/v1/apps/shop/users",
+        headers={"authorization": f"Bearer {token}"},
+    ) as client:
+        assert (await client.post("/web/counters/a%2Fb")).json() == {"value": 1}
+        assert (await client.post("/somebody/counters/a%2Fb")).status_code == 404
+    assert await store.counters.count("shop", "web", "a/b") == 2
+    assert await store.counters.count("shop", "somebody", "a/b") == 1
 
 
 async def test_an_archive_has_it(url: str, tmp_path: Path) -> None:

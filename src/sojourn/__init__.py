@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sojourn.checkpoints import (
         CheckpointPlace,
         StoredCheckpoint,
+        ThreadHistory,
         ThreadKey,
         ThreadPage,
         Threads,
@@ -114,6 +115,7 @@ _HOME = {
     "ThreadAdmin": "sojourn.checkpoints.admin",
     "CheckpointPlace": "sojourn.checkpoints",
     "StoredCheckpoint": "sojourn.checkpoints",
+    "ThreadHistory": "sojourn.checkpoints",
     "ThreadKey": "sojourn.checkpoints",
     "ThreadPage": "sojourn.checkpoints",
     "Threads": "sojourn.checkpoints",
@@ -265,6 +267,7 @@ __all__ = [
     "Swept",
     "Tampered",
     "ThreadAdmin",
+    "ThreadHistory",
     "ThreadKey",
     "ThreadPage",
     "Threads",

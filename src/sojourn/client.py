@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
 from sojourn.access import access
 from sojourn.admin import Admin
 from sojourn.artifacts import Artifacts
 from sojourn.cache import Cache
 from sojourn.calls.call import Call
-from sojourn.checkpoints import Threads
+from sojourn.checkpoints import ThreadHistory, ThreadKey, Threads
 from sojourn.codecs.serializers import Serializer
 from sojourn.engine.credentials import Provider
 from sojourn.engine.engine import Node
@@ -287,17 +287,30 @@ class Sojourn:
             if gone and (await self.stores.sessions.run(FindTombstone(key, 0.0))).reason:
                 await self.artifacts.clear(key)
 
+    @overload
+    def history(self, session: ThreadKey) -> ThreadHistory: ...
+
+    @overload
     def history(
         self,
         session: SessionKey | str,
         *,
         app: str = "history",
         ttl: float | Keep | None = KEEP,
-    ) -> History:
-        """The messages of a session, as role and content. Asks nobody.
+    ) -> History: ...
+
+    def history(
+        self,
+        session: SessionKey | ThreadKey | str,
+        *,
+        app: str = "history",
+        ttl: float | Keep | None = KEEP,
+    ) -> History | ThreadHistory:
+        """The messages of a session, as role and content; or of a thread, to read. Asks nobody.
 
         Args:
-            session: a session's key; or only its id, for one of a user of its own name.
+            session: a session's key; or only its id, for one of a user of its own name; or a
+                thread's key, `sojourn.ThreadKey`.
             app: the application, when only an id is given.
             ttl: seconds that a session made by its first message lives after each change, instead
                 of the store's; None for ever.
@@ -305,6 +318,8 @@ class Sojourn:
         Raises:
             InvalidId: it cannot name a session.
         """
+        if isinstance(session, ThreadKey):
+            return ThreadHistory(self.threads, session)
         return history_of(self.sessions, self.adapters, session, app, ttl)
 
     def user(self, app: str, user: str) -> User:

@@ -1,4 +1,4 @@
-"""One `sojourn serve` with demo data and one browser for the tests of a module."""
+"""One `sojourn serve` with demo data for all tests, one browser for those of a module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def filled_url(shared_server: Server) -> str:
     """A store with demo data."""
     url = f"{shared_server.url}?namespace=dash-{secrets.token_hex(4)}"
@@ -35,7 +35,7 @@ def filled_url(shared_server: Server) -> str:
     return url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(filled_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     served = Dashboard(filled_url, tmp_path_factory.mktemp("dashboard"))
     yield served

@@ -61,10 +61,10 @@ class Dashboard:
             self._key("viewer", scope="read", all_users=True),
             self._key("ada", scope="write"),
         ]
-        auth = folder / "keys.toml"
-        auth.write_text("\n".join(["[tokens]", *lines]) + "\n")
-        auth.chmod(0o600)
-        self._words = ["--url", store_url, "--auth", str(auth), *words]
+        self.auth = folder / "keys.toml"
+        self.auth.write_text("\n".join(["[tokens]", *lines]) + "\n")
+        self.auth.chmod(0o600)
+        self._words = ["--url", store_url, "--auth", str(self.auth), *words]
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
         self.start()
@@ -124,11 +124,7 @@ class Tab:
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", self._requested)
         if key:
-            if os.environ.get("DASH_BEARER"):
-                self.context.set_extra_http_headers({"Authorization": f"Bearer {served.keys[key]}"})
-                self.page.goto(f"{served.url}/")
-            else:
-                self.page.goto(f"{served.url}/#key={served.keys[key]}")
+            self.page.goto(f"{served.url}/#key={served.keys[key]}")
             self.page.get_by_role("main").get_by_role("heading", level=1).wait_for()
 
     def _heard(self, message: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import operator
 import struct
 import time
 import zlib
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import sojourn
 from sojourn import Event
@@ -123,6 +124,7 @@ def _conversation(start: float) -> list[Event]:
 
 
 class _Step(TypedDict):
+    messages: Annotated[list[Any], operator.add]
     order: str
     charges: int
     refunded: bool
@@ -134,14 +136,21 @@ async def _thread(store: sojourn.Sojourn) -> None:
     from sojourn.integrations.langgraph import CheckpointSaver
 
     builder = StateGraph(_Step)
-    builder.add_node("find_order", lambda _: {"charges": 2})
-    builder.add_node("refund", lambda _: {"refunded": True, "charges": 1})
+    call = {"name": "find_order", "args": {"order": "10442"}, "id": "c1", "type": "tool_call"}
+    asked = {"type": "ai", "content": "I look at the charges.", "tool_calls": [call]}
+    answer = '{"charges": [29.0, 29.0]}'
+    told = {"type": "tool", "content": answer, "name": "find_order", "tool_call_id": "c1"}
+    done = {"type": "ai", "content": "The second charge is on its way back to you."}
+    builder.add_node("find_order", lambda _: {"charges": 2, "messages": [asked, told]})
+    builder.add_node("refund", lambda _: {"refunded": True, "charges": 1, "messages": [done]})
     builder.add_edge(START, "find_order")
     builder.add_edge("find_order", "refund")
     builder.add_edge("refund", END)
     graph = builder.compile(checkpointer=CheckpointSaver(store, owner=lambda _: (APP, USER)))
     config: Any = {"configurable": {"thread_id": THREAD}}
-    await graph.ainvoke({"order": "10442", "charges": 0, "refunded": False}, config)
+    said = [{"type": "human", "content": "I was charged twice for order 10442."}]
+    start = {"messages": said, "order": "10442", "charges": 0, "refunded": False}
+    await graph.ainvoke(start, config)
     history = [each async for each in graph.aget_state_history(config)]
     await graph.aupdate_state(history[1].config, {"charges": 3})
 

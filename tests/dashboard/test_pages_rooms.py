@@ -1,4 +1,4 @@
-"""Pages of rooms in a real browser: memory, artifacts, threads, quarantine, doctor, cache; actions."""
+"""Pages of rooms in a real browser, and what is done to a user as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,10 @@ expect = playwright.expect
 T = TypeVar("T")
 
 OF_USER = f"/apps/{APP}/users/{USER}"
-SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='console.error(1)'><script>alert(1)</script></svg>"
+SVG = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' onload='console.error(1)'>"
+    b"<script>alert(1)</script></svg>"
+)
 HOSTILE = "<img src=x onerror=console.error(1)>\u202egnp"
 full = pytest.mark.skipif(not FULL, reason="make test-all runs it")
 Run = Callable[[Callable[[sojourn.Sojourn], Coroutine[Any, Any, T]]], T]
@@ -65,24 +68,24 @@ def more(run: Run[None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def broken(shared_server: Server, filled_url: str, run: Run[None]) -> Iterator[str]:
+def broken(shared_server: Server, filled_url: str, run: Run[Any]) -> str:
     """An event that cannot be read, and has been put into the quarantine."""
     namespace = filled_url.partition("namespace=")[2]
 
     async def make(store: sojourn.Sojourn) -> None:
-        made = await store.sessions.create(APP, "eve", "broken")
+        made = await store.sessions.create("gone", "eve", "broken")
         await store.sessions.append(made.key, sojourn.Event(author="user", payload="x"))
 
     async def look(store: sojourn.Sojourn) -> str:
-        await store.sessions.get(sojourn.SessionKey.of(APP, "eve", "broken"), last=5)
-        return (await store.admin.quarantined(APP, "eve"))[0].id
+        await store.sessions.get(sojourn.SessionKey.of("gone", "eve", "broken"), last=5)
+        return (await store.admin.quarantined("gone", "eve"))[0].id
 
     run(make)
     with redis.Redis.from_url(shared_server.url) as server:
-        key = f"{namespace}:session:{{{APP}:eve}}:broken:events"
+        key = f"{namespace}:session:{{gone:eve}}:broken:events"
         assert server.llen(key) == 1
         server.lset(key, 0, b'{"payload":<b>\xff\x00\x1b[31m')
-    yield run(look)
+    return run(look)
 
 
 def opened(tab: Tab, path: str) -> Any:
@@ -156,7 +159,7 @@ def test_an_entry_is_added_changed_and_deleted_by_the_keyboard(tab: Tab, run: Ru
     page.get_by_role("button", name="Store").click()
     expect(page.get_by_role("alert")).to_contain_text("This is not JSON")
     keys.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("dialog")).to_have_count(0)
     keys.press("n")
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
     keys.type("size")
@@ -204,7 +207,7 @@ def test_what_another_has_changed_meanwhile_is_not_overwritten(tab: Tab, run: Ru
     expect(page.get_by_role("alert")).to_contain_text("It has changed meanwhile")
     tab.complaints[:] = [each for each in tab.complaints if "412" not in each]
     page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("dialog")).to_have_count(0)
     page.keyboard.press("n")
     page.get_by_label("Key", exact=True).fill("address")
     page.get_by_label("Value, as JSON or plain text").fill("15")
@@ -279,7 +282,7 @@ def test_an_artifact_is_deleted_once_its_name_is_typed(tab: Tab) -> None:
 
 def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     page = opened(tab, f"{OF_USER}/threads")
-    page.get_by_role("link", name=THREAD).click()
+    page.get_by_role("link", name="I was charged twice").click()
     rows = page.locator(".checkpoints li")
     expect(rows).to_have_count(5)
     # Two that have the same parent: one lane each, and a line from each to it.
@@ -290,6 +293,12 @@ def test_a_thread_is_a_tree_of_which_two_are_compared(tab: Tab) -> None:
     )
     assert len(set(lanes)) == 2
     detail = page.get_by_role("region", name="Checkpoint Step 2")
+    said = detail.get_by_role("list", name="Messages").get_by_role("listitem")
+    expect(said).to_have_count(3)
+    expect(said.first).to_contain_text("I was charged twice")
+    expect(said.last).to_contain_text("find_order")
+    for_everyone(tab)
+    detail.get_by_role("button", name="Values").click()
     expect(detail.get_by_role("group", name="Value charges")).to_have_text("3")
     for_everyone(tab)
     page.keyboard.press("j")
@@ -332,7 +341,7 @@ def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{OF_USER}/threads")
     tab.settled()
-    expect(page.get_by_role("link", name=THREAD)).to_be_visible()
+    expect(page.get_by_text(THREAD, exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="short")).to_have_count(0)
 
 
@@ -343,7 +352,7 @@ def test_threads_are_pruned_and_deleted(tab: Tab, run: Run[None]) -> None:
 def test_quarantine_shows_the_bytes_and_lets_go(tab: Tab, broken: str) -> None:
     page = opened(tab, "/quarantine")
     page.get_by_role("link", name=re.compile("broken:events")).click()
-    assert query(page) == {"id": [broken], "app": [APP], "user": ["eve"]}
+    assert query(page) == {"id": [broken], "app": ["gone"], "user": ["eve"]}
     text = page.get_by_label("Bytes as text")
     expect(text).to_have_text('{"payload":<b>\N{REPLACEMENT CHARACTER}␀␛[31m')
     expect(page.get_by_label("Bytes in hexadecimal")).to_contain_text(
@@ -396,8 +405,10 @@ def test_a_user_is_exported_revoked_and_forgotten(tab: Tab, run: Run[Any]) -> No
     page.get_by_role("button", name="Revoke sessions").click()
     assert tab.faults() == []
     page.keyboard.type("bo")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Revoke")).to_be_disabled()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(dialog).to_be_visible()
     page.keyboard.type("b")
     page.keyboard.press("Enter")
     expect(page.get_by_text("This user has no sessions")).to_be_visible()

@@ -14,9 +14,12 @@ import pytest
 from http_kit import Api, problem
 
 import sojourn
+from sealing import TestKeys, open_sealed
 from servers import Server
 from sojourn import Event, SessionKey, UserKey
 from sojourn.checkpoints import Leaf, ThreadKey
+from sojourn.security.tokens import Holder, Tokens, new_token
+from sojourn.surfaces.http import application
 from sojourn.surfaces.http import artifacts as artifact_routes
 from sojourn.surfaces.http.overview import Sampler
 from sojourn.surfaces.http.pages import segment
@@ -305,6 +308,25 @@ async def test_threads_are_a_tree_that_can_be_compared_and_pruned(
     problem(await ada.post(f"{here}/prune", json={"keep": 0}), 422)
 
 
+async def test_messages_of_a_graph_are_shown_as_people_read_them(
+    ada: httpx.AsyncClient, store: sojourn.Sojourn, app: str, own: str
+) -> None:
+    said = [
+        {"type": "human", "content": "<b>Hello</b>", "id": "m1"},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "c"}]},
+        "not a message",
+        {"type": "tool", "content": "42", "tool_call_id": "c", "name": "f", "id": 5},
+    ]
+    value = {"messages": lambda: Leaf(json.dumps(said).encode())}
+    await store.threads.put(ThreadKey.of(app, "ada", "t"), "c", values=value)
+    found = (await ada.get(f"{own}/threads/t")).json()
+    assert found["values"]["messages"] == said
+    assert [each["role"] for each in found["messages"]] == ["user", "assistant", "tool"]
+    assert found["messages"][0]["parts"] == [{"type": "text", "text": "<b>Hello</b>"}]
+    assert [each["type"] for each in found["messages"][1]["parts"]] == ["call"]
+    assert found["messages"][2]["author"] == "f"
+
+
 # ── operators ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -381,6 +403,60 @@ async def test_a_sample_has_rates_since_the_one_before(
         assert second.writes * passed >= 20
         assert second.hits is not None
         assert 0.5 < second.hits <= 1
+
+
+async def test_an_outage_is_in_the_overview(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sojourn.surfaces.http.overview.EVERY", 0.0)
+    async with sojourn.open(server.url, operation_timeout=0.3) as store:
+        token, line = new_token("ops", all_users=True)
+        holder = Holder("ops", all_users=True)
+        api = application(store, tokens=Tokens({bytes.fromhex(line.split('"')[1]): holder}))
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(api),
+            base_url="http://127.0.0.1",
+            headers={"authorization": f"Bearer {token}"},
+        )
+        async with client:
+            assert (await client.get("/v1/overview")).json()["series"]["sessions"] == [0]
+            server.stop(9)
+            reply = await client.get("/v1/overview")
+            assert reply.status_code == 200
+            document = reply.json()
+            assert document["health"][0]["latency"] is None
+            assert document["series"]["latency"][-1] is None
+            assert document["series"]["sessions"][-1] is None
+
+
+async def test_sealed_content_is_shown_as_sealed(
+    ada: httpx.AsyncClient,
+    store: sojourn.Sojourn,
+    shared_server: Server,
+    namespace: str,
+    *,
+    app: str,
+    own: str,
+) -> None:
+    keys = TestKeys()
+    sealed = open_sealed(shared_server.url, keys, namespace=namespace)
+    for room in ("memory", "artifacts"):
+        sealed.stores.rooms[room].store.codec.seal_with(keys)
+    async with sealed:
+        await sealed.memory.user("ada", app=app, tenant="").put("k", "secret")
+        await sealed.artifacts.save(UserKey.of(app, "ada"), "f", b"secret")
+        key = (await sealed.sessions.create(app, "ada", "s", title="secret")).key
+        await sealed.sessions.append(key, Event(author="user", payload="secret"))
+    memory = (await ada.get(f"{own}/memory")).json()
+    assert (memory["items"], memory["newer"]) == ([], [])
+    assert [(each["key"], each["size"] > 0) for each in memory["sealed"]] == [("k", True)]
+    problem(await ada.get(f"{own}/memory/k"), 501, "KeyMissing")
+    (artifact,) = await walked(ada, f"{own}/artifacts")
+    assert artifact["latest"]["sealed"]["key"]
+    problem(await ada.get(f"{own}/artifacts/f"), 501, "KeyMissing")
+    found = (await ada.get(f"{own}/search", params={"q": "secret"})).json()
+    assert (found["items"], found["unreadable"]) == ([], ["s"])
+    problem(await ada.get(f"{own}/sessions/s/search", params={"q": "secret"}), 501, "KeyMissing")
 
 
 async def test_sessions_are_revoked_and_users_forgotten(

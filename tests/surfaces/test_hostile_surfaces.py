@@ -44,6 +44,7 @@ VALUES: Sequence[Any] = [
 
 GOOD: dict[str, Any] = {
     "session": "s",
+    "thread": "t",
     "events": [{"author": "a", "payload": 1}],
     "changes": {"a": 1},
     "role": "user",

@@ -1,5 +1,6 @@
 """Threads of checkpoints: a tree of states in which each value is stored once."""
 
+from sojourn.checkpoints.history import ThreadHistory, messages_in
 from sojourn.checkpoints.model import (
     Branch,
     CheckpointPlace,
@@ -22,7 +23,9 @@ __all__ = [
     "PendingWrite",
     "StoredCheckpoint",
     "Thread",
+    "ThreadHistory",
     "ThreadKey",
     "ThreadPage",
     "Threads",
+    "messages_in",
 ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
@@ -43,6 +44,18 @@ def digest_of(body: bytes, secret: bytes = b"") -> str:
     """The name of an object: 22 characters."""
     made = blake2b(body, digest_size=_DIGEST_BYTES, key=secret, person=b"sojourn value")
     return b2a_base64(made.digest(), newline=False)[:_DIGITS].translate(_URL_SAFE).decode()
+
+
+_REMEMBERED = 4_000
+"""Bytes of an object up to which its digest is remembered: each put has all values again."""
+
+
+@lru_cache(maxsize=4096)
+def named(body: bytes, kind: str, secret: bytes) -> tuple[str, bytes]:
+    """An object's digest, and its body with its kind."""
+    if kind:
+        body = b"!%b\n%b" % (kind.encode(), body)
+    return digest_of(body, secret), body
 
 
 class Fragment(NamedTuple):
@@ -80,10 +93,7 @@ class Builder:
     def add(self, content: Content) -> str:
         """Make the objects of a value; its reference."""
         if isinstance(content, Leaf):
-            body = content.body
-            if content.kind:
-                body = b"!%b\n%b" % (content.kind.encode(), body)
-            token = self._object(body)
+            token = self._object(content.body, content.kind)
             if not content.id:
                 return token
             return f"{token}:{content.id if _plain_id(content.id) else escape(content.id)}"
@@ -115,9 +125,9 @@ class Builder:
     def _branch(self, tokens: Sequence[str]) -> str:
         return self._object(b"*%b" % " ".join(tokens).encode())
 
-    def _object(self, body: bytes) -> str:
-        digest = digest_of(body, self._secret)
-        self.objects[digest] = body
+    def _object(self, body: bytes, kind: str = "") -> str:
+        make = named if len(body) <= _REMEMBERED else named.__wrapped__
+        digest, self.objects[digest] = make(body, kind, self._secret)
         return digest
 
 

@@ -9,6 +9,7 @@ from sojourn.calls.operation import RoomStore
 from sojourn.calls.room import OpenRoom, Room, RoomContext, at_once, nobodys
 from sojourn.checkpoints.admin import ThreadAdmin
 from sojourn.checkpoints.archive import ThreadArchive
+from sojourn.checkpoints.history import ThreadHistory
 from sojourn.checkpoints.inmemory import InMemoryCheckpoints
 from sojourn.checkpoints.keys import CheckpointRoomKeys
 from sojourn.checkpoints.own import OwnThreads
@@ -46,8 +47,9 @@ ROOM = Room(
     name="threads",
     keys=CheckpointRoomKeys,
     open=_open,
-    wraps=(Threads, OwnThreads, ThreadAdmin),
+    wraps=(Threads, OwnThreads, ThreadHistory, ThreadAdmin),
     handles={"threads": OwnThreads},
     commands=lambda: import_module("sojourn.surfaces.cli.threads"),
+    tools=lambda: import_module("sojourn.surfaces.mcp.threads").TOOLS,
     routes=lambda: import_module("sojourn.surfaces.http.threads").ROUTES,
 )

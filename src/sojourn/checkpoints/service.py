@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
 from sojourn.calls.operation import RoomStore
 from sojourn.caps import CAPS, check
-from sojourn.checkpoints import objects, records, refusals
+from sojourn.checkpoints import objects, parsing, records, refusals
+from sojourn.checkpoints.memo import Carried, ThreadMemo
 from sojourn.checkpoints.model import (
     CheckpointPlace,
     Content,
@@ -45,18 +44,16 @@ from sojourn.checkpoints.operations.read import (
     ReadObjects,
 )
 from sojourn.checkpoints.records import CheckpointLead, WriteRow, place_of
-from sojourn.checkpoints.store import StoredRow, StoredRows
+from sojourn.checkpoints.store import StoredRows
 from sojourn.codecs import encode, is_number, is_whole, shown
 from sojourn.codecs.codec import Codec
-from sojourn.codecs.growth import plain
-from sojourn.errors import CorruptRecord, InvalidInput, NewerFormat, TooLarge
+from sojourn.errors import InvalidInput, TooLarge
 from sojourn.ids import (
     escape,
     new_session_id,
     operation_id_of,
     parse_app,
     parse_place,
-    unescape,
     user_key,
 )
 from sojourn.process_bound import stays_here
@@ -64,10 +61,6 @@ from sojourn.resilience.deadline import in_time
 
 _PAGE = 50
 """Checkpoints that are read at once."""
-_KNOWN = 200_000
-"""Digests that a process remembers to be on the server."""
-_CARRIED = 2_000
-"""Checkpoints of which a process remembers the references."""
 
 
 class StoreTtl(msgspec.Struct, frozen=True):
@@ -78,53 +71,10 @@ DEFAULT_TTL = StoreTtl()
 """The store's `thread_ttl`."""
 
 
-class _Memo:
-    """What this process knows of threads on the server. If it is wrong, the server says so."""
+class _MakeWrite(Protocol):
+    """Makes a write that brings the values that are not known to be on the server."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[ThreadKey, set[str]] = OrderedDict()
-        self._number = 0
-        self._carried: OrderedDict[tuple[ThreadKey, str], Carried] = OrderedDict()
-
-    def known(self, key: ThreadKey) -> Collection[str]:
-        """Digests of objects that were on the server."""
-        return self._known.get(key, ())
-
-    def learn(self, key: ThreadKey, digests: Collection[str]) -> None:
-        """Remember that objects are on the server."""
-        with self._lock:
-            there = self._known.pop(key, None)
-            self._number -= len(there or ())
-            there = {*(there or ()), *digests}  # another set: one may be in use in another thread
-            self._known[key] = there
-            self._number += len(there)
-            while self._number > _KNOWN and len(self._known) > 1:
-                _, gone = self._known.popitem(last=False)
-                self._number -= len(gone)
-
-    def forget(self, key: ThreadKey) -> None:
-        """Forget all of a thread."""
-        with self._lock:
-            self._number -= len(self._known.pop(key, ()))
-            for place in [each for each in self._carried if each[0] == key]:
-                del self._carried[place]
-
-    def carried(self, key: ThreadKey, place: str) -> Carried | None:
-        """What the values of a checkpoint are stored as."""
-        return self._carried.get((key, place))
-
-    def carry(self, key: ThreadKey, place: str, carried: Carried) -> None:
-        """Remember it."""
-        with self._lock:
-            self._carried.pop((key, place), None)
-            self._carried[key, place] = carried
-            if len(self._carried) > _CARRIED:
-                self._carried.popitem(last=False)
-
-
-Carried: TypeAlias = Mapping[str, Fragment]
-"""What the values of a checkpoint are stored as, by name."""
+    def __call__(self, known: Collection[str], *, again: bool) -> PutCheckpoint | PutWrites: ...
 
 
 @stays_here("its URL, and open the store there")
@@ -160,7 +110,7 @@ class Threads:
         self._codec = codec
         self._ttl = ttl
         self._cap = max_bytes
-        self._memo = _Memo()
+        self._memo = ThreadMemo()
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
 
@@ -229,28 +179,24 @@ class Threads:
             if changed is None or not parent
             else self._memo.carried(key, f"{space}:{_id(parent)}")
         )
-        for again in (False, True):
+        carried: Carried = {}
+
+        def make(known: Collection[str], *, again: bool) -> PutCheckpoint:
+            nonlocal carried
             builder = Builder(secret)
             carried = _carried(builder, made, changed, None if again else before)
             texts, tokens = objects.joined(carried)
             lead = CheckpointLead(parent, tokens, [*missing], [*delta])
-            known = () if again or stage else self._memo.known(key)
             given = objects.needed(lead.digests, builder.objects, known.__contains__)
             body = records.encode_checkpoint(*content, texts)
             self._check([body, *given.values()])
-            lost = await self._store.run(
-                PutCheckpoint(
-                    *(key, space, own, lead, body, given, lifetime, keep, _title(title)),
-                    *(operation, stage),
-                )
+            return PutCheckpoint(
+                *(key, space, own, lead, body, given, lifetime, keep, _title(title)),
+                *(operation, stage),
             )
-            if not lost:
-                break
-            self._memo.forget(key)
-        else:
-            raise refusals.corrupt(key.thread, "has lost values while they were written")
+
+        await self._write(key, make, stage)
         if not stage:
-            self._memo.learn(key, given)
             self._memo.carry(key, f"{space}:{own}", carried)
 
     @in_time
@@ -294,26 +240,30 @@ class Threads:
             text, tokens = builder.fragment(write.value)
             record = records.encode_write(write.channel, write.path, text)
             rows.append(WriteRow(write.index, write.waits, tokens, record))
-        operation, roots = (
-            operation_id_of(operation_id),
-            [digest for row in rows for digest in row.digests],
-        )
-        for known in (() if stage else self._memo.known(key), ()):
+        operation = operation_id_of(operation_id)
+        roots = [digest for row in rows for digest in row.digests]
+
+        def make(known: Collection[str], *, again: bool) -> PutWrites:  # noqa: ARG001 - of `put`
             given = objects.needed(roots, builder.objects, known.__contains__)
             self._check([*(row.content for row in rows), *given.values()])
-            lost = await self._store.run(
-                PutWrites(
-                    *(key, place, parse_place("task", task), rows, given, lifetime),
-                    *(operation, stage),
-                )
+            return PutWrites(
+                *(key, place, parse_place("task", task), rows, given, lifetime),
+                *(operation, stage),
             )
-            if not lost:
-                break
+
+        await self._write(key, make, stage)
+
+    async def _write(self, key: ThreadKey, make: _MakeWrite, stage: str) -> None:
+        """Write; once more with all values when the server has lost some that it had."""
+        for again in (False, True):
+            known = () if again or stage else self._memo.known(key)
+            operation = make(known, again=again)
+            if not await self._store.run(operation):
+                if not stage:
+                    self._memo.learn(key, operation.objects)
+                return
             self._memo.forget(key)
-        else:
-            raise refusals.corrupt(key.thread, "has lost values while they were written")
-        if not stage:
-            self._memo.learn(key, given)
+        raise refusals.corrupt(key.thread, "has lost values while they were written")
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
@@ -347,7 +297,7 @@ class Threads:
         """
         space = None if namespace is None else escape(parse_place("namespace", namespace))
         found = await self._store.run(ListPlaces(ThreadKey.of(*key), space))
-        places = [_place_of(place) for place in found]
+        places = [parsing.place_named(place) for place in found]
         return sorted(places, key=lambda place: (place.id, place.namespace), reverse=True)
 
     async def read(
@@ -396,9 +346,9 @@ class Threads:
         found = await self._store.run(ReadHistory(key, space, name, [*names]))
         wanted, wants = set[str](), set(names)
         for row in found.rows:
-            _, _, fragments = _checkpoint_record(key, row)
+            _, _, fragments = parsing.checkpoint_record(key, row)
             tokens = [each for name in wants & fragments.keys() for each in fragments[name].tokens]
-            for _, write, record in _writes_of(key, row):
+            for _, write, record in parsing.writes_of(key, row):
                 if record.channel in wants:
                     tokens += write.tokens
             wanted.update(map(digest_in, tokens))
@@ -497,7 +447,7 @@ class Threads:
         stage, number = new_session_id(), 0
         about = await self._store.run(ReadThread(source))
         async for each in self._each(source):
-            title = "" if about is None else _title_of(about.title)
+            title = "" if about is None else parsing.title_of(about.title)
             await self._stage(target, stage, each, title)
             number += 1
         if number:
@@ -661,25 +611,11 @@ class Threads:
         Raises:
             CorruptRecord: one of them cannot be read.
         """
-        if self._codec.keys is None:  # sealed ones open only under the name that they have
-            _check_objects(key, found.objects)
-        made: list[StoredCheckpoint] = []
-        for row in found.rows:
-            lead, record, fragments = _checkpoint_record(key, row)
-            self._memo.carry(key, row.place, fragments)
-            values = {} if bare else _values(key, fragments, found.objects, only)
-            made.append(
-                StoredCheckpoint(
-                    place=_place_of(row.place),
-                    parent=lead.parent,
-                    data=record.data,
-                    metadata=record.metadata,
-                    values=values,
-                    writes=[] if bare else _pending(key, row, found.objects, only),
-                    missing=lead.missing,
-                    delta=lead.delta,
-                )
-            )
+        sealed = self._codec.keys is not None
+        made = list[StoredCheckpoint]()
+        for each, carried in parsing.parse(key, found, sealed=sealed, bare=bare, only=only):
+            self._memo.carry(key, found.rows[len(made)].place, carried)
+            made.append(each)
         self._memo.learn(key, found.objects)
         return made
 
@@ -708,7 +644,7 @@ class Threads:
             threads=[
                 Thread(
                     thread=row.thread,
-                    title=_title_of(row.title),
+                    title=parsing.title_of(row.title),
                     updated=row.updated,
                     created=row.created,
                     expires=row.expires,
@@ -729,11 +665,6 @@ def _id(checkpoint: object) -> str:
     return escape(parse_place("checkpoint", checkpoint))
 
 
-def _place_of(place: str) -> CheckpointPlace:
-    namespace, _, checkpoint = place.partition(":")
-    return CheckpointPlace(unescape(namespace), unescape(checkpoint))
-
-
 def _carried(
     builder: Builder,
     values: Mapping[str, Callable[[], Content]],
@@ -748,96 +679,10 @@ def _carried(
     return made
 
 
-def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
-    """Look whether objects are what was stored.
-
-    Raises:
-        CorruptRecord: one is not.
-        NewerFormat: one is encoded in a way that this version does not know.
-    """
-    for digest, body in found.items():
-        clear, content = objects.split(body)
-        try:
-            text = plain(content, "A value of a checkpoint") if content else content
-        except ValueError as error:
-            raise refusals.corrupt(
-                key.thread, f"has a value that cannot be read ({error})", body
-            ) from error
-        if objects.digest_of(clear + text) != digest:
-            raise refusals.corrupt(key.thread, "has a value that is not as it was written", body)
-
-
-def _checkpoint_record(
-    key: ThreadKey, row: StoredRow
-) -> tuple[CheckpointLead, records.CheckpointRecord, Carried]:
-    try:
-        lead, content = records.split_checkpoint(row.checkpoint)
-        record = records.read_checkpoint(plain(content, f"The checkpoint {row.place}"))
-        return lead, record, objects.separate(record.values, lead.tokens)
-    except (ValueError, RecursionError) as error:
-        why = f"has a checkpoint {row.place} that cannot be read ({error})"
-        raise refusals.corrupt(key.thread, why, row.checkpoint) from error
-
-
-def _writes_of(key: ThreadKey, row: StoredRow) -> list[tuple[str, WriteRow, records.WriteRecord]]:
-    try:
-        return [
-            (task, write, records.read_write(plain(write.content, "A write of a checkpoint")))
-            for task, write in records.split_writes(row.writes)
-        ]
-    except (ValueError, RecursionError) as error:
-        why = f"has writes of {row.place} that cannot be read ({error})"
-        raise refusals.corrupt(key.thread, why, row.writes) from error
-
-
-def _values(
-    key: ThreadKey, fragments: Carried, found: Mapping[str, bytes], only: Collection[str] | None
-) -> dict[str, Content]:
-    return {
-        name: _content_of(key, each, found)
-        for name, each in fragments.items()
-        if only is None or name in only
-    }
-
-
-def _pending(
-    key: ThreadKey, row: StoredRow, found: Mapping[str, bytes], only: Collection[str] | None
-) -> list[PendingWrite]:
-    writes = [
-        PendingWrite(
-            task=task,
-            index=write.number,
-            channel=record.channel,
-            path=record.path,
-            value=_content_of(key, Fragment(bytes(record.value), tuple(write.tokens)), found),
-            waits=write.waits,
-        )
-        for task, write, record in _writes_of(key, row)
-        if only is None or record.channel in only
-    ]
-    return sorted(writes, key=lambda write: (write.path, write.task, write.index))
-
-
-def _content_of(key: ThreadKey, fragment: Fragment, found: Mapping[str, bytes]) -> Content:
-    try:
-        return objects.content_of(fragment, found)
-    except LookupError as error:
-        raise refusals.corrupt(key.thread, "has lost a value, perhaps evicted") from error
-    except (ValueError, RecursionError) as error:
-        raise refusals.corrupt(key.thread, f"has a value that cannot be read ({error})") from error
-
-
 def _title(title: str) -> bytes:
     made = title.encode(errors="replace")
     check("The title", len(made), CAPS.title)
     return made
-
-
-def _title_of(stored: bytes) -> str:
-    try:
-        return plain(stored, "A title").decode()
-    except (ValueError, CorruptRecord, NewerFormat):
-        return ""
 
 
 def _cursor(start: int) -> str:

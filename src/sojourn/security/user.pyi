@@ -6,11 +6,11 @@ from sojourn.calls.room import Handles
 from sojourn.checkpoints.model import CheckpointPlace, StoredCheckpoint, ThreadPage
 from sojourn.ids import UserKey
 from sojourn.memory.model import Draft, Entry, Hit, MemoryPage
+from sojourn.message import Message
 from sojourn.notices.model import Notice
 from sojourn.security.handles import UserRoom
 from sojourn.security.interceptor import AccessInterceptor
 from sojourn.sessions import Keep, Rotated
-from sojourn.sessions.history import Message
 from sojourn.sessions.model import Appended, Event, LogPage, SearchPage, Session, SessionPage
 from sojourn.sessions.record import SessionFields
 from sojourn.streams.model import StreamMessage

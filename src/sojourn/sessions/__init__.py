@@ -1,11 +1,12 @@
 """Sessions: identity, log of events, state; created, appended to, listed, deleted."""
 
+from sojourn.message import Message
 from sojourn.sessions.adapters import AdapterSessions
 from sojourn.sessions.admin import SessionAdmin
 from sojourn.sessions.batch import Batches, Entries, SessionBatch
 from sojourn.sessions.document import event_document, session_document
 from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.history import History, Message
+from sojourn.sessions.history import History
 from sojourn.sessions.model import (
     Appended,
     Event,

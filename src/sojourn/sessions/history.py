@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
-
 from sojourn import codecs
 from sojourn.access import access
 from sojourn.errors import (
@@ -18,6 +16,7 @@ from sojourn.errors import (
     Unavailable,
 )
 from sojourn.ids import SessionKey, session_of
+from sojourn.message import Message
 from sojourn.process_bound import stays_here
 from sojourn.resilience.deadline import in_time
 from sojourn.sessions import checks
@@ -28,30 +27,6 @@ from sojourn.sessions.service import Sessions
 
 KIND = "message"
 _PARTS = frozenset({"role", "content", "metadata"})
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of a conversation.
-
-    Attributes:
-        role: the speaker: `user`, `assistant`, `system`, `tool`, or the name of an agent.
-        content: the message, as JSON: text, or parts as the model's API has them.
-        metadata: JSON of the application's, not meant for the model.
-        id: the id of its event.
-        time: when it was said, seconds since the epoch.
-        seq: its place in the session's log, from 1.
-    """
-
-    role: str
-    content: Any
-    metadata: Mapping[str, Any]
-    id: str
-    time: float
-    seq: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Role and content, as chat models take them."""
-        return {"role": self.role, "content": self.content}
 
 
 @stays_here("the store's URL and the SessionKey")

@@ -126,8 +126,10 @@ def _limits(options: Options, shards: int) -> SessionLimits:
 
 
 def _routes() -> Sequence[Any]:
-    modules = (import_module(f"sojourn.surfaces.http.{name}") for name in ("sessions", "searching"))
-    return [router for module in modules for router in module.ROUTES]
+    return [
+        *import_module("sojourn.surfaces.http.sessions").ROUTES,
+        *import_module("sojourn.surfaces.http.searching").ROUTES,
+    ]
 
 
 ROOM = Room(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from sojourn.admin import ServerMetrics
 from sojourn.artifacts.model import Artifact, ArtifactVersion
 from sojourn.cache.service import CacheStats
+from sojourn.checkpoints import ThreadKey
 from sojourn.checkpoints.model import CheckpointPlace, StoredCheckpoint, ThreadPage
 from sojourn.codecs.compression import Dictionary
 from sojourn.codecs.serializers import Serializer
@@ -17,6 +18,7 @@ from sojourn.keys.admin import Progress
 from sojourn.keys.model import DataKeyInfo, KeySweep, MasterKeyUsage, Rewrapped
 from sojourn.memory.model import Draft, Entry, Hit, Kind, MemoryPage, ScopeKey, ScopePage
 from sojourn.memory.vectors import Embed
+from sojourn.message import Message
 from sojourn.notices.model import Notice
 from sojourn.options import Compression, Durability, OnOutage
 from sojourn.security import AccessLog, Bindings, Limiter, Principal
@@ -25,7 +27,6 @@ from sojourn.security.guard import SecurityStats
 from sojourn.sessions import Keep, Rotated
 from sojourn.sessions.batch import Entries, SessionBatch
 from sojourn.sessions.failsafe import Failures, Result
-from sojourn.sessions.history import Message
 from sojourn.sessions.model import Appended, Event, LogPage, NamePage, Quarantined, Revoked, SearchPage, Session, SessionPage, Swept
 from sojourn.sessions.parts import SessionLimits
 from sojourn.sessions.reader import View
@@ -35,7 +36,7 @@ from sojourn.streams.model import StreamMessage
 from sojourn.telemetry import CallHook, CorruptHook, OutageHook, ReplayHook, TraceHook
 from sojourn.wiring import Keys, Lent
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 E = TypeVar("E")
 P = ParamSpec("P")
@@ -258,6 +259,11 @@ class History:
     def pop(self) -> Message | None: ...
     def clear(self) -> None: ...
 
+class ThreadHistory:
+    key: ThreadKey
+    def all(self) -> list[Message]: ...
+    def last(self, n: int) -> list[Message]: ...
+
 class Cache:
     def get(self, name: str, default: Any=..., *, tenant: str=..., stale: bool=...) -> Any: ...
     def put(self, name: str, value: Any, *, ttl: float=..., stale: float=..., tags: Sequence[str]=..., tenant: str=..., operation_id: str | None=...) -> None: ...
@@ -345,6 +351,9 @@ class Store:
     def health(self) -> Health: ...
     def remember(self, key: SessionKey, *, summary: str | None=..., end: bool=...) -> int: ...
     def rotate(self, key: SessionKey, *, incarnation: str=..., operation_id: str | None=...) -> Rotated: ...
+    @overload
+    def history(self, session: ThreadKey) -> ThreadHistory: ...
+    @overload
     def history(self, session: SessionKey | str, *, app: str=..., ttl: float | Keep | None=...) -> History: ...
     def user(self, app: str, user: str) -> User: ...
     def guard(self, *, log: AccessLog | None=..., check_id: Callable[[str], object] | None=..., limiter: Limiter | None=..., bindings: Bindings | None=...) -> Guard: ...

@@ -168,7 +168,8 @@ async def test_time_travel_and_forks(saver: CheckpointSaver) -> None:
     for text in ("one", "two"):
         await graph.ainvoke({"messages": [HumanMessage(text)]}, where)
     history = [state async for state in graph.aget_state_history(where)]
-    old = next(state for state in history if texts(state.values) == ["one", "answer 1"])
+    loops = [state for state in history if state.metadata["source"] == "loop"]
+    old = next(state for state in loops if texts(state.values) == ["one", "answer 1"])
     fork = await graph.aupdate_state(old.config, {"messages": [HumanMessage("other")]})
     assert texts((await graph.aget_state(fork)).values) == ["one", "answer 1", "other"]
     assert texts(await graph.ainvoke(None, fork))[-1] == "other"

@@ -33,6 +33,7 @@ from sojourn.integrations.langgraph.migration import (
     read_threads,
     sqlite_source,
 )
+from sojourn.integrations.langgraph.sources import SaverReader
 from sojourn.transfer.migration import Outcome, migrate, source_at
 
 sqlite = pytest.importorskip("langgraph.checkpoint.sqlite")
@@ -225,6 +226,37 @@ async def test_threads_come_along_whole(
     assert again.complete
 
 
+class Stopping(SaverReader):
+    """Breaks off after some checkpoints that were to be stored."""
+
+    left = 5
+
+    async def checkpoints(self, thread: str, only: Any = None) -> AsyncIterator[Any]:
+        async for each in super().checkpoints(thread, only):
+            if only is not None:
+                if not self.left:
+                    raise sojourn.Unavailable("stopped")
+                self.left -= 1
+            yield each
+
+
+async def test_a_migration_that_was_stopped_goes_on(store: sojourn.Sojourn) -> None:
+    before = InMemorySaver()
+    for turn in range(8):  # more than are compared at once
+        chat(before).invoke(said(turn), at("one"))
+    with pytest.raises(sojourn.Unavailable, match="stopped"):
+        await migrate(ThreadSource(Stopping(before)), store)
+    saver = CheckpointSaver(store)
+    assert len([each async for each in saver.alist(at("one"))]) == 5
+    report = await migrate(ThreadSource(before), store)
+    assert report.outcomes == {Outcome.CAUGHT_UP: 1}
+    assert (report.complete, report.verified) == (True, 1)
+    there = [each async for each in saver.alist(at("one"))]
+    assert told(there) == told(list(before.list(at("one"))))
+    again = await migrate(ThreadSource(before), store)
+    assert again.outcomes == {Outcome.SAME: 1}
+
+
 async def test_owners_are_found_in_the_metadata(store: sojourn.Sojourn) -> None:
     before = InMemorySaver()
     fill(before)
@@ -292,6 +324,13 @@ async def test_what_is_wrong_with_a_database_is_said_without_its_password(
             await postgres_source(url)
         assert "cret" not in str(raised.value)
         assert "wrong" not in str(raised.value)
+
+
+@pytest.mark.parametrize("module", ["psycopg", "langgraph.checkpoint.postgres.aio"])
+async def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(sojourn.ConfigurationError, match="langgraph-postgres"):
+        await postgres_source("postgresql://localhost/x")
 
 
 async def test_damaged_values_are_named(store: sojourn.Sojourn, database: PostgresServer) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.graph import START, StateGraph
-from langgraph.store.base import GetOp, PutOp, SearchOp
+from langgraph.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchOp,
+)
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 from typing_extensions import TypedDict
@@ -171,3 +178,142 @@ async def test_a_cache_keeps_any_value_and_fails_no_task(
         assert await lost.aget([(("a",), "k")]) == {}
         with pytest.raises(sojourn.Unavailable):
             await lost.aclear()
+
+
+# What LangGraph's own tests of its stores ask for, put in our words.
+
+
+async def test_a_batch_answers_each_in_its_place(ours: Store) -> None:
+    await ours.aput(("t", "a"), "1", {"tag": "x"})
+    await ours.aput(("t", "b"), "2", {"tag": "y"})
+    found = await ours.abatch(
+        [
+            SearchOp(("t",), limit=1),
+            GetOp(("t", "b"), "2"),
+            PutOp(("t",), "3", {"tag": "x"}),
+            PutOp(("t", "a"), "1", None),
+            ListNamespacesOp(match_conditions=(MatchCondition("prefix", ("t", "*")),)),
+            GetOp(("t",), "3"),
+            SearchOp(("t",), filter={"tag": "y"}),
+            GetOp(("t", "a"), "1"),
+        ]
+    )
+    assert [type(each) for each in found[:4]] == [list, Item, type(None), type(None)]
+    assert [len(found[0]), found[1].key, found[4]] == [1, "2", [("t", "a"), ("t", "b")]]
+    assert [found[5], [each.key for each in found[6]], found[7].value] == [
+        None,
+        ["2"],
+        {"tag": "x"},
+    ]
+    assert await ours.aget(("t", "a"), "1") is None
+    assert await ours.aget(("t",), "3") is not None
+
+
+async def test_an_item_that_is_put_again_keeps_its_birth(ours: Store) -> None:
+    await ours.aput(("t",), "k", {"n": 1})
+    first = await ours.aget(("t",), "k")
+    await ours.aput(("t",), "k", {"m": 2})
+    again = await ours.aget(("t",), "k")
+    assert first is not None
+    assert again is not None
+    assert (again.value, again.created_at) == ({"m": 2}, first.created_at)
+    assert again.updated_at > first.updated_at
+    assert await ours.aget(("u",), "k") is None
+
+
+async def test_pages_of_a_search_make_the_whole(ours: Store) -> None:
+    for n in range(7):
+        await ours.aput(("t",), str(n), {"n": n, "text": f"document number {n}"})
+    for query in (None, "document"):
+        pages = [
+            [each.key for each in await ours.asearch(("t",), query=query, limit=3, offset=offset)]
+            for offset in (0, 3, 6, 9)
+        ]
+        assert [len(page) for page in pages] == [3, 3, 1, 0]
+        assert sorted(key for page in pages for key in page) == list("0123456")
+    assert len(await ours.asearch(("t",), query="")) == 7
+
+
+@pytest.mark.parametrize(
+    ("wanted", "keys"),
+    [
+        ({"n": {"$gte": 10}}, "cd"),
+        ({"n": {"$gt": 9}}, "cde"),
+        ({"n": {"$lt": 10}}, "abe"),
+        ({"n": {"$lte": 9, "$ne": 2}}, "b"),
+        ({"n": {"$gt": "9.5"}}, "cd"),
+        ({"name": {"$gt": "apple"}}, "g"),
+        ({"name": {"$lte": "apple"}}, "f"),
+        ({"name": {"$eq": "apple"}, "more": {"a": 1}}, "f"),
+        ({"more": {"a": {"$gt": 0}, "b": None}}, "f"),
+        ({"none": {"$ne": 1}, "name": "banana"}, "g"),
+    ],
+)
+async def test_filters_compare_numbers_as_numbers_and_texts_as_texts(
+    ours: Store, wanted: dict[str, Any], keys: str
+) -> None:
+    for key, n in (("a", 2), ("b", 9), ("c", 10), ("d", 11), ("e", 9.5)):
+        await ours.aput(("t",), key, {"n": n})
+    await ours.aput(("t",), "f", {"name": "apple", "more": {"a": 1, "c": 3}})
+    await ours.aput(("t",), "g", {"name": "banana"})
+    found = await ours.asearch(("t",), filter=wanted, limit=20)
+    assert sorted(each.key for each in found) == list(keys)
+
+
+async def test_an_unknown_operator_is_refused(ours: Store) -> None:
+    await ours.aput(("t",), "k", {"n": 1})
+    with pytest.raises(sojourn.InvalidInput, match="gte"):
+        await ours.asearch(("t",), filter={"n": {"$like": 1}})
+
+
+async def test_namespaces_with_points_are_their_own(ours: Store) -> None:
+    with pytest.raises(ValueError, match="Namespace"):
+        await ours.aput((), "k", {})
+    await ours.abatch([PutOp(("a.b",), "k", {"n": 1}), PutOp(("a", "b"), "k", {"n": 2})])
+    found = await ours.abatch([GetOp(("a.b",), "k"), GetOp(("a", "b"), "k")])
+    assert [each.value["n"] for each in found] == [1, 2]
+    assert await ours.alist_namespaces(prefix=("a",)) == [("a", "b")]
+
+
+LANGUAGES = ["这是中文", "これは日本語です", "이건 한국어야", "Это русский", "यह हिन्दी है", "größer"]
+
+
+async def test_every_language_is_found(ours: Store) -> None:
+    for n, text in enumerate(LANGUAGES):
+        await ours.aput(("user", "memories"), str(n), {"text": text})
+    for n, text in enumerate(LANGUAGES):
+        assert (await ours.asearch(("user", "memories"), query=text))[0].key == str(n)
+
+
+async def test_fields_of_a_put_are_those_that_are_found(ours: Store) -> None:
+    await ours.aput(("t",), "1", {"a": "ant", "b": "bee", "c": {"d": ["cow", "dog"]}})
+    await ours.aput(("t",), "2", {"a": "eel", "b": "bee"}, index=["b"])
+    await ours.aput(("t",), "3", {"a": "ant"}, index=False)
+    await ours.aput(("t",), "4", {"a": "ant", "c": {"d": ["cow", "dog"]}}, index=["c.d[*]"])
+
+    async def keys(query: str) -> str:
+        return "".join(sorted(each.key for each in await ours.asearch(("t",), query=query)))
+
+    assert [await keys(word) for word in ("ant", "bee", "eel", "dog")] == ["1", "12", "", "14"]
+    await ours.aput(("t",), "1", {"a": "fox"})
+    assert [await keys(word) for word in ("ant", "fox", "bee")] == ["", "1", "2"]
+    assert all(each.score is None for each in await ours.asearch(("t",)))
+
+
+async def test_meaning_and_filters_go_together(store: sojourn.Sojourn) -> None:
+    def embed(texts: list[str]) -> list[list[float]]:
+        return [
+            [float(text.count(each)) + 0.01 for each in "abcdefghijklmnopqrstuvwxyz"]
+            for text in texts
+        ]
+
+    index = {"dims": 26, "embed": embed, "fields": ["text"]}
+    ours = Store(store, owner=f"user {secrets.token_hex(4)}", index=index)
+    for key, text, score in (("1", "zzz", 4.5), ("2", "yyy", 3.0), ("3", "zzy", 4.0)):
+        await ours.aput(("t",), key, {"text": text, "score": score})
+    found = await ours.asearch(("t",), query="zz", filter={"score": {"$lt": 4.2}})
+    assert found[0].key == "3"
+    before = next(each.score for each in await ours.asearch(("t",), query="zz") if each.key == "1")
+    await ours.aput(("t",), "1", {"text": "yyy", "score": 4.5})
+    after = [each for each in await ours.asearch(("t",), query="zz") if each.key == "1"]
+    assert not after or (after[0].score or 0) < (before or 0)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sojourn.errors import (
     AccessDenied,
@@ -21,6 +20,7 @@ from sojourn.errors import (
     Undecodable,
 )
 from sojourn.ids import escape
+from sojourn.integrations.langgraph.strict import strict_serializer
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.options import DAY
 from sojourn.process import Opened
@@ -72,7 +72,7 @@ class TaskCache(BlockingStoreUser, BaseCache[Any]):
         serde: SerializerProtocol | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
+        super().__init__(serde=serde or strict_serializer())
         self._opened = Opened(url_or_store, options)
         self._ttl = ttl
         self._tenant = tenant

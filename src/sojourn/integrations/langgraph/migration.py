@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sojourn.checkpoints import DEFAULT_TTL
 from sojourn.checkpoints.model import Branch, CheckpointPlace, Content, ThreadKey
@@ -30,6 +28,7 @@ from sojourn.integrations.langgraph.sources import (
     config_of,
     place_of,
 )
+from sojourn.integrations.langgraph.strict import blocked_classes, strict_serializer
 from sojourn.integrations.langgraph.values import to_content
 from sojourn.transfer.migration.keyspace import Keyspace
 from sojourn.transfer.migration.lifetimes import is_over, remaining
@@ -110,14 +109,11 @@ class ThreadSource:
         left = remaining(expires)
         ttl = DEFAULT_TTL if left is None else max(left, 1.0)
         saver = CheckpointSaver(store, app=self._app, owner=owner, ttl=ttl)
-        thread, blocked = _Thread(key, saver, self._reader), set[str]()
+        thread = _Thread(key, saver, self._reader)
         try:
             async with self._one_by_one:
-                stop = register_serde_event_listener(lambda event: _note(blocked, event))
-                try:
+                with blocked_classes() as blocked:
                     outcome, why = await thread.compare()
-                finally:
-                    stop()
             if blocked:
                 names = ", ".join(sorted(blocked))
                 return Outcome.REFUSED, f"it holds objects of {names}: name these with allow="
@@ -240,7 +236,7 @@ async def sqlite_source(
         ConfigurationError: there is no such file, or langgraph-checkpoint-sqlite is missing.
         Unavailable: the file cannot be read.
     """
-    reader = SqliteReader(url, _strict(allow))
+    reader = SqliteReader(url, strict_serializer(allow))
     await reader.open()
     return ThreadSource(reader, app=app, owner=owner)
 
@@ -268,7 +264,7 @@ async def postgres_source(
         Unavailable: the server does not answer.
         AccessDenied: it refuses.
     """
-    reader = PostgresReader(url, _strict(allow))
+    reader = PostgresReader(url, strict_serializer(allow))
     await reader.open()
     return ThreadSource(reader, app=app, owner=owner)
 
@@ -289,23 +285,13 @@ async def read_threads(
         allow: as for `sqlite_source`.
     """
     seen = set[str]()
-    async for reader in PlainRedisReader.found(keyspace, _strict(allow)):
+    async for reader in PlainRedisReader.found(keyspace, strict_serializer(allow)):
         async for record in ThreadSource(reader, app=app or APP, owner=owner).records():
             if record.where in seen:
                 yield UnreadableRecord(record.where, "a thread of this id has another prefix, too")
             else:
                 yield record
             seen.add(record.where)
-
-
-def _strict(allow: Allowed | None) -> JsonPlusSerializer:
-    """What makes values of bytes; nothing that is read is imported or called."""
-    return JsonPlusSerializer(allowed_msgpack_modules=allow)
-
-
-def _note(blocked: set[str], event: Mapping[str, Any]) -> None:
-    if "blocked" in str(event.get("kind")):
-        blocked.add(f"{event.get('module')}.{event.get('name')}")
 
 
 def _parent(each: CheckpointTuple) -> str:

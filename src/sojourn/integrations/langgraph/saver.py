@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -18,7 +19,6 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import INTERRUPT
 
 from sojourn.checkpoints import (
@@ -33,6 +33,7 @@ from sojourn.checkpoints.model import Content
 from sojourn.checkpoints.service import StoreTtl
 from sojourn.errors import InvalidInput
 from sojourn.ids import UserKey, parse_app
+from sojourn.integrations.langgraph.strict import StrictSerializer, strict_serializer
 from sojourn.integrations.langgraph.values import is_just, of_content, to_content
 from sojourn.integrations.opened import BlockingStoreUser
 from sojourn.process import Opened
@@ -57,6 +58,9 @@ _TRANSIENT = ("__", "branch:to:")
 """Start names of LangGraph's own channels: what they hold is gone with the next step."""
 
 _PLAIN = (str, int, float, bool)
+
+_DELETE = ("delete", "delete_all")
+"""What pruning everything is called: by LangGraph's savers, and by its API server."""
 
 
 class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
@@ -105,7 +109,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         serde: SerializerProtocol | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
+        super().__init__(serde=serde or strict_serializer())
         self._app = parse_app(app)
         self._ttl: float | StoreTtl | None = ttl
         self._keep = keep
@@ -114,6 +118,10 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> CheckpointSaver:
         """Another saver over the same store, which also makes objects of these classes."""
+        if isinstance(self.serde, StrictSerializer):  # LangGraph's own has no such method then
+            made = copy(self)
+            made.serde = self.serde.with_msgpack_allowlist(extra_allowlist)
+            return made
         other = super().with_allowlist(extra_allowlist)
         return cast("CheckpointSaver", other)
 
@@ -310,7 +318,7 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
         Args:
             thread_ids: which threads.
             strategy: `keep_latest` keeps the last of each namespace, what that needs, and where a
-                task waits for an answer; `delete` deletes all.
+                task waits for an answer; `delete`, or `delete_all`, deletes all.
         """
         await self._wait(partial(self._prune, thread_ids, strategy))
 
@@ -562,11 +570,11 @@ class CheckpointSaver(BlockingStoreUser, BaseCheckpointSaver[Any]):
             await self._threads.copy(key, there, ttl=self._ttl)
 
     async def _prune(self, thread_ids: Sequence[str], strategy: str) -> None:
-        if strategy not in ("keep_latest", "delete"):
+        if strategy not in ("keep_latest", *_DELETE):
             raise InvalidInput(f"strategy is 'keep_latest' or 'delete', not {strategy!r}.")
         for thread_id in thread_ids:
             for key in await self._keys(thread_id):
-                if strategy == "delete":
+                if strategy in _DELETE:
                     await self._threads.delete(key)
                 else:
                     await self._threads.prune(key)

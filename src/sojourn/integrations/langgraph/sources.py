@@ -146,7 +146,9 @@ class SqliteReader:
         self.where = SqliteFile(url).where
         self._folder = tempfile.TemporaryDirectory(prefix="sojourn-migrate-")
         self._copy = sqlite3.connect(Path(self._folder.name) / "copy.db", check_same_thread=False)
-        self._saver = cast("BaseCheckpointSaver[Any]", saver(self._copy, serde=serde))
+        made = saver(self._copy, serde=serde)
+        made.jsonplus_serde = serde  # which reads the metadata, before its 3.0
+        self._saver = cast("BaseCheckpointSaver[Any]", made)
 
     async def open(self) -> None:
         """Copy the file, which is opened so that nothing can be written.

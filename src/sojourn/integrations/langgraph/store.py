@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -244,13 +245,14 @@ def _names(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": lambda value, other: value == other,
-    "$ne": lambda value, other: value != other,
-    "$gt": lambda value, other: float(value) > float(other),
-    "$gte": lambda value, other: float(value) >= float(other),
-    "$lt": lambda value, other: float(value) < float(other),
-    "$lte": lambda value, other: float(value) <= float(other),
+    "$eq": operator.eq,
+    "$ne": operator.ne,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
 }
+_ANY_KIND = ("$eq", "$ne")
 
 
 def _matches(value: Any, wanted: Any) -> bool:
@@ -266,10 +268,14 @@ def _matches(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def _compared(value: Any, operator: str, other: Any) -> bool:
-    if operator not in _OPERATORS:
-        raise InvalidInput(f"A filter has no operator {operator!r}: {', '.join(_OPERATORS)}.")
+def _compared(value: Any, name: str, other: Any) -> bool:
+    """Whether two values compare as told: texts as texts, all else as numbers."""
+    if name not in _OPERATORS:
+        raise InvalidInput(f"A filter has no operator {name!r}: {', '.join(_OPERATORS)}.")
+    compare = _OPERATORS[name]
+    if name in _ANY_KIND or (isinstance(value, str) and isinstance(other, str)):
+        return compare(value, other)
     try:
-        return _OPERATORS[operator](value, other)
+        return compare(float(value), float(other))
     except (TypeError, ValueError):  # a member that is no number, or is not there
         return False

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import msgspec
 import ormsgpack
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sojourn.checkpoints import Branch, Leaf
 from sojourn.checkpoints.model import Content
@@ -23,6 +23,7 @@ from sojourn.checkpoints.objects import REF
 from sojourn.codecs.json import decode
 from sojourn.errors import CorruptRecord
 from sojourn.integrations.langchain.messages import CLASSES
+from sojourn.integrations.langgraph.strict import PLAIN
 
 _MESSAGE = "message"
 """The kind of a leaf that is a message: JSON of its fields, without those that are empty."""
@@ -65,7 +66,7 @@ def to_content(value: Any, serde: SerializerProtocol) -> Content:
     Raises:
         TypeError: nothing can hold it.
     """
-    if type(serde) is not JsonPlusSerializer:
+    if type(serde) not in PLAIN:
         kind, body = serde.dumps_typed(value)
         return Leaf(body, kind)
     if is_just(value, list):
@@ -112,21 +113,36 @@ def _message(message: BaseMessage) -> Leaf | None:
 def _simple(message: BaseMessage) -> Leaf | None:
     """A message that is nothing but a text, as most are; None for any other."""
     content, own = message.content, message.id
-    if not is_just(content, str) or message.model_extra:
+    if not is_just(content, str) or message.__pydantic_extra__:
         return None
-    for name, value in vars(message).items():
-        if name not in _TEXT and (name not in _EMPTY or value != _EMPTY[name]):
-            return None
-    if own is not None and not (is_just(own, str) and own):
+    fields = vars(message).copy()
+    for name in _TEXT:
+        fields.pop(name, None)
+    if fields != _rest(type(message)) or (own is not None and not (is_just(own, str) and own)):
         return None
+    make = _text if len(content) <= _REMEMBERED else _text.__wrapped__
     try:
-        text = b'{"content":%b,"type":%b}' % (_to_text(content), _to_text(message.type))
+        return Leaf(make(cast("str", content), message.type), _MESSAGE, own or "")
     except UnicodeEncodeError:
         return None
-    return Leaf(text, _MESSAGE, own or "")
 
 
-_TEXT = frozenset({"content", "type", "id"})
+@cache
+def _rest(kind: type[BaseMessage]) -> Mapping[str, Any]:
+    """The fields of a message that has nothing but a text."""
+    return {name: _EMPTY[name] for name in kind.model_fields if name in _EMPTY}
+
+
+_REMEMBERED = 2_000
+"""Characters of a text up to which its JSON is remembered: each put has all messages again."""
+
+
+@lru_cache(maxsize=4096)
+def _text(content: str, kind: str) -> bytes:
+    return b'{"content":%b,"type":%b}' % (_to_text(content), _to_text(kind))
+
+
+_TEXT = ("content", "type", "id")
 _to_text = msgspec.json.Encoder().encode
 
 _AS_LANGGRAPH = (

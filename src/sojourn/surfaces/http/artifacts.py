@@ -17,6 +17,7 @@ from sojourn.artifacts import Artifact, ArtifactVersion
 from sojourn.errors import CorruptRecord, InvalidInput, Undecodable
 from sojourn.security import User
 from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import not_found
 
@@ -187,11 +188,15 @@ async def list_artifact_versions(
     return page(list(map(_document, found)), None)
 
 
+_ANY: dict[str, Any] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The bytes.", "content": {_BINARY: {"schema": {"type": "string"}}}},
+    200: {
+        "description": "The bytes.",
+        "content": _ANY,
+    },
     206: {
         "description": "A range of the bytes.",
-        "content": {_BINARY: {"schema": {"type": "string"}}},
+        "content": _ANY,
     },
     304: {"description": "As `If-None-Match` says."},
     416: {"description": "The range is behind the end."},
@@ -239,27 +244,36 @@ async def get_artifact(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {_BINARY: {"schema": {"type": "string", "format": "binary"}}},
+            "content": _ANY,
         }
     },
 )
 async def put_artifact(
-    who: As, app: App, user: UserId, name: _Name, request: Request, *, session: _Of = None
+    who: As,
+    app: App,
+    user: UserId,
+    name: _Name,
+    request: Request,
+    *,
+    operation: OperationId,
+    session: _Of = None,
 ) -> Response:
     """Save a new version: the body, of the type that `Content-Type` says."""
     kind = request.headers.get("content-type", _BINARY)
     saved = await who.user(app, user).artifacts.save(
-        name, await request.body(), session=session, mime_type=kind
+        name, await request.body(), session=session, mime_type=kind, operation_id=operation
     )
     return json({"name": name, "version": saved}, status=201)
 
 
 @router.delete(ONE, status_code=204, responses={204: {"description": "Deleted."}})
 async def delete_artifact(
-    who: As, app: App, user: UserId, name: _Name, *, session: _Of = None
+    who: As, app: App, user: UserId, name: _Name, *, operation: OperationId, session: _Of = None
 ) -> Response:
     """Delete an artifact, with all of its versions."""
-    if not await who.user(app, user).artifacts.delete(name, session=session):
+    if not await who.user(app, user).artifacts.delete(
+        name, session=session, operation_id=operation
+    ):
         raise not_found("artifact")
     return Response(status_code=204)
 

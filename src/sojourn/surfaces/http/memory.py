@@ -14,6 +14,7 @@ from sojourn.ids import parse_app, parse_user
 from sojourn.memory.model import KEEP, Entry, Kind, ScopeKey
 from sojourn.surfaces.cli.sealed import sealed_entries
 from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import Problem, not_found
 
@@ -97,7 +98,7 @@ async def list_memory(
     scope: _Scope = "user",
     prefix: Annotated[str, Query(max_length=512, description="Beginning of the keys.")] = "",
     q: Annotated[
-        str | None, Query(max_length=8192, description="Words to search; there is one page then.")
+        str | None, Query(max_length=2048, description="Words to search; there is one page then.")
     ] = None,
     order: Annotated[Literal["newest", "key"], Query(description="Which comes first.")] = "newest",
     limit: Limit = 50,
@@ -152,6 +153,7 @@ async def put_memory(
     key: _Key,
     body: MemoryPut,
     *,
+    operation: OperationId,
     scope: _Scope = "user",
     if_match: _IfMatch = None,
     if_none_match: _IfNoneMatch = None,
@@ -168,6 +170,7 @@ async def put_memory(
         text=body.text,
         ttl=body.ttl if "ttl" in body.model_fields_set else KEEP,
         expected_version=_expected(if_match, if_none_match),
+        operation_id=operation,
     )
     return json({"key": key, "version": version}, headers={"ETag": _etag(version)})
 
@@ -179,12 +182,14 @@ async def delete_memory(
     user: UserId,
     key: _Key,
     *,
+    operation: OperationId,
     scope: _Scope = "user",
     if_match: _IfMatch = None,
 ) -> Response:
     """Delete an entry; with `If-Match` only if it has that version, else 412."""
     own = _of(who, app, user, scope)
-    if not await own.delete(key, expected_version=_expected(if_match, None)):
+    expected = _expected(if_match, None)
+    if not await own.delete(key, expected_version=expected, operation_id=operation):
         raise not_found("entry")
     return Response(status_code=204)
 

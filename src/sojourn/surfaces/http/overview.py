@@ -104,7 +104,10 @@ class Sampler:
         hooks = [self._store.on_call(self._called), self._store.on_outage(self._told)]
         try:
             while True:
-                await self.sample()
+                try:
+                    await self.sample()
+                except SojournError as error:
+                    log.debug("No sample was taken: %s", error)
                 await asyncio.sleep(EVERY)
         finally:
             for remove in hooks:

@@ -15,7 +15,12 @@ MAX_LIMIT = 1000
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
 Cursor = Annotated[
-    str | None, Query(max_length=16_384, description="`cursor` of the page before; no other text.")
+    str | None,
+    Query(
+        max_length=16_384,
+        pattern=r"^[A-Za-z0-9_=-]*$",
+        description="`cursor` of the page before; no other text.",
+    ),
 ]
 
 _ID = "Percent-encoded; an empty one is `~`, and before `~`, `.` and `..` stands another `~`."
@@ -66,6 +71,17 @@ def documented(example: Any, description: str = "Done.", *, status: int = 200) -
     return {status: {"description": description, "content": content}}
 
 
+_ANYTHING = frozenset({"a", "b", "parts", "payload", "source", "step", "value"})
+"""Members that may be any JSON."""
+_OBJECTS = frozenset({"data", "labels", "metadata", "state", "state_delta", "values"})
+"""Members that are objects of the application's."""
+_NULLABLE = frozenset(
+    {"cursor", "expires", "first", "last", "latest", "parent", "session", "text", "time", "ttl"}
+    | {"until", "versions"}
+)
+"""Members that may be null, where the example is something."""
+
+
 def schema_of(example: Any) -> dict[str, Any]:
     """The JSON Schema that an example stands for; null is anything."""
     if isinstance(example, bool):
@@ -75,10 +91,23 @@ def schema_of(example: Any) -> dict[str, Any]:
     if isinstance(example, str):
         return {"type": "string"}
     if isinstance(example, dict):
-        known = cast("dict[str, Any]", example)
-        properties = {name: schema_of(value) for name, value in known.items()}
-        return {"type": "object", "properties": properties}
+        members = cast("dict[str, Any]", example).items()
+        return {
+            "type": "object",
+            "required": [name for name, _ in members if name != "score"],
+            "properties": {name: _member(name, value) for name, value in members},
+        }
     if isinstance(example, list):
-        members = cast("Sequence[Any]", example)
-        return {"type": "array", "items": schema_of(members[0]) if members else {}}
+        return {"type": "array", "items": schema_of(example[0]) if example else {}}
     return {}
+
+
+def _member(name: str, example: Any) -> dict[str, Any]:
+    if name in _ANYTHING:
+        return {}
+    if name in _OBJECTS:
+        return {"type": "object"}
+    made = schema_of(example)
+    if name in _NULLABLE and made:
+        return {"anyOf": [made, {"type": "null"}]}
+    return made

@@ -87,6 +87,19 @@ RETRY_AFTER = 1
 """Seconds after which a request that found no store may be repeated."""
 
 
+_DOCUMENT = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:sojourn:SessionNotFound"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened, and what to do."},
+        "instance": {"type": "string", "description": "The id of the request."},
+    },
+}
+
+
 class Problem(Exception):
     """An answer that is not what was asked for.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,8 +16,11 @@ from sojourn.checkpoints import CheckpointPlace, StoredCheckpoint
 from sojourn.checkpoints.objects import plain
 from sojourn.errors import InvalidInput
 from sojourn.surfaces.http.caller import As
+from sojourn.surfaces.http.idempotency import OperationId
 from sojourn.surfaces.http.pages import App, Cursor, Limit, UserId, documented, json, page
 from sojourn.surfaces.http.problems import not_found
+from sojourn.surfaces.renderers import message
+from sojourn.surfaces.renderers.model import items, words
 
 router = APIRouter(tags=["threads"])
 ROUTES = [router]
@@ -47,6 +51,14 @@ _CHECKPOINT = {
     "data": {"ts": "2026-01-01T00:00:00+00:00"},
     "values": {"messages": [{"type": "human", "content": "Hello"}]},
     "writes": [{"task": "8e42", "channel": "messages", "value": {"type": "ai", "content": "Hi"}}],
+    "messages": [
+        {
+            "id": "m1",
+            "author": "user",
+            "role": "user",
+            "parts": [{"type": "text", "text": "Hello"}],
+        }
+    ],
     "missing": ["summary"],
 }
 _CHANGE = {"name": "messages", "change": "changed", "a": ["Hello"], "b": ["Hello", "Hi"]}
@@ -76,16 +88,31 @@ def _node(found: StoredCheckpoint) -> dict[str, Any]:
 
 
 def _document(found: StoredCheckpoint) -> dict[str, Any]:
+    values = _values(found)
     return {
         **_node(found),
         "data": found.data,
-        "values": _values(found),
+        "values": values,
+        "messages": list(_messages(values.get("messages"))),
         "writes": [
             {"task": each.task, "channel": each.channel, "value": plain(each.value)}
             for each in found.writes
         ],
         "missing": list(found.missing),
     }
+
+
+def _messages(value: Any) -> Iterator[dict[str, Any]]:
+    """The messages of a graph as people read them; what is none is left to the values."""
+    for each in items(value):
+        read = message(each)
+        if read is not None:
+            yield {
+                "id": words(each.get("id")),
+                "author": words(each.get("name")) or read.role,
+                "role": read.role,
+                "parts": msgspec.to_builtins(read.parts),
+            }
 
 
 def _time_of(said: Any) -> float | None:
@@ -128,9 +155,11 @@ async def get_thread(who: As, app: App, user: UserId, thread: _Thread) -> Respon
 
 
 @router.delete(ONE, status_code=204, responses={204: {"description": "Deleted."}})
-async def delete_thread(who: As, app: App, user: UserId, thread: _Thread) -> Response:
+async def delete_thread(
+    who: As, app: App, user: UserId, thread: _Thread, operation: OperationId
+) -> Response:
     """Delete a thread with all of its checkpoints."""
-    if not await who.user(app, user).threads.delete(thread):
+    if not await who.user(app, user).threads.delete(thread, operation_id=operation):
         raise not_found("thread")
     return Response(status_code=204)
 
@@ -162,7 +191,9 @@ async def list_checkpoints(
         places = [each for each in places if (each.id, each.namespace) < after]
     found = await own.read(thread, places[:limit], bare=True)
     more = places[limit - 1] if len(places) > limit else None
-    following = None if more is None else msgspec.json.encode((more.id, more.namespace)).decode()
+    following = None
+    if more is not None:
+        following = urlsafe_b64encode(msgspec.json.encode((more.id, more.namespace))).decode()
     return page(list(map(_node, found)), following, total=total)
 
 
@@ -233,10 +264,12 @@ async def compare_checkpoints(
 
 @router.post(ONE + "/prune", responses=documented({"removed": 3}, "Done."))
 async def prune_thread(
-    who: As, app: App, user: UserId, thread: _Thread, body: ThreadPrune
+    who: As, app: App, user: UserId, thread: _Thread, body: ThreadPrune, *, operation: OperationId
 ) -> Response:
     """Delete all but the newest checkpoints of each namespace, and those that these need."""
-    removed = await who.user(app, user).threads.prune(thread, keep=body.keep)
+    removed = await who.user(app, user).threads.prune(
+        thread, keep=body.keep, operation_id=operation
+    )
     return json({"removed": removed})
 
 
@@ -246,6 +279,6 @@ def _differ(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> b
 
 def _place(cursor: str) -> tuple[str, str]:
     try:
-        return msgspec.json.decode(cursor, type=tuple[str, str])
+        return msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[str, str])
     except (ValueError, msgspec.MsgspecError):
         raise InvalidInput("The cursor is not one that this list gave.") from None

@@ -35,11 +35,11 @@ export function Page({ params: { app, user, session }, query }) {
   const reload = useRef(0);
   // Fields and state follow the log, a moment later and never twice at once.
   useEffect(() => {
-    if (!log.changed) return undefined;
+    if (!log.changed || log.gone) return undefined;
     clearTimeout(reload.current);
     reload.current = setTimeout(head.reload, 400);
     return () => clearTimeout(reload.current);
-  }, [log.changed]);
+  }, [log.changed, log.gone]);
   const show = (name) => setQuery({ view: name === "transcript" ? undefined : name }, { replace: false });
   useKeys({
     1: ["Transcript", () => show("transcript")],
@@ -200,9 +200,9 @@ function Transcript({ log, where, control, query, timing, setRaw }) {
 const ROLES = { user: "User", assistant: "Agent", tool: "Tool", system: "System" };
 
 function Row({ seq, item, before, log, timing, open, toggle, onFocus, setRaw }) {
-  if (item === undefined) return html`<article class="t-row" id=${`e${seq}`}><div class="bone"></div></article>`;
+  if (item === undefined) return html`<article class="t-row" id=${`e${seq}`} tabindex="-1" onfocusin=${onFocus}><div class="bone"></div></article>`;
   if (item === null) {
-    return html`<article class="t-row" id=${`e${seq}`} tabindex="-1" onFocusIn=${onFocus}>
+    return html`<article class="t-row" id=${`e${seq}`} tabindex="-1" onfocusin=${onFocus}>
       <p class="t-notice bad-text">Event #${seq} cannot be read. Its bytes are in the quarantine.</p>
     </article>`;
   }
@@ -211,7 +211,7 @@ function Row({ seq, item, before, log, timing, open, toggle, onFocus, setRaw }) 
   const names = Object.keys(item.state);
   const changed = `${seq}.state`;
   const took = before && before.turn && before.turn === item.turn ? item.time - before.time : null;
-  return html`<article class=${`t-row t-${item.role}${same ? " t-same" : ""}`} id=${`e${seq}`} tabindex="-1" onFocusIn=${onFocus} aria-label=${`Event ${seq} of ${visible(item.author)}`}>
+  return html`<article class=${`t-row t-${item.role}${same ? " t-same" : ""}`} id=${`e${seq}`} tabindex="-1" onfocusin=${onFocus} aria-label=${`Event ${seq} of ${visible(item.author)}`}>
     <header>
       <span class="t-author">${short(item.author || ROLES[item.role], 60)}</span>
       ${item.branch && item.branch !== item.author && html`<span class="muted small">${short(item.branch, 60)}</span>`}
@@ -267,7 +267,7 @@ function TimedRow({ seq, item, log, onFocus, setRaw }) {
   const width = Math.max(0.6, Math.min(100 - left, (took / whole) * 100));
   const part = item.parts[0];
   const what = !part ? "state" : part.type === "call" ? `→ ${part.name}` : part.type === "result" ? `← ${part.name}` : part.text ?? part.type;
-  return html`<article class=${`t-timed${starts ? " t-begins" : ""}`} id=${`e${seq}`} tabindex="-1" onFocusIn=${onFocus} aria-label=${`Event ${seq} took ${duration(took)}`}>
+  return html`<article class=${`t-timed${starts ? " t-begins" : ""}`} id=${`e${seq}`} tabindex="-1" onfocusin=${onFocus} aria-label=${`Event ${seq} took ${duration(took)}`}>
     <span class="t-author">${short(item.author, 24)}</span>
     <span class="t-what">${short(what, 80)}</span>
     <span class="t-track"><span class=${`t-bar t-${item.role}`} style=${{ marginLeft: `${left}%`, width: `${width}%` }}></span></span>

@@ -169,7 +169,7 @@ function Messages({ messages }) {
   const [most, setMost] = useState(MOST_MESSAGES);
   const hidden = Math.max(0, messages.length - most);
   return html`${hidden > 0 && html`<button type="button" class="button" onClick=${() => setMost(most + MOST_MESSAGES)}>${number(hidden)} earlier messages</button>`}
-    <ol class="messages">
+    <ol class="messages" aria-label="Messages">
       ${messages.slice(hidden).map(
         (message, n) => html`<li key=${hidden + n} class=${`message ${["user", "assistant", "tool", "system"].includes(message.role) ? message.role : ""}`}>
           <p class="message-head"><span class="badge">${short(message.role || "?", 24)}</span>
