@@ -19,7 +19,7 @@ from servers import Server
 
 READERS, SESSIONS, APPENDERS, EACH = 200, 20, 64, 30
 PAUSE = 1.0
-"""Seconds between two appends of an appender: 64 in a second, of which each comes to ten readers."""
+"""Seconds between two appends of an appender: 64 a second, of which each comes to ten readers."""
 
 pytestmark = pytest.mark.skipif(not FULL, reason="make test-all runs it")
 
@@ -133,7 +133,7 @@ async def test_readers_are_told_at_once_and_memory_is_flat(
         medians = [statistics.median(reader.late) for reader in readers]
         p99 = late[int(len(late) * 0.99)]
         grown = (samples[-1] - samples[len(samples) // 3]) / 2**20
-        print(
+        print(  # noqa: T201 - the figures
             f"\n{len(late):,} events told: median {statistics.median(late) * 1000:.0f} ms, worst "
             f"median of a reader {max(medians) * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, worst "
             f"{late[-1] * 1000:.0f} ms; memory grew by {grown:.1f} MiB after the first third"
