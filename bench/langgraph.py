@@ -121,7 +121,7 @@ def serving():
         with server.running() as found:
             yield found
         return
-    port = server._free_port()  # noqa: SLF001
+    port = server.free_port()
     with tempfile.TemporaryDirectory() as folder:
         words = [*shlex.split(command), "--port", str(port), "--bind", "127.0.0.1"]
         words += ["--dir", folder, "--save", "", "--appendonly", "no"]

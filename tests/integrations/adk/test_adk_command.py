@@ -190,3 +190,16 @@ def test_init_of_no_folder_is_a_usage_error(words):
 def test_init_of_a_folder_that_may_not_be_written_is_one_line(tmp_path):
     (tmp_path / "services.py").mkdir()
     assert "services.py" in one_line_of(adk("init", str(tmp_path)))
+
+
+def test_web_says_where_its_sessions_can_be_looked_at(capsys):
+    from sojourn.integrations.adk.command import _tell_of_page
+
+    _tell_of_page("redis://:secret@localhost:6379/0")
+    said = capsys.readouterr().err
+    assert "sojourn serve --url=redis://" in said
+    assert "http://127.0.0.1:8100/" in said
+    assert "secret" not in said
+    for uri in (None, "memory://", "sqlite:///a.db"):
+        _tell_of_page(uri)
+    assert not capsys.readouterr().err

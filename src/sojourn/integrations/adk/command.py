@@ -72,11 +72,27 @@ def main(arguments: Sequence[str]) -> None:
         _check_uri(arguments)
         for option in (_ARTIFACTS, _MEMORY):
             _check_other(option, arguments)
+        if arguments[:1] == ["web"]:
+            _tell_of_page(_value_of(_OPTION, arguments))
         run = adk_main if options is None else guarded.guarded_main(options)
         run(args=list(arguments), prog_name="sojourn adk")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _tell_of_page(uri: str | None) -> None:
+    """Say where these sessions can be looked at, without what is secret in their URI."""
+    if uri is None or uri.partition(":")[0] not in SCHEMES:
+        return
+    where = client.open(split_uri(uri)[0]).where
+    if where.startswith("memory:"):  # of this process alone
+        return
+    click.echo(
+        f"A page to look at these sessions: run sojourn serve --url={where} and open "
+        "http://127.0.0.1:8100/ (the address that it prints has a key).",
+        err=True,
+    )
 
 
 def _init(arguments: Sequence[str]) -> None:

@@ -31,9 +31,13 @@ def listening_on(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(f"{host}:{port} cannot be listened on: {error}") from error
+    # Connections inherit it: asyncio sets it only where a socket says that it is TCP, and without
+    # it answers in several parts wait 40 ms for the client's acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 @contextmanager

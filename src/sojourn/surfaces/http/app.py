@@ -157,9 +157,8 @@ _OF_NO_ROOM = (users, overview, quarantine, doctor, erasing, exporting, transcri
 
 
 def _routers() -> list[APIRouter]:
-    found = [router for module in _OF_NO_ROOM for router in module.ROUTES]
-    found += [router for room in ROOMS for router in room.routes()]
-    return found
+    found = [router for room in ROOMS for router in room.routes()]  # sessions first: asked most
+    return found + [router for module in _OF_NO_ROOM for router in module.ROUTES]
 
 
 async def healthz(request: Request) -> Response:

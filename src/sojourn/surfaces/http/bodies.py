@@ -24,6 +24,11 @@ def body(kind: type[T]) -> Any:
     Args:
         kind: a `RequestBody`.
     """
+    return Depends(reading(kind))
+
+
+def reading(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """What reads the body of a request."""
     decode = msgspec.json.Decoder(kind).decode
 
     async def read(request: Request) -> T:
@@ -32,8 +37,7 @@ def body(kind: type[T]) -> Any:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise wrong_body(error) from error
 
-    made: Callable[[Request], Awaitable[T]] = read
-    return Depends(made)
+    return read
 
 
 def wrong_body(error: Exception) -> Problem:
