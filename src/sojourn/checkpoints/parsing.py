@@ -82,7 +82,7 @@ def _check_objects(key: ThreadKey, found: Mapping[str, bytes]) -> None:
             raise refusals.corrupt(
                 key.thread, f"has a value that cannot be read ({error})", body
             ) from error
-        if objects.digest_of(clear + text) != digest:
+        if objects.name_of(clear + text) != digest:
             raise refusals.corrupt(key.thread, "has a value that is not as it was written", body)
 
 
