@@ -305,23 +305,24 @@ def test_every_refusal_costs_one_signature_and_one_comparison(
 
 
 def test_a_refusal_is_logged_and_counted_without_ids(clock: Clock) -> None:
+    key = SessionKey.of("shop", "gwen", "8e42w")  # no hexadecimal digits alone
     decisions: list[Decision] = []
     log = AccessLog(decisions.append)
     bindings = Bindings(Keyring(SECRETS), ttl=100, clock=clock, log=log)
-    token = bindings.issue(KEY, "inc")
-    bindings.check(token, KEY, "inc")
+    token = bindings.issue(key, "inc")
+    bindings.check(token, key, "inc")
     assert decisions == []
-    refused(bindings, "forged", KEY, "inc", peer="10.0.0.1")
+    refused(bindings, "forged", key, "inc", peer="10.0.0.1")
     clock.now += 1000
-    refused(bindings, token, KEY, "inc")
+    refused(bindings, token, key, "inc")
     assert [(each.action, each.outcome, each.reason) for each in decisions] == [
         ("bindings.check", "refused", "forged"),
         ("bindings.check", "refused", "outdated"),
     ]
     assert log.counts == {("refused", "forged"): 1, ("refused", "outdated"): 1}
-    assert decisions[0].session == log.pseudonym(KEY.app, KEY.session)
+    assert decisions[0].session == log.pseudonym(key.app, key.session)
     assert decisions[0].peer == log.pseudonym("10.0.0.1")
-    for word in (*KEY, "inc", token, "10.0.0.1"):
+    for word in (*key, "inc", token, "10.0.0.1"):
         assert word not in repr([each._replace(time="", action="") for each in decisions])
 
 

@@ -82,6 +82,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "count": ("safe", "ada"),
     "user_state": ("safe", "ada"),
     "search": ("safe", "ada", "word"),
+    "events": (HERE,),
 }
 BATCHES: dict[str, tuple[Any, ...]] = {
     "get": ([HERE],),

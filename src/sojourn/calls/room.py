@@ -15,6 +15,7 @@ import msgspec
 from sojourn.calls.keys import Keys
 from sojourn.codecs.codec import Codec
 from sojourn.codecs.recoding import RoomRecoding
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionKey, UserKey
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ Part = Callable[[Any, UserKey], Any]
 Handles = Mapping[str, tuple[Any, Part | None]]
 """The handles of a user: of which service, and what makes the user's part of it. Without that the
 handle takes the methods of the service in which an identity is a parameter."""
+
+
+Damaged = Callable[[UserKey, CorruptRecord], None]
+"""Keeps a user's record that cannot be read in the quarantine. Nobody waits for it."""
 
 
 class RoomRecord(NamedTuple):
@@ -100,6 +105,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
         apps_of: the apps that keep something about a user; on a server only those that no key of
             the user's own shows.
         session_ended: deletes what belongs to a session that was revoked; how many records.
+        damaged: keeps records that another room cannot read.
         session_changed: called in memory with each change of a session: what and its version.
         records: what an export writes, of an app or user or of all.
         restore: writes an exported record; another that is there stays, or is replaced.
@@ -116,6 +122,7 @@ class OpenRoom(msgspec.Struct, frozen=True, kw_only=True):
     forget: Mapping[str, Forget] = {}
     apps_of: Callable[[str], Awaitable[set[str]]] = nobodys
     session_ended: Callable[[SessionKey], Awaitable[int]] | None = None
+    damaged: Damaged | None = None
     session_changed: Callable[[SessionKey, Any, int], None] | None = None
     records: Callable[[str | None, str | None], AsyncIterator[RoomRecord]] | None = None
     restore: Callable[[RoomRecord, Literal["skip", "replace"]], Awaitable[Restored]] | None = None
@@ -146,6 +153,12 @@ class RoomContext(NamedTuple):
         """Delete what rooms keep of a session that was revoked; how many records."""
         ended = [room.session_ended for room in self.rooms.values() if room.session_ended]
         return sum([await each(key) for each in ended])
+
+    def damaged(self, owner: UserKey, error: CorruptRecord) -> None:
+        """Keep a record that a room cannot read in the user's quarantine, once."""
+        for room in self.rooms.values():
+            if room.damaged:
+                room.damaged(owner, error)
 
     def session_changed(self, key: SessionKey, what: Any, version: int) -> None:
         """Tell all rooms that a session has changed in memory."""

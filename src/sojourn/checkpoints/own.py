@@ -58,15 +58,19 @@ class OwnThreads:
     ) -> Sequence[StoredCheckpoint]:
         """Several checkpoints, in the order of their places. One round trip.
 
+        What cannot be read is left out, is in the quarantine and in the log; then it takes one more
+        for each place.
+
         Args:
             thread: of which thread.
             places: which; those that are gone are left out.
             bare: without values and writes.
 
         Raises:
-            As `get`.
+            CorruptRecord: none of them can be read.
+            NewerFormat: a newer version of Sojourn keeps one in a way that this one cannot read.
         """
-        return await self._threads.read(self._key(thread), places, bare=bare)
+        return await self._threads.readable(self._key(thread), places, bare=bare)
 
     async def delete(self, thread: str, *, operation_id: str | None = None) -> bool:
         """Delete a thread; whether there was one. One round trip.

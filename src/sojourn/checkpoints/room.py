@@ -30,6 +30,7 @@ def _open(at: RoomContext) -> OpenRoom:
     threads = Threads(
         *(coded, at.codec, options.thread_ttl),
         *(options.max_event_bytes, options.operation_timeout),
+        damaged=at.damaged,
     )
     archive = ThreadArchive(threads, coded)
     return OpenRoom(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from sojourn.calls.operation import RoomStore
+from sojourn.calls.room import Damaged
 from sojourn.caps import CAPS, check
 from sojourn.checkpoints import objects, parsing, records, refusals
 from sojourn.checkpoints.memo import Carried, ThreadMemo
@@ -47,7 +48,7 @@ from sojourn.checkpoints.records import CheckpointLead, WriteRow, place_of
 from sojourn.checkpoints.store import StoredRows
 from sojourn.codecs import encode, is_number, is_whole, shown
 from sojourn.codecs.codec import Codec
-from sojourn.errors import InvalidInput, TooLarge
+from sojourn.errors import CorruptRecord, InvalidInput, TooLarge
 from sojourn.ids import (
     escape,
     new_session_id,
@@ -95,6 +96,7 @@ class Threads:
         ttl: seconds that a thread lives, unless a write says otherwise; None for ever.
         max_bytes: the largest value, and the largest record of a checkpoint.
         operation_timeout: seconds that a write may take.
+        damaged: keeps what cannot be read.
     """
 
     def __init__(
@@ -103,13 +105,16 @@ class Threads:
         codec: Codec,
         ttl: float | None,
         max_bytes: int,
-        operation_timeout: float = math.inf,
+        operation_timeout: float,
+        *,
+        damaged: Damaged,
     ) -> None:
         self._operation_timeout = operation_timeout
         self._store = store
         self._codec = codec
         self._ttl = ttl
         self._cap = max_bytes
+        self._damaged = damaged
         self._memo = ThreadMemo()
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────
@@ -283,8 +288,9 @@ class Threads:
         """
         key, space = ThreadKey.of(*key), escape(parse_place("namespace", namespace))
         places = None if checkpoint is None else [f"{space}:{_id(checkpoint)}"]
-        found = await self._store.run(ReadCheckpoints(key, places, space))
-        return next(iter(self.parse(key, found)), None)
+        with self._quarantining(key):
+            found = await self._store.run(ReadCheckpoints(key, places, space))
+            return next(iter(self.parse(key, found)), None)
 
     async def places(
         self, key: ThreadKey, *, namespace: str | None = None
@@ -317,8 +323,43 @@ class Threads:
         if not names:
             return []
         key = ThreadKey.of(*key)
-        found = await self._store.run(ReadCheckpoints(key, names, bare=bare))
-        return self.parse(key, found, bare=bare)
+        with self._quarantining(key):
+            found = await self._store.run(ReadCheckpoints(key, names, bare=bare))
+            return self.parse(key, found, bare=bare)
+
+    async def readable(
+        self, key: ThreadKey, places: Sequence[CheckpointPlace], *, bare: bool = False
+    ) -> list[StoredCheckpoint]:
+        """As `read`, without those that cannot be read: these are in the quarantine, and logged.
+
+        One round trip; one more for each where some cannot be read.
+
+        Raises:
+            CorruptRecord: none of them can.
+            NewerFormat: a newer version of Sojourn keeps one in a way that this one cannot read.
+        """
+        try:
+            return await self.read(key, places, bare=bare)
+        except CorruptRecord:
+            if len(places) == 1:
+                raise
+        found, last = list[StoredCheckpoint](), None
+        for place in places:
+            try:
+                found += await self.read(key, [place], bare=bare)
+            except CorruptRecord as error:
+                last = error
+        if last is not None and not found:
+            raise last
+        return found
+
+    @contextmanager
+    def _quarantining(self, key: ThreadKey) -> Generator[None]:
+        try:
+            yield
+        except CorruptRecord as error:
+            self._damaged(key.owner, error)
+            raise
 
     async def before(
         self,
@@ -343,19 +384,22 @@ class Threads:
         """
         key, space = ThreadKey.of(*key), escape(parse_place("namespace", namespace))
         name = "" if checkpoint is None else _id(checkpoint)
-        found = await self._store.run(ReadHistory(key, space, name, [*names]))
-        wanted, wants = set[str](), set(names)
-        for row in found.rows:
-            _, _, fragments = parsing.checkpoint_record(key, row)
-            tokens = [each for name in wants & fragments.keys() for each in fragments[name].tokens]
-            for _, write, record in parsing.writes_of(key, row):
-                if record.channel in wants:
-                    tokens += write.tokens
-            wanted.update(map(digest_in, tokens))
-        more = StoredRows()
-        if wanted:
-            more = await self._store.run(ReadObjects(key, sorted(wanted)))
-        return self.parse(key, StoredRows(found.rows, more.objects), only=wants)
+        with self._quarantining(key):
+            found = await self._store.run(ReadHistory(key, space, name, [*names]))
+            wanted, wants = set[str](), set(names)
+            for row in found.rows:
+                _, _, fragments = parsing.checkpoint_record(key, row)
+                tokens = [
+                    each for name in wants & fragments.keys() for each in fragments[name].tokens
+                ]
+                for _, write, record in parsing.writes_of(key, row):
+                    if record.channel in wants:
+                        tokens += write.tokens
+                wanted.update(map(digest_in, tokens))
+            more = StoredRows()
+            if wanted:
+                more = await self._store.run(ReadObjects(key, sorted(wanted)))
+            return self.parse(key, StoredRows(found.rows, more.objects), only=wants)
 
     # ── threads ────────────────────────────────────────────────────────────────────────────────
 

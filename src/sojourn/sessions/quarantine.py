@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Literal, NamedTuple, Protocol
 
+from sojourn.errors import CorruptRecord
 from sojourn.ids import SessionId, UserKey
 from sojourn.sessions.model import Quarantined
 from sojourn.telemetry import CorruptFact, Hooks
 
 log = logging.getLogger("sojourn.sessions")
 
-Part = Literal["session", "events", "user state", "app state", "outbox", "index"]
+Part = Literal["session", "events", "user state", "app state", "outbox", "index", "thread"]
 
 MOST = 1000
 """Records that a user's quarantine holds; what comes later stays where it is."""
@@ -40,6 +41,7 @@ class UnreadablePart(NamedTuple):
         field: as in `Quarantined`; bytes that are no UTF-8 as `surrogateescape` has them.
         reason: the fault, without any content.
         raw: its bytes.
+        key: the key that holds it, if it is of another room.
     """
 
     owner: UserKey | None
@@ -48,6 +50,7 @@ class UnreadablePart(NamedTuple):
     field: str
     reason: str
     raw: bytes
+    key: str = ""
 
     @property
     def id(self) -> str:
@@ -120,6 +123,11 @@ class Quarantine:
         if first.owner is not None:
             self._store.keep(first.owner, _that_fit(news))
 
+    def add_damaged(self, owner: UserKey, error: CorruptRecord) -> None:
+        """Quarantine what another room cannot read."""
+        reason, key = str(error).partition(",")[0], error.key
+        self.add([UnreadablePart(owner, None, "thread", key, reason, error.raw, key)])
+
     def is_news(self, id: str) -> bool:  # noqa: A002 - as the field
         """Whether this process has not come upon it lately; from now on it has."""
         now = time.monotonic()
@@ -165,7 +173,7 @@ class InMemoryQuarantine:
         for each in records:
             bytes_kept = sum(len(record.raw) for record in kept.values())
             if len(kept) < MOST and bytes_kept + len(each.raw) <= MOST_BYTES:
-                where = "/".join(filter(None, (*owner, each.session, each.part)))
+                where = each.key or "/".join(filter(None, (*owner, each.session, each.part)))
                 kept.setdefault(each.id, _record(each, where, time.time()))
 
     async def records(self, owner: UserKey) -> list[Quarantined]:

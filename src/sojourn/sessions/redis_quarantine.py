@@ -119,6 +119,8 @@ class RedisQuarantine:
         return bool(removed)
 
     def _key_of(self, owner: UserKey, found: UnreadablePart) -> str:
+        if found.key:
+            return found.key
         user = self._keys.user(owner)
         keys = {
             "user state": user.state,

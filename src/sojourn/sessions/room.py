@@ -47,6 +47,7 @@ def _in_memory(at: RoomContext) -> OpenRoom:
         store=store,
         parts=parts,
         forget={"quarantined": quarantine.forget},
+        damaged=quarantine.add_damaged,
         apps_of=apps_of,
     )
 
@@ -75,6 +76,7 @@ def _on_server(at: RoomContext, engine: Engine) -> OpenRoom:
         store=store,
         parts=parts,
         forget={"quarantined": quarantine.forget},
+        damaged=quarantine.add_damaged,
         apps_of=partial(apps_naming, engine, keys),
         recoding=(recoding := SessionRecoding(engine, keys)),
         moved_within=recoding.moved_within,

@@ -98,7 +98,8 @@ class CorruptFact(NamedTuple):
     """A stored record cannot be read, told once for each.
 
     Attributes:
-        part: what it is part of: `session`, `events`, `user state`, `app state`, `outbox`, `index`.
+        part: what it is part of: `session`, `events`, `user state`, `app state`, `outbox`, `index`,
+            `thread`.
         size: bytes that it has; 0 when it is missing.
     """
 

@@ -182,7 +182,8 @@ async def _decoded(coded: CodedStore, key: ThreadKey, result: StoredRows) -> Sto
     try:
         return await content.decoded_rows(coded, key, result)
     except ValueError as error:
-        raise refusals.corrupt(key.thread, f"cannot be read ({error})") from error
+        raw = result.rows[0].checkpoint if len(result.rows) == 1 else b""
+        raise refusals.corrupt(key.thread, f"cannot be read ({error})", raw) from error
 
 
 def _parent(row: StoredRow) -> str:

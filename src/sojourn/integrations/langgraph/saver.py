@@ -641,7 +641,7 @@ class _Listing:
         if self._wanted:
             places = [
                 each.place
-                for each in await threads.read(key, places, bare=True)
+                for each in await threads.readable(key, places, bare=True)
                 if all(each.metadata.get(name) == value for name, value in self._wanted.items())
             ]
         if self._left is not None:
@@ -649,7 +649,7 @@ class _Listing:
             self._left -= len(places)
         made = [
             self._saver._tuple(config, each)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            for each in await threads.read(key, places)
+            for each in await threads.readable(key, places)
         ]
         return [each for each in made if each is not None]
 
