@@ -33,9 +33,10 @@ async def work(store: sojourn.Sojourn) -> None:
 
 def test_threads_are_listed_shown_pruned_and_deleted(cli: Cli) -> None:
     cli.fill(work)
-    listed = cli.run("threads", "ls", "shop", "ada").out
-    assert "t 1" in listed
-    assert "\x1b[31m" not in listed
+    ran = cli.run("threads", "ls", "shop", "ada")
+    assert "t 1" in ran.out
+    assert "\x1b[31m" not in ran.out
+    assert "1 thread\n" in ran.err
     (found,) = cli.run("threads", "ls", "shop", "ada", "--json").documents
     assert (found["thread"], found["checkpoints"]) == ("t 1", 3)
     (shown,) = cli.run("threads", "show", *WHO).documents

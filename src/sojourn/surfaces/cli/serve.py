@@ -67,7 +67,11 @@ def serve(
     ] = None,
     access_log: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="Each access as a line of JSON."),
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Each access as a line of JSON; else on stderr.",
+        ),
     ] = None,
     url: Url = None,
     namespace: Namespace = None,

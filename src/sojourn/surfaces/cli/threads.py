@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from sojourn.checkpoints import StoredCheckpoint, ThreadKey
 from sojourn.checkpoints.objects import plain
 from sojourn.surfaces.cli.connection import connect
-from sojourn.surfaces.cli.console import show, write_json
+from sojourn.surfaces.cli.console import note, show, write_json
 from sojourn.surfaces.cli.exits import Ended, ExitCode
 from sojourn.surfaces.cli.options import App, Json, Namespace, Url, User
 from sojourn.surfaces.cli.plain import age, counted, visible
@@ -25,7 +25,12 @@ commands = group("threads", "Look at the threads of a store: checkpoints of grap
 
 @commands.command(
     "ls",
-    epilog=epilog("sojourn threads ls langgraph ada", "sojourn threads ls langgraph ada --json"),
+    epilog=epilog(
+        "sojourn threads ls shop ada",
+        "sojourn threads ls langgraph t1",
+        "sojourn threads ls shop ada --json",
+        more=_OWNER,
+    ),
 )
 def _ls(
     app: App,
@@ -39,10 +44,17 @@ def _ls(
     """List the threads of a user, the newest first."""
     with connect(url, namespace) as store:
         page = store.run(store.store.threads.list(app, user, limit=limit))
+        count = f"{counted(len(page.threads), 'thread')}{'; there are more' * bool(page.cursor)}"
         if as_json:
             write_json([{"app": app, "user": user, **to_builtins(each)} for each in page.threads])
+            note(count)
             return
-        columns = [Column(name) for name in ("thread", "title", "checkpoints", "updated")]
+        columns = [
+            Column("thread", whole=True),
+            Column("title", text=True),
+            Column("checkpoints", right=True),
+            Column("updated"),
+        ]
         rows = [
             [
                 visible(each.thread),
@@ -52,12 +64,14 @@ def _ls(
             ]
             for each in page.threads
         ]
-        show(Table(columns, rows))
+        if rows:
+            show(Table(columns, rows))
+        note(count)
 
 
 @commands.command(
     "show",
-    epilog=epilog("sojourn threads show langgraph ada t1", more=_OWNER),
+    epilog=epilog("sojourn threads show shop ada t1", more=_OWNER),
 )
 def _show(
     app: App,
@@ -79,7 +93,7 @@ def _show(
         write_json([_document(found)])
 
 
-@commands.command("rm", epilog=epilog("sojourn threads rm langgraph ada t1", more=_OWNER))
+@commands.command("rm", epilog=epilog("sojourn threads rm shop ada t1", more=_OWNER))
 def _rm(
     app: App,
     user: User,
@@ -95,7 +109,7 @@ def _rm(
         show(f"Deleted thread {visible(thread)} on {store.where}.")
 
 
-@commands.command("prune", epilog=epilog("sojourn threads prune langgraph ada t1 --keep 10"))
+@commands.command("prune", epilog=epilog("sojourn threads prune shop ada t1 --keep 10"))
 def _prune(
     app: App,
     user: User,
