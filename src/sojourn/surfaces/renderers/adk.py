@@ -7,16 +7,16 @@ from typing import Any
 
 from sojourn.sessions import Event
 from sojourn.surfaces.renderers.model import (
-    Call,
-    Code,
-    Json,
-    Media,
-    Note,
+    CallPart,
+    CodePart,
+    JsonPart,
+    MediaPart,
+    NoticePart,
     Part,
     Rendered,
-    Result,
-    Text,
-    Thought,
+    ResultPart,
+    TextPart,
+    ThoughtPart,
     items,
     mapping,
     usage,
@@ -32,8 +32,8 @@ def render(event: Event) -> Rendered:
     used = mapping(said.get("usage_metadata"))
     parts = list(_parts(said))
     if not parts and said and not event.state_delta:
-        parts = [Json({name: value for name, value in said.items() if name not in _QUIET})]
-    results = bool(parts) and all(isinstance(part, Result) for part in parts)
+        parts = [JsonPart({name: value for name, value in said.items() if name not in _QUIET})]
+    results = bool(parts) and all(isinstance(part, ResultPart) for part in parts)
     return Rendered(
         "user" if event.author == "user" else "tool" if results else "assistant",
         parts,
@@ -52,58 +52,60 @@ def render(event: Event) -> Rendered:
 def _parts(said: Mapping[str, Any]) -> Iterator[Part]:
     content = said.get("content")
     if isinstance(content, str):
-        yield Text(content)
+        yield TextPart(content)
     for part in items(mapping(content).get("parts")):
         yield from _part(mapping(part), part)
     for name in ("input_transcription", "output_transcription"):
         if text := words(mapping(said.get(name)).get("text")):
-            yield Text(text)
+            yield TextPart(text)
     if said.get("output") is not None:
-        yield Json(said["output"])
+        yield JsonPart(said["output"])
     yield from _notes(said, mapping(said.get("actions")))
 
 
 def _part(part: Mapping[str, Any], whole: object) -> Iterator[Part]:
     found = [made for name, make in _MAKE.items() if name in part for made in make(part[name])]
     if isinstance(part.get("text"), str):
-        found.insert(0, (Thought if part.get("thought") is True else Text)(part["text"]))
+        found.insert(0, (ThoughtPart if part.get("thought") is True else TextPart)(part["text"]))
     if not found and whole:
-        found = [Json(whole)]
+        found = [JsonPart(whole)]
     yield from found
 
 
 def _call(value: object) -> Iterator[Part]:
     if call := mapping(value):
-        yield Call(_name(call), call.get("args"), words(call.get("id")))
+        yield CallPart(_name(call), call.get("args"), words(call.get("id")))
 
 
 def _reply(value: object) -> Iterator[Part]:
     if reply := mapping(value):
         response = reply.get("response")
         failed = mapping(response).get("error") not in (None, False, "")
-        yield Result(_name(reply), response, words(reply.get("id")), error=failed)
+        yield ResultPart(_name(reply), response, words(reply.get("id")), error=failed)
         for nested in items(reply.get("parts")):
             yield from _part(mapping(nested), nested)
 
 
 def _data(value: object) -> Iterator[Part]:
     if data := mapping(value):
-        yield Media(_mime(data), words(data.get("data")), None, words(data.get("display_name")))
+        yield MediaPart(_mime(data), words(data.get("data")), None, words(data.get("display_name")))
 
 
 def _file(value: object) -> Iterator[Part]:
     if file := mapping(value):
-        yield Media(_mime(file), None, words(file.get("file_uri")), words(file.get("display_name")))
+        yield MediaPart(
+            _mime(file), None, words(file.get("file_uri")), words(file.get("display_name"))
+        )
 
 
 def _code(value: object) -> Iterator[Part]:
     if code := mapping(value):
-        yield Code(words(code.get("code")), words(code.get("language")).lower())
+        yield CodePart(words(code.get("code")), words(code.get("language")).lower())
 
 
 def _printed(value: object) -> Iterator[Part]:
     if ran := mapping(value):
-        yield Code(words(ran.get("output")), "output")
+        yield CodePart(words(ran.get("output")), "output")
 
 
 _MAKE: Mapping[str, Callable[[object], Iterator[Part]]] = {
@@ -127,28 +129,28 @@ def _mime(data: Mapping[str, Any]) -> str:
     return words(data.get("mime_type")) or "application/octet-stream"
 
 
-def _notes(said: Mapping[str, Any], actions: Mapping[str, Any]) -> Iterator[Note]:
+def _notes(said: Mapping[str, Any], actions: Mapping[str, Any]) -> Iterator[NoticePart]:
     code, message = words(said.get("error_code")), words(said.get("error_message"))
     if code or message:
-        yield Note(": ".join(filter(None, (code, message))), "error")
+        yield NoticePart(": ".join(filter(None, (code, message))), "error")
     if said.get("interrupted") is True:
-        yield Note("Interrupted by the user.")
+        yield NoticePart("Interrupted by the user.")
     if agent := words(actions.get("transfer_to_agent")):
-        yield Note(f"Transferred to {agent}.")
+        yield NoticePart(f"Transferred to {agent}.")
     if actions.get("escalate") is True:
-        yield Note("Escalated to the agent above.")
+        yield NoticePart("Escalated to the agent above.")
     if back := words(actions.get("rewind_before_invocation_id")):
-        yield Note(f"Rewound to before {back}.")
+        yield NoticePart(f"Rewound to before {back}.")
     if compacted := mapping(actions.get("compaction")):
-        yield Note(_compaction(compacted))
+        yield NoticePart(_compaction(compacted))
     for name in mapping(actions.get("artifact_delta")):
-        yield Note(f"Saved the artifact {name}.")
+        yield NoticePart(f"Saved the artifact {name}.")
     for name, label in (
         ("requested_auth_configs", "Asked for credentials."),
         ("requested_tool_confirmations", "Asked for a confirmation."),
     ):
         if mapping(actions.get(name)):
-            yield Note(label)
+            yield NoticePart(label)
 
 
 def _compaction(compacted: Mapping[str, Any]) -> str:

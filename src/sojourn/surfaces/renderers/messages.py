@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sojourn.surfaces.renderers.model import (
-    Call,
-    Json,
-    Media,
+    CallPart,
+    JsonPart,
+    MediaPart,
     Part,
     Rendered,
-    Result,
+    ResultPart,
     Role,
-    Text,
-    Thought,
+    TextPart,
+    ThoughtPart,
     items,
     mapping,
     usage,
@@ -75,7 +75,7 @@ def _parts(message: Mapping[str, Any], role: Role) -> Iterator[Part]:
     content: object = message.get("content")
     blocks = items(content)
     if role == "tool":
-        yield Result(
+        yield ResultPart(
             words(message.get("name")),
             _loaded(content),
             words(message.get("tool_call_id")),
@@ -83,45 +83,45 @@ def _parts(message: Mapping[str, Any], role: Role) -> Iterator[Part]:
         )
     elif isinstance(content, str):
         if content:
-            yield Text(content)
+            yield TextPart(content)
     elif blocks:
         for block in blocks:
             yield from _block(block)
     elif content is not None and content != []:
-        yield Json(content)
+        yield JsonPart(content)
     shown = {words(mapping(each).get("id")) for each in blocks}
     for call in map(mapping, items(message.get("tool_calls"))):
         function = mapping(call.get("function"))
         if words(call.get("id")) not in shown - {""}:
             name = words(call.get("name")) or words(function.get("name"))
             given = call.get("args", _loaded(function.get("arguments")))
-            yield Call(name, given, words(call.get("id")))
+            yield CallPart(name, given, words(call.get("id")))
     for call in map(mapping, items(message.get("invalid_tool_calls"))):
-        yield Call(words(call.get("name")), call.get("args"), words(call.get("id")))
+        yield CallPart(words(call.get("name")), call.get("args"), words(call.get("id")))
 
 
 def _block(block: object) -> Iterator[Part]:
     if isinstance(block, str):
-        yield Text(block)
+        yield TextPart(block)
         return
     known = mapping(block)
     kind = words(known.get("type"))
     if kind in ("text", "input_text", "output_text") and isinstance(known.get("text"), str):
-        yield Text(known["text"])
+        yield TextPart(known["text"])
     elif kind in ("thinking", "reasoning"):
-        yield Thought(words(known.get("thinking")) or words(known.get("reasoning")))
+        yield ThoughtPart(words(known.get("thinking")) or words(known.get("reasoning")))
     elif kind in ("tool_use", "tool_call"):
         given = known.get("input", known.get("args"))
-        yield Call(words(known.get("name")), given, words(known.get("id")))
+        yield CallPart(words(known.get("name")), given, words(known.get("id")))
     elif kind == "tool_result":
-        yield Result("", known.get("content"), words(known.get("tool_use_id")))
+        yield ResultPart("", known.get("content"), words(known.get("tool_use_id")))
     elif media := _media(kind, known):
         yield media
     else:
-        yield Json(block)
+        yield JsonPart(block)
 
 
-def _media(kind: str, block: Mapping[str, Any]) -> Media | None:
+def _media(kind: str, block: Mapping[str, Any]) -> MediaPart | None:
     if kind == "image_url":
         url = words(mapping(block.get("image_url")).get("url")) or words(block.get("image_url"))
         return _of_url(url, "image/*") if url else None
@@ -131,15 +131,15 @@ def _media(kind: str, block: Mapping[str, Any]) -> Media | None:
         data = words(source.get("base64")) or words(source.get("data"))
         url = words(source.get("url"))
         if data or url:
-            return Media(mime or f"{kind}/*", data=data or None, url=url or None)
+            return MediaPart(mime or f"{kind}/*", data=data or None, url=url or None)
     return None
 
 
-def _of_url(url: str, mime: str) -> Media:
+def _of_url(url: str, mime: str) -> MediaPart:
     head, comma, data = url.partition(",")
     if comma and head.startswith("data:") and head.endswith(";base64"):
-        return Media(head.removeprefix("data:").removesuffix(";base64") or mime, data=data)
-    return Media(mime, url=url)
+        return MediaPart(head.removeprefix("data:").removesuffix(";base64") or mime, data=data)
+    return MediaPart(mime, url=url)
 
 
 def _loaded(value: object) -> Any:

@@ -10,19 +10,19 @@ import msgspec
 Role: TypeAlias = Literal["user", "assistant", "tool", "system"]
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
     """What was said."""
 
     text: str
 
 
-class Thought(msgspec.Struct, frozen=True, tag="thought"):
+class ThoughtPart(msgspec.Struct, frozen=True, tag="thought"):
     """What a model thought before it spoke."""
 
     text: str
 
 
-class Call(msgspec.Struct, frozen=True, tag="call"):
+class CallPart(msgspec.Struct, frozen=True, tag="call"):
     """A call of a tool; `id` joins it with its result."""
 
     name: str
@@ -30,7 +30,7 @@ class Call(msgspec.Struct, frozen=True, tag="call"):
     id: str = ""
 
 
-class Result(msgspec.Struct, frozen=True, tag="result"):
+class ResultPart(msgspec.Struct, frozen=True, tag="result"):
     """What a tool answered."""
 
     name: str
@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, tag="result"):
     error: bool = False
 
 
-class Media(msgspec.Struct, frozen=True, tag="media"):
+class MediaPart(msgspec.Struct, frozen=True, tag="media"):
     """A picture, sound or file: in base64, or where it is."""
 
     mime: str
@@ -48,27 +48,29 @@ class Media(msgspec.Struct, frozen=True, tag="media"):
     name: str = ""
 
 
-class Code(msgspec.Struct, frozen=True, tag="code"):
+class CodePart(msgspec.Struct, frozen=True, tag="code"):
     """Code that a model wrote, or what it printed."""
 
     text: str
     language: str = ""
 
 
-class Note(msgspec.Struct, frozen=True, tag="notice"):
+class NoticePart(msgspec.Struct, frozen=True, tag="notice"):
     """What happened to the conversation itself."""
 
     text: str
     level: Literal["info", "error"] = "info"
 
 
-class Json(msgspec.Struct, frozen=True, tag="json"):
+class JsonPart(msgspec.Struct, frozen=True, tag="json"):
     """What no renderer knows, as it is."""
 
     value: Any
 
 
-Part: TypeAlias = Text | Thought | Call | Result | Media | Code | Note | Json
+Part: TypeAlias = (
+    TextPart | ThoughtPart | CallPart | ResultPart | MediaPart | CodePart | NoticePart | JsonPart
+)
 
 
 class Usage(msgspec.Struct, frozen=True):
