@@ -167,8 +167,8 @@ def test_show_has_fields_state_by_scope_and_events(cli: Cli) -> None:
     assert blocks[4][0] == "2 events"
     assert blocks[4][1].startswith("#1  19")
     assert blocks[4][1].endswith("  user  message")
-    assert blocks[4][2] == '    {"text": "hi"}'
-    assert blocks[4][-2:] == ['    "yo"', '    state {"x": 1}']
+    assert blocks[4][2] == "    hi"
+    assert blocks[4][-2:] == ["    yo", '    state {"x": 1}']
 
 
 def test_show_last_and_json(cli: Cli) -> None:
@@ -208,10 +208,31 @@ def test_show_reads_the_parts_of_adk_content(cli: Cli) -> None:
         '→ get {"k": "v"}',
         '← get {"r": 1}',
         "image/png 5 bytes",
-        '{"file_data": {"file_uri": "gs://b"}}',
-        "error message bad",
+        "application/octet-stream gs://b",
+        "bad",
     ]
     assert events[10] == '    {"actions": {}}'
+
+
+def test_show_reads_messages_of_other_frameworks(cli: Cli) -> None:
+    """As the dashboard does: by the same renderers."""
+    calls = [{"id": "c1", "name": "get", "args": {"k": 1}}]
+    answer = {"content": '{"r": 1}', "metadata": {"langchain": {"tool_call_id": "c1"}}}
+    key = cli.create("shop", "ada", "s1")
+    cli.append(key, Event(author="user", kind="message", payload={"content": "Hello"}))
+    cli.append(key, Event(author="ai", payload={"role": "ai", "content": "", "tool_calls": calls}))
+    cli.append(key, Event(author="tool", kind="message", payload=answer))
+    moved = {"actions": {"transfer_to_agent": "billing"}}
+    cli.append(key, Event(author="agent", kind="adk", payload=moved))
+
+    events = cli.run("sessions", "show", *key).out.partition("4 events\n")[2].splitlines()
+
+    assert [line.strip() for line in events if line.startswith("    ")] == [
+        "Hello",
+        '→ get {"k": 1}',
+        '← {"r": 1}',
+        "Transferred to billing.",
+    ]
 
 
 def test_odd_times_are_shown(cli: Cli) -> None:

@@ -39,13 +39,13 @@ def test_tail_shows_the_last_and_then_what_comes(cli: Cli) -> None:
     cli.append(key, *(said(f"old {number}") for number in range(5)))
     with tail(cli, "--last", "2", *key) as (_, lines):
         assert lines.next().startswith("#4 ")
-        assert lines.next() == '    "old 3"\n'
+        assert lines.next() == "    old 3\n"
         assert lines.next().startswith("#5 ")
-        assert lines.next() == '    "old 4"\n'
+        assert lines.next() == "    old 4\n"
         for number in range(6, 9):
             cli.append(key, said(f"new {number}"))
             assert lines.next().startswith(f"#{number} ")
-            assert lines.next() == f'    "new {number}"\n'
+            assert lines.next() == f"    new {number}\n"
 
 
 def test_tail_json_has_every_event_once_and_in_order(cli: Cli) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.highlighter import JSONHighlighter
@@ -16,8 +15,18 @@ from rich.text import Text
 
 from sojourn.sessions import Event
 from sojourn.surfaces.cli.plain import lines, moment, visible
+from sojourn.surfaces.renderers import Part, render
+from sojourn.surfaces.renderers.model import (
+    CallPart,
+    CodePart,
+    JsonPart,
+    MediaPart,
+    NoticePart,
+    ResultPart,
+    TextPart,
+    ThoughtPart,
+)
 
-_ADK = "adk"
 _SHORT = 72
 """JSON up to this length stays on one line."""
 
@@ -55,8 +64,7 @@ def event_block(event: Event) -> Group:
         ("  " + visible(event.author), "bold cyan"),
         ("  " + visible(event.kind), "dim"),
     )
-    body = list(_adk_lines(event.payload)) if event.kind == _ADK else []
-    parts = body or [pretty_json(event.payload)]
+    parts = [_shown(part) for part in render(event).parts] or [pretty_json(event.payload)]
     if event.state_delta:
         parts.append(Text.assemble(("state ", "dim"), pretty_json(dict(event.state_delta))))
     return Group(Hanging(head), *(Hanging(part, first=_INDENT) for part in parts))
@@ -69,43 +77,42 @@ def pretty_json(value: object) -> Text:
     return _highlight(Text("\n".join(lines(text))))
 
 
-def _adk_lines(payload: object) -> Iterator[Text]:
-    """The parts of an ADK event's content, and its error if it has one; nothing for other JSON."""
-    event = _mapping(payload)
-    content = _mapping(event.get("content"))
-    parts = content.get("parts")
-    for part in cast("list[object]", parts) if isinstance(parts, list) else []:
-        yield from _part(_mapping(part))
-    for name in ("error_code", "error_message"):
-        if isinstance(event.get(name), str):
-            yield _labelled(name.replace("_", " "), event[name], "red")
+def _shown(part: Part) -> Text:
+    """A part in a terminal: text as it is, anything else with a mark before it."""
+    match part:
+        case TextPart():
+            shown = _text(part.text)
+        case ThoughtPart():
+            shown = _text(f"(thought) {part.text}", "dim italic")
+        case CallPart():
+            shown = _marked(_arrow("→", part.name), pretty_json(part.arguments))
+        case ResultPart():
+            shown = _marked(_arrow("←", part.name), pretty_json(part.value))
+        case MediaPart():
+            shown = _marked(visible(part.mime), _media(part), "magenta")
+        case CodePart():
+            shown = _marked(visible(part.language or "code"), _text(part.text), "magenta")
+        case NoticePart():
+            shown = _text(part.text, "red" if part.level == "error" else "yellow")
+        case JsonPart():
+            shown = pretty_json(part.value)
+    return shown
 
 
-def _part(part: dict[str, Any]) -> Iterator[Text]:
-    call, reply = _mapping(part.get("function_call")), _mapping(part.get("function_response"))
-    data = _mapping(part.get("inline_data"))
-    if isinstance(part.get("text"), str):
-        text = "\n".join(lines(part["text"]))
-        yield Text(f"(thought) {text}", "dim italic") if part.get("thought") else Text(text)
-    elif call:
-        yield _function("→", call, call.get("args", {}))
-    elif reply:
-        yield _function("←", reply, reply.get("response"))
-    elif isinstance(data.get("data"), str):
-        size = len(data["data"]) * 3 // 4 - data["data"][-2:].count("=")
-        yield _labelled(str(data.get("mime_type", "data")), f"{size:,} bytes", "magenta")
-    else:
-        yield pretty_json(part)
+def _text(text: str, style: str = "") -> Text:
+    return Text("\n".join(lines(text)), style)
 
 
-def _function(arrow: str, function: dict[str, Any], value: object) -> Text:
-    name = visible(str(function.get("name", "")))
-    return Text.assemble((f"{arrow} {name} ", "bold yellow"), pretty_json(value))
+def _arrow(arrow: str, name: str) -> str:
+    return f"{arrow} {visible(name)}" if name else arrow
 
 
-def _labelled(label: str, text: str, style: str) -> Text:
-    return Text.assemble((visible(label) + " ", style), "\n".join(lines(text)))
+def _media(media: MediaPart) -> Text:
+    data = media.data
+    size = "" if data is None else f"{len(data) * 3 // 4 - data[-2:].count('='):,} bytes"
+    where = [visible(each) for each in (media.name, media.url) if each]
+    return Text(" ".join(filter(None, (size, *where))))
 
 
-def _mapping(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+def _marked(mark: str, text: Text, style: str = "bold yellow") -> Text:
+    return Text.assemble((f"{mark} ", style), text)
