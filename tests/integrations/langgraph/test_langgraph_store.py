@@ -127,6 +127,18 @@ async def test_minutes_are_seconds_and_reading_lets_live_on(
         assert client.ttl(key) <= 20
 
 
+async def test_an_item_without_minutes_lives_for_ever(
+    store: sojourn.Sojourn, shared_server: Server
+) -> None:
+    name = secrets.token_hex(6)
+    ours = Store(store, name=name)
+    await ours.aput(("a",), "kept", {"n": 1}, ttl=1)
+    await ours.aput(("a",), "kept", {"n": 2})  # an earlier end is taken back
+    with shared_server.client() as client:
+        (key,) = client.scan_iter(f"lgstore:memory:{{langgraph:knowledge:{name}}}:entry:*kept")
+        assert client.ttl(key) == -1
+
+
 def test_without_an_event_loop(shared_server: Server) -> None:
     ours = Store(shared_server.url, namespace="lgstore", name=secrets.token_hex(6))
     ours.put(("a",), "k", {"n": 1})

@@ -25,7 +25,7 @@ from langgraph.store.base import (
 from sojourn.errors import InvalidInput
 from sojourn.ids import escape, parse_app, unescape
 from sojourn.integrations.opened import BlockingStoreUser
-from sojourn.memory import KEEP, Keep, MemoryScope
+from sojourn.memory import MemoryScope
 from sojourn.memory.model import Draft, Entry
 from sojourn.process import Opened
 from sojourn.process_bound import stays_here
@@ -60,8 +60,8 @@ class LongTermStore(BlockingStoreUser, BaseStore):
             `langgraph.config.get_config()` says.
         index: LangGraph's: `dims`, `embed` and `fields`. A search then is by meaning as well as by
             words; the embedding is used for all of the store's memory.
-        ttl: LangGraph's: `default_ttl` in minutes, `refresh_on_read`. Without it an item lives as
-            long as the store's memory does: a week without an owner, three days with one.
+        ttl: LangGraph's: `default_ttl` in minutes, `refresh_on_read`. Without it an item lives for
+            ever.
         options: further arguments of `sojourn.open`.
 
     Raises:
@@ -142,7 +142,7 @@ class LongTermStore(BlockingStoreUser, BaseStore):
         if op.value is None:
             await scope.delete(name)
             return
-        ttl: float | Keep = KEEP if op.ttl is None else op.ttl * _MINUTE
+        ttl = None if op.ttl is None else op.ttl * _MINUTE
         await scope.put(
             name,
             op.value,
